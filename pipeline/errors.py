@@ -1,0 +1,48 @@
+"""Errors that a user can act on, and the one way a command ends because of them."""
+
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Never 0: DVC would lock half a result
+
+
+class UserError(Exception):
+    """Bad input or surroundings: the message names the file, the value and the way out."""
+
+
+class Interrupted(Exception):
+    """The work was stopped on request after saving what was done."""
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Run `main` as a command line; end with one clear message instead of a traceback.
+
+    Exit code 1 for bad input and a full disk, 75 after an interruption.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    guard(app)
+
+
+def guard(command: Callable[[], Any]) -> None:
+    """Call `command`; turn the errors that a user can act on into a message and an exit code."""
+    try:
+        command()
+    except UserError as error:
+        _stop(f"error: {error}", 1)
+    except (Interrupted, KeyboardInterrupt) as error:
+        _stop(f"interrupted: {error or 'nothing half-written was kept'}; give the same command again", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _stop(f"error: {error.strerror}{where}; make room or mend the rights, then give the same command again", 1)
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)

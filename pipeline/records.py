@@ -1,0 +1,66 @@
+"""What the stages hand to each other: one clip's label, its caption, and why a clip was left out.
+
+Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[B,C,T,H,W]` in [-1,1]; the
+two conversions live in `pipeline/training/batches.py` and nowhere else.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
+
+Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Reason = Literal[
+    # filter
+    "other_category",
+    "unusable_id",
+    "unusable_label",
+    "missing_video",
+    "empty_video",
+    # transcode
+    "undecodable",
+    "too_short",
+    "video_changed",
+    # tokenize
+    "no_words",
+    "too_many_tokens",
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One chosen clip: a row of `clips.parquet`."""
+
+    id: str
+    caption: str  # as the dataset has it, white space and stray characters cleaned
+    category: str  # slug of the template: pushing-something-from-left-to-right
+    template: str  # the template as the dataset writes it
+    objects: tuple[str, ...]  # what fills the slots, lower case, without article: ("rubber duck",)
+    split: Split
+    video: str  # file name, relative to `dataset.videos`
+    digest: str  # SHA-256 of the video file while filtering
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One tokenized caption: a row of `captions.parquet`."""
+
+    id: str
+    text: str
+    tokens: tuple[str, ...]  # L tokens, lower case
+    token_ids: tuple[int, ...]  # the same as ids into the vocabulary; 0 is padding, 1 is <unk>
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One item left out: a row of `dropped.parquet`."""
+
+    id: str
+    reason: Reason
+    detail: str
