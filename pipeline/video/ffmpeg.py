@@ -1,0 +1,74 @@
+"""The one place where ffmpeg starts: the static binary of imageio-ffmpeg, never one that the machine has by chance."""
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import ffmpeg
+import imageio_ffmpeg
+
+TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per packet
+
+
+class FfmpegError(Exception):
+    """ffmpeg failed or ran too long; `tail` holds the last of its messages."""
+
+    def __init__(self, reason: str, tail: str) -> None:
+        super().__init__(f"{reason}: {tail}" if tail else reason)
+        self.tail = tail
+
+
+@cache
+def executable() -> str:
+    """Path of the ffmpeg binary."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  # noqa: A002  as in subprocess
+    """Run a command built with ffmpeg-python -> the bytes of its standard output.
+
+    Raises FfmpegError when it fails or is not done after `seconds`, OSError when the disk is full.
+    """
+    quiet = [executable(), "-hide_banner", "-nostdin", "-loglevel", "error"]
+    command = ffmpeg.compile(stream, cmd=quiet, overwrite_output=True)
+    source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+    with _tail() as (messages, tail):
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=messages, timeout=seconds, check=False, **source
+            )
+        except subprocess.TimeoutExpired:
+            raise FfmpegError(f"ffmpeg was not done after {seconds:g} seconds", "") from None
+    text = tail.decode(errors="replace").strip()
+    if os.strerror(errno.ENOSPC) in text:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if done.returncode:
+        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", text)
+    output: bytes = done.stdout
+    return output
+
+
+@contextmanager
+def _tail() -> Iterator[tuple[int, bytearray]]:
+    """Yield a descriptor to write to and the last bytes written to it, complete once the block has ended."""
+    reader, writer = os.pipe()
+    tail = bytearray()
+
+    def drain() -> None:
+        while chunk := os.read(reader, 65536):
+            tail.extend(chunk)
+            del tail[:-TAIL_BYTES]
+
+    thread = threading.Thread(target=drain, daemon=True)
+    thread.start()
+    try:
+        yield writer, tail
+    finally:
+        os.close(writer)
+        thread.join()
+        os.close(reader)
