@@ -1,0 +1,31 @@
+# make demo | test | lint | bench | clean: each sets up what it needs, once.
+# Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+
+# Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
+RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
+
+.PHONY: demo test lint bench clean setup
+demo: setup
+	$(RUN) dvc repro
+
+test: lint
+	$(RUN) pytest
+
+lint: setup
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+bench: setup
+	@for measure in $(wildcard bench/*.py); do echo "== $$measure"; $(RUN) python "$$measure" || exit 1; done
+
+setup:
+	@test -n "$(PYTHON)" || { echo "error: no CPython 3.11 to 3.13 on PATH; install one, or: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -I pipeline/cli/install.py "$(VENV)"
+	@$(RUN) python -m pipeline.cli prepare
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info build

@@ -1,0 +1,19 @@
+"""`t2v`: the commands around `dvc repro`. One module per command."""
+
+import typer
+
+from pipeline.cli.prepare import prepare
+from pipeline.errors import guard
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(prepare)
+
+
+@app.callback()
+def t2v() -> None:
+    """Labelled videos in, an evaluated text-to-video generator out: the commands around `dvc repro`."""
+
+
+def main() -> None:
+    """Run one command; bad input ends it with a message, never with a traceback."""
+    guard(app)

@@ -1,0 +1,62 @@
+"""`t2v prepare`: fit DVC to this machine; `make` calls it every time, so it does only what is left to do."""
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from dvc.config import Config
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+
+TEMPLATE = "plots.html"  # relative to .dvc/, as DVC reads it
+PAGE = """<!DOCTYPE html>
+<html>
+<head>
+    <meta charset="utf-8">
+    {refresh_tag}
+    <title>DVC plots</title>
+    %(mark)s
+    <script>%(bundle)s</script>
+    <style>table { border-spacing: 15px; }</style>
+</head>
+<body>
+    {plot_divs}
+</body>
+</html>
+"""
+
+
+def prepare() -> None:
+    """Let DVC run without git where there is none, and show plots without the internet."""
+    root = Path.cwd()
+    if not (root / ".dvc" / "config").is_file():
+        raise UserError(f"{root}: no .dvc/config here; run in the project's folder")
+    write_plots_template(root / ".dvc" / TEMPLATE)
+    configure_dvc(root)
+
+
+def write_plots_template(path: Path) -> None:
+    """Write DVC's page with the plotting library inside: its own page loads that from a server, blank when offline."""
+    mark = f"<!-- vl-convert {version('vl-convert-python')} -->"
+    if path.is_file() and mark in path.read_text(encoding="utf-8")[:1000]:
+        return
+    import vl_convert  # takes a second, needed once
+
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    page = PAGE.replace("%(mark)s", mark)
+    with replacing(path) as temporary:
+        temporary.write_text(page.replace("%(bundle)s", bundle), encoding="utf-8")
+
+
+def configure_dvc(root: Path) -> None:
+    """Set in .dvc/config.local what depends on this machine: `core.no_scm` exactly while git cannot be used."""
+    config = Config(str(root / ".dvc"), validate=False)
+    local = config.read("local")
+    core = {key: value for key, value in local["core"].items() if key != "no_scm"}
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        core["no_scm"] = "true"
+    plots = local["plots"] | {"html_template": TEMPLATE}
+    if (core, plots) != (local["core"], local["plots"]):
+        with config.edit("local", validate=False) as local:
+            local["core"], local["plots"] = core, plots
