@@ -24,8 +24,8 @@ def map_ordered(
     """Yield `function(task)` in the order of `tasks`, worked out by `workers` spawned processes (1: in this one).
 
     `function` and the tasks must pickle. At most two results per worker wait for their turn. An exception in a
-    worker is raised here as soon as it is seen; a worker that dies raises UserError naming its task by `str(task)`. However the loop
-    ends, no worker outlives it.
+    worker is raised here as soon as it is seen; a worker that dies raises UserError naming its task by `str(task)`.
+    However the loop ends, no worker outlives it.
     """
     with progress(label, len(tasks)) as advance:
         if min(workers, len(tasks)) <= 1:

@@ -1,0 +1,150 @@
+"""A video file -> the frames of a clip, decoded in this process by PyAV.
+
+A video is untrusted: only local files in known containers are opened, and one file may cost only so many pixels,
+frames and bytes of memory, whatever its header says.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline.params import ClipParams
+from pipeline.records import Frames
+from pipeline.video.geometry import Picture, clip_filters
+from pipeline.video.timing import ShortClips, choose_frames
+from pipeline.video.whole import stated_length
+
+CONTAINERS = "matroska,webm,mov,mp4,avi,flv,mpeg,mpegvideo,mpegts,ogg,asf,gif"
+PIXELS_PER_FRAME = 8192 * 4352
+PIXELS_PER_VIDEO = 20_000_000_000  # about a minute of decoding
+FRAMES_PER_VIDEO = 20_000
+HELD_BYTES = 256 * 2**20  # decoded frames kept while counting; a longer video is decoded a second time
+REFUSED_SHARE = 0.1  # of the packets: a decoder may refuse these, more means that the motion is damaged
+
+
+class DecodeError(Exception):
+    """A file that is no video, or a video that cannot be decoded within the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedClip:
+    """The frames of a clip, uint8 [T,H,W,3], and how many frames the whole video has."""
+
+    frames: Frames
+    count: int
+
+
+def decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> DecodedClip:
+    """The first video stream of a file as a clip: frames spread over the whole of it, upright, centre-cropped.
+
+    Raises DecodeError or ShortClip, whose messages leave the naming of the file to the caller.
+    """
+    try:
+        return _decode_clip(path, shape, short_clips)
+    except av.FFmpegError as error:
+        # FFmpeg refuses a format outside the list and a picture above the limit with the same bare words.
+        hint = f": not one of {CONTAINERS}, or a picture too large" if isinstance(error, av.ArgumentError) else ""
+        raise DecodeError(f"{error.strerror}{hint}") from None
+
+
+def _decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> DecodedClip:
+    length, stated = path.stat().st_size, stated_length(path)
+    if stated is not None and length < stated:
+        raise DecodeError(f"cut off: {length} of {stated} bytes are there")
+    held, count = _count_frames(path)
+    numbers = choose_frames(count, shape.frames, short_clips)
+    frames = np.empty((shape.frames, shape.height, shape.width, 3), np.uint8)
+    scaler = _Scaler(shape)
+    for number, (frame, pixel_aspect) in enumerate(held or _read_frames(path)):
+        if number in numbers:
+            first = numbers.index(number)
+            frames[first : first + numbers.count(number)] = scaler(frame, pixel_aspect)
+        if number >= numbers[-1]:
+            break
+    return DecodedClip(frames, count)
+
+
+def _count_frames(path: Path) -> tuple[list[tuple[VideoFrame, Fraction]], int]:
+    """The decoded frames and their number; no frames where they would not fit into HELD_BYTES."""
+    held: list[tuple[VideoFrame, Fraction]] = []
+    count = held_bytes = pixels = 0
+    for frame, pixel_aspect in _read_frames(path):
+        count += 1
+        pixels += frame.width * frame.height
+        held_bytes += sum(plane.buffer_size for plane in frame.planes)
+        if count > FRAMES_PER_VIDEO or pixels > PIXELS_PER_VIDEO:
+            raise DecodeError(f"longer than {FRAMES_PER_VIDEO} frames or {PIXELS_PER_VIDEO} pixels; cut it into clips")
+        if held_bytes <= HELD_BYTES:
+            held.append((frame, pixel_aspect))
+        else:
+            held.clear()
+    if count == 0:
+        raise DecodeError("no frame can be decoded")
+    return held, count
+
+
+def _read_frames(path: Path) -> Iterator[tuple[VideoFrame, Fraction]]:
+    """Decode frame by frame, in the order of showing, each with its pixel aspect."""
+    options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS, "max_pixels": str(PIXELS_PER_FRAME)}
+    # The prefix keeps a colon in a file's name from being read as a protocol.
+    with av.open(f"file:{path}", options=options) as container:
+        stream = _video_stream(list(container.streams.video))
+        pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        stream.codec_context.options = {"max_pixels": str(PIXELS_PER_FRAME)}
+        stream.codec_context.thread_count = 1
+        packets = refused = 0
+        for packet in container.demux(stream):
+            packets += 1
+            try:
+                for frame in packet.decode():
+                    yield frame, pixel_aspect
+            except av.InvalidDataError:  # one damaged packet costs its own frame, as in ffmpeg
+                refused += 1
+        if refused > packets * REFUSED_SHARE:
+            raise DecodeError(f"the decoder refused {refused} of {packets} packets")
+
+
+def _video_stream(streams: list[VideoStream]) -> VideoStream:
+    for stream in streams:
+        if not stream.disposition & Disposition.attached_pic:  # a cover, not a video
+            return stream
+    raise DecodeError("no video stream")
+
+
+class _Scaler:
+    """Turns decoded frames into RGB of the clip's shape; a video may change its geometry on the way."""
+
+    def __init__(self, shape: ClipParams) -> None:
+        self.shape = shape
+        self.graphs: dict[Picture, Graph] = {}
+
+    def __call__(self, frame: VideoFrame, pixel_aspect: Fraction) -> Frames:
+        """The frame as uint8 [H,W,3]."""
+        picture = describe(frame, pixel_aspect)
+        if picture not in self.graphs:
+            self.graphs[picture] = _graph(frame, clip_filters(picture, self.shape.height, self.shape.width))
+        graph = self.graphs[picture]
+        graph.vpush(frame)
+        return np.asarray(graph.vpull().to_ndarray(), np.uint8)
+
+
+def describe(frame: VideoFrame, pixel_aspect: Fraction) -> Picture:
+    """What `geometry` needs to know of a frame."""
+    steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
+    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, frame.rotation)
+
+
+def _graph(frame: VideoFrame, filters: list[tuple[str, str]]) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    graph.link_nodes(source, *(graph.add(*step) for step in filters), graph.add("buffersink")).configure()
+    return graph
