@@ -1,0 +1,166 @@
+"""Every wrong value stops the first stage with a message that names it and the way out."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pipeline.errors import UserError
+from pipeline.params import Params, Section, check_params, load_params
+
+
+def complaint(tree: Any) -> str:
+    """The message with which `tree` is refused."""
+    with pytest.raises(UserError) as caught:
+        check_params(tree, "params.yaml")
+    return str(caught.value)
+
+
+def models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """`model` and every section within it."""
+    inner = [field.annotation for field in model.model_fields.values()]
+    found = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return [model, *(below for kind in found for below in models(kind))]
+
+
+def test_the_shipped_file_is_right_and_holds_the_values_it_shows(root, tree):
+    params = load_params(root / "params.yaml")
+    assert params.model_dump() == tree
+
+
+def test_no_section_has_a_default_value():
+    """DVC cannot see a default, so changing one would leave old outputs in place."""
+    with_default = [
+        f"{model.__name__}.{name}"
+        for model in models(Params)
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    ]
+    assert with_default == []
+
+
+def test_every_section_is_frozen_and_strict():
+    for model in models(Params):
+        assert issubclass(model, Section)
+        assert (model.model_config["frozen"], model.model_config["strict"]) == (True, True)
+        assert model.model_config["extra"] == "forbid"
+
+
+def test_no_key_bears_a_name_that_the_run_cache_skips(tree):
+    """DVC's run cache leaves `size` and `nfiles` out of its key at any depth and would restore an old output."""
+
+    def keys(value: Any) -> set[str]:
+        if not isinstance(value, dict):
+            return set()
+        return set(value) | {key for inner in value.values() for key in keys(inner)}
+
+    assert keys(tree) & {"size", "nfiles"} == set()
+
+
+def test_every_value_that_looks_like_a_number_is_one(root):
+    """YAML 1.1 reads 2e-4 as text."""
+    numeric = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
+    events = yaml.parse((root / "params.yaml").read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    resolver = yaml.SafeLoader("")
+    plain = [event.value for event in events if isinstance(event, yaml.ScalarEvent) and event.implicit[0]]
+    texts = [word for word in plain if resolver.resolve(yaml.ScalarNode, word, (True, False)).endswith(":str")]
+    assert [word for word in texts if numeric.fullmatch(word)] == []
+
+
+def test_a_misspelt_key_is_answered_with_the_nearest_one(tree):
+    tree["train"]["total_clip"] = tree["train"].pop("total_clips")
+    text = complaint(tree)
+    assert "train.total_clip: no such key; did you mean total_clips?" in text
+    assert "train.total_clips: missing" in text
+
+
+def test_a_misspelt_section_is_answered_with_the_nearest_one(tree):
+    tree["trian"] = tree.pop("train")
+    assert "trian: no such key; did you mean train?" in complaint(tree)
+
+
+def test_a_misspelt_penalty_is_refused_with_the_names_there_are(tree):
+    tree["train"]["penalties"] = {"r3": 1.0}
+    text = complaint(tree)
+    assert "train.penalties.r3" in text
+    assert "zero_gp" in text
+
+
+def test_a_number_that_yaml_reads_as_text_says_how_to_write_it(tree):
+    tree["train"]["generator_lr"] = yaml.safe_load("2e-4")
+    assert "train.generator_lr" in complaint(tree)
+    assert "YAML reads 2e-4 as text: write 2.0e-4" in complaint(tree)
+
+
+def test_a_missing_key_is_named(tree):
+    del tree["clip"]["frames"]
+    assert "clip.frames: missing" in complaint(tree)
+
+
+def test_a_wrong_choice_is_refused_with_the_choices(tree):
+    tree["transcode"]["shard_format"] = "hdf5"
+    text = complaint(tree)
+    assert "transcode.shard_format" in text
+    assert "'parquet' or 'npz'" in text
+    assert "'hdf5'" in text
+
+
+def test_a_whole_number_is_not_taken_from_a_text_or_a_fraction(tree):
+    tree["clip"]["frames"] = "16"
+    tree["train"]["batch_clips"] = 2.5
+    text = complaint(tree)
+    assert text.startswith("params.yaml has 2 wrong value(s):")
+    assert "got '16'" in text
+    assert "got 2.5" in text
+
+
+@pytest.mark.parametrize("gamma", [-1.0, float("nan"), float("inf")])
+def test_a_penalty_weight_is_a_finite_number_from_zero_up(tree, gamma):
+    tree["train"]["penalties"]["r1"] = gamma
+    assert "train.penalties.r1" in complaint(tree)
+
+
+def test_shares_that_do_not_sum_to_one_are_refused_with_their_sum(tree):
+    tree["filter"]["shares"]["train"] = 0.9
+    assert "filter.shares: the shares must sum to 1 with train above 0, not to 1.1" in complaint(tree)
+
+
+def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: [1\ndevices: auto\n")
+    with pytest.raises(UserError, match=r"not YAML(?s:.*)line 2"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["", "- a list\n", "just words\n"])
+def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="the file"):
+        load_params(path)
+
+
+def test_an_absent_file_says_where_to_stand():
+    with pytest.raises(UserError, match="run from the project's folder"):
+        load_params(Path("no-such-folder/params.yaml"))
+
+
+def test_every_choice_in_params_appears_in_the_comments_of_the_file(root):
+    """The comments of params.yaml are the manual; a choice that they leave out is one nobody finds."""
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    choices = {
+        str(word)
+        for model in models(Params)
+        for field in model.model_fields.values()
+        for word in words_of(field.annotation)
+    }
+    assert {word for word in choices if word not in text} == set()
+
+
+def words_of(annotation: Any) -> list[Any]:
+    """The words of every Literal within an annotation."""
+    inner = get_args(annotation)
+    return [word for part in inner for word in ([part] if isinstance(part, str) else words_of(part))]
