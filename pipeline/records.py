@@ -25,7 +25,6 @@ Reason = Literal[
     # transcode
     "undecodable",
     "too_short",
-    "video_changed",
     # tokenize
     "no_words",
     "too_many_tokens",
