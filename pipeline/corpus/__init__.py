@@ -1,0 +1,1 @@
+"""Labels on disk -> chosen clips: a reader per format, cleaning, categories, objects, splits."""

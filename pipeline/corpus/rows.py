@@ -1,0 +1,27 @@
+"""The rows that every reader returns, and what becomes of the usable ones."""
+
+from typing import Literal, NamedTuple
+
+Part = Literal["all", "train", "validation"]  # which official file a row stands in; `all` where there is only one
+
+
+class Row(NamedTuple):
+    """One row of a label file, as it stands there; what is not text in the file is empty here."""
+
+    id: str
+    label: str
+    template: str
+    placeholders: tuple[str, ...]
+    part: Part
+    place: tuple[str, int]  # file name and row number from 0, for messages
+
+
+class Labelled(NamedTuple):
+    """One usable row of a chosen category, before its video was looked at."""
+
+    id: str
+    caption: str
+    category: str  # slug
+    template: str
+    objects: tuple[str, ...]
+    part: Part

@@ -1,0 +1,1 @@
+"""Captions -> tokens and ids: the tokenizer, the vocabulary, free captions."""

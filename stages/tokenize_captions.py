@@ -1,0 +1,42 @@
+"""Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, dropped.parquet, report.json."""
+
+from collections import Counter
+from pathlib import Path
+
+from pipeline.errors import run
+from pipeline.params import TokenizeParams, load_params
+from pipeline.records import SPLITS, Caption, Clip, Drop
+from pipeline.reports import write_report
+from pipeline.tables import read_table, write_table
+from pipeline.text.captions import tokenize_clips
+from pipeline.text.vocabulary import UNKNOWN_ID, write_vocabulary
+
+
+def tokenize_captions(labels: Path, out: Path, options: TokenizeParams) -> None:
+    """Tokenize the caption of every chosen clip; nothing is written before all of it is done."""
+    clips = read_table(labels / "clips.parquet", Clip)
+    done = tokenize_clips(clips, options)
+    write_table(out / "captions.parquet", Caption, done.captions)
+    write_table(out / "dropped.parquet", Drop, done.drops)
+    write_vocabulary(out / "vocabulary.json", done.vocabulary)
+    split_of = {clip.id: clip.split for clip in clips}
+    unknown = Counter(split_of[caption.id] for caption in done.captions if UNKNOWN_ID in caption.token_ids)
+    write_report(
+        out / "report.json",
+        read=len(clips),
+        kept=len(done.captions),
+        drops=done.drops,
+        words=len(done.vocabulary),
+        longest_caption=max(len(caption.tokens) for caption in done.captions),
+        captions_with_unknown_words={split: unknown[split] for split in SPLITS},
+    )
+    print(f"tokenize: {len(done.captions)} captions, {len(done.vocabulary)} words, {len(done.drops)} dropped")
+
+
+def main(labels: Path = Path("data/labels"), out: Path = Path("data/captions")) -> None:
+    """Tokenize the captions of the chosen clips."""
+    tokenize_captions(labels, out, load_params(Path("params.yaml")).tokenize)
+
+
+if __name__ == "__main__":
+    run(main)
