@@ -1,6 +1,7 @@
 """Errors that a user can act on, and the one way a command ends because of them."""
 
 import errno
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +24,16 @@ def run(main: Callable[..., Any]) -> None:
 
     Exit code 1 for bad input and a full disk, 75 after an interruption.
     """
+
+    @functools.wraps(main)
+    def command(*args: Any, **options: Any) -> None:
+        try:
+            main(*args, **options)
+        except KeyboardInterrupt:  # Typer would end with 130 and without our message
+            raise Interrupted from None
+
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command()(command)
     guard(app)
 
 

@@ -111,7 +111,9 @@ def _explain(drops: list[Drop]) -> str:
     return f"none of the {len(drops)} chosen clips is left ({reasons}), the first because of {drops[0].detail!r}"
 
 
-def main(videos: Path, labels: Path = Path("data/labels"), out: Path = Path("data/clips")) -> None:
+def main(
+    videos: Path = Path("data/demo/videos"), labels: Path = Path("data/labels"), out: Path = Path("data/clips")
+) -> None:
     """Decode the chosen clips to the shape that params.yaml gives."""
     params = load_params()
     transcode_clips(labels, videos, out, params.clip, params.transcode, worker_count(params.compute))

@@ -9,9 +9,9 @@ from pipeline.records import Frames
 from pipeline.video.ffmpeg import run
 
 
-def draw(path: Path, source: str = "testsrc2", *, frames: int = 24, shape: str = "427x240", **options: object) -> Path:
+def draw(path: Path, *, frames: int = 24, shape: str = "427x240", **options: object) -> Path:
     """Write a test picture in motion; `options` are those of ffmpeg's output."""
-    drawing = ffmpeg.input(f"{source}=s={shape}:r=12", f="lavfi")
+    drawing = ffmpeg.input(f"testsrc2=s={shape}:r=12", f="lavfi")
     run(drawing.output(str(path), **{"frames:v": frames, "threads": 1, **options}), seconds=60)
     return path
 
