@@ -1,0 +1,77 @@
+"""Who plays in which clip: seed and clip number -> category, objects, id, caption and split."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.demo.catalogue import CATEGORIES, OBJECTS, ROUND, Category
+
+LAST_ID = 220_847  # Something-Something-V2 has this many clips, numbered from 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One clip to be drawn. It depends on the seed and its number, never on how many others are drawn."""
+
+    seed: int
+    number: int
+    id: str
+    category: Category
+    objects: tuple[str, ...]  # one per slot; the first is the one that moves
+    placeholders: tuple[str, ...]  # the objects as the caption words them: "a book"
+    validation: bool
+
+    @property
+    def label(self) -> str:
+        """The caption: the template with its slots filled, in lower case."""
+        text = self.category.template
+        for placeholder in self.placeholders:
+            text = text.replace("[something]", placeholder, 1)
+        return text.lower()
+
+    def row(self) -> dict[str, object]:
+        """The clip's entry in train.json or validation.json."""
+        return {
+            "id": self.id,
+            "label": self.label,
+            "template": self.category.template,
+            "placeholders": list(self.placeholders),
+        }
+
+
+def plan_clips(seed: int, clips: int, validation_share: float) -> Iterator[Plan]:
+    """The first `clips` plans. Categories come in rounds, and each category goes through all objects in turn."""
+    ids = np.random.default_rng([seed, 0]).permutation(LAST_ID) + 1
+    order = np.repeat(np.arange(len(CATEGORIES)), [category.turns for category in CATEGORIES])
+    order = np.random.default_rng([seed, 1]).permutation(order)
+    for number in range(clips):
+        turn, place = divmod(number, ROUND)
+        category = CATEGORIES[order[place]]
+        nth = turn * category.turns + int(np.sum(order[:place] == order[place]))  # clip of this category
+        lap, seat = divmod(nth, len(OBJECTS))
+        cast = np.random.default_rng([seed, 2, order[place], lap]).permutation(len(OBJECTS))
+        mover = int(cast[seat])
+        rng = np.random.default_rng([seed, 3, number])
+        other = (mover + int(rng.integers(1, len(OBJECTS)))) % len(OBJECTS)
+        objects = tuple(OBJECTS[index] for index in (mover, other)[: category.slots])
+        yield Plan(
+            seed=seed,
+            number=number,
+            id=str(ids[number]),
+            category=category,
+            objects=objects,
+            placeholders=tuple(_worded(name, rng) for name in objects),
+            validation=_held_out(seed, int(order[place]), mover, lap, validation_share),
+        )
+
+
+def _worded(name: str, rng: np.random.Generator) -> str:
+    article = "an" if name[0] in "aeiou" else "a"
+    return str(rng.choice([name, f"{article} {name}", f"the {name}"]))
+
+
+def _held_out(seed: int, category: int, mover: int, lap: int, share: float) -> bool:
+    """Whether the clip of this lap is a validation clip: evenly spread over the laps of each object and category."""
+    phase = np.random.default_rng([seed, 4, category, mover]).random()
+    return int((lap + 1) * share + phase) > int(lap * share + phase)
