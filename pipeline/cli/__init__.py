@@ -2,11 +2,14 @@
 
 import typer
 
+from pipeline.cli.doctor import doctor
 from pipeline.cli.prepare import prepare
+from pipeline.cli.sweep import sweep
 from pipeline.errors import guard
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(prepare)
+for command in (doctor, sweep, prepare):
+    app.command()(command)
 
 
 @app.callback()

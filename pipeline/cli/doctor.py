@@ -1,0 +1,122 @@
+"""`t2v doctor`: is everything here that the pipeline needs? One line per check, with the way out where one fails."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import imageio_ffmpeg
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.cli.prepare import TEMPLATE
+from pipeline.cli.surroundings import git_fault, has_identity
+from pipeline.errors import UserError
+from pipeline.params import load_params
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
+LEAST_BYTES = 2 * 10**8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `text` ends with the way out where it is not `ok`."""
+
+    state: Literal["ok", "warn", "fail"]
+    text: str
+
+
+def doctor() -> None:
+    """Check what the pipeline needs here; exit code 1 if something would make it fail."""
+    console = Console(soft_wrap=True)
+    failed = False
+    for name, check in CHECKS.items():
+        try:
+            finding = check()
+        except UserError as error:
+            finding = Finding("fail", str(error))
+        failed |= finding.state == "fail"
+        console.print(Text.assemble((f"{finding.state:5}", COLOURS[finding.state]), f"{name:10}{finding.text}"))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _python() -> Finding:
+    text = f"{sys.version.split()[0]} at {sys.executable}"
+    found = shutil.which("python")
+    if found is None or Path(found).parent != Path(sys.executable).parent:
+        return Finding("warn", f"{text}, but stages would run {found}; . {Path(sys.executable).parent}/activate")
+    return Finding("ok", text)
+
+
+def _torch() -> Finding:
+    import torch  # takes seconds: only when its turn comes
+
+    build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU"
+    return Finding("ok", f"{torch.__version__}, built {build}")
+
+
+def _devices() -> Finding:
+    from pipeline.training.devices import parse_devices
+
+    return Finding("ok", ", ".join(str(device) for device in parse_devices(load_params().devices)))
+
+
+def _ffmpeg() -> Finding:
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        answer = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=60)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return Finding("fail", f"the one in imageio-ffmpeg does not run ({error}); install imageio-ffmpeg anew")
+    return Finding("ok", answer.stdout.split(" Copyright")[0])
+
+
+def _dvc() -> Finding:
+    if not (Path(".dvc") / "config").is_file():
+        return Finding("fail", f"no .dvc/config in {Path.cwd()}; run in the project's folder")
+    if not (Path(".dvc") / TEMPLATE).is_file():
+        return Finding("warn", f"{version('dvc')}, not fitted to this machine (plots need the internet); t2v prepare")
+    return Finding("ok", version("dvc"))
+
+
+def _git() -> Finding:
+    if fault := git_fault():
+        return Finding("warn", f"`dvc repro` works, experiments and sweeps do not: {fault}")
+    if not has_identity():
+        return Finding(
+            "warn",
+            "no name to commit under: `t2v sweep` uses its own, `dvc exp run` fails; "
+            "git config --global user.name NAME && git config --global user.email MAIL",
+        )
+    return Finding("ok", "experiments can be recorded")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
+    if free < DEMO_BYTES:
+        return Finding("fail" if free < LEAST_BYTES else "warn", f"{text}; make room, or prune with: dvc gc -w")
+    return Finding("ok", text)
+
+
+def _params() -> Finding:
+    load_params()
+    return Finding("ok", "params.yaml is right")
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "python": _python,
+    "params": _params,
+    "dvc": _dvc,
+    "git": _git,
+    "ffmpeg": _ffmpeg,
+    "disk": _disk,
+    "torch": _torch,
+    "devices": _devices,
+}

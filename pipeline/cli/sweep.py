@@ -1,0 +1,120 @@
+"""`t2v sweep`: train one model per point of a grid of params, several at a time.
+
+A small pool over `dvc --wait-for-lock exp run --temp`: DVC's own queue loses tasks when one is killed, and without
+waiting for the lock parallel runs die on it.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline.cli.jobs import Job, run_jobs
+from pipeline.cli.points import Point, read_points
+from pipeline.cli.shared import run_shared_stages
+from pipeline.cli.surroundings import child_environment, git, require_git
+from pipeline.errors import Interrupted, UserError
+from pipeline.params import load_params
+
+FOLDER = Path("runs/sweeps")
+PARAMS = Path("params.yaml")
+
+
+def sweep(
+    axes: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE,VALUE...", help="such as train.penalties.r1=0.1,1,10")
+    ],
+    jobs: Annotated[int, typer.Option(min=1, help="points at a time; each gets its share of the GPUs")] = 1,
+    name: Annotated[str, typer.Option(help="the sweep's name; else the first free of sweep-1, sweep-2, ...")] = "",
+) -> None:
+    """Train one model per combination of values, each as a DVC experiment.
+
+    Tracked files go as they are, committed or not; new files only after `git add`. The workspace's params.yaml stays
+    as it is. An interrupted point goes on where it was when the same sweep is given again.
+    """
+    load_params(PARAMS)
+    require_git()
+    points = read_points(axes, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
+    folder = FOLDER / _free_name(name)
+    environments = device_environments(min(jobs, len(points)))
+    run_shared_stages([key for key, _ in points[0].values], environments[0])
+    folder.mkdir(parents=True)
+    work = [make_job(folder, number, point) for number, point in enumerate(points, start=1)]
+    try:
+        _run(work, environments)
+    except KeyboardInterrupt:
+        raise Interrupted(f"{sum(job.state == 'done' for job in work)} of {len(work)} points are done") from None
+    failed = [job for job in work if job.state != "done"]
+    for job in failed:
+        print(f"{job.name} {job.title}: {job.state}; its log is {job.log}", file=sys.stderr)
+    print("see them all:      dvc exp show --only-changed")
+    print("take one over:     dvc exp apply NAME   (commit first: it drops uncommitted edits without a word)")
+    if failed:
+        raise typer.Exit(1)
+
+
+def make_job(folder: Path, number: int, point: Point) -> Job:
+    """The command that runs one point as an experiment `<sweep>-<number>`, with its log in the sweep's folder."""
+    name = f"{folder.name}-{number}"
+    run = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp", "run", "--temp", "--name", name]
+    return Job(name, str(point), [*run, *point.overrides()], folder / f"{name}.log")
+
+
+def device_environments(jobs: int) -> list[dict[str, str]]:
+    """One environment per place in the pool; the GPUs that `devices` names are dealt out evenly between them."""
+    environment = child_environment()
+    if jobs == 1:
+        return [environment]
+    from pipeline.training.devices import VARIABLE, parse_devices  # brings torch, which takes seconds
+
+    gpus = [device.index for device in parse_devices(load_params(PARAMS).devices) if device.type == "cuda"]
+    return [environment | ({VARIABLE: places} if places else {}) for places in deal(gpus, jobs)]
+
+
+def deal(gpus: Sequence[int], jobs: int) -> list[str]:
+    """Each job's GPUs as T2V_DEVICES takes them; equally many for all, shared where there are fewer than jobs.
+
+    Equally many, since the order of sums depends on the number of devices.
+    """
+    if not gpus:
+        return [""] * jobs
+    each = max(1, len(gpus) // jobs)
+    return [",".join(str(gpus[(job * each + place) % len(gpus)]) for place in range(each)) for job in range(jobs)]
+
+
+def _free_name(name: str) -> str:
+    refs = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").stdout.split()
+    taken = {ref.rpartition("-")[0] for ref in refs} | {path.name for path in FOLDER.glob("*")}
+    if name in taken:
+        raise UserError(f"--name {name}: there is such a sweep already; choose another name")
+    if name and git("check-ref-format", f"refs/exps/{name}").returncode:
+        raise UserError(f"--name {name}: cannot be part of a git name; use letters, digits and hyphens")
+    return name or next(free for free in map("sweep-{}".format, range(1, len(taken) + 2)) if free not in taken)
+
+
+def _run(work: Sequence[Job], environments: Sequence[dict[str, str]]) -> None:
+    """Run the pool with a live table on a terminal, a line per start and end elsewhere."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # they too should stop the points that run
+    console = Console()
+    if not console.is_terminal:
+        run_jobs(work, environments, lambda job: print(f"{job.name} {job.title}: {job.state}; {job.log}", flush=True))
+        return
+    with Live(get_renderable=lambda: table(work), console=console, refresh_per_second=2):
+        run_jobs(work, environments, lambda _: None)
+
+
+def table(work: Sequence[Job]) -> Table:
+    """The jobs as they stand."""
+    drawn = Table("experiment", "point", "state", "time", "last line of its log", expand=True)
+    for job in work:
+        minutes, seconds = divmod(int(job.seconds), 60)
+        drawn.add_row(job.name, job.title, job.state, f"{minutes}:{seconds:02}", job.last_line()[-60:])
+    return drawn
