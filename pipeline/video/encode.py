@@ -39,7 +39,7 @@ _OPTIONS: dict[Codec, dict[str, Any]] = {
 
 
 def encode_frames(
-    frames: Frames, path: Path, *, fps: int, codec: Codec, metadata: dict[str, str] | None = None
+    frames: Frames, path: Path, *, fps: int, codec: Codec, metadata: dict[str, Any] | None = None
 ) -> None:
     """Write uint8 `[T,H,W,3]` as WebM (vp9), MP4 (h264) or GIF; `metadata` goes into its comment as JSON.
 

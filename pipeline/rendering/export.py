@@ -1,0 +1,56 @@
+"""Samples -> a file of the kind that its name asks for, with its provenance inside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.records import Frames
+from pipeline.rendering.grid import Row, compose_grid
+from pipeline.rendering.provenance import KEY, Provenance, to_text
+from pipeline.rendering.sheet import compose_sheet
+from pipeline.video.encode import Codec, encode_frames
+
+ENDINGS = (".png", ".gif", ".mp4", ".npz")
+
+
+def check_ending(path: Path) -> None:
+    """Raises UserError where `export_samples` could not write this file; call it before the long work."""
+    if path.suffix.lower() not in ENDINGS:
+        raise UserError(f"{path}: cannot write {path.suffix or 'a file without an ending'}; use {', '.join(ENDINGS)}")
+
+
+def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, provenance: Provenance) -> None:
+    """Write the samples by the ending of `path`: whole or not at all, equal samples as equal bytes.
+
+    png: a sheet of film strips; gif, mp4: the moving grid; npz: `frames` uint8 [N,T,H,W,3] and `labels`, in the
+    order of rows, blocks and windows.
+    """
+    check_ending(path)
+    kind = path.suffix.lower()
+    if kind == ".png":
+        _write_png(compose_sheet(rows, scale=scale), path, provenance)
+    elif kind == ".npz":
+        _write_npz(rows, path, provenance)
+    else:
+        codec: Codec = "gif" if kind == ".gif" else "h264"
+        encode_frames(compose_grid(rows, scale=scale), path, fps=fps, codec=codec, metadata=provenance)
+
+
+def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:
+    info = PngInfo()
+    info.add_text(KEY, to_text(provenance))
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, "PNG", pnginfo=info, optimize=True)
+
+
+def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
+    windows = [window for row in rows for block in row.blocks for window in block.windows]
+    frames = np.stack([window.frames for window in windows])
+    labels = np.array([window.label for window in windows])
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, frames=frames, labels=labels, provenance=np.array(to_text(provenance)))
