@@ -52,5 +52,5 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
     windows = [window for row in rows for block in row.blocks for window in block.windows]
     frames = np.stack([window.frames for window in windows])
     labels = np.array([window.label for window in windows])
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, frames=frames, labels=labels, provenance=np.array(to_text(provenance)))
+    with replacing(path) as temporary, temporary.open("wb") as file:  # by name, numpy would append ".npz" to ".NPZ"
+        np.savez_compressed(file, frames=frames, labels=labels, provenance=np.array(to_text(provenance)))
