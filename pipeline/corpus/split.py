@@ -59,7 +59,7 @@ def _clips_with(clips: Sequence[Labelled], words: Sequence[str]) -> set[str]:
 
     Raises UserError for a word that no clip holds: most likely it is misspelt.
     """
-    texts = [(clip.id, " ".join(_words(text) for text in (clip.caption, *clip.objects))) for clip in clips if words]
+    texts = [(clip.id, "|".join(_words(text) for text in (clip.caption, *clip.objects))) for clip in clips if words]
     found: set[str] = set()
     for word in words:
         ids = {clip_id for clip_id, text in texts if _words(word) in text}
@@ -70,7 +70,7 @@ def _clips_with(clips: Sequence[Labelled], words: Sequence[str]) -> set[str]:
 
 
 def _words(text: str) -> str:
-    return " ".join(["", *WORD.findall(text.lower()), ""])
+    return f" {' '.join(WORD.findall(text.lower()))} "
 
 
 def _nearest(word: str, clips: Sequence[Labelled]) -> str:

@@ -31,6 +31,9 @@ def tokenize(text: str) -> tuple[str, ...]:
 def _tokenizer() -> Callable[[str], Doc]:
     nlp: Any = spacy.blank("en")
     tokenizer: Callable[[str], Doc] = nlp.tokenizer
-    # Kept are the exceptions with an apostrophe (doesn't -> does not); the others cut or guess at words: id -> i d.
-    nlp.tokenizer.rules = {word: parts for word, parts in nlp.tokenizer.rules.items() if "'" in word}
+    # Kept are the exceptions of negation and with an apostrophe (doesn't -> does not); the others cut or guess at
+    # words: id -> i d.
+    nlp.tokenizer.rules = {
+        word: parts for word, parts in nlp.tokenizer.rules.items() if "'" in word or word == "cannot"
+    }
     return tokenizer

@@ -1,0 +1,31 @@
+"""Free captions."""
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.text.encode import encode
+from pipeline.text.vocabulary import build_vocabulary
+
+VOCABULARY = build_vocabulary([["pushing", "a", "red", "mug", "from", "left", "to", "right"]], 1)
+
+
+def test_a_known_caption_becomes_the_ids_of_training_and_has_no_unknown_words():
+    encoded = encode("Pushing a red mug, from left to right!", VOCABULARY, 32)
+    assert encoded.tokens == ("pushing", "a", "red", "mug", "from", "left", "to", "right")
+    assert [VOCABULARY.words[number] for number in encoded.token_ids] == list(encoded.tokens)
+    assert encoded.unknown == ()
+
+
+def test_unknown_words_are_told_once_each_in_order():
+    encoded = encode("pushing a wug, a blicket and a wug", VOCABULARY, 32)
+    assert encoded.unknown == ("wug", "blicket", "and")
+    assert encoded.token_ids.count(1) == 4
+
+
+@pytest.mark.parametrize(
+    ("caption", "message"),
+    [("", "holds no word"), ("?!", "holds no word"), ("a " * 33, "33 words, and tokenize.max_tokens is 32")],
+)
+def test_a_caption_that_cannot_be_sampled_from_says_why(caption, message):
+    with pytest.raises(UserError, match=message):
+        encode(caption, VOCABULARY, 32)

@@ -1,0 +1,50 @@
+"""Words <-> ids."""
+
+import json
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.text.vocabulary import Vocabulary, build_vocabulary, read_vocabulary, write_vocabulary
+
+CAPTIONS = [["b", "a", "c"], ["a", "b"], ["a", "d"]]
+
+
+def test_words_come_by_count_and_then_by_alphabet_after_the_two_special_ones():
+    assert build_vocabulary(CAPTIONS, 1).words == ("<pad>", "<unk>", "a", "b", "c", "d")
+    assert build_vocabulary(CAPTIONS[::-1], 1) == build_vocabulary(CAPTIONS, 1)
+
+
+def test_rare_words_are_left_out_and_become_unknown():
+    vocabulary = build_vocabulary(CAPTIONS, 2)
+    assert vocabulary.words == ("<pad>", "<unk>", "a", "b")
+    assert vocabulary.encode(["b", "never", "a", "c"]) == (3, 1, 2, 1)
+
+
+def test_no_token_is_ever_encoded_as_padding():
+    assert 0 not in build_vocabulary(CAPTIONS, 1).encode(["a", "pad", "unk", "x"])
+
+
+@pytest.mark.parametrize(("captions", "most"), [(CAPTIONS, 3), ([], 0)])
+def test_an_empty_vocabulary_is_refused_with_the_commonest_count(captions, most):
+    with pytest.raises(UserError, match=rf"tokenize\.min_word_count: no word .* 4 times.*stands {most} times"):
+        build_vocabulary(captions, 4)
+
+
+def test_a_written_vocabulary_is_a_list_in_id_order_and_reads_back(tmp_path):
+    vocabulary = build_vocabulary([["müsli", "a", "a"]], 1)
+    write_vocabulary(tmp_path / "v.json", vocabulary)
+    assert json.loads((tmp_path / "v.json").read_text(encoding="utf-8")) == ["<pad>", "<unk>", "a", "müsli"]
+    assert read_vocabulary(tmp_path / "v.json") == vocabulary == Vocabulary(("<pad>", "<unk>", "a", "müsli"))
+
+
+@pytest.mark.parametrize("text", ["[", "{}", "[1, 2]", '["a"]', '["<pad>", "<unk>", "a", "a"]'])
+def test_a_file_that_is_no_vocabulary_is_named(tmp_path, text):
+    (tmp_path / "v.json").write_text(text)
+    with pytest.raises(UserError, match=r"v\.json: not"):
+        read_vocabulary(tmp_path / "v.json")
+
+
+def test_a_missing_vocabulary_is_named_with_the_stage_that_makes_it(tmp_path):
+    with pytest.raises(UserError, match=r"v\.json: no such vocabulary; `dvc repro tokenize`"):
+        read_vocabulary(tmp_path / "v.json")
