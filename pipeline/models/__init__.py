@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out. They know no files, devices, optimizers or losses."""

@@ -1,0 +1,106 @@
+"""Clips with their captions, as training wants them. The two conversions of frames live here and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import UserError
+from pipeline.records import Caption, Clip, Frames, Split
+from pipeline.shards import ShardReader
+
+
+def to_training(frames: Tensor) -> Tensor:
+    """uint8 [B,T,H,W,C] in 0..255 -> float32 [B,C,T,H,W] in [-1,1], with channels_last_3d strides and no reordering."""
+    return frames.float().mul_(2 / 255).sub_(1).permute(0, 4, 1, 2, 3)
+
+
+def to_frames(clips: Tensor) -> Frames:
+    """float [B,C,T,H,W] in [-1,1] -> uint8 [B,T,H,W,C] in 0..255, rounded; values outside are clamped."""
+    scaled = clips.detach().float().permute(0, 2, 3, 4, 1).add(1).mul(255 / 2).round().clamp(0, 255)
+    array: Frames = scaled.to(torch.uint8).cpu().contiguous().numpy()
+    return array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one step."""
+
+    frames: Tensor  # uint8 [B,T,H,W,3]
+    token_ids: Tensor  # int64 [B,L]
+    mismatched_ids: Tensor  # int64 [B,L]: captions of clips with another category or other objects
+    z: Tensor  # float32 [B,Z]
+
+
+class ClipSet:
+    """The clips of one split that have both frames and a caption, whole in memory on `device`.
+
+    Raises UserError where the split is empty.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[Clip],
+        captions: Sequence[Caption],
+        shards: ShardReader,
+        split: Split,
+        device: torch.device,
+    ) -> None:
+        clips = {clip.id: clip for clip in labels if clip.split == split}
+        by_id = {caption.id: caption for caption in captions}
+        rows = [row for row, name in enumerate(shards.ids) if name in clips and name in by_id]
+        if not rows:
+            raise UserError(
+                f"no clip of split {split} has frames and a caption; data/*/report.json say where they went"
+            )
+        self.clips = [clips[shards.ids[row]] for row in rows]
+        self.frames = torch.from_numpy(shards.frames(rows)).to(device)
+        self.token_ids = pad([by_id[clip.id].token_ids for clip in self.clips]).to(device)
+        self.meanings = Meanings(self.clips, device)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def batch(self, rows: NDArray[np.int64], z_width: int, share: slice) -> Batch:
+        """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
+
+        Randomness is drawn for all rows, so that it does not depend on how many ranks there are.
+        """
+        places = torch.from_numpy(rows).to(self.frames.device)
+        others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
+        places = places[share]
+        return Batch(self.frames[places], self.token_ids[places], self.token_ids[others], z)
+
+
+class Meanings:
+    """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning."""
+
+    def __init__(self, clips: Sequence[Clip], device: torch.device) -> None:
+        groups = {key: number for number, key in enumerate(sorted({(clip.category, clip.objects) for clip in clips}))}
+        group_of = torch.tensor([groups[clip.category, clip.objects] for clip in clips])
+        self.count = len(groups)
+        self.group_of = group_of.to(device)
+        self.members = group_of.argsort(stable=True).to(device)  # rows, group after group
+        self.sizes = group_of.bincount().to(device)
+        self.starts = self.sizes.cumsum(0) - self.sizes
+
+    def others(self, rows: Tensor) -> Tensor:
+        """For each row, one of a different meaning, every meaning alike: int64 [B] -> int64 [B].
+
+        With a single meaning in the set there is no other, and the rows themselves come back.
+        """
+        if self.count == 1:
+            return rows
+        step = torch.randint(1, self.count, rows.shape, device=rows.device)
+        group = (self.group_of[rows] + step) % self.count
+        member = (torch.rand(rows.shape, device=rows.device) * self.sizes[group]).long()
+        return self.members[self.starts[group] + member.clamp(max=self.sizes[group] - 1)]
+
+
+def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
+    """Sequences of token ids -> int64 [N,L], zeros at the end."""
+    length = max(map(len, token_ids))
+    return torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in token_ids], dtype=torch.int64)

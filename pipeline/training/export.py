@@ -1,0 +1,78 @@
+"""A trained generator as files: safetensors beside a json of what it needs to be built and spoken to again."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.errors import UserError
+from pipeline.files import digest_file, replacing, write_json
+from pipeline.models.layers import channels_last
+from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
+from pipeline.params import ClipParams, TrainParams
+from pipeline.training.log import Row
+
+HISTORY, SUMMARY = "history.csv", "training.json"
+GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
+
+
+class Model:
+    """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.description = _read_description(folder / DESCRIPTION)
+        try:
+            self.shape = ClipParams.model_validate(self.description["clip"])
+            params = TrainParams.model_validate(self.description["train"])
+            self.vocabulary: list[str] = list(self.description["vocabulary"])
+            self.max_tokens = int(self.description["max_tokens"])
+            self.generator = TextToVideo(self.shape, params, len(self.vocabulary)).eval().requires_grad_(False)
+            self.generator.load_state_dict(load_file(folder / GENERATOR))
+            channels_last(self.generator)  # as in training: other strides, other rounding
+            self.digest = digest_file(folder / GENERATOR)
+        except FileNotFoundError:
+            raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
+        except (KeyError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
+                "`dvc repro -f train` makes them anew"
+            ) from None
+
+
+def save_model(
+    folder: Path, generator: TextToVideo, discriminator: CaptionedDiscriminator, description: dict[str, Any]
+) -> None:
+    """Write both networks and then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
+    _save(generator, folder / GENERATOR)
+    _save(discriminator, folder / DISCRIMINATOR)
+    write_json(folder / DESCRIPTION, description)
+
+
+def save_history(folder: Path, history: list[Row]) -> None:
+    """Write every row for `dvc plots`, and the last one for `dvc metrics`."""
+    names = list(dict.fromkeys(name for row in history for name in row))
+    with replacing(folder / HISTORY) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, [name.replace("/", "_") for name in names], lineterminator="\n")
+        table.writeheader()
+        table.writerows({name.replace("/", "_"): f"{value:.6g}" for name, value in row.items()} for row in history)
+    write_json(folder / SUMMARY, {name.replace("/", "_"): float(f"{value:.6g}") for name, value in history[-1].items()})
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    with replacing(path) as temporary:
+        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, temporary)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro train` makes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); `dvc repro -f train` makes it anew") from None
+    return description

@@ -1,0 +1,33 @@
+"""Randomness that depends on where a run is, not on how it came there."""
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def derive(*parts: int | str) -> int:
+    """A seed of 63 bits for these parts; nearby parts give unrelated seeds."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def reseed(seed: int, rank: int, step: int) -> None:
+    """Open a step, so that step 900 draws the same after a stop at 500."""
+    torch.manual_seed(derive(seed, "step", rank, step))
+
+
+def noise(seed: int, count: int, width: int) -> torch.Tensor:
+    """Fixed z for pictures: [count,width] float32 on the CPU; the first rows do not depend on `count`."""
+    rows = [torch.randn(width, generator=torch.Generator().manual_seed(derive(seed, "z", row))) for row in range(count)]
+    return torch.stack(rows)
+
+
+def shuffled_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
+    """Which rows are clips number `first` to `first + count`, each epoch in its own order -> int64 [count]"""
+    places = np.arange(first, first + count)
+    orders = {
+        e: np.random.default_rng(derive(seed, "epoch", e)).permutation(rows) for e in set((places // rows).tolist())
+    }
+    return np.array([orders[place // rows][place % rows] for place in places.tolist()], np.int64)

@@ -1,0 +1,79 @@
+"""Saved states of a run, outside the DVC graph, under a name that only an equal run shares.
+
+A checkpoint inside the graph corrupts sweeps: DVC would hand the baseline's to every point. So a state lies in
+`$DVC_ROOT/.dvc/tmp/state/<fingerprint>/`, where the fingerprint covers params, inputs and code.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from pipeline.errors import UserError
+from pipeline.files import digest_file, digest_value, replacing
+
+ROOT = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "state"
+CODE = ("losses", "models", "training")
+
+
+def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
+    """Names a run by everything that its result depends on, but not by its devices or folder."""
+    package = Path(__file__).parents[1]
+    code = sorted(path for folder in CODE for path in (package / folder).rglob("*.py"))
+    return digest_value(
+        {
+            "params": params,
+            "inputs": [digest_file(path) for path in inputs],
+            "code": [digest_file(path) for path in code],
+            "torch": torch.__version__,
+        }
+    )
+
+
+class States:
+    """The saved states of one run: the last and the one before, each a mapping of tensors and plain values."""
+
+    def __init__(self, name: str, root: Path = ROOT) -> None:
+        self.folder = root / name
+        self._last, self._previous = self.folder / "last.pt", self.folder / "previous.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        with replacing(self.folder / "new.pt") as temporary:
+            torch.save(state, temporary)
+        if self._last.exists():
+            self._last.replace(self._previous)
+        (self.folder / "new.pt").replace(self._last)
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The newest state that can be read, or None; an unreadable one is told of and passed over."""
+        for path in (self._last, self._previous):
+            try:
+                state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+                return state
+            except FileNotFoundError:
+                continue
+            except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
+                print(f"{path}: not a readable state ({str(error).splitlines()[0]}); passed over", file=sys.stderr)
+        return None
+
+    def forget(self) -> None:
+        """Remove the states of a run that has ended well."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this run alone. Raises UserError while an equal run is in progress."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it") from None
+            yield

@@ -1,0 +1,71 @@
+"""Stage `train`: shards of frames uint8 [T,H,W,C] + token ids -> two networks (safetensors) and their history."""
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import run
+from pipeline.params import Params, load_params
+from pipeline.records import Caption, Clip
+from pipeline.shards import INDEX, ShardReader
+from pipeline.tables import read_table
+from pipeline.text.vocabulary import read_vocabulary
+from pipeline.training.batches import ClipSet
+from pipeline.training.devices import Rank, parse_devices, run_on
+from pipeline.training.export import save_history, save_model
+from pipeline.training.loop import Run, Trainer
+from pipeline.training.states import States, fingerprint
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files that the stage reads, and the folder that it writes."""
+
+    labels: Path
+    clips: Path
+    captions: Path
+    vocabulary: Path
+    out: Path
+
+    def inputs(self) -> list[Path]:
+        """What the result depends on; the index of the shards holds their digests."""
+        return [self.labels, self.clips / INDEX, self.captions, self.vocabulary]
+
+
+def train_model(rank: Rank, places: Places, params: Params) -> None:
+    """Train on this rank; the first one writes the result."""
+    torch.use_deterministic_algorithms(True)
+    labels, captions = read_table(places.labels, Clip), read_table(places.captions, Caption)
+    clips = ClipSet(labels, captions, ShardReader(places.clips), "train", rank.device)
+    words = read_vocabulary(places.vocabulary).words
+    hashed = {"seed": params.seed, "clip": params.clip.model_dump(), "train": params.train.model_dump()}
+    name = fingerprint(hashed, places.inputs())
+    states = States(name)
+    board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
+    with states.locked() if rank.rank == 0 else nullcontext():
+        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, len(words), states, board), clips)
+        trainer.train()
+        if rank.rank == 0:
+            description = {**hashed, "vocabulary": words, "max_tokens": params.tokenize.max_tokens}
+            save_model(places.out, trainer.nets.average, trainer.nets.discriminator, description)
+            save_history(places.out, trainer.history)
+            states.forget()
+
+
+def main(
+    labels: Path = Path("data/labels"),
+    clips: Path = Path("data/clips"),
+    captions: Path = Path("data/captions"),
+    out: Path = Path("data/model"),
+) -> None:
+    """Train the conditional video GAN on the devices of params.yaml or T2V_DEVICES."""
+    params = load_params(Path("params.yaml"))
+    places = Places(labels / "clips.parquet", clips, captions / "captions.parquet", captions / "vocabulary.json", out)
+    run_on(parse_devices(params.devices), train_model, places, params)
+
+
+if __name__ == "__main__":
+    run(main)
