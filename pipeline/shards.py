@@ -7,7 +7,8 @@ without it is not whole.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class ShardReader:
         try:
             index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             self.shape: tuple[int, int, int, int] = tuple(index["shape"])
-            lines = [(folder / line["file"], int(line["clips"])) for line in index["shards"]]
+            shards = [Shard(line["file"], int(line["clips"]), line["digest"]) for line in index["shards"]]
         except FileNotFoundError:
             raise UserError(
                 f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them"
@@ -70,14 +71,17 @@ class ShardReader:
         self.ids: list[str] = []
         self.captions: list[str] = []
         self._parts: list[Frames] = []
-        for path, clips in lines:
+        for shard in shards:
+            path = folder / shard.file
             ids, captions, frames = _open_shard(path, self.shape)
-            if len(ids) != clips:
-                raise UserError(f"{path}: holds {len(ids)} clips where {INDEX} says {clips}; `dvc repro -f transcode`")
+            if len(ids) != shard.clips:
+                told = f"holds {len(ids)} clips where {INDEX} says {shard.clips}"
+                raise UserError(f"{path}: {told}; `dvc repro -f transcode`")
             self.ids += ids
             self.captions += captions
             self._parts.append(frames)
         self._starts = np.cumsum([0] + [len(part) for part in self._parts])
+        self._folder, self._shards = folder, shards
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -89,6 +93,13 @@ class ShardReader:
         for place, (row, shard) in enumerate(zip(rows, shards, strict=True)):
             batch[place] = self._parts[shard][row - self._starts[shard]]
         return batch
+
+    def verify(self) -> None:
+        """Read every shard once; raises UserError where its bytes are not those that were written."""
+        for shard in self._shards:
+            path = self._folder / shard.file
+            if digest_file(path) != shard.digest:
+                raise UserError(f"{path}: altered since it was written; `dvc repro -f transcode`")
 
 
 def _write_parquet(path: Path, ids: list[str], captions: list[str], frames: list[Frames]) -> None:
@@ -128,7 +139,7 @@ def _open_shard(path: Path, shape: tuple[int, ...]) -> tuple[list[str], list[str
             frames = _map_frames(path, len(ids), shape)
     except FileNotFoundError:
         raise UserError(f"{path}: the index names this shard, but it is gone; `dvc repro -f transcode`") from None
-    except (pa.ArrowException, ValueError, KeyError, EOFError, OSError) as error:
+    except (pa.ArrowException, zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
         raise UserError(f"{path}: not a shard of frames {shape} ({error}); `dvc repro -f transcode`") from None
     if frames.shape[1:] != shape:
         raise UserError(f"{path}: frames are {frames.shape[1:]} where the index says {shape}; `dvc repro -f transcode`")
@@ -138,29 +149,49 @@ def _open_shard(path: Path, shape: tuple[int, ...]) -> tuple[list[str], list[str
 def _map_frames(path: Path, rows: int, shape: tuple[int, ...]) -> Frames:
     """The `frames` column as a read-only map of the file, [rows, *shape].
 
-    With one uncompressed page of a non-null column, the values are the last bytes of its column chunk. Any other
-    layout (another writer's) is read through Arrow; so is a file whose first and last clip do not come out equal.
+    That needs what `_write_parquet` writes: all values in one uncompressed page. Any other layout (another writer's)
+    is read through Arrow, and so is a file whose first clip Arrow does not read from the same place.
     """
-    file = pq.ParquetFile(path)
-    width = int(np.prod(shape))
-    place = file.schema_arrow.get_field_index("frames")
-    if place < 0 or file.schema_arrow.field(place).type != pa.binary(width):
-        raise ValueError(f"no column `frames` of {width} bytes per clip")
-    if file.num_row_groups == 1 and rows:
-        chunk = file.metadata.row_group(0).column(place)
-        start = chunk.data_page_offset + chunk.total_compressed_size - rows * width
-        if chunk.compression == "UNCOMPRESSED" and chunk.data_page_offset <= start:
-            mapped: Frames = np.memmap(path, np.uint8, "r", start, (rows, *shape))
-            if _agrees(file, place, mapped):
-                return mapped
-    column = file.read(columns=["frames"])["frames"].combine_chunks()
+    with pq.ParquetFile(path, memory_map=True) as file:
+        place = file.schema_arrow.get_field_index("frames")
+        width = int(np.prod(shape))
+        if place < 0 or file.schema_arrow.field(place).type != pa.binary(width):
+            raise ValueError(f"no column `frames` of {width} bytes per clip")
+        if file.num_row_groups == 1 and rows:
+            chunk = file.metadata.row_group(0).column(place)
+            start = chunk.data_page_offset + chunk.total_compressed_size - rows * width
+            if chunk.compression == "UNCOMPRESSED" and _page_bytes(path, chunk.data_page_offset) == rows * width:
+                mapped: Frames = np.memmap(path, np.uint8, "r", start, (rows, *shape))
+                first = next(file.iter_batches(1, columns=["frames"])).column(0)[0]
+                if first.as_py() == mapped[0].tobytes():
+                    return mapped
+        column = file.read(columns=["frames"])["frames"].combine_chunks()
+    if column.null_count:
+        raise ValueError(f"{column.null_count} clips without frames")
     flat = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width :]
     return flat[: rows * width].reshape(rows, *shape)
 
 
-def _agrees(file: pq.ParquetFile, place: int, mapped: Frames) -> bool:
-    """Whether Arrow reads the same first clip and the map ends inside the chunk with the same last clip."""
-    first = next(file.iter_batches(1, columns=["frames"])).column(0)[0].as_py()
-    chunk = file.metadata.row_group(0).column(place)
-    header = chunk.total_compressed_size - mapped.size
-    return bool(first == mapped[0].tobytes() and header < 64)  # a page header: a second page would need another
+def _page_bytes(path: Path, offset: int) -> int | None:
+    """Stored bytes of the plain data page whose header is at `offset`; None for another kind of page.
+
+    The header is a Thrift struct that opens with three numbers: kind (0 is a data page), size and stored size.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        head = iter(file.read(64))
+    kind, _, stored = (_thrift_number(head) for _ in range(3))
+    return stored if kind == 0 else None
+
+
+def _thrift_number(head: Iterator[int]) -> int | None:
+    """The next field, if it is a 32-bit number one field id on: zigzag, seven bits to a byte, lowest first."""
+    if next(head, None) != 0x15:
+        return None
+    value = shift = 0
+    for byte in head:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return value >> 1
