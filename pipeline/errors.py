@@ -44,7 +44,7 @@ def guard(command: Callable[[], Any]) -> None:
     except UserError as error:
         _stop(f"error: {error}", 1)
     except (Interrupted, KeyboardInterrupt) as error:
-        _stop(f"interrupted: {error or 'nothing half-written was kept'}; give the same command again", INTERRUPTED)
+        _stop(f"interrupted: {str(error) or 'nothing half-written was kept'}; give the same command again", INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

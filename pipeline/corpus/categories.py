@@ -44,7 +44,7 @@ def _match(name: str, clips: Mapping[str, int]) -> list[str]:
 
 def _glob(name: str) -> str:
     """The glob over slugs that a glob over templates stands for: its words are joined as a slug's are."""
-    plain = re.sub(r"['\[\]]", "", name.lower())
+    plain = re.sub(r"['’\[\]]", "", name.lower())  # noqa: RUF001
     return re.sub(r"[^\w*?]+|_", "-", plain).strip("-")
 
 
