@@ -195,3 +195,22 @@ def test_frames_agree_with_another_decoders():
             shown[number] = frame.to_ndarray(format="rgb24").astype(int)
     for name, number in zip(sorted(reference.files), sorted(chosen), strict=True):
         assert np.abs(shown[number] - reference[name]).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["vp9.webm", "ten_bits.mp4"])
+def test_damaged_files_are_decoded_or_refused_and_nothing_else(tmp_path, name):
+    whole = draw(tmp_path / name, **KINDS[name]).read_bytes()
+    rng = np.random.default_rng(5)
+    decoded = 0
+    for number in range(100):
+        data = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(0, 1000 if number % 2 else len(data), rng.integers(1, 20))
+        data[places] = rng.integers(0, 256, len(places))
+        (tmp_path / "damaged").write_bytes(data.tobytes())
+        try:
+            clip = decode_clip(tmp_path / "damaged", SHAPE, "repeat_last")
+        except DecodeError:
+            continue
+        assert clip.frames.shape == (8, 32, 48, 3)
+        decoded += 1
+    assert 0 < decoded < 100

@@ -11,7 +11,7 @@ def read_comment(path: Path) -> str | None:
     """The comment tag of a video file; None where there is none. Raises DecodeError."""
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
-        with av.open(f"file:{path}", options=options) as container:
+        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
             return container.metadata.get("comment")
     except av.FFmpegError as error:
         raise DecodeError(error.strerror) from None

@@ -95,7 +95,7 @@ def _read_frames(path: Path) -> Iterator[tuple[VideoFrame, Fraction]]:
     """Decode frame by frame, in the order of showing, each with its pixel aspect."""
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS, "max_pixels": str(PIXELS_PER_FRAME)}
     # The prefix keeps a colon in a file's name from being read as a protocol.
-    with av.open(f"file:{path}", options=options) as container:
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         stream = _video_stream(list(container.streams.video))
         pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         stream.codec_context.options = {"max_pixels": str(PIXELS_PER_FRAME)}
@@ -114,8 +114,11 @@ def _read_frames(path: Path) -> Iterator[tuple[VideoFrame, Fraction]]:
 
 def _video_stream(streams: list[VideoStream]) -> VideoStream:
     for stream in streams:
-        if not stream.disposition & Disposition.attached_pic:  # a cover, not a video
-            return stream
+        if stream.disposition & Disposition.attached_pic:  # a cover, not a video
+            continue
+        if stream.codec_context is None:
+            raise DecodeError("its codec is unknown")
+        return stream
     raise DecodeError("no video stream")
 
 
