@@ -31,7 +31,7 @@ class ComputeParams(Section):
 
 
 class DemoParams(Section):
-    clips: PositiveInt
+    clips: Annotated[int, Field(gt=0, le=200_000)]  # ids are drawn from 1 to 220,847
     validation_share: Share
 
 

@@ -1,6 +1,6 @@
 """Stage `draw`: seed -> the embedded dataset, WebM clips with labels in the shape of Something-Something-V2."""
 
-import shutil
+import re
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pipeline.compute.processes import map_ordered
 from pipeline.demo.catalogue import CATEGORIES
 from pipeline.demo.clip import FPS, draw_frames
 from pipeline.demo.plan import Plan, plan_clips
-from pipeline.errors import run
+from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.encode import encode_frames
@@ -16,19 +16,18 @@ from pipeline.video.encode import encode_frames
 
 def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, workers: int) -> None:
     """Draw every clip anew into `videos`, then write train.json, validation.json, labels.json and checksums.txt."""
-    for folder in (labels, videos):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    _empty(labels, r"(train|validation|labels)\.json|checksums\.txt")
+    _empty(videos, r"\d+\.webm")
     plans = list(plan_clips(seed, options.clips, options.validation_share))
     digests = map_ordered(partial(draw_clip, videos), plans, workers, label="drawing clips")
-    lines = sorted(f"{digest}  {plan.id}.webm\n" for plan, digest in zip(plans, digests, strict=True))
-    # The labels folder changes whenever a video does, so a stage that depends on it sees both.
+    drawn = sorted(zip(plans, digests, strict=True), key=lambda pair: int(pair[0].id))
+    # With these lines the labels folder changes whenever a video does, so whoever depends on it sees both.
     with replacing(labels / "checksums.txt") as temporary:
-        temporary.write_text("".join(sorted(lines, key=lambda line: line.split()[1])), encoding="utf-8")
+        lines = [f"{digest}  {plan.id}.webm\n" for plan, digest in drawn]
+        temporary.write_text("".join(lines), encoding="utf-8")
     write_json(labels / "labels.json", {_name(category.template): category.number for category in CATEGORIES})
-    rows = sorted(plans, key=lambda plan: int(plan.id))
-    write_json(labels / "train.json", [plan.row() for plan in rows if not plan.validation])
-    write_json(labels / "validation.json", [plan.row() for plan in rows if plan.validation])
+    write_json(labels / "train.json", [plan.row() for plan, _ in drawn if not plan.validation])
+    write_json(labels / "validation.json", [plan.row() for plan, _ in drawn if plan.validation])
 
 
 def draw_clip(videos: Path, plan: Plan) -> str:
@@ -36,6 +35,17 @@ def draw_clip(videos: Path, plan: Plan) -> str:
     path = videos / f"{plan.id}.webm"
     encode_frames(draw_frames(plan), path, fps=FPS, codec="vp9")
     return digest_file(path)
+
+
+def _empty(folder: Path, ours: str) -> None:
+    """Make an empty folder. Raises UserError if it holds a file that this stage would not have written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    left_by_a_stop = r"\.\w+\.\d+\.(json|txt|webm)"
+    for path in sorted(folder.iterdir()):
+        if not re.fullmatch(f"{ours}|{left_by_a_stop}", path.name):
+            raise UserError(f"{path}: not a file of the embedded dataset; name an empty folder instead of {folder}")
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def _name(template: str) -> str:

@@ -2,20 +2,20 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from pipeline.demo.hand import draw_hand
 from pipeline.demo.motion import Body, Story, tell
 from pipeline.demo.objects import draw_object
 from pipeline.demo.plan import Plan
-from pipeline.demo.scene import SIDE, Room, build_room
-from pipeline.demo.sprites import Sprite, black, shadow_of
+from pipeline.demo.room import SIDE, Room, build_room
+from pipeline.demo.sprites import Sprite
 from pipeline.records import Frames
 
 FPS = 12
 
 
-class Stage:
+class Scene:
     """Everything that one clip shows, drawn once; `frame(n)` puts it together."""
 
     def __init__(self, plan: Plan) -> None:
@@ -26,11 +26,12 @@ class Stage:
         other = bodies[1] if len(bodies) > 1 else None
         self.story: Story = tell(plan.category, bodies[0], other, self.room.horizon, rng)
         self.hand = draw_hand(self.story.angle, plan.category.grip, self.room.light, rng)
-        self.hand_shadow = shadow_of(self.hand, 0.03)
+        self.background = Image.fromarray(self.room.background)
+        self.hand_shadow = self.hand.shadow(blur=0.03, dark=0.22)
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """Frame `number` as uint8 [H,W,3]."""
-        picture = self.room.background.copy()
+        picture = self.background.copy()
         x, y, scale = self.story.mover[number]
         hand_x, hand_y, hand_scale = self.story.hand[number]
         if self.story.still:
@@ -39,12 +40,12 @@ class Stage:
         floor = self.story.floor[number]
         self.actors[0].cast(picture, x, floor, scale, floor - y - self.actors[0].body.bottom * scale)
         fall = (hand_x - 0.05 * self.room.light[0], hand_y + 0.09)
-        self.hand_shadow.place(picture, self.room.pixel(fall), hand_scale * SIDE, 0.22)
+        self.hand_shadow.place(picture, self.room.pixel(fall), hand_scale * SIDE)
         if self.story.still:
             self.actors[1].show(picture, still_x, still_y, still_scale)
         self.actors[0].show(picture, x, y, scale)
         self.hand.place(picture, self.room.pixel((hand_x, hand_y)), hand_scale * SIDE)
-        return picture
+        return np.asarray(picture)
 
 
 class _Actor:
@@ -58,14 +59,14 @@ class _Actor:
         self.room = room
         self.shadow = _contact_shadow(self.sprite, room.light[0])
 
-    def show(self, picture: NDArray[np.uint8], x: float, y: float, scale: float) -> None:
+    def show(self, picture: Image.Image, x: float, y: float, scale: float) -> None:
         """Lay the object over the picture."""
         self.sprite.place(picture, self.room.pixel((x, y)), scale * self.half * SIDE)
 
-    def cast(self, picture: NDArray[np.uint8], x: float, floor: float, scale: float, height: float) -> None:
+    def cast(self, picture: Image.Image, x: float, floor: float, scale: float, height: float) -> None:
         """Darken the table at `floor`, less and wider the higher the object is above it."""
         spread = scale * self.half * SIDE * (1 + 0.5 * height)
-        self.shadow.place(picture, self.room.pixel((x, floor)), spread, 0.75 / (1 + 4 * height))
+        self.shadow.place(picture, self.room.pixel((x, floor)), spread, 1 / (1 + 4 * height))
 
 
 def _contact_shadow(sprite: Sprite, light: float) -> Sprite:
@@ -75,16 +76,16 @@ def _contact_shadow(sprite: Sprite, light: float) -> Sprite:
     extent = round(2 * reach * unit), round(1.4 * unit)
     alpha = Image.new("L", extent)
     middle, half = (left + right) / 2, (right - left) / 2
-    for shift, wide, high, dark, blur in ((-0.55 * light, 1.15, 0.2, 110, 0.16), (-0.08 * light, 0.92, 0.1, 190, 0.06)):
+    for shift, wide, high, dark, blur in ((-0.55 * light, 1.15, 0.2, 82, 0.16), (-0.08 * light, 0.92, 0.1, 142, 0.06)):
         layer = Image.new("L", extent)
         x, y = (middle + shift + reach) * unit, 0.62 * unit
         box = (x - half * wide * unit, y - high * unit, x + half * wide * unit, y + high * unit)
         ImageDraw.Draw(layer).ellipse(box, fill=dark)
-        alpha = Image.fromarray(np.maximum(alpha, layer.filter(ImageFilter.GaussianBlur(blur * unit))))
-    return Sprite(black(alpha), unit, (reach * unit, 0.66 * unit), (left, 0, right, 0))
+        alpha = ImageChops.lighter(alpha, layer.filter(ImageFilter.GaussianBlur(blur * unit)))
+    return Sprite(alpha, unit, (reach * unit, 0.66 * unit))
 
 
 def draw_frames(plan: Plan) -> Frames:
     """All frames of the clip, uint8 [T,H,W,3]."""
-    stage = Stage(plan)
-    return np.stack([stage.frame(number) for number in range(len(stage.story.mover))])
+    scene = Scene(plan)
+    return np.stack([scene.frame(number) for number in range(len(scene.story.mover))])

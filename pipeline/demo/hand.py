@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from pipeline.demo.sprites import Colour, Pen, Point, Sprite, lit
+from pipeline.demo.pen import Colour, Pen, lit
+from pipeline.demo.sprites import Point, Sprite
 
-UNIT = 150.0  # pixels of the sprite per unit; a unit is the frame's shorter side
+UNIT = 120.0  # pixels of the sprite per unit; a unit is the frame's shorter side
 REACH = 1.5  # length of arm and hand
 SKIN: tuple[Colour, ...] = (
     (250, 214, 186),
@@ -33,12 +34,12 @@ def draw_hand(angle: float, grip: str, light: Point, rng: np.random.Generator) -
     ends = [(a * cos - b * sin, a * sin + b * cos) for a in (-REACH, 0.16) for b in (-0.22, 0.22)]
     xs, ys = zip(*ends, strict=True)
     # A hand that points to the left is the mirror image, so that its thumb stays on the same side.
-    pen = Pen((min(xs), min(ys), max(xs), max(ys)), UNIT, angle, flip=-1 if cos < -0.1 else 1)
+    pen = Pen((min(xs), min(ys), max(xs), max(ys)), UNIT, light, angle, flip=-1 if cos < -0.1 else 1)
     pen.stroke([(-REACH, 0.0), (-0.24, 0.0)], 0.075, skin, 0.06)
     (_flat if grip == "push" else _pinch)(pen, skin)
     pen.stroke([(-REACH, 0.0), (-0.44, 0.0)], 0.115, sleeve, 0.1)
     pen.stroke([(-0.44, -0.085), (-0.44, 0.085)], 0.025, lit(sleeve, 1.2))
-    return pen.sprite(light, depth=0.05)
+    return pen.sprite(depth=0.05)
 
 
 def _flat(pen: Pen, skin: Colour) -> None:

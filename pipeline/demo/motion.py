@@ -53,7 +53,7 @@ def tell(category: Category, mover: Body, other: Body | None, horizon: float, rn
     floor = path[:, 1] + path[:, 2] * mover.bottom
     if category.motion in ("up", "down"):
         floor = np.full(frames, floor.max())
-    return Story(path, np.column_stack([tips, path[:, 2] ** 0.7]), angle, floor, still)
+    return Story(path, np.column_stack([tips, path[:, 2] ** 0.9]), angle, floor, still)
 
 
 def _ends(
@@ -61,10 +61,10 @@ def _ends(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float] | None]:
     """Start and end (x, y, scale) of the mover, and where the second object stands."""
     base, zoom, drift = rng.uniform(0.22, 0.34), rng.uniform(0.92, 1.1), rng.uniform(-0.03, 0.03)
-    side = 1 if motion == "right" else -1 if motion == "left" else int(rng.choice([-1, 1]))
     if motion in ("right", "left"):
-        half = 0.38 * (mover.right - mover.left) * zoom
-        xs = [-side * (0.5 - half - rng.uniform(0, 0.05)), side * (0.5 - half - rng.uniform(0, 0.05))]
+        edge = 0.51  # of the square that a centre crop keeps; the shadow may reach over it
+        low, high = -edge - mover.left * zoom + rng.uniform(0, 0.04), edge - mover.right * zoom - rng.uniform(0, 0.04)
+        xs = (low, high) if motion == "right" else (high, low)
         ends = [(x, base - mover.bottom * zoom, zoom) for x in xs]
     elif motion in ("up", "down"):
         x = rng.uniform(-0.1, 0.1)
@@ -75,23 +75,24 @@ def _ends(
         x, near, far = rng.uniform(-0.1, 0.1), 1.22 * zoom, 0.55 * zoom
         ends = [(x, 0.45 - mover.bottom * near, near), (x / 2, horizon + 0.07 - mover.bottom * far, far)]
     else:
-        return _pair(motion, mover, other or mover, base, side, rng)
+        return _pair(motion, mover, other or mover, base, rng)
     if motion in ("down", "towards"):
         ends.reverse()
     return np.array(ends[0]), np.array(ends[1]), None
 
 
 def _pair(
-    motion: Motion, mover: Body, other: Body, base: float, side: int, rng: np.random.Generator
+    motion: Motion, mover: Body, other: Body, base: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float]]:
-    """The second object stands at `side`; the mover's way leads to it or away from it."""
+    """The second object stands at one side; the mover's way leads to it or away from it."""
+    side = int(rng.choice([-1, 1]))
     zoom = rng.uniform(0.74, 0.84)
     reach = other.right if side > 0 else -other.left
     inner = -other.left if side > 0 else other.right
     still = side * (0.5 - 0.9 * reach * zoom)
     facing, back = (mover.right, -mover.left) if side > 0 else (-mover.left, mover.right)
     beside = still - side * (inner + facing + 0.02) * zoom
-    far = -side * (0.5 - 0.75 * back * zoom)
+    far = -side * (0.5 - 0.9 * back * zoom)
     ends = [(x, base - mover.bottom * zoom, zoom) for x in (far, beside)]
     if motion == "apart":
         ends.reverse()
@@ -102,10 +103,10 @@ def _contact(
     category: Category, mover: Body, still: tuple[float, float, float] | None, rng: np.random.Generator
 ) -> tuple[float, NDArray[np.float64]]:
     """The hand's angle, and where its tips touch the mover, from the mover's middle."""
-    overlap = 0.0 if category.grip == "push" else 0.07
+    overlap = 0.0 if category.grip == "push" else 0.045
     lean = rng.uniform(-0.12, 0.12)
     if category.motion in ("away", "towards"):
-        return -np.pi / 2 + lean, np.array([0.0, mover.bottom - 0.1])
+        return -np.pi / 2 + lean, np.array([0.0, mover.bottom - 0.02])
     if category.motion in ("up", "down"):
         from_right, tilt = bool(rng.random() < 0.7), rng.uniform(0.15, 0.45)
     else:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.sprites import Colour, Point
+from pipeline.demo.pen import Colour
+from pipeline.demo.sprites import Point
 
 SIDE = 108  # pixels of the frame's shorter side, which a centre crop keeps
 SHAPES: tuple[tuple[tuple[int, int], float], ...] = (  # (height, width), share of the clips
@@ -14,13 +15,13 @@ SHAPES: tuple[tuple[tuple[int, int], float], ...] = (  # (height, width), share 
     ((SIDE, 144), 0.05),
 )
 TABLES: tuple[Colour, ...] = (
-    (206, 170, 128),
-    (122, 84, 60),
+    (222, 194, 152),
+    (146, 102, 76),
     (110, 120, 132),
     (208, 206, 202),
     (150, 168, 150),
     (132, 154, 180),
-    (186, 140, 128),
+    (192, 146, 146),
     (142, 124, 150),
 )
 WALLS: tuple[Colour, ...] = (
@@ -90,7 +91,7 @@ def _wall(
     place = rng.uniform(-0.4, 0.4)
     if kind == "window":
         across = np.abs(x + 0.35 * y * np.sign(light[0]) - place)
-        gain = gain + 0.1 / (1 + np.exp((across - 0.2) / 0.03))
+        gain = gain + 0.05 * (1 - np.tanh((across - 0.2) / 0.06))
     elif kind == "panel":
-        gain = gain - 0.06 / (1 + np.exp((x - place) / 0.008))
+        gain = gain - 0.03 * (1 - np.tanh((x - place) / 0.016))
     return np.asarray(gain[..., None] * colour, dtype=np.float32)
