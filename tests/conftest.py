@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from projects import Project
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,3 +20,18 @@ def root() -> Path:
 def tree() -> dict[str, Any]:
     """The parsed params.yaml, to change and check."""
     return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A tiny copy of this project, nothing made yet."""
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A tiny copy of this project after `dvc repro`, its lock files committed. Shared: work on `reproduced.copy()`."""
+    project = Project(tmp_path_factory.mktemp("reproduced") / "project")
+    project.dvc("repro")
+    project.commit("lock")
+    return project

@@ -1,0 +1,126 @@
+"""Small whole projects to run DVC in: a copy of this one with tiny params, committed to a git repository of its own."""
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+COPIED = (
+    "pipeline",
+    "stages",
+    "params.yaml",
+    "dvc.yaml",
+    "data/demo/dvc.yaml",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+)
+TINY: dict[str, Any] = {
+    "compute": {"workers": 2},
+    "demo": {"clips": 60},
+    "clip": {"frames": 8, "height": 16, "width": 16},
+    "transcode": {"shard_clips": 16},
+    "train": {
+        "total_clips": 64,
+        "batch_clips": 8,
+        "ema_clips": 16,
+        "caption_width": 8,
+        "generator": {"content_width": 8, "motion_width": 4, "width": 16},
+        "discriminator": {"width": 16},
+        "report_clips": 16,
+        "sample_clips": 32,
+        "state_clips": 32,
+    },
+    "render": {"seeds": [1, 2], "objects": 3, "scale": 2},
+}
+PERSON = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+
+
+class Project:
+    """A copy of this project in `folder`, its commands run as by a user who has no settings of any kind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        home = folder.parent / f"{folder.name}-home"
+        home.mkdir(parents=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "T2V_"))}
+        self.environment = kept | {
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(home / "site"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "T2V_DEVICES": "cpu",
+            "XDG_CONFIG_HOME": str(home),
+        }
+        self.environment |= dict.fromkeys(PERSON, "tester")
+        for name in COPIED:
+            copy_source(ROOT / name, folder / name)
+        self.change(TINY)
+        self.run("git", "init", "--quiet", "--initial-branch=main")
+        self.commit("start")
+
+    def copy(self, folder: Path) -> "Project":
+        """This project in another folder, with its data, cache and history."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = copy.copy(self)
+        other.folder = folder
+        return other
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Put values into params.yaml."""
+        path = self.folder / "params.yaml"
+        tree = merged(yaml.safe_load(path.read_text(encoding="utf-8")), changes)
+        path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is not ignored."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def run(self, *command: str, code: int = 0) -> str:
+        """What the command prints; it must end with exit code `code`."""
+        answer = subprocess.run(
+            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert answer.returncode == code, (
+            f"{' '.join(command)} ended with {answer.returncode}:\n{answer.stdout}{answer.stderr}"
+        )
+        return answer.stdout + answer.stderr
+
+    def dvc(self, *arguments: str, code: int = 0) -> str:
+        """What a `dvc` command prints."""
+        return self.run(sys.executable, "-m", "dvc", *arguments, code=code)
+
+    def t2v(self, *arguments: str, code: int = 0) -> str:
+        """What a `t2v` command of this copy prints."""
+        return self.run(sys.executable, "-m", "pipeline.cli", *arguments, code=code)
+
+
+def stages_run(printed: str) -> list[str]:
+    """The stages that ran, from what `dvc` printed."""
+    return [line.split("'")[1].split(":")[-1] for line in printed.splitlines() if line.startswith("Running stage '")]
+
+
+def copy_source(source: Path, target: Path) -> None:
+    """Copy a file or folder without compiled code."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def merged(tree: Any, changes: Any) -> Any:
+    """`tree` with the values of `changes` in place of its own, section by section."""
+    if not isinstance(tree, dict) or not isinstance(changes, dict):
+        return changes
+    return tree | {key: merged(tree.get(key), value) for key, value in changes.items()}

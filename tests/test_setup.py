@@ -1,0 +1,124 @@
+"""What `make` does before the first stage: an environment, and DVC fitted to this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.cli import install
+from pipeline.cli.prepare import configure_dvc, write_plots_template
+
+
+@pytest.fixture
+def dvc_folder(tmp_path):
+    """A project folder with no more than a .dvc/config."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    return tmp_path
+
+
+def make(root, *arguments):
+    """`make` in the project's folder with an empty environment but for PATH."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    return subprocess.run(["make", *arguments], cwd=root, env=environment, capture_output=True, text=True)
+
+
+def test_an_unpacked_archive_is_used_without_git_and_a_clone_with_it(dvc_folder):
+    local = dvc_folder / ".dvc/config.local"
+    configure_dvc(dvc_folder)
+    assert "no_scm = true" in local.read_text()
+    (dvc_folder / ".git").mkdir()
+    configure_dvc(dvc_folder)
+    assert "no_scm" not in local.read_text()
+
+
+def test_other_local_settings_stay(dvc_folder):
+    local = dvc_folder / ".dvc/config.local"
+    local.write_text("[core]\n    remote = mine\n['remote \"mine\"']\n    url = /somewhere\n")
+    configure_dvc(dvc_folder)
+    text = local.read_text()
+    assert "remote = mine" in text
+    assert "url = /somewhere" in text
+    assert "html_template = plots.html" in text
+
+
+def test_what_is_prepared_is_not_written_again(dvc_folder):
+    template = dvc_folder / ".dvc/plots.html"
+    for _ in range(2):
+        configure_dvc(dvc_folder)
+        write_plots_template(template)
+        os.utime(template, (1, 1))
+    assert template.stat().st_mtime == 1
+
+
+def test_plots_show_without_the_internet(project):
+    """DVC's own page loads its plotting library from a server; ours carries it."""
+    project.t2v("prepare")
+    (project.folder / "losses.csv").write_text("step,loss\n0,2\n1,1\n")
+    project.dvc("plots", "show", "losses.csv", "--out", "plots")
+    page = (project.folder / "plots/index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?(?:https?:)?//", page) == []
+    assert page.count("vegaEmbed") > 1
+    assert '"loss"' in page
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to draw the page with")
+def test_a_browser_without_network_draws_the_plots(project):
+    project.t2v("prepare")
+    (project.folder / "losses.csv").write_text("step,loss\n0,2\n1,1\n")
+    project.dvc("plots", "show", "losses.csv", "--out", "plots")
+    chromium = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    page = project.run(*chromium, "--host-resolver-rules=MAP * ~NOTFOUND", f"file://{project.folder}/plots/index.html")
+    assert re.search(r"<(canvas|svg)[^>]*class=\"marks\"", page)
+
+
+def test_an_environment_that_is_right_is_left_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "environment"
+    folder.mkdir()
+    (folder / "installed.txt").write_text(f"{folder}\n{install._digest()}\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was started"))
+    install.main(folder)
+
+
+def test_a_folder_that_is_no_environment_is_not_overwritten(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(SystemExit, match="make VENV=FOLDER"):
+        install.main(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "ten years of work"
+
+
+def test_pip_is_told_where_to_look_in_uvs_words(monkeypatch):
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels/a /wheels/b")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    assert install._pip_settings([sys.executable, "-m", "pip"]) == {
+        "UV_FIND_LINKS": "/wheels/a,/wheels/b",
+        "UV_DEFAULT_INDEX": "https://mirror.example/simple",
+    }
+
+
+def test_make_names_the_pythons_that_will_do_when_there_is_none(root):
+    answer = make(root, "setup", "PYTHON=")
+    assert answer.returncode == 2
+    assert "no CPython 3.11 to 3.13 on PATH" in answer.stdout
+
+
+def test_the_environment_is_made_by_the_standard_library_alone(root):
+    """It runs before anything is installed."""
+    code = f"import runpy; runpy.run_path({str(root / 'pipeline/cli/install.py')!r}, run_name='no')"
+    subprocess.run([sys.executable, "-S", "-I", "-c", code], check=True)
+
+
+def test_every_dependency_of_the_project_is_held_to_an_exact_version(root):
+    import tomllib
+
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in wanted} | {"celery", "kombu", "dulwich"}
+    held = (root / "constraints.txt").read_text().lower()
+    assert [name for name in sorted(names) if not re.search(rf"^{name}==\d", held, re.MULTILINE)] == []
+    assert "+cpu" not in held

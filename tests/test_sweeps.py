@@ -1,0 +1,100 @@
+"""Sweeps over a penalty: every point trains its full budget from step 0, and nothing before `train` is repeated."""
+
+import json
+import re
+
+import pytest
+from projects import TINY, stages_run
+
+pytestmark = pytest.mark.slow
+
+BUDGET = TINY["train"]["total_clips"]
+
+
+@pytest.fixture
+def project(reproduced, tmp_path):
+    """A copy of the reproduced project, to change."""
+    return reproduced.copy(tmp_path / "project")
+
+
+def experiments(project):
+    """Name -> revision of the experiments there are."""
+    refs = project.run("git", "for-each-ref", "--format=%(refname:lstrip=-1) %(objectname)", "refs/exps")
+    return dict(line.split() for line in refs.splitlines() if "/exps/exec" not in line)
+
+
+def model_file(project, revision, name):
+    """A file of the model that a revision made: its bytes."""
+    target = project.folder.parent / f"{revision}-{name}"
+    project.dvc("get", ".", f"data/model/{name}", "--rev", revision, "--out", str(target))
+    return target.read_bytes()
+
+
+def penalty(project, revision):
+    """The weight of R1 that a revision was made with."""
+    return float(re.search(r"r1: (\S+)", project.run("git", "show", f"{revision}:params.yaml"))[1])
+
+
+def assert_trained_from_the_start(project, revision):
+    """Checks the account that training keeps, and its log: a row for each of the budget's parts."""
+    account = json.loads(model_file(project, revision, "training.json"))
+    assert (account["started_at_step"], account["clips_seen"]) == (0, BUDGET)
+    history = model_file(project, revision, "history.csv").decode().splitlines()
+    assert len(history) == 1 + BUDGET // TINY["train"]["report_clips"]
+
+
+def test_the_plain_queue_runs_two_points_that_train_in_full(project):
+    baseline = project.run("git", "rev-parse", "HEAD").strip()
+    for weight in (0.1, 10):
+        project.dvc("exp", "run", "--queue", "--name", f"r1-{weight}", "-S", f"train.penalties.r1={weight}")
+    project.dvc("queue", "start", "--jobs", "1")
+    wait_for_the_queue(project)
+    points = experiments(project)
+    assert {name: penalty(project, revision) for name, revision in points.items()} == {"r1-0.1": 0.1, "r1-10": 10}
+    for name, revision in points.items():
+        assert stages_run(project.dvc("queue", "logs", name)) == ["train", "render"]
+        assert_trained_from_the_start(project, revision)
+    models = {model_file(project, revision, "generator.safetensors") for revision in [baseline, *points.values()]}
+    assert len(models) == 3
+    assert project.run("git", "status", "--short") == ""
+
+
+def wait_for_the_queue(project):
+    """Follow every task until it has ended."""
+    while "Running" in (status := project.dvc("queue", "status")) or "Queued" in status:
+        task = re.search(r"^\w+\s+(\S+).*(?:Running|Queued)", status, re.MULTILINE)[1]
+        project.dvc("queue", "logs", "--follow", task)
+
+
+def test_t2v_sweep_runs_every_point_in_full_beside_uncommitted_work(project):
+    """New code goes along once git knows it; params.yaml and the data of the workspace stay as they were."""
+    project.change({"train": {"mismatched": 0.5}})
+    before = (project.folder / "params.yaml").read_bytes()
+    printed = project.t2v("sweep", "train.penalties.r1=0.1,10", "--jobs", "2", "--name", "weights")
+    assert "what all points share: data/demo/dvc.yaml:draw, filter, transcode, tokenize" in printed
+    points = experiments(project)
+    assert {name: penalty(project, revision) for name, revision in points.items()} == {
+        "weights-1": 0.1,
+        "weights-2": 10,
+    }
+    for name, revision in points.items():
+        log = (project.folder / "runs/sweeps/weights" / f"{name}.log").read_text(encoding="utf-8")
+        assert stages_run(log) == ["train", "render"]
+        assert_trained_from_the_start(project, revision)
+        assert "mismatched: 0.5" in project.run("git", "show", f"{revision}:params.yaml")
+    assert len({model_file(project, revision, "generator.safetensors") for revision in points.values()}) == 2
+    assert (project.folder / "params.yaml").read_bytes() == before
+    assert project.run("git", "status", "--short") == " M params.yaml\n"
+    assert "there is such a sweep already" in project.t2v("sweep", "seed=1", "--name", "weights", code=1)
+
+
+def test_a_sweep_needs_no_git_identity_and_a_failed_point_is_its_exit_code(project):
+    for name in list(project.environment):
+        if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER")):
+            del project.environment[name]
+    # Steps of that length leave every number behind: training stops on the first loss that is none.
+    printed = project.t2v("sweep", "train.generator_lr=1.0e+30,0.001", "--jobs", "1", code=1)
+    assert re.search(
+        r"sweep-1-1 train.generator_lr=1e+30: failed \(255\); its log is runs/sweeps/sweep-1/sweep-1-1.log", printed
+    )
+    assert list(experiments(project)) == ["sweep-1-2"]

@@ -1,0 +1,87 @@
+"""`dvc repro` end to end on a tiny demo: equal bytes from clean clones, and nothing runs that need not."""
+
+import shutil
+
+import pytest
+from projects import Project, stages_run
+
+pytestmark = pytest.mark.slow
+
+EVERY_STAGE = ["draw", "filter", "transcode", "tokenize", "train", "render"]
+LOCKS = ("dvc.lock", "data/demo/dvc.lock")
+
+
+@pytest.fixture
+def project(reproduced, tmp_path):
+    """A copy of the reproduced project, to change."""
+    return reproduced.copy(tmp_path / "project")
+
+
+def test_two_clean_clones_give_the_same_bytes_with_any_number_of_workers(reproduced, tmp_path):
+    other = Project(tmp_path / "another-name")
+    other.change({"compute": {"workers": 1}})
+    assert stages_run(other.dvc("repro")) == EVERY_STAGE
+    for lock in LOCKS:
+        assert (other.folder / lock).read_bytes() == (reproduced.folder / lock).read_bytes()
+
+
+def test_a_second_repro_runs_nothing_and_leaves_a_clean_tree(project):
+    printed = project.dvc("repro")
+    assert stages_run(printed) == []
+    assert "Data and pipelines are up to date" in printed
+    assert "Data and pipelines are up to date" in project.dvc("status")
+    assert project.run("git", "status", "--short") == ""
+
+
+def test_another_penalty_runs_only_what_depends_on_it(project):
+    project.change({"train": {"penalties": {"r1": 0.5}}})
+    assert stages_run(project.dvc("repro", "--dry")) == ["train", "render"]
+
+
+def test_another_category_runs_everything_but_the_drawing(project):
+    before = (project.folder / "data/demo/dvc.lock").read_bytes()
+    project.change({"filter": {"categories": ["moving-something-up", "moving-something-down"]}})
+    assert stages_run(project.dvc("repro")) == EVERY_STAGE[1:]
+    assert (project.folder / "data/demo/dvc.lock").read_bytes() == before
+    chosen = (project.folder / "data/labels/report.json").read_text(encoding="utf-8")
+    assert "moving-something-up" in chosen
+    assert "pushing" not in chosen
+
+
+def test_other_code_runs_what_it_belongs_to_and_compiled_code_runs_nothing(project):
+    assert list(project.folder.glob("pipeline/video/__pycache__/*.pyc")), "the stages compiled their modules"
+    with (project.folder / "pipeline/losses/penalties.py").open("a", encoding="utf-8") as file:
+        file.write("# another penalty\n")
+    assert stages_run(project.dvc("repro", "--dry")) == ["train", "render"]
+
+
+def test_other_devices_and_workers_run_nothing(project):
+    project.change({"devices": "cpu:2", "compute": {"workers": 1}})
+    assert stages_run(project.dvc("repro", "--dry")) == []
+
+
+def test_a_misspelt_key_stops_the_first_stage_and_leaves_everything_as_it_was(project):
+    before = {lock: (project.folder / lock).read_bytes() for lock in LOCKS}
+    project.change({"filter": {"category": ["moving-something-up"]}})
+    printed = project.dvc("repro", code=255)
+    assert "filter.category: no such key; did you mean categories?" in printed
+    assert "Traceback" not in printed
+    assert {lock: (project.folder / lock).read_bytes() for lock in LOCKS} == before
+
+
+def test_files_of_the_workspace_are_links_into_the_cache(project):
+    """Without links every temporary run would copy all data. A hard or symbolic link shows; a reflink cannot."""
+    project.dvc("checkout", "--relink")
+    shard = next((project.folder / "data/clips").glob("*.parquet"))
+    kind = project.run("stat", "--file-system", "--format=%T", str(shard)).strip()
+    if kind in ("btrfs", "xfs"):
+        pytest.skip("this file system has reflinks, which look like copies")
+    assert shard.is_symlink() or shard.stat().st_nlink > 1
+
+
+def test_a_clone_without_git_runs_too(reproduced, tmp_path):
+    project = reproduced.copy(tmp_path / "unpacked")
+    shutil.rmtree(project.folder / ".git")
+    project.t2v("prepare")
+    assert stages_run(project.dvc("repro")) == []
+    assert "no_scm = true" in (project.folder / ".dvc/config.local").read_text(encoding="utf-8")
