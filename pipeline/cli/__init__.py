@@ -4,11 +4,12 @@ import typer
 
 from pipeline.cli.doctor import doctor
 from pipeline.cli.prepare import prepare
+from pipeline.cli.sample import sample
 from pipeline.cli.sweep import sweep
 from pipeline.errors import guard
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (doctor, sweep, prepare):
+for command in (sample, sweep, doctor, prepare):
     app.command()(command)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file, replacing, write_json
+from pipeline.files import digest_file, digest_value, replacing, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
@@ -42,6 +43,10 @@ class Model:
                 f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
                 "`dvc repro -f train` makes them anew"
             ) from None
+
+    def provenance(self) -> dict[str, Any]:
+        """What names this model and the code that speaks to it."""
+        return {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
 
 
 def save_model(

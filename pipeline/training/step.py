@@ -50,12 +50,9 @@ def train_step(
     nets.set_rates(params, now)
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids)
-    weights: dict[str, float] = {
-        name: gamma * now.gamma_share * params.penalty_every for name, gamma in params.penalties.items()
-    }
-    loss, values = discriminator_loss(
-        nets.discriminator, real, fake.detach(), batch, params, weights if penalise else {}
-    )
+    share = now.gamma_share * params.penalty_every if penalise else 0.0
+    weights: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
+    loss, values = discriminator_loss(nets.discriminator, real, fake.detach(), batch, params, weights)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     # The fakes are used again: only the discriminator has changed since they were made.
     values["loss/generator"] = generator_loss(nets.discriminator, real, fake, batch, params)
@@ -86,10 +83,11 @@ def discriminator_loss(
         on_mismatched = discriminator.clips.score(features, discriminator.captions(batch.mismatched_ids))
         values["loss/matching"] = relativistic_matching(on_real, on_mismatched).mean()
         loss = loss + params.mismatched * values["loss/matching"]
-    for name, weight in weights.items():
-        if weight > 0:
-            values[f"penalty/{name}"] = PENALTIES[name](discriminator.clips, real, fake, cond).mean()
-            loss = loss + weight * values[f"penalty/{name}"]
+    if weights:
+        slopes = {name: PENALTIES[name](discriminator.clips, real, fake, cond).mean() for name in weights}
+        values |= {f"penalty/{name}": slope for name, slope in slopes.items()}
+        values["loss/penalties"] = torch.stack([weights[name] * slope for name, slope in slopes.items()]).sum()
+        loss = loss + values["loss/penalties"]
     return loss, values
 
 

@@ -1,0 +1,42 @@
+"""`t2v sample`: a caption that someone types -> clips in a file."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.corpus.cleaning import clean_text
+from pipeline.errors import UserError
+from pipeline.rendering.export import check_ending, export_samples
+from pipeline.rendering.grid import Block, Row, Window
+from pipeline.text.encode import encode
+from pipeline.text.vocabulary import Vocabulary
+
+
+def sample(
+    caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
+    out: Annotated[Path, typer.Option("-o", "--out", help="by its ending: gif, mp4, png (film strips) or npz")],
+    seed: Annotated[int, typer.Option(min=0, help="names the noise: equal seeds give equal clips")] = 0,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="how many clips")] = 4,
+    model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
+    scale: Annotated[int, typer.Option(min=1, help="pixels in the picture per pixel of a clip")] = 4,
+    fps: Annotated[int, typer.Option(min=1, help="frames per second of a gif or mp4")] = 8,
+) -> None:
+    """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
+    check_ending(out)
+    from pipeline.training.export import Model  # torch takes seconds: only after the cheap checks
+    from pipeline.training.sampling import sample as sample_clips
+    from pipeline.training.seeds import noise
+
+    generator = Model(model)
+    encoded = encode(clean_text(caption), Vocabulary(tuple(generator.vocabulary)), generator.max_tokens)
+    if len(encoded.unknown) == len(set(encoded.tokens)):
+        raise UserError(f"the model knows no word of {caption!r}; it knows {', '.join(generator.vocabulary[2:22])} …")
+    if encoded.unknown:
+        print(f"warning: the model has never seen {', '.join(encoded.unknown)}", file=sys.stderr)
+    frames = sample_clips(generator, [encoded.token_ids] * n, noise(seed, n, generator.generator.z_width))
+    windows = [Window(f"{number}", clip) for number, clip in enumerate(frames, 1)]
+    provenance = {**generator.provenance(), "caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}
+    export_samples([Row(caption, [Block(f"seed {seed}", windows)])], out, scale=scale, fps=fps, provenance=provenance)
+    print(f"{out}: {n} clips of {caption!r}")

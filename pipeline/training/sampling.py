@@ -1,0 +1,20 @@
+"""Noise and token ids -> finished frames, with a generator that has been exported."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.records import Frames
+from pipeline.training.batches import pad, to_frames
+from pipeline.training.export import Model
+
+AT_ONCE = 16  # clips in one pass: memory stays small however many are asked for
+
+
+def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:
+    """One clip for each caption and row of z [N,Z] -> uint8 [N,T,H,W,3], on the CPU."""
+    ids = pad(token_ids)
+    with torch.inference_mode():
+        parts = [model.generator(z[at : at + AT_ONCE], ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE)]
+    return to_frames(torch.cat(parts))
