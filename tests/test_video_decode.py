@@ -9,7 +9,7 @@ from videos import draw, read_by_ffmpeg
 
 from pipeline.params import ClipParams
 from pipeline.video import decode
-from pipeline.video.decode import DecodeError, decode_clip, describe
+from pipeline.video.decode import DecodeError, decode_clip
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import clip_filters
 from pipeline.video.timing import ShortClip, choose_frames
@@ -59,8 +59,8 @@ FRAMES = {
 
 
 def by_ffmpeg(path, shape, count):
-    frame, pixel_aspect = next(decode._read_frames(path))
-    filters = clip_filters(describe(frame, pixel_aspect), shape.height, shape.width)
+    picture, _ = next(decode.read_pictures(path))
+    filters = clip_filters(picture, shape.height, shape.width)
     numbers = choose_frames(count, shape.frames, "repeat_last")
     return read_by_ffmpeg(path, filters, numbers, shape.height, shape.width)
 
@@ -116,11 +116,13 @@ def test_frames_are_counted_not_timed(tmp_path):
     assert np.array_equal(clips[0].frames, clips[1].frames)
 
 
-def test_a_video_too_large_to_hold_gives_the_same_frames(tmp_path, monkeypatch):
+def test_a_file_too_large_to_hold_gives_the_same_clip(tmp_path, monkeypatch):
     path = draw(tmp_path / "vp9.webm", **KINDS["vp9.webm"])
-    held = decode_clip(path, SHAPE, "drop").frames
-    monkeypatch.setattr(decode, "HELD_BYTES", 10**6)
-    assert np.array_equal(decode_clip(path, SHAPE, "drop").frames, held)
+    held = decode_clip(path, SHAPE, "drop")
+    monkeypatch.setattr(decode, "HELD_BYTES", 1000)
+    clip = decode_clip(path, SHAPE, "drop")
+    assert clip.count == held.count == 24
+    assert np.array_equal(clip.frames, held.frames)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
@@ -190,7 +192,7 @@ def test_frames_agree_with_another_decoders():
     reference = np.load(folder / "nasa_13013_stream0_reference.npz")
     chosen = [0, 9, 15, 35]
     shown = {}
-    for number, (frame, _) in zip(range(36), decode._read_frames(folder / "nasa_13013.mp4"), strict=False):
+    for number, (_, frame) in zip(range(36), decode.read_pictures(folder / "nasa_13013.mp4"), strict=False):
         if number in chosen:
             shown[number] = frame.to_ndarray(format="rgb24").astype(int)
     for name, number in zip(sorted(reference.files), sorted(chosen), strict=True):
