@@ -1,11 +1,14 @@
 """`t2v sweep` before its first point starts: devices, names, and the stages that all points share."""
 
+import io
 import sys
 
 import pytest
+from rich.console import Console
 
+from pipeline.cli.jobs import Job
 from pipeline.cli.shared import shared_stages
-from pipeline.cli.sweep import deal
+from pipeline.cli.sweep import deal, table
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,22 @@ def test_dvc_finds_every_stage_and_draws_before_it_filters(root, monkeypatch):
     monkeypatch.chdir(root)
     stages = shared_stages([])
     assert stages.index("data/demo/dvc.yaml:draw") < stages.index("filter") < stages.index("train")
+
+
+def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
+    project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
+    monkeypatch.chdir(project.folder)
+    assert shared_stages(["train.penalties.r1"]) == ["filter", "transcode", "tokenize"]
+
+
+def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
+    log = tmp_path / "grid-1.log"
+    log.write_text("started\ntrain: 480/12000 clips\n")
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table([Job("grid-1", "train.penalties.r1=0.1", ["true"], log, seconds=75)]))
+    text = console.export_text()
+    for word in ("grid-1", "train.penalties.r1=0.1", "waiting", "1:15", "train: 480/12000 clips"):
+        assert word in text
 
 
 @pytest.mark.parametrize(
