@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.generators import doublings_of
-from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear, to_patches
+from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear
 from pipeline.params import ClipParams, DiscriminatorParams
 
 
@@ -23,7 +23,8 @@ class ProjectionDiscriminator(nn.Module):
         self.time = 2 if shape.frames % 2 == 0 else 1
         halvings = doublings_of(shape)
         channels = [min(params.width << i, 4 * params.width) for i in range(halvings)]
-        self.stem = conv(3 * self.time * 4, channels[0], (1, 1, 1))
+        # Overlapping patches: the gradient of patches side by side would draw their borders into the samples.
+        self.stem = conv(3, channels[0], (self.time, 4, 4), stride=(self.time, 2, 2), padding=(0, 1, 1))
         self.stages = nn.ModuleList(ResidualBlock(width) for width in channels)
         self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
         steps, self.halve_time = shape.frames // self.time, []
@@ -39,7 +40,7 @@ class ProjectionDiscriminator(nn.Module):
 
     def describe(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
-        x = self.stem(to_patches(frames, self.time))
+        x = self.stem(frames)
         for place, stage in enumerate(self.stages):
             x = stage(x)
             if place < len(self.widen):

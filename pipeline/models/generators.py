@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, from_patches, linear, upsample
+from pipeline.models.layers import ResidualBlock, activate, conv, linear, unfold_time, upsample
 from pipeline.params import ClipParams, GeneratorParams
 
 CURVE_KNOTS = 4  # values that a smooth motion curve runs through
@@ -37,7 +37,7 @@ class ResidualGenerator(nn.Module):
         self.start = linear(code, channels[0] * self.height * self.width)
         self.stages = nn.ModuleList(ResidualBlock(width, code=code) for width in channels)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
-        self.patches = conv(channels[-1], TAIL * self.time * 4, (1, 1, 1))
+        self.spread = conv(channels[-1], TAIL * self.time, (1, 1, 1))
         self.smooth = conv(TAIL, TAIL, (1, 3, 3))
         self.colours = conv(TAIL, 4 if params.background else 3, (1, 3, 3), scale=0.5)
         self.background = Background(shape, params.width, self.content + cond) if params.background else None
@@ -52,7 +52,7 @@ class ResidualGenerator(nn.Module):
             x = stage(x, code)
             if place < len(self.narrow):
                 x = upsample(self.narrow[place](x))
-        x = from_patches(self.patches(activate(x)), self.time)  # [B,16,T,H,W]
+        x = upsample(unfold_time(self.spread(activate(x)), self.time))  # [B,16,T,H,W]
         x = self.colours(activate(x + self.smooth(activate(x))))
         if self.background is None:
             return torch.tanh(x)

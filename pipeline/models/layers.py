@@ -18,9 +18,21 @@ def activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE) * math.sqrt(2 / (1 + SLOPE**2))
 
 
-def conv(inputs: int, outputs: int, kernel: tuple[int, int, int], *, scale: float = 1.0) -> nn.Conv3d:
-    """A convolution that keeps [T,H,W]; weights start with variance scale^2/fan_in, biases at zero."""
-    layer = nn.Conv3d(inputs, outputs, kernel, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
+Triple = tuple[int, int, int]  # time, height, width
+
+
+def conv(
+    inputs: int,
+    outputs: int,
+    kernel: Triple,
+    *,
+    scale: float = 1.0,
+    stride: Triple = (1, 1, 1),
+    padding: Triple | None = None,
+) -> nn.Conv3d:
+    """A convolution; weights start with variance scale^2/fan_in, biases at zero. Keeps T,H,W without `padding`."""
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2) if padding is None else padding
+    layer = nn.Conv3d(inputs, outputs, kernel, stride, padding)
     nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs * math.prod(kernel)))
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
@@ -83,20 +95,17 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor, *, time: bool) -> Tensor:
     """Means over 2x2 pixels, and over 2 frames if `time`: [B,C,T,H,W] -> [B,C,T or T/2,H/2,W/2]."""
-    return F.avg_pool3d(x, (2 if time else 1, 2, 2))
+    # Sums of slices: avg_pool3d has no fast path for channels_last_3d on CPUs.
+    x = x[..., ::2] + x[..., 1::2]
+    x = x[..., ::2, :] + x[..., 1::2, :]
+    if time:
+        return (x[:, :, ::2] + x[:, :, 1::2]) / 8
+    return x / 4
 
 
-def to_patches(x: Tensor, time: int) -> Tensor:
-    """Fold `time` x 2 x 2 pixels into channels: [B,C,T,H,W] -> [B,C*time*4,T/time,H/2,W/2]."""
+def unfold_time(x: Tensor, time: int) -> Tensor:
+    """Spread channels over `time` frames: [B,C*time,T,H,W] -> [B,C,T*time,H,W]."""
     batch, channels, frames, height, width = x.shape
-    x = x.reshape(batch, channels, frames // time, time, height // 2, 2, width // 2, 2)
-    x = x.permute(0, 2, 4, 6, 3, 5, 7, 1)  # [B,T/t,H/2,W/2,t,2,2,C]: contiguous, it is channels_last_3d
-    return x.reshape(batch, frames // time, height // 2, width // 2, -1).permute(0, 4, 1, 2, 3)
-
-
-def from_patches(x: Tensor, time: int) -> Tensor:
-    """The inverse of `to_patches`: [B,C*time*4,T,H,W] -> [B,C,T*time,2H,2W]."""
-    batch, channels, frames, height, width = x.shape
-    x = x.permute(0, 2, 3, 4, 1).reshape(batch, frames, height, width, time, 2, 2, channels // (4 * time))
-    x = x.permute(0, 1, 4, 2, 5, 3, 6, 7)  # [B,T,t,H,2,W,2,C]
-    return x.reshape(batch, frames * time, 2 * height, 2 * width, -1).permute(0, 4, 1, 2, 3)
+    x = x.permute(0, 2, 3, 4, 1).reshape(batch, frames, height, width, time, channels // time)
+    x = x.permute(0, 1, 4, 2, 3, 5)  # [B,T,time,H,W,C]: contiguous, it is channels_last_3d
+    return x.reshape(batch, frames * time, height, width, -1).permute(0, 4, 1, 2, 3)
