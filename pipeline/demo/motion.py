@@ -34,7 +34,7 @@ class Story:
 
 def tell(category: Category, mover: Body, other: Body | None, horizon: float, rng: np.random.Generator) -> Story:
     """A story of 20 to 60 frames: the hand comes, takes the object along, leaves (a lifted object it keeps)."""
-    frames = round(rng.triangular(20, 34, 60))
+    frames = round(rng.triangular(20, 27, 60))
     time = np.linspace(0, 1, frames)
     touch, release = rng.uniform(0.06, 0.13), rng.uniform(0.86, 0.93)
     share = np.clip((time - touch) / (release - touch), 0, 1)

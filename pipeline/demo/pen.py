@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipeline.demo.sprites import Bounds, Point, Sprite
 
 Colour = tuple[float, float, float]  # RGB, 0..255
-OVERSAMPLING = 4
+OVERSAMPLING = 3
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:

@@ -57,7 +57,10 @@ def encode_frames(
             options["metadata"] = f"comment={comment}"
         # The prefix keeps a colon in a file's name from being read as a protocol.
         target = picture.output(f"file:{temporary}", **options).global_args("-filter_threads", "1")
-        run(target, input=frames.tobytes(), seconds=60 + frames.size / 1e6)
+        try:
+            run(target, input=frames.tobytes(), seconds=60 + frames.size / 1e6)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         if comment and codec == "gif":
             temporary.write_bytes(_with_gif_comment(temporary.read_bytes(), comment))
 
