@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.errors import run
+from pipeline.errors import UserError, run
 from pipeline.params import Params, load_params
 from pipeline.records import Caption, Clip
 from pipeline.shards import INDEX, ShardReader
@@ -37,9 +37,13 @@ class Places:
 
 def train_model(rank: Rank, places: Places, params: Params) -> None:
     """Train on this rank; the first one writes the result."""
-    torch.use_deterministic_algorithms(True)
+    # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
+    torch.use_deterministic_algorithms(True, warn_only=rank.device.type == "cuda")
     labels, captions = read_table(places.labels, Clip), read_table(places.captions, Caption)
-    clips = ClipSet(labels, captions, ShardReader(places.clips), "train", rank.device)
+    shards = ShardReader(places.clips)
+    if shards.shape != (params.clip.frames, params.clip.height, params.clip.width, 3):
+        raise UserError(f"{places.clips}: holds clips of {shards.shape}, but `clip` differs; `dvc repro transcode`")
+    clips = ClipSet(labels, captions, shards, "train", rank.device)
     words = read_vocabulary(places.vocabulary).words
     hashed = {"seed": params.seed, "clip": params.clip.model_dump(), "train": params.train.model_dump()}
     name = fingerprint(hashed, places.inputs())
@@ -64,7 +68,9 @@ def main(
     """Train the conditional video GAN on the devices of params.yaml or T2V_DEVICES."""
     params = load_params(Path("params.yaml"))
     places = Places(labels / "clips.parquet", clips, captions / "captions.parquet", captions / "vocabulary.json", out)
-    run_on(parse_devices(params.devices), train_model, places, params)
+    devices = parse_devices(params.devices)
+    Rank(0, len(devices), devices[0]).share(params.train.batch_clips)  # before any process starts
+    run_on(devices, train_model, places, params)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The two networks of a run, each with a caption encoder of its own, built from params."""
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.models.captions import GruCaptionEncoder
@@ -9,7 +10,7 @@ from pipeline.params import ClipParams, TrainParams
 
 
 class TextToVideo(nn.Module):
-    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1]."""
+    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides."""
 
     def __init__(self, shape: ClipParams, params: TrainParams, words: int) -> None:
         super().__init__()
@@ -19,7 +20,7 @@ class TextToVideo(nn.Module):
 
     def forward(self, z: Tensor, token_ids: Tensor) -> Tensor:
         frames: Tensor = self.generator(z, self.captions(token_ids))
-        return frames
+        return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
 class CaptionedDiscriminator(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pipeline.errors import UserError
@@ -38,7 +38,7 @@ class Model:
             self.digest = digest_file(folder / GENERATOR)
         except FileNotFoundError:
             raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
-        except (KeyError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
                 "`dvc repro -f train` makes them anew"
@@ -64,13 +64,19 @@ def save_history(folder: Path, history: list[Row]) -> None:
     with replacing(folder / HISTORY) as temporary, temporary.open("w", newline="") as file:
         table = csv.DictWriter(file, [name.replace("/", "_") for name in names], lineterminator="\n")
         table.writeheader()
-        table.writerows({name.replace("/", "_"): f"{value:.6g}" for name, value in row.items()} for row in history)
-    write_json(folder / SUMMARY, {name.replace("/", "_"): float(f"{value:.6g}") for name, value in history[-1].items()})
+        table.writerows({name.replace("/", "_"): _short(value) for name, value in row.items()} for row in history)
+    write_json(folder / SUMMARY, {name.replace("/", "_"): float(_short(value)) for name, value in history[-1].items()})
+
+
+def _short(value: float) -> str:
+    """Six digits, but counts of clips in full."""
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"
 
 
 def _save(model: nn.Module, path: Path) -> None:
+    data = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
     with replacing(path) as temporary:
-        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, temporary)
+        temporary.write_bytes(data)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

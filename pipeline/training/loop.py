@@ -49,6 +49,7 @@ class Trainer:
         self.step = 0
         self.history: list[Row] = []
         self.recent: list[dict[str, Tensor]] = []  # values of the steps since the last row
+        self.averaged = 0  # how many of them are means over all ranks already
         self._restore()
 
     @property
@@ -62,7 +63,9 @@ class Trainer:
         last good state stays in both cases, and an equal run goes on from it.
         """
         total = self.steps * self.run.params.batch_clips
-        with Log(self.run.board, total, self.clips_seen, quiet=self.rank.rank > 0) as log, StopRequests() as stop:
+        # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
+        stops = StopRequests(patient=self.rank.world > 1)
+        with Log(self.run.board, total, self.clips_seen, quiet=self.rank.rank > 0) as log, stops as stop:
             if self.step:
                 log.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")
             while self.step < self.steps:
@@ -72,6 +75,7 @@ class Trainer:
                 stopping = self.rank.any(bool(stop))
                 self._report(log, stopping)
                 if stopping and self.step < self.steps:
+                    self.rank.any(True)  # the first rank has saved: an earlier end of another would cut it short
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
 
     def _take_step(self) -> dict[str, Tensor]:
@@ -94,10 +98,13 @@ class Trainer:
         report, sample = self._due(params.report_clips), self._due(params.sample_clips)
         save = stopping or self._due(params.state_clips)
         if report or save:
+            self._average_recent()
             self._require_finite()
+        if save and not self.nets.finite():
+            raise UserError(f"weights are not finite after step {self.step} of {self.steps}; {self._way_out()}")
         if report:
             self.history.append({"clips": float(self.clips_seen), **_means(self.recent)})
-            self.recent = []
+            self.recent, self.averaged = [], 0
             log.report(self.clips_seen, self.history[-1])
         if self.rank.rank == 0 and save:
             self.states.save(self._state())
@@ -109,13 +116,22 @@ class Trainer:
         before = self.clips_seen - self.run.params.batch_clips
         return self.step == self.steps or before // every < self.clips_seen // every
 
+    def _average_recent(self) -> None:
+        new = self.recent[self.averaged :]
+        self.rank.average([value for values in new for value in values.values()])
+        self.averaged = len(self.recent)
+
     def _require_finite(self) -> None:
         for number, values in enumerate(self.recent, self.step - len(self.recent) + 1):
             if wrong := [name for name, value in values.items() if not torch.isfinite(value)]:
-                raise UserError(
-                    f"{wrong[0]} was {float(values[wrong[0]])} at step {number} of {self.steps}; the last good state "
-                    f"is kept in {self.states.folder}. Lower the learning rates or raise the gammas under `train`"
-                )
+                value = float(values[wrong[0]])
+                raise UserError(f"{wrong[0]} was {value} at step {number} of {self.steps}; {self._way_out()}")
+
+    def _way_out(self) -> str:
+        return (
+            f"the last good state is kept in {self.states.folder}. "
+            "Lower the learning rates or raise the gammas under `train`"
+        )
 
     def _samples(self) -> Any:
         count = min(SHOWN, len(self.clips))
@@ -133,7 +149,10 @@ class Trainer:
         if state is not None:
             self.nets.load(state["networks"])
             self.step, self.history = state["step"], state["history"]
-            self.recent = [{name: torch.tensor(v) for name, v in values.items()} for values in state["recent"]]
+            device = self.rank.device
+            self.recent = [{n: torch.tensor(v, device=device) for n, v in values.items()} for values in state["recent"]]
+            self.averaged = len(self.recent)
+        self.rank.any(False)  # no rank goes on, and perhaps removes the state, before all have read it
 
 
 def build_networks(run: Run, device: torch.device) -> Networks:

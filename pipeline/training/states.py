@@ -5,6 +5,7 @@ A checkpoint inside the graph corrupts sweeps: DVC would hand the baseline's to 
 """
 
 import fcntl
+import io
 import os
 import shutil
 import sys
@@ -45,8 +46,11 @@ class States:
         self._last, self._previous = self.folder / "last.pt", self.folder / "previous.pt"
 
     def save(self, state: dict[str, Any]) -> None:
+        # Through memory: torch hides from its caller that the disk is full.
+        file = io.BytesIO()
+        torch.save(state, file)
         with replacing(self.folder / "new.pt") as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(file.getbuffer())
         if self._last.exists():
             self._last.replace(self._previous)
         (self.folder / "new.pt").replace(self._last)
@@ -60,7 +64,8 @@ class States:
             except FileNotFoundError:
                 continue
             except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
-                print(f"{path}: not a readable state ({str(error).splitlines()[0]}); passed over", file=sys.stderr)
+                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                print(f"{path}: not a readable state ({reason}); passed over", file=sys.stderr)
         return None
 
     def forget(self) -> None:

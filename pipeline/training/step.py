@@ -34,6 +34,11 @@ class Networks:
         for name, part in vars(self).items():
             part.load_state_dict(state[name])
 
+    def finite(self) -> bool:
+        """Whether all weights are finite numbers; waits for the device."""
+        models: tuple[nn.Module, ...] = (self.generator, self.discriminator, self.average)
+        return bool(torch.stack([p.isfinite().all() for model in models for p in model.parameters()]).all())
+
     def set_rates(self, params: TrainParams, now: Moment) -> None:
         for adam, lr in (
             (self.generator_adam, params.generator_lr),

@@ -1,0 +1,88 @@
+"""Blocks against what is known of them: inverses, means, strides, what they start as."""
+
+import pytest
+import torch
+
+from pipeline.models.layers import (
+    ResidualBlock,
+    activate,
+    channels_last,
+    conv,
+    downsample,
+    linear,
+    unfold_time,
+    upsample,
+)
+
+LAST = torch.channels_last_3d
+
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_channels_become_frames_in_order(time):
+    x = torch.randn(2, 3 * time, 4, 5, 6)
+    spread = unfold_time(x, time)
+    assert spread.shape == (2, 3, 4 * time, 5, 6)
+    for frame in range(4 * time):
+        assert torch.equal(spread[:, :, frame], x[:, (frame % time) * 3 : (frame % time + 1) * 3, frame // time])
+
+
+def test_spreading_over_time_keeps_channels_last_strides():
+    x = torch.randn(2, 4, 4, 8, 8).contiguous(memory_format=LAST)
+    assert unfold_time(x, 2).is_contiguous(memory_format=LAST)
+
+
+def test_upsampling_repeats_pixels_and_downsampling_is_its_inverse():
+    x = torch.randn(2, 3, 4, 2, 3)
+    large = upsample(x)
+    assert torch.equal(large, x.repeat_interleave(2, dim=3).repeat_interleave(2, dim=4))
+    torch.testing.assert_close(downsample(large, time=False), x)
+
+
+def test_downsampling_in_time_takes_the_mean_of_two_frames():
+    x = torch.randn(2, 3, 4, 4, 6)
+    expected = x.unflatten(2, (2, 2)).unflatten(4, (2, 2)).unflatten(6, (3, 2)).mean(dim=(3, 5, 7))
+    torch.testing.assert_close(downsample(x, time=True), expected)
+
+
+def test_a_residual_block_starts_as_the_identity_and_leaves_its_input_alone():
+    block, x, code = ResidualBlock(4, code=3), torch.randn(2, 4, 3, 5, 5), torch.randn(2, 3, 3)
+    before = x.clone()
+    assert torch.equal(block(x, code), before)
+    assert torch.equal(x, before)
+
+
+def test_a_modulated_block_uses_the_code_of_each_frame_for_that_frame():
+    block, x, code = ResidualBlock(4, code=3, temporal=False), torch.randn(1, 4, 3, 5, 5), torch.randn(1, 3, 3)
+    torch.nn.init.normal_(block.time.weight)
+    other = code.clone()
+    other[0, 1] += 1
+    changed = (block(x, code) != block(x, other)).flatten(3).any(dim=3).any(dim=1)[0]
+    assert changed.tolist() == [False, True, False]
+
+
+def test_the_rectifier_keeps_the_mean_square_of_normal_values():
+    x = torch.randn(200_000, generator=torch.Generator().manual_seed(1))
+    assert activate(x).square().mean().item() == pytest.approx(1, abs=0.02)
+    assert torch.equal(torch.sign(activate(x)), torch.sign(x))
+
+
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1)])
+def test_convolutions_keep_the_shape_and_the_variance(kernel):
+    torch.manual_seed(2)
+    x = torch.randn(4, 32, 9, 9, 9)
+    y = conv(32, 64, kernel)(x)
+    assert y.shape == (4, 64, 9, 9, 9)
+    assert y[..., 1:-1, 1:-1, 1:-1].var().item() == pytest.approx(1, rel=0.15)
+
+
+def test_linear_layers_keep_the_variance_by_their_scale():
+    torch.manual_seed(2)
+    assert linear(256, 256, scale=0.5)(torch.randn(500, 256)).var().item() == pytest.approx(0.25, rel=0.1)
+
+
+def test_channels_last_changes_strides_and_no_value():
+    block = ResidualBlock(4)
+    before = [parameter.clone() for parameter in block.parameters()]
+    channels_last(block)
+    assert all(torch.equal(a, b) for a, b in zip(before, block.parameters(), strict=True))
+    assert block.space.weight.is_contiguous(memory_format=LAST)

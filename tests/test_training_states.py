@@ -1,0 +1,104 @@
+"""States: what comes back is what was saved, a broken one is passed over, equal runs exclude each other."""
+
+import resource
+import signal
+
+import pytest
+import torch
+from training_sets import CPU
+
+from pipeline.errors import UserError
+from pipeline.training.states import States, fingerprint
+
+
+@pytest.fixture
+def states(tmp_path):
+    return States("name", tmp_path)
+
+
+def state(step):
+    return {"step": step, "history": [{"clips": 0.1 + 0.2}], "networks": {"w": torch.full((3,), float(step))}}
+
+
+def test_nothing_saved_is_nothing_loaded(states):
+    assert states.load(CPU) is None
+
+
+def test_a_state_comes_back_to_the_bit(states):
+    states.save(state(1))
+    states.save(state(2))
+    found = states.load(CPU)
+    assert (found["step"], found["history"]) == (2, [{"clips": 0.1 + 0.2}])
+    assert torch.equal(found["networks"]["w"], torch.full((3,), 2.0))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_a_truncated_state_is_passed_over_for_the_one_before(states, capsys, keep):
+    states.save(state(1))
+    states.save(state(2))
+    whole = (states.folder / "last.pt").read_bytes()
+    (states.folder / "last.pt").write_bytes(whole[: int(keep if keep in (0, 10) else keep * len(whole))])
+    assert states.load(CPU)["step"] == 1
+    assert "last.pt: not a readable state" in capsys.readouterr().err
+
+
+def test_a_state_between_its_two_renames_is_the_one_before(states):
+    states.save(state(1))
+    (states.folder / "last.pt").rename(states.folder / "previous.pt")
+    assert states.load(CPU)["step"] == 1
+
+
+def test_a_pickle_that_would_run_code_is_not_run(states, tmp_path, capsys):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    states.folder.mkdir()
+    torch.save({"step": Trap()}, states.folder / "last.pt")
+    assert states.load(CPU) is None
+    assert not (tmp_path / "sprung").exists()
+    assert "passed over" in capsys.readouterr().err
+
+
+def test_a_state_that_cannot_be_written_leaves_the_last_one_whole(states):
+    """A limit on the size of files stands for a full disk."""
+    states.save(state(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        with pytest.raises(OSError, match="too large"):
+            states.save({"networks": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert sorted(path.name for path in states.folder.iterdir()) == ["last.pt"]
+    assert states.load(CPU)["step"] == 1
+
+
+def test_forgetting_leaves_nothing(states):
+    states.save(state(1))
+    states.forget()
+    assert not states.folder.exists()
+
+
+def test_an_equal_run_is_kept_out_until_the_first_has_ended(states, tmp_path):
+    with (
+        states.locked(),
+        pytest.raises(UserError, match="an equal run is in progress"),
+        States("name", tmp_path).locked(),
+    ):
+        pass
+    with States("name", tmp_path).locked(), States("another", tmp_path).locked():
+        pass
+
+
+def test_the_fingerprint_covers_params_and_the_bytes_of_inputs_but_not_their_place(tmp_path):
+    for name, text in (("a", "x"), ("b", "x"), ("c", "y")):
+        (tmp_path / name).write_text(text)
+    names = [
+        fingerprint({"r1": gamma}, [tmp_path / name])
+        for gamma, name in ((1.0, "a"), (1.0, "b"), (1.0, "c"), (2.0, "a"))
+    ]
+    assert names[0] == names[1]
+    assert len(set(names)) == 3

@@ -1,0 +1,129 @@
+"""Tiny sets to train on: a square that crosses the picture to the right or to the left, drawn without a video file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from projects import ROOT, TINY, merged
+
+from pipeline.params import Params, check_params
+from pipeline.records import Caption, Clip, Frames, Split
+from pipeline.shards import ShardReader, write_index, write_shard
+from pipeline.tables import write_table
+from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary, write_vocabulary
+from pipeline.training.batches import ClipSet
+
+torch.set_num_threads(1)  # tiny networks gain nothing from a second core, which others may need
+
+T, H, W = 8, 16, 16
+RIGHT, LEFT = "from left to right", "from right to left"
+COLOURS = {"book": (230, 40, 40), "mug": (40, 200, 60), "pen": (60, 80, 230)}
+CPU = torch.device("cpu")
+SHORT = {"total_clips": 64, "batch_clips": 8, "ema_clips": 16, "caption_width": 8}
+SHORT |= {"report_clips": 16, "sample_clips": 32, "state_clips": 32}
+TEN_STEPS = {"total_clips": 80, "report_clips": 24, "state_clips": 32, "sample_clips": 1000, "penalty_every": 3}
+FILES = ("generator.safetensors", "discriminator.safetensors", "history.csv", "training.json", "model.json")
+
+
+def tiny_params(**train: Any) -> Params:
+    """params.yaml with small networks, a short run, and `train` in place of its own values."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for network in ("generator", "discriminator"):
+        tree["train"][network] = {key: shrunk(key, value) for key, value in tree["train"][network].items()}
+    return check_params(merged(tree, TINY | {"devices": "cpu", "train": SHORT | train}), "tiny params")
+
+
+def shrunk(key: str, value: Any) -> Any:
+    """Widths of at most 8; all else of a network stays as it is."""
+    return min(value, 8) if key.endswith("width") else value
+
+
+def moving_square(thing: str, direction: str, start: int) -> Frames:
+    """A square in the colour of `thing` on grey: uint8 [T,H,W,3]."""
+    frames = np.full((T, H, W, 3), 128, np.uint8)
+    for time in range(T):
+        left = time if direction == RIGHT else W - 4 - time
+        frames[time, 4 + start : 8 + start, left : left + 4] = COLOURS[thing]
+    return frames
+
+
+def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Frames]]:
+    """`count` clips that go through all things in both directions; the last two belong to `val`."""
+    made = []
+    for number in range(count):
+        thing, direction = list(COLOURS)[number % 3], (RIGHT, LEFT)[number // 3 % 2]
+        name = f"{number:03}"
+        clip = Clip(
+            id=name,
+            caption=f"pushing a {thing} {direction}",
+            category=f"pushing-something-{direction.replace(' ', '-')}",
+            template=f"Pushing [something] {direction}",
+            objects=(thing,),
+            split="val" if number >= count - 2 else split,
+            video=f"{name}.webm",
+            digest="0" * 64,
+        )
+        made.append((clip, moving_square(thing, direction, number % 5)))
+    return made
+
+
+def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Path:
+    """Lay clips out in `folder` as `filter`, `transcode` and `tokenize` would, and return it."""
+    made = tiny_clips() if made is None else made
+    words = (PAD, UNKNOWN, *sorted({word for clip, _ in made for word in clip.caption.split()}))
+    vocabulary = Vocabulary(words)
+    tokens = {clip.id: tuple(clip.caption.split()) for clip, _ in made}
+    captions = [Caption(clip.id, clip.caption, tokens[clip.id], vocabulary.encode(tokens[clip.id])) for clip, _ in made]
+    write_table(folder / "labels" / "clips.parquet", Clip, [clip for clip, _ in made])
+    write_table(folder / "captions" / "captions.parquet", Caption, captions)
+    write_vocabulary(folder / "captions" / "vocabulary.json", vocabulary)
+    shard = write_shard(folder / "clips" / "00000.parquet", [(clip.id, clip.caption, frames) for clip, frames in made])
+    write_index(folder / "clips", (T, H, W), [shard])
+    return folder
+
+
+def tiny_set(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> ClipSet:
+    """The train split of `write_data` as training sees it, on the CPU."""
+    made = tiny_clips() if made is None else made
+    write_data(folder, made)
+    words = sorted({word for clip, _ in made for word in clip.caption.split()})
+    ids = {word: number for number, word in enumerate(words, start=2)}
+    captions = [
+        Caption(clip.id, clip.caption, tuple(clip.caption.split()), tuple(ids[word] for word in clip.caption.split()))
+        for clip, _ in made
+    ]
+    return ClipSet([clip for clip, _ in made], captions, ShardReader(folder / "clips"), "train", CPU)
+
+
+def write_project(folder: Path, **train: Any) -> Path:
+    """A folder in which the stages `train` and `render` can run: tiny params and data."""
+    params = tiny_params(**train)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(), sort_keys=False), encoding="utf-8")
+    write_data(folder / "data")
+    return folder
+
+
+def train_project(folder: Path, **train: Any) -> Path:
+    """`write_project` after an uninterrupted run of the stage `train` on one CPU process."""
+    from stages.train_model import main
+
+    write_project(folder, **train)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("T2V_DEVICES", raising=False)
+        patch.chdir(folder)
+        main()
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file that `train` writes."""
+    return {name: (folder / "data/model" / name).read_bytes() for name in FILES}
+
+
+def states_of(folder: Path) -> list[Path]:
+    """The saved states of all runs in the project."""
+    return sorted((folder / ".dvc/tmp/state").glob("*/*.pt"))
