@@ -4,6 +4,7 @@ They hold no default values: DVC cannot see a default, so changing one would lea
 """
 
 import difflib
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from pipeline.errors import UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -82,8 +84,10 @@ class TokenizeParams(Section):
 class GeneratorParams(Section):
     content_width: PositiveInt
     motion_width: PositiveInt
-    width: PositiveInt
-    background: bool
+    code_width: PositiveInt
+    layers: PositiveInt
+    still_width: PositiveInt
+    volume_width: Annotated[int, Field(ge=0)]
 
 
 class DiscriminatorParams(Section):
@@ -101,7 +105,7 @@ class TrainParams(Section):
     discriminator_lr: Positive
     final_lr_share: Share
     final_gamma_share: Share
-    beta2: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    beta2: Annotated[list[Momentum], Field(min_length=2, max_length=2)]
     ema_clips: Positive
     caption_width: PositiveInt
     generator: GeneratorParams
@@ -130,6 +134,25 @@ class Params(Section):
     tokenize: TokenizeParams
     train: TrainParams
     render: RenderParams
+
+    @model_validator(mode="after")
+    def _clip_fits_the_networks(self) -> Self:
+        doublings_of(self.clip)
+        return self
+
+
+def doublings_of(shape: ClipParams) -> int:
+    """How often the networks double or halve height and width: from 4 to 7 pixels on the shorter side to all of them.
+
+    Raises ValueError where a side is not made whole by that.
+    """
+    doublings = int(math.log2(min(shape.height, shape.width) / 4)) if min(shape.height, shape.width) >= 8 else 0
+    if doublings == 0 or shape.height % (1 << doublings) or shape.width % (1 << doublings):
+        step = 1 << max(doublings, 1)
+        raise ValueError(
+            f"clip.height {shape.height} and clip.width {shape.width} must be at least 8 and multiples of {step}"
+        )
+    return doublings
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -170,10 +193,13 @@ def _explain(problem: Any) -> str:
         return f"{where}: no such key" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{where}: missing"
+    told = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # a rule between values, which it names itself
+        return f"{where}: {told}" if problem["loc"] else told
     hint = ""
     if isinstance(value, str) and problem["type"].startswith(("float", "int")):
         hint = " (YAML reads 2e-4 as text: write 2.0e-4)"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}, got {value!r}{hint}"
+    return f"{where}: {told}, got {value!r}{hint}"
 
 
 def _keys(location: tuple[Any, ...]) -> list[str]:

@@ -6,9 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.generators import doublings_of
 from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear
-from pipeline.params import ClipParams, DiscriminatorParams
+from pipeline.params import ClipParams, DiscriminatorParams, doublings_of
 
 
 class ProjectionDiscriminator(nn.Module):
