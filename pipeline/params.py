@@ -4,7 +4,6 @@ They hold no default values: DVC cannot see a default, so changing one would lea
 """
 
 import difflib
-import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from pipeline.errors import UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -105,7 +103,7 @@ class TrainParams(Section):
     discriminator_lr: Positive
     final_lr_share: Share
     final_gamma_share: Share
-    beta2: Annotated[list[Momentum], Field(min_length=2, max_length=2)]
+    beta2: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     ema_clips: Positive
     caption_width: PositiveInt
     generator: GeneratorParams
@@ -142,16 +140,12 @@ class Params(Section):
 
 
 def doublings_of(shape: ClipParams) -> int:
-    """How often the networks double or halve height and width: from 4 to 7 pixels on the shorter side to all of them.
-
-    Raises ValueError where a side is not made whole by that.
-    """
-    doublings = int(math.log2(min(shape.height, shape.width) / 4)) if min(shape.height, shape.width) >= 8 else 0
-    if doublings == 0 or shape.height % (1 << doublings) or shape.width % (1 << doublings):
-        step = 1 << max(doublings, 1)
-        raise ValueError(
-            f"clip.height {shape.height} and clip.width {shape.width} must be at least 8 and multiples of {step}"
-        )
+    """How often the networks double both sides, from 4 to 7 pixels on the shorter. Raises ValueError if they cannot."""
+    height, width = shape.height, shape.width
+    doublings = max(min(height, width).bit_length() - 3, 1)
+    step = 1 << doublings
+    if min(height, width) < 8 or height % step or width % step:
+        raise ValueError(f"clip.height {height} and clip.width {width} must be at least 8 and multiples of {step}")
     return doublings
 
 
@@ -161,11 +155,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises UserError that names every wrong key, its value and the nearest right one.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
-    try:
-        tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from None
     return check_params(tree, str(path))
@@ -196,10 +188,8 @@ def _explain(problem: Any) -> str:
     told = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # a rule between values, which it names itself
         return f"{where}: {told}" if problem["loc"] else told
-    hint = ""
-    if isinstance(value, str) and problem["type"].startswith(("float", "int")):
-        hint = " (YAML reads 2e-4 as text: write 2.0e-4)"
-    return f"{where}: {told}, got {value!r}{hint}"
+    as_text = isinstance(value, str) and problem["type"].startswith(("float", "int"))
+    return f"{where}: {told}, got {value!r}" + (" (YAML reads 2e-4 as text: write 2.0e-4)" if as_text else "")
 
 
 def _keys(location: tuple[Any, ...]) -> list[str]:

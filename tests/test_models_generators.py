@@ -1,0 +1,113 @@
+"""The generator: shape, range and strides for any clip shape; what its frames depend on and what they do not."""
+
+import pytest
+import torch
+from training_sets import tiny_params
+
+from pipeline.errors import UserError
+from pipeline.models.generators import CURVE_KNOTS, ResidualGenerator, smooth_curves
+from pipeline.models.networks import TextToVideo
+from pipeline.params import ClipParams, check_params
+
+PARAMS = tiny_params()
+E = PARAMS.train.caption_width
+
+
+def generator(shape=PARAMS.clip, seed=0):
+    torch.manual_seed(seed)
+    return ResidualGenerator(shape, PARAMS.train.generator, E)
+
+
+def stirred(model):
+    """The model with random weights where it starts with zeros, so that every path counts."""
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+def inputs(model, batch=2):
+    draw = torch.Generator().manual_seed(7)
+    return torch.randn(batch, model.z_width, generator=draw), torch.randn(batch, E, generator=draw)
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
+)
+def test_frames_have_the_shape_and_range_of_training(frames, height, width):
+    model = stirred(generator(ClipParams(frames=frames, height=height, width=width)))
+    clips = model(*inputs(model))
+    assert clips.shape == (2, 3, frames, height, width)
+    assert clips.dtype == torch.float32
+    assert clips.abs().max() <= 1 + 1e-6
+    assert clips.std() > 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 16), (4, 4), (9, 8), (22, 22), (16, 18), (34, 32)])
+def test_a_shape_that_doubling_cannot_reach_is_refused_with_its_numbers(height, width):
+    with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
+        generator(ClipParams(frames=4, height=height, width=width))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (22, 22), (16, 18)])
+def test_such_a_shape_stops_the_first_stage_already(tree, height, width):
+    tree["clip"] |= {"height": height, "width": width}
+    with pytest.raises(UserError) as caught:
+        check_params(tree, "params.yaml")
+    assert str(caught.value).startswith("params.yaml has 1 wrong value(s):\n  clip.height ")
+    assert f"clip.height {height} and clip.width {width} must be at least 8 and multiples of" in str(caught.value)
+    assert len(str(caught.value)) < 200  # the whole file is not shown as the wrong value
+
+
+def test_frames_depend_on_every_value_of_noise_and_caption():
+    model = stirred(generator())
+    z, cond = (value.requires_grad_() for value in inputs(model))
+    model(z, cond).square().sum().backward()
+    assert (z.grad != 0).all()
+    assert (cond.grad != 0).all()
+
+
+def test_a_clip_depends_on_its_own_noise_and_caption_only():
+    model = stirred(generator()).double()
+    z, cond = (value.double() for value in inputs(model, batch=3))
+    together = model(z, cond)
+    alone = torch.cat([model(z[[row]], cond[[row]]) for row in range(3)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_frames_have_the_strides_that_convolutions_want():
+    model = TextToVideo(PARAMS.clip, PARAMS.train, words=12)
+    clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3], [4, 0]]))
+    assert clips.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_frames_vary_with_the_order_of_the_words():
+    torch.manual_seed(0)
+    model = stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=12))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    right, left = model(z, torch.tensor([[2, 3, 4, 5, 6, 7, 0], [2, 3, 4, 7, 6, 5, 0]]))
+    assert (right - left).abs().max() > 0.01
+
+
+def test_smooth_curves_pass_through_their_knots():
+    knots = torch.randn(2, 3, CURVE_KNOTS)
+    curves = smooth_curves(knots, 2 * (CURVE_KNOTS - 1) + 1)
+    torch.testing.assert_close(curves[:, ::2], knots.transpose(1, 2))
+    torch.testing.assert_close(curves[:, 1::2], (knots[..., :-1] + knots[..., 1:]).transpose(1, 2) / 2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 16])
+def test_smooth_curves_keep_constants_and_stay_within_their_knots(steps):
+    knots = torch.randn(2, 3, 1).expand(-1, -1, CURVE_KNOTS)
+    torch.testing.assert_close(smooth_curves(knots, steps), knots[..., :1].transpose(1, 2).expand(-1, steps, -1))
+    knots = torch.randn(5, 4, CURVE_KNOTS)
+    curves = smooth_curves(knots, steps)
+    assert (curves <= knots.amax(dim=2)[:, None] + 1e-6).all()
+    assert (curves >= knots.amin(dim=2)[:, None] - 1e-6).all()
+
+
+def test_smooth_curves_move_slowly():
+    """No step of a finely drawn curve is longer than the steepest slope of the easing, pi/2 times the mean one."""
+    knots, steps = torch.randn(4, 4, CURVE_KNOTS), 301
+    longest = smooth_curves(knots, steps).diff(dim=1).abs().amax(dim=1)
+    mean = knots.diff(dim=2).abs().amax(dim=2) * (CURVE_KNOTS - 1) / (steps - 1)
+    assert (longest <= mean * torch.pi / 2 * 1.01).all()
