@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.models.layers import ResidualBlock, activate, conv, linear, upsample
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
+SCALING = 0.3  # how much slower a layer grows than it moves: wild scales at the start never settled
 
 
 class Stills(nn.Module):
@@ -45,14 +46,18 @@ class Stills(nn.Module):
 class Placement(nn.Module):
     """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE]."""
 
+    pace: Tensor
+
     def __init__(self, code: int, layers: int, frames: int) -> None:
         super().__init__()
         self.count, self.frames = layers, frames
-        self.places = linear(code, layers * PLACE, scale=0.3)
+        self.places = linear(code, layers * PLACE, scale=0.2)
+        self.register_buffer("pace", torch.tensor([1, 1, SCALING, SCALING]), persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
-        return places.transpose(1, 2).reshape(-1, self.frames, self.count, PLACE)
+        places = places.transpose(1, 2).reshape(-1, self.frames, self.count, PLACE)
+        return places * self.pace
 
 
 def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
