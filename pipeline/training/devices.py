@@ -111,9 +111,7 @@ def _launch(devices: list[torch.device], function: Callable[..., None], argument
         max_restarts=0,
         start_method="spawn",
     )
-    launcher = logging.getLogger("torch.distributed")  # it would add tracebacks to what is said below
-    launcher.addHandler(logging.NullHandler())
-    launcher.propagate = False
+    logging.disable(logging.ERROR)  # the launcher would add tracebacks to what is said below
     try:
         elastic_launch(config, _guarded)(devices, function, arguments)
     except SignalException:  # it was handed on to the ranks, and all of them have ended
@@ -125,6 +123,8 @@ def _launch(devices: list[torch.device], function: Callable[..., None], argument
         if Path(failure.error_file).exists():  # a fault of the program: its traceback is in there
             raise
         raise UserError(f"rank {rank} of {len(devices)} ended with {failure.exitcode}; see above") from None
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _guarded(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
