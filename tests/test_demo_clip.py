@@ -39,7 +39,7 @@ def test_the_drawn_object_goes_one_way_only(motion):
         scene = Scene(plan)
         path = np.array([centroid(silhouette(scene, n)) for n in range(len(scene.story.mover))])
         along = path @ np.array(WAYS[motion]) / SIDE
-        assert along[-1] - along[0] > 0.25, plan.label  # the widest object is 0.69 of the square
+        assert along[-1] - along[0] > 0.4, plan.label
         assert np.diff(along).min() > -0.005, plan.label
         assert abs(np.ptp(path @ np.array(WAYS[motion][::-1]))) < 0.1 * SIDE, plan.label
 
@@ -55,7 +55,7 @@ def test_the_object_goes_the_same_way_after_encoding_and_decoding(motion, tmp_pa
     moved = np.abs(frames[[0, -1]].astype(int) - background).max(axis=3) > 45
     left, top = (width - SIDE) // 2, (height - SIDE) // 2  # the hand is outside this square, or goes with the object
     first, last = (centroid(mask[top : top + SIDE, left : left + SIDE]) for mask in moved)
-    assert (last - first) @ np.array(WAYS[motion]) > 0.2 * SIDE, plan.label
+    assert (last - first) @ np.array(WAYS[motion]) > 0.3 * SIDE, plan.label
 
 
 @pytest.mark.parametrize(("motion", "grows"), [("towards", True), ("away", False)])
