@@ -127,12 +127,12 @@ def _launch(devices: list[torch.device], function: Callable[..., None], argument
         logging.disable(logging.NOTSET)
 
 
+@record
 def _guarded(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """A launched rank: errors that a user can act on end it with a message and an exit code, as they end a stage."""
     guard(lambda: _join(devices, function, arguments))
 
 
-@record
 def _join(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     device = devices[local % len(devices)]
