@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.errors import UserError, run
 from pipeline.params import RenderParams, load_params
 from pipeline.records import Caption, Clip, Frames
-from pipeline.rendering.cast import Role, choose_roles
+from pipeline.rendering.cast import Role, choose_roles, row_title
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
 from pipeline.shards import ShardReader
@@ -33,7 +33,7 @@ def render_samples(labels: Path, clips: Path, captions: Path, model: Path, out: 
             z = noise(seed, 1, generator.generator.z_width).expand(len(ids), -1)
             blocks.append(_block(f"generated, seed {seed}", roles, sample(generator, ids, z)))
         blocks.append(_block("real", roles, shards.frames([row_of[role.clip] for role in roles])))
-        rows.append(Row(roles[0].template, blocks))
+        rows.append(Row(row_title(roles), blocks))
     provenance = {**generator.provenance(), "seeds": options.seeds, "captions": [[r.caption for r in c] for c in cast]}
     for ending in ENDINGS:
         export_samples(rows, out / f"grid.{ending}", scale=options.scale, fps=options.fps, provenance=provenance)

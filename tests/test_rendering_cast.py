@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training_sets import tiny_clips
 
-from pipeline.rendering.cast import choose_roles
+from pipeline.rendering.cast import choose_roles, row_title
 
 CLIPS = [clip for clip, _ in tiny_clips()]
 IDS = {clip.id for clip in CLIPS}
@@ -56,3 +56,9 @@ def test_a_star_marks_what_was_held_out_and_several_objects_are_joined():
         assert labels(choose_roles([replace(clip, split=split)], IDS, 1)[0]) == ["book + rubber duck*"]
     for split in ("train", "val", "test", "judge"):
         assert labels(choose_roles([replace(clip, split=split)], IDS, 1)[0]) == ["book + rubber duck"]
+
+
+def test_a_row_says_what_its_stars_mean_only_where_there_are_any():
+    held = [replace(clip, split="test_pairs") if clip.objects == ("mug",) else clip for clip in CLIPS]
+    assert row_title(choose_roles(held, IDS, 12)[0]).endswith("(* held out of training)")
+    assert row_title(choose_roles(CLIPS, IDS, 12)[0]) == choose_roles(CLIPS, IDS, 12)[0][0].template

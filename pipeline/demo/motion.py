@@ -62,7 +62,7 @@ def _ends(
     """Start and end (x, y, scale) of the mover, and where the second object stands."""
     base, zoom, drift = rng.uniform(0.22, 0.34), rng.uniform(0.92, 1.1), rng.uniform(-0.03, 0.03)
     if motion in ("right", "left"):
-        # Nearer to the camera, since the demo trains on these at 32 x 32 pixels, but with half the square left to cross.
+        # Nearer to the camera, since the demo trains on these at 32x32 pixels; half the square is left to cross.
         zoom = min(1.25 * zoom, 0.52 / (mover.right - mover.left))
         edge = 0.51  # of the square that a centre crop keeps; the shadow may reach over it
         low, high = -edge - mover.left * zoom + rng.uniform(0, 0.04), edge - mover.right * zoom - rng.uniform(0, 0.04)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.records import Clip
 
 HELD_OUT = ("test_pairs", "test_words")  # splits of what the generator has never been shown
+STAR = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,12 @@ def choose_roles(clips: Sequence[Clip], available: Collection[str], most: int) -
     return [_roles(by_category[category], most) for category in sorted(by_category)]
 
 
+def row_title(roles: Sequence[Role]) -> str:
+    """The template of a row, and what a star means where there is one."""
+    note = f"   ({STAR} held out of training)" if any(role.label.endswith(STAR) for role in roles) else ""
+    return roles[0].template + note
+
+
 def _roles(by_objects: dict[tuple[str, ...], list[Clip]], most: int) -> list[Role]:
     chosen = sorted(by_objects, key=lambda objects: (-len(by_objects[objects]), objects))[:most]
     return [_role(by_objects[objects]) for objects in sorted(chosen)]
@@ -39,6 +46,6 @@ def _roles(by_objects: dict[tuple[str, ...], list[Clip]], most: int) -> list[Rol
 def _role(clips: Sequence[Clip]) -> Role:
     counts = Counter(clip.caption for clip in clips)
     caption = min(counts, key=lambda text: (-counts[text], text))
-    star = "*" if any(clip.split in HELD_OUT for clip in clips) else ""
+    star = STAR if any(clip.split in HELD_OUT for clip in clips) else ""
     clip = min((clip for clip in clips if clip.caption == caption), key=lambda clip: clip.id)
     return Role(clip.template, " + ".join(clip.objects) + star, caption, clip.id)
