@@ -10,6 +10,7 @@ RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 .PHONY: demo test lint bench clean setup
 demo: setup
 	$(RUN) dvc repro
+	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
 
 test: lint
 	$(RUN) pytest
