@@ -31,9 +31,6 @@ TINY: dict[str, Any] = {
         "total_clips": 64,
         "batch_clips": 8,
         "ema_clips": 16,
-        "caption_width": 8,
-        "generator": {"content_width": 8, "motion_width": 4, "width": 16},
-        "discriminator": {"width": 16},
         "report_clips": 16,
         "sample_clips": 32,
         "state_clips": 32,
@@ -56,6 +53,7 @@ class Project:
             "DVC_SITE_CACHE_DIR": str(home / "site"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "HOME": str(home),
+            "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: on a busy machine the spinning ones take all
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "",
             "T2V_DEVICES": "cpu",
@@ -65,6 +63,7 @@ class Project:
         for name in COPIED:
             copy_source(ROOT / name, folder / name)
         self.change(TINY)
+        self.change({"train": narrowed(self.params()["train"])})
         self.run("git", "init", "--quiet", "--initial-branch=main")
         self.commit("start")
 
@@ -75,11 +74,14 @@ class Project:
         other.folder = folder
         return other
 
+    def params(self) -> Any:
+        """The parsed params.yaml."""
+        return yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
+
     def change(self, changes: dict[str, Any]) -> None:
         """Put values into params.yaml."""
-        path = self.folder / "params.yaml"
-        tree = merged(yaml.safe_load(path.read_text(encoding="utf-8")), changes)
-        path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        tree = merged(self.params(), changes)
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 
     def commit(self, message: str) -> None:
         """Commit everything that is not ignored."""
@@ -117,6 +119,12 @@ def copy_source(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copyfile(source, target)
+
+
+def narrowed(section: dict[str, Any]) -> dict[str, Any]:
+    """The widths of the networks in a section, each at most 8."""
+    inner = {key: narrowed(value) for key, value in section.items() if isinstance(value, dict)}
+    return inner | {key: min(value, 8) for key, value in section.items() if key.endswith("width")}
 
 
 def merged(tree: Any, changes: Any) -> Any:
