@@ -74,6 +74,13 @@ class Project:
         other.folder = folder
         return other
 
+    def clone(self, folder: Path) -> "Project":
+        """A `git clone` of this project: no data, no cache."""
+        self.run("git", "clone", "--quiet", str(self.folder), str(folder))
+        other = copy.copy(self)
+        other.folder = folder
+        return other
+
     def params(self) -> Any:
         """The parsed params.yaml."""
         return yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
