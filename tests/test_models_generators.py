@@ -111,3 +111,14 @@ def test_smooth_curves_move_slowly():
     longest = smooth_curves(knots, steps).diff(dim=1).abs().amax(dim=1)
     mean = knots.diff(dim=2).abs().amax(dim=2) * (CURVE_KNOTS - 1) / (steps - 1)
     assert (longest <= mean * torch.pi / 2 * 1.01).all()
+
+
+def test_the_background_hears_the_noise_and_not_the_caption():
+    model = stirred(generator())
+    heard = []
+    model.background.register_forward_hook(lambda *call: heard.append(call[2]))
+    z, cond = inputs(model)
+    for noise, caption in ((z, cond), (z, -cond), (-z, cond)):
+        model(noise, caption)
+    torch.testing.assert_close(heard[0], heard[1])
+    assert (heard[0] - heard[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3

@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.layered import Placement, Stills, compose
+from pipeline.models.layered import Placement, Still, compose, cut_out
 from pipeline.models.layers import ResidualBlock, activate, conv, linear, unfold_time, upsample
 from pipeline.params import ClipParams, GeneratorParams, doublings_of
 
@@ -20,7 +20,8 @@ class ResidualGenerator(nn.Module):
     Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
     Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
-    space and time, with a mask, over both: it draws what changes its shape.
+    space and time, with a mask, over both: it draws what changes its shape. The background hears the noise alone: where
+    it heard the caption, every caption got a background of its own and the noise was hardly listened to.
     """
 
     def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
@@ -29,10 +30,12 @@ class ResidualGenerator(nn.Module):
         self.z_width = self.content + self.curves * CURVE_KNOTS
         self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
         self.steps = shape.frames // self.time
-        code, doublings = params.code_width, doublings_of(shape)
+        code = params.code_width
         self.code = FrameCode(self.content + self.curves + cond, code)
         self.look = linear(self.content + cond, code)
-        self.stills = Stills(shape.height, shape.width, doublings, params.still_width, code, params.layers)
+        self.setting = linear(self.content, code)
+        self.layers = Still(shape, 4 * params.layers, code, params.still_width)
+        self.background = Still(shape, 3, code, max(params.still_width // 2, 1))
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
@@ -41,7 +44,8 @@ class ResidualGenerator(nn.Module):
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
         still = torch.cat((content, cond), dim=1)
         code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
-        background, layers = self.stills(activate(self.look(still)))
+        layers = cut_out(self.layers(activate(self.look(still))))  # [B,N,4,H,W]
+        background = torch.tanh(self.background(activate(self.setting(content))))  # [B,3,H,W]
         frames = compose(background, layers, self.placement(code))  # [B,3,T,H,W]
         if self.volume is None:
             return frames

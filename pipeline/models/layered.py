@@ -12,35 +12,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import ResidualBlock, activate, conv, linear, upsample
+from pipeline.params import ClipParams, doublings_of
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 SCALING = 0.3  # how much slower a layer grows than it moves: wild scales at the start never settled
 
 
-class Stills(nn.Module):
-    """A code per clip [B,K] -> background [B,3,H,W] in [-1,1] and layers [B,N,4,H,W]: colours in [-1,1], then alpha."""
+class Still(nn.Module):
+    """A code per clip [B,K] -> a picture of any number of channels, without bounds: [B,C,H,W]."""
 
-    def __init__(self, height: int, width: int, doublings: int, channels: int, code: int, layers: int) -> None:
+    def __init__(self, shape: ClipParams, channels: int, code: int, width: int) -> None:
         super().__init__()
-        self.height, self.width, self.count = height >> doublings, width >> doublings, layers
-        widths = [min(channels << (doublings - i), 4 * channels) for i in range(doublings + 1)]
+        doublings = doublings_of(shape)
+        self.height, self.width = shape.height >> doublings, shape.width >> doublings
+        widths = [min(width << (doublings - i), 4 * width) for i in range(doublings + 1)]
         self.channels = widths[0]
         self.start = linear(code, widths[0] * self.height * self.width)
-        self.stages = nn.ModuleList(ResidualBlock(width, code=code, temporal=False) for width in widths)
+        self.stages = nn.ModuleList(ResidualBlock(count, code=code, temporal=False) for count in widths)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
-        self.last = conv(widths[-1], 3 + 4 * layers, (1, 3, 3), scale=0.5)
+        self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5)
 
-    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.start(code).view(-1, 1, self.height, self.width, self.channels)
-        x = x.permute(0, 4, 1, 2, 3)  # [B,C,1,h,w]
+    def forward(self, code: Tensor) -> Tensor:
+        x = self.start(code).view(-1, 1, self.height, self.width, self.channels).permute(0, 4, 1, 2, 3)  # [B,C,1,h,w]
         for place, stage in enumerate(self.stages):
             x = stage(x, code[:, None])
             if place < len(self.narrow):
                 x = upsample(self.narrow[place](x))
-        x = self.last(activate(x)).squeeze(2)  # [B,3+4N,H,W]
-        layers = x[:, 3:].reshape(len(x), self.count, 4, *x.shape[2:])
-        colours, alpha = torch.tanh(layers[:, :, :3]), torch.sigmoid(layers[:, :, 3:] - 1)  # transparent at first
-        return torch.tanh(x[:, :3]), torch.cat((colours, alpha), dim=2)
+        picture: Tensor = self.last(activate(x)).squeeze(2)
+        return picture
+
+
+def cut_out(picture: Tensor) -> Tensor:
+    """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours in [-1,1], then alpha in [0,1]."""
+    layers = picture.reshape(len(picture), -1, 4, *picture.shape[2:])
+    return torch.cat(
+        (torch.tanh(layers[:, :, :3]), torch.sigmoid(layers[:, :, 3:] - 1)), dim=2
+    )  # mostly clear at first
 
 
 class Placement(nn.Module):
