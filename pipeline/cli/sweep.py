@@ -50,7 +50,8 @@ def sweep(
     try:
         _run(work, environments)
     except KeyboardInterrupt:
-        raise Interrupted(f"{sum(job.state == 'done' for job in work)} of {len(work)} points are done") from None
+        done = f"{sum(job.state == 'done' for job in work)} of {len(work)} points are done, the others have saved"
+        raise Interrupted(f"{done}{' (under another --name)' if name else ''}") from None
     failed = [job for job in work if job.state != "done"]
     for job in failed:
         print(f"{job.name} {job.title}: {job.state}; its log is {job.log}", file=sys.stderr)
