@@ -113,6 +113,13 @@ def test_the_environment_is_made_by_the_standard_library_alone(root):
     subprocess.run([sys.executable, "-S", "-I", "-c", code], check=True)
 
 
+def test_the_commands_start_without_torch_and_spacy(root):
+    """`make` calls one of them every time. spaCy counts since it loads torch, which takes seconds."""
+    code = "import sys, pipeline.cli; print(sorted({'torch', 'spacy'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"
+
+
 def test_every_dependency_of_the_project_is_held_to_an_exact_version(root):
     import tomllib
 

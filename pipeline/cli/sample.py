@@ -10,7 +10,6 @@ from pipeline.corpus.cleaning import clean_text
 from pipeline.errors import UserError
 from pipeline.rendering.export import check_ending, export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.text.encode import encode
 from pipeline.text.vocabulary import Vocabulary
 
 
@@ -25,6 +24,7 @@ def sample(
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
     check_ending(out)
+    from pipeline.text.encode import encode  # brings spaCy, and with it torch
     from pipeline.training.export import Model  # torch takes seconds: only after the cheap checks
     from pipeline.training.sampling import sample as sample_clips
     from pipeline.training.seeds import noise
