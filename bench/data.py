@@ -24,7 +24,7 @@ from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import SCALE_FLAGS
 
 CLIPS = 80
-SHAPE = ClipParams(frames=16, height=64, width=64)
+SHAPE = ClipParams(frames=16, height=64, width=64, seconds=None, stride=None)
 ROUNDS = 3  # the best of them counts
 
 

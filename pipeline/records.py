@@ -18,12 +18,19 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Reason = Literal[
     # filter
     "other_category",
+    "other_object",
+    "few_clips_of_object",
+    "beyond_object_limit",
+    "beyond_clip_limit",
     "unusable_id",
     "unusable_label",
+    "unusable_path",
     "missing_video",
     "empty_video",
     # transcode
     "undecodable",
+    "decoder_hung",
+    "decoder_died",
     "too_short",
     # tokenize
     "no_words",
@@ -44,6 +51,7 @@ class Clip:
     split: Split
     video: str  # file name, relative to `dataset.videos`
     digest: str  # SHA-256 of the video file while filtering
+    mirrored: bool  # its frames are flipped, and its caption and category say so
 
 
 @dataclass(frozen=True, slots=True)

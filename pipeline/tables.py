@@ -46,4 +46,4 @@ def _schema(record: type[Any]) -> pa.Schema:
 def _arrow_type(hint: Any) -> pa.DataType:
     if get_origin(hint) is tuple:
         return pa.list_(_arrow_type(get_args(hint)[0]))
-    return {int: pa.int64(), float: pa.float64()}.get(hint, pa.string())  # Literal types are strings
+    return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(hint, pa.string())  # Literal types are strings

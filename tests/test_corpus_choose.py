@@ -4,11 +4,12 @@ import hashlib
 
 import pytest
 from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
+from settings import filtering
 
 from pipeline.corpus.choose import choose_clips
 from pipeline.corpus.something import read_rows
 from pipeline.errors import UserError
-from pipeline.params import FilterParams, ShareParams
+from pipeline.params import ShareParams
 
 TRAIN_ONLY = ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0)
 
@@ -18,7 +19,7 @@ def choose(tmp_path):
     """Choose from rows whose videos are there but for those in `without`."""
 
     def chosen(listed, *, categories=("pushing-*",), without=(), videos=None):
-        options = FilterParams(categories=list(categories), shares=TRAIN_ONLY, test_pairs=0.0, test_words=[])
+        options = filtering(categories=list(categories), shares=TRAIN_ONLY)
         read = read_rows(write_labels(tmp_path / "labels" / "train.json", listed))
         plain = [r.id for r in read if r.id.isalnum() and r.id not in without]
         return choose_clips(read, videos or write_videos(tmp_path / "videos", plain), options, 2)
@@ -72,7 +73,7 @@ def test_an_id_that_stands_twice_is_named_with_its_places(choose, second):
 def test_an_id_that_stands_in_both_files_is_named_with_both(tmp_path):
     write_labels(tmp_path / "train.json", [row("7")])
     write_labels(tmp_path / "validation.json", [row("7")])
-    options = FilterParams(categories=["*"], shares=TRAIN_ONLY, test_pairs=0.0, test_words=[])
+    options = filtering(categories=["*"], shares=TRAIN_ONLY)
     with pytest.raises(UserError, match=r"train\.json \(row 0\) and validation\.json \(row 0\)"):
         choose_clips(read_rows(tmp_path), tmp_path, options, 1)
 

@@ -5,24 +5,25 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from settings import filtering
 
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.pairs import hold_out_pairs
 from pipeline.corpus.rows import Labelled
 from pipeline.corpus.split import split_clips, split_of_id
 from pipeline.errors import UserError
-from pipeline.params import FilterParams, ShareParams
+from pipeline.params import ShareParams
 
 SHARES = ShareParams(train=0.8, judge=0.1, val=0.05, test=0.05)
 
 
 def options(*, pairs=0.0, words=(), shares=SHARES):
-    return FilterParams(categories=["*"], shares=shares, test_pairs=pairs, test_words=list(words))
+    return filtering(categories=["*"], shares=shares, test_pairs=pairs, test_words=list(words))
 
 
 def clip(number, category="right", *objects, part="all"):
     words = objects or ("book",)
-    return Labelled(str(number), f"moving a {' and a '.join(words)} {category}", category, category, words, part)
+    return Labelled(str(number), f"moving a {' and a '.join(words)} {category}", category, category, words, part, "")
 
 
 cells = st.tuples(st.sampled_from("rlud"), st.lists(st.sampled_from("abcdef"), max_size=3))

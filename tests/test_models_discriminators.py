@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from settings import shape_of
 from training_sets import tiny_params
 
 from pipeline.losses.penalties import PENALTIES
 from pipeline.models.discriminators import ProjectionDiscriminator
 from pipeline.models.networks import CaptionedDiscriminator
-from pipeline.params import ClipParams
 
 PARAMS = tiny_params()
 E = PARAMS.train.caption_width
@@ -32,7 +32,7 @@ def inputs(shape=PARAMS.clip, batch=3):
     ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
 )
 def test_one_logit_per_clip_of_any_shape(frames, height, width):
-    shape = ClipParams(frames=frames, height=height, width=width)
+    shape = shape_of(frames, height, width)
     logits = discriminator(shape)(*inputs(shape))
     assert logits.shape == (3,)
     assert logits.isfinite().all()
@@ -41,7 +41,7 @@ def test_one_logit_per_clip_of_any_shape(frames, height, width):
 @pytest.mark.parametrize(("height", "width"), [(7, 16), (22, 22), (16, 18)])
 def test_a_shape_that_halving_cannot_divide_is_refused(height, width):
     with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
-        discriminator(ClipParams(frames=4, height=height, width=width))
+        discriminator(shape_of(4, height, width))
 
 
 def test_a_logit_depends_on_its_own_clip_and_caption_only():

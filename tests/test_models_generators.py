@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from settings import shape_of
 from training_sets import tiny_params
 
 from pipeline.errors import UserError
 from pipeline.models.generators import CURVE_KNOTS, ResidualGenerator, smooth_curves
 from pipeline.models.networks import TextToVideo
-from pipeline.params import ClipParams, check_params
+from pipeline.params import check_params
 
 PARAMS = tiny_params()
 E = PARAMS.train.caption_width
@@ -34,7 +35,7 @@ def inputs(model, batch=2):
     ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
 )
 def test_frames_have_the_shape_and_range_of_training(frames, height, width):
-    model = stirred(generator(ClipParams(frames=frames, height=height, width=width)))
+    model = stirred(generator(shape_of(frames, height, width)))
     clips = model(*inputs(model))
     assert clips.shape == (2, 3, frames, height, width)
     assert clips.dtype == torch.float32
@@ -45,7 +46,7 @@ def test_frames_have_the_shape_and_range_of_training(frames, height, width):
 @pytest.mark.parametrize(("height", "width"), [(7, 16), (4, 4), (9, 8), (22, 22), (16, 18), (34, 32)])
 def test_a_shape_that_doubling_cannot_reach_is_refused_with_its_numbers(height, width):
     with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
-        generator(ClipParams(frames=4, height=height, width=width))
+        generator(shape_of(4, height, width))
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (22, 22), (16, 18)])

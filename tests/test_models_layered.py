@@ -3,9 +3,9 @@
 import math
 
 import torch
+from settings import shape_of
 
 from pipeline.models.layered import Placement, Still, compose, cut_out, move
-from pipeline.params import ClipParams
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
@@ -64,7 +64,7 @@ def test_the_last_layer_lies_on_top() -> None:
 
 def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> None:
     torch.manual_seed(0)
-    shape = ClipParams(frames=6, height=16, width=16)
+    shape = shape_of(6, 16, 16)
     background = torch.tanh(Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10))
     layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10))
     assert background.shape == (5, 3, 16, 16)

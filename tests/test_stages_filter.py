@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
+from settings import filtering
 
-from pipeline.params import FilterParams, ShareParams
+from pipeline.params import ShareParams
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.tables import read_table
 from stages.filter_labels import filter_labels
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = FilterParams(
+OPTIONS = filtering(
     categories=["pushing-*"],
     shares=ShareParams(train=0.7, judge=0.1, val=0.1, test=0.1),
     test_pairs=0.2,

@@ -7,19 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from settings import tokenizing
 
 from pipeline.errors import UserError
-from pipeline.params import TokenizeParams
 from pipeline.records import Caption, Clip
 from pipeline.tables import read_table, write_table
 from stages.tokenize_captions import tokenize_captions
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = TokenizeParams(max_tokens=8, min_word_count=1)
+OPTIONS = tokenizing(max_tokens=8, min_word_count=1)
 
 
 def clip(clip_id, caption, split="train"):
-    return Clip(clip_id, caption, "right", "Right", ("book",), split, f"{clip_id}.webm", "0" * 64)
+    return Clip(clip_id, caption, "right", "Right", ("book",), split, f"{clip_id}.webm", "0" * 64, False)
 
 
 CLIPS = [
@@ -60,7 +60,7 @@ def test_equal_inputs_give_equal_bytes(labels, tmp_path):
 
 def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
     with pytest.raises(UserError, match=r"tokenize\.min_word_count"):
-        tokenize_captions(labels, tmp_path / "out", TokenizeParams(max_tokens=8, min_word_count=3))
+        tokenize_captions(labels, tmp_path / "out", tokenizing(max_tokens=8, min_word_count=3))
     with pytest.raises(UserError, match=r"clips\.parquet: no such table"):
         tokenize_captions(tmp_path, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out").exists()

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from settings import shape_of, transcoding
 from videos import draw
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file
-from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Clip, Drop
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table, write_table
 from pipeline.video.decode import decode_clip
 from stages.transcode_clips import transcode_clips
 
-SHAPE = ClipParams(frames=8, height=16, width=16)
-OPTIONS = TranscodeParams(short_clips="drop", shard_format="parquet", shard_clips=4)
+SHAPE = shape_of(8, 16, 16)
+OPTIONS = transcoding(short_clips="drop", shard_format="parquet", shard_clips=4)
 LENGTHS = {"7": 24, "10": 30, "9": 8, "8": 7, "31": 12, "30": 40, "5": 24, "6": 25, "4": 26}  # 8 is short
 
 
@@ -48,6 +48,7 @@ def clip_of(path):
         split="train",
         video=path.name,
         digest=digest_file(path),
+        mirrored=False,
     )
 
 
@@ -124,7 +125,7 @@ def test_a_video_that_went_away_stops_the_stage(dataset, tmp_path):
 
 
 def test_no_clip_left_is_told_with_the_counts_by_reason(dataset, tmp_path):
-    shape = ClipParams(frames=100, height=16, width=16)
+    shape = shape_of(100, 16, 16)
     with pytest.raises(UserError, match=r"none of the 10 chosen clips is left \(too_short: 9, undecodable: 1\)"):
         transcode(dataset, tmp_path, shape=shape)
     assert not (tmp_path / "index.json").exists()

@@ -1,17 +1,17 @@
 """All captions of the chosen clips."""
 
 import pytest
+from settings import tokenizing
 
 from pipeline.errors import UserError
-from pipeline.params import TokenizeParams
 from pipeline.records import Caption, Clip, Drop
 from pipeline.text.captions import tokenize_clips
 
-OPTIONS = TokenizeParams(max_tokens=4, min_word_count=1)
+OPTIONS = tokenizing(max_tokens=4, min_word_count=1)
 
 
 def clip(clip_id, caption, split="train"):
-    return Clip(clip_id, caption, "up", "Up", (), split, f"{clip_id}.webm", "0" * 64)
+    return Clip(clip_id, caption, "up", "Up", (), split, f"{clip_id}.webm", "0" * 64, False)
 
 
 def test_captions_keep_their_text_and_get_words_and_ids():
@@ -45,4 +45,4 @@ def test_no_trained_caption_left_is_refused():
 
 def test_captions_that_all_become_unknown_are_refused():
     with pytest.raises(UserError, match=r"every caption would be <unk>; the commonest stands 1 times"):
-        tokenize_clips([clip("1", "up")], TokenizeParams(max_tokens=4, min_word_count=2))
+        tokenize_clips([clip("1", "up")], tokenizing(max_tokens=4, min_word_count=2))

@@ -5,16 +5,16 @@ import ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from settings import shape_of
 from videos import draw, read_by_ffmpeg
 
-from pipeline.params import ClipParams
 from pipeline.video import decode
 from pipeline.video.decode import DecodeError, decode_clip
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import clip_filters
 from pipeline.video.timing import ShortClip, choose_frames
 
-SHAPE = ClipParams(frames=8, height=32, width=48)
+SHAPE = shape_of(8, 32, 48)
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"
 REAL = [path for path in sorted(SHARED.rglob("*")) if path.is_file()]
 
@@ -95,7 +95,7 @@ def test_a_turned_video_is_shown_upright(tmp_path, angle):
     run(source.output(str(flat), vcodec="qtrle"), input=picture.tobytes() * 4, seconds=60)
     turned = tmp_path / "turned.mov"
     run(ffmpeg.input(str(flat), display_rotation=angle).output(str(turned), c="copy"), seconds=60)
-    clip = decode_clip(turned, ClipParams(frames=4, height=16, width=16), "drop")
+    clip = decode_clip(turned, shape_of(4, 16, 16), "drop")
     upright = np.asarray(Image.fromarray(picture).resize((16, 16)).rotate(angle))
     assert np.array_equal(clip.frames[0] > 127, upright > 127)
 

@@ -65,6 +65,7 @@ def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Fram
             split="val" if number >= count - 2 else split,
             video=f"{name}.webm",
             digest="0" * 64,
+            mirrored=False,
         )
         made.append((clip, moving_square(thing, direction, number % 5)))
     return made

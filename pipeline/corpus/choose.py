@@ -37,7 +37,7 @@ def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, worke
     if "train" not in splits:
         raise UserError(_explain_nothing(len(rows), len(kept), drops, videos))
     clips = [
-        Clip(clip.id, clip.caption, clip.category, clip.template, clip.objects, split, video.file, video.digest)
+        Clip(clip.id, clip.caption, clip.category, clip.template, clip.objects, split, video.file, video.digest, False)
         for (clip, video), split in zip(kept, splits, strict=True)
     ]
     clips.sort(key=lambda clip: clip.id)
@@ -75,7 +75,7 @@ def _judge_row(row: Row, slug: str, chosen: bool) -> Labelled | Drop:
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
     objects = find_objects(caption, row.template, row.placeholders)
-    return Labelled(row.id, caption, slug, clean_text(row.template), objects, row.part)
+    return Labelled(row.id, caption, slug, clean_text(row.template), objects, row.part, row.video)
 
 
 def _explain_nothing(read: int, kept: int, drops: Sequence[Drop], videos: Path) -> str:

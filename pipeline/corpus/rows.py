@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Part = Literal["all", "train", "validation"]  # which official file a row stands in; `all` where there is only one
+Part = Literal["all", "train", "validation", "test"]  # which official part a row is in; `all` where there are none
 
 
 class Row(NamedTuple):
@@ -14,6 +14,7 @@ class Row(NamedTuple):
     placeholders: tuple[str, ...]
     part: Part
     place: tuple[str, int]  # file name and row number from 0, for messages
+    video: str  # path within the videos folder; empty where the id names the file
 
 
 class Labelled(NamedTuple):
@@ -25,3 +26,4 @@ class Labelled(NamedTuple):
     template: str
     objects: tuple[str, ...]
     part: Part
+    video: str

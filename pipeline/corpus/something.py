@@ -67,6 +67,7 @@ def _row(item: Any, part: Part, path: Path, number: int) -> Row:
         tuple(_text(value) for value in placeholders),
         part,
         (path.name, number),
+        "",
     )
 
 

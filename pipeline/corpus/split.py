@@ -17,6 +17,7 @@ CHOICES: dict[Part, tuple[Split, ...]] = {
     "all": ("train", "judge", "val", "test"),
     "train": ("train", "judge"),
     "validation": ("val", "test"),
+    "test": ("test",),
 }
 
 
@@ -27,6 +28,7 @@ def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[
     the rest. Neither the seed nor the order of the rows counts.
     """
     splits = [split_of_id(clip.id, clip.part, options.shares) for clip in clips]
+    assert isinstance(options.test_words, list) and isinstance(options.test_pairs, float)
     spoken = _clips_with(clips, options.test_words)
     rest = [clip for clip in clips if clip.id not in spoken]
     trained = {clip.id for clip, split in zip(clips, splits, strict=True) if split == "train"}

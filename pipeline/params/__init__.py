@@ -1,0 +1,130 @@
+"""`params.yaml` as frozen, strict models.
+
+They hold no default values: DVC cannot see a default, so changing one would leave old outputs in place.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from pipeline.errors import UserError
+from pipeline.params.base import Section, Text
+from pipeline.params.data import (
+    ClipParams,
+    ColumnParams,
+    ComputeParams,
+    DatasetParams,
+    DemoParams,
+    FilterParams,
+    LimitParams,
+    ShareParams,
+    TokenizeParams,
+    TranscodeParams,
+    doublings_of,
+)
+from pipeline.params.training import AdversarialName, DiscriminatorParams, GeneratorParams, PenaltyName, TrainParams
+
+__all__ = [
+    "AdversarialName",
+    "ClipParams",
+    "ColumnParams",
+    "ComputeParams",
+    "DatasetParams",
+    "DemoParams",
+    "DiscriminatorParams",
+    "FilterParams",
+    "GeneratorParams",
+    "LimitParams",
+    "Params",
+    "PenaltyName",
+    "RenderParams",
+    "Section",
+    "ShareParams",
+    "TokenizeParams",
+    "TrainParams",
+    "TranscodeParams",
+    "check_params",
+    "doublings_of",
+    "load_params",
+    "worker_count",
+]
+
+
+class RenderParams(Section):
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
+    objects: PositiveInt
+    scale: PositiveInt
+    fps: PositiveInt
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    devices: Text
+    compute: ComputeParams
+    demo: DemoParams
+    dataset: DatasetParams
+    filter: FilterParams
+    clip: ClipParams
+    transcode: TranscodeParams
+    tokenize: TokenizeParams
+    train: TrainParams
+    render: RenderParams
+
+    @model_validator(mode="after")
+    def _clip_fits_the_networks(self) -> Self:
+        doublings_of(self.clip)
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the whole file, so that a typo under `train` stops `filter`.
+
+    Raises UserError that names every wrong key, its value and the nearest right one.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    return check_params(tree, str(path))
+
+
+def check_params(tree: Any, source: str) -> Params:
+    """A parsed tree as Params. Raises UserError; `source` names the tree in its message."""
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise UserError("\n  ".join([f"{source} has {len(lines)} wrong value(s):", *lines])) from None
+
+
+def worker_count(compute: ComputeParams) -> int:
+    """Processes for the data stages; `auto` is one per CPU core that this process may use."""
+    return len(os.sched_getaffinity(0)) if compute.workers == "auto" else compute.workers
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
+    value = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
+        return f"{where}: no such key" + (f"; did you mean {near[0]}?" if near else "")
+    if problem["type"] == "missing":
+        return f"{where}: missing"
+    told = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # a rule between values, which it names itself
+        return f"{where}: {told}" if problem["loc"] else told
+    as_text = isinstance(value, str) and problem["type"].startswith(("float", "int"))
+    return f"{where}: {told}, got {value!r}" + (" (YAML reads 2e-4 as text: write 2.0e-4)" if as_text else "")
+
+
+def _keys(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Params
+    for part in location:
+        model = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else None
+    return list(getattr(model, "model_fields", {}))

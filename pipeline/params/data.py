@@ -1,0 +1,108 @@
+"""The sections of the data half: what is read, chosen, decoded and tokenized."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from pipeline.params.base import Positive, Section, Share, Text
+
+
+class ComputeParams(Section):
+    backend: Literal["processes", "ray"]
+    workers: Literal["auto"] | PositiveInt
+
+
+class DemoParams(Section):
+    clips: Annotated[int, Field(gt=0, le=200_000)]  # ids are drawn from 1 to 220,847
+    validation_share: Share
+
+
+class ColumnParams(Section):
+    path: Text
+    caption: Text
+    category: Text | None
+    objects: Text | None
+    split: Text | None
+    id: Text | None
+
+
+class DatasetParams(Section):
+    format: Literal["something", "table", "folders", "metadata"]
+    labels: Text
+    videos: Text
+    columns: ColumnParams
+
+
+class ShareParams(Section):
+    train: Share
+    judge: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.judge + self.val + self.test
+        if abs(total - 1) > 1e-6 or self.train == 0:
+            raise ValueError(f"the shares must sum to 1 with train above 0, not to {total:g}")
+        return self
+
+
+class FilterParams(Section):
+    categories: Annotated[list[Text], Field(min_length=1)]
+    objects: Literal["toy", "simple", "casual"]
+    include_objects: list[Text]
+    exclude_objects: list[Text]
+    min_object_clips: PositiveInt
+    max_object_clips: PositiveInt | None
+    max_clips: PositiveInt | None
+    mirror: Literal["none", "swap"]
+    shares: ShareParams
+    test_pairs: Share | list[Text]
+    test_words: Share | list[Text]
+
+
+class ClipParams(Section):
+    frames: PositiveInt  # T
+    height: PositiveInt  # H, pixels
+    width: PositiveInt  # W, pixels
+    seconds: Positive | None
+    stride: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _one_window(self) -> Self:
+        if self.seconds is not None and self.stride is not None:
+            raise ValueError(f"clip.seconds {self.seconds:g} and clip.stride {self.stride} exclude each other")
+        return self
+
+
+class LimitParams(Section):
+    frame_pixels: PositiveInt
+    video_pixels: PositiveInt
+    video_frames: PositiveInt
+    seconds: Positive
+
+
+class TranscodeParams(Section):
+    decoder: Literal["in_process", "ffmpeg"]
+    place: Literal["centre", "random"]
+    windows: PositiveInt
+    crop: Literal["centre", "motion"]
+    short_clips: Literal["drop", "repeat_last"]
+    limits: LimitParams
+    shard_format: Literal["parquet", "npz"]
+    shard_clips: PositiveInt
+
+
+class TokenizeParams(Section):
+    max_tokens: PositiveInt
+    min_word_count: PositiveInt
+
+
+def doublings_of(shape: ClipParams) -> int:
+    """How often the networks double both sides, from 4 to 7 pixels on the shorter. Raises ValueError if they cannot."""
+    height, width = shape.height, shape.width
+    doublings = max(min(height, width).bit_length() - 3, 1)
+    step = 1 << doublings
+    if min(height, width) < 8 or height % step or width % step:
+        raise ValueError(f"clip.height {height} and clip.width {width} must be at least 8 and multiples of {step}")
+    return doublings

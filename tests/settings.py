@@ -1,0 +1,35 @@
+"""Sections of params.yaml with a few values changed, so that a new key does not touch every test."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.params import ClipParams, FilterParams, Params, TokenizeParams, TranscodeParams, check_params
+
+TREE = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(changes: dict[str, dict[str, Any]]) -> Params:
+    """The shipped params with values of some sections replaced."""
+    return check_params({**TREE, **{name: {**TREE[name], **values} for name, values in changes.items()}}, "the test")
+
+
+def shape_of(frames: int, height: int, width: int, **window: Any) -> ClipParams:
+    """A clip's shape; the window is the whole video where nothing else is said. May be one no network can make."""
+    return ClipParams(**{**TREE["clip"], "frames": frames, "height": height, "width": width, **window})
+
+
+def filtering(**values: Any) -> FilterParams:
+    """The section `filter`; nothing is held out where nothing is said."""
+    return changed({"filter": {"test_pairs": 0.0, "test_words": [], **values}}).filter
+
+
+def transcoding(**values: Any) -> TranscodeParams:
+    """The section `transcode`."""
+    return changed({"transcode": values}).transcode
+
+
+def tokenizing(**values: Any) -> TokenizeParams:
+    """The section `tokenize`."""
+    return changed({"tokenize": values}).tokenize
