@@ -1,4 +1,4 @@
-"""Records <-> Parquet files. Arrow is used here and in `shards.py` only."""
+"""Records <-> Parquet files. Arrow is used here and in `shards` only."""
 
 from collections.abc import Sequence
 from dataclasses import fields

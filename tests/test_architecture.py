@@ -37,7 +37,7 @@ DOORS = {
     "dvc": ("pipeline/cli",),
     "ffmpeg": ("pipeline/video",),
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
-    "pyarrow": ("pipeline/shards.py", "pipeline/tables.py"),
+    "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute",),
     "spacy": ("pipeline/text/tokenizer.py",),
     "torch": (

@@ -65,11 +65,12 @@ def test_equal_clips_give_equal_bytes(tmp_path, kind):
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
 
 
-def test_parquet_shards_are_mapped_in_place(tmp_path):
-    rows = write_folder(tmp_path, "parquet", counts=(70, 3))
+@pytest.mark.parametrize("kind", FORMATS)
+def test_shards_are_mapped_in_place(tmp_path, kind):
+    rows = write_folder(tmp_path, kind, counts=(70, 3))
     reader = ShardReader(tmp_path)
-    assert all(isinstance(part, np.memmap) for part in reader._parts)
-    stored = (tmp_path / "clips-00000.parquet").read_bytes()
+    assert all(piece.mapped for _, piece in reader._pieces)
+    stored = (tmp_path / f"clips-00000.{kind}").read_bytes()
     assert frames_of(rows[:70]).tobytes() in stored
 
 
@@ -121,8 +122,8 @@ def test_a_clip_without_frames_is_refused(tmp_path):
         {"id": ["a", "b"], "caption": ["", ""], "frames": pa.array([bytes(width), None], pa.binary(width))}
     )
     pq.write_table(table, tmp_path / "clips-00000.parquet")
-    with pytest.raises(UserError, match="1 clips without frames"):
-        ShardReader(tmp_path)
+    with pytest.raises(UserError, match=r"clips-00000\.parquet: .*1 clips without frames"):
+        ShardReader(tmp_path).frames([0])
 
 
 @pytest.mark.parametrize("kind", FORMATS)
