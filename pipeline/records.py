@@ -45,6 +45,7 @@ class Clip:
 
     id: str
     caption: str  # as the dataset has it, white space and stray characters cleaned
+    original: str  # the caption before cleaning, letter for letter
     category: str  # slug of the template: pushing-something-from-left-to-right
     template: str  # the template as the dataset writes it
     objects: tuple[str, ...]  # what fills the slots, lower case, without article: ("rubber duck",)

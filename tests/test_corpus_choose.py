@@ -30,9 +30,17 @@ def choose(tmp_path):
 def test_a_chosen_clip_carries_what_later_stages_need(choose):
     (clip,) = choose([row("5", RIGHT, "a rubber duck")]).clips
     assert (clip.id, clip.caption) == ("5", "pushing a rubber duck from left to right")
+    assert clip.original == clip.caption
     assert (clip.category, clip.template) == ("pushing-something-from-left-to-right", RIGHT)
     assert (clip.objects, clip.split, clip.video) == (("rubber duck",), "train", "5.webm")
     assert clip.digest == hashlib.sha256(b"video 5").hexdigest()
+
+
+def test_the_caption_as_it_stood_is_kept_beside_the_cleaned_one(choose):
+    typed = 'Pushing \u0430 bo\x7fx,  \\"the\u200bred\ud800 one\\" from left to right'
+    (clip,) = choose([{**row("5"), "label": typed}]).clips
+    assert clip.caption == 'Pushing a bo x, "thered one" from left to right'
+    assert clip.original == typed.replace("\ud800", "\\ud800")  # a lone surrogate cannot be written
 
 
 def test_every_row_is_kept_or_dropped_with_its_reason(choose):

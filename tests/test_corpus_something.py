@@ -12,7 +12,16 @@ from pipeline.errors import UserError
 def test_one_file_gives_its_rows_as_they_stand(tmp_path):
     path = write_labels(tmp_path / "labels.json", [row("7", "Moving [something] up", "a red mug")])
     (read,) = read_rows(path)
-    assert read == ("7", "moving a red mug up", "Moving [something] up", ("a red mug",), "all", ("labels.json", 0), "")
+    assert read == (
+        "7",
+        "moving a red mug up",
+        "Moving [something] up",
+        ("a red mug",),
+        (),
+        "all",
+        ("labels.json", 0),
+        "",
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "something-something-v2-"])

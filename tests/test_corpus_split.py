@@ -10,7 +10,7 @@ from settings import filtering
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.pairs import hold_out_pairs
 from pipeline.corpus.rows import Labelled
-from pipeline.corpus.split import split_clips, split_of_id
+from pipeline.corpus.split import split_choices, split_clips, split_of_id
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
 
@@ -23,7 +23,9 @@ def options(*, pairs=0.0, words=(), shares=SHARES):
 
 def clip(number, category="right", *objects, part="all"):
     words = objects or ("book",)
-    return Labelled(str(number), f"moving a {' and a '.join(words)} {category}", category, category, words, part, "")
+    return Labelled(
+        str(number), f"moving a {' and a '.join(words)} {category}", category, category, words, part, "", ""
+    )
 
 
 cells = st.tuples(st.sampled_from("rlud"), st.lists(st.sampled_from("abcdef"), max_size=3))
@@ -36,15 +38,20 @@ def test_the_hash_of_a_name_is_what_it_always_was():
 
 
 @pytest.mark.parametrize(
-    ("part", "expected"),
+    ("part", "present", "expected"),
     [
-        ("all", {"train": 0.8, "judge": 0.1, "val": 0.05, "test": 0.05}),
-        ("train", {"train": 8 / 9, "judge": 1 / 9}),
-        ("validation", {"val": 0.5, "test": 0.5}),
+        ("all", ["all"], {"train": 0.8, "judge": 0.1, "val": 0.05, "test": 0.05}),
+        ("train", ["train"], {"train": 8 / 9, "judge": 1 / 9}),
+        ("train", ["train", "validation", "test"], {"train": 8 / 9, "judge": 1 / 9}),
+        ("train", ["train", "test"], {"train": 16 / 19, "judge": 2 / 19, "val": 1 / 19}),
+        ("validation", ["train", "validation"], {"val": 0.5, "test": 0.5}),
+        ("validation", ["train", "validation", "test"], {"val": 1}),
+        ("test", ["train", "test"], {"test": 1}),
     ],
 )
-def test_each_part_is_divided_in_proportion_of_its_shares(part, expected):
-    counts = Counter(split_of_id(str(n), part, SHARES) for n in range(20_000))
+def test_each_part_is_divided_in_proportion_of_its_shares(part, present, expected):
+    among = split_choices(set(present))[part]
+    counts = Counter(split_of_id(str(n), among, SHARES) for n in range(20_000))
     assert set(counts) == set(expected)
     for split, share in expected.items():
         assert counts[split] / 20_000 == pytest.approx(share, abs=0.012)  # four standard deviations of a half
@@ -52,13 +59,20 @@ def test_each_part_is_divided_in_proportion_of_its_shares(part, expected):
 
 def test_a_share_of_zero_gets_no_clip_and_one_of_one_gets_all():
     shares = ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0)
-    assert {split_of_id(str(n), "all", shares) for n in range(1000)} == {"train"}
+    assert {split_of_id(str(n), split_choices({"all"})["all"], shares) for n in range(1000)} == {"train"}
+
+
+def test_captions_of_one_video_are_in_one_split_whatever_their_ids():
+    captions = [clip(n)._replace(video=f"{n // 4}.mp4") for n in range(400)]
+    splits, _ = split_clips(captions, options())
+    assert all(len(set(splits[start : start + 4])) == 1 for start in range(0, 400, 4))
+    assert set(splits) == {"train", "judge", "val", "test"}
 
 
 def test_a_validation_file_that_no_share_takes_is_refused():
     shares = ShareParams(train=0.9, judge=0.1, val=0.0, test=0.0)
-    with pytest.raises(UserError, match=r"val and test are both 0.*validation file"):
-        split_of_id("1", "validation", shares)
+    with pytest.raises(UserError, match=r"val and test are all 0"):
+        split_of_id("1", ("val", "test"), shares)
 
 
 def test_clips_with_a_held_out_word_are_in_test_words_whatever_file_they_are_from():

@@ -19,7 +19,7 @@ OPTIONS = tokenizing(max_tokens=8, min_word_count=1)
 
 
 def clip(clip_id, caption, split="train"):
-    return Clip(clip_id, caption, "right", "Right", ("book",), split, f"{clip_id}.webm", "0" * 64, False)
+    return Clip(clip_id, caption, caption, "right", "Right", ("book",), split, f"{clip_id}.webm", "0" * 64, False)
 
 
 CLIPS = [

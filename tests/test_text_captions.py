@@ -11,7 +11,7 @@ OPTIONS = tokenizing(max_tokens=4, min_word_count=1)
 
 
 def clip(clip_id, caption, split="train"):
-    return Clip(clip_id, caption, "up", "Up", (), split, f"{clip_id}.webm", "0" * 64, False)
+    return Clip(clip_id, caption, caption, "up", "Up", (), split, f"{clip_id}.webm", "0" * 64, False)
 
 
 def test_captions_keep_their_text_and_get_words_and_ids():

@@ -80,7 +80,7 @@ def test_an_empty_split_is_refused_by_name(clips):
 
 
 def meaning(number: int, objects: tuple[str, ...], category: str = "right") -> Clip:
-    return Clip(str(number), "", category, "", objects, "train", "", "", False)
+    return Clip(str(number), "", "", category, "", objects, "train", "", "", False)
 
 
 def test_others_have_another_meaning_and_every_other_meaning_is_equally_likely():

@@ -59,6 +59,7 @@ def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Fram
         clip = Clip(
             id=name,
             caption=f"pushing a {thing} {direction}",
+            original=f"Pushing a {thing} {direction}",
             category=f"pushing-something-{direction.replace(' ', '-')}",
             template=f"Pushing [something] {direction}",
             objects=(thing,),

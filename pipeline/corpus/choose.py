@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.corpus.categories import match_categories, slug_of
-from pipeline.corpus.cleaning import clean_text
-from pipeline.corpus.objects import find_objects
+from pipeline.corpus.cleaning import clean_text, writable_text
+from pipeline.corpus.objects import bare_objects, find_objects
 from pipeline.corpus.pairs import Cell
 from pipeline.corpus.rows import Labelled, Row
 from pipeline.corpus.split import split_clips
@@ -37,7 +37,18 @@ def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, worke
     if "train" not in splits:
         raise UserError(_explain_nothing(len(rows), len(kept), drops, videos))
     clips = [
-        Clip(clip.id, clip.caption, clip.category, clip.template, clip.objects, split, video.file, video.digest, False)
+        Clip(
+            id=clip.id,
+            caption=clip.caption,
+            original=clip.original,
+            category=clip.category,
+            template=clip.template,
+            objects=clip.objects,
+            split=split,
+            video=video.file,
+            digest=video.digest,
+            mirrored=False,
+        )
         for (clip, video), split in zip(kept, splits, strict=True)
     ]
     clips.sort(key=lambda clip: clip.id)
@@ -74,8 +85,10 @@ def _judge_row(row: Row, slug: str, chosen: bool) -> Labelled | Drop:
     caption = clean_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
-    objects = find_objects(caption, row.template, row.placeholders)
-    return Labelled(row.id, caption, slug, clean_text(row.template), objects, row.part, row.video)
+    objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
+    return Labelled(
+        row.id, caption, slug, clean_text(row.template), objects, row.part, row.video, writable_text(row.label)
+    )
 
 
 def _explain_nothing(read: int, kept: int, drops: Sequence[Drop], videos: Path) -> str:

@@ -31,6 +31,11 @@ def clean_text(text: str) -> str:
     return " ".join(text.split())
 
 
+def writable_text(text: str) -> str:
+    """The text as it is; what cannot be written as UTF-8, a lone surrogate, is spelt as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _printable(text: str) -> str:
     if text.isprintable():
         return text

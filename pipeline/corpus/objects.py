@@ -1,7 +1,7 @@
 """What fills the slots of a caption, as bare object names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain, zip_longest
 
@@ -26,7 +26,12 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     if not fits:
         fillers = _read_slots(text, literals) or fillers
     names = slots if len(fillers) == len(slots) else [""] * len(fillers)
-    bare = [_bare(word) for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT]
+    return bare_objects([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
+
+
+def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order, cleaned, lower case and without article; empty ones are left out."""
+    bare = (_bare(clean_text(name).lower()) for name in names)
     return tuple(word for word in bare if word)
 
 

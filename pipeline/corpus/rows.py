@@ -11,7 +11,8 @@ class Row(NamedTuple):
     id: str
     label: str
     template: str
-    placeholders: tuple[str, ...]
+    placeholders: tuple[str, ...]  # what should fill the slots of the template; often it does not
+    objects: tuple[str, ...]  # named as such, to be taken as they are; empty where the format names none
     part: Part
     place: tuple[str, int]  # file name and row number from 0, for messages
     video: str  # path within the videos folder; empty where the id names the file
@@ -27,3 +28,4 @@ class Labelled(NamedTuple):
     objects: tuple[str, ...]
     part: Part
     video: str
+    original: str  # the label before cleaning

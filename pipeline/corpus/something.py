@@ -65,6 +65,7 @@ def _row(item: Any, part: Part, path: Path, number: int) -> Row:
         _text(item["label"]),
         _text(item["template"]),
         tuple(_text(value) for value in placeholders),
+        (),
         part,
         (path.name, number),
         "",

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.pairs import Cell, hold_out_pairs
@@ -13,12 +13,6 @@ from pipeline.params import FilterParams, ShareParams
 from pipeline.records import Split
 
 WORD = re.compile(r"[^\W_]+")
-CHOICES: dict[Part, tuple[Split, ...]] = {
-    "all": ("train", "judge", "val", "test"),
-    "train": ("train", "judge"),
-    "validation": ("val", "test"),
-    "test": ("test",),
-}
 
 
 def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[Split], list[Cell]]:
@@ -27,7 +21,9 @@ def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[
     Words come first: a clip with a held-out word is in `test_words` whatever else it is. The cells are chosen among
     the rest. Neither the seed nor the order of the rows counts.
     """
-    splits = [split_of_id(clip.id, clip.part, options.shares) for clip in clips]
+    choices = split_choices({clip.part for clip in clips})
+    # Several captions of one video share its split.
+    splits = [split_of_id(clip.video or clip.id, choices[clip.part], options.shares) for clip in clips]
     assert isinstance(options.test_words, list) and isinstance(options.test_pairs, float)
     spoken = _clips_with(clips, options.test_words)
     rest = [clip for clip in clips if clip.id not in spoken]
@@ -42,12 +38,29 @@ def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[
     return splits, pairs
 
 
-def split_of_id(clip_id: str, part: Part, shares: ShareParams) -> Split:
-    """The split of an id; an official part is divided among its own splits in proportion of their shares."""
-    choices = {name: getattr(shares, name) for name in CHOICES[part]}
+def split_choices(parts: Collection[Part]) -> dict[Part, tuple[Split, ...]]:
+    """The splits that the clips of each official part are divided among, given which parts there are.
+
+    The judge always comes out of training clips. Of validation and test the one that is missing is made: test out
+    of validation, or validation out of training, so that an official test part is never thinned.
+    """
+    tested, validated = "test" in parts, "validation" in parts
+    return {
+        "all": ("train", "judge", "val", "test"),
+        "train": ("train", "judge", "val") if tested and not validated else ("train", "judge"),
+        "validation": ("val",) if tested else ("val", "test"),
+        "test": ("test",),
+    }
+
+
+def split_of_id(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Split:
+    """The split of an id among these, in proportion of their shares; a single one has all, whatever its share."""
+    if len(among) == 1:
+        return among[0]
+    choices = {name: getattr(shares, name) for name in among}
     total = sum(choices.values())
     if total == 0:
-        raise UserError(f"filter.shares: {' and '.join(choices)} are both 0, but the {part} file has clips; raise one")
+        raise UserError(f"filter.shares: {' and '.join(choices)} are all 0, but there are clips for them; raise one")
     point = unit_hash("split", clip_id) * total
     for name, share in choices.items():
         if point < share:
