@@ -13,7 +13,7 @@ from pipeline.records import Clip, Drop, Frames
 from pipeline.reports import write_report
 from pipeline.shards import INDEX, Shard, write_index, write_shard
 from pipeline.tables import read_table, write_table
-from pipeline.video.decode import DecodeError, decode_clip
+from pipeline.video.decode import DecodeError, decode_video
 from pipeline.video.timing import ShortClip
 
 
@@ -76,13 +76,13 @@ def make_shard(task: ShardTask) -> ShardResult:
         path = task.videos / clip.video
         _check_unchanged(path, clip.digest)
         try:
-            decoded = decode_clip(path, task.shape, task.options.short_clips)
+            decoded = decode_video(path, task.shape, task.options, clip.id)
         except ShortClip as error:
             drops.append(Drop(clip.id, "too_short", str(error)))
         except DecodeError as error:
             drops.append(Drop(clip.id, "undecodable", str(error)))
         else:
-            rows.append((clip.id, clip.caption, decoded.frames))
+            rows.append((clip.id, clip.caption, decoded.clips[0]))
             counts.append(decoded.count)
     shard = write_shard(task.path, rows) if rows else None
     return ShardResult(shard, tuple(drops), tuple(counts))

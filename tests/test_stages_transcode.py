@@ -17,7 +17,7 @@ from pipeline.files import digest_file
 from pipeline.records import Clip, Drop
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table, write_table
-from pipeline.video.decode import decode_clip
+from pipeline.video.decode import decode_video
 from stages.transcode_clips import transcode_clips
 
 SHAPE = shape_of(8, 16, 16)
@@ -64,7 +64,7 @@ def test_clips_stand_in_the_order_of_their_ids_with_their_frames(dataset, tmp_pa
     assert reader.ids == ["10", "30", "31", "4", "5", "6", "7", "9"]
     assert reader.captions[2] == "pushing 31 up"
     for row, name in enumerate(reader.ids):
-        expected = decode_clip(dataset / "videos" / f"{name}.mkv", SHAPE, "drop").frames
+        expected = decode_video(dataset / "videos" / f"{name}.mkv", SHAPE, OPTIONS, name).clips[0]
         assert np.array_equal(reader.frames([row])[0], expected)
 
 

@@ -1,15 +1,16 @@
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-from settings import shape_of
+from settings import shape_of, transcoding
 from videos import draw, read_by_ffmpeg
 
 from pipeline.video import decode
-from pipeline.video.decode import DecodeError, decode_clip
+from pipeline.video.decode import DecodeError, decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import clip_filters
 from pipeline.video.timing import ShortClip, choose_frames
@@ -58,6 +59,17 @@ FRAMES = {
 }
 
 
+class Decoded(NamedTuple):
+    frames: np.ndarray
+    count: int
+
+
+def decoded(path, shape, key="", **options):
+    """The first clip of a video, and how many frames the video has."""
+    video = decode_video(path, shape, transcoding(**options), key)
+    return Decoded(video.clips[0], video.count)
+
+
 def by_ffmpeg(path, shape, count):
     picture, _ = next(decode.read_pictures(path))
     filters = clip_filters(picture, shape.height, shape.width)
@@ -71,7 +83,7 @@ def test_frames_are_those_of_ffmpeg_to_the_byte(tmp_path, name, source):
     if name in ("vp9.webm", "full_range.mp4") and source == "201x355":
         source = "202x356"  # no odd sizes there
     path = draw(tmp_path / name, shape=source, **KINDS[name])
-    clip = decode_clip(path, SHAPE, "drop")
+    clip = decoded(path, SHAPE, short_clips="drop")
     assert clip.count == 24
     assert np.array_equal(clip.frames, by_ffmpeg(path, SHAPE, 24))
 
@@ -82,7 +94,7 @@ def test_frames_look_like_the_pictures_that_were_encoded(tmp_path):
     pictures = np.broadcast_to(colours, (8, 240, 427, 3))
     source = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s="427x240", r=12)
     run(source.output(str(tmp_path / "flat.mkv"), vcodec="ffv1", pix_fmt="bgr0"), input=pictures.tobytes(), seconds=60)
-    clip = decode_clip(tmp_path / "flat.mkv", SHAPE, "drop")
+    clip = decoded(tmp_path / "flat.mkv", SHAPE, short_clips="drop")
     assert np.array_equal(clip.frames, np.broadcast_to(colours, clip.frames.shape))
 
 
@@ -95,7 +107,7 @@ def test_a_turned_video_is_shown_upright(tmp_path, angle):
     run(source.output(str(flat), vcodec="qtrle"), input=picture.tobytes() * 4, seconds=60)
     turned = tmp_path / "turned.mov"
     run(ffmpeg.input(str(flat), display_rotation=angle).output(str(turned), c="copy"), seconds=60)
-    clip = decode_clip(turned, shape_of(4, 16, 16), "drop")
+    clip = decoded(turned, shape_of(4, 16, 16), short_clips="drop")
     upright = np.asarray(Image.fromarray(picture).resize((16, 16)).rotate(angle))
     assert np.array_equal(clip.frames[0] > 127, upright > 127)
 
@@ -103,7 +115,7 @@ def test_a_turned_video_is_shown_upright(tmp_path, angle):
 def test_pixels_that_are_not_square_are_shown_in_their_true_shape(tmp_path):
     path = draw(tmp_path / "wide.mp4", shape="160x240", vf="setsar=3/2", vcodec="libx264", pix_fmt="yuv444p", crf=1)
     square = draw(tmp_path / "square.mp4", shape="160x240", vf="scale=240:240,setsar=1", vcodec="libx264", crf=1)
-    clip, expected = (decode_clip(file, SHAPE, "drop").frames.astype(int) for file in (path, square))
+    clip, expected = (decoded(file, SHAPE, short_clips="drop").frames.astype(int) for file in (path, square))
     assert np.abs(clip - expected).mean() < 3
 
 
@@ -112,15 +124,15 @@ def test_frames_are_counted_not_timed(tmp_path):
     uneven = tmp_path / "uneven.mkv"
     drawing = ffmpeg.input("testsrc2=s=427x240:r=12", f="lavfi").filter("setpts", "N*N/12/TB")
     run(drawing.output(str(uneven), vcodec="ffv1", fps_mode="vfr", **{"frames:v": 24}), seconds=60)
-    clips = [decode_clip(path, SHAPE, "drop") for path in (steady, uneven)]
+    clips = [decoded(path, SHAPE, short_clips="drop") for path in (steady, uneven)]
     assert np.array_equal(clips[0].frames, clips[1].frames)
 
 
 def test_a_file_too_large_to_hold_gives_the_same_clip(tmp_path, monkeypatch):
     path = draw(tmp_path / "vp9.webm", **KINDS["vp9.webm"])
-    held = decode_clip(path, SHAPE, "drop")
+    held = decoded(path, SHAPE, short_clips="drop")
     monkeypatch.setattr(decode, "HELD_BYTES", 1000)
-    clip = decode_clip(path, SHAPE, "drop")
+    clip = decoded(path, SHAPE, short_clips="drop")
     assert clip.count == held.count == 24
     assert np.array_equal(clip.frames, held.frames)
 
@@ -133,19 +145,19 @@ def test_a_file_that_is_cut_off_is_no_shorter_clip(tmp_path, name, share):
     whole = path.stat().st_size
     os.truncate(path, int(whole * share))
     with pytest.raises(DecodeError, match=f"cut off: {int(whole * share)} of {whole} bytes"):
-        decode_clip(path, SHAPE, "drop")
+        decoded(path, SHAPE, short_clips="drop")
 
 
 def test_a_live_recording_without_stated_sizes_is_decoded(tmp_path):
     path = draw(tmp_path / "live.webm", live=1, **KINDS["vp9.webm"])
-    assert decode_clip(path, SHAPE, "drop").count == 24
+    assert decoded(path, SHAPE, short_clips="drop").count == 24
 
 
 def test_one_frame_short_is_a_short_clip(tmp_path):
     path = draw(tmp_path / "short.webm", frames=7, **KINDS["vp9.webm"])
     with pytest.raises(ShortClip, match="7 frames"):
-        decode_clip(path, SHAPE, "drop")
-    frames = decode_clip(path, SHAPE, "repeat_last").frames
+        decoded(path, SHAPE, short_clips="drop")
+    frames = decoded(path, SHAPE, short_clips="repeat_last").frames
     assert np.array_equal(frames[6], frames[7])
     assert not np.array_equal(frames[5], frames[6])
 
@@ -155,7 +167,7 @@ def test_a_video_beyond_a_limit_is_refused(tmp_path, monkeypatch, limit):
     path = draw(tmp_path / "vp9.webm", **KINDS["vp9.webm"])
     monkeypatch.setattr(decode, limit, 20)
     with pytest.raises(DecodeError, match=r"longer than|picture too large"):
-        decode_clip(path, SHAPE, "drop")
+        decoded(path, SHAPE, short_clips="drop")
 
 
 @pytest.mark.parametrize("script", ["#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '{}'\n"])
@@ -163,13 +175,13 @@ def test_a_playlist_dressed_as_a_video_opens_nothing(tmp_path, script):
     draw(tmp_path / "real.webm", **KINDS["vp9.webm"])
     (tmp_path / "list.webm").write_text(script.format(tmp_path / "real.webm"))
     with pytest.raises(DecodeError):
-        decode_clip(tmp_path / "list.webm", SHAPE, "drop")
+        decoded(tmp_path / "list.webm", SHAPE, short_clips="drop")
 
 
 def test_odd_file_names_are_only_names(tmp_path):
     path = draw(tmp_path / "plain.webm", **KINDS["vp9.webm"])
     odd = path.rename(tmp_path / 'a b\'s "c" http:d?e=f&g%20#.webm')
-    assert decode_clip(odd, SHAPE, "drop").count == 24
+    assert decoded(odd, SHAPE, short_clips="drop").count == 24
 
 
 @pytest.mark.skipif(not REAL, reason="the shared test clips are not here")
@@ -177,9 +189,9 @@ def test_odd_file_names_are_only_names(tmp_path):
 def test_real_files_are_decoded_right_or_refused(path):
     if path.name not in FRAMES:
         with pytest.raises(DecodeError):
-            decode_clip(path, SHAPE, "repeat_last")
+            decoded(path, SHAPE, short_clips="repeat_last")
         return
-    clip = decode_clip(path, SHAPE, "repeat_last")
+    clip = decoded(path, SHAPE, short_clips="repeat_last")
     assert clip.count == FRAMES[path.name]
     expected = by_ffmpeg(path, SHAPE, clip.count)
     # Two versions of FFmpeg conceal the damage in one frame of it differently.
@@ -203,16 +215,16 @@ def test_frames_agree_with_another_decoders():
 def test_damaged_files_are_decoded_or_refused_and_nothing_else(tmp_path, name):
     whole = draw(tmp_path / name, **KINDS[name]).read_bytes()
     rng = np.random.default_rng(5)
-    decoded = 0
+    shown = 0
     for number in range(100):
         data = np.frombuffer(whole, np.uint8).copy()
         places = rng.integers(0, 1000 if number % 2 else len(data), rng.integers(1, 20))
         data[places] = rng.integers(0, 256, len(places))
         (tmp_path / "damaged").write_bytes(data.tobytes())
         try:
-            clip = decode_clip(tmp_path / "damaged", SHAPE, "repeat_last")
+            clip = decoded(tmp_path / "damaged", SHAPE, short_clips="repeat_last")
         except DecodeError:
             continue
         assert clip.frames.shape == (8, 32, 48, 3)
-        decoded += 1
-    assert 0 < decoded < 100
+        shown += 1
+    assert 0 < shown < 100

@@ -22,7 +22,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.params import ClipParams
+from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Frames
 from pipeline.video.geometry import Picture, clip_filters
 from pipeline.video.timing import ShortClips, choose_frames
@@ -41,27 +41,29 @@ class DecodeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedClip:
-    """The frames of a clip, uint8 [T,H,W,3], and how many frames the whole video has."""
+class DecodedVideo:
+    """The clips of a video, uint8 [T,H,W,3] each and at least one, and how many frames the whole video has."""
 
-    frames: Frames
+    clips: list[Frames]
     count: int
 
 
-def decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> DecodedClip:
-    """The first video stream of a file as a clip: frames spread over the whole of it, upright, centre-cropped.
+def decode_video(path: Path, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:
+    """The first video stream of a file as clips, upright and cropped.
 
-    Raises DecodeError or ShortClip, whose messages leave the naming of the file to the caller.
+    `key` is the only source of randomness, where any is asked for. Raises DecodeError or ShortClip, whose messages
+    leave the naming of the file to the caller.
     """
+    del key
     try:
-        return _decode_clip(path, shape, short_clips)
+        return _decode_clip(path, shape, options.short_clips)
     except av.FFmpegError as error:
         # FFmpeg refuses a format outside the list and a picture above the limit with the same bare words.
         hint = f": not one of {CONTAINERS}, or a picture too large" if isinstance(error, av.ArgumentError) else ""
         raise DecodeError(f"{error.strerror}{hint}") from None
 
 
-def _decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> DecodedClip:
+def _decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> DecodedVideo:
     length, stated = path.stat().st_size, stated_length(path)
     if stated is not None and length < stated:
         raise DecodeError(f"cut off: {length} of {stated} bytes are there")
@@ -77,7 +79,7 @@ def _decode_clip(path: Path, shape: ClipParams, short_clips: ShortClips) -> Deco
     if numbers != likely:
         with _opened(path) as (container, stream):
             frames, count = _take(_decoded(container.demux(stream)), _pixel_aspect(stream), shape, numbers)
-    return DecodedClip(frames, count)
+    return DecodedVideo([frames], count)
 
 
 def _take(
