@@ -5,12 +5,13 @@ import torch
 from settings import shape_of
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import PENALTIES
+from pipeline.losses.draws import Draws
+from pipeline.losses.penalties import PENALTIES, Judged
 from pipeline.models.discriminators import ProjectionDiscriminator
 from pipeline.models.networks import CaptionedDiscriminator
 
 PARAMS = tiny_params()
-E = PARAMS.train.caption_width
+E = PARAMS.train.captions.width
 
 
 def discriminator(shape=PARAMS.clip, seed=0):
@@ -26,6 +27,14 @@ def inputs(shape=PARAMS.clip, batch=3):
     draw = torch.Generator().manual_seed(7)
     frames = torch.rand(batch, 3, shape.frames, shape.height, shape.width, generator=draw) * 2 - 1
     return frames, torch.randn(batch, E, generator=draw)
+
+
+def penalise(name, model, real, fake, cond):
+    """The sum of a penalty over the clips, as training computes it."""
+    real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
+    draws = Draws(len(real), slice(0, len(real)), real.device)
+    judged = Judged(model, cond, real, fake, model(real, cond), model(fake, cond), draws, sigma=0.01)
+    return PENALTIES[name](judged).sum()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def test_a_penalty_trains_every_weight_that_shapes_the_slope(name):
     """All but the biases that add a constant to the logit have a second derivative; so has the caption."""
     model, (frames, cond) = discriminator(), inputs()
     cond.requires_grad_()
-    PENALTIES[name](model, frames, frames.flip(0), cond).sum().backward()
+    penalise(name, model, frames, frames.flip(0), cond).backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not (p.grad != 0).any()]
     assert [n for n in without if not n.endswith("bias")] == []
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -108,9 +117,9 @@ def test_slopes_of_r1_agree_with_finite_differences():
     def penalty(step):
         moved = {name: weight.detach() + step * direction[name] for name, weight in weights.items()}
         call = lambda frames, cond: torch.func.functional_call(model, moved, (frames, cond))  # noqa: E731
-        return PENALTIES["r1"](call, frames, frames, cond).sum().item()
+        return penalise("r1", call, frames, frames, cond).item()
 
-    PENALTIES["r1"](model, frames, frames, cond).sum().backward()
+    penalise("r1", model, frames, frames, cond).backward()
     slope = sum((w.grad * direction[n]).sum().item() for n, w in weights.items() if w.grad is not None)
     step = 1e-9  # small, since a slope jumps where a rectifier has its knee
     assert (penalty(step) - penalty(-step)) / (2 * step) == pytest.approx(slope, rel=1e-3)

@@ -11,7 +11,7 @@ from pipeline.models.networks import TextToVideo
 from pipeline.params import check_params
 
 PARAMS = tiny_params()
-E = PARAMS.train.caption_width
+E = PARAMS.train.captions.width
 
 
 def generator(shape=PARAMS.clip, seed=0):

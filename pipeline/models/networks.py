@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.captions import GruCaptionEncoder
+from pipeline.models.captions import caption_encoder
 from pipeline.models.discriminators import ProjectionDiscriminator
 from pipeline.models.generators import ResidualGenerator
 from pipeline.params import ClipParams, TrainParams
@@ -12,24 +12,25 @@ from pipeline.params import ClipParams, TrainParams
 class TextToVideo(nn.Module):
     """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides."""
 
-    def __init__(self, shape: ClipParams, params: TrainParams, words: int) -> None:
+    def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
         super().__init__()
-        self.captions = GruCaptionEncoder(words, params.caption_width)
-        self.generator = ResidualGenerator(shape, params.generator, params.caption_width)
+        self.captions = caption_encoder(params.captions, words, given)
+        self.generator = ResidualGenerator(shape, params.generator, params.captions.width)
         self.z_width = self.generator.z_width
 
-    def forward(self, z: Tensor, token_ids: Tensor) -> Tensor:
-        frames: Tensor = self.generator(z, self.captions(token_ids))
+    def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
+        """`condition` is how far the caption is let in: below 1 only while training begins."""
+        frames: Tensor = self.generator(z, self.captions(token_ids) * condition)
         return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
 class CaptionedDiscriminator(nn.Module):
     """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; `captions` and `clips` may be called apart."""
 
-    def __init__(self, shape: ClipParams, params: TrainParams, words: int) -> None:
+    def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
         super().__init__()
-        self.captions = GruCaptionEncoder(words, params.caption_width)
-        self.clips = ProjectionDiscriminator(shape, params.discriminator, params.caption_width)
+        self.captions = caption_encoder(params.captions, words, given)
+        self.clips = ProjectionDiscriminator(shape, params.discriminator, params.captions.width)
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
         logits: Tensor = self.clips(frames, self.captions(token_ids))

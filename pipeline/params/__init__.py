@@ -26,10 +26,19 @@ from pipeline.params.data import (
     TranscodeParams,
     doublings_of,
 )
-from pipeline.params.training import AdversarialName, DiscriminatorParams, GeneratorParams, PenaltyName, TrainParams
+from pipeline.params.training import (
+    AdversarialName,
+    CaptionParams,
+    DiscriminatorParams,
+    GeneratorParams,
+    MatchingName,
+    PenaltyName,
+    TrainParams,
+)
 
 __all__ = [
     "AdversarialName",
+    "CaptionParams",
     "ClipParams",
     "ColumnParams",
     "ComputeParams",
@@ -39,6 +48,7 @@ __all__ = [
     "FilterParams",
     "GeneratorParams",
     "LimitParams",
+    "MatchingName",
     "Params",
     "PenaltyName",
     "RenderParams",

@@ -1,13 +1,29 @@
 """The section of training: networks, losses, schedules."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from pipeline.params.base import Positive, Section, Share, Weight
 
-PenaltyName = Literal["r1", "r2", "zero_gp", "wgan_gp"]
+PenaltyName = Literal["r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp"]
 AdversarialName = Literal["relativistic", "nonsaturating", "hinge", "wasserstein"]
+MatchingName = Literal["relativistic", "reed", "thirds"]
+
+
+class CaptionParams(Section):
+    encoder: Literal["mean", "gru", "transformer"]
+    conditioning: Literal["caption", "object"]
+    words: Literal["trained", "frozen"]
+    width: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.encoder == "transformer" and self.width % self.heads:
+            raise ValueError(f"train.captions.width {self.width} must be a multiple of heads {self.heads}")
+        return self
 
 
 class GeneratorParams(Section):
@@ -26,19 +42,38 @@ class DiscriminatorParams(Section):
 class TrainParams(Section):
     total_clips: PositiveInt
     batch_clips: PositiveInt
+    discriminator_steps: PositiveInt
+    generator_steps: PositiveInt
     adversarial: AdversarialName
     penalties: dict[PenaltyName, Weight]
     penalty_every: PositiveInt
+    penalty_sigma: Positive
+    matching: MatchingName
     mismatched: Weight
+    condition_ramp: Annotated[float, Field(ge=0, lt=1)]
     generator_lr: Positive
     discriminator_lr: Positive
     final_lr_share: Share
     final_gamma_share: Share
+    final_mismatched_share: Share
     beta2: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     ema_clips: Positive
-    caption_width: PositiveInt
+    captions: CaptionParams
     generator: GeneratorParams
     discriminator: DiscriminatorParams
     report_clips: PositiveInt
     sample_clips: PositiveInt
     state_clips: PositiveInt
+
+    @property
+    def step_clips(self) -> int:
+        """Real clips in one step: a batch for each update of the network that is updated more often."""
+        return self.batch_clips * max(self.discriminator_steps, self.generator_steps)
+
+    @model_validator(mode="after")
+    def _thirds_are_of_probabilities(self) -> Self:
+        if self.matching == "thirds" and self.adversarial != "nonsaturating":
+            raise ValueError(
+                f"train.matching thirds needs train.adversarial nonsaturating, not {self.adversarial}; or take reed"
+            )
+        return self
