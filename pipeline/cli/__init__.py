@@ -2,6 +2,7 @@
 
 import typer
 
+from pipeline.cli import clips
 from pipeline.cli.doctor import doctor
 from pipeline.cli.prepare import prepare
 from pipeline.cli.sample import sample
@@ -11,6 +12,7 @@ from pipeline.errors import guard
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (sample, sweep, doctor, prepare):
     app.command()(command)
+app.add_typer(clips.app, name="clips")
 
 
 @app.callback()

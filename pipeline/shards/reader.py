@@ -54,6 +54,11 @@ class ShardReader:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def mapped(self) -> bool:
+        """Whether every shard is mapped in place, so that any order of rows is read equally fast."""
+        return all(piece.mapped for _, piece in self._pieces)
+
     def frames(self, rows: Rows) -> Frames:
         """Copy the clips at `rows` into a new uint8 array [len(rows),T,H,W,3]."""
         rows = np.asarray(rows, np.int64)
@@ -77,7 +82,7 @@ class ShardReader:
         rng = np.random.default_rng(seed)
         rows = np.asarray(rows, np.int64)
         mixed = rng.permutation(rows)
-        if all(piece.mapped for _, piece in self._pieces):
+        if self.mapped:
             return mixed
         buffer_of = rng.permutation(len(self._pieces)) // self._held
         return mixed[np.argsort(buffer_of[self._piece_of(mixed)], kind="stable")]
