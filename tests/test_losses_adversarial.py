@@ -8,7 +8,6 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from pipeline.losses.adversarial import ADVERSARIAL
-from pipeline.losses.matching import relativistic_matching
 from pipeline.params import AdversarialName
 
 LOG2 = math.log(2)
@@ -88,17 +87,3 @@ def test_the_relativistic_loss_sees_only_the_difference():
     real, fake = torch.randn(2, 20, dtype=torch.float64)
     for loss in ADVERSARIAL["relativistic"]:
         torch.testing.assert_close(loss(real + 7, fake + 7), loss(real, fake))
-
-
-def test_matching_is_log_two_where_captions_make_no_difference_and_small_where_the_own_one_wins():
-    matched = torch.tensor([0.0, 5.0, 5.0, 100.0])
-    mismatched = torch.tensor([0.0, 5.0, 2.0, -100.0])
-    expected = torch.tensor([LOG2, LOG2, math.log1p(math.exp(-3)), 0.0])
-    torch.testing.assert_close(relativistic_matching(matched, mismatched), expected)
-
-
-def test_matching_pushes_the_own_caption_up_and_the_other_down():
-    matched, mismatched = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
-    up, down = torch.autograd.grad(relativistic_matching(matched, mismatched).sum(), (matched, mismatched))
-    torch.testing.assert_close(up, torch.full((3,), -0.5))
-    torch.testing.assert_close(down, torch.full((3,), 0.5))

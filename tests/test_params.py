@@ -89,6 +89,13 @@ def test_a_misspelt_penalty_is_refused_with_the_names_there_are(tree):
     assert "zero_gp" in text
 
 
+def test_thirds_are_refused_with_a_loss_that_has_no_third_to_give(tree):
+    tree["train"]["matching"] = "thirds"
+    assert "train.matching thirds needs train.adversarial nonsaturating, not relativistic" in complaint(tree)
+    tree["train"]["adversarial"] = "nonsaturating"
+    assert check_params(tree, "params.yaml").train.matching == "thirds"
+
+
 def test_a_number_that_yaml_reads_as_text_says_how_to_write_it(tree):
     tree["train"]["generator_lr"] = yaml.safe_load("2e-4")
     assert "train.generator_lr" in complaint(tree)

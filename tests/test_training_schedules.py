@@ -18,6 +18,8 @@ ANNEALED = tiny_params(
     final_lr_share=0.1,
     final_gamma_share=0.2,
     beta2=[0.9, 0.99],
+    mismatched=2.0,
+    final_mismatched_share=0.5,
     ema_clips=40,
 ).train
 
@@ -70,11 +72,19 @@ def test_derived_seeds_fit_torch_and_differ():
 
 
 @pytest.mark.parametrize(
-    ("clips", "lr", "gamma", "beta2"), [(0, 1, 1, 0.9), (500, 0.55, 0.6, 0.945), (1000, 0.1, 0.2, 0.99)]
+    ("clips", "lr", "gamma", "mismatched", "beta2"),
+    [(0, 1, 1, 2, 0.9), (500, 0.55, 0.6, 1.5, 0.945), (1000, 0.1, 0.2, 1, 0.99)],
 )
-def test_schedules_at_the_start_half_way_and_at_the_end(clips, lr, gamma, beta2):
+def test_schedules_at_the_start_half_way_and_at_the_end(clips, lr, gamma, mismatched, beta2):
     now = moment(ANNEALED, clips)
-    assert (now.lr_share, now.gamma_share, now.beta2) == pytest.approx((lr, gamma, beta2))
+    found = (now.lr_share, now.gamma_share, now.mismatched, now.beta2)
+    assert found == pytest.approx((lr, gamma, mismatched, beta2))
+
+
+def test_captions_are_let_in_evenly_over_their_share_of_the_run_and_at_once_without_one():
+    ramped = ANNEALED.model_copy(update={"condition_ramp": 0.2})
+    assert [moment(ramped, clips).condition for clips in (0, 50, 100, 200, 900)] == pytest.approx([0, 0.25, 0.5, 1, 1])
+    assert moment(ANNEALED, 0).condition == 1
 
 
 def test_schedules_stay_at_the_end_where_the_last_batch_is_beyond_the_budget():

@@ -1,22 +1,27 @@
 """One step: who gets which gradient, how penalties are weighted, and that it can be repeated to the bit."""
 
 import copy
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from training_sets import CPU, tiny_params, tiny_set
 
+from pipeline.losses.draws import Draws
 from pipeline.losses.penalties import PENALTIES
-from pipeline.training import step as step_module
+from pipeline.training import objectives
 from pipeline.training.batches import to_training
 from pipeline.training.loop import Run, build_networks
+from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
 from pipeline.training.schedules import moment
 from pipeline.training.seeds import reseed
-from pipeline.training.step import discriminator_loss, generator_loss, train_step
+from pipeline.training.step import train_step
 
 PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
 NOW = moment(PARAMS.train, 16)
+DRAWS = Draws(8, slice(0, 8), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +46,13 @@ def batch(clips, nets):
     return clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8))
 
 
-def take(nets, batch, params=PARAMS.train, now=NOW, penalise=True):
+def take(nets, *batches, params=PARAMS.train, now=NOW, penalise=True):
     reseed(3, 1, 0)
-    return train_step(nets, batch, params, now, penalise=penalise, average_gradients=lambda _: None)
+    return train_step(nets, batches, params, now, DRAWS, penalise=penalise, average_gradients=lambda _: None)
+
+
+def terms(params=PARAMS.train, **gammas):
+    return Terms(params, NOW, gammas, DRAWS)
 
 
 def weights(model):
@@ -55,10 +64,9 @@ def same(before, model):
 
 
 def test_the_loss_is_the_weighted_sum_of_what_is_reported(nets, batch):
-    gammas = {"r1": 2.0, "r2": 1.0}
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids).detach()
-    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, PARAMS.train, gammas)
+    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, terms(r1=2.0, r2=1.0))
     assert loss.item() == pytest.approx(
         values["loss/discriminator"].item()
         + 0.7 * values["loss/matching"].item()
@@ -83,13 +91,13 @@ def test_every_kth_step_is_penalised_k_times(nets, batch):
 
 
 def test_steps_between_compute_no_penalty(nets, batch, monkeypatch):
-    monkeypatch.setattr(step_module, "PENALTIES", dict.fromkeys(PENALTIES))
+    monkeypatch.setattr(objectives, "PENALTIES", dict.fromkeys(PENALTIES))
     assert not any("penal" in name for name in take(nets, batch, penalise=False))
 
 
 def test_a_gamma_of_zero_and_a_weight_of_zero_switch_their_part_off(nets, batch):
     params = PARAMS.train.model_copy(update={"penalties": {"r1": 0.0, "r2": 1.0}, "mismatched": 0.0})
-    names = take(nets, batch, params)
+    names = take(nets, batch, params=params, now=moment(params, 16))
     assert "penalty/r1" not in names
     assert "penalty/r2" in names
     assert "loss/matching" not in names
@@ -98,7 +106,7 @@ def test_a_gamma_of_zero_and_a_weight_of_zero_switch_their_part_off(nets, batch)
 def test_the_generators_loss_reaches_the_generator_alone(nets, batch):
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids)
-    generator_loss(nets.discriminator, real, fake, batch, PARAMS.train).backward()
+    generator_loss(nets.discriminator, real, fake, batch, terms()).backward()
     assert all(parameter.grad is None for parameter in nets.discriminator.parameters())
     assert all(parameter.grad is not None for parameter in nets.generator.parameters())
     assert all(parameter.requires_grad for parameter in nets.discriminator.parameters())
@@ -107,14 +115,14 @@ def test_the_generators_loss_reaches_the_generator_alone(nets, batch):
 def test_the_discriminators_update_reaches_the_discriminator_alone(nets, batch):
     """With the generator's learning rate at zero, only the discriminator moves."""
     before, judged = weights(nets.generator), weights(nets.discriminator)
-    take(nets, batch, PARAMS.train.model_copy(update={"generator_lr": 0.0}))
+    take(nets, batch, params=PARAMS.train.model_copy(update={"generator_lr": 0.0}))
     assert same(before, nets.generator)
     assert not same(judged, nets.discriminator)
 
 
 def test_the_generators_update_leaves_the_discriminator_as_it_was(nets, batch):
     before, drawn = weights(nets.discriminator), weights(nets.generator)
-    take(nets, batch, PARAMS.train.model_copy(update={"discriminator_lr": 0.0}))
+    take(nets, batch, params=PARAMS.train.model_copy(update={"discriminator_lr": 0.0}))
     assert same(before, nets.discriminator)
     assert not same(drawn, nets.generator)
 
@@ -122,7 +130,7 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(nets, batch):
 def test_a_step_lowers_the_loss_it_is_taken_on(nets, batch):
     """On the same batch, with the generator at rest and no penalty; the discriminator learns to tell it apart."""
     params = PARAMS.train.model_copy(update={"generator_lr": 0.0, "discriminator_lr": 1e-3})
-    losses = [take(nets, batch, params, penalise=False)["loss/discriminator"].item() for _ in range(15)]
+    losses = [take(nets, batch, params=params, penalise=False)["loss/discriminator"].item() for _ in range(15)]
     assert losses[-1] < losses[0]
 
 
@@ -159,7 +167,7 @@ def test_one_step_twice_from_the_same_state_gives_the_same_bytes(nets, batch):
 def test_every_adversarial_loss_trains_both_networks_with_every_penalty(nets, batch, adversarial):
     params = PARAMS.train.model_copy(update={"adversarial": adversarial, "penalties": dict.fromkeys(PENALTIES, 0.1)})
     before = weights(nets.generator), weights(nets.discriminator)
-    values = take(nets, batch, params)
+    values = take(nets, batch, params=params)
     assert all(value.isfinite() for value in values.values())
     assert {f"penalty/{name}" for name in PENALTIES} <= set(values)
     assert not same(before[0], nets.generator)
@@ -171,3 +179,71 @@ def test_a_weight_that_is_not_finite_is_seen(nets):
     assert nets.finite()
     next(nets.discriminator.parameters()).data.view(-1)[0] = float("nan")
     assert not nets.finite()
+
+
+def test_a_step_leaves_no_gradient_behind_in_the_clips(nets, batch, monkeypatch):
+    """They require one where they are penalised; reading it would cost a pass through the first convolution."""
+    seen = []
+    make = objectives.sensitive
+    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    take(nets, batch)
+    assert [(clips.requires_grad, clips.grad) for clips in seen[0]] == [(True, None)] * 2
+
+
+def test_weights_at_rest_stay_at_rest(nets):
+    """What was frozen before the discriminator was asked for an opinion, such as given word vectors, is so after it."""
+    parameter = next(nets.discriminator.parameters()).requires_grad_(False)
+    with objectives.frozen(nets.discriminator):
+        assert not any(p.requires_grad for p in nets.discriminator.parameters())
+    assert [p for p in nets.discriminator.parameters() if not p.requires_grad] == [parameter]
+
+
+@pytest.mark.parametrize(("of_discriminator", "of_generator"), [(1, 1), (3, 1), (1, 2), (2, 2)])
+def test_each_network_is_updated_as_often_as_params_say(nets, clips, of_discriminator, of_generator):
+    """Each update draws its own batch; the last one serves both networks."""
+    params = PARAMS.train.model_copy(
+        update={"discriminator_steps": of_discriminator, "generator_steps": of_generator, "batch_clips": 8}
+    )
+    count = max(of_discriminator, of_generator)
+    assert params.step_clips == 8 * count
+    batches = [clips.batch(np.arange(8) + place, nets.generator.z_width, slice(0, 8)) for place in range(count)]
+    take(nets, *batches, params=params)
+    steps = [next(iter(adam.state.values()))["step"].item() for adam in (nets.discriminator_adam, nets.generator_adam)]
+    assert steps == [of_discriminator, of_generator]
+
+
+def test_two_updates_of_the_discriminator_are_two_steps_with_the_generator_at_rest(nets, clips):
+    """The second of them sees the second batch, and the fakes of the same generator."""
+    batches = [clips.batch(np.arange(8) + place, nets.generator.z_width, slice(0, 8)) for place in (0, 9)]
+    twice = PARAMS.train.model_copy(update={"discriminator_steps": 2})
+    start = copy.deepcopy(nets.state())
+    take(nets, *batches, params=twice)
+    together = weights(nets.discriminator)
+    nets.load(start)
+    for batch in batches:
+        take(nets, batch, params=PARAMS.train.model_copy(update={"generator_lr": 0.0}))
+    assert same(together, nets.discriminator)
+
+
+def test_a_mismatch_that_reads_the_same_teaches_nothing(nets, batch):
+    """The loss is then what it is without mismatched captions."""
+    same_text = replace(batch, mismatched_ids=batch.token_ids)
+    assert batch.mismatches().tolist() == [1.0] * 8
+    assert same_text.mismatches().tolist() == [0.0] * 8
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+    loss, values = discriminator_loss(nets.discriminator, real, fake, same_text, terms())
+    assert loss.item() == pytest.approx(values["loss/discriminator"].item(), rel=1e-6)
+
+
+def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
+    """At the start of the ramp neither network tells captions apart; half-way the logits are half-way."""
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+    found = {}
+    for condition in (0.0, 0.5, 1.0):
+        settings = replace(terms(), now=replace(NOW, condition=condition))
+        found[condition] = discriminator_loss(nets.discriminator, real, fake, batch, settings)[1]
+    assert found[0.0]["loss/matching"].item() == pytest.approx(math.log(2), rel=1e-6)
+    halfway = (found[0.0]["logits/real"] + found[1.0]["logits/real"]) / 2
+    torch.testing.assert_close(found[0.5]["logits/real"], halfway)  # a projection is linear in the caption
+    unheard = nets.generator(batch.z, batch.token_ids, 0.0)
+    torch.testing.assert_close(unheard, nets.generator(batch.z, batch.mismatched_ids, 0.0))

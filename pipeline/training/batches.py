@@ -34,6 +34,13 @@ class Batch:
     mismatched_ids: Tensor  # int64 [B,L]: captions of clips with another category or other objects
     z: Tensor  # float32 [B,Z]
 
+    def mismatches(self) -> Tensor:
+        """1 where the mismatched caption differs from the clip's own, 0 where it reads the same: float32 [B].
+
+        It does where the set holds one meaning alone, or where the words that differ are both unknown.
+        """
+        return (self.token_ids != self.mismatched_ids).any(dim=1).float()
+
 
 class ClipSet:
     """The clips of one split that have both frames and a caption, whole in memory on `device`.

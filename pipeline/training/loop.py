@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import Interrupted, UserError
+from pipeline.losses.draws import Draws
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
@@ -43,7 +44,7 @@ class Trainer:
     def __init__(self, rank: Rank, run: Run, clips: ClipSet) -> None:
         self.rank, self.run, self.clips = rank, run, clips
         self.share = rank.share(run.params.batch_clips)
-        self.steps = math.ceil(run.params.total_clips / run.params.batch_clips)
+        self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
         self.nets = build_networks(run, rank.device)
         self.states = run.states
         self.step = 0
@@ -54,7 +55,7 @@ class Trainer:
 
     @property
     def clips_seen(self) -> int:
-        return self.step * self.run.params.batch_clips
+        return self.step * self.run.params.step_clips
 
     def train(self) -> None:
         """Train to the end of the budget.
@@ -62,7 +63,7 @@ class Trainer:
         Raises Interrupted after saving the state when asked to stop, and UserError where a loss is not finite; the
         last good state stays in both cases, and an equal run goes on from it.
         """
-        total = self.steps * self.run.params.batch_clips
+        total = self.steps * self.run.params.step_clips
         # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
         stops = StopRequests(patient=self.rank.world > 1)
         with Log(self.run.board, total, self.clips_seen, quiet=self.rank.rank > 0) as log, stops as stop:
@@ -80,15 +81,18 @@ class Trainer:
 
     def _take_step(self) -> dict[str, Tensor]:
         params = self.run.params
-        reseed(self.run.seed, 0, self.step)
-        rows = shuffled_rows(self.run.seed, self.clips_seen, params.batch_clips, len(self.clips))
-        batch = self.clips.batch(rows, self.nets.generator.z_width, self.share)
-        reseed(self.run.seed, 1 + self.rank.rank, self.step)
+        reseed(self.run.seed, 0, self.step)  # the same on all ranks: each draws for the whole batch and takes its share
+        rows = shuffled_rows(self.run.seed, self.clips_seen, params.step_clips, len(self.clips))
+        batches = [
+            self.clips.batch(part, self.nets.generator.z_width, self.share)
+            for part in rows.reshape(-1, params.batch_clips)
+        ]
         return train_step(
             self.nets,
-            batch,
+            batches,
             params,
             moment(params, self.clips_seen),
+            Draws(params.batch_clips, self.share, self.rank.device),
             penalise=self.step % params.penalty_every == 0,
             average_gradients=self.rank.average_gradients,
         )
@@ -113,7 +117,7 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         """Whether the last step passed a multiple of `every` clips, or was the last of all."""
-        before = self.clips_seen - self.run.params.batch_clips
+        before = self.clips_seen - self.run.params.step_clips
         return self.step == self.steps or before // every < self.clips_seen // every
 
     def _average_recent(self) -> None:

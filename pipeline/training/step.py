@@ -1,17 +1,16 @@
-"""One step: the discriminator is updated once, then the generator."""
+"""One step: the discriminator is updated, then the generator."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.losses.adversarial import ADVERSARIAL
-from pipeline.losses.matching import relativistic_matching
-from pipeline.losses.penalties import PENALTIES
+from pipeline.losses.draws import Draws
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.batches import Batch, to_training
 from pipeline.training.ema import update_average
+from pipeline.training.objectives import Terms, Values, discriminator_loss, generator_loss
 from pipeline.training.schedules import Moment
 
 Averager = Callable[[Iterable[nn.Parameter]], None]  # averages gradients over the ranks
@@ -49,62 +48,53 @@ class Networks:
 
 
 def train_step(
-    nets: Networks, batch: Batch, params: TrainParams, now: Moment, *, penalise: bool, average_gradients: Averager
-) -> dict[str, Tensor]:
-    """Update both networks and the average in place -> means over the batch by name, each a scalar without gradient."""
+    nets: Networks,
+    batches: Sequence[Batch],
+    params: TrainParams,
+    now: Moment,
+    draws: Draws,
+    *,
+    penalise: bool,
+    average_gradients: Averager,
+) -> Values:
+    """Update both networks and the average in place -> means over the batch by name, each a scalar without gradient.
+
+    There is a batch for each update of the network that is updated more often; the values are those of the last one.
+    """
     nets.set_rates(params, now)
-    real = to_training(batch.frames)
-    fake = nets.generator(batch.z, batch.token_ids)
     share = now.gamma_share * params.penalty_every if penalise else 0.0
-    weights: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
-    loss, values = discriminator_loss(nets.discriminator, real, fake.detach(), batch, params, weights)
-    _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
-    # The fakes are used again: only the discriminator has changed since they were made.
-    values["loss/generator"] = generator_loss(nets.discriminator, real, fake, batch, params)
-    _update(values["loss/generator"], nets.generator, nets.generator_adam, average_gradients)
+    gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
+    terms = Terms(params, now, gammas, draws)
+    *earlier, last = batches[-params.discriminator_steps :]
+    for batch in earlier:
+        with torch.no_grad():
+            fake = nets.generator(batch.z, batch.token_ids, now.condition)
+        _update_discriminator(nets, to_training(batch.frames), fake, batch, terms, average_gradients)
+    real, fake = to_training(last.frames), nets.generator(last.z, last.token_ids, now.condition)
+    values = _update_discriminator(nets, real, fake, last, terms, average_gradients)
+    # These fakes are used again: only the discriminator has changed since they were made.
+    values["loss/generator"] = _update_generator(nets, real, fake, last, terms, average_gradients)
+    for batch in batches[-params.generator_steps : -1]:
+        real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids, now.condition)
+        values["loss/generator"] = _update_generator(nets, real, fake, batch, terms, average_gradients)
     update_average(nets.average, nets.generator, now.ema_decay)
     return {name: value.detach() for name, value in values.items()}
 
 
-def discriminator_loss(
-    discriminator: CaptionedDiscriminator,
-    real: Tensor,
-    fake: Tensor,
-    batch: Batch,
-    params: TrainParams,
-    weights: dict[str, float],
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adversarial + matching + penalties as one loss, so that one backward serves all of them."""
-    cond = discriminator.captions(batch.token_ids)
-    features = discriminator.clips.describe(real)
-    on_real, on_fake = discriminator.clips.score(features, cond), discriminator.clips(fake, cond)
-    values = {
-        "loss/discriminator": ADVERSARIAL[params.adversarial].discriminator(on_real, on_fake).mean(),
-        "logits/real": on_real.mean(),
-        "logits/fake": on_fake.mean(),
-    }
-    loss = values["loss/discriminator"]
-    if params.mismatched > 0:
-        on_mismatched = discriminator.clips.score(features, discriminator.captions(batch.mismatched_ids))
-        values["loss/matching"] = relativistic_matching(on_real, on_mismatched).mean()
-        loss = loss + params.mismatched * values["loss/matching"]
-    if weights:
-        slopes = {name: PENALTIES[name](discriminator.clips, real, fake, cond).mean() for name in weights}
-        values |= {f"penalty/{name}": slope for name, slope in slopes.items()}
-        values["loss/penalties"] = torch.stack([weights[name] * slope for name, slope in slopes.items()]).sum()
-        loss = loss + values["loss/penalties"]
-    return loss, values
+def _update_discriminator(
+    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
+) -> Values:
+    loss, values = discriminator_loss(nets.discriminator, real, fake.detach(), batch, terms)
+    _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
+    return values
 
 
-def generator_loss(
-    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, params: TrainParams
+def _update_generator(
+    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Tensor:
-    """The generator's loss; gradients reach `fake` but not the discriminator."""
-    discriminator.requires_grad_(False)
-    cond = discriminator.captions(batch.token_ids)
-    on_real, on_fake = discriminator.clips(real, cond), discriminator.clips(fake, cond)
-    discriminator.requires_grad_(True)
-    return ADVERSARIAL[params.adversarial].generator(on_real, on_fake).mean()
+    loss = generator_loss(nets.discriminator, real, fake, batch, terms)
+    _update(loss, nets.generator, nets.generator_adam, average_gradients)
+    return loss
 
 
 def _adam(model: nn.Module, lr: float) -> torch.optim.Adam:
@@ -113,6 +103,7 @@ def _adam(model: nn.Module, lr: float) -> torch.optim.Adam:
 
 def _update(loss: Tensor, model: nn.Module, adam: torch.optim.Adam, average_gradients: Averager) -> None:
     adam.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    # For the weights alone: penalised clips require gradients as well, and nobody reads those.
+    torch.autograd.backward(loss, inputs=[p for p in model.parameters() if p.requires_grad])
     average_gradients(model.parameters())
     adam.step()

@@ -1,0 +1,91 @@
+"""What each network of a run is asked to minimise on one batch."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from pipeline.losses.adversarial import ADVERSARIAL
+from pipeline.losses.draws import Draws
+from pipeline.losses.matching import MATCHING
+from pipeline.losses.penalties import PENALTIES, Judged
+from pipeline.models.networks import CaptionedDiscriminator
+from pipeline.params import TrainParams
+from pipeline.training.batches import Batch
+from pipeline.training.schedules import Moment
+
+Values = dict[str, Tensor]  # scalars by name, for the report
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The settings of one step, and where its random numbers come from."""
+
+    params: TrainParams
+    now: Moment
+    gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
+    draws: Draws
+
+
+def discriminator_loss(
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+) -> tuple[Tensor, Values]:
+    """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
+    real, fake = sensitive(real, fake, terms.gammas)
+    cond = discriminator.captions(batch.token_ids) * terms.now.condition
+    features = discriminator.clips.describe(real)
+    on_real, on_fake = discriminator.clips.score(features, cond), discriminator.clips(fake, cond)
+    adversarial = ADVERSARIAL[terms.params.adversarial].discriminator
+    losses = adversarial(on_real, on_fake)
+    values = {"loss/discriminator": losses.mean(), "logits/real": on_real.mean(), "logits/fake": on_fake.mean()}
+    if terms.now.mismatched > 0:
+        others = discriminator.captions(batch.mismatched_ids) * terms.now.condition
+        on_mismatched = discriminator.clips.score(features, others)
+        weight = terms.now.mismatched * batch.mismatches()
+        losses = MATCHING[terms.params.matching](adversarial, on_real, on_fake, on_mismatched, weight)
+        values["loss/matching"] = softplus(on_mismatched - on_real).mean()  # of any kind: log 2 where none is heard
+    judged = Judged(
+        discriminator.clips, cond, real, fake, on_real, on_fake, terms.draws, sigma=terms.params.penalty_sigma
+    )
+    return add_penalties(losses.mean(), values, judged, terms.gammas)
+
+
+def generator_loss(
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+) -> Tensor:
+    """The generator's loss; gradients reach `fake` but not the discriminator."""
+    with frozen(discriminator):
+        cond = discriminator.captions(batch.token_ids) * terms.now.condition
+        on_real, on_fake = discriminator.clips(real, cond), discriminator.clips(fake, cond)
+    return ADVERSARIAL[terms.params.adversarial].generator(on_real, on_fake).mean()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """What `model` computes within has no gradient in its weights, and keeps nothing in memory for one."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def sensitive(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
+    """Both clips as starts of graphs, requiring their gradients where one of these penalties takes it."""
+    return real.detach().requires_grad_("r1" in names), fake.detach().requires_grad_("r2" in names)
+
+
+def add_penalties(loss: Tensor, values: Values, judged: Judged, gammas: dict[str, float]) -> tuple[Tensor, Values]:
+    """The loss with every penalty that has a gamma, and the values with what they came to."""
+    if not gammas:
+        return loss, values
+    slopes = {name: PENALTIES[name](judged).mean() for name in gammas}
+    whole = torch.stack([gammas[name] * slope for name, slope in slopes.items()]).sum()
+    values = values | {f"penalty/{name}": slope for name, slope in slopes.items()} | {"loss/penalties": whole}
+    return loss + whole, values
