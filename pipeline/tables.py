@@ -1,6 +1,7 @@
 """Records <-> Parquet files. Arrow is used here and in `shards` only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -36,6 +37,28 @@ def read_table(path: Path, record: type[Record]) -> list[Record]:
     for row in rows:
         row.update({name: tuple(row[name]) for name in listed})
     return [record(**row) for row in rows]
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of a Parquet file's columns, whoever wrote it. Raises UserError if it is none."""
+    with _foreign(path) as file:
+        return list(file.schema_arrow.names)
+
+
+def read_columns(path: Path, names: Sequence[str]) -> list[list[Any]]:
+    """The cells of the named columns as Python values. Raises UserError if the file is broken."""
+    with _foreign(path) as file:
+        table = file.read(columns=list(dict.fromkeys(names)))
+        return [table.column(name).to_pylist() for name in names]
+
+
+@contextmanager
+def _foreign(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a whole Parquet file: {error}") from None
 
 
 def _schema(record: type[Any]) -> pa.Schema:

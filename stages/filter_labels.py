@@ -4,17 +4,19 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.something import read_rows
+from pipeline.corpus.read import read_rows
 from pipeline.errors import run
-from pipeline.params import FilterParams, load_params, worker_count
+from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.reports import write_report
 from pipeline.tables import write_table
 
 
-def filter_labels(labels: Path, videos: Path, out: Path, options: FilterParams, workers: int) -> None:
+def filter_labels(
+    labels: Path, videos: Path, out: Path, dataset: DatasetParams, options: FilterParams, workers: int
+) -> None:
     """Choose and split the clips; nothing is written before all of it is decided."""
-    rows = read_rows(labels)
+    rows = read_rows(labels, dataset)
     choice = choose_clips(rows, videos, options, workers)
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / "dropped.parquet", Drop, choice.drops)
@@ -40,7 +42,7 @@ def main(
 ) -> None:
     """Choose the clips that params.yaml names, and split them."""
     params = load_params(Path("params.yaml"))
-    filter_labels(labels, videos, out, params.filter, worker_count(params.compute))
+    filter_labels(labels, videos, out, params.dataset, params.filter, worker_count(params.compute))
 
 
 if __name__ == "__main__":

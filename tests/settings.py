@@ -5,7 +5,15 @@ from typing import Any
 
 import yaml
 
-from pipeline.params import ClipParams, FilterParams, Params, TokenizeParams, TranscodeParams, check_params
+from pipeline.params import (
+    ClipParams,
+    DatasetParams,
+    FilterParams,
+    Params,
+    TokenizeParams,
+    TranscodeParams,
+    check_params,
+)
 
 TREE = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 
@@ -13,6 +21,15 @@ TREE = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(enco
 def changed(changes: dict[str, dict[str, Any]]) -> Params:
     """The shipped params with values of some sections replaced."""
     return check_params({**TREE, **{name: {**TREE[name], **values} for name, values in changes.items()}}, "the test")
+
+
+def reading(kind: str, labels: Path | str = "labels", **columns: str | None) -> DatasetParams:
+    """The section `dataset` with a format and some of its columns; the videos lie beside the labels, or are them."""
+    videos = labels if kind == "folders" else Path(labels).with_name("videos")
+    merged = {**TREE["dataset"]["columns"], **columns}
+    return changed(
+        {"dataset": {"format": kind, "labels": str(labels), "videos": str(videos), "columns": merged}}
+    ).dataset
 
 
 def shape_of(frames: int, height: int, width: int, **window: Any) -> ClipParams:

@@ -5,6 +5,7 @@ import json
 import pytest
 from labels import row, rows, write_labels
 
+from pipeline.corpus.rows import Row
 from pipeline.corpus.something import read_rows
 from pipeline.errors import UserError
 
@@ -12,15 +13,15 @@ from pipeline.errors import UserError
 def test_one_file_gives_its_rows_as_they_stand(tmp_path):
     path = write_labels(tmp_path / "labels.json", [row("7", "Moving [something] up", "a red mug")])
     (read,) = read_rows(path)
-    assert read == (
-        "7",
-        "moving a red mug up",
-        "Moving [something] up",
-        ("a red mug",),
-        (),
-        "all",
-        ("labels.json", 0),
-        "",
+    assert read == Row(
+        id="7",
+        label="moving a red mug up",
+        template="Moving [something] up",
+        placeholders=("a red mug",),
+        objects=(),
+        part="all",
+        place=("labels.json", 0),
+        video="",
     )
 
 
@@ -51,7 +52,21 @@ def test_what_is_not_text_is_read_as_empty(tmp_path, value):
     assert (read.id, read.label, read.template) == ("", "", "")
 
 
-@pytest.mark.parametrize("field", ["id", "label", "template", "placeholders"])
+def test_rows_that_have_label_and_template_the_other_way_round_are_turned(tmp_path):
+    right = row("1", "Moving [something] up", "a mug")
+    turned = {**right, "label": right["template"], "template": right["label"]}
+    read = read_rows(write_labels(tmp_path / "train.json", [right, {**turned, "id": "2"}]))
+    assert [(r.label, r.template) for r in read] == [("moving a mug up", "Moving [something] up")] * 2
+
+
+@pytest.mark.parametrize("placeholders", [None, "a mug", {}, 5])
+def test_rows_without_a_list_of_placeholders_have_none(tmp_path, placeholders):
+    lacking = {key: value for key, value in row("1").items() if key != "placeholders"}
+    path = write_labels(tmp_path / "train.json", [lacking, {**lacking, "id": "2", "placeholders": placeholders}])
+    assert [r.placeholders for r in read_rows(path)] == [(), ()]
+
+
+@pytest.mark.parametrize("field", ["id", "label", "template"])
 def test_a_row_that_lacks_a_field_is_named_with_the_field(tmp_path, field):
     lacking = {key: value for key, value in row("2").items() if key != field}
     path = write_labels(tmp_path / "train.json", [row("1"), lacking])

@@ -26,6 +26,10 @@ UNUSABLE = [
 ]
 
 
+def by_id(*ids):
+    return [(name, "") for name in ids]
+
+
 @pytest.mark.parametrize("name", UNUSABLE, ids=ascii)
 def test_an_id_that_could_leave_the_folder_or_is_no_file_name_is_unusable(name):
     assert not usable_id(name)
@@ -35,21 +39,21 @@ def test_an_id_that_could_leave_the_folder_or_is_no_file_name_is_unusable(name):
 def test_an_id_that_is_an_odd_but_safe_file_name_is_usable(name, tmp_path):
     assert usable_id(name)
     (tmp_path / f"{name}.webm").write_bytes(b"bytes")
-    assert digest_videos(tmp_path, [name], 1) == [Video(f"{name}.webm", hashlib.sha256(b"bytes").hexdigest())]
+    assert digest_videos(tmp_path, [(name, "")], 1) == [Video(f"{name}.webm", hashlib.sha256(b"bytes").hexdigest())]
 
 
 def test_webm_comes_first_then_the_other_endings(tmp_path):
     for file in ("a.mp4", "a.webm", "b.mov", "b.mkv"):
         (tmp_path / file).write_bytes(file.encode())
-    assert [video.file for video in digest_videos(tmp_path, ["a", "b"], 2)] == ["a.webm", "b.mkv"]
+    assert [video.file for video in digest_videos(tmp_path, by_id("a", "b"), 2)] == ["a.webm", "b.mkv"]
 
 
 def test_results_come_in_the_order_of_the_ids_whatever_the_workers(tmp_path):
     ids = [str(n) for n in range(500)]
     write_videos(tmp_path, ids)
-    found = digest_videos(tmp_path, ids, 4)
+    found = digest_videos(tmp_path, by_id(*ids), 4)
     assert [video.file for video in found] == [f"{name}.webm" for name in ids]
-    assert found == digest_videos(tmp_path, ids, 1)
+    assert found == digest_videos(tmp_path, by_id(*ids), 1)
 
 
 def test_missing_empty_and_irregular_files_are_dropped_with_their_reason(tmp_path):
@@ -57,11 +61,11 @@ def test_missing_empty_and_irregular_files_are_dropped_with_their_reason(tmp_pat
     (tmp_path / "folder.webm").mkdir()
     os.mkfifo(tmp_path / "pipe.webm")
     (tmp_path / "link.webm").symlink_to(tmp_path / "nowhere")
-    found = digest_videos(tmp_path, ["missing", "empty", "folder", "pipe", "link"], 2)
+    found = digest_videos(tmp_path, by_id("missing", "empty", "folder", "pipe", "link"), 2)
     assert all(isinstance(drop, Drop) for drop in found)
     assert [drop.reason for drop in found] == ["missing_video", "empty_video", *["missing_video"] * 3]
 
 
 def test_a_missing_videos_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder of videos; see dataset\.videos"):
-        digest_videos(tmp_path / "nowhere", ["1"], 1)
+        digest_videos(tmp_path / "nowhere", by_id("1"), 1)

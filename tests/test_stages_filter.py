@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
-from settings import filtering
+from settings import filtering, reading
 
 from pipeline.params import ShareParams
 from pipeline.records import SPLITS, Clip, Drop
@@ -17,6 +17,7 @@ from pipeline.tables import read_table
 from stages.filter_labels import filter_labels
 
 ROOT = Path(__file__).parents[1]
+DATASET = reading("something")
 OPTIONS = filtering(
     categories=["pushing-*"],
     shares=ShareParams(train=0.7, judge=0.1, val=0.1, test=0.1),
@@ -51,7 +52,7 @@ def run_stage(dataset, categories=("pushing-*",), **options):
 
 
 def test_the_report_accounts_for_every_row_and_split(dataset):
-    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", OPTIONS, workers=2)
+    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", DATASET, OPTIONS, workers=2)
     clips = read_table(dataset / "out" / "clips.parquet", Clip)
     drops = read_table(dataset / "out" / "dropped.parquet", Drop)
     report = json.loads((dataset / "out" / "report.json").read_text())
@@ -70,7 +71,7 @@ def test_the_report_accounts_for_every_row_and_split(dataset):
 
 def test_equal_inputs_give_equal_bytes_whatever_the_workers(dataset):
     for name, workers in (("one", 1), ("four", 4)):
-        filter_labels(dataset / "labels", dataset / "videos", dataset / name, OPTIONS, workers=workers)
+        filter_labels(dataset / "labels", dataset / "videos", dataset / name, DATASET, OPTIONS, workers=workers)
     for file in ("clips.parquet", "dropped.parquet", "report.json"):
         assert (dataset / "one" / file).read_bytes() == (dataset / "four" / file).read_bytes()
 
@@ -123,7 +124,7 @@ def empty_videos(dataset):
     ],
 )
 def test_bad_input_ends_with_one_message_and_leaves_what_was_made_before(dataset, harm, message):
-    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", OPTIONS, workers=2)
+    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", DATASET, OPTIONS, workers=2)
     before = {path.name: path.read_bytes() for path in (dataset / "out").iterdir()}
     harm(dataset)
     done = run_stage(dataset)

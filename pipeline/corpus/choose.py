@@ -30,7 +30,7 @@ def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, worke
     """Choose by category and by having a video, and split. Raises UserError where nothing to train on is left."""
     _refuse_duplicates(rows)
     labelled, drops = _choose_rows(rows, options.categories)
-    found = digest_videos(videos, [clip.id for clip in labelled], workers)
+    found = digest_videos(videos, [(clip.id, clip.video) for clip in labelled], workers)
     drops += [video for video in found if isinstance(video, Drop)]
     kept = [(clip, video) for clip, video in zip(labelled, found, strict=True) if isinstance(video, Video)]
     splits, pairs = split_clips([clip for clip, _ in kept], options) if kept else ([], [])

@@ -1,6 +1,6 @@
 """The rows that every reader returns, and what becomes of the usable ones."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Part = Literal["all", "train", "validation", "test"]  # which official part a row is in; `all` where there are none
 
@@ -29,3 +29,12 @@ class Labelled(NamedTuple):
     part: Part
     video: str
     original: str  # the label before cleaning
+
+
+def text_of(value: Any) -> str:
+    """A string as it is and a whole number as its digits; anything else is unusable, as an empty text is."""
+    if isinstance(value, str):
+        return value
+    # Tools that know no missing whole number make fractions of a column that has some.
+    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
+    return str(int(value)) if whole else ""

@@ -1,17 +1,18 @@
 """Label files like Something-Something-V2's -> rows.
 
-A file is a JSON list of {"id", "label", "template", "placeholders"}. The labels are one such file, or a folder with
-`train.json` and `validation.json` under their short or their official names.
+A file is a JSON list of {"id", "label", "template", "placeholders"}; the last is left out of some derived files. The
+labels are one such file, or a folder with `train.json` and `validation.json` under their short or official names.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.rows import Part, Row
+from pipeline.corpus.objects import SLOT
+from pipeline.corpus.rows import Part, Row, text_of
 from pipeline.errors import UserError
 
-FIELDS = ("id", "label", "template", "placeholders")
+FIELDS = ("id", "label", "template")
 NAMES: dict[Part, tuple[str, str]] = {
     "train": ("train.json", "something-something-v2-train.json"),
     "validation": ("validation.json", "something-something-v2-validation.json"),
@@ -59,24 +60,20 @@ def _row(item: Any, part: Part, path: Path, number: int) -> Row:
     for field in FIELDS:
         if field not in item:
             raise UserError(f"{path}: row {number} lacks {field!r}: {_short(item)}")
-    placeholders = item["placeholders"] if isinstance(item["placeholders"], list) else []
+    listed = item.get("placeholders")
+    label, template = text_of(item["label"]), text_of(item["template"])
+    if SLOT.search(label) and not SLOT.search(template):  # a derived file that has them the other way round
+        label, template = template, label
     return Row(
-        _text(item["id"]),
-        _text(item["label"]),
-        _text(item["template"]),
-        tuple(_text(value) for value in placeholders),
-        (),
-        part,
-        (path.name, number),
-        "",
+        id=text_of(item["id"]),
+        label=label,
+        template=template,
+        placeholders=tuple(text_of(value) for value in listed) if isinstance(listed, list) else (),
+        objects=(),
+        part=part,
+        place=(path.name, number),
+        video="",
     )
-
-
-def _text(value: Any) -> str:
-    """A string as it is and a whole number as its digits; anything else is unusable, as an empty text is."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def _short(item: Any) -> str:

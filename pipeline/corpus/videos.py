@@ -1,25 +1,24 @@
-"""Ids -> video files and their digests."""
+"""Ids and paths -> video files and their digests."""
 
 import re
-import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from pipeline.corpus.inside import Refused, VideosFolder
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.records import Drop
 
-ENDINGS = (".webm", ".mp4", ".mkv", ".avi", ".mov")
 BATCH = 64  # videos
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A file name inside the videos folder, and the SHA-256 of what is in it."""
+    """The path of a file inside the videos folder, and the SHA-256 of what is in it."""
 
     file: str
     digest: str
@@ -31,31 +30,36 @@ def usable_id(name: str) -> bool:
     return safe and 0 < len(name.encode()) <= LONGEST_ID
 
 
-def digest_videos(videos: Path, ids: Sequence[str], workers: int) -> list[Video | Drop]:
-    """For each id its video, or why it has none. Raises UserError if the folder is absent.
+def digest_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) -> list[Video | Drop]:
+    """For each (id, path) its video, or why it has none. Raises UserError if the folder is absent.
 
-    The files are read in threads, since hashing lets other threads run, and by the batch: a task of its own for each
-    would cost more than a small file.
+    Where the path is empty the id names the file. The files are read in threads, since hashing lets other threads run,
+    and by the batch: a task of its own for each would cost more than a small file.
     """
     if not videos.is_dir():
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
-    batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    folder = VideosFolder(videos)
+    # Several captions of one video read it once.
+    distinct = list(dict.fromkeys(_source(*pair) for pair in named))
+    batches = [distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH)]
     with ThreadPoolExecutor(workers) as pool:
-        return list(
-            chain.from_iterable(pool.map(lambda batch: [_digest_video(videos, name) for name in batch], batches))
-        )
+        answers = chain.from_iterable(pool.map(lambda batch: [_look(folder, *source) for source in batch], batches))
+        found = dict(zip(distinct, answers, strict=True))
+    return [_answer(name, found[_source(name, path)]) for name, path in named]
 
 
-def _digest_video(videos: Path, name: str) -> Video | Drop:
-    for file in (f"{name}{ending}" for ending in ENDINGS):
-        try:
-            found = (videos / file).stat()
-        except FileNotFoundError:
-            continue
-        # A pipe or a device would keep us reading for ever.
-        if not stat.S_ISREG(found.st_mode):
-            return Drop(name, "missing_video", f"{file} is not a regular file")
-        if found.st_size == 0:
-            return Drop(name, "empty_video", f"{file} holds no bytes")
-        return Video(file, digest_file(videos / file))
-    return Drop(name, "missing_video", f"no {name}{ENDINGS[0]}, nor with {', '.join(ENDINGS[1:])}")
+def _source(name: str, path: str) -> tuple[str, str]:
+    """What decides which file it is."""
+    return ("", path) if path else (name, "")
+
+
+def _look(folder: VideosFolder, name: str, path: str) -> Video | Refused:
+    try:
+        file = folder.find_path(path) if path else folder.find_id(name)
+    except Refused as refused:
+        return refused
+    return Video(file, digest_file(folder.root / file))
+
+
+def _answer(name: str, found: Video | Refused) -> Video | Drop:
+    return found if isinstance(found, Video) else Drop(name, found.reason, found.detail)
