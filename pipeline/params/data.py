@@ -1,5 +1,6 @@
 """The sections of the data half: what is read, chosen, decoded and tokenized."""
 
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -18,7 +19,7 @@ class DemoParams(Section):
 
 
 class ColumnParams(Section):
-    path: Text
+    path: Text | None
     caption: Text
     category: Text | None
     objects: Text | None
@@ -31,6 +32,14 @@ class DatasetParams(Section):
     labels: Text
     videos: Text
     columns: ColumnParams
+
+    @model_validator(mode="after")
+    def _every_row_has_a_video(self) -> Self:
+        if self.format == "table" and self.columns.path is None and self.columns.id is None:
+            raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
+        if self.format == "folders" and PurePath(self.labels) != PurePath(self.videos):
+            raise ValueError(f"with format folders, labels {self.labels!r} and videos {self.videos!r} are one folder")
+        return self
 
 
 class ShareParams(Section):
