@@ -4,15 +4,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pipeline.compute.progress import progress
-from pipeline.errors import UserError
+from pipeline.compute.spread import spread
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -34,48 +33,44 @@ def map_ordered(
                 advance()
                 yield result
         else:
-            yield from _spread(function, tasks, min(workers, len(tasks)), label, advance)
+            with _crew(function, min(workers, len(tasks))) as crew:
+                yield from spread(tasks, crew, label, advance)
 
 
-def _spread(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, label: str, advance: Callable[[], None]
-) -> Iterator[Result]:
-    done: dict[int, Result] = {}
-    running: dict[Future[Result], tuple[int, ProcessPoolExecutor]] = {}
-    following = 0
-    with _crew(workers) as idle:
-        for turn in range(len(tasks)):
-            while turn not in done:
-                while idle and following < min(len(tasks), turn + 2 * workers):
-                    worker = idle.pop()
-                    running[_submit(worker, function, tasks[following])] = (following, worker)
-                    following += 1
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    place, worker = running.pop(future)
-                    done[place] = _result(future, label, tasks[place])
-                    idle.append(worker)
-                    advance()
-            yield done.pop(turn)
+class _Process(Generic[Task, Result]):
+    """A pool of one process, so that a dead worker tells which task it had."""
+
+    def __init__(self, function: Callable[[Task], Result], far_end: Connection) -> None:
+        context = get_context("spawn")
+        self.function = function
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_tether, initargs=(far_end,))
+        self.ready: Future[None] = Future()
+        self.ready.set_result(None)
+
+    def submit(self, task: Task) -> Future[Result]:
+        # The first call starts the process, which inherits the mask: a Ctrl-C while it imports prints no traceback.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self.pool.submit(self.function, task)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
-def _crew(workers: int) -> Iterator[list[ProcessPoolExecutor]]:
-    """Yield pools of one worker each, so that a dead worker tells which task it had; end them all at once.
+def _crew(function: Callable[[Task], Result], workers: int) -> Iterator[list[_Process[Task, Result]]]:
+    """Yield processes and end them all at once.
 
     Every worker holds one end of a pipe and leaves when the other end closes, be it here or because this process
     was killed.
     """
-    context = get_context("spawn")
-    far_end, near_end = context.Pipe(duplex=False)
-    pools = [
-        ProcessPoolExecutor(1, mp_context=context, initializer=_tether, initargs=(far_end,)) for _ in range(workers)
-    ]
+    far_end, near_end = get_context("spawn").Pipe(duplex=False)
+    crew = [_Process(function, far_end) for _ in range(workers)]
     try:
-        yield list(pools)
+        yield crew
     finally:
         near_end.close()
-        for pool in pools:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for process in crew:
+            process.pool.shutdown(wait=True, cancel_futures=True)
         far_end.close()
 
 
@@ -88,22 +83,3 @@ def _tether(far_end: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
-
-
-def _submit(pool: ProcessPoolExecutor, function: Callable[[Task], Result], task: Task) -> Future[Result]:
-    # The first call starts the process, which inherits the mask: a Ctrl-C while it imports prints no traceback.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(function, task)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _result(future: Future[Result], label: str, task: object) -> Result:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise UserError(
-            f"{label}: the worker died on {str(task)[:200]} (killed, or out of memory?); "
-            "give the same command again, with fewer compute.workers if memory is short"
-        ) from None

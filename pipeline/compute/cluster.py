@@ -1,0 +1,73 @@
+"""Workers on a Ray cluster: the one that RAY_ADDRESS names, or one started here and stopped again.
+
+A worker is an actor of one CPU that keeps a guarded child; Ray starts it anew elsewhere when its node is lost, and
+gives it its task again. Tasks and results are small: paths travel, frames never do.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Generic, Literal, TypeVar
+
+from pipeline.compute.guarded import Guardable, Guarded
+from pipeline.compute.spread import Worker
+from pipeline.errors import UserError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+RETRIES = 3  # of a task whose node was lost
+
+
+class _Supervisor(Generic[Task, Result]):
+    """What runs in the actor."""
+
+    def __init__(self, function: Guardable[Task, Result], seconds: float) -> None:
+        self.guarded = Guarded(function, seconds)
+
+    def start(self) -> None:
+        """Returns once there is an actor."""
+
+    def work(self, task: Task) -> Result:
+        return self.guarded(task)
+
+
+class _Actor(Generic[Task, Result]):
+    """This side's handle of an actor."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.ready: Future[None] = handle.start.remote().future()
+
+    def submit(self, task: Task) -> Future[Result]:
+        future: Future[Result] = self.handle.work.remote(task).future()
+        return future
+
+
+@contextmanager
+def cluster_crew(
+    function: Guardable[Task, Result], workers: int | Literal["auto"], tasks: int, seconds: float
+) -> Iterator[list[Worker[Task, Result]]]:
+    """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
+    try:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+    except ImportError:
+        raise UserError("compute.backend is ray, but Ray is not installed; pip install 't2v[ray]'") from None
+    address = os.environ.get("RAY_ADDRESS", "local")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(_Supervisor)
+        count = min(cpus if workers == "auto" else workers, tasks)
+        yield [_Actor(actor.remote(function, seconds)) for _ in range(count)]
+    except RayTaskError as error:
+        raise error.cause from None
+    except (RayError, ConnectionError) as error:
+        raise UserError(f"Ray ({address}): {error}; see to the cluster, then give the same command again") from None
+    finally:
+        ray.shutdown()  # ends the actors, and their children with them
