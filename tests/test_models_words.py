@@ -48,5 +48,14 @@ def test_an_added_word_is_read_like_a_seen_one_with_its_vector():
     torch.testing.assert_close(other, table.project.weight[:, 2] * 3**0.5)
 
 
+def test_a_word_beyond_the_learned_ones_is_its_given_vector_and_unknown_without_one():
+    more = torch.cat((GIVEN, torch.tensor([[0, 1.0, 0], [0, 0, 0]])))
+    table = words(more, trained=True)
+    twin, without = table(torch.tensor([[4, 5]]))[0]
+    torch.testing.assert_close(twin, table(torch.tensor([[3]]))[0, 0])
+    torch.testing.assert_close(without, table(torch.tensor([[1]]))[0, 0])
+    assert torch.equal(words(None, trained=True)(torch.tensor([[7]])), words(None, trained=True)(torch.tensor([[1]])))
+
+
 def test_given_vectors_are_no_part_of_the_state():
     assert words(trained=True).state_dict().keys() == {"own.weight", "project.weight"}

@@ -19,6 +19,7 @@ from pipeline.params.data import (
     ComputeParams,
     DatasetParams,
     DemoParams,
+    EmbeddingParams,
     FilterParams,
     LimitParams,
     ShareParams,
@@ -28,6 +29,7 @@ from pipeline.params.data import (
 )
 from pipeline.params.training import (
     AdversarialName,
+    AugmentationParams,
     CaptionParams,
     DiscriminatorParams,
     GeneratorParams,
@@ -38,6 +40,7 @@ from pipeline.params.training import (
 
 __all__ = [
     "AdversarialName",
+    "AugmentationParams",
     "CaptionParams",
     "ClipParams",
     "ColumnParams",
@@ -45,6 +48,7 @@ __all__ = [
     "DatasetParams",
     "DemoParams",
     "DiscriminatorParams",
+    "EmbeddingParams",
     "FilterParams",
     "GeneratorParams",
     "LimitParams",

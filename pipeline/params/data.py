@@ -102,9 +102,22 @@ class TranscodeParams(Section):
     shard_clips: PositiveInt
 
 
+class EmbeddingParams(Section):
+    source: Literal["learned", "subword", "file", "spacy", "sentence"]
+    path: Text
+    package: Text | None
+    width: Annotated[int, Field(ge=2, multiple_of=2)]  # half of it company, half of it spelling
+    spare_words: Annotated[int, Field(ge=0)]
+
+
 class TokenizeParams(Section):
+    model: Text | None
+    lemmas: bool
     max_tokens: PositiveInt
+    spelling: PositiveInt | None
     min_word_count: PositiveInt
+    oov: Literal["drop", "unk", "subword"]
+    embeddings: EmbeddingParams
 
 
 def doublings_of(shape: ClipParams) -> int:

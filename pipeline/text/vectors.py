@@ -1,0 +1,141 @@
+"""Word vectors in a text file -> arrays: GloVe's rows, or word2vec's and fastText's with a header; plain or gzipped.
+
+Such files come from everywhere. A row that cannot be right is left out and counted under its reason with its first
+line; a file in which no row can be right is refused.
+"""
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+
+Vector = NDArray[np.float32]  # [D]
+
+LOOKED_AT = 100  # first rows, the commonest length of which is that of the vectors
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+
+
+@dataclass
+class VectorFile:
+    """What was read: the vectors by word in the order of the file, and what was wrong with the rest."""
+
+    path: Path
+    width: int  # D
+    rows: int = 0  # read, good and bad
+    words: dict[str, Vector] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+    first_line: dict[str, int] = field(default_factory=dict)  # of each fault
+
+    def warnings(self) -> list[str]:
+        """One line per fault."""
+        return [
+            f"{self.path}: {count} rows left out: {fault}, the first in line {self.first_line[fault]}"
+            if fault != WRONG_HEADER
+            else f"{self.path}: {fault}; its rows were counted instead"
+            for fault, count in sorted(self.faults.items())
+        ]
+
+
+WRONG_HEADER = "the header in line 1 is wrong about the rows that follow"
+
+
+def read_vectors(path: Path, wanted: Collection[str], first: int) -> VectorFile:
+    """The vectors of the wanted words, and of the first words of the file besides, as many as `first`.
+
+    Files list the commonest words first. Raises UserError where the file is absent or holds no such rows.
+    """
+    with _open(path) as lines:
+        head = list(islice(lines, LOOKED_AT + 1))
+        header = _header(head[0]) if head else None
+        found = VectorFile(path, _width(path, head[1:] if header else head))
+        start = 2 if header else 1
+        others = 0
+        for number, line in enumerate(chain(head[start - 1 :], lines), start):
+            if not line.strip():
+                continue
+            found.rows += 1
+            word, fault = _word(line, found.width)
+            if not fault and word in found.words:
+                fault = "the same word again"
+            if not fault and (word in wanted or others < first):
+                vector = _numbers(line, found.width)
+                if vector is None:
+                    fault = "values that are no finite numbers, or all zero"
+                else:
+                    found.words[word] = vector
+                    others += word not in wanted
+            if fault:
+                found.faults[fault] += 1
+                found.first_line.setdefault(fault, number)
+    if header and header != (found.rows, found.width):
+        found.faults[WRONG_HEADER] = found.first_line[WRONG_HEADER] = 1
+    return found
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of a plain or gzipped file."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic == ZIP:
+            raise UserError(f"{path}: a zip archive; unpack it and name the .txt or .vec in it")
+        with gzip.open(path) if magic[:2] == GZIP else path.open("rb") as lines:
+            yield iter(lines)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file of word vectors; put it there or set tokenize.embeddings.path") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; tokenize.embeddings.path should name the file of word vectors") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: damaged ({error}); fetch it again") from None
+
+
+def _header(line: bytes) -> tuple[int, int] | None:
+    """The counts of rows and values, where the first line holds these two alone."""
+    parts = line.split()
+    return (int(parts[0]), int(parts[1])) if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit() else None
+
+
+def _width(path: Path, head: list[bytes]) -> int:
+    """The commonest number of values in the first rows, since one row alone may be the wrong one."""
+    counts = Counter(len(line.split()) - 1 for line in head if line.strip())
+    width = max(counts, key=lambda count: (counts[count], count), default=0)
+    if width < 2 or all(_numbers(line, width) is None for line in head):
+        raise UserError(
+            f"{path}: line 1 on: no rows of a word and its numbers, parted by spaces; "
+            "a binary file (.bin) has to be converted to text first"
+        )
+    return width
+
+
+def _word(line: bytes, width: int) -> tuple[str, str]:
+    """The word of a row, and what is wrong with the row. A word may hold spaces: some of GloVe's do."""
+    line = line.rstrip()
+    if line.count(b" ") == width:  # as nearly all rows are; splitting them takes ten times as long
+        word = line[: line.index(b" ")]
+    else:
+        parts = line.rsplit(None, width)
+        if len(parts) <= width:
+            return "", f"fewer than {width} values"
+        word = parts[0].strip()
+    try:
+        return word.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        return "", "a word that is not UTF-8"
+
+
+def _numbers(line: bytes, width: int) -> Vector | None:
+    try:
+        vector = np.array([float(value) for value in line.rsplit(None, width)[-width:]], np.float32)
+    except ValueError:
+        return None
+    return vector if np.isfinite(vector).all() and vector.any() else None
