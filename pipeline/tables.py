@@ -1,8 +1,9 @@
 """Records <-> Parquet files. Arrow is used here and in `shards` only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -13,30 +14,48 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 
 Record = TypeVar("Record")
+Item = TypeVar("Item")
+
+GROUP_ROWS = 32768  # that a reader has in memory at once
+BATCH_ROWS = 1024
 
 
-def write_table(path: Path, record: type[Record], rows: Sequence[Record]) -> None:
-    """Write dataclass instances as one Parquet file; equal rows give equal bytes."""
+def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
+    """Write dataclass instances as one Parquet file, few at a time; equal rows give equal bytes."""
     schema = _schema(record)
-    columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
-    with replacing(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        for part in batches(rows, GROUP_ROWS):
+            columns = {name: [getattr(row, name) for row in part] for name in schema.names}
+            file.write_table(pa.table(columns, schema=schema))
 
 
 def read_table(path: Path, record: type[Record]) -> list[Record]:
     """Read the rows of `write_table` back. Raises UserError if the file is absent or another table."""
+    return list(iterate_table(path, record))
+
+
+def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
+    """The same rows one by one, without holding the table."""
     schema = _schema(record)
-    try:
-        table = pq.read_table(path, columns=schema.names).cast(schema)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table; `dvc repro` makes it") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, ValueError) as error:
-        raise UserError(f"{path}: not a table of {record.__name__} rows ({error}); `dvc repro` makes it anew") from None
     listed = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_list(kind)]
-    rows = table.to_pylist()
-    for row in rows:
-        row.update({name: tuple(row[name]) for name in listed})
-    return [record(**row) for row in rows]
+    with _own(path, record) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
+            for row in pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist():
+                row.update({name: tuple(row[name]) for name in listed})
+                yield record(**row)
+
+
+def count_rows(path: Path, record: type[Any]) -> int:
+    """How many rows there are, without reading them."""
+    with _own(path, record) as file:
+        return int(file.metadata.num_rows)
+
+
+def batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
+    """The items in tuples of `length`, the last one as short as it has to be."""
+    rest = iter(items)
+    while part := tuple(islice(rest, length)):
+        yield part
 
 
 def column_names(path: Path) -> list[str]:
@@ -50,6 +69,17 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[Any]]:
     with _foreign(path) as file:
         table = file.read(columns=list(dict.fromkeys(names)))
         return [table.column(name).to_pylist() for name in names]
+
+
+@contextmanager
+def _own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such table; `dvc repro` makes it") from None
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of {record.__name__} rows ({error}); `dvc repro` makes it anew") from None
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_a_child_that_dies_at_no_item_is_no_items_fault(tmp_path):
 
 def test_closing_ends_a_child_in_the_middle(tmp_path):
     guarded = Guarded(act, 600.0)
-    thread = threading.Thread(target=lambda: pytest.raises(BrokenExecutor, guarded, Words(("hang",), tmp_path)))
+    thread = threading.Thread(target=call_closed, args=(guarded, tmp_path))
     thread.start()
     assert within(20, (tmp_path / "hang").exists)
     guarded.close()
@@ -129,6 +129,11 @@ def test_no_child_outlives_its_parent(tmp_path, ending, code, whole_group):
     assert parent.wait(10) == code
     assert within(5, lambda: not any(alive(int(pid)) for pid in pids(tmp_path, "hang")))
     assert "Traceback" not in parent.communicate()[1]
+
+
+def call_closed(guarded, folder):
+    with pytest.raises(BrokenExecutor):
+        guarded(Words(("hang",), folder))
 
 
 def within(seconds, condition):

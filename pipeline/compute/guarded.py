@@ -58,7 +58,7 @@ class Guarded(Generic[Task, Result]):
         self._lock = threading.Lock()  # around the life of the child: `close` comes from another thread
         self._closed = False
         self._child: subprocess.Popen[bytes] | None = None
-        self._near_end: "Connection[Any, Any] | None" = None
+        self._near_end: Connection[Any, Any] | None = None
         self._item: str | None = None
 
     def __call__(self, task: Task) -> Result:
