@@ -1,0 +1,11 @@
+"""Which way a caption says that things move, and the same caption for the mirror image or for the opposite way.
+
+`mirrored` is for flipped frames, `opposite` for counterfactuals and hard negatives, `motion_of` for measuring. All
+know English only, take captions, templates and slugs alike, and rather answer None than in doubt. What `mirrored`
+and `opposite` give, they turn back into the text they were given, letter for letter.
+"""
+
+from pipeline.directions.mirror import Fault, counter_spelling, mirror_fault, mirrored
+from pipeline.directions.opposite import motion_of, opposite
+
+__all__ = ["Fault", "counter_spelling", "mirror_fault", "mirrored", "motion_of", "opposite"]

@@ -1,0 +1,92 @@
+"""What a caption says of a clip that is flipped left to right."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from pipeline.directions.words import BETWEEN, COUNTER, whole, words_of, write_like
+
+Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
+
+SIDES = re.compile(whole("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), re.I)
+COUNTERS = re.compile(whole(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
+TURNS = re.compile(f"{COUNTERS.pattern}|{whole('clockwise')}", re.I)
+
+# What looks wrong in a mirror: anything to be read, and threads, which turn one way only.
+SIGNS = """
+    write writes writing written wrote handwriting handwritten read reads reading spelling typing text texts letter
+    letters lettering word words number numbers numeral numerals digit digits alphabet sign signs signature signatures
+    logo logos barcode barcodes clock clocks watch watches wristwatch calendar calendars calculator calculators keyboard
+    keyboards map maps compass east west
+"""
+THREADS = "screw screws screwed screwing unscrew unscrews unscrewed unscrewing tighten tightening loosen loosening"
+ONE_WAY = frozenset([*SIGNS.split(), *THREADS.split()])
+AMOUNT = re.compile(rf"\[?number{BETWEEN}of\]?", re.I)
+LAST_LATIN = "\u024f"
+SURE_SIDES = re.compile(r"\b(?:left to (?:the )?right|right to (?:the )?left)\b")
+OTHER_SENSES = re.compile(
+    r"\ball right\b|\bright (?:side up|way|of way|angle[sd]?|place|spot|position|amount|order|direction|time|moment"
+    r"|kind|size|shape|answer|one|thing|triangle)\b"
+    r"|(?<!\bthe )\bright (?:next|behind|in|into|at|after|before|away|out|off|now|here|there|above|below|under"
+    r"|underneath|beneath|beside|against|through|between|on|onto|over|up|down|back|near|by)\b"
+    r"|(?<!\bthe )\bleft (?:behind|over|alone|out|open|empty|in|on|standing|lying|hanging|the|an?|it|him|her|them"
+    r"|his|my|their)\b|\bleft overs?\b"
+    r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
+)
+
+
+def mirrored(text: str, counter: str = COUNTER) -> str | None:
+    """The caption of the flipped clip: the same where it names no side, None where flipping would be wrong.
+
+    `counter` is how the dataset spells counter-clockwise.
+    """
+    return None if mirror_fault(text, counter) else _flip(text, counter)
+
+
+def mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
+    """Why a clip with this caption must not be flipped, None where it may."""
+    if not ONE_WAY.isdisjoint(words_of(text)) and not ONE_WAY.isdisjoint(words_of(AMOUNT.sub("", text))):
+        return "writing"
+    if not text.isascii() and any(letter.isalpha() and letter > LAST_LATIN for letter in text):
+        return "other_script"
+    if not _is_sided(text):
+        return None
+    flipped = _flip(text, counter)
+    if in_other_sense(text) or in_other_sense(flipped):
+        return "other_sense"
+    return None if _flip(flipped, counter) == text else "other_spelling"
+
+
+def in_other_sense(text: str) -> bool:
+    """Whether left or right may stand for something else than a side: `right next to`, `left behind`."""
+    plain = SURE_SIDES.sub("aside", " ".join(words_of(text)))
+    return _is_sided(plain) and OTHER_SENSES.search(plain) is not None
+
+
+def counter_spelling(texts: Iterable[str]) -> str:
+    """How these captions spell counter-clockwise, in the commonest way."""
+    found = Counter(match[0].lower() for text in texts for match in COUNTERS.finditer(text))
+    return min(found, key=lambda spelling: (-found[spelling], spelling)) if found else COUNTER
+
+
+def _is_sided(text: str) -> bool:
+    """Whether a pattern for sides or turns may match: a quick look, since in most captions none does."""
+    lower = text.lower()
+    return "left" in lower or "right" in lower or "clockwise" in lower
+
+
+def _flip(text: str, counter: str) -> str:
+    if not _is_sided(text):
+        return text
+    flipped = SIDES.sub(lambda match: _other_side(match[0]), text)
+    return TURNS.sub(lambda match: write_like(_other_turn(match[0], counter), match[0], text), flipped)
+
+
+def _other_side(word: str) -> str:
+    length, other = (4, "right") if word[0] in "lL" else (5, "left")
+    return write_like(other, word[:length], word) + word[length:]
+
+
+def _other_turn(word: str, counter: str) -> str:
+    return counter if word[:2].lower() == "cl" else "clockwise"
