@@ -69,3 +69,14 @@ def test_missing_empty_and_irregular_files_are_dropped_with_their_reason(tmp_pat
 def test_a_missing_videos_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder of videos; see dataset\.videos"):
         digest_videos(tmp_path / "nowhere", by_id("1"), 1)
+
+
+def test_captions_of_one_video_read_it_once_and_each_gets_it(tmp_path, monkeypatch):
+    write_videos(tmp_path, ["a", "b"])
+    read = []
+    monkeypatch.setattr("pipeline.corpus.videos.digest_file", lambda path: read.append(path.name) or path.name)
+    named = [("1", "a.webm"), ("2", "b.webm"), ("3", "a.webm"), ("a", ""), ("4", "gone.webm"), ("5", "gone.webm")]
+    found = digest_videos(tmp_path, named, 1)
+    assert found[:4] == [Video(f"{name}.webm", f"{name}.webm") for name in "abaa"]
+    assert found[4:] == [Drop(name, "missing_video", "no gone.webm") for name in "45"]
+    assert sorted(read) == ["a.webm", "a.webm", "b.webm"]  # by its path and by its id
