@@ -87,6 +87,11 @@ def test_captions_are_let_in_evenly_over_their_share_of_the_run_and_at_once_with
     assert moment(ANNEALED, 0).condition == 1
 
 
+def test_augmentation_sets_in_by_the_same_cosine():
+    growing = tiny_params(total_clips=1000, augmentation={"probability": [0.0, 0.6]}).train
+    assert [moment(growing, clips).augmentation for clips in (0, 500, 1000)] == pytest.approx([0, 0.3, 0.6])
+
+
 def test_schedules_stay_at_the_end_where_the_last_batch_is_beyond_the_budget():
     assert moment(ANNEALED, 1500).lr_share == moment(ANNEALED, 1000).lr_share
 

@@ -247,3 +247,18 @@ def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
     torch.testing.assert_close(found[0.5]["logits/real"], halfway)  # a projection is linear in the caption
     unheard = nets.generator(batch.z, batch.token_ids, 0.0)
     torch.testing.assert_close(unheard, nets.generator(batch.z, batch.mismatched_ids, 0.0))
+
+
+def test_augmentation_changes_what_the_discriminator_sees_and_reaches_the_generator(nets, batch, monkeypatch):
+    """The same step with and without it: real and generated clips are changed, and the gradient comes through."""
+    seen = []
+    make = objectives.sensitive
+    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    start = copy.deepcopy(nets.state())
+    take(nets, batch)
+    nets.load(start)
+    take(nets, batch, now=replace(NOW, augmentation=1.0))
+    for plain, changed in zip(*seen, strict=True):
+        assert (plain != changed).flatten(1).any(dim=1).all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in nets.generator.parameters())
+    assert any((p.grad != 0).any() for p in nets.generator.parameters())

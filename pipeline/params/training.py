@@ -39,6 +39,13 @@ class DiscriminatorParams(Section):
     width: PositiveInt
 
 
+class AugmentationParams(Section):
+    probability: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    translation: Share
+    cutout: Share
+    colour: Share
+
+
 class TrainParams(Section):
     total_clips: PositiveInt
     batch_clips: PositiveInt
@@ -58,6 +65,7 @@ class TrainParams(Section):
     final_mismatched_share: Share
     beta2: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     ema_clips: Positive
+    augmentation: AugmentationParams
     captions: CaptionParams
     generator: GeneratorParams
     discriminator: DiscriminatorParams

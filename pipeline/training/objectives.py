@@ -14,6 +14,7 @@ from pipeline.losses.matching import MATCHING
 from pipeline.losses.penalties import PENALTIES, Judged
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import TrainParams
+from pipeline.training.augment import augment
 from pipeline.training.batches import Batch
 from pipeline.training.schedules import Moment
 
@@ -28,6 +29,10 @@ class Terms:
     now: Moment
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
     draws: Draws
+
+    def augmented(self, frames: Tensor) -> Tensor:
+        """Clips as the discriminator gets to see them."""
+        return augment(frames, self.now.augmentation, self.params.augmentation, self.draws)
 
 
 def discriminator_loss(

@@ -15,6 +15,7 @@ class Moment:
     mismatched: float  # weight of mismatched captions
     beta2: float
     condition: float  # how far the caption is let into both networks, 0 to 1
+    augmentation: float  # probability of each kind
     ema_decay: float
 
 
@@ -37,5 +38,6 @@ def moment(params: TrainParams, clips_seen: int) -> Moment:
         mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),
         beta2=annealed(*params.beta2),
         condition=min(done / params.condition_ramp, 1.0) if params.condition_ramp else 1.0,
+        augmentation=annealed(*params.augmentation.probability),
         ema_decay=0.5 ** (params.step_clips / half_life),
     )

@@ -84,7 +84,8 @@ def train_step(
 def _update_discriminator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Values:
-    loss, values = discriminator_loss(nets.discriminator, real, fake.detach(), batch, terms)
+    real, fake = terms.augmented(real), terms.augmented(fake.detach())
+    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     return values
 
@@ -92,6 +93,7 @@ def _update_discriminator(
 def _update_generator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Tensor:
+    real, fake = terms.augmented(real), terms.augmented(fake)
     loss = generator_loss(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.generator, nets.generator_adam, average_gradients)
     return loss
