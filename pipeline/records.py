@@ -35,6 +35,8 @@ Reason = Literal[
     # tokenize
     "no_words",
     "too_many_tokens",
+    "rare_word",
+    "no_known_word",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -63,6 +65,34 @@ class Caption:
     text: str
     tokens: tuple[str, ...]  # L tokens, lower case
     token_ids: tuple[int, ...]  # the same as ids into the vocabulary; 0 is padding, 1 is <unk>
+    slots: tuple[int, ...]  # of each token: 0 = of the action, n = of the n-th object, -n = an article before it
+
+    @property
+    def action_tokens(self) -> tuple[str, ...]:
+        return tuple(token for token, slot in zip(self.tokens, self.slots, strict=True) if slot == 0)
+
+    @property
+    def action_ids(self) -> tuple[int, ...]:
+        return tuple(number for number, slot in zip(self.token_ids, self.slots, strict=True) if slot == 0)
+
+    @property
+    def object_tokens(self) -> tuple[str, ...]:
+        """The words of all objects in order, without their articles; empty where the caption names none."""
+        return tuple(token for token, slot in zip(self.tokens, self.slots, strict=True) if slot > 0)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(number for number, slot in zip(self.token_ids, self.slots, strict=True) if slot > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One word that was taken for another one misspelt: a row of `corrections.parquet`."""
+
+    written: str
+    meant: str
+    count: int  # how often it was corrected, in the captions of all splits
+    distance: int  # letters left out, added, exchanged or swapped with the next one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, dropped.parquet, report.json."""
+"""Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, corrections, dropped.parquet, report.json."""
 
 from collections import Counter
 from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.params import TokenizeParams, load_params
-from pipeline.records import SPLITS, Caption, Clip, Drop
+from pipeline.records import SPLITS, Caption, Clip, Correction, Drop
 from pipeline.reports import write_report
 from pipeline.tables import read_table, write_table
 from pipeline.text.captions import tokenize_clips
@@ -17,6 +17,7 @@ def tokenize_captions(labels: Path, out: Path, options: TokenizeParams) -> None:
     clips = read_table(labels / "clips.parquet", Clip)
     done = tokenize_clips(clips, options)
     write_table(out / "captions.parquet", Caption, done.captions)
+    write_table(out / "corrections.parquet", Correction, done.corrections)
     write_table(out / "dropped.parquet", Drop, done.drops)
     write_vocabulary(out / "vocabulary.json", done.vocabulary)
     split_of = {clip.id: clip.split for clip in clips}
@@ -27,7 +28,11 @@ def tokenize_captions(labels: Path, out: Path, options: TokenizeParams) -> None:
         kept=len(done.captions),
         drops=done.drops,
         words=len(done.vocabulary),
+        words_not_learned=done.vocabulary.unlearned,
+        words_corrected=sum(correction.count for correction in done.corrections),
         longest_caption=max(len(caption.tokens) for caption in done.captions),
+        different_captions=len({caption.tokens for caption in done.captions}),
+        captions_without_object=sum(not caption.object_ids for caption in done.captions),
         captions_with_unknown_words={split: unknown[split] for split in SPLITS},
     )
     print(f"tokenize: {len(done.captions)} captions, {len(done.vocabulary)} words, {len(done.drops)} dropped")

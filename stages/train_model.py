@@ -2,7 +2,7 @@
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -44,16 +44,16 @@ def train_model(rank: Rank, places: Places, params: Params) -> None:
     if shards.shape != (params.clip.frames, params.clip.height, params.clip.width, 3):
         raise UserError(f"{places.clips}: holds clips of {shards.shape}, but `clip` differs; `dvc repro transcode`")
     clips = ClipSet(labels, captions, shards, "train", rank.device)
-    words = read_vocabulary(places.vocabulary).words
+    vocabulary = read_vocabulary(places.vocabulary)
     hashed = {"seed": params.seed, "clip": params.clip.model_dump(), "train": params.train.model_dump()}
     name = fingerprint(hashed, places.inputs())
     states = States(name)
     board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
     with states.locked() if rank.rank == 0 else nullcontext():
-        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, len(words), states, board), clips)
+        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, len(vocabulary), states, board), clips)
         trainer.train()
         if rank.rank == 0:
-            description = {**hashed, "vocabulary": words, "max_tokens": params.tokenize.max_tokens}
+            description = {**hashed, "vocabulary": asdict(vocabulary), "max_tokens": params.tokenize.max_tokens}
             save_model(places.out, trainer.nets.average, trainer.nets.discriminator, description)
             save_history(places.out, trainer.history)
             states.forget()

@@ -123,7 +123,7 @@ def test_a_model_that_is_not_whole_is_refused_with_the_way_out(trained, folder, 
 def test_a_model_of_another_vocabulary_is_refused(trained, folder):
     def change(model):
         description = json.loads((model / "model.json").read_text())
-        description["vocabulary"].append("xylophone")
+        description["vocabulary"]["words"].append("xylophone")
         (model / "model.json").write_text(json.dumps(description))
 
     with pytest.raises(UserError, match="do not fit each other"):

@@ -39,7 +39,7 @@ def labels(tmp_path):
 def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
     tokenize_captions(labels, tmp_path / "out", OPTIONS)
     captions = read_table(tmp_path / "out" / "captions.parquet", Caption)
-    words = json.loads((tmp_path / "out" / "vocabulary.json").read_text())
+    words = json.loads((tmp_path / "out" / "vocabulary.json").read_text())["words"]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert words == ["<pad>", "<unk>", "a", "book", "from", "left", "pushing", "right", "to"]
     assert [" ".join(words[number] for number in caption.token_ids) for caption in captions] == [
@@ -67,13 +67,14 @@ def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
 
 
 @pytest.mark.usefixtures("labels")
-def test_the_command_writes_four_files_where_dvc_expects_them(tmp_path):
+def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     command = [sys.executable, "-m", "stages.tokenize_captions"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "data" / "captions").iterdir()) == [
         "captions.parquet",
+        "corrections.parquet",
         "dropped.parquet",
         "report.json",
         "vocabulary.json",

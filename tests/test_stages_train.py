@@ -69,7 +69,7 @@ def test_what_is_exported_is_the_average_and_it_is_not_the_start(finished):
     weights = load_file(finished / "data/model/generator.safetensors")
     assert all(np.isfinite(value).all() for value in weights.values())
     description = json.loads((finished / "data/model/model.json").read_text())
-    assert description["vocabulary"][:2] == ["<pad>", "<unk>"]
+    assert description["vocabulary"]["words"][:2] == ["<pad>", "<unk>"]
     assert (description["seed"], description["clip"]) == (17, {"frames": 8, "height": 16, "width": 16})
 
 

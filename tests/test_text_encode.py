@@ -11,15 +11,15 @@ VOCABULARY = build_vocabulary([["pushing", "a", "red", "mug", "from", "left", "t
 
 def test_a_known_caption_becomes_the_ids_of_training_and_has_no_unknown_words():
     encoded = encode("Pushing a red mug, from left to right!", VOCABULARY, 32)
-    assert encoded.tokens == ("pushing", "a", "red", "mug", "from", "left", "to", "right")
-    assert [VOCABULARY.words[number] for number in encoded.token_ids] == list(encoded.tokens)
+    assert encoded.caption.tokens == ("pushing", "a", "red", "mug", "from", "left", "to", "right")
+    assert [VOCABULARY.words[number] for number in encoded.caption.token_ids] == list(encoded.caption.tokens)
     assert encoded.unknown == ()
 
 
 def test_unknown_words_are_told_once_each_in_order():
     encoded = encode("pushing a wug, a blicket and a wug", VOCABULARY, 32)
     assert encoded.unknown == ("wug", "blicket", "and")
-    assert encoded.token_ids.count(1) == 4
+    assert encoded.caption.token_ids.count(1) == 4
 
 
 @pytest.mark.parametrize(

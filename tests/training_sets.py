@@ -72,13 +72,19 @@ def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Fram
     return made
 
 
+def caption_of(clip: Clip, token_ids: tuple[int, ...]) -> Caption:
+    """The clip's caption, whose objects are single words."""
+    tokens = tuple(clip.caption.split())
+    return Caption(clip.id, clip.caption, tokens, token_ids, tuple(int(token in clip.objects) for token in tokens))
+
+
 def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Path:
     """Lay clips out in `folder` as `filter`, `transcode` and `tokenize` would, and return it."""
     made = tiny_clips() if made is None else made
     words = (PAD, UNKNOWN, *sorted({word for clip, _ in made for word in clip.caption.split()}))
     vocabulary = Vocabulary(words)
     tokens = {clip.id: tuple(clip.caption.split()) for clip, _ in made}
-    captions = [Caption(clip.id, clip.caption, tokens[clip.id], vocabulary.encode(tokens[clip.id])) for clip, _ in made]
+    captions = [caption_of(clip, vocabulary.encode(tokens[clip.id])) for clip, _ in made]
     write_table(folder / "labels" / "clips.parquet", Clip, [clip for clip, _ in made])
     write_table(folder / "captions" / "captions.parquet", Caption, captions)
     write_vocabulary(folder / "captions" / "vocabulary.json", vocabulary)
@@ -93,10 +99,7 @@ def tiny_set(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Cli
     write_data(folder, made)
     words = sorted({word for clip, _ in made for word in clip.caption.split()})
     ids = {word: number for number, word in enumerate(words, start=2)}
-    captions = [
-        Caption(clip.id, clip.caption, tuple(clip.caption.split()), tuple(ids[word] for word in clip.caption.split()))
-        for clip, _ in made
-    ]
+    captions = [caption_of(clip, tuple(ids[word] for word in clip.caption.split())) for clip, _ in made]
     return ClipSet([clip for clip, _ in made], captions, ShardReader(folder / "clips"), "train", CPU)
 
 

@@ -1,39 +1,99 @@
-"""A caption -> lower-case word tokens. spaCy is used here only.
+"""A caption -> lower-case word tokens, and their lemmas on request. spaCy is used here only.
 
 Punctuation is left out: it shows nothing in a video, and a caption with a comma should not be another condition
 than the same words without it. Hyphens and slashes part words, so `t-shirt` shares its `shirt`; `n't` becomes `not`.
-There is no lemmatizer, which would turn `left` into `leave`.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import spacy
 from spacy.tokens import Doc
 
+from pipeline.errors import UserError
+
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
 UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
 PIECE = re.compile(r"\d+(?:[.,]\d+)+|'?[^\W_]+(?:'[^\W_]+)*")  # 2.5 | 's | o'clock; a dot or underscore parts words
+LEMMATIZERS = {"lemmatizer", "trainable_lemmatizer"}
+
+# Words whose lemma would tell another direction or manner, or none: spaCy's table makes `left` into `leave`, `lower`
+# into `low`, `falling` into `fall`, and `does` into `doe`.
+KEEP = """
+left right up down top bottom front back behind forward forwards backward backwards sideways upward upwards downward
+downwards inward inwards outward outwards upright over under above below beneath onto on off in out into inside
+outside to toward towards from away across along around through between against apart together near nearer nearest
+close closer closest far farther farthest further high higher highest low lower lowest clockwise counterclockwise
+anticlockwise falling rising rolling sliding turning opening closing raising lowering lifting dropping
+is are was were be been does do did has have had not
+"""
+KEPT = frozenset(KEEP.split())
 
 
-def tokenize(text: str) -> tuple[str, ...]:
-    """The words of a caption in order, lower case; empty where it holds no letter or digit."""
+def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
+    """The words of a caption in order, lower case; empty where it holds no letter or digit.
+
+    `model` is the name or path of a spaCy pipeline whose tokenizer is used in place of the plain English one.
+    """
     plain = unicodedata.normalize("NFKC", text).translate(QUOTES).lower()
     plain = "".join(letter if letter.isprintable() else " " for letter in plain)
     plain = UNBROKEN.sub(r"\1 ", plain)
-    return tuple(piece for token in _tokenizer()(plain) for piece in PIECE.findall(token.norm_))
+    return tuple(piece for token in _language(model).make_doc(plain) for piece in PIECE.findall(token.norm_))
+
+
+def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> Iterator[tuple[str, ...]]:
+    """The tokens of each caption as lemmas, one for each, but for directions, which stay as they are.
+
+    Without a model the lemmas are those of spaCy's lookup table. Raises UserError where there is none.
+    """
+    nlp = _lemmatizer(model)
+    docs = (Doc(nlp.vocab, words=list(tokens)) for tokens in captions)
+    for doc in nlp.pipe(docs):
+        yield tuple(_lemma(token.text, token.lemma_.lower()) for token in doc)
+
+
+def _lemma(word: str, lemma: str) -> str:
+    return word if word in KEPT or not PIECE.fullmatch(lemma) else lemma
 
 
 @cache
-def _tokenizer() -> Callable[[str], Doc]:
-    nlp: Any = spacy.blank("en")
-    tokenizer: Callable[[str], Doc] = nlp.tokenizer
-    # Kept are the exceptions of negation and with an apostrophe (doesn't -> does not); the others cut or guess at
-    # words: id -> i d.
-    nlp.tokenizer.rules = {
-        word: parts for word, parts in nlp.tokenizer.rules.items() if "'" in word or word == "cannot"
-    }
-    return tokenizer
+def _language(model: str | None) -> Any:
+    nlp: Any = load_pipeline(model) if model else spacy.blank("en")
+    if hasattr(nlp.tokenizer, "rules"):  # tokenizers of scripts without spaces have none
+        # Kept are the exceptions of negation and with an apostrophe (doesn't -> does not); the others cut or guess at
+        # words: id -> i d.
+        nlp.tokenizer.rules = {
+            word: parts for word, parts in nlp.tokenizer.rules.items() if "'" in word or word == "cannot"
+        }
+    return nlp
+
+
+@cache
+def _lemmatizer(model: str | None) -> Any:
+    # The plain one does not tokenize as well: its tables would change the words.
+    nlp: Any = _language(model) if model else spacy.blank("en")
+    if model and not LEMMATIZERS & set(nlp.pipe_names):
+        raise UserError(f"tokenize.lemmas: the spaCy model {model} makes no lemmas; take another or say false")
+    if not model:
+        try:
+            nlp.add_pipe("lemmatizer", config={"mode": "lookup"}).initialize()
+        except ValueError:
+            raise UserError(
+                "tokenize.lemmas: spaCy's table of lemmas is not installed; `pip install 't2v[lemmas]'` or say false"
+            ) from None
+    return nlp
+
+
+def load_pipeline(model: str) -> Any:
+    """An installed spaCy pipeline by name, or one in a folder by path. Raises UserError if it cannot be loaded."""
+    try:
+        return spacy.load(model, exclude=["ner", "parser"])
+    except (OSError, ImportError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"tokenize.model: spaCy cannot load {model!r} ({reason}); give the path of a pipeline's folder or the name "
+            f"of an installed one (`python -m spacy download {model}`), or null"
+        ) from None

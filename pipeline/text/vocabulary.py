@@ -1,11 +1,14 @@
-"""Words <-> ids. 0 is padding, 1 is any word that is not in the vocabulary."""
+"""Words <-> ids, and how captions of this set are read. 0 is padding, 1 is any word that is not in the vocabulary."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.files import write_json
@@ -16,9 +19,13 @@ PAD_ID, UNKNOWN_ID = 0, 1
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words in the order of their ids; the tokenizer never yields the first two."""
+    """The words in the order of their ids (the tokenizer never yields the first two), and what else a caption needs."""
 
     words: tuple[str, ...]
+    unlearned: int = 0  # so many words at the end are not learned: too rare in the train split, or not in it
+    actions: tuple[str, ...] = ()  # trained captions with `*` for each object, the commonest first
+    model: str | None = None  # tokenize.model
+    lemmas: bool = False  # tokenize.lemmas
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
@@ -27,6 +34,11 @@ class Vocabulary:
     def encode(self, tokens: Sequence[str]) -> tuple[int, ...]:
         """Token ids, as long as `tokens`."""
         return tuple(self.ids.get(token, UNKNOWN_ID) for token in tokens)
+
+    def with_unlearned(self, tokens: Iterable[str]) -> "Vocabulary":
+        """The same with an id for each of the tokens; new ones come last, by alphabet."""
+        new = sorted(set(tokens) - self.ids.keys())
+        return replace(self, words=(*self.words, *new), unlearned=self.unlearned + len(new))
 
     def __len__(self) -> int:
         return len(self.words)
@@ -51,21 +63,30 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write the words as a JSON list in the order of their ids."""
-    write_json(path, list(vocabulary.words))
+    """Write it as JSON: `words` in the order of their ids, beside the other fields."""
+    write_json(path, asdict(vocabulary))
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read `write_vocabulary`'s file. Raises UserError if it is absent or not one."""
     try:
-        words = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such vocabulary; `dvc repro tokenize` makes it") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}; `dvc repro tokenize` makes it anew") from None
-    listed = isinstance(words, list) and all(isinstance(word, str) for word in words)
-    if not listed or words[:2] != [PAD, UNKNOWN] or len(set(words)) != len(words):
+    return parse_vocabulary(value, path)
+
+
+def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
+    """The vocabulary whose fields these are, as JSON has them. Raises UserError that names the source if not one."""
+    try:
+        vocabulary = TypeAdapter(Vocabulary).validate_python(value)
+    except ValidationError:
+        raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` makes it anew") from None
+    if vocabulary.words[:2] != (PAD, UNKNOWN) or len(vocabulary.ids) != len(vocabulary):
         raise UserError(
-            f"{path}: not a list of different words that begins with {PAD}, {UNKNOWN}; see `dvc repro tokenize`"
+            f"{source}: the words of the vocabulary are not different ones that begin with {PAD}, {UNKNOWN}; "
+            "`dvc repro` makes it anew"
         )
-    return Vocabulary(tuple(words))
+    return vocabulary

@@ -30,7 +30,7 @@ class Model:
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
             params = TrainParams.model_validate(self.description["train"])
-            self.vocabulary: list[str] = list(self.description["vocabulary"])
+            self.vocabulary: list[str] = list(self.description["vocabulary"]["words"])
             self.max_tokens = int(self.description["max_tokens"])
             self.generator = TextToVideo(self.shape, params, len(self.vocabulary)).eval().requires_grad_(False)
             self.generator.load_state_dict(load_file(folder / GENERATOR))
