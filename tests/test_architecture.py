@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "directions": set(),
     "errors": set(),
     "files": set(),
+    "states": set(),
     "params": set(),
     "records": set(),
     "shards": {"records"},
@@ -22,13 +23,14 @@ MAY_IMPORT = {
     "video": {"params", "records"},
     "text": {"params", "records"},
     "compute": {"params", "records"},
+    "transcoding": {"compute", "params", "records", "reports", "shards", "tables", "video"},
     "models": {"params"},
     "losses": set(),
     "training": {"params", "records", "shards", "tables", "models", "losses"},
     "evaluation": {"params", "records", "shards", "tables", "models", "losses"},
     "rendering": {"records", "video"},
 }
-EVERYWHERE = {"directions", "errors", "files"}
+EVERYWHERE = {"directions", "errors", "files", "states"}
 FREE = {"cli"}  # may import every room, but no stage
 
 # package -> the files and folders that are its one door
@@ -39,7 +41,8 @@ DOORS = {
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute",),
-    "spacy": ("pipeline/text/tokenizer.py",),
+    "sentence_transformers": ("pipeline/text/pretrained.py",),
+    "spacy": ("pipeline/text/tokenizer.py", "pipeline/text/pretrained.py"),
     "torch": (
         "pipeline/cli",
         "pipeline/evaluation",

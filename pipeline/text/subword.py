@@ -31,7 +31,10 @@ LIKENESS_POWER = 4  # how much more the words spelled most alike count for an un
 def subword_vectors(words: Sequence[str], captions: Iterable[Sequence[str]], width: int) -> NDArray[np.float32]:
     """The vectors of `words` [N,width] after the captions: each half of length 1, or 0 for a word in no company."""
     half = width // 2
-    return np.hstack([_company(words, captions, half), spelling(words, half)]).astype(np.float32)
+    vectors: NDArray[np.float32] = np.hstack([_company(words, captions, half), spelling(words, half)]).astype(
+        np.float32
+    )
+    return vectors
 
 
 def unseen_vector(word: str, seen: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -39,7 +42,8 @@ def unseen_vector(word: str, seen: Sequence[str], vectors: NDArray[np.float32]) 
     half = vectors.shape[1] // 2
     weights = np.array([[_likeness(word, other) ** LIKENESS_POWER for other in seen]])
     company = np.round(weights * STEPS) @ np.round(vectors[:, :half].astype(np.float64) * STEPS)
-    return np.hstack([_of_length_one(company), spelling([word], half)])[0].astype(np.float32)
+    vector: NDArray[np.float32] = np.hstack([_of_length_one(company), spelling([word], half)])[0].astype(np.float32)
+    return vector
 
 
 def spelling(words: Sequence[str], width: int) -> Matrix:
@@ -87,7 +91,8 @@ def _grams(word: str) -> frozenset[str]:
 def _signs(kind: str, text: str, width: int) -> Matrix:
     """Fixed signs for a text, as if thrown: [width] of -1 and 1."""
     bits = np.frombuffer(hashlib.shake_256(f"{kind} {text}".encode()).digest(-(-width // 8)), np.uint8)
-    return np.unpackbits(bits)[:width] * 2.0 - 1.0
+    signs: Matrix = np.unpackbits(bits)[:width].astype(np.float64) * 2 - 1
+    return signs
 
 
 def _of_length_one(rows: Matrix) -> Matrix:

@@ -1,0 +1,124 @@
+"""The word vectors of a run, where they are not learned with the networks: made, written, read, asked for a word.
+
+One safetensors file holds all that is needed to read a caption: `vectors`, a row per word of the vocabulary, and
+`spare`, those of words beyond it. It lies beside the captions, and a copy of it beside the model.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.params import EmbeddingParams
+from pipeline.text.pretrained import sentence_vectors, spacy_vectors
+from pipeline.text.subword import subword_vectors, unseen_vector
+from pipeline.text.vectors import Vector, read_vectors
+from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary
+
+FILE = "vectors.safetensors"
+SPECIAL = (PAD, UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of words: a word of the vocabulary without one has a row of zeros."""
+
+    words: tuple[str, ...]  # of the vocabulary, in the order of their ids
+    vectors: NDArray[np.float32]  # [V,D]
+    spare_words: tuple[str, ...]
+    spare: NDArray[np.float16]  # [N,D]; half the space, and neighbours stay neighbours
+    by_spelling: bool  # any other word has a vector by how it is spelled
+    learned: int  # so many of the words stand in the train split
+    warnings: list[str] = field(default_factory=list, compare=False)
+
+    @cached_property
+    def _rows(self) -> Mapping[str, Vector]:
+        spare = {word: row.astype(np.float32) for word, row in zip(self.spare_words, self.spare, strict=True)}
+        return spare | {word: row for word, row in zip(self.words, self.vectors, strict=True) if row.any()}
+
+    def of(self, word: str) -> Vector | None:
+        """The vector of any word [D], or None if it has none."""
+        if word in self._rows or not self.by_spelling:
+            return self._rows.get(word)
+        vector = unseen_vector(word, self.words[len(SPECIAL) : self.learned], self.vectors[len(SPECIAL) : self.learned])
+        return vector if vector.any() else None
+
+    def without(self) -> list[str]:
+        """The words of the vocabulary that have no vector."""
+        return [word for word in self.words if word not in SPECIAL and word not in self._rows]
+
+
+def make_embeddings(
+    vocabulary: Vocabulary, trained: Iterable[Sequence[str]], options: EmbeddingParams, path: Path
+) -> Embeddings | None:
+    """The vectors for a vocabulary from the source that params name; None where they are learned with the networks.
+
+    `trained` are the captions of the train split. Raises UserError where the source cannot be read, or has no vector
+    for any word of the vocabulary.
+    """
+    words, warnings = vocabulary.words[len(SPECIAL) :], []
+    learned = len(vocabulary) - vocabulary.unlearned
+    if options.source == "learned":
+        return None
+    if options.source == "subword":
+        return _by_spelling(vocabulary, trained, options.width)
+    if options.source == "file":
+        file = read_vectors(path, set(words), options.spare_words)
+        found, warnings = file.words, file.warnings()
+    elif options.source == "spacy":
+        found = spacy_vectors(options.package or str(path), words, options.spare_words)
+    else:
+        found = sentence_vectors(path, words)
+    if not any(word in found for word in words):
+        raise UserError(f"{options.package or path}: has no vector for any of {', '.join(words[:8])} …; see `tokenize`")
+    width = len(next(iter(found.values())))
+    nothing = np.zeros(width, np.float32)
+    spare = [word for word in found if word not in vocabulary.ids]
+    vectors = np.array([found.get(word, nothing) for word in vocabulary.words])
+    others = np.array([found[word] for word in spare], np.float16).reshape(len(spare), width)
+    return Embeddings(vocabulary.words, vectors, tuple(spare), others, False, learned, warnings)
+
+
+def _by_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[str]], width: int) -> Embeddings:
+    learned = len(vocabulary) - vocabulary.unlearned
+    seen, unseen = vocabulary.words[len(SPECIAL) : learned], vocabulary.words[learned:]
+    made = subword_vectors(seen, trained, width)
+    special = np.zeros((len(SPECIAL), width), np.float32)
+    vectors = np.vstack([special, made, *(unseen_vector(word, seen, made)[None] for word in unseen)])
+    return Embeddings(vocabulary.words, vectors, (), np.zeros((0, width), np.float16), True, learned)
+
+
+def write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    """Write everything but the warnings; equal vectors give equal bytes."""
+    about = {
+        "words": embeddings.words,
+        "spare_words": embeddings.spare_words,
+        "by_spelling": embeddings.by_spelling,
+        "learned": embeddings.learned,
+    }
+    # One entry of metadata alone: safetensors does not promise the order of several.
+    data = save({"vectors": embeddings.vectors, "spare": embeddings.spare}, {"about": json.dumps(about)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_embeddings(path: Path) -> Embeddings | None:
+    """Read `write_embeddings`'s file; None where there is none, since the words are learned with the networks."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads(file.metadata()["about"])
+            vectors, spare = file.get_tensor("vectors"), file.get_tensor("spare")
+        words, spare_words = tuple(about["words"]), tuple(about["spare_words"])
+        return Embeddings(words, vectors, spare_words, spare, bool(about["by_spelling"]), int(about["learned"]))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a file of word vectors ({error}); `dvc repro` makes it anew") from None
