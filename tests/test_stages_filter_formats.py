@@ -136,9 +136,7 @@ def test_folders(tmp_path):
         ("brush-hair", "brush hair", "brush_hair"),
     }
     assert [clip.split for clip in clips if clip.video.startswith("test/")] == ["test"] * 2
-    guitars = [
-        f"{place}.webm" for place in ("train+playing guitar+1", "train+playing guitar+2", "test+playing guitar+3")
-    ]
+    guitars = [f"{part}+playing guitar+{n}.webm" for part, n in (("train", 1), ("train", 2), ("test", 3))]
     assert drops == {
         "README.md": ("unusable_label", "label '', template ''"),
         "train+brush_hair+notes.txt": ("unusable_path", "train/brush_hair/notes.txt does not end like a video"),
