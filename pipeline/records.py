@@ -14,11 +14,14 @@ Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the model; absent where they are learned
 
 Reason = Literal[
     # filter
     "other_category",
+    "object_form",
     "other_object",
+    "excluded_object",
     "few_clips_of_object",
     "beyond_object_limit",
     "beyond_clip_limit",
@@ -27,6 +30,7 @@ Reason = Literal[
     "unusable_path",
     "missing_video",
     "empty_video",
+    "other_split",
     # transcode
     "undecodable",
     "decoder_hung",

@@ -24,7 +24,7 @@ def filter_labels(
     write_report(
         out / "report.json",
         read=len(rows),
-        kept=len(choice.clips),
+        kept=sum(not clip.mirrored for clip in choice.clips),
         drops=choice.drops,
         splits={split: sum(clip.split == split for clip in choice.clips) for split in SPLITS},
         categories={
@@ -33,8 +33,12 @@ def filter_labels(
         },
         objects=Counter(word for clip in choice.clips for word in clip.objects),
         test_pairs=choice.pairs,
+        test_words=choice.words,
+        mirrored={"added": sum(clip.mirrored for clip in choice.clips), "left_out": choice.unmirrored},
     )
-    print(f"filter: {len(rows)} rows read, {len(choice.clips)} clips kept, {len(choice.pairs)} pairs held out")
+    print(
+        f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
+    )
 
 
 def main(

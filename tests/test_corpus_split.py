@@ -17,8 +17,8 @@ from pipeline.params import ShareParams
 SHARES = ShareParams(train=0.8, judge=0.1, val=0.05, test=0.05)
 
 
-def options(*, pairs=0.0, words=(), shares=SHARES):
-    return filtering(categories=["*"], shares=shares, test_pairs=pairs, test_words=list(words))
+def options(*, pairs=0.0, words=0.0, shares=SHARES):
+    return filtering(categories=["*"], shares=shares, test_pairs=pairs, test_words=words)
 
 
 def clip(number, category="right", *objects, part="all"):
@@ -123,19 +123,19 @@ def test_a_full_grid_gives_up_about_the_share_of_its_cells():
 
 def test_all_clips_of_a_held_out_cell_and_no_others_are_in_test_pairs():
     clips = [clip(f"{n}{o}{c}", c, o) for o in "abcdefgh" for c in "rlud" for n in range(5)]
-    splits, pairs = split_clips(clips, options(pairs=0.3))
-    assert pairs
+    splits, held = split_clips(clips, options(pairs=0.3))
+    assert held.pairs
     for c, split in zip(clips, splits, strict=True):
-        assert (split == "test_pairs") == ((c.objects[0], c.category) in pairs)
+        assert (split == "test_pairs") == ((c.objects[0], c.category) in held.pairs)
 
 
 @given(clip_lists, st.sampled_from([0.1, 0.5, 1.0]))
 @settings(max_examples=150, deadline=None)
 def test_both_halves_of_every_tested_pair_stay_in_training(clips, share):
-    splits, pairs = split_clips(clips, options(pairs=share))
+    splits, held_out = split_clips(clips, options(pairs=share))
     trained = [c for c, split in zip(clips, splits, strict=True) if split == "train"]
     for c, split in zip(clips, splits, strict=True):
-        held = {(word, c.category) for word in c.objects} & set(pairs)
+        held = {(word, c.category) for word in c.objects} & set(held_out.pairs)
         assert (split == "test_pairs") == bool(held)
         if split == "test_pairs":
             assert any(other.category == c.category for other in trained)
@@ -147,9 +147,9 @@ def test_both_halves_of_every_tested_pair_stay_in_training(clips, share):
 @settings(max_examples=60, deadline=None)
 def test_the_order_of_the_rows_does_not_count(clips, random):
     shuffled = random.sample(clips, len(clips))
-    splits, pairs = split_clips(clips, options(pairs=0.5))
-    again, pairs_again = split_clips(shuffled, options(pairs=0.5))
-    assert pairs == pairs_again
+    splits, held = split_clips(clips, options(pairs=0.5, words=0.3))
+    again, held_again = split_clips(shuffled, options(pairs=0.5, words=0.3))
+    assert (held.words, held.pairs) == (held_again.words, held_again.pairs)
     assert dict(zip((c.id for c in clips), splits, strict=True)) == dict(
         zip((c.id for c in shuffled), again, strict=True)
     )

@@ -6,7 +6,7 @@ import os
 import pytest
 from labels import write_videos
 
-from pipeline.corpus.videos import Video, digest_videos, usable_id
+from pipeline.corpus.videos import digest_videos, find_videos, usable_id
 from pipeline.errors import UserError
 from pipeline.records import Drop
 
@@ -39,21 +39,22 @@ def test_an_id_that_could_leave_the_folder_or_is_no_file_name_is_unusable(name):
 def test_an_id_that_is_an_odd_but_safe_file_name_is_usable(name, tmp_path):
     assert usable_id(name)
     (tmp_path / f"{name}.webm").write_bytes(b"bytes")
-    assert digest_videos(tmp_path, [(name, "")], 1) == [Video(f"{name}.webm", hashlib.sha256(b"bytes").hexdigest())]
+    assert find_videos(tmp_path, [(name, "")], 1) == [f"{name}.webm"]
+    assert digest_videos(tmp_path, [f"{name}.webm"], 1) == [hashlib.sha256(b"bytes").hexdigest()]
 
 
 def test_webm_comes_first_then_the_other_endings(tmp_path):
     for file in ("a.mp4", "a.webm", "b.mov", "b.mkv"):
         (tmp_path / file).write_bytes(file.encode())
-    assert [video.file for video in digest_videos(tmp_path, by_id("a", "b"), 2)] == ["a.webm", "b.mkv"]
+    assert find_videos(tmp_path, by_id("a", "b"), 2) == ["a.webm", "b.mkv"]
 
 
 def test_results_come_in_the_order_of_the_ids_whatever_the_workers(tmp_path):
     ids = [str(n) for n in range(500)]
     write_videos(tmp_path, ids)
-    found = digest_videos(tmp_path, by_id(*ids), 4)
-    assert [video.file for video in found] == [f"{name}.webm" for name in ids]
-    assert found == digest_videos(tmp_path, by_id(*ids), 1)
+    found = find_videos(tmp_path, by_id(*ids), 4)
+    assert found == [f"{name}.webm" for name in ids]
+    assert digest_videos(tmp_path, found, 4) == [hashlib.sha256(f"video {name}".encode()).hexdigest() for name in ids]
 
 
 def test_missing_empty_and_irregular_files_are_dropped_with_their_reason(tmp_path):
@@ -61,14 +62,14 @@ def test_missing_empty_and_irregular_files_are_dropped_with_their_reason(tmp_pat
     (tmp_path / "folder.webm").mkdir()
     os.mkfifo(tmp_path / "pipe.webm")
     (tmp_path / "link.webm").symlink_to(tmp_path / "nowhere")
-    found = digest_videos(tmp_path, by_id("missing", "empty", "folder", "pipe", "link"), 2)
+    found = find_videos(tmp_path, by_id("missing", "empty", "folder", "pipe", "link"), 2)
     assert all(isinstance(drop, Drop) for drop in found)
     assert [drop.reason for drop in found] == ["missing_video", "empty_video", *["missing_video"] * 3]
 
 
 def test_a_missing_videos_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder of videos; see dataset\.videos"):
-        digest_videos(tmp_path / "nowhere", by_id("1"), 1)
+        find_videos(tmp_path / "nowhere", by_id("1"), 1)
 
 
 def test_captions_of_one_video_read_it_once_and_each_gets_it(tmp_path, monkeypatch):
@@ -76,7 +77,8 @@ def test_captions_of_one_video_read_it_once_and_each_gets_it(tmp_path, monkeypat
     read = []
     monkeypatch.setattr("pipeline.corpus.videos.digest_file", lambda path: read.append(path.name) or path.name)
     named = [("1", "a.webm"), ("2", "b.webm"), ("3", "a.webm"), ("a", ""), ("4", "gone.webm"), ("5", "gone.webm")]
-    found = digest_videos(tmp_path, named, 1)
-    assert found[:4] == [Video(f"{name}.webm", f"{name}.webm") for name in "abaa"]
+    found = find_videos(tmp_path, named, 1)
+    assert found[:4] == ["a.webm", "b.webm", "a.webm", "a.webm"]
     assert found[4:] == [Drop(name, "missing_video", "no gone.webm") for name in "45"]
-    assert sorted(read) == ["a.webm", "a.webm", "b.webm"]  # by its path and by its id
+    assert digest_videos(tmp_path, found[:4], 1) == found[:4]
+    assert sorted(read) == ["a.webm", "b.webm"]

@@ -21,16 +21,17 @@ def slug_of(template: str) -> str:
     return "-".join(re.findall(r"[^\W_]+", re.sub("['’]", "", plain)))  # noqa: RUF001
 
 
-def match_categories(wanted: Iterable[str], clips: Mapping[str, int]) -> frozenset[str]:
+def match_categories(wanted: Iterable[str], clips: Mapping[str, int], key: str = "filter.categories") -> frozenset[str]:
     """The slugs, among those that have clips, that the names stand for.
 
     A name is a slug, a template with or without its brackets in any case, or a glob over either with `*` and `?`;
-    brackets belong to templates, so they are never part of a glob. Raises UserError for a name that stands for none.
+    brackets belong to templates, so they are never part of a glob. Raises UserError for a name that stands for none;
+    `key` says where in params it stands.
     """
-    return frozenset(slug for name in wanted for slug in _match(name, clips))
+    return frozenset(slug for name in wanted for slug in _match(name, clips, key))
 
 
-def _match(name: str, clips: Mapping[str, int]) -> list[str]:
+def _match(name: str, clips: Mapping[str, int], key: str) -> list[str]:
     slug = slug_of(name)
     if slug in clips:
         return [slug]
@@ -39,7 +40,7 @@ def _match(name: str, clips: Mapping[str, int]) -> list[str]:
         found = [slug for slug in clips if fnmatchcase(slug, pattern)]
         if found:
             return found
-    raise UserError(f"filter.categories: no category is called {name!r}; {_nearest(slug, clips)}")
+    raise UserError(f"{key}: no category is called {name!r}; {_nearest(slug, clips)}")
 
 
 def _glob(name: str) -> str:

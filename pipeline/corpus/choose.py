@@ -1,41 +1,68 @@
 """Rows and videos -> the chosen clips with their splits, and why the other rows were left."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.corpus.categories import match_categories, slug_of
 from pipeline.corpus.cleaning import clean_text, writable_text
+from pipeline.corpus.limits import choose_by_objects, limit_clips
+from pipeline.corpus.mirror import mirror_clips
 from pipeline.corpus.objects import bare_objects, find_objects
 from pipeline.corpus.pairs import Cell
 from pipeline.corpus.rows import Labelled, Row
-from pipeline.corpus.split import split_clips
-from pipeline.corpus.videos import Video, digest_videos, usable_id
+from pipeline.corpus.split import Held, later_splits, split_clips
+from pipeline.corpus.videos import digest_videos, find_videos, usable_id
 from pipeline.errors import UserError
 from pipeline.params import FilterParams
-from pipeline.records import Clip, Drop
+from pipeline.records import Clip, Drop, Split
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Every row is in `clips` or in `drops`, each sorted by id; `pairs` are the cells held out."""
+    """Every row is in `clips` or in `drops`, each sorted by id; `clips` holds mirrored twins as well."""
 
     clips: list[Clip]
     drops: list[Drop]
-    pairs: list[Cell]
+    words: list[str]  # held out
+    pairs: list[Cell]  # held out
+    unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
 
 
 def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, workers: int) -> Choice:
-    """Choose by category and by having a video, and split. Raises UserError where nothing to train on is left."""
+    """Choose by category, objects, having a video and number, split, and add twins.
+
+    Each rule sees what the rules before it have left. Raises UserError where nothing to train on is left.
+    """
     _refuse_duplicates(rows)
     labelled, drops = _choose_rows(rows, options.categories)
-    found = digest_videos(videos, [(clip.id, clip.video) for clip in labelled], workers)
-    drops += [video for video in found if isinstance(video, Drop)]
-    kept = [(clip, video) for clip, video in zip(labelled, found, strict=True) if isinstance(video, Video)]
-    splits, pairs = split_clips([clip for clip, _ in kept], options) if kept else ([], [])
-    if "train" not in splits:
-        raise UserError(_explain_nothing(len(rows), len(kept), drops, videos))
+    labelled, more = choose_by_objects(labelled, options)
+    drops += more
+    found = find_videos(videos, [(clip.id, clip.video) for clip in labelled], workers)
+    drops += [file for file in found if isinstance(file, Drop)]
+    files = {clip.id: file for clip, file in zip(labelled, found, strict=True) if isinstance(file, str)}
+    labelled, more = limit_clips([clip for clip in labelled if clip.id in files], options)
+    drops += more
+    splits, held = split_clips(labelled, options) if labelled else ([], Held([], []))
+    clips, more = _join(labelled, splits, files, videos, workers)
+    drops += more
+    if not any(clip.split == "train" for clip in clips):
+        raise UserError(_explain_nothing(len(rows), len(clips), drops, videos))
+    twins, unmirrored = mirror_clips(clips, held) if options.mirror == "swap" else ([], Counter())
+    clips = sorted([*clips, *twins], key=lambda clip: clip.id)
+    drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
+    return Choice(clips, drops, held.words, held.pairs, unmirrored)
+
+
+def _join(
+    labelled: Sequence[Labelled], splits: Sequence[Split], files: Mapping[str, str], videos: Path, workers: int
+) -> tuple[list[Clip], list[Drop]]:
+    """The clips with their splits and the digests of their videos, less those whose video is in another split."""
+    later = later_splits(labelled, [files[clip.id] for clip in labelled], splits)
+    drops = [Drop(name, "other_split", f"{files[name]} is in {split}") for name, split in later.items()]
+    kept = [(clip, split) for clip, split in zip(labelled, splits, strict=True) if clip.id not in later]
+    digests = digest_videos(videos, [files[clip.id] for clip, _ in kept], workers)
     clips = [
         Clip(
             id=clip.id,
@@ -45,15 +72,13 @@ def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, worke
             template=clip.template,
             objects=clip.objects,
             split=split,
-            video=video.file,
-            digest=video.digest,
+            video=files[clip.id],
+            digest=digest,
             mirrored=False,
         )
-        for (clip, video), split in zip(kept, splits, strict=True)
+        for (clip, split), digest in zip(kept, digests, strict=True)
     ]
-    clips.sort(key=lambda clip: clip.id)
-    drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
-    return Choice(clips, drops, pairs)
+    return clips, drops
 
 
 def _refuse_duplicates(rows: Sequence[Row]) -> None:

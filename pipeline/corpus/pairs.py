@@ -1,21 +1,59 @@
-"""Which (object, category) cells are kept out of training, for compositional tests.
+"""Which (object, category) cells are kept out of training, for compositional tests: both seen, never together.
 
-The rule: of the cells whose hash falls under `share`, in the order of their hashes, each is held out with all its
-clips unless that would take the last training clips of its category, or leave an object of `test_pairs` without a
-training clip in another category than the one it is tested in. So both halves of a held-out pair stay seen.
+The rule for a share: of the cells whose hash falls under it, in the order of their hashes, each is held out with all
+its clips unless that would take the last training clips of its category, or leave an object of `test_pairs` without a
+training clip in another category than the one it is tested in. So both halves of a held-out pair stay seen. Named
+cells are held out as they are named, or refused where a half of one would not stay seen.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
+from pipeline.corpus.categories import match_categories
 from pipeline.corpus.hashing import unit_hash
+from pipeline.corpus.names import match_names
 from pipeline.corpus.rows import Labelled
+from pipeline.errors import UserError
 
 Cell = tuple[str, str]  # (object, category)
+KEY = "filter.test_pairs"
 
 
-def hold_out_pairs(clips: Sequence[Labelled], trained: Collection[str], share: float) -> list[Cell]:
-    """The held-out cells, sorted. `trained` holds the ids that would otherwise be trained on."""
+def hold_out_pairs(clips: Sequence[Labelled], trained: Collection[str], wanted: float | Sequence[str]) -> list[Cell]:
+    """The held-out cells, sorted. `trained` holds the ids that would otherwise be trained on.
+
+    Raises UserError for a named cell that no clip shows, or a half of which training would not see elsewhere.
+    """
+    if isinstance(wanted, float):
+        return _share_of_cells(clips, trained, wanted)
+    held = frozenset(cell for name in wanted for cell in _named_cells(name, clips))
+    left = [clip for clip in clips if clip.id in trained and not any((w, clip.category) in held for w in clip.objects)]
+    seen = {word for clip in left for word in clip.objects} | {clip.category for clip in left}
+    unseen = sorted({half for cell in held for half in cell} - seen)
+    if unseen:
+        raise UserError(
+            f"{KEY}: without these cells training would see no clip of {', '.join(map(repr, unseen))}; "
+            "name fewer cells, or hold an object out altogether by filter.test_words"
+        )
+    return sorted(held)
+
+
+def _named_cells(name: str, clips: Sequence[Labelled]) -> set[Cell]:
+    """The cells that `object/category` stands for; both halves may be globs."""
+    word, slash, category = name.rpartition("/")
+    if not (word and slash and category):
+        raise UserError(f"{KEY}: {name!r} is not of the form object/category, like mug/pushing-*")
+    counts = Counter((shown, clip.category) for clip in clips for shown in set(clip.objects))
+    words = match_names([word], Counter(shown for clip in clips for shown in set(clip.objects)), KEY)
+    categories = match_categories([category], Counter(clip.category for clip in clips), KEY)
+    found = {cell for cell in counts if cell[0] in words and cell[1] in categories}
+    if not found:
+        others = sorted(category for shown, category in counts if shown in words)
+        raise UserError(f"{KEY}: no chosen clip shows {name!r}; there are clips of {word!r} in {', '.join(others)}")
+    return found
+
+
+def _share_of_cells(clips: Sequence[Labelled], trained: Collection[str], share: float) -> list[Cell]:
     members: dict[Cell, list[Labelled]] = defaultdict(list)
     for clip in clips:
         for word in set(clip.objects):

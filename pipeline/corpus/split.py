@@ -1,41 +1,61 @@
 """Clips -> splits, decided by a hash of the id, so that adding data never reshuffles."""
 
-import difflib
-import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.pairs import Cell, hold_out_pairs
 from pipeline.corpus.rows import Labelled, Part
+from pipeline.corpus.words import Phrases, hold_out_words
 from pipeline.errors import UserError
 from pipeline.params import FilterParams, ShareParams
-from pipeline.records import Split
-
-WORD = re.compile(r"[^\W_]+")
+from pipeline.records import SPLITS, Split
 
 
-def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[Split], list[Cell]]:
-    """The split of each clip, and the (object, category) cells held out.
+class Held:
+    """What is kept out of training: words that no clip of it says, and (object, category) cells that none shows."""
 
-    Words come first: a clip with a held-out word is in `test_words` whatever else it is. The cells are chosen among
-    the rest. Neither the seed nor the order of the rows counts.
+    def __init__(self, words: list[str], pairs: list[Cell]) -> None:
+        self.words = words
+        self.pairs = pairs
+        self._phrases = Phrases(words)
+        self._cells = frozenset(pairs)
+
+    def split_of(self, caption: str, objects: Iterable[str], category: str) -> Split | None:
+        """The split of a clip that says such a word or shows such a cell, None where it does neither.
+
+        Words come first: such a clip is in `test_words` whatever else it is.
+        """
+        if self._phrases.find(caption, objects):
+            return "test_words"
+        return "test_pairs" if any((word, category) in self._cells for word in objects) else None
+
+
+def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[Split], Held]:
+    """The split of each clip, and what is held out. The cells are chosen among the clips without a held-out word.
+
+    Neither the seed nor the order of the rows counts.
     """
     choices = split_choices({clip.part for clip in clips})
     # Several captions of one video share its split.
     splits = [split_of_id(clip.video or clip.id, choices[clip.part], options.shares) for clip in clips]
-    assert isinstance(options.test_words, list) and isinstance(options.test_pairs, float)
-    spoken = _clips_with(clips, options.test_words)
-    rest = [clip for clip in clips if clip.id not in spoken]
     trained = {clip.id for clip, split in zip(clips, splits, strict=True) if split == "train"}
-    pairs = hold_out_pairs(rest, trained, options.test_pairs)
-    held = frozenset(pairs)
-    for number, clip in enumerate(clips):
-        if clip.id in spoken:
-            splits[number] = "test_words"
-        elif any((word, clip.category) in held for word in clip.objects):
-            splits[number] = "test_pairs"
-    return splits, pairs
+    words = hold_out_words(clips, trained, options.test_words)
+    phrases = Phrases(words)
+    rest = [clip for clip in clips if not phrases.find(clip.caption, clip.objects)]
+    held = Held(words, hold_out_pairs(rest, trained, options.test_pairs))
+    aside = (held.split_of(clip.caption, clip.objects, clip.category) for clip in clips)
+    return [special or split for special, split in zip(aside, splits, strict=True)], held
+
+
+def later_splits(clips: Sequence[Labelled], files: Sequence[str], splits: Sequence[Split]) -> dict[str, Split]:
+    """The clips, by id, whose video is in a later split than they are, because of another caption of it; with that one.
+
+    A video is in one split alone, the last that one of its captions asks for: one held out is nowhere else.
+    """
+    last: dict[str, Split] = {}
+    for file, split in zip(files, splits, strict=True):
+        last[file] = max(last.get(file, split), split, key=SPLITS.index)
+    return {clip.id: last[file] for clip, file, split in zip(clips, files, splits, strict=True) if split != last[file]}
 
 
 def split_choices(parts: Collection[Part]) -> dict[Part, tuple[Split, ...]]:
@@ -67,31 +87,3 @@ def split_of_id(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Sp
             return name
         point -= share
     return max(choices, key=lambda name: choices[name])  # rounding at the very end of the last share
-
-
-def _clips_with(clips: Sequence[Labelled], words: Sequence[str]) -> set[str]:
-    """The ids of the clips with a word, or several in a row, in an object or anywhere in the caption.
-
-    Raises UserError for a word that no clip holds: most likely it is misspelt.
-    """
-    texts = [(clip.id, "|".join(_words(text) for text in (clip.caption, *clip.objects))) for clip in clips if words]
-    found: set[str] = set()
-    for word in words:
-        ids = {clip_id for clip_id, text in texts if _words(word) in text}
-        if not ids:
-            raise UserError(f"filter.test_words: no chosen clip holds {word!r}; {_nearest(word, clips)}")
-        found |= ids
-    return found
-
-
-def _words(text: str) -> str:
-    return f" {' '.join(WORD.findall(text.lower()))} "
-
-
-def _nearest(word: str, clips: Sequence[Labelled]) -> str:
-    counts = Counter(name for clip in clips for name in clip.objects)
-    near = difflib.get_close_matches(word.lower(), counts, n=4)
-    names = near or sorted(counts, key=lambda name: (-counts[name], name))[:8]
-    return (
-        f"{'nearest' if near else 'commonest'} objects: {', '.join(f'{name} ({counts[name]} clips)' for name in names)}"
-    )
