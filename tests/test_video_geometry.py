@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from pipeline.video.geometry import Picture, centre_crop, clip_filters
+from pipeline.video.geometry import Crop, Picture, centre_crop, clip_filters
 
 
 def picture(width, height, *, pixel_aspect=Fraction(1), rotation=0, steps=(2, 2)):
@@ -45,10 +45,10 @@ def test_a_quarter_turn_crops_the_lying_shape():
     ],
 )
 def test_a_turned_picture_is_brought_upright_after_scaling(rotation, turn):
-    steps = ["=".join(step) for step in clip_filters(picture(64, 64, rotation=rotation), 16, 16)]
+    steps = ["=".join(step) for step in clip_filters(picture(64, 64, rotation=rotation), Crop(64, 64, 0, 0), 16, 16)]
     assert steps[:3] == [
         "crop=64:64:0:0:exact=1",
         "scale=16:16:flags=bicubic+full_chroma_int+accurate_rnd",
-        "format=rgb24",
+        "format=gbrp",
     ]
     assert steps[3:] == turn

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
 from pipeline.video.comment import read_comment
-from pipeline.video.decode import DecodeError
+from pipeline.video.limits import DecodeError
 
 Provenance = dict[str, Any]  # what JSON can hold
 

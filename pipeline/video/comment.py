@@ -4,7 +4,7 @@ from pathlib import Path
 
 import av
 
-from pipeline.video.decode import CONTAINERS, DecodeError
+from pipeline.video.limits import CONTAINERS, DecodeError
 
 
 def read_comment(path: Path) -> str | None:

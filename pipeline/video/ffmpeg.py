@@ -34,13 +34,24 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
 
     Raises FfmpegError when it fails or is not done after `seconds`, OSError when the disk is full.
     """
-    quiet = [executable(), "-hide_banner", "-nostdin", "-loglevel", "error"]
+    output, _ = _call(stream, "error", input, seconds, TAIL_BYTES)
+    return output
+
+
+def listen(stream: Any, *, seconds: float, at_most: int) -> str:
+    """Run a command -> what it says about its work, the last `at_most` bytes. Raises as `run` does."""
+    _, messages = _call(stream, "info", None, seconds, at_most)
+    return messages
+
+
+def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: int) -> tuple[bytes, str]:
+    quiet = [executable(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", level]
     command = ffmpeg.compile(stream, cmd=quiet, overwrite_output=True)
-    source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
-    with _tail() as (messages, tail):
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if source is None else {"input": source}
+    with _tail(kept) as (messages, tail):
         try:
             done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=messages, timeout=seconds, check=False, **source
+                command, stdout=subprocess.PIPE, stderr=messages, timeout=seconds, check=False, **given
             )
         except subprocess.TimeoutExpired:
             raise FfmpegError(f"ffmpeg was not done after {seconds:g} seconds", "") from None
@@ -48,13 +59,12 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
     if os.strerror(errno.ENOSPC) in text:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode:
-        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", text)
-    output: bytes = done.stdout
-    return output
+        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", text[-TAIL_BYTES:])
+    return done.stdout, text
 
 
 @contextmanager
-def _tail() -> Iterator[tuple[int, bytearray]]:
+def _tail(kept: int) -> Iterator[tuple[int, bytearray]]:
     """Yield a descriptor to write to and the last bytes written to it, complete once the block has ended."""
     reader, writer = os.pipe()
     tail = bytearray()
@@ -62,7 +72,7 @@ def _tail() -> Iterator[tuple[int, bytearray]]:
     def drain() -> None:
         while chunk := os.read(reader, 65536):
             tail.extend(chunk)
-            del tail[:-TAIL_BYTES]
+            del tail[:-kept]
 
     thread = threading.Thread(target=drain, daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 # 42.5 dB against a float reference where the default flags give 29.9 (docs/decisions.md).
 SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
@@ -23,8 +24,17 @@ class Picture:
     rotation: int  # degrees counter-clockwise that bring it upright
 
 
-def centre_crop(picture: Picture, height: int, width: int) -> tuple[int, int, int, int]:
-    """The largest centred part, (width, height, x, y) in stored pixels, that is shown with the shape height x width.
+class Crop(NamedTuple):
+    """A part of a picture, in stored pixels."""
+
+    width: int
+    height: int
+    x: int
+    y: int
+
+
+def centre_crop(picture: Picture, height: int, width: int) -> Crop:
+    """The largest centred part that is shown with the shape height x width.
 
     Its corner lies on a whole chroma sample, so that the colours do not shift against the light.
     """
@@ -36,22 +46,21 @@ def centre_crop(picture: Picture, height: int, width: int) -> tuple[int, int, in
     across, down = picture.chroma_steps
     x = (picture.width - crop_width) // 2 // across * across
     y = (picture.height - crop_height) // 2 // down * down
-    return crop_width, crop_height, x, y
+    return Crop(crop_width, crop_height, x, y)
 
 
-def clip_filters(picture: Picture, height: int, width: int) -> list[Filter]:
+def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[Filter]:
     """Filters from a decoded frame to upright RGB of height x width: crop first, so that nothing is scaled in vain.
 
     An alpha channel is left out: its pixels keep the colour that is stored under it.
     """
     turns = _quarter_turns(picture)
-    crop_width, crop_height, x, y = centre_crop(picture, height, width)
     if turns % 2:
         height, width = width, height
     return [
-        ("crop", f"{crop_width}:{crop_height}:{x}:{y}:exact=1"),
+        ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"),
         ("scale", f"{width}:{height}:flags={SCALE_FLAGS}"),
-        ("format", "rgb24"),
+        ("format", "gbrp"),  # to the byte what rgb24 gives, in half the time: planes have vector code
         *TURNS[turns],
     ]
 

@@ -1,0 +1,53 @@
+"""What a video file may be and may cost: it is untrusted, whatever its header says."""
+
+from pathlib import Path
+
+from pipeline.params import LimitParams
+
+# Demuxers and decoders by FFmpeg's names. A playlist, a script or a stream description is in neither list, so it opens
+# nothing; a rare decoder, where most faults hide, is not even tried.
+CONTAINERS = "matroska,webm,mov,mp4,avi,flv,mpeg,mpegvideo,mpegts,ogg,asf,gif"
+CODECS = (
+    "av1,libdav1d,ffv1,flv,gif,h263,h264,hevc,mjpeg,mpeg1video,mpeg2video,mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,prores,"
+    "qtrle,rawvideo,theora,vc1,vp6f,vp8,vp9,wmv1,wmv2,wmv3"
+)
+REFUSED_SHARE = 0.1  # of the packets: a decoder may refuse these, more means that the motion is damaged
+
+
+class DecodeError(Exception):
+    """A file that is no video, or a video that cannot be decoded within the limits."""
+
+
+def open_options(limits: LimitParams) -> dict[str, str]:
+    """Options of FFmpeg, the same for library and program, that open local files of known kinds only."""
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": CONTAINERS,
+        "codec_whitelist": CODECS,
+        "max_pixels": str(limits.frame_pixels),
+    }
+
+
+def check_file(path: Path) -> None:
+    """Raise DecodeError where a decoder could hang on what is no regular file."""
+    if not path.is_file():
+        raise DecodeError("no such file, or not a regular one")
+
+
+class Meter:
+    """Counts what a video has cost so far."""
+
+    def __init__(self, limits: LimitParams) -> None:
+        self._limits = limits
+        self._frames = 0
+        self._pixels = 0
+
+    def add(self, width: int, height: int) -> None:
+        """One more frame. Raises DecodeError beyond a limit."""
+        self._frames += 1
+        self._pixels += width * height
+        frames, pixels = self._limits.video_frames, self._limits.video_pixels
+        if self._frames > frames or self._pixels > pixels:
+            raise DecodeError(
+                f"longer than {frames} frames or {pixels} pixels; cut it into clips, or raise transcode.limits"
+            )
