@@ -1,26 +1,30 @@
-"""Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, corrections, dropped.parquet, report.json."""
+"""Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, word vectors, corrections, drops, report."""
 
 from collections import Counter
 from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.params import TokenizeParams, load_params
-from pipeline.records import SPLITS, Caption, Clip, Correction, Drop
+from pipeline.records import SPLITS, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.reports import write_report
 from pipeline.tables import read_table, write_table
 from pipeline.text.captions import tokenize_clips
+from pipeline.text.embeddings import make_embeddings, write_embeddings
 from pipeline.text.vocabulary import UNKNOWN_ID, write_vocabulary
 
 
-def tokenize_captions(labels: Path, out: Path, options: TokenizeParams) -> None:
+def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeParams) -> None:
     """Tokenize the caption of every chosen clip; nothing is written before all of it is done."""
     clips = read_table(labels / "clips.parquet", Clip)
     done = tokenize_clips(clips, options)
+    split_of = {clip.id: clip.split for clip in clips}
+    trained = [caption.tokens for caption in done.captions if split_of[caption.id] == "train"]
+    embeddings = make_embeddings(done.vocabulary, trained, options.embeddings, vectors)
     write_table(out / "captions.parquet", Caption, done.captions)
     write_table(out / "corrections.parquet", Correction, done.corrections)
     write_table(out / "dropped.parquet", Drop, done.drops)
     write_vocabulary(out / "vocabulary.json", done.vocabulary)
-    split_of = {clip.id: clip.split for clip in clips}
+    write_embeddings(out / VECTORS, embeddings)
     unknown = Counter(split_of[caption.id] for caption in done.captions if UNKNOWN_ID in caption.token_ids)
     write_report(
         out / "report.json",
@@ -29,18 +33,26 @@ def tokenize_captions(labels: Path, out: Path, options: TokenizeParams) -> None:
         drops=done.drops,
         words=len(done.vocabulary),
         words_not_learned=done.vocabulary.unlearned,
+        words_without_vector=embeddings.without() if embeddings else [],
+        vector_warnings=embeddings.warnings if embeddings else [],
         words_corrected=sum(correction.count for correction in done.corrections),
         longest_caption=max(len(caption.tokens) for caption in done.captions),
         different_captions=len({caption.tokens for caption in done.captions}),
         captions_without_object=sum(not caption.object_ids for caption in done.captions),
         captions_with_unknown_words={split: unknown[split] for split in SPLITS},
     )
+    for warning in embeddings.warnings if embeddings else []:
+        print(f"tokenize: {warning}")
     print(f"tokenize: {len(done.captions)} captions, {len(done.vocabulary)} words, {len(done.drops)} dropped")
 
 
-def main(labels: Path = Path("data/labels"), out: Path = Path("data/captions")) -> None:
+def main(
+    labels: Path = Path("data/labels"),
+    vectors: Path = Path("data/labels/clips.parquet"),
+    out: Path = Path("data/captions"),
+) -> None:
     """Tokenize the captions of the chosen clips."""
-    tokenize_captions(labels, out, load_params(Path("params.yaml")).tokenize)
+    tokenize_captions(labels, vectors, out, load_params(Path("params.yaml")).tokenize)
 
 
 if __name__ == "__main__":

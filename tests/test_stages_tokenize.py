@@ -37,7 +37,7 @@ def labels(tmp_path):
 
 
 def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
-    tokenize_captions(labels, tmp_path / "out", OPTIONS)
+    tokenize_captions(labels, labels, tmp_path / "out", OPTIONS)
     captions = read_table(tmp_path / "out" / "captions.parquet", Caption)
     words = json.loads((tmp_path / "out" / "vocabulary.json").read_text())["words"]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -53,16 +53,16 @@ def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
 
 def test_equal_inputs_give_equal_bytes(labels, tmp_path):
     for name in ("one", "two"):
-        tokenize_captions(labels, tmp_path / name, OPTIONS)
+        tokenize_captions(labels, labels, tmp_path / name, OPTIONS)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
 def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
     with pytest.raises(UserError, match=r"tokenize\.min_word_count"):
-        tokenize_captions(labels, tmp_path / "out", tokenizing(max_tokens=8, min_word_count=3))
+        tokenize_captions(labels, labels, tmp_path / "out", tokenizing(max_tokens=8, min_word_count=3))
     with pytest.raises(UserError, match=r"clips\.parquet: no such table"):
-        tokenize_captions(tmp_path, tmp_path / "out", OPTIONS)
+        tokenize_captions(tmp_path, tmp_path, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out").exists()
 
 

@@ -89,6 +89,7 @@ class LimitParams(Section):
     video_pixels: PositiveInt
     video_frames: PositiveInt
     seconds: Positive
+    memory_bytes: PositiveInt
 
 
 class TranscodeParams(Section):
@@ -118,6 +119,15 @@ class TokenizeParams(Section):
     min_word_count: PositiveInt
     oov: Literal["drop", "unk", "subword"]
     embeddings: EmbeddingParams
+
+    @model_validator(mode="after")
+    def _unlearned_words_have_vectors(self) -> Self:
+        if self.oov == "subword" and self.embeddings.source == "learned":
+            raise ValueError(
+                "tokenize.oov subword needs vectors for words that are not learned: set tokenize.embeddings.source to "
+                "subword, file, spacy or sentence, or tokenize.oov to unk"
+            )
+        return self
 
 
 def doublings_of(shape: ClipParams) -> int:

@@ -8,12 +8,14 @@ from pipeline.params.base import Positive, Section, Share, Weight
 
 PenaltyName = Literal["r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp"]
 AdversarialName = Literal["relativistic", "nonsaturating", "hinge", "wasserstein"]
+Conditioning = Literal["caption", "object"]
 MatchingName = Literal["relativistic", "reed", "thirds"]
+MixedName = Literal["none", "bgan", "mbgan"]
 
 
 class CaptionParams(Section):
     encoder: Literal["mean", "gru", "transformer"]
-    conditioning: Literal["caption", "object"]
+    conditioning: Conditioning
     words: Literal["trained", "frozen"]
     width: PositiveInt
     layers: PositiveInt
@@ -46,6 +48,12 @@ class AugmentationParams(Section):
     colour: Share
 
 
+class MixedParams(Section):
+    loss: MixedName
+    group: Annotated[int, Field(ge=2)]
+    edge: Annotated[float, Field(gt=0, le=0.5)]
+
+
 class TrainParams(Section):
     total_clips: PositiveInt
     batch_clips: PositiveInt
@@ -57,6 +65,7 @@ class TrainParams(Section):
     penalty_sigma: Positive
     matching: MatchingName
     mismatched: Weight
+    mixed: MixedParams
     condition_ramp: Annotated[float, Field(ge=0, lt=1)]
     generator_lr: Positive
     discriminator_lr: Positive
@@ -77,6 +86,19 @@ class TrainParams(Section):
     def step_clips(self) -> int:
         """Real clips in one step: a batch for each update of the network that is updated more often."""
         return self.batch_clips * max(self.discriminator_steps, self.generator_steps)
+
+    @property
+    def group_clips(self) -> int:
+        """Clips that the discriminator judges together, on one device."""
+        return 1 if self.mixed.loss == "none" else self.mixed.group
+
+    @model_validator(mode="after")
+    def _batches_hold_whole_groups(self) -> Self:
+        if self.batch_clips % self.group_clips:
+            raise ValueError(
+                f"train.batch_clips {self.batch_clips} must be a multiple of train.mixed.group {self.mixed.group}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _thirds_are_of_probabilities(self) -> Self:

@@ -23,7 +23,6 @@ from pipeline.text.subword import subword_vectors, unseen_vector
 from pipeline.text.vectors import Vector, read_vectors
 from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary
 
-FILE = "vectors.safetensors"
 SPECIAL = (PAD, UNKNOWN)
 
 
@@ -96,8 +95,11 @@ def _by_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[str]], width
     return Embeddings(vocabulary.words, vectors, (), np.zeros((0, width), np.float16), True, learned)
 
 
-def write_embeddings(path: Path, embeddings: Embeddings) -> None:
-    """Write everything but the warnings; equal vectors give equal bytes."""
+def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
+    """Write everything but the warnings; equal vectors give equal bytes. Without any, no file is left there."""
+    if embeddings is None:
+        path.unlink(missing_ok=True)
+        return
     about = {
         "words": embeddings.words,
         "spare_words": embeddings.spare_words,

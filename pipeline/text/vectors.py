@@ -38,9 +38,9 @@ class VectorFile:
     def warnings(self) -> list[str]:
         """One line per fault."""
         return [
-            f"{self.path}: {count} rows left out: {fault}, the first in line {self.first_line[fault]}"
+            f"{self.path.name}: {count} rows left out: {fault}, the first in line {self.first_line[fault]}"
             if fault != WRONG_HEADER
-            else f"{self.path}: {fault}; its rows were counted instead"
+            else f"{self.path.name}: {fault}; its rows were counted instead"
             for fault, count in sorted(self.faults.items())
         ]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import UserError
+from pipeline.params import Conditioning
 from pipeline.records import Caption, Clip, Frames, Split
 from pipeline.shards import ShardReader
 
@@ -42,6 +43,11 @@ class Batch:
         return (self.token_ids != self.mismatched_ids).any(dim=1).float()
 
 
+def condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
+    """The token ids that the networks hear of a caption."""
+    return caption.token_ids if conditioning == "caption" else caption.object_ids
+
+
 class ClipSet:
     """The clips of one split that have both frames and a caption, whole in memory on `device`.
 
@@ -55,6 +61,7 @@ class ClipSet:
         shards: ShardReader,
         split: Split,
         device: torch.device,
+        conditioning: Conditioning = "caption",
     ) -> None:
         clips = {clip.id: clip for clip in labels if clip.split == split}
         by_id = {caption.id: caption for caption in captions}
@@ -65,8 +72,8 @@ class ClipSet:
             )
         self.clips = [clips[shards.ids[row]] for row in rows]
         self.frames = torch.from_numpy(shards.frames(rows)).to(device)
-        self.token_ids = pad([by_id[clip.id].token_ids for clip in self.clips]).to(device)
-        self.meanings = Meanings(self.clips, device)
+        self.token_ids = pad([condition_ids(by_id[clip.id], conditioning) for clip in self.clips]).to(device)
+        self.meanings = Meanings(self.clips, device, conditioning)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -83,11 +90,16 @@ class ClipSet:
 
 
 class Meanings:
-    """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning."""
+    """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning.
 
-    def __init__(self, clips: Sequence[Clip], device: torch.device) -> None:
-        groups = {key: number for number, key in enumerate(sorted({(clip.category, clip.objects) for clip in clips}))}
-        group_of = torch.tensor([groups[clip.category, clip.objects] for clip in clips])
+    Where the objects alone are heard the category does not count: captions that sound alike are no mismatch.
+    """
+
+    def __init__(self, clips: Sequence[Clip], device: torch.device, conditioning: Conditioning = "caption") -> None:
+        heard = conditioning == "caption"
+        meanings = [(clip.category if heard else "", clip.objects) for clip in clips]
+        groups = {meaning: number for number, meaning in enumerate(sorted(set(meanings)))}
+        group_of = torch.tensor([groups[meaning] for meaning in meanings])
         self.count = len(groups)
         self.group_of = group_of.to(device)
         self.members = group_of.argsort(stable=True).to(device)  # rows, group after group
@@ -108,6 +120,6 @@ class Meanings:
 
 
 def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
-    """Sequences of token ids -> int64 [N,L], zeros at the end."""
-    length = max(map(len, token_ids))
+    """Sequences of token ids -> int64 [N,L], zeros at the end; L is at least 1."""
+    length = max(1, *map(len, token_ids))
     return torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in token_ids], dtype=torch.int64)

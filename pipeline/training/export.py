@@ -2,20 +2,26 @@
 
 import csv
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
+from pipeline.records import VECTORS, Caption
+from pipeline.training.batches import condition_ids
 from pipeline.training.log import Row
 
 HISTORY, SUMMARY = "history.csv", "training.json"
@@ -31,8 +37,11 @@ class Model:
             self.shape = ClipParams.model_validate(self.description["clip"])
             params = TrainParams.model_validate(self.description["train"])
             self.vocabulary: list[str] = list(self.description["vocabulary"]["words"])
+            self.conditioning = params.captions.conditioning
             self.max_tokens = int(self.description["max_tokens"])
-            self.generator = TextToVideo(self.shape, params, len(self.vocabulary)).eval().requires_grad_(False)
+            learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
+            self.generator = TextToVideo(self.shape, params, learned, read_vectors(folder / VECTORS))
+            self.generator.eval().requires_grad_(False)
             self.generator.load_state_dict(load_file(folder / GENERATOR))
             channels_last(self.generator)  # as in training: other strides, other rounding
             self.digest = digest_file(folder / GENERATOR)
@@ -43,6 +52,14 @@ class Model:
                 f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
                 "`dvc repro -f train` makes them anew"
             ) from None
+
+    def condition(self, caption: Caption) -> tuple[int, ...]:
+        """The token ids that the generator hears of a caption."""
+        return condition_ids(caption, self.conditioning)
+
+    def add_words(self, vectors: NDArray[np.float32]) -> None:
+        """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""
+        self.generator.captions.words.add(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:
         """What names this model and the code that speaks to it."""
@@ -56,6 +73,25 @@ def save_model(
     _save(generator, folder / GENERATOR)
     _save(discriminator, folder / DISCRIMINATOR)
     write_json(folder / DESCRIPTION, description)
+
+
+def read_vectors(path: Path) -> Tensor | None:
+    """The given vectors of the vocabulary [V,D]; None where there is no such file, since they are learned."""
+    try:
+        return load_file(path)["vectors"]
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError) as error:
+        raise UserError(f"{path}: not a file of word vectors ({error}); `dvc repro` makes it anew") from None
+
+
+def save_vectors(source: Path, folder: Path) -> None:
+    """Copy the word vectors of a run to its model, which is read without its data; there may be none."""
+    if source.exists():
+        with replacing(folder / VECTORS) as temporary:
+            shutil.copyfile(source, temporary)
+    else:
+        (folder / VECTORS).unlink(missing_ok=True)
 
 
 def save_history(folder: Path, history: list[Row]) -> None:
