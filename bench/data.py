@@ -1,121 +1,149 @@
-"""How fast the data half is, each figure as a share of a floor measured in the same run: bench/data.json.
+"""How fast the data half is: `make bench-data` prints the table and writes bench/data.json.
 
-The clips are like Something-Something-V2's: VP9, 427x240, 12 fps, 45 frames, some 100 kB.
+Each ratio is taken within one run, the ways in turn and round after round; of CPU time wherever that is fair, since
+others may be using the machine. Of every part of the work the best round counts; the ratio of medians stands beside it.
 """
 
-import os
 import tempfile
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-import av
-import ffmpeg
-import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
 
-from pipeline.compute.processes import map_ordered
+from bench.dataset import draw_clips, draw_short
+from bench.decoding import count_equal, measure_decoding
+from bench.measuring import Times, describe_machine
+from bench.reading import measure_reading
+from bench.stages import measure_cores, measure_texts, measure_transcode_memory
+from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
-from pipeline.records import Frames
-from pipeline.shards import ShardReader, write_index, write_shard
-from pipeline.video.decode import decode_video
-from pipeline.video.ffmpeg import run
-from pipeline.video.geometry import SCALE_FLAGS
 
-CLIPS = 80
-SHAPE = ClipParams(frames=16, height=64, width=64, seconds=None, stride=None)
-OPTIONS = load_params(Path("params.yaml")).transcode
-ROUNDS = 3  # the best of them counts
+SHAPE = {"frames": 16, "height": 64, "width": 64}
+REPEATS = 4  # of every video where the whole stage is timed, so that starting its processes hardly counts
 
 
-def main() -> None:
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One line of the table."""
+
+    name: str
+    what: str
+    target: str
+    best: float | None  # None where it cannot be measured here
+    median: float | None = None
+
+
+def main(
+    clips: Annotated[int, typer.Option(min=1, help="videos to draw and decode")] = 200,
+    rows: Annotated[int, typer.Option(min=1, help="label rows of filter and tokenize")] = 220_847,
+    transcode_rows: Annotated[int, typer.Option(min=1, help="label rows of transcode")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 3,
+    out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/data.json"),
+) -> None:
+    """Measure it all, some ten minutes; with smaller numbers, whether it runs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = [_draw(folder / f"{number}.webm", number) for number in range(8)] * (CLIPS // 8)
-        floor, ours, by_ffmpeg = (_seconds(partial(_each, work, paths)) for work in (_floor, _ours, _ffmpeg))
-        one, two = (min(_warm_seconds(paths, workers) for _ in range(ROUNDS)) for workers in (1, 2))
-        measures = {
-            "transcode_clips_per_second": CLIPS / ours,
-            "transcode_of_floor": floor / ours,
-            "transcode_vs_ffmpeg": by_ffmpeg / ours,
-            "two_cores_vs_one": one / two,
-            "shuffled_vs_memmap": _reading(folder / "shards"),
-        }
-    for measure, value in measures.items():
-        print(f"{measure:28} {value:8.2f}")
-    write_json(Path(__file__).with_suffix(".json"), {measure: round(value, 3) for measure, value in measures.items()})
+        videos = draw_clips(folder / "videos", clips, workers=2)
+        sizes = [path.stat().st_size for path in videos]
+        measures = [*_decoding(videos, rounds), *_cores(folder / "cores", videos, rounds)]
+        measures += _reading(folder / "shards", 5 * clips, rounds)
+        measures += _texts(folder / "texts", rows, videos[0]) + _memory(folder / "memory", videos[0], transcode_rows)
+    _print(measures)
+    drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
+    figures = {measure.name: _rounded(measure.best) for measure in measures}
+    medians = {measure.name: _rounded(measure.median) for measure in measures if measure.median is not None}
+    write_json(out, figures | {"medians": medians, "videos": drawn, "rows": rows, "machine": describe_machine()})
 
 
-def _draw(path: Path, number: int) -> Path:
-    drawing = ffmpeg.input(f"testsrc2=s=427x240:r=12,hue=h={40 * number},noise=alls=8:allf=t", f="lavfi")
-    options = {"vcodec": "libvpx-vp9", "pix_fmt": "yuv420p", "video_bitrate": "200k", "cpu-used": 8, "g": 999}
-    run(drawing.output(str(path), **options, **{"frames:v": 45, "deadline": "realtime", "threads": 1}), seconds=60)
-    return path
+def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
+    shape, options = ClipParams(**SHAPE, seconds=None, stride=None), load_params().transcode
+    times = measure_decoding(videos, shape, options, rounds)
+    equal = count_equal(videos, shape, options)
+    ours, count = times["ours"], len(videos)
+    return [
+        _ratio("transcode_of_floor", "video to clip, to decoding alone", ">= 0.85", times["floor"], ours),
+        _ratio("transcode_vs_ffmpeg", "to a process of static ffmpeg per video", ">= 2.2", times["ffmpeg"], ours),
+        _ratio("transcode_vs_opencv", "to OpenCV, all frames", ">= 1.8", times.get("opencv"), ours),
+        Measure("transcode_clips_per_second", "on one core", "", count / ours.best, count / ours.median),
+        Measure("frames_equal", "videos equal by plain reader, av.open, ffmpeg", "1", equal["equal"] / count),
+        Measure("frames_by_plain_reader", "videos that the plain reader takes", "", equal["plain"] / count),
+    ]
 
 
-def _floor(path: Path) -> None:
-    """Nothing but decoding on one thread."""
-    with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        for _ in container.decode(video=0):
-            pass
+def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
+    times, by_cpu = measure_cores(folder, videos * REPEATS, SHAPE, rounds)
+    count = len(videos) * REPEATS
+    return [
+        _ratio("two_cores_vs_one", "the whole stage, seconds of the clock", ">= 1.85", times["1"], times["2"]),
+        Measure("two_cores_vs_one_by_cpu", "the same, CPU seconds of the busiest process", ">= 1.85", by_cpu),
+        Measure(
+            "stage_clips_per_second",
+            "the whole stage on two cores",
+            "",
+            count / times["2"].best,
+            count / times["2"].median,
+        ),
+    ]
 
 
-def _ours(path: Path) -> int:
-    return decode_video(path, SHAPE, OPTIONS, path.stem).count
+def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
+    times = measure_reading(folder, clips, rounds)
+    ours = times["ours"]
+    return [
+        _ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
+        Measure("shuffled_clips_per_second", "on one core", "", clips / ours.best, clips / ours.median),
+    ]
 
 
-def _ffmpeg(path: Path) -> None:
-    """One process of the static ffmpeg per clip, all frames scaled."""
-    video = ffmpeg.input(str(path), threads=1).video.filter("crop", 240, 240).filter("scale", 64, 64, flags=SCALE_FLAGS)
-    run(video.output("pipe:", f="rawvideo", pix_fmt="rgb24"), seconds=60)
+def _memory(folder: Path, video: Path, rows: int) -> list[Measure]:
+    peak = measure_transcode_memory(folder, video, draw_short(video.with_name("short.webm")), rows, SHAPE)
+    return [Measure("transcode_memory_gb", f"transcode at {rows:,} label rows, all processes", "< 1", peak / 1e9)]
 
 
-def _each(work: Callable[[Path], object], paths: list[Path]) -> None:
-    for path in paths:
-        work(path)
+def _texts(folder: Path, rows: int, video: Path) -> list[Measure]:
+    found = measure_texts(folder, rows, video.read_bytes())
+    chosen = f"{rows:,} label rows, all chosen"
+    return [
+        Measure("filter_seconds", f"filter: {chosen}", "< 15", found["filter_seconds"]),
+        Measure("filter_cpu_seconds", "", "", found["filter_cpu_seconds"]),
+        Measure("filter_memory_gb", "", "", found["filter_memory"] / 1e9),
+        Measure("tokenize_seconds", f"tokenize: {chosen}", "", found["tokenize_seconds"]),
+        Measure("tokenize_cpu_seconds", "", "", found["tokenize_cpu_seconds"]),
+        Measure("tokenize_memory_gb", "", "", found["tokenize_memory"] / 1e9),
+    ]
 
 
-def _warm_seconds(paths: list[Path], workers: int) -> float:
-    """Time for the clips after the first tenth, when every worker has started."""
-    results = map_ordered(_ours, paths, workers, label="bench")
-    for _ in range(CLIPS // 10):
-        next(results)
-    start = time.perf_counter()
-    list(results)
-    return time.perf_counter() - start
+def _ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -> Measure:
+    """How many times as long the other way takes; nothing where it is not installed."""
+    if other is None:
+        return Measure(name, f"{what}: not installed, see the extra `bench`", target, None)
+    return Measure(name, what, target, other.best / ours.best, other.median / ours.median)
 
 
-def _reading(folder: Path) -> float:
-    """Shuffled reading of shards in batches of 32, to a memory map of all frames."""
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (500, 16, 64, 64, 3), dtype=np.uint8)
-    rows = [(f"{number:04}", "", clip) for number, clip in enumerate(frames)]
-    parts = [rows[start : start + 250] for start in range(0, len(rows), 250)]
-    write_index(folder, (16, 64, 64), [write_shard(folder / f"{part[0][0]}.parquet", part) for part in parts])
-    frames.tofile(folder / "all.bin")
-    reader = ShardReader(folder)
-    mapped: Frames = np.memmap(folder / "all.bin", np.uint8, "r", 0, frames.shape)
-    batches = rng.permutation(len(rows)).reshape(-1, 50).tolist()
-    return _seconds(lambda: [mapped[batch] for batch in batches]) / _seconds(
-        lambda: [reader.frames(batch) for batch in batches]
-    )
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    """CPU time, that of processes it starts included: others may be using the machine, too."""
-    times = []
-    for _ in range(ROUNDS):
-        start = _cpu()
-        work()
-        times.append(_cpu() - start)
-    return min(times)
-
-
-def _cpu() -> float:
-    return time.process_time() + sum(os.times()[2:4])
+def _print(measures: Sequence[Measure]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("measure", "what", "target"):
+        table.add_column(name)
+    for name in ("best", "median"):
+        table.add_column(name, justify="right")
+    for measure in measures:
+        values = ("n/a" if measure.best is None else measure.best, "" if measure.median is None else measure.median)
+        shown = (value if isinstance(value, str) else f"{value:,.2f}" for value in values)
+        table.add_row(measure.name, measure.what, measure.target, *shown)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table, highlight=False)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

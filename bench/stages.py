@@ -1,0 +1,74 @@
+"""Whole stages, run as DVC runs them: how long, how much memory, and what a second core is worth."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.dataset import chosen_clips, write_labels, write_names
+from bench.measuring import ROOT, Times, Usage, cpu_seconds, interleaved, run_stage
+from pipeline.records import Clip
+from pipeline.tables import write_table
+
+KEPT_OF = 50  # rows of the large label table, one is a whole clip; the others are dropped, which costs memory, too
+SHARD_CLIPS = 25  # small ones, so that both workers end at about the same time
+
+
+def measure_cores(
+    folder: Path, videos: list[Path], shape: dict[str, int], rounds: int
+) -> tuple[dict[str, Times], float]:
+    """Seconds of the clock for the whole stage `transcode` with one worker process and with two; and how many times
+    as much CPU time the busiest process has with one: what the clock would say if nobody else used the machine."""
+    write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
+    changes = {"clip": shape, "transcode": {"shard_clips": SHARD_CLIPS}}
+    projects = {w: _project(folder / f"{w}", compute={"workers": w}, **changes) for w in (1, 2)}
+    critical: dict[int, float] = {}
+
+    def transcode(videos: Path, workers: int) -> None:
+        used = _transcode(projects[workers], videos, folder / "labels").critical_seconds
+        critical[workers] = min(used, critical.get(workers, used))
+
+    ways = {f"{workers}": partial(transcode, workers=workers) for workers in projects}
+    times = interleaved(ways, [videos[0].parent], rounds, time.monotonic)
+    return times, critical[1] / critical[2]
+
+
+def measure_transcode_memory(folder: Path, video: Path, short: Path, rows: int, shape: dict[str, int]) -> int:
+    """The most memory of the stage and its workers at so many label rows, bytes."""
+    videos = [short if number % KEPT_OF else video for number in range(rows)]
+    write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
+    return _transcode(_project(folder / "project", clip=shape), video.parent, folder / "labels").memory
+
+
+def measure_texts(folder: Path, rows: int, video: bytes) -> dict[str, float]:
+    """Seconds and memory of `filter` and `tokenize` when every one of the rows is chosen, each with its own video."""
+    ids = write_labels(folder / "labels" / "train.json", rows)
+    write_names(folder / "videos", ids, video)
+    dataset = {"format": "something", "labels": "../labels/train.json", "videos": "../videos"}
+    project = _project(folder / "project", dataset=dataset, filter={"categories": ["*"]})
+    stages = {
+        "filter": ("stages.filter_labels", "--labels", dataset["labels"], "--videos", dataset["videos"]),
+        "tokenize": ("stages.tokenize_captions",),
+    }
+    found: dict[str, float] = {}
+    for name, command in stages.items():
+        started, used = time.monotonic(), cpu_seconds()
+        found[f"{name}_memory"] = run_stage(command[0], project, *command[1:]).memory
+        found |= {f"{name}_seconds": time.monotonic() - started, f"{name}_cpu_seconds": cpu_seconds() - used}
+    return found
+
+
+def _transcode(project: Path, videos: Path, labels: Path) -> Usage:
+    return run_stage("stages.transcode_clips", project, "--videos", str(videos), "--labels", str(labels))
+
+
+def _project(folder: Path, **changes: dict[str, Any]) -> Path:
+    """A folder with the shipped params.yaml, some values of its sections changed."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        tree[section] |= values
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    return folder
