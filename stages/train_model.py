@@ -69,7 +69,8 @@ def main(
     params = load_params(Path("params.yaml"))
     places = Places(labels / "clips.parquet", clips, captions / "captions.parquet", captions / "vocabulary.json", out)
     devices = parse_devices(params.devices)
-    Rank(0, len(devices), devices[0]).share(params.train.batch_clips)  # before any process starts
+    # Before any process starts:
+    Rank(0, len(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)
     run_on(devices, train_model, places, params)
 
 

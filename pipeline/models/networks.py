@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pipeline.models.captions import caption_encoder
 from pipeline.models.discriminators import ProjectionDiscriminator
 from pipeline.models.generators import ResidualGenerator
+from pipeline.models.symmetric import make_symmetric
 from pipeline.params import ClipParams, TrainParams
 
 
@@ -31,6 +32,8 @@ class CaptionedDiscriminator(nn.Module):
         super().__init__()
         self.captions = caption_encoder(params.captions, words, given)
         self.clips = ProjectionDiscriminator(shape, params.discriminator, params.captions.width)
+        if params.mixed.loss != "none":
+            make_symmetric(self.clips, params.mixed.group)
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
         logits: Tensor = self.clips(frames, self.captions(token_ids))

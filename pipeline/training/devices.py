@@ -28,11 +28,16 @@ class Rank:
     world: int
     device: torch.device
 
-    def share(self, batch: int) -> slice:
-        """This rank's rows of a batch. Raises UserError if the ranks cannot share it evenly."""
+    def share(self, batch: int, group: int = 1) -> slice:
+        """This rank's rows of a batch. Raises UserError if the ranks cannot share it evenly, in whole groups."""
         if batch % self.world:
             raise UserError(f"train.batch_clips {batch} does not divide over {self.world} devices; change either")
         part = batch // self.world
+        if part % group:
+            raise UserError(
+                f"train.mixed.group {group} does not divide {part}, the part of train.batch_clips {batch} on one of "
+                f"{self.world} devices; change either"
+            )
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def average(self, tensors: Sequence[Tensor]) -> None:

@@ -33,9 +33,10 @@ class Run:
     seed: int
     shape: ClipParams
     params: TrainParams
-    words: int  # of the vocabulary
+    words: int  # of the vocabulary that are learned
     states: States
     board: Path  # folder for TensorBoard
+    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
 
 
 class Trainer:
@@ -43,7 +44,7 @@ class Trainer:
 
     def __init__(self, rank: Rank, run: Run, clips: ClipSet) -> None:
         self.rank, self.run, self.clips = rank, run, clips
-        self.share = rank.share(run.params.batch_clips)
+        self.share = rank.share(run.params.batch_clips, run.params.group_clips)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
         self.nets = build_networks(run, rank.device)
         self.states = run.states
@@ -162,8 +163,8 @@ class Trainer:
 def build_networks(run: Run, device: torch.device) -> Networks:
     """Freshly initialised networks, the same on every rank."""
     reseed(run.seed, 0, -1)
-    generator = TextToVideo(run.shape, run.params, run.words)
-    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words)
+    generator = TextToVideo(run.shape, run.params, run.words, run.given)
+    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.given)
     for model in (generator, discriminator):
         channels_last(model.to(device))
     return Networks(generator, discriminator, copy.deepcopy(generator), run.params)

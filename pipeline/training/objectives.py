@@ -1,8 +1,9 @@
 """What each network of a run is asked to minimise on one batch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,13 @@ class Terms:
     def augmented(self, frames: Tensor) -> Tensor:
         """Clips as the discriminator gets to see them."""
         return augment(frames, self.now.augmentation, self.params.augmentation, self.draws)
+
+
+class Objective(NamedTuple):
+    """Both take (discriminator, real, fake, batch, terms): clips as the discriminator gets to see them."""
+
+    discriminator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, Terms], tuple[Tensor, Values]]
+    generator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, Terms], Tensor]
 
 
 def discriminator_loss(

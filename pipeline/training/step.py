@@ -10,9 +10,12 @@ from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.batches import Batch, to_training
 from pipeline.training.ema import update_average
-from pipeline.training.objectives import Terms, Values, discriminator_loss, generator_loss
+from pipeline.training.mixing import mixed_discriminator_loss, mixed_generator_loss
+from pipeline.training.objectives import Objective, Terms, Values, discriminator_loss, generator_loss
 from pipeline.training.schedules import Moment
 
+PAIRED = Objective(discriminator_loss, generator_loss)
+MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
 Averager = Callable[[Iterable[nn.Parameter]], None]  # averages gradients over the ranks
 
 
@@ -85,7 +88,7 @@ def _update_discriminator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Values:
     real, fake = terms.augmented(real), terms.augmented(fake.detach())
-    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, terms)
+    loss, values = _objective(terms).discriminator(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     return values
 
@@ -94,9 +97,13 @@ def _update_generator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Tensor:
     real, fake = terms.augmented(real), terms.augmented(fake)
-    loss = generator_loss(nets.discriminator, real, fake, batch, terms)
+    loss = _objective(terms).generator(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.generator, nets.generator_adam, average_gradients)
     return loss
+
+
+def _objective(terms: Terms) -> Objective:
+    return PAIRED if terms.params.mixed.loss == "none" else MIXED
 
 
 def _adam(model: nn.Module, lr: float) -> torch.optim.Adam:
