@@ -38,7 +38,7 @@ def _walk(top: Path) -> Iterator[PurePosixPath]:
 
 def _parts_of(files: Sequence[PurePosixPath]) -> dict[str, Part]:
     """Folder -> part, where the folders of classes lie in folders of splits; else empty."""
-    videos = [file for file in files if has_ending(file) and len(file.parts) > 1]
+    videos = [file for file in files if has_ending(str(file)) and len(file.parts) > 1]
     # Classes may be called `train` and `test`, too: then the videos lie directly in them.
     return parts_of_folders({file.parts[0] for file in videos}) if all(len(file.parts) > 2 for file in videos) else {}
 

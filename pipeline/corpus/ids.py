@@ -9,7 +9,14 @@ from pathlib import PurePosixPath
 from pipeline.corpus.rows import Row
 
 UNSAFE = re.compile(r"^\.|[^\w ./-]")  # a leading dot would hide the file that an id names
+LOOSE = re.compile(r"(?:^|/)\.?(?:/|$)")
+SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # nearly every path
 LONGEST = 160  # bytes; leaves room for what is put behind an id
+
+
+def plain_path(path: str) -> str:
+    """The path with `./` and doubled or final slashes gone."""
+    return str(PurePosixPath(path)) if path and LOOSE.search(path) else path
 
 
 def id_of_path(path: str) -> str:
@@ -20,7 +27,8 @@ def id_of_path(path: str) -> str:
     """
     if not path:
         return ""
-    name = UNSAFE.sub(_escape, str(PurePosixPath(path))).replace("/", "+")
+    path = plain_path(path)
+    name = (path if SIMPLE.fullmatch(path) else UNSAFE.sub(_escape, path)).replace("/", "+")
     if len(name.encode()) <= LONGEST:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -11,9 +11,10 @@ import os
 import re
 import stat
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.corpus.cleaning import writable_text
+from pipeline.corpus.ids import plain_path
 from pipeline.records import Reason
 
 TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # behind an id, or a path without an ending, in this order
@@ -31,16 +32,16 @@ class Refused(Exception):
         self.detail = writable_text(detail)
 
 
-def has_ending(path: PurePosixPath) -> bool:
+def has_ending(path: str) -> bool:
     """Whether a file is called like a video."""
-    return path.suffix.lower() in ENDINGS
+    return f".{path.rpartition('.')[2].lower()}" in ENDINGS
 
 
 class VideosFolder:
     """The folder of videos, with what was learnt about the folders in it."""
 
     def __init__(self, videos: Path) -> None:
-        self.root = Path(os.path.realpath(videos))
+        self._root = os.path.realpath(videos)
         self._holds = cache(self._encloses)  # few folders hold many files
 
     def find_id(self, name: str) -> str:
@@ -52,29 +53,25 @@ class VideosFolder:
 
     def find_path(self, text: str) -> str:
         """The file at a path that starts from the folder and may lack its ending. Raises Refused."""
-        path = PurePosixPath(text)
-        fault = _fault_of(path)
+        fault = _fault_of(text)
         if fault:
             raise Refused("unusable_path", f"{ascii(text)[:80]} {fault}")
+        path = plain_path(text)
         if has_ending(path):
-            if self._is_video(str(path)):
-                return str(path)
+            if self._is_video(path):
+                return path
             raise Refused("missing_video", f"no {path}")
         try:
-            return self.find_id(str(path))
+            return self.find_id(path)
         except Refused as refused:
-            if refused.reason == "missing_video" and os.path.lexists(self.root / path):
+            if refused.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
                 raise Refused("unusable_path", f"{path} does not end like a video") from None
             raise
 
     def _is_video(self, file: str) -> bool:
         """Whether there is such a file. Raises Refused where something of that name is of no use."""
-        path = self.root / file
         try:
-            found = path.lstat()
-            if not self._stays_inside(path, stat.S_ISLNK(found.st_mode)):
-                raise Refused("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
-            found = path.stat()
+            found = self._look_at(file)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
@@ -88,23 +85,28 @@ class VideosFolder:
             raise Refused("empty_video", f"{file} holds no bytes")
         return True
 
-    def _stays_inside(self, path: Path, linked: bool) -> bool:
-        if linked:
+    def _look_at(self, file: str) -> os.stat_result:
+        """What stands there, or what it links to. Raises Refused where that is outside."""
+        path, (folder, _, _) = f"{self._root}/{file}", file.rpartition("/")
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
             target = os.path.realpath(path)
-            return self._encloses(Path(target)) or CACHED.search(target) is not None
-        return path.parent == self.root or self._holds(path.parent)
+            if self._encloses(target) or CACHED.search(target):
+                return Path(path).stat()
+        elif not folder or self._holds(f"{self._root}/{folder}"):
+            return found
+        raise Refused("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
 
-    def _encloses(self, path: Path) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(self.root)
+    def _encloses(self, path: str) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self._root)
 
 
-def _fault_of(path: PurePosixPath) -> str:
+def _fault_of(path: str) -> str:
     """What makes a path unusable before anything is looked up; empty where nothing does."""
-    if path.is_absolute():
+    if path.startswith("/"):
         return "is absolute; paths start from dataset.videos"
-    if ".." in path.parts:
+    if ".." in path.split("/"):
         return "climbs with `..`"
-    try:
-        return "holds a NUL" if b"\0" in str(path).encode() else ""
-    except UnicodeEncodeError:
-        return "is not UTF-8"
+    if "\0" in path:
+        return "holds a NUL"
+    return "" if writable_text(path) == path else "is not UTF-8"

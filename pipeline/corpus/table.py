@@ -6,11 +6,11 @@ stands in `dataset.columns`.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.cells import FORMATS, read_cells
-from pipeline.corpus.ids import id_of_path, number_repeats
+from pipeline.corpus.ids import id_of_path, number_repeats, plain_path
 from pipeline.corpus.parts import KNOWN, part_of
 from pipeline.corpus.rows import Part, Row, text_of
 from pipeline.errors import UserError
@@ -51,7 +51,8 @@ def _read_table(table: Table, columns: ColumnParams) -> Iterator[Row]:
     for number, cells in enumerate(read_cells(table.path, named)):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
         path = text_of(row.get("path"))
-        video = str(PurePosixPath(table.folder, path)) if path else ""
+        # An absolute path stays one, to be refused for it.
+        video = plain_path(f"{table.folder}/{path}" if table.folder and path[:1] not in ("", "/") else path)
         yield Row(
             id=text_of(row["id"]) if columns.id else id_of_path(video),
             label=text_of(row["caption"]),
