@@ -5,7 +5,7 @@ that no longer fits its video. So a word that the English list knows is never to
 `penne`. Neither are short words, names with digits, other scripts, directions, and words held out for tests.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import cache
 
 from spellchecker import SpellChecker
@@ -19,7 +19,7 @@ CLEAR = 10  # times as frequent as the next possible word, or as the rare word i
 
 
 def find_corrections(
-    words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Collection[str]
+    words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Set[str]
 ) -> dict[str, str]:
     """Misspelt word -> the word that is meant, by alphabet; every other word is to stay as it is.
 
@@ -28,16 +28,13 @@ def find_corrections(
     """
     found = {}
     for word in sorted(set(words)):
-        if trained.get(word, 0) < rarer_than and word not in held_out and _looks_wrong(word):
-            near = [
-                other
-                for other in _english().edit_distance_1(word)
-                if other not in held_out and other not in KEPT and _could_be(word, other)
-            ]
+        if trained.get(word, 0) < rarer_than and _looks_wrong(word):
+            near = _english().edit_distance_1(word)
             least = max(rarer_than, CLEAR * trained.get(word, 0))
             own = {other: trained[other] for other in near if trained.get(other, 0) >= least}
-            known = own or {other: _english()[other] for other in near if _english()[other] >= COMMON}
-            if meant := _clear(known):
+            known = {other: _english()[other] for other in near if _english()[other] >= COMMON}
+            meant = _clear(own or known)
+            if meant and _could_be(word, meant) and not {word, meant} & held_out and meant not in KEPT:
                 found[word] = meant
     return found
 
