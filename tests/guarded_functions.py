@@ -45,11 +45,11 @@ def _act(word: str, folder: Path) -> None:
     if word == "nap":
         time.sleep(0.1)
     if word == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
+        signal.raise_signal(signal.SIGSEGV)
     if word == "leave":
         os._exit(3)
     if word == "stumble" and len((folder / word).read_text().splitlines()) == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
     if word == "refuse":
         raise UserError("refuse.webm: not wanted; take another")
     if word == "full":
@@ -61,4 +61,4 @@ def _act(word: str, folder: Path) -> None:
 def die_outside(*_: object) -> Generator[str | None, None, None]:
     """Die at no item."""
     yield None
-    os.kill(os.getpid(), signal.SIGKILL)
+    signal.raise_signal(signal.SIGKILL)

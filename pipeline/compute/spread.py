@@ -59,8 +59,8 @@ def spread(
 def _result(future: Future[Result], label: str, task: object) -> Result:
     try:
         return future.result()
-    except BrokenExecutor:
+    except BrokenExecutor as error:
         raise UserError(
-            f"{label}: the worker died on {str(task)[:200]} (killed, or out of memory?); "
+            f"{label}: the worker died on {str(task)[:200]} ({error}); "
             "give the same command again, with fewer compute.workers if memory is short"
         ) from None

@@ -1,0 +1,81 @@
+"""Videos and the list of clips that `filter` would have chosen from them, for the tests of transcoding."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from settings import changed, shape_of, transcoding
+from videos import draw
+
+from pipeline.files import digest_file
+from pipeline.params import ClipParams, ComputeParams
+from pipeline.records import Clip
+from pipeline.tables import write_table
+from stages.transcode_clips import transcode_clips
+
+SHAPE = shape_of(8, 16, 16)
+OPTIONS = transcoding(short_clips="drop", shard_format="parquet", shard_clips=4)
+LENGTHS = {"7": 24, "10": 30, "9": 8, "8": 7, "31": 12, "30": 40, "5": 24, "6": 25, "4": 26}  # 8 is short
+
+
+def draw_dataset(folder: Path) -> Path:
+    """Nine videos, one of them short, and one that is text: a folder with `videos` and `labels`."""
+    (folder / "videos").mkdir()
+    for name, frames in LENGTHS.items():
+        draw(folder / "videos" / f"{name}.mkv", shape="64x48", frames=frames, vf=f"hue=h={name}0", vcodec="ffv1")
+    (folder / "videos" / "1.mkv").write_text("no video")
+    write_clips(folder, [clip_of(folder / "videos" / f"{name}.mkv") for name in [*LENGTHS, "1"]])
+    return folder
+
+
+def write_clips(folder: Path, clips: list[Clip]) -> None:
+    """Write the list as `filter` does, sorted by id."""
+    write_table(folder / "labels" / "clips.parquet", Clip, sorted(clips, key=lambda clip: clip.id))
+
+
+def clip_of(path: Path, **values: Any) -> Clip:
+    """A chosen clip: the whole of one video."""
+    row = {
+        "id": path.stem,
+        "caption": f"pushing {path.stem} up",
+        "original": f"pushing {path.stem} up",
+        "category": "pushing-something-up",
+        "template": "Pushing [something] up",
+        "objects": (path.stem,),
+        "split": "train",
+        "video": path.name,
+        "digest": digest_file(path),
+        "mirrored": False,
+    }
+    return Clip(**{**row, **values})
+
+
+def transcode(
+    dataset: Path, out: Path, workers: int = 1, shape: ClipParams = SHAPE, backend: str = "processes", **options: Any
+) -> dict[str, bytes]:
+    """Run the stage -> its files. Its state lies beside `out`, and is gone afterwards."""
+    states = out.parent / "states"
+    changes = OPTIONS.model_copy(update=options)
+    transcode_clips(dataset / "labels", dataset / "videos", out, shape, changes, by(workers, backend), states)
+    assert list(states.glob("transcode-*")) == []
+    return contents(out)
+
+
+def by(workers: int, backend: str = "processes") -> ComputeParams:
+    """The section `compute`."""
+    return changed({"compute": {"backend": backend, "workers": workers}}).compute
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """File name -> bytes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def within(seconds: float, condition: Any) -> bool:
+    """Whether the condition comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
