@@ -8,8 +8,9 @@ import torch
 from training_sets import CPU, tiny_clips, tiny_set
 
 from pipeline.errors import UserError
-from pipeline.records import Clip
+from pipeline.records import Caption, Clip
 from pipeline.training.batches import ClipSet, Meanings, pad, to_frames, to_training
+from pipeline.training.negatives import opposite_ids
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,35 @@ def test_mismatched_captions_say_something_else(clips):
         torch.manual_seed(seed)
         batch = clips.batch(rows, 1, slice(0, 22))
         assert (batch.token_ids != batch.mismatched_ids).any(dim=1).all()
+
+
+def test_the_stated_share_of_mismatches_is_the_own_caption_turned_round(clips):
+    """Left and right change places; all else stays, so the networks have to hear the order of the words."""
+    words = dict(enumerate(sorted({word for clip in clips.clips for word in clip.caption.split()}), start=2))
+    rows = np.arange(22).repeat(20)
+    torch.manual_seed(1)
+    batch = clips.batch(rows, 1, slice(0, 440), opposites=0.25)
+    own, other = (
+        [[words[n] for n in row if n] for row in ids.tolist()] for ids in (batch.token_ids, batch.mismatched_ids)
+    )
+    swap = {"left": "right", "right": "left"}
+    turned = [[swap.get(word, word) for word in a] == b for a, b in zip(own, other, strict=True)]
+    by_chance = 0.75 / 5  # of the five other meanings one is the same thing the other way
+    assert sum(turned) / 440 == pytest.approx(0.25 + by_chance, abs=0.06)
+    torch.manual_seed(1)
+    plain = clips.batch(rows, 1, slice(0, 440))
+    kept = (batch.mismatched_ids == plain.mismatched_ids).all(dim=1)
+    assert kept.float().mean().item() == pytest.approx(0.75 + 0.25 / 5, abs=0.06)
+
+
+def test_captions_without_a_direction_or_with_words_never_seen_have_no_opposite():
+    def spoken(*texts):
+        ids = {word: number for number, word in enumerate(sorted({w for text in texts for w in text.split()}), 2)}
+        return [Caption("", text, tuple(t := text.split()), tuple(ids[w] for w in t), (0,) * len(t)) for text in texts]
+
+    left, up, none = spoken("pushing a mug from left to right", "moving a pen up", "holding a mug")
+    first, last = left.token_ids[:4], left.token_ids[4:]
+    assert opposite_ids([left, up, none], [left, up, none]) == [first + last[::-1], (), ()]
 
 
 def test_an_empty_split_is_refused_by_name(clips):

@@ -65,6 +65,7 @@ class TrainParams(Section):
     penalty_sigma: Positive
     matching: MatchingName
     mismatched: Weight
+    opposites: Share
     mixed: MixedParams
     condition_ramp: Annotated[float, Field(ge=0, lt=1)]
     generator_lr: Positive

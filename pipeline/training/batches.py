@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.params import Conditioning
 from pipeline.records import Caption, Clip, Frames, Split
 from pipeline.shards import ShardReader
+from pipeline.training.negatives import opposite_ids
 
 
 def to_training(frames: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ class Batch:
 
     frames: Tensor  # uint8 [B,T,H,W,3]
     token_ids: Tensor  # int64 [B,L]
-    mismatched_ids: Tensor  # int64 [B,L]: captions of clips with another category or other objects
+    mismatched_ids: Tensor  # int64 [B,L]: captions of another category or other objects, or turned round
     z: Tensor  # float32 [B,Z]
 
     def mismatches(self) -> Tensor:
@@ -72,21 +73,30 @@ class ClipSet:
             )
         self.clips = [clips[shards.ids[row]] for row in rows]
         self.frames = torch.from_numpy(shards.frames(rows)).to(device)
-        self.token_ids = pad([condition_ids(by_id[clip.id], conditioning) for clip in self.clips]).to(device)
+        heard = [by_id[clip.id] for clip in self.clips]
+        turned = opposite_ids(heard, heard) if conditioning == "caption" else [()] * len(heard)
+        ids = pad([*(condition_ids(caption, conditioning) for caption in heard), *turned]).to(device)
+        self.token_ids, self.opposite_ids = ids[: len(heard)], ids[len(heard) :]  # opposites: zeros where there is none
         self.meanings = Meanings(self.clips, device, conditioning)
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def batch(self, rows: NDArray[np.int64], z_width: int, share: slice) -> Batch:
+    def batch(self, rows: NDArray[np.int64], z_width: int, share: slice, opposites: float = 0.0) -> Batch:
         """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
 
-        Randomness is drawn for all rows, so that it does not depend on how many ranks there are.
+        Of the mismatched captions the share `opposites` are the clip's own, turned round, where it can be. Randomness is
+        drawn for all rows, so that it does not depend on how many ranks there are.
         """
         places = torch.from_numpy(rows).to(self.frames.device)
         others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
+        mismatched = self.token_ids[others]
+        if opposites:
+            turned = self.opposite_ids[places[share]]
+            chosen = (torch.rand(len(rows), device=places.device)[share] < opposites) & turned.any(dim=1)
+            mismatched = torch.where(chosen[:, None], turned, mismatched)
         places = places[share]
-        return Batch(self.frames[places], self.token_ids[places], self.token_ids[others], z)
+        return Batch(self.frames[places], self.token_ids[places], mismatched, z)
 
 
 class Meanings:

@@ -85,7 +85,7 @@ class Trainer:
         reseed(self.run.seed, 0, self.step)  # the same on all ranks: each draws for the whole batch and takes its share
         rows = shuffled_rows(self.run.seed, self.clips_seen, params.step_clips, len(self.clips))
         batches = [
-            self.clips.batch(part, self.nets.generator.z_width, self.share)
+            self.clips.batch(part, self.nets.generator.z_width, self.share, params.opposites)
             for part in rows.reshape(-1, params.batch_clips)
         ]
         return train_step(

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
 
 ROOT = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "state"
-CODE = ("losses", "models", "training")
+CODE = ("directions", "losses", "models", "training")
 
 
 def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
