@@ -28,6 +28,7 @@ LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 ROTATION = re.compile(LINE + r" *side data - 3x3 displaymatrix: rotation of (-?[\d.]+) degrees")
+CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
 BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
 
@@ -45,7 +46,7 @@ class ByFfmpeg:
         wanted = sorted({*plan(self._timeline)} & {*range(len(self._pictures))})
         pictures = {number: self._pictures[number] for number in wanted}
         if wanted and len({*self._pictures}) > 1:
-            raise DecodeError("changes its geometry on the way; transcode.decoder in_process can follow it")
+            raise DecodeError(CHANGING)
         frames = self._view(wanted, view(self._pictures[0])) if wanted else {}
         return Taken(frames, pictures, self._timeline)
 
@@ -108,8 +109,8 @@ def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeli
     for line in lines:
         if found := FRAME.match(line):
             number, stamp, pixel_format, across, down, width, height = found.groups()
-            if int(number) != len(stamps):
-                raise DecodeError(f"ffmpeg lost count of its frames at {number}")
+            if int(number) != len(stamps):  # new filters for a new geometry count from 0 again
+                raise DecodeError(f"ffmpeg lost count of its frames at {number}" if int(number) else CHANGING)
             stamps.append(None if stamp == "NOPTS" else int(stamp))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))

@@ -12,6 +12,7 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
+Done = subprocess.CompletedProcess[bytes]
 TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per packet
 
 
@@ -34,17 +35,20 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
 
     Raises FfmpegError when it fails or is not done after `seconds`, OSError when the disk is full.
     """
-    output, _ = _call(stream, "error", input, seconds, TAIL_BYTES)
-    return output
+    done, messages = _call(stream, "error", input, seconds, TAIL_BYTES)
+    if os.strerror(errno.ENOSPC) in messages:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return _output(done, messages)
 
 
 def listen(stream: Any, *, seconds: float, at_most: int) -> str:
-    """Run a command -> what it says about its work, the last `at_most` bytes. Raises as `run` does."""
-    _, messages = _call(stream, "info", None, seconds, at_most)
+    """Run a command -> what it says about its work, the last `at_most` bytes. Raises FfmpegError."""
+    done, messages = _call(stream, "info", None, seconds, at_most)
+    _output(done, messages)
     return messages
 
 
-def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: int) -> tuple[bytes, str]:
+def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: int) -> tuple[Done, str]:
     quiet = [executable(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", level]
     command = ffmpeg.compile(stream, cmd=quiet, overwrite_output=True)
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if source is None else {"input": source}
@@ -55,12 +59,13 @@ def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: i
             )
         except subprocess.TimeoutExpired:
             raise FfmpegError(f"ffmpeg was not done after {seconds:g} seconds", "") from None
-    text = tail.decode(errors="replace").strip()
-    if os.strerror(errno.ENOSPC) in text:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return done, tail.decode(errors="replace").strip()
+
+
+def _output(done: Done, messages: str) -> bytes:
     if done.returncode:
-        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", text[-TAIL_BYTES:])
-    return done.stdout, text
+        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", messages[-TAIL_BYTES:])
+    return done.stdout
 
 
 @contextmanager

@@ -53,11 +53,13 @@ class InProcess:
             try:
                 return _take(_plain_source(self._plain, self._limits), plan, view, self._limits)
             except av.FFmpegError:
-                self._plain = None  # damaged: let `av.open` decide how much of it is still a video
+                self._plain = None  # damaged: let `av.open` find out how much of it is still a video
         try:
             with _opened(self._path, self._limits, ahead=self._small) as source:
                 return _take(source, plan, view, self._limits)
         except av.FFmpegError as error:
+            if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
+                raise
             # FFmpeg refuses a format outside the lists and a picture above the limit with the same bare words.
             hint = f": not one of {CONTAINERS}, or a picture too large" if isinstance(error, av.ArgumentError) else ""
             raise DecodeError(f"{error.strerror}{hint}") from None

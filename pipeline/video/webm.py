@@ -169,10 +169,14 @@ def _cluster(data: bytes, cluster: Element, track: int) -> Iterator[Packet]:
 def _grouped_packet(data: bytes, group: Element, track: int, base: int) -> Iterator[Packet]:
     """A block with what is said about it; a block that needs another one is no key frame."""
     parts = list(elements(data, group.start, group.end))
+    ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]
-    if len(blocks) != 1 or any(part.id not in IN_GROUP | {BLOCK, REFERENCE} for part in parts):
-        raise OddFile("a group of blocks that holds more than one")
-    yield from _packet(data, blocks[0], track, base, all(part.id != REFERENCE for part in parts))
+    if len(blocks) != 1:
+        raise OddFile("a group of blocks that holds another number than one")
+    for packet in _packet(data, blocks[0], track, base, REFERENCE not in ids):
+        if not ids <= IN_GROUP | {BLOCK, REFERENCE}:
+            raise OddFile("a block with an addition")
+        yield packet
 
 
 def _packet(data: bytes, block: Element, track: int, base: int, key: bool) -> Iterator[Packet]:
