@@ -135,6 +135,19 @@ def test_shares_that_do_not_sum_to_one_are_refused_with_their_sum(tree):
     assert "filter.shares: the shares must sum to 1 with train above 0, not to 1.1" in complaint(tree)
 
 
+def test_a_table_without_paths_and_ids_is_refused(tree):
+    tree["dataset"]["format"] = "table"
+    tree["dataset"]["columns"] |= {"path": None, "id": None}
+    assert "dataset: columns.path and columns.id are both null" in complaint(tree)
+
+
+def test_labels_and_videos_of_folders_are_one_folder(tree):
+    tree["dataset"] |= {"format": "folders", "labels": "data/ucf", "videos": "data/ucf/"}
+    assert check_params(tree, "params.yaml").dataset.format == "folders"
+    tree["dataset"]["videos"] = "data/other"
+    assert "dataset: with format folders, labels 'data/ucf' and videos 'data/other' are one folder" in complaint(tree)
+
+
 def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("seed: [1\ndevices: auto\n")
