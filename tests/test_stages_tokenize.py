@@ -1,20 +1,21 @@
 """The stage `tokenize` as DVC runs it."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from settings import tokenizing
+import yaml
+from projects import ROOT, merged
+from settings import TREE, tokenizing
 
 from pipeline.errors import UserError
-from pipeline.records import Caption, Clip
+from pipeline.records import Caption, Clip, Correction
 from pipeline.tables import read_table, write_table
 from stages.tokenize_captions import tokenize_captions
 
-ROOT = Path(__file__).parents[1]
 OPTIONS = tokenizing(max_tokens=8, min_word_count=1)
 
 
@@ -51,11 +52,31 @@ def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
     assert {split: n for split, n in report["captions_with_unknown_words"].items() if n} == {"test_words": 1}
 
 
-def test_equal_inputs_give_equal_bytes(labels, tmp_path):
-    for name in ("one", "two"):
-        tokenize_captions(labels, labels, tmp_path / name, OPTIONS)
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+def test_every_correction_is_listed_and_counted(labels, tmp_path):
+    clips = [clip(str(number), "pushing a book up") for number in range(10)]
+    clips += [clip("a", "pushign a book up"), clip("b", "pushign a book up", "val")]
+    write_table(labels / "clips.parquet", Clip, clips)
+    tokenize_captions(labels, labels, tmp_path / "out", tokenizing(spelling=2))
+    listed = read_table(tmp_path / "out" / "corrections.parquet", Correction)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert listed == [Correction("pushign", "pushing", 2, 1)]
+    assert (report["words_corrected"], report["different_captions"], report["captions_without_object"]) == (2, 1, 0)
+
+
+def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, tmp_path):
+    things = ["book", "botle", *["bottle"] * 20, "umbrela", "kettel", "wug", "blickets"]
+    clips = [clip(f"{number:02}", f"pushing a {thing} to the right") for number, thing in enumerate(things)]
+    write_table(labels / "clips.parquet", Clip, [*CLIPS, *clips])
+    options = {"spelling": 3, "min_word_count": 2, "oov": "subword", "embeddings": {"source": "subword"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(merged(TREE, {"tokenize": options})))
+    for seed in ("0", "1", "4242"):
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "2" if seed == "1" else "1"}
+        command = [sys.executable, "-m", "stages.tokenize_captions", "--out", f"out{seed}"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert len(read_table(tmp_path / "out0" / "corrections.parquet", Correction)) == 3
+    for path in (tmp_path / "out0").iterdir():
+        for other in ("out1", "out4242"):
+            assert path.read_bytes() == (tmp_path / other / path.name).read_bytes(), path.name
 
 
 def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
@@ -79,3 +100,33 @@ def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
         "report.json",
         "vocabulary.json",
     ]
+
+
+MEASURE = """
+import resource, sys
+sys.path.insert(0, "tests")
+from settings import tokenizing
+from stages.tokenize_captions import tokenize_captions
+labels = Path(sys.argv[1])
+tokenize_captions(labels, labels, labels / "out", tokenizing(spelling=5))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_as_many_captions_as_something_something_has_take_a_minute_and_little_memory(tmp_path):
+    draw = random.Random(1)
+    letters = "aeiou", "bdfgklmnprst"
+    things = ["".join(draw.choice(letters[place % 2]) for place in range(draw.randint(3, 9))) for _ in range(12_000)]
+    chances = [1 / (number + 1) for number in range(len(things))]
+    drawn = iter(draw.choices(things, chances, k=440_000))
+    clips = [
+        clip(str(number), f"pretending to put a {next(drawn)} {next(drawn)} next to it, from left to right")
+        for number in range(220_000)
+    ]
+    write_table(tmp_path / "clips.parquet", Clip, clips)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    seconds, megabytes = map(float, done.stdout.split()[-2:])
+    assert seconds < 60 and megabytes < 1500, done.stdout

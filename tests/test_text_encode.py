@@ -1,8 +1,11 @@
 """Free captions."""
 
 import pytest
+from captions import chosen
+from settings import tokenizing
 
 from pipeline.errors import UserError
+from pipeline.text.captions import tokenize_clips
 from pipeline.text.encode import encode
 from pipeline.text.vocabulary import build_vocabulary
 
@@ -29,3 +32,17 @@ def test_unknown_words_are_told_once_each_in_order():
 def test_a_caption_that_cannot_be_sampled_from_says_why(caption, message):
     with pytest.raises(UserError, match=message):
         encode(caption, VOCABULARY, 32)
+
+
+def test_objects_of_a_typed_caption_are_found_by_the_actions_of_training():
+    clips = [chosen("1", "pushing a mug onto the box", "Pushing [something] onto [something]", "a mug", "the box")]
+    vocabulary = tokenize_clips(clips, tokenizing()).vocabulary
+    typed = encode("Pushing the very big wug onto a blicket", vocabulary, 32).caption
+    assert typed.object_tokens == ("very", "big", "wug", "blicket")
+    assert typed.action_ids == vocabulary.encode(("pushing", "onto"))
+    seen = encode("pushing a mug onto the box", vocabulary, 32).caption
+    assert (seen.token_ids, seen.slots) == (vocabulary.encode(seen.tokens), (0, -1, 1, 0, -2, 2))
+
+
+def test_a_typed_caption_unlike_all_of_training_has_no_object():
+    assert encode("a mug that dances", VOCABULARY, 32).caption.slots == (0, 0, 0, 0)
