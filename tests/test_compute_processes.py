@@ -72,7 +72,7 @@ def test_an_error_of_a_worker_is_raised_here(workers):
 
 
 def test_a_dead_worker_is_reported_with_its_task():
-    with pytest.raises(UserError, match="count: the worker died on 2 "):
+    with pytest.raises(UserError, match="count: the worker died on 2 \\("):
         list(map_ordered(die_on_two, range(6), 2, label="count"))
 
 

@@ -51,6 +51,9 @@ class _Supervised(Generic[Task, Result]):
     def submit(self, task: Task) -> Future[Result]:
         return self.thread.submit(self.guarded, task)
 
+    def is_replaced(self, _: Future[Result]) -> bool:
+        return False
+
 
 @contextmanager
 def _local_crew(

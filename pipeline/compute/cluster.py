@@ -1,14 +1,15 @@
 """Workers on a Ray cluster: the one that RAY_ADDRESS names, or one started here and stopped again.
 
-A worker is an actor of one CPU that keeps a guarded child; Ray starts it anew elsewhere when its node is lost, and
-gives it its task again. Tasks and results are small: paths travel, frames never do.
+A worker is an actor of one CPU that keeps a guarded child. When its node is lost another one is asked for, and its
+task goes to whoever is free first. Tasks and results are small: paths travel, frames never do.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 from pipeline.compute.guarded import Guardable, Guarded
@@ -18,7 +19,7 @@ from pipeline.errors import UserError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-RETRIES = 3  # of a task whose node was lost
+LOSSES = 3  # of one worker, without a result in between; more is no accident
 
 
 class _Supervisor(Generic[Task, Result]):
@@ -35,15 +36,28 @@ class _Supervisor(Generic[Task, Result]):
 
 
 class _Actor(Generic[Task, Result]):
-    """This side's handle of an actor."""
+    """This side's handle of an actor, and of those that follow it when it is lost."""
 
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
-        self.ready: Future[None] = handle.start.remote().future()
+    def __init__(self, start: Callable[[], Any], lost: type[Exception]) -> None:
+        self.start, self.lost = start, lost
+        self.losses = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self.handle = self.start()
+        self.ready: Future[None] = self.handle.start.remote().future()
 
     def submit(self, task: Task) -> Future[Result]:
         future: Future[Result] = self.handle.work.remote(task).future()
         return future
+
+    def is_replaced(self, future: Future[Result]) -> bool:
+        if isinstance(future.exception(), self.lost) and self.losses < LOSSES:
+            self.losses += 1
+            self.begin()
+            return True
+        self.losses = 0
+        return False
 
 
 @contextmanager
@@ -53,7 +67,7 @@ def cluster_crew(
     """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
     try:
         import ray
-        from ray.exceptions import RayError, RayTaskError
+        from ray.exceptions import RayActorError, RayError, RayTaskError
     except ImportError:
         raise UserError("compute.backend is ray, but Ray is not installed; pip install 't2v[ray]'") from None
     address = os.environ.get("RAY_ADDRESS", "local")
@@ -62,9 +76,9 @@ def cluster_crew(
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         cpus = int(ray.cluster_resources().get("CPU", 1))
-        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(_Supervisor)
+        start = partial(ray.remote(num_cpus=1)(_Supervisor).remote, function, seconds)
         count = min(cpus if workers == "auto" else workers, tasks)
-        yield [_Actor(actor.remote(function, seconds)) for _ in range(count)]
+        yield [_Actor(start, RayActorError) for _ in range(count)]
     except RayTaskError as error:
         raise error.cause from None
     except (RayError, ConnectionError) as error:

@@ -55,6 +55,9 @@ class _Process(Generic[Task, Result]):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
+    def is_replaced(self, _: Future[Result]) -> bool:
+        return False
+
 
 @contextmanager
 def _crew(function: Callable[[Task], Result], workers: int) -> Iterator[list[_Process[Task, Result]]]:
