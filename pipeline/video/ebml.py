@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+VOID = {0xEC, 0xBF}  # elements without a meaning of their own: filling, checksum
+
 
 class OddFile(Exception):
     """Not a plain WebM file; `av.open` may find a good video in it all the same."""

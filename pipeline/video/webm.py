@@ -9,28 +9,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from pipeline.video.ebml import Element, OddFile, elements, number
+from pipeline.video.ebml import VOID, Element, OddFile, elements, number
+from pipeline.video.webm_track import Track, video_track
 
 # Ids as in RFC 9559 (Matroska) and RFC 8794 (EBML).
 EBML, SEGMENT, INFO, TRACKS, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
-DOC_TYPE, TIMESTAMP_SCALE, TRACK, VIDEO, COLOUR = 0x4282, 0x2AD7B1, 0xAE, 0xE0, 0x55B0
-NUMBER, KIND, CODEC = 0xD7, 0x83, 0x86
+DOC_TYPE, TIMESTAMP_SCALE = 0x4282, 0x2AD7B1
+SEEK_HEAD, SEEK, SEEK_ID, SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
-PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT = 0xB0, 0xBA, 0x54B0, 0x54BA
 
-VOID = {0xEC, 0xBF}  # filling, checksum
 HEADER_LIMITS = {0x4286: 1, 0x42F7: 1, 0x42F2: 4, 0x42F3: 8, 0x4287: 9, 0x4285: 4}  # versions and lengths, at most
-IN_SEGMENT = {0x114D9B74, 0x1C53BB6B, 0x1254C367} | VOID  # index of parts, index of times, tags
+IN_SEGMENT = {0x1C53BB6B, 0x1254C367} | VOID  # index of times, tags
 IN_INFO = {0x4489, 0x4D80, 0x5741, 0x4461, 0x7BA9, 0x73A4} | VOID  # duration, programs, date, title, id
-IN_TRACK = {0x73C5, 0x88, 0x55AA, 0x22B59C, 0x22B59D, 0x536E, 0x23E383, 0x6DE7} | VOID  # id, flags, names, frame rate
-IN_TRACK_VALUES = {0xB9: {1}, 0x9C: {0, 1}, 0x55EE: {0}, 0x56AA: {0}, 0x56BB: {0}}  # in use, lacing, additions, delay
-IN_VIDEO_VALUES = {0x9A: {0, 2}, 0x54B2: {0}, 0x53B8: {0}, 0x53C0: {0}}  # not interlaced, in pixels, one eye, no alpha
-# The range of broadcasting, which every decoder takes unless told otherwise; matrix, transfer and primaries unknown.
-IN_COLOUR_VALUES = {0x55B9: {0, 1}, 0x55B1: {2}, 0x55BA: {2}, 0x55BB: {2}}
 IN_CLUSTER = {0xA7, 0xAB} | VOID  # place, length of the one before
 IN_GROUP = {0x9B} | VOID  # duration
-CODECS = {b"V_VP8": "vp8", b"V_VP9": "vp9"}
-VIDEO_KIND, OTHER_KINDS = 1, {2, 17}  # audio, subtitles
 LACING_OR_INVISIBLE, KEY = 0x0E, 0x80
 LATEST = 1 << 40  # steps of a timestamp: 35 years in milliseconds
 
@@ -58,20 +50,23 @@ def read_plain_webm(data: bytes) -> PlainWebm:
     if [part.id for part in parts] != [EBML, SEGMENT]:
         raise OddFile("not one header and one segment")
     _check_header(data, parts[0])
-    scale, track = 1_000_000, None
+    scale = 1_000_000
+    track: Track | None = None
     packets: list[Packet] = []
     for part in elements(data, parts[1].start, parts[1].end):
         if part.id == INFO and track is None:
             scale = _info(data, part)
         elif part.id == TRACKS and track is None:
-            track = _video_track(data, part)
+            track = video_track(data, part)
         elif part.id == CLUSTER and track is not None:
-            packets += _cluster(data, part, track[0])
+            packets += _cluster(data, part, track)
+        elif part.id == SEEK_HEAD:
+            _check_seeks(data, part, parts[1])
         elif part.id not in IN_SEGMENT:
             raise OddFile(f"element {part.id:x} in the segment")
     if track is None or not packets or not packets[0].key:
         raise OddFile("no key frame at the start")
-    return PlainWebm(track[1], Fraction(scale, 1_000_000_000), packets)
+    return PlainWebm(track.codec, Fraction(scale, 1_000_000_000), packets)
 
 
 def _check_header(data: bytes, header: Element) -> None:
@@ -81,6 +76,18 @@ def _check_header(data: bytes, header: Element) -> None:
                 raise OddFile("another kind of document")
         elif number(data, part) > HEADER_LIMITS.get(part.id, -1):
             raise OddFile(f"element {part.id:x} in the header")
+
+
+def _check_seeks(data: bytes, head: Element, segment: Element) -> None:
+    """Raise OddFile where the index of parts points at anything else: a demuxer would go there."""
+    for seek in elements(data, head.start, head.end):
+        parts = {part.id: part for part in elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
+        if parts.keys() == {SEEK_ID, SEEK_POSITION}:
+            name = data[parts[SEEK_ID].start : parts[SEEK_ID].end]
+            if data.startswith(name, segment.start + number(data, parts[SEEK_POSITION])):
+                continue
+        if seek.id not in VOID:
+            raise OddFile("the index of parts is wrong")
 
 
 def _info(data: bytes, info: Element) -> int:
@@ -96,64 +103,7 @@ def _info(data: bytes, info: Element) -> int:
     return scale
 
 
-def _video_track(data: bytes, tracks: Element) -> tuple[int, str]:
-    """Number and codec of the only video track."""
-    found: list[tuple[int, str]] = []
-    numbers: list[int] = []
-    for track in elements(data, tracks.start, tracks.end):
-        if track.id in VOID:
-            continue
-        parts = {part.id: part for part in elements(data, track.start, track.end)}
-        if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
-            raise OddFile("no whole track")
-        numbers.append(number(data, parts[NUMBER]))
-        kind = number(data, parts[KIND])
-        if kind == VIDEO_KIND:
-            found.append((numbers[-1], _codec(data, track)))
-        elif kind not in OTHER_KINDS:
-            raise OddFile(f"a track of kind {kind}")
-    if len(found) != 1 or len({*numbers}) < len(numbers) or not 0 < found[0][0] < 127:
-        raise OddFile("not one video track with a number of its own")
-    return found[0]
-
-
-def _codec(data: bytes, track: Element) -> str:
-    """The decoder of a video track. Raises OddFile where anything else is said that matters."""
-    codec = ""
-    for part in elements(data, track.start, track.end):
-        if part.id == CODEC:
-            codec = CODECS.get(data[part.start : part.end], "")
-        elif part.id == VIDEO:
-            _check_video(data, part)
-        elif part.id not in IN_TRACK | {NUMBER, KIND}:
-            _check_value(data, part, IN_TRACK_VALUES)
-    if not codec:
-        raise OddFile("another codec")
-    return codec
-
-
-def _check_video(data: bytes, video: Element) -> None:
-    sides: dict[int, int] = {}
-    for part in elements(data, video.start, video.end):
-        if part.id in (PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT):
-            sides[part.id] = number(data, part)
-        elif part.id == COLOUR:
-            for value in elements(data, part.start, part.end):
-                _check_value(data, value, IN_COLOUR_VALUES)
-        elif part.id not in VOID:
-            _check_value(data, part, IN_VIDEO_VALUES)
-    width, height = sides.get(PIXEL_WIDTH, 0), sides.get(PIXEL_HEIGHT, 0)
-    shown = sides.get(DISPLAY_WIDTH, width), sides.get(DISPLAY_HEIGHT, height)
-    if not width or not height or shown != (width, height):
-        raise OddFile("pixels that are not square")
-
-
-def _check_value(data: bytes, element: Element, values: dict[int, set[int]]) -> None:
-    if number(data, element) not in values.get(element.id, ()):
-        raise OddFile(f"element {element.id:x}")
-
-
-def _cluster(data: bytes, cluster: Element, track: int) -> Iterator[Packet]:
+def _cluster(data: bytes, cluster: Element, track: Track) -> Iterator[Packet]:
     base = None
     for part in elements(data, cluster.start, cluster.end):
         if part.id == SIMPLE_BLOCK and base is not None:
@@ -166,7 +116,7 @@ def _cluster(data: bytes, cluster: Element, track: int) -> Iterator[Packet]:
             raise OddFile(f"element {part.id:x} in a cluster")
 
 
-def _grouped_packet(data: bytes, group: Element, track: int, base: int) -> Iterator[Packet]:
+def _grouped_packet(data: bytes, group: Element, track: Track, base: int) -> Iterator[Packet]:
     """A block with what is said about it; a block that needs another one is no key frame."""
     parts = list(elements(data, group.start, group.end))
     ids = {part.id for part in parts}
@@ -179,13 +129,14 @@ def _grouped_packet(data: bytes, group: Element, track: int, base: int) -> Itera
         yield packet
 
 
-def _packet(data: bytes, block: Element, track: int, base: int, key: bool) -> Iterator[Packet]:
+def _packet(data: bytes, block: Element, track: Track, base: int, key: bool) -> Iterator[Packet]:
     """The packet in a block, none if it is of another track: track, timestamp after the cluster's, flags, data."""
     if block.end - block.start < 5:
         raise OddFile(f"a block of {block.end - block.start} bytes")
-    if data[block.start] != 0x80 | track:
+    owner = data[block.start] & 0x7F if data[block.start] & 0x80 else 0
+    if owner in track.others:
         return
     timestamp = base + int.from_bytes(data[block.start + 1 : block.start + 3], signed=True)
-    if data[block.start + 3] & LACING_OR_INVISIBLE or not 0 <= timestamp < LATEST:
-        raise OddFile("a block of several frames, none to be shown, or at an impossible time")
+    if owner != track.number or data[block.start + 3] & LACING_OR_INVISIBLE or not 0 <= timestamp < LATEST:
+        raise OddFile("a block of no track, of several frames, none to be shown, or at an impossible time")
     yield Packet(timestamp, data[block.start + 4 : block.end], key)
