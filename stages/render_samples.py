@@ -19,8 +19,8 @@ ENDINGS = ("png", "gif", "mp4")
 
 def render_samples(labels: Path, clips: Path, captions: Path, model: Path, out: Path, options: RenderParams) -> None:
     """Render every chosen caption once per seed; all captions of a seed share their noise."""
-    token_ids = {caption.id: caption.token_ids for caption in read_table(captions, Caption)}
     shards, generator = ShardReader(clips), Model(model)
+    token_ids = {caption.id: generator.condition(caption) for caption in read_table(captions, Caption)}
     row_of = {clip_id: row for row, clip_id in enumerate(shards.ids) if clip_id in token_ids}
     cast = choose_roles(read_table(labels, Clip), row_of.keys(), options.objects)
     if not cast:

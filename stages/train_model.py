@@ -9,13 +9,13 @@ import torch
 
 from pipeline.errors import UserError, run
 from pipeline.params import Params, load_params
-from pipeline.records import Caption, Clip
+from pipeline.records import VECTORS, Caption, Clip
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import read_vocabulary
 from pipeline.training.batches import ClipSet
 from pipeline.training.devices import Rank, parse_devices, run_on
-from pipeline.training.export import save_history, save_model
+from pipeline.training.export import read_vectors, save_history, save_model, save_vectors
 from pipeline.training.loop import Run, Trainer
 from pipeline.training.states import States, fingerprint
 
@@ -28,11 +28,13 @@ class Places:
     clips: Path
     captions: Path
     vocabulary: Path
+    vectors: Path  # absent where the words are learned
     out: Path
 
     def inputs(self) -> list[Path]:
         """What the result depends on; the index of the shards holds their digests."""
-        return [self.labels, self.clips / INDEX, self.captions, self.vocabulary]
+        paths = [self.labels, self.clips / INDEX, self.captions, self.vocabulary]
+        return [*paths, self.vectors] if self.vectors.exists() else paths
 
 
 def train_model(rank: Rank, places: Places, params: Params) -> None:
@@ -43,18 +45,20 @@ def train_model(rank: Rank, places: Places, params: Params) -> None:
     shards = ShardReader(places.clips)
     if shards.shape != (params.clip.frames, params.clip.height, params.clip.width, 3):
         raise UserError(f"{places.clips}: holds clips of {shards.shape}, but `clip` differs; `dvc repro transcode`")
-    clips = ClipSet(labels, captions, shards, "train", rank.device)
+    clips = ClipSet(labels, captions, shards, "train", rank.device, params.train.captions.conditioning)
     vocabulary = read_vocabulary(places.vocabulary)
     hashed = {"seed": params.seed, "clip": params.clip.model_dump(), "train": params.train.model_dump()}
     name = fingerprint(hashed, places.inputs())
     states = States(name)
     board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
     with states.locked() if rank.rank == 0 else nullcontext():
-        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, len(vocabulary), states, board), clips)
+        words, given = len(vocabulary) - vocabulary.unlearned, read_vectors(places.vectors)
+        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, words, states, board, given), clips)
         trainer.train()
         if rank.rank == 0:
             description = {**hashed, "vocabulary": asdict(vocabulary), "max_tokens": params.tokenize.max_tokens}
             save_model(places.out, trainer.nets.average, trainer.nets.discriminator, description)
+            save_vectors(places.vectors, places.out)
             save_history(places.out, trainer.history)
             states.forget()
 
@@ -67,7 +71,8 @@ def main(
 ) -> None:
     """Train the conditional video GAN on the devices of params.yaml or T2V_DEVICES."""
     params = load_params(Path("params.yaml"))
-    places = Places(labels / "clips.parquet", clips, captions / "captions.parquet", captions / "vocabulary.json", out)
+    table, vocabulary, vectors = (captions / name for name in ("captions.parquet", "vocabulary.json", VECTORS))
+    places = Places(labels / "clips.parquet", clips, table, vocabulary, vectors, out)
     devices = parse_devices(params.devices)
     # Before any process starts:
     Rank(0, len(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)

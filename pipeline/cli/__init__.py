@@ -2,7 +2,7 @@
 
 import typer
 
-from pipeline.cli import clips
+from pipeline.cli import clips, words
 from pipeline.cli.doctor import doctor
 from pipeline.cli.prepare import prepare
 from pipeline.cli.sample import sample
@@ -13,6 +13,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 for command in (sample, sweep, doctor, prepare):
     app.command()(command)
 app.add_typer(clips.app, name="clips")
+app.add_typer(words.app, name="words")
 
 
 @app.callback()

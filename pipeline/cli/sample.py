@@ -8,6 +8,7 @@ import typer
 
 from pipeline.corpus.cleaning import clean_text
 from pipeline.errors import UserError
+from pipeline.records import VECTORS
 from pipeline.rendering.export import check_ending, export_samples
 from pipeline.rendering.grid import Block, Row, Window
 from pipeline.text.vocabulary import parse_vocabulary
@@ -24,6 +25,7 @@ def sample(
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
     check_ending(out)
+    from pipeline.text.embeddings import read_embeddings, take_in
     from pipeline.text.encode import encode  # brings spaCy, and with it torch
     from pipeline.training.export import DESCRIPTION, Model  # torch takes seconds: only after the cheap checks
     from pipeline.training.sampling import sample as sample_clips
@@ -31,12 +33,19 @@ def sample(
 
     generator = Model(model)
     vocabulary = parse_vocabulary(generator.description["vocabulary"], model / DESCRIPTION)
+    embeddings = read_embeddings(model / VECTORS)
     encoded = encode(clean_text(caption), vocabulary, generator.max_tokens)
+    if embeddings and encoded.unknown:
+        vocabulary, vectors = take_in(encoded.unknown, vocabulary, embeddings)
+        generator.add_words(vectors)
+        encoded = encode(clean_text(caption), vocabulary, generator.max_tokens)
     if len(encoded.unknown) == len(set(encoded.caption.tokens)):
         raise UserError(f"the model knows no word of {caption!r}; it knows {', '.join(generator.vocabulary[2:22])} …")
     if encoded.unknown:
         print(f"warning: the model has never seen {', '.join(encoded.unknown)}", file=sys.stderr)
-    frames = sample_clips(generator, [encoded.caption.token_ids] * n, noise(seed, n, generator.generator.z_width))
+    frames = sample_clips(
+        generator, [generator.condition(encoded.caption)] * n, noise(seed, n, generator.generator.z_width)
+    )
     windows = [Window(f"{number}", clip) for number, clip in enumerate(frames, 1)]
     provenance = {**generator.provenance(), "caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}
     export_samples([Row(caption, [Block(f"seed {seed}", windows)])], out, scale=scale, fps=fps, provenance=provenance)

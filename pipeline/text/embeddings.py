@@ -55,6 +55,16 @@ class Embeddings:
         return [word for word in self.words if word not in SPECIAL and word not in self._rows]
 
 
+def take_in(
+    words: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings
+) -> tuple[Vocabulary, NDArray[np.float32]]:
+    """The vocabulary with those of the new words that have a vector, and their vectors [N,D] in the order of ids."""
+    found = {word: vector for word in words if (vector := embeddings.of(word)) is not None}
+    larger = vocabulary.with_unlearned(found)
+    vectors = [found[word] for word in larger.words[len(vocabulary) :]]
+    return larger, np.array(vectors, np.float32).reshape(len(vectors), embeddings.vectors.shape[1])
+
+
 def make_embeddings(
     vocabulary: Vocabulary, trained: Iterable[Sequence[str]], options: EmbeddingParams, path: Path
 ) -> Embeddings | None:
