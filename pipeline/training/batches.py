@@ -45,8 +45,8 @@ class Batch:
 
 
 def condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
-    """The token ids that the networks hear of a caption."""
-    return caption.token_ids if conditioning == "caption" else caption.object_ids
+    """The token ids that the networks hear of a caption: all of them where it names no object."""
+    return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
 
 
 class ClipSet:
@@ -85,7 +85,7 @@ class ClipSet:
     def batch(self, rows: NDArray[np.int64], z_width: int, share: slice, opposites: float = 0.0) -> Batch:
         """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
 
-        Of the mismatched captions the share `opposites` are the clip's own, turned round, where it can be. Randomness is
+        Of the mismatched captions the share `opposites` are the clip's own turned round, where it can be. Randomness is
         drawn for all rows, so that it does not depend on how many ranks there are.
         """
         places = torch.from_numpy(rows).to(self.frames.device)
