@@ -26,13 +26,12 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     if not fits:
         fillers = _read_slots(text, literals) or fillers
     names = slots if len(fillers) == len(slots) else [""] * len(fillers)
-    return bare_objects([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
+    return _bare([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
 
 
 def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
     """The names in their order, cleaned, lower case and without article; empty ones are left out."""
-    bare = (_bare(clean_text(name).lower()) for name in names)
-    return tuple(word for word in bare if word)
+    return _bare([clean_text(name).lower() for name in names])
 
 
 @cache
@@ -64,5 +63,6 @@ def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
     return [*fillers, text[start:end]] if start < end else []
 
 
-def _bare(phrase: str) -> str:
-    return ARTICLES.sub("", phrase.strip(" .,;:!?\"'()"))
+def _bare(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Lower-case phrases without articles and without what is not a word at their ends; empty ones are left out."""
+    return tuple([word for phrase in phrases if (word := ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])
