@@ -32,7 +32,10 @@ def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter
             without[fault] += 1
             continue
         twin = _flip(clip, counter)
-        if held.split_of(twin.caption, twin.objects, twin.category) != (clip.split if clip.split in HELD_OUT else None):
+        # Only other words can ask for another split.
+        if _texts(twin) != _texts(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
+            clip.split if clip.split in HELD_OUT else None
+        ):
             without["held_out"] += 1
             continue
         twins.append(twin)

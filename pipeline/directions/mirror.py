@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.directions.words import BETWEEN, COUNTER, whole, words_of, write_like
@@ -36,6 +37,7 @@ OTHER_SENSES = re.compile(
 )
 
 
+@lru_cache(1 << 16)  # templates and objects come again and again
 def mirrored(text: str, counter: str = COUNTER) -> str | None:
     """The caption of the flipped clip: the same where it names no side, None where flipping would be wrong.
 
@@ -44,6 +46,7 @@ def mirrored(text: str, counter: str = COUNTER) -> str | None:
     return None if mirror_fault(text, counter) else _flip(text, counter)
 
 
+@lru_cache(1 << 16)
 def mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
     """Why a clip with this caption must not be flipped, None where it may."""
     if not ONE_WAY.isdisjoint(words_of(text)) and not ONE_WAY.isdisjoint(words_of(AMOUNT.sub("", text))):
