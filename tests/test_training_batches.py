@@ -9,7 +9,7 @@ from training_sets import CPU, tiny_clips, tiny_set
 
 from pipeline.errors import UserError
 from pipeline.records import Caption, Clip
-from pipeline.training.batches import ClipSet, Meanings, pad, to_frames, to_training
+from pipeline.training.batches import ClipSet, Meanings, condition_ids, pad, to_frames, to_training
 from pipeline.training.negatives import opposite_ids
 
 
@@ -140,3 +140,16 @@ def test_with_a_single_meaning_there_is_no_other():
 def test_captions_are_padded_with_zeros_at_the_end():
     assert pad([[5, 6, 7], [8]]).tolist() == [[5, 6, 7], [8, 0, 0]]
     assert pad([[5]]).dtype == torch.int64
+
+
+def test_where_objects_alone_are_heard_the_category_makes_no_other_meaning():
+    listed = [meaning(n, (thing,), way) for n, (thing, way) in enumerate([("book", "a"), ("book", "b"), ("mug", "a")])]
+    torch.manual_seed(4)
+    others = Meanings(listed, CPU, "object").others(torch.zeros(50, dtype=torch.int64))
+    assert set(others.tolist()) == {2}
+
+
+def test_a_caption_without_objects_is_heard_whole():
+    caption = Caption("", "", ("pushing", "a", "mug"), (5, 6, 7), (0, -1, 1))
+    assert (condition_ids(caption, "caption"), condition_ids(caption, "object")) == ((5, 6, 7), (7,))
+    assert condition_ids(Caption("", "", ("moving",), (5,), (0,)), "object") == (5,)
