@@ -52,7 +52,7 @@ def main(
         sizes = [path.stat().st_size for path in videos]
         measures = [*_decoding(videos, rounds), *_cores(folder / "cores", videos, rounds)]
         measures += _reading(folder / "shards", 5 * clips, rounds)
-        measures += _texts(folder / "texts", rows, videos[0]) + _memory(folder / "memory", videos[0], transcode_rows)
+        measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
     _print(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
     figures = {measure.name: _rounded(measure.best) for measure in measures}
@@ -105,8 +105,8 @@ def _memory(folder: Path, video: Path, rows: int) -> list[Measure]:
     return [Measure("transcode_memory_gb", f"transcode at {rows:,} label rows, all processes", "< 1", peak / 1e9)]
 
 
-def _texts(folder: Path, rows: int, video: Path) -> list[Measure]:
-    found = measure_texts(folder, rows, video.read_bytes())
+def _texts(folder: Path, rows: int) -> list[Measure]:
+    found = measure_texts(folder, rows)
     chosen = f"{rows:,} label rows, all chosen"
     return [
         Measure("filter_seconds", f"filter: {chosen}", "< 15", found["filter_seconds"]),
