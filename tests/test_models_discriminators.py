@@ -1,5 +1,7 @@
 """The discriminator: what a logit depends on, and that it can be differentiated twice."""
 
+from typing import get_args
+
 import pytest
 import torch
 from settings import shape_of
@@ -7,8 +9,9 @@ from training_sets import tiny_params
 
 from pipeline.losses.draws import Draws
 from pipeline.losses.penalties import PENALTIES, Judged
-from pipeline.models.discriminators import ProjectionDiscriminator
+from pipeline.models.discriminators import CONDITIONS, ProjectionDiscriminator, build_discriminator
 from pipeline.models.networks import CaptionedDiscriminator
+from pipeline.params import DiscriminatorParams
 
 PARAMS = tiny_params()
 E = PARAMS.train.captions.width
@@ -123,3 +126,63 @@ def test_slopes_of_r1_agree_with_finite_differences():
     slope = sum((w.grad * direction[n]).sum().item() for n, w in weights.items() if w.grad is not None)
     step = 1e-9  # small, since a slope jumps where a rectifier has its knee
     assert (penalty(step) - penalty(-step)) / (2 * step) == pytest.approx(slope, rel=1e-3)
+
+
+OPTIONS = [
+    {"condition": "stacked"},
+    {"time": "head"},
+    {"frames": 3},
+    {"condition": "stacked", "time": "head", "frames": 8},
+]
+
+
+def built(group=1, **options):
+    torch.manual_seed(0)
+    params = PARAMS.train.discriminator.model_copy(update=options)
+    model = build_discriminator(PARAMS.clip, params, E, group)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def test_every_condition_in_params_is_registered():
+    assert set(CONDITIONS) == set(get_args(DiscriminatorParams.model_fields["condition"].annotation))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_whatever_the_parts_a_logit_is_of_its_own_clip_and_caption(options):
+    model, (frames, cond) = built(**options), inputs()
+    slopes = torch.autograd.grad(model(frames.requires_grad_(), cond.requires_grad_())[1], (frames, cond))
+    for slope in slopes:
+        assert (slope.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
+    assert model.describe(frames).shape == (3, model.described)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_whatever_the_parts_the_order_of_frames_and_the_caption_count(options):
+    model, (frames, cond) = built(**options), inputs()
+    assert (model(frames, cond) - model(frames.flip(2), cond)).abs().min() > 1e-4
+    assert (model(frames, cond) - model(frames, cond.flip(0))).abs()[[0, 2]].min() > 1e-4
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"spectral_norm": True}], ids=str)
+@pytest.mark.parametrize("name", ["r1", "zero_gp", "r1_fd"])
+def test_whatever_the_parts_penalties_can_be_taken(options, name):
+    model, (frames, cond) = built(**options), inputs()
+    penalise(name, model, frames, frames.flip(0), cond).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert any((p.grad != 0).any() for p in model.parameters() if p.grad is not None)
+
+
+def test_single_frames_add_their_mean_logit_each_under_its_own_clips_caption():
+    model, (frames, cond) = built(frames=4), inputs()
+    singles = [model.frames(frames[:, :, [time]], cond) for time in (0, 2, 4, 6)]
+    expected = model.clips(frames, cond) + torch.stack(singles).mean(dim=0)
+    torch.testing.assert_close(model(frames, cond), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"frames": 3}], ids=str)
+def test_for_groups_permuting_the_clips_of_one_permutes_their_logits(options):
+    model, (frames, cond) = built(group=4, **options), inputs(batch=8)
+    order = torch.tensor([2, 0, 3, 1, 4, 7, 6, 5])
+    torch.testing.assert_close(model(frames[order], cond[order]), model(frames, cond)[order])

@@ -1,4 +1,8 @@
-"""Discriminators: does this clip look real, and does it fit the caption?"""
+"""Discriminators: does this clip look real, and does it fit the caption?
+
+None holds a batch norm or a recurrent layer, because gradient penalties need each logit to depend on its own clip only,
+and its slope to have a slope.
+"""
 
 import itertools
 import math
@@ -7,51 +11,151 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear
+from pipeline.models.norms import normalise_weights
+from pipeline.models.symmetric import make_symmetric
 from pipeline.params import ClipParams, DiscriminatorParams, doublings_of
 
 
-class ProjectionDiscriminator(nn.Module):
-    """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> logits [B].
+class Discriminator(nn.Module):
+    """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> raw logits [B]; losses own the sigmoid."""
 
-    Returns raw logits; losses own the sigmoid. Holds no batch norm, because gradient penalties need each logit to
-    depend on its own clip only. Projection: Miyato & Koyama 2018, arXiv:1802.05637.
-    """
-
-    def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
-        super().__init__()
-        self.time = 2 if shape.frames % 2 == 0 else 1
-        halvings = doublings_of(shape)
-        channels = [min(params.width << i, 4 * params.width) for i in range(halvings)]
-        # Overlapping patches: the gradient of patches side by side would draw their borders into the samples.
-        self.stem = conv(3, channels[0], (self.time, 4, 4), stride=(self.time, 2, 2), padding=(0, 1, 1))
-        self.stages = nn.ModuleList(ResidualBlock(width) for width in channels)
-        self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
-        steps, self.halve_time = shape.frames // self.time, []
-        for _ in self.widen:
-            self.halve_time.append(steps % 2 == 0 and steps > 4)
-            steps //= 2 if self.halve_time[-1] else 1
-        volume = (steps, shape.height >> halvings, shape.width >> halvings)
-        # One weight for each place and channel in place of a mean, so that "where" and "when" count.
-        self.pool = nn.Parameter(torch.randn(1, channels[-1], *volume) / math.sqrt(math.prod(volume)))
-        self.features = linear(channels[-1], channels[-1])
-        self.realness = linear(channels[-1], 1)
-        self.match = linear(cond, channels[-1], bias=False)
+    described: int  # F, the number of features of a clip
 
     def describe(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
+        raise NotImplementedError
+
+    def score(self, features: Tensor, cond: Tensor) -> Tensor:
+        """Logits of described clips for any captions: features [B,F], cond [B,E] -> [B]."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
+        return self.score(self.describe(frames), cond)
+
+
+class Trunk(Discriminator):
+    """Residual stages, each at half the height and width of the one before, down to a small volume of features.
+
+    Time is read throughout, or by a head behind stages that see one frame at a time.
+    """
+
+    def __init__(self, shape: ClipParams, params: DiscriminatorParams) -> None:
+        super().__init__()
+        throughout = params.time == "throughout" and shape.frames > 1
+        time = 2 if throughout and shape.frames % 2 == 0 else 1
+        layers = 2 if params.time == "head" and shape.frames > 1 else 0
+        halvings = doublings_of(shape)
+        channels = [min(params.width << i, 4 * params.width) for i in range(halvings)]
+        # Overlapping patches: the gradient of patches side by side would draw their borders into the samples.
+        self.stem = conv(3, channels[0], (time, 4, 4), stride=(time, 2, 2), padding=(0, 1, 1))
+        self.stages = nn.ModuleList(ResidualBlock(width, temporal=throughout) for width in channels)
+        self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
+        steps, self.halve_time = shape.frames // time, []
+        for _ in self.widen:
+            self.halve_time.append(throughout and steps % 2 == 0 and steps > 4)
+            steps //= 2 if self.halve_time[-1] else 1
+        self.channels = channels[-1]
+        self.volume = (steps, shape.height >> halvings, shape.width >> halvings)
+        self.head = nn.ModuleList(conv(self.channels, self.channels, (3, 1, 1)) for _ in range(layers))
+        # One weight for each place and channel in place of a mean, so that "where" and "when" count.
+        self.pool = nn.Parameter(torch.randn(1, self.channels, *self.volume) / math.sqrt(math.prod(self.volume)))
+
+    def read(self, frames: Tensor) -> Tensor:
+        """Frames [B,3,T,H,W] -> features with their places [B,C,t,h,w]."""
         x = self.stem(frames)
         for place, stage in enumerate(self.stages):
             x = stage(x)
             if place < len(self.widen):
                 x = downsample(self.widen[place](x), time=self.halve_time[place])
-        x = (activate(x) * self.pool).sum(dim=(2, 3, 4))
-        return activate(self.features(x))
+        for layer in self.head:
+            x = layer(activate(x))
+        return activate(x)
+
+
+class ProjectionDiscriminator(Trunk):
+    """The fit is the product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637."""
+
+    def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
+        super().__init__(shape, params)
+        self.described = self.channels
+        self.features = linear(self.channels, self.channels)
+        self.realness = linear(self.channels, 1)
+        self.match = linear(cond, self.channels, bias=False)
+
+    def describe(self, frames: Tensor) -> Tensor:
+        return activate(self.features((self.read(frames) * self.pool).sum(dim=(2, 3, 4))))
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        """Logits of described clips for any captions: features [B,F], cond [B,E] -> [B]."""
         fit = (self.match(cond) * features).sum(dim=1) / math.sqrt(features.shape[1])
         logits: Tensor = self.realness(features).squeeze(1) + fit
         return logits
 
-    def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
-        return self.score(self.describe(frames), cond)
+
+class StackedDiscriminator(Trunk):
+    """The caption is laid beside the features at every place, and both are read together: arXiv:1605.05396."""
+
+    def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
+        super().__init__(shape, params)
+        self.described = self.channels * math.prod(self.volume)
+        self.match = linear(cond, self.channels)
+        self.join = conv(2 * self.channels, self.channels, (1, 1, 1))
+        self.realness = linear(self.channels, 1)
+
+    def describe(self, frames: Tensor) -> Tensor:
+        return self.read(frames).flatten(1)
+
+    def score(self, features: Tensor, cond: Tensor) -> Tensor:
+        places = features.view(-1, self.channels, *self.volume)
+        heard = self.match(cond)[:, :, None, None, None].expand_as(places)
+        x = activate(self.join(torch.cat((places, heard), dim=1)))
+        logits: Tensor = self.realness((x * self.pool).sum(dim=(2, 3, 4))).squeeze(1)
+        return logits
+
+
+class ClipsAndFrames(Discriminator):
+    """The logit of the whole clip plus the mean logit of single frames, evenly spaced: how it moves, how it looks.
+
+    The mean, not the sum: the frames' share does not depend on how many there are. arXiv:1707.04993.
+    """
+
+    def __init__(self, clips: Discriminator, frames: Discriminator, count: int) -> None:
+        super().__init__()
+        self.clips, self.frames, self.count = clips, frames, count
+        self.described = clips.described + count * frames.described
+
+    def describe(self, frames: Tensor) -> Tensor:
+        steps = frames.shape[2]
+        chosen = frames[:, :, [step * steps // self.count for step in range(self.count)]]  # [B,3,k,H,W]
+        single = chosen.transpose(1, 2).flatten(0, 1)[:, :, None]  # [B*k,3,1,H,W], clip after clip
+        of_frames = self.frames.describe(single.contiguous(memory_format=torch.channels_last_3d))
+        return torch.cat((self.clips.describe(frames), of_frames.reshape(len(frames), -1)), dim=1)
+
+    def score(self, features: Tensor, cond: Tensor) -> Tensor:
+        of_clips, of_frames = features[:, : self.clips.described], features[:, self.clips.described :]
+        each = self.frames.score(
+            of_frames.reshape(-1, self.frames.described), cond.repeat_interleave(self.count, dim=0)
+        )
+        return self.clips.score(of_clips, cond) + each.view(-1, self.count).mean(dim=1)
+
+
+CONDITIONS: dict[str, type[ProjectionDiscriminator | StackedDiscriminator]] = {
+    "projection": ProjectionDiscriminator,
+    "stacked": StackedDiscriminator,
+}
+
+
+def build_discriminator(shape: ClipParams, params: DiscriminatorParams, cond: int, group: int = 1) -> Discriminator:
+    """The discriminator that params ask for; with a `group`, one that judges so many clips together."""
+    kind = CONDITIONS[params.condition]
+    clips = kind(shape, params, cond)
+    if group > 1:
+        make_symmetric(clips, group)
+    model: Discriminator = clips
+    if params.frames:
+        frames = kind(shape.model_copy(update={"frames": 1}), params, cond)
+        if group > 1:
+            make_symmetric(frames, group * params.frames)
+        model = ClipsAndFrames(clips, frames, params.frames)
+    if params.spectral_norm:
+        normalise_weights(model)
+    return model

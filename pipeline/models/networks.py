@@ -4,10 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.captions import caption_encoder
-from pipeline.models.discriminators import ProjectionDiscriminator
+from pipeline.models.convgru import ConvGruGenerator
+from pipeline.models.discriminators import build_discriminator
 from pipeline.models.generators import ResidualGenerator
-from pipeline.models.symmetric import make_symmetric
 from pipeline.params import ClipParams, TrainParams
+
+GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
+    "residual": ResidualGenerator,
+    "convgru": ConvGruGenerator,
+}
 
 
 class TextToVideo(nn.Module):
@@ -16,7 +21,7 @@ class TextToVideo(nn.Module):
     def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
         super().__init__()
         self.captions = caption_encoder(params.captions, words, given)
-        self.generator = ResidualGenerator(shape, params.generator, params.captions.width)
+        self.generator = GENERATORS[params.generator.kind](shape, params.generator, params.captions.width)
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
@@ -31,9 +36,7 @@ class CaptionedDiscriminator(nn.Module):
     def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
         super().__init__()
         self.captions = caption_encoder(params.captions, words, given)
-        self.clips = ProjectionDiscriminator(shape, params.discriminator, params.captions.width)
-        if params.mixed.loss != "none":
-            make_symmetric(self.clips, params.mixed.group)
+        self.clips = build_discriminator(shape, params.discriminator, params.captions.width, params.group_clips)
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
         logits: Tensor = self.clips(frames, self.captions(token_ids))

@@ -29,16 +29,25 @@ class CaptionParams(Section):
 
 
 class GeneratorParams(Section):
+    kind: Literal["residual", "convgru"]
     content_width: PositiveInt
     motion_width: PositiveInt
     code_width: PositiveInt
     layers: PositiveInt
     still_width: PositiveInt
     volume_width: Annotated[int, Field(ge=0)]
+    frame_width: PositiveInt
+    frame_memory: bool
+    caption_in_blocks: bool
+    batch_norm: bool
 
 
 class DiscriminatorParams(Section):
     width: PositiveInt
+    condition: Literal["projection", "stacked"]
+    time: Literal["throughout", "head"]
+    frames: Annotated[int, Field(ge=0)]
+    spectral_norm: bool
 
 
 class AugmentationParams(Section):

@@ -50,6 +50,11 @@ class Rank:
         for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean of a tensor over the ranks, through which gradients pass; all ranks give the same shape."""
+        averaged: Tensor = _Mean.apply(tensor, self.world)  # type: ignore[no-untyped-call]
+        return averaged
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the ranks.
 
@@ -64,6 +69,21 @@ class Rank:
         flags = torch.tensor(float(flag))  # on the CPU, so that no GPU has to be waited for
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return bool(flags.item())
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over the ranks. Its gradient is the mean too: gradients are averaged over the ranks in the end."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, world: int) -> Tensor:
+        ctx.world = world
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total / world
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Mean.forward(ctx, gradient, ctx.world), None
 
 
 def parse_devices(text: str) -> list[torch.device]:

@@ -13,6 +13,7 @@ from pipeline.errors import Interrupted, UserError
 from pipeline.losses.draws import Draws
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
+from pipeline.models.norms import synchronise
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.batches import ClipSet, to_frames
 from pipeline.training.devices import Rank
@@ -47,6 +48,8 @@ class Trainer:
         self.share = rank.share(run.params.batch_clips, run.params.group_clips)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
         self.nets = build_networks(run, rank.device)
+        if rank.world > 1:
+            synchronise(self.nets.generator, rank.mean)
         self.states = run.states
         self.step = 0
         self.history: list[Row] = []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from pipeline.losses.draws import Draws
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
@@ -25,7 +26,11 @@ class Networks:
     def __init__(
         self, generator: TextToVideo, discriminator: CaptionedDiscriminator, average: TextToVideo, params: TrainParams
     ) -> None:
-        self.generator, self.discriminator, self.average = generator, discriminator, average.requires_grad_(False)
+        self.generator, self.discriminator, self.average = (
+            generator,
+            discriminator,
+            average.requires_grad_(False).eval(),
+        )
         self.generator_adam = _adam(generator, params.generator_lr)
         self.discriminator_adam = _adam(discriminator, params.discriminator_lr)
 
@@ -88,7 +93,8 @@ def _update_discriminator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Values:
     real, fake = terms.augmented(real), terms.augmented(fake.detach())
-    loss, values = _objective(terms).discriminator(nets.discriminator, real, fake, batch, terms)
+    with cached():  # weights divided by their norm stay the same for the whole loss
+        loss, values = _objective(terms).discriminator(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     return values
 
@@ -97,7 +103,8 @@ def _update_generator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
 ) -> Tensor:
     real, fake = terms.augmented(real), terms.augmented(fake)
-    loss = _objective(terms).generator(nets.discriminator, real, fake, batch, terms)
+    with cached():
+        loss = _objective(terms).generator(nets.discriminator, real, fake, batch, terms)
     _update(loss, nets.generator, nets.generator_adam, average_gradients)
     return loss
 
