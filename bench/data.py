@@ -24,7 +24,7 @@ from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
 
 SHAPE = {"frames": 16, "height": 64, "width": 64}
-REPEATS = 4  # of every video where the whole stage is timed, so that starting its processes hardly counts
+REPEATS = 8  # of every video where the whole stage is timed, so that starting its processes hardly counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def describe_machine() -> dict[str, object]:
         "processor": _processor(),
         "usable_cores": len(psutil.Process().cpu_affinity() or [0]),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load_average": round(os.getloadavg()[2], 1),  # of the last 15 minutes: above the cores, the clock tells little
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "ffmpeg": build,

@@ -28,8 +28,9 @@ Rows = Sequence[int] | NDArray[np.int64]
 class ShardReader:
     """The clips of a folder in row order (sorted id), without loading them.
 
-    `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3). Raises UserError where the folder
-    is not whole or a shard is not what the index says. Shards of this project's writers are mapped in place; of
+    `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3); `mapped` says whether any order
+    of rows is read equally fast. Raises UserError where the folder is not whole or a shard is not what the index
+    says. Shards of this project's writers are mapped in place; of
     others (compressed, several row groups) at most HELD_BYTES stay in memory, or one row group if it is larger.
     """
 
@@ -46,6 +47,7 @@ class ShardReader:
             self.captions += opened.captions
             self._pieces += [(folder / shard.file, piece) for piece in opened.pieces]
         self._starts = np.cumsum([0] + [piece.clips for _, piece in self._pieces])
+        self.mapped = all(piece.mapped for _, piece in self._pieces)
         loaded = [piece.clips for _, piece in self._pieces if not piece.mapped]
         most = HELD_BYTES // (max(loaded) * int(np.prod(self.shape))) if loaded else MAPPED_AT_ONCE
         self._held = min(MAPPED_AT_ONCE, max(1, most))
@@ -54,24 +56,17 @@ class ShardReader:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def mapped(self) -> bool:
-        """Whether every shard is mapped in place, so that any order of rows is read equally fast."""
-        return all(piece.mapped for _, piece in self._pieces)
-
     def frames(self, rows: Rows) -> Frames:
         """Copy the clips at `rows` into a new uint8 array [len(rows),T,H,W,3]."""
         rows = np.asarray(rows, np.int64)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} clips")
-        batch = np.empty((len(rows), *self.shape), np.uint8)
+        batch = np.empty((len(rows), int(np.prod(self.shape))), np.uint8)
         pieces = self._piece_of(rows)
-        # In the order in which they are first needed: along `shuffled` each is then brought in once.
-        for piece in dict.fromkeys(pieces.tolist()):
-            frames, places = self._bring(piece), np.flatnonzero(pieces == piece)
-            for place, row in zip(places.tolist(), (rows[places] - self._starts[piece]).tolist(), strict=True):
-                batch[place] = frames[row]
-        return batch
+        numbers, within = pieces.tolist(), (rows - self._starts[pieces]).tolist()
+        for place in self._turns(pieces):
+            batch[place] = self._bring(numbers[place])[within[place]]
+        return batch.reshape(-1, *self.shape)
 
     def shuffled(self, rows: Rows, seed: int | Sequence[int]) -> NDArray[np.int64]:
         """`rows` in a random order that `frames` reads fast from front to back, whole batches at a time.
@@ -99,10 +94,23 @@ class ShardReader:
     def _piece_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, rows, side="right") - 1
 
+    def _turns(self, pieces: NDArray[np.int64]) -> Sequence[int]:
+        """The order in which a batch is filled: from front to back, which is the fastest way into fresh memory.
+
+        Where pieces have to be loaded, those of one together and in the order in which they are first needed: along
+        `shuffled` each is then loaded once.
+        """
+        if self.mapped:
+            return range(len(pieces))
+        _, first, group = np.unique(pieces, return_index=True, return_inverse=True)
+        turns: list[int] = np.argsort(first[group], kind="stable").tolist()
+        return turns
+
     def _bring_piece(self, number: int) -> Frames:
+        """A row of bytes per clip: the fewer dimensions, the sooner numpy begins to copy."""
         path, piece = self._pieces[number]
         with _named(path, self.shape):
-            return piece.bring()
+            return piece.bring().reshape(piece.clips, -1)
 
 
 def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
