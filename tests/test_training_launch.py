@@ -1,5 +1,6 @@
 """A run in processes of its own, as DVC starts it: signals, kill -9, two devices, a device that fails."""
 
+import csv
 import json
 import os
 import signal
@@ -114,6 +115,29 @@ def test_two_processes_stop_together_go_on_and_end_with_the_networks_of_one(fini
             np.testing.assert_allclose(two[key], one[key], atol=1e-5, err_msg=key)
     one, two = (json.loads((folder / "data/model/training.json").read_text()) for folder in (finished, project))
     assert two == pytest.approx(one, rel=0.05, abs=0.02)
+
+
+@pytest.mark.slow
+def test_two_processes_draw_and_normalise_as_one_does(tmp_path):
+    """Batch norm over both, and penalties, augmentation and negatives that draw: the first steps report the same."""
+    train = TEN_STEPS | {
+        "total_clips": 24,
+        "report_clips": 8,
+        "penalties": {"zero_gp": 1.0, "r1_fd": 1.0},
+        "opposites": 0.5,
+        "augmentation": {"probability": [0.5, 0.5]},
+        "generator": {"kind": "convgru"},
+        "discriminator": {"frames": 2},
+    }
+    one = train_project(tmp_path / "one", **train)
+    two = write_project(tmp_path / "two", **train)
+    code, printed = in_process(two, "none 99 0", T2V_DEVICES="cpu:2")
+    assert code == 0, printed
+    rows = [list(csv.DictReader((folder / "data/model/history.csv").open())) for folder in (one, two)]
+    for alone, shared in zip(*rows, strict=True):
+        assert alone.keys() == shared.keys()
+        for name, value in alone.items():
+            assert float(shared[name] or 0) == pytest.approx(float(value or 0), rel=0.01, abs=0.01), name
 
 
 def test_a_rank_that_fails_takes_the_others_with_it_and_says_why(project):
