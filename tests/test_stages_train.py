@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from training_sets import FILES, TEN_STEPS, outputs, states_of, tiny_clips, train_project, write_data, write_project
+from training_sets import (
+    FILES,
+    TEN_STEPS,
+    outputs,
+    states_of,
+    tiny_clips,
+    tiny_params,
+    train_project,
+    write_data,
+    write_project,
+)
 
 from pipeline.errors import Interrupted, UserError
 from pipeline.training.loop import Trainer
@@ -70,7 +80,7 @@ def test_what_is_exported_is_the_average_and_it_is_not_the_start(finished):
     assert all(np.isfinite(value).all() for value in weights.values())
     description = json.loads((finished / "data/model/model.json").read_text())
     assert description["vocabulary"]["words"][:2] == ["<pad>", "<unk>"]
-    assert (description["seed"], description["clip"]) == (17, {"frames": 8, "height": 16, "width": 16})
+    assert (description["seed"], description["clip"]) == (17, tiny_params().clip.model_dump())
 
 
 def test_two_runs_give_the_same_bytes(finished, project):
