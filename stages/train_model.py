@@ -13,7 +13,7 @@ from pipeline.records import VECTORS, Caption, Clip
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import read_vocabulary
-from pipeline.training.batches import ClipSet
+from pipeline.training.batches import ClipSet, object_words
 from pipeline.training.devices import Rank, parse_devices, run_on
 from pipeline.training.export import read_vectors, save_history, save_model, save_vectors
 from pipeline.training.loop import Run, Trainer
@@ -53,7 +53,9 @@ def train_model(rank: Rank, places: Places, params: Params) -> None:
     board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
     with states.locked() if rank.rank == 0 else nullcontext():
         words, given = len(vocabulary) - vocabulary.unlearned, read_vectors(places.vectors)
-        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, words, states, board, given), clips)
+        trained = {clip.id for clip in clips.clips}
+        named = object_words([caption for caption in captions if caption.id in trained], words)
+        trainer = Trainer(rank, Run(params.seed, params.clip, params.train, words, states, board, given, named), clips)
         trainer.train()
         if rank.rank == 0:
             description = {**hashed, "vocabulary": asdict(vocabulary), "max_tokens": params.tokenize.max_tokens}

@@ -9,6 +9,8 @@ from pipeline.errors import UserError
 from pipeline.models.generators import CURVE_KNOTS, ResidualGenerator, smooth_curves
 from pipeline.models.networks import TextToVideo
 from pipeline.params import check_params
+from pipeline.records import Caption
+from pipeline.training.batches import object_words
 
 PARAMS = tiny_params()
 E = PARAMS.train.captions.width
@@ -123,3 +125,40 @@ def test_the_background_hears_the_noise_and_not_the_caption():
         model(noise, caption)
     torch.testing.assert_close(heard[0], heard[1])
     assert (heard[0] - heard[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+
+
+def hears_objects(**words: bool) -> TextToVideo:
+    """A model of the words 2, 3, ... as named, each of which names an object or does not."""
+    named = torch.tensor([False, False, *words.values()])
+    return stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=len(named), names_object=named))
+
+
+def test_an_object_looks_the_same_whatever_is_done_with_it():
+    torch.manual_seed(0)
+    model = hears_objects(mug=True, left=False, right=False)
+    seen = []
+    model.generator.look.register_forward_hook(lambda *call: seen.append(call[2]))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    left, right = model(z, torch.tensor([[2, 3], [2, 4]]))
+    torch.testing.assert_close(seen[0][0], seen[0][1])
+    assert (left - right).abs().max() > 0.01  # but it moves another way
+
+
+def test_a_word_that_was_never_trained_on_counts_as_an_object():
+    model = hears_objects(mug=True, left=False)
+    heard = model._of_objects(torch.tensor([[1, 2, 3, 9, 0]]))
+    assert heard.tolist() == [[1, 2, 0, 9, 0]]
+
+
+def test_without_any_object_in_the_data_all_words_are_heard():
+    captions = [Caption("1", "moving up", ("moving", "up"), (2, 3), (0, 0))]
+    assert object_words(captions, 4).tolist() == [True] * 4
+
+
+def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
+    captions = [
+        Caption("1", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
+        Caption("2", "moving the mug into the box", (), (2, 3, 5, 6, 3, 4), (0, -1, 1, 0, 0, 0)),
+        Caption("3", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
+    ]
+    assert object_words(captions, 6).tolist() == [False, False, False, False, True, True]

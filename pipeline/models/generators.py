@@ -21,7 +21,8 @@ class ResidualGenerator(nn.Module):
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
     Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
     space and time, with a mask, over both: it draws what changes its shape. The background hears the noise alone: where
-    it heard the caption, every caption got a background of its own and the noise was hardly listened to.
+    it heard the caption, every caption got a background of its own and the noise was hardly listened to. What the
+    layers look like hears `looks` [B,E] in place of cond where it is given.
     """
 
     def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
@@ -39,12 +40,13 @@ class ResidualGenerator(nn.Module):
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
-    def forward(self, z: Tensor, cond: Tensor) -> Tensor:
+    def forward(self, z: Tensor, cond: Tensor, looks: Tensor | None = None) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
         still = torch.cat((content, cond), dim=1)
         code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
-        layers = cut_out(self.layers(activate(self.look(still))))  # [B,N,4,H,W]
+        look = self.look(torch.cat((content, cond if looks is None else looks), dim=1))
+        layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
         background = torch.tanh(self.background(activate(self.setting(content))))  # [B,3,H,W]
         frames = compose(background, layers, self.placement(code))  # [B,3,T,H,W]
         if self.volume is None:

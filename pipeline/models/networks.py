@@ -7,6 +7,7 @@ from pipeline.models.captions import caption_encoder
 from pipeline.models.convgru import ConvGruGenerator
 from pipeline.models.discriminators import build_discriminator
 from pipeline.models.generators import ResidualGenerator
+from pipeline.models.words import PADDING, UNKNOWN
 from pipeline.params import ClipParams, TrainParams
 
 GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
@@ -16,18 +17,52 @@ GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
 
 
 class TextToVideo(nn.Module):
-    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides."""
+    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides.
 
-    def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
+    Motion hears the whole caption. What things look like may hear the words alone that name objects, bool [words]:
+    then an object looks the same whatever is done with it, also in a pair of both that training never showed.
+    """
+
+    names_object: Tensor
+
+    def __init__(
+        self,
+        shape: ClipParams,
+        params: TrainParams,
+        words: int,
+        given: Tensor | None = None,
+        names_object: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.captions = caption_encoder(params.captions, words, given)
+        self.objects = None
+        if params.generator.kind == "residual" and params.generator.looks_hear == "objects":
+            self.objects = caption_encoder(params.captions.model_copy(update={"encoder": "mean"}), words, given)
+            named = torch.ones(words, dtype=torch.bool) if names_object is None else names_object
+            self.register_buffer("names_object", named)
         self.generator = GENERATORS[params.generator.kind](shape, params.generator, params.captions.width)
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
         """`condition` is how far the caption is let in: below 1 only while training begins."""
-        frames: Tensor = self.generator(z, self.captions(token_ids) * condition)
+        cond = self.captions(token_ids) * condition
+        if self.objects is None:
+            frames: Tensor = self.generator(z, cond)
+        else:
+            frames = self.generator(z, cond, self.objects(self._of_objects(token_ids)) * condition)
         return frames.contiguous(memory_format=torch.channels_last_3d)
+
+    def add_words(self, vectors: Tensor) -> None:
+        """Take in words that were not trained on, by their vectors [N,D]; their ids follow on the last one."""
+        for encoder in (self.captions, self.objects):
+            if encoder is not None:
+                encoder.words.add(vectors)
+
+    def _of_objects(self, token_ids: Tensor) -> Tensor:
+        """The captions with padding in place of all other words; one never trained on nearly always names an object."""
+        learned = len(self.names_object)
+        named = self.names_object[token_ids.clamp(max=learned - 1)] | (token_ids >= learned) | (token_ids == UNKNOWN)
+        return token_ids.where(named, PADDING)
 
 
 class CaptionedDiscriminator(nn.Module):

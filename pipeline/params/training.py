@@ -35,6 +35,7 @@ class GeneratorParams(Section):
     code_width: PositiveInt
     layers: PositiveInt
     still_width: PositiveInt
+    looks_hear: Literal["objects", "caption"]
     volume_width: Annotated[int, Field(ge=0)]
     frame_width: PositiveInt
     frame_memory: bool

@@ -49,6 +49,17 @@ def condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ..
     return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
 
 
+def object_words(captions: Sequence[Caption], words: int) -> Tensor:
+    """Which of the words name an object more often than not: bool [words]; all of them where no caption has any."""
+    balance = torch.zeros(words, dtype=torch.int64)
+    for caption in captions:
+        for token, slot in zip(caption.token_ids, caption.slots, strict=True):
+            if token < words:
+                balance[token] += 1 if slot > 0 else -1
+    named = balance > 0
+    return named if named.any() else torch.ones(words, dtype=torch.bool)
+
+
 class ClipSet:
     """The clips of one split that have both frames and a caption, whole in memory on `device`.
 

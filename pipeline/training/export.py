@@ -59,7 +59,7 @@ class Model:
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
         """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""
-        self.generator.captions.words.add(torch.from_numpy(vectors))
+        self.generator.add_words(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:
         """What names this model and the code that speaks to it."""

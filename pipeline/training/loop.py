@@ -38,6 +38,7 @@ class Run:
     states: States
     board: Path  # folder for TensorBoard
     given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+    names_object: Tensor | None = None  # bool [words]: which words name objects; all, where nothing is known
 
 
 class Trainer:
@@ -166,7 +167,7 @@ class Trainer:
 def build_networks(run: Run, device: torch.device) -> Networks:
     """Freshly initialised networks, the same on every rank."""
     reseed(run.seed, 0, -1)
-    generator = TextToVideo(run.shape, run.params, run.words, run.given)
+    generator = TextToVideo(run.shape, run.params, run.words, run.given, run.names_object)
     discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.given)
     for model in (generator, discriminator):
         channels_last(model.to(device))
