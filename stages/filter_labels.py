@@ -1,23 +1,28 @@
-"""Stage `filter`: label files and a folder of videos -> clips.parquet, dropped.parquet, report.json."""
+"""Stage `filter`: label files, videos and perhaps word vectors -> clips.parquet, dropped.parquet, report.json."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.corpus.choose import choose_clips
+from pipeline.corpus.likeness import NO_VECTORS, Vectors
+from pipeline.corpus.phrases import words_in
 from pipeline.corpus.read import read_rows
-from pipeline.errors import run
+from pipeline.corpus.rows import Row
+from pipeline.errors import UserError, run
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.reports import write_report
 from pipeline.tables import write_table
+from pipeline.text.vectors import read_vectors
 
 
 def filter_labels(
-    labels: Path, videos: Path, out: Path, dataset: DatasetParams, options: FilterParams, workers: int
+    labels: Path, videos: Path, vectors: Path, out: Path, dataset: DatasetParams, options: FilterParams, workers: int
 ) -> None:
     """Choose and split the clips; nothing is written before all of it is decided."""
     rows = read_rows(labels, dataset)
-    choice = choose_clips(rows, videos, options, workers)
+    choice = choose_clips(rows, videos, options, workers, _read_vectors(vectors, rows, options))
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / "dropped.parquet", Drop, choice.drops)
     cells = Counter((clip.category, clip.split) for clip in choice.clips)
@@ -41,12 +46,30 @@ def filter_labels(
     )
 
 
+def _read_vectors(path: Path, rows: Sequence[Row], options: FilterParams) -> Vectors:
+    """The vectors of the words that rows say, where held-out words are chosen by them."""
+    if options.test_words_by == "hash":
+        return NO_VECTORS
+    said = {word for row in rows for text in (row.label, *row.objects) for word in words_in(text)}
+    try:
+        file = read_vectors(path, said, 0)
+    except UserError as error:
+        told = f"filter.word_vectors, which filter.test_words_by {options.test_words_by} needs: {error}"
+        raise UserError(told) from None
+    for warning in file.warnings():
+        print(f"filter: {warning}")
+    return file.words
+
+
 def main(
-    labels: Path = Path("data/demo/labels"), videos: Path = Path("data/demo/videos"), out: Path = Path("data/labels")
+    labels: Path = Path("data/demo/labels"),
+    videos: Path = Path("data/demo/videos"),
+    vectors: Path = Path("pipeline/corpus/likeness.py"),
+    out: Path = Path("data/labels"),
 ) -> None:
     """Choose the clips that params.yaml names, and split them."""
     params = load_params(Path("params.yaml"))
-    filter_labels(labels, videos, out, params.dataset, params.filter, worker_count(params.compute))
+    filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import yaml
 from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
 from settings import filtering, reading
 
+from pipeline.errors import UserError
 from pipeline.params import ShareParams
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.tables import read_table
@@ -37,6 +38,12 @@ def dataset(tmp_path):
     return tmp_path
 
 
+def choose(dataset, out="out", options=OPTIONS, workers=2):
+    """What the stage does in this process; the file of vectors may be absent."""
+    places = (dataset / name for name in ("labels", "videos", "words.vec", out))
+    filter_labels(*places, DATASET, options, workers)
+
+
 def run_stage(dataset, categories=("pushing-*",), **options):
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     tree["filter"]["categories"] = list(categories)
@@ -52,7 +59,7 @@ def run_stage(dataset, categories=("pushing-*",), **options):
 
 
 def test_the_report_accounts_for_every_row_and_split(dataset):
-    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", DATASET, OPTIONS, workers=2)
+    choose(dataset)
     clips = read_table(dataset / "out" / "clips.parquet", Clip)
     drops = read_table(dataset / "out" / "dropped.parquet", Drop)
     report = json.loads((dataset / "out" / "report.json").read_text())
@@ -71,7 +78,7 @@ def test_the_report_accounts_for_every_row_and_split(dataset):
 
 def test_equal_inputs_give_equal_bytes_whatever_the_workers(dataset):
     for name, workers in (("one", 1), ("four", 4)):
-        filter_labels(dataset / "labels", dataset / "videos", dataset / name, DATASET, OPTIONS, workers=workers)
+        choose(dataset, name, workers=workers)
     for file in ("clips.parquet", "dropped.parquet", "report.json"):
         assert (dataset / "one" / file).read_bytes() == (dataset / "four" / file).read_bytes()
 
@@ -85,6 +92,19 @@ def test_the_command_writes_three_files_and_says_how_many_clips(dataset):
         "dropped.parquet",
         "report.json",
     ]
+
+
+def test_the_words_nearest_to_others_are_held_out_by_a_file_of_vectors(dataset):
+    near = filtering(categories=["pushing-*"], test_words=0.2, test_words_by="near")
+    (dataset / "words.vec").write_text("box 1 0 0\nmug 0 1 0.2\nbook 9 8 7 6\ncup 0 1 0\npen 1 0 1\n")
+    choose(dataset, options=near)
+    assert json.loads((dataset / "out" / "report.json").read_text())["test_words"] == ["cup"]
+    assert {c.split for c in read_table(dataset / "out" / "clips.parquet", Clip) if c.objects == ("cup",)} == {
+        "test_words"
+    }
+    (dataset / "words.vec").write_text("what is this\n")
+    with pytest.raises(UserError, match=r"filter\.word_vectors.*words\.vec: line 1 on: no rows of a word"):
+        choose(dataset, options=near)
 
 
 def break_json(dataset):
@@ -124,7 +144,7 @@ def empty_videos(dataset):
     ],
 )
 def test_bad_input_ends_with_one_message_and_leaves_what_was_made_before(dataset, harm, message):
-    filter_labels(dataset / "labels", dataset / "videos", dataset / "out", DATASET, OPTIONS, workers=2)
+    choose(dataset)
     before = {path.name: path.read_bytes() for path in (dataset / "out").iterdir()}
     harm(dataset)
     done = run_stage(dataset)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.corpus.categories import match_categories, slug_of
 from pipeline.corpus.cleaning import clean_text, writable_text
+from pipeline.corpus.likeness import NO_VECTORS, Vectors
 from pipeline.corpus.limits import choose_by_objects, limit_clips
 from pipeline.corpus.mirror import mirror_clips
 from pipeline.corpus.objects import bare_objects, find_objects
@@ -30,7 +31,9 @@ class Choice:
     unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
 
 
-def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, workers: int) -> Choice:
+def choose_clips(
+    rows: Sequence[Row], videos: Path, options: FilterParams, workers: int, vectors: Vectors = NO_VECTORS
+) -> Choice:
     """Choose by category, objects, having a video and number, split, and add twins.
 
     Each rule sees what the rules before it have left. Raises UserError where nothing to train on is left.
@@ -44,7 +47,7 @@ def choose_clips(rows: Sequence[Row], videos: Path, options: FilterParams, worke
     files = {clip.id: file for clip, file in zip(labelled, found, strict=True) if isinstance(file, str)}
     labelled, more = limit_clips([clip for clip in labelled if clip.id in files], options)
     drops += more
-    splits, held = split_clips(labelled, options) if labelled else ([], Held([], []))
+    splits, held = split_clips(labelled, options, vectors) if labelled else ([], Held([], []))
     clips, more = _join(labelled, splits, files, videos, workers)
     drops += more
     if not any(clip.split == "train" for clip in clips):

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.corpus.hashing import unit_hash
+from pipeline.corpus.likeness import NO_VECTORS, Vectors
 from pipeline.corpus.pairs import Cell, hold_out_pairs
+from pipeline.corpus.phrases import Phrases
 from pipeline.corpus.rows import Labelled, Part
-from pipeline.corpus.words import Phrases, hold_out_words
+from pipeline.corpus.words import hold_out_words
 from pipeline.errors import UserError
 from pipeline.params import FilterParams, ShareParams
 from pipeline.records import SPLITS, Split
@@ -30,16 +32,18 @@ class Held:
         return "test_pairs" if any((word, category) in self._cells for word in objects) else None
 
 
-def split_clips(clips: Sequence[Labelled], options: FilterParams) -> tuple[list[Split], Held]:
+def split_clips(
+    clips: Sequence[Labelled], options: FilterParams, vectors: Vectors = NO_VECTORS
+) -> tuple[list[Split], Held]:
     """The split of each clip, and what is held out. The cells are chosen among the clips without a held-out word.
 
-    Neither the seed nor the order of the rows counts.
+    `vectors` are compared where filter.test_words_by says so. Neither the seed nor the order of the rows counts.
     """
     choices = split_choices({clip.part for clip in clips})
     # Several captions of one video share its split.
     splits = [split_of_id(clip.video or clip.id, choices[clip.part], options.shares) for clip in clips]
     trained = {clip.id for clip, split in zip(clips, splits, strict=True) if split == "train"}
-    words = hold_out_words(clips, trained, options.test_words)
+    words = hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
     rest = [clip for clip in clips if not phrases.find(clip.caption, clip.objects)]
     held = Held(words, hold_out_pairs(rest, trained, options.test_pairs))

@@ -68,6 +68,17 @@ class FilterParams(Section):
     shares: ShareParams
     test_pairs: Share | list[Text]
     test_words: Share | list[Text]
+    test_words_by: Literal["hash", "near", "far"]
+    word_vectors: Text
+
+    @model_validator(mode="after")
+    def _distances_rank_a_share(self) -> Self:
+        if self.test_words_by != "hash" and isinstance(self.test_words, list):
+            raise ValueError(
+                f"test_words_by {self.test_words_by} chooses a share of the objects, but test_words is a list; "
+                "make it a share, or test_words_by hash"
+            )
+        return self
 
 
 class ClipParams(Section):

@@ -92,9 +92,9 @@ def _open(path: Path) -> Iterator[Iterator[bytes]]:
         with gzip.open(path) if magic[:2] == GZIP else path.open("rb") as lines:
             yield iter(lines)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file of word vectors; put it there or set tokenize.embeddings.path") from None
+        raise UserError(f"{path}: no such file of word vectors; put it there or name another one") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder; tokenize.embeddings.path should name the file of word vectors") from None
+        raise UserError(f"{path}: a folder; name the file of word vectors in it") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: damaged ({error}); fetch it again") from None
 
