@@ -36,19 +36,29 @@ class Scaler:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._graphs: dict[tuple[object, ...], Graph] = {}
+        self._filters: dict[Picture, tuple[Filter, ...]] = {}
 
     def __call__(self, frame: VideoFrame, picture: Picture) -> Frames:
         """The frame as the view shows it."""
-        kind = picture, frame.colorspace, frame.color_range
-        if kind not in self._graphs:
-            self._graphs[kind] = _graph(frame, self._view(picture))
-        graph = self._graphs[kind]
+        if picture not in self._filters:
+            self._filters[picture] = tuple(self._view(picture))
+        filters = self._filters[picture]
+        kind = filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
+        # Out of the store while at work: a graph in which an error has left a frame is never used again.
+        graph = _idle.pop(kind, None) or _graph(frame, filters)
         graph.vpush(frame)
-        return np.asarray(graph.vpull().to_ndarray(), np.uint8)
+        view = np.asarray(graph.vpull().to_ndarray(), np.uint8)
+        _idle[kind] = graph
+        if len(_idle) > MOST_IDLE:
+            del _idle[next(iter(_idle))]
+        return view
 
 
-def _graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
+MOST_IDLE = 16
+_idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
+
+
+def _graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
