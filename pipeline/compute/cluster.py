@@ -6,6 +6,8 @@ task goes to whoever is free first. Tasks and results are small: paths travel, f
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from pipeline.errors import UserError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+LOCAL = "local"  # what Ray calls a cluster of this machine, for this run
+LOCAL_OPTIONS = {"include_dashboard": False, "object_store_memory": 100_000_000}  # about the least; it stays empty
+CONNECT_SECONDS = 10
 LOSSES = 3  # of one worker, without a result in between; more is no accident
 
 
@@ -70,18 +75,54 @@ def cluster_crew(
         from ray.exceptions import RayActorError, RayError, RayTaskError
     except ImportError:
         raise UserError("compute.backend is ray, but Ray is not installed; pip install 't2v[ray]'") from None
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = os.environ.get("RAY_ADDRESS") or LOCAL
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    options = LOCAL_OPTIONS if address == LOCAL else {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        _check_reachable(address)
+        with _Joining(address):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         start = partial(ray.remote(num_cpus=1)(_Supervisor).remote, function, seconds)
         count = min(cpus if workers == "auto" else workers, tasks)
         yield [_Actor(start, RayActorError) for _ in range(count)]
     except RayTaskError as error:
         raise error.cause from None
-    except (RayError, ConnectionError) as error:
-        raise UserError(f"Ray ({address}): {error}; see to the cluster, then give the same command again") from None
+    except RayError as error:
+        raise _cluster_error(address, error) from None
     finally:
         ray.shutdown()  # ends the actors, and their children with them
+
+
+class _Joining:
+    """Around the start of Ray: what it raises where there is no cluster, or another version, as UserError.
+
+    A process of its own that is late, on a busy machine, is a bare Exception there, so that is told by its class.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if kind is Exception or isinstance(error, (ConnectionError, RuntimeError, ValueError)):
+            raise _cluster_error(self.address, error) from None
+
+
+def _check_reachable(address: str) -> None:
+    """Knock at host:port, since Ray itself would knock for many minutes; other addresses are left to it."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise _cluster_error(address, error) from None
+
+
+def _cluster_error(address: str, error: object) -> UserError:
+    """Ray tells the matter in its first line and the cause in its last one; between are ids and tracebacks."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines() if line.strip()]
+    told = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+    return UserError(f"Ray ({address}): {told}; see docs/ray.md, then give the same command again")
