@@ -1,17 +1,21 @@
 """A tiny run on given word vectors: it trains, and speaks of a word that it never saw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import typer
 from settings import tokenizing
-from training_sets import write_project
+from training_sets import tiny_params, write_project
 
 from pipeline.cli.sample import sample
+from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
-from pipeline.records import VECTORS, Caption
-from pipeline.tables import read_table
+from pipeline.records import VECTORS, Caption, Clip
+from pipeline.tables import read_table, write_table
 from pipeline.text.embeddings import make_embeddings, write_embeddings
 from pipeline.text.vocabulary import read_vocabulary
+from stages import render_samples as stage
 from stages.train_model import main
 
 
@@ -51,3 +55,47 @@ def test_an_unseen_word_is_shown_as_the_seen_one_that_it_is_near_to(trained, tmp
 
 def test_the_vectors_lie_beside_the_model(trained):
     assert (trained / "data/model" / VECTORS).read_bytes() == (trained / "data/captions" / VECTORS).read_bytes()
+
+
+def rendered(trained, monkeypatch, out, new_words, labels=None):
+    """The rows of the grid."""
+    seen = []
+    monkeypatch.setattr(stage, "export_samples", lambda rows, *_, **__: seen.append(rows))
+    data = trained / "data"
+    stage.render_samples(
+        labels or data / "labels/clips.parquet",
+        data / "clips",
+        data / "captions/captions.parquet",
+        data / "model",
+        out,
+        tiny_params().render.model_copy(update={"new_words": new_words}),
+    )
+    return seen[0]
+
+
+def test_new_words_stand_beside_their_neighbours_in_rows_of_their_own(trained, tmp_path, monkeypatch):
+    rows = rendered(trained, monkeypatch, tmp_path, ["mugs", "notebook"])
+    assert [row.title.split(" -> ")[0] for row in rows[2:]] == ["mugs", "mugs", "notebook", "notebook"]
+    assert rows[2].title.split()[2] == "mug" and rows[4].title.split()[2] == "book"
+    assert rows[2].title.endswith("Pushing [something] from left to right")
+    assert [block.title for block in rows[2].blocks] == ["generated, seed 1", "generated, seed 2", "real"]
+    assert [[w.label for w in block.windows] for block in rows[2].blocks] == [["mugs", "mug"]] * 2 + [["mug"]]
+    assert np.array_equal(rows[2].blocks[0].windows[1].frames, rows[0].blocks[0].windows[1].frames)  # both the mug
+    windows = (*rows[2].blocks[0].windows, rows[0].blocks[0].windows[2])
+    unseen, near, other = (window.frames.astype(int) for window in windows)
+    assert np.abs(unseen - near).mean() < np.abs(unseen - other).mean()
+
+
+def test_words_that_cannot_be_tried_are_named(trained, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="training shows 'mug' already"):
+        rendered(trained, monkeypatch, tmp_path, ["mug"])
+    with pytest.raises(UserError, match=r"there is no vector for '\?!'"):
+        rendered(trained, monkeypatch, tmp_path, ["?!"])
+
+
+def test_an_object_held_out_of_training_is_titled_with_its_neighbour(trained, tmp_path, monkeypatch):
+    clips = read_table(trained / "data/labels/clips.parquet", Clip)
+    held = [replace(clip, split="test_words") if clip.objects == ("mug",) else clip for clip in clips]
+    write_table(tmp_path / "clips.parquet", Clip, held)
+    rows = rendered(trained, monkeypatch, tmp_path, [], tmp_path / "clips.parquet")
+    assert [row.title.split("   ")[1][:32] for row in rows] == ["(* held out of training; mug -> "] * 2

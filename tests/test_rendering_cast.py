@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training_sets import tiny_clips
 
-from pipeline.rendering.cast import choose_roles, row_title
+from pipeline.rendering.cast import choose_hosts, choose_roles, row_title
 
 CLIPS = [clip for clip, _ in tiny_clips()]
 IDS = {clip.id for clip in CLIPS}
@@ -60,5 +60,22 @@ def test_a_star_marks_what_was_held_out_and_several_objects_are_joined():
 
 def test_a_row_says_what_its_stars_mean_only_where_there_are_any():
     held = [replace(clip, split="test_pairs") if clip.objects == ("mug",) else clip for clip in CLIPS]
-    assert row_title(choose_roles(held, IDS, 12)[0]).endswith("(* held out of training)")
-    assert row_title(choose_roles(CLIPS, IDS, 12)[0]) == choose_roles(CLIPS, IDS, 12)[0][0].template
+    assert row_title(choose_roles(held, IDS, 12)[0], {}).endswith("(* held out of training)")
+    assert row_title(choose_roles(CLIPS, IDS, 12)[0], {}) == choose_roles(CLIPS, IDS, 12)[0][0].template
+
+
+def test_a_row_says_what_objects_are_like_that_training_does_not_show():
+    held = [replace(clip, split="test_words") if clip.objects == ("mug",) else clip for clip in CLIPS]
+    likeness = {"mug": "mug -> pen 0.71", "book": "book -> pen 0.50"}
+    title = row_title(choose_roles(held, IDS, 12)[0], likeness)
+    assert title.endswith("   (* held out of training; mug -> pen 0.71)")
+
+
+def test_the_host_of_a_word_is_a_trained_clip_of_the_object_in_its_commonest_words():
+    mugs = [clip for clip in CLIPS if clip.objects == ("mug",) and "left-to" in clip.category]
+    changed = {mugs[0].id: replace(mugs[0], caption="one mug"), mugs[1].id: replace(mugs[1], split="test_pairs")}
+    clips = [changed.get(clip.id, clip) for clip in CLIPS]
+    assert [host.objects for host in choose_hosts(clips, "mug")] == [("mug",)] * 2
+    assert choose_hosts(clips, "mug")[0].id == mugs[2].id
+    assert [host.category for host in choose_hosts(clips, "wug")] == sorted({clip.category for clip in clips})
+    assert choose_hosts([changed[mugs[1].id], *CLIPS[:1]], "mug")[0].split == "test_pairs"

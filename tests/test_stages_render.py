@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from settings import changed
 from training_sets import H, T, W, tiny_clips, tiny_params, train_project, write_data
 
 from pipeline.errors import UserError
@@ -32,7 +33,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def render(trained, out, **places):
+def render(trained, out, new_words=(), **places):
     data = trained / "data"
     places = {
         "labels": data / "labels/clips.parquet",
@@ -40,7 +41,9 @@ def render(trained, out, **places):
         "captions": data / "captions/captions.parquet",
         "model": data / "model",
     } | places
-    stage.render_samples(out=out, options=tiny_params().render, **places)
+    stage.render_samples(
+        out=out, options=tiny_params().render.model_copy(update={"new_words": list(new_words)}), **places
+    )
 
 
 def test_the_grid_comes_as_picture_gif_and_film_and_each_names_its_model(trained, folder):
@@ -70,6 +73,13 @@ def test_there_is_a_block_per_seed_and_one_of_real_clips(trained, folder, monkey
         ids = [model.vocabulary.index(word) for word in f"pushing a book {row.title[20:]}".split()]
         expected = sampling.sample(model, [ids], noise(2, 1, model.generator.z_width))[0]
         assert np.abs(row.blocks[1].windows[0].frames.astype(int) - expected).max() <= 1
+
+
+def test_words_without_vectors_cannot_be_tried_where_words_are_learned(trained, folder):
+    with pytest.raises(UserError, match=r"vectors\.safetensors: no such file, but render\.new_words needs vectors"):
+        render(trained, folder, ["mugs"])
+    with pytest.raises(UserError, match=r"render\.new_words needs vectors for words that are not learned"):
+        changed({"render": {"new_words": ["penny"]}})
 
 
 def test_missing_inputs_of_the_grid_are_named(trained, folder):

@@ -75,6 +75,7 @@ __all__ = [
 class RenderParams(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
     objects: PositiveInt
+    new_words: list[Text]
     scale: PositiveInt
     fps: PositiveInt
 
@@ -95,6 +96,15 @@ class Params(Section):
     @model_validator(mode="after")
     def _clip_fits_the_networks(self) -> Self:
         doublings_of(self.clip)
+        return self
+
+    @model_validator(mode="after")
+    def _new_words_have_vectors(self) -> Self:
+        if self.render.new_words and self.tokenize.embeddings.source == "learned":
+            raise ValueError(
+                "render.new_words needs vectors for words that are not learned: set tokenize.embeddings.source to "
+                "subword, file or spacy, or render.new_words to []"
+            )
         return self
 
 

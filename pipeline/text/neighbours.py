@@ -21,6 +21,9 @@ class Neighbour:
     cosine: float
     clips: int
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.cosine:.2f}"
+
 
 def nearest(name: str, objects: Iterable[str], vector_of: Lookup) -> list[Neighbour]:
     """The objects, the nearest to `name` first; those without a vector, and `name` itself, are left out.
