@@ -53,9 +53,9 @@ def transcode_clips(
 
 
 def _clear(out: Path) -> None:
-    """Remove an earlier run's shards, the index first: without it the folder is not whole."""
+    """Remove an earlier run's shards, the index first: without it the folder is not whole. And what a kill left."""
     (out / INDEX).unlink(missing_ok=True)
-    for path in out.glob("clips-*"):
+    for path in [*out.glob("clips-*"), *out.glob(".*.*.*")]:  # the second are temporary names, see `files.replacing`
         path.unlink()
     out.mkdir(parents=True, exist_ok=True)
 
