@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+BLOCK = 1 << 16  # bytes read at once
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -31,8 +33,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def digest_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    # Unbuffered: for a small file a large buffer costs more than its bytes.
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def digest_value(value: Any) -> str:

@@ -76,7 +76,8 @@ def _limit_objects(clips: list[Labelled], options: FilterParams) -> Sifted:
     for clip in sorted(clips, key=_rank):
         full = next((word for word in clip.objects if taken[word] >= most), None)
         if full is None:
-            taken.update(set(clip.objects))
+            for word in set(clip.objects):
+                taken[word] += 1
         else:
             faults[clip.id] = f"{full}: more than {most} clips"
     return _sift_out(clips, "beyond_object_limit", faults)

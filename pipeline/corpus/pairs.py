@@ -54,6 +54,8 @@ def _named_cells(name: str, clips: Sequence[Labelled]) -> set[Cell]:
 
 
 def _share_of_cells(clips: Sequence[Labelled], trained: Collection[str], share: float) -> list[Cell]:
+    if share == 0:
+        return []
     members: dict[Cell, list[Labelled]] = defaultdict(list)
     for clip in clips:
         for word in set(clip.objects):

@@ -29,7 +29,11 @@ class Held:
         """
         if self._phrases.find(caption, objects):
             return "test_words"
-        return "test_pairs" if any((word, category) in self._cells for word in objects) else None
+        return "test_pairs" if self.shows_cell(objects, category) else None
+
+    def shows_cell(self, objects: Iterable[str], category: str) -> bool:
+        """Whether one of the objects and the category are a cell that is held out."""
+        return any((word, category) in self._cells for word in objects)
 
 
 def split_clips(
@@ -45,10 +49,13 @@ def split_clips(
     trained = {clip.id for clip, split in zip(clips, splits, strict=True) if split == "train"}
     words = hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
-    rest = [clip for clip in clips if not phrases.find(clip.caption, clip.objects)]
-    held = Held(words, hold_out_pairs(rest, trained, options.test_pairs))
-    aside = (held.split_of(clip.caption, clip.objects, clip.category) for clip in clips)
-    return [special or split for special, split in zip(aside, splits, strict=True)], held
+    said = {clip.id for clip in clips if phrases.find(clip.caption, clip.objects)}
+    held = Held(words, hold_out_pairs([clip for clip in clips if clip.id not in said], trained, options.test_pairs))
+    aside: list[Split] = [
+        "test_words" if clip.id in said else "test_pairs" if held.shows_cell(clip.objects, clip.category) else split
+        for clip, split in zip(clips, splits, strict=True)
+    ]
+    return aside, held
 
 
 def later_splits(clips: Sequence[Labelled], files: Sequence[str], splits: Sequence[Split]) -> dict[str, Split]:

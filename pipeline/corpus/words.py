@@ -74,7 +74,9 @@ def _spare_categories(
     for word in words:
         if len(held) == most:
             break
-        leaving = [clip for clip in members.get(word, ()) if clip.id in left]
+        if word not in members:
+            continue  # an object without a letter, like &, is said nowhere
+        leaving = [clip for clip in members[word] if clip.id in left]
         gone = Counter(clip.category for clip in leaving)
         if all(categories[category] > count for category, count in gone.items()):
             held.append(word)
