@@ -13,6 +13,7 @@ from pipeline.records import VECTORS, Caption, Clip
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import read_vocabulary
+from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.batches import ClipSet, object_words
 from pipeline.training.devices import Rank, parse_devices, run_on
 from pipeline.training.export import read_vectors, save_history, save_model, save_vectors
@@ -39,6 +40,7 @@ class Places:
 
 def train_model(rank: Rank, places: Places, params: Params) -> None:
     """Train on this rank; the first one writes the result."""
+    keep_freed_memory()
     # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
     torch.use_deterministic_algorithms(True, warn_only=rank.device.type == "cuda")
     labels, captions = read_table(places.labels, Clip), read_table(places.captions, Caption)
