@@ -102,7 +102,7 @@ def _try(
     for host in hosts:
         generated = [(name, put_in_place(texts[host.id], name, vocabulary)) for name in (word, near.name)]
         real = [(near.name, host.id)] if host.objects[:1] == (near.name,) else []
-        scenes.append(Scene(f"{word} -> {near}   {host.template}", generated, real))
+        scenes.append(Scene(f"{word} -> {near}: {host.template}", generated, real))
     return scenes
 
 

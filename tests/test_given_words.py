@@ -77,7 +77,7 @@ def test_new_words_stand_beside_their_neighbours_in_rows_of_their_own(trained, t
     rows = rendered(trained, monkeypatch, tmp_path, ["mugs", "notebook"])
     assert [row.title.split(" -> ")[0] for row in rows[2:]] == ["mugs", "mugs", "notebook", "notebook"]
     assert rows[2].title.split()[2] == "mug" and rows[4].title.split()[2] == "book"
-    assert rows[2].title.endswith("Pushing [something] from left to right")
+    assert rows[2].title.endswith(": Pushing [something] from left to right")
     assert [block.title for block in rows[2].blocks] == ["generated, seed 1", "generated, seed 2", "real"]
     assert [[w.label for w in block.windows] for block in rows[2].blocks] == [["mugs", "mug"]] * 2 + [["mug"]]
     assert np.array_equal(rows[2].blocks[0].windows[1].frames, rows[0].blocks[0].windows[1].frames)  # both the mug

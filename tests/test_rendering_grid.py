@@ -110,3 +110,12 @@ def test_every_window_is_on_the_sheet():
     for shown in windows(rows):
         for time in range(T):
             assert len(places_of(sheet, shown.frames[time, 0, 0])) == H * 3 * W * 3
+
+
+def test_the_title_of_a_narrow_row_may_be_as_wide_as_the_page():
+    wide, (narrow,) = rows_of(9), rows_of(1)
+    long = Row("a title that is wider than its row", narrow.blocks)
+    alone, below = compose_grid([long], scale=3)[0], compose_grid([*wide, long], scale=3)[0]
+    height = len(alone) - 24  # without the upper margin
+    ink = [np.argwhere((page[-height:][:30] != np.array(PAPER)).any(axis=2))[:, 1].max() for page in (alone, below)]
+    assert ink[0] < len(alone[0]) - 24 < ink[1] < len(below[0]) - 24

@@ -40,14 +40,12 @@ class Row:
 def compose_grid(rows: Sequence[Row], *, scale: int) -> Frames:
     """All windows moving at once, `scale` pixels per pixel of a clip: uint8 [T,H,W,3]."""
     sizes = [_row_size(row, scale) for row in rows]
-    page = Page(
-        2 * MARGIN + sum(height for height, _ in sizes) + BLOCK_GAP * (len(rows) - 1),
-        2 * MARGIN + max(width for _, width in sizes),
-    )
+    widest = max(width for _, width in sizes)
+    page = Page(2 * MARGIN + sum(height for height, _ in sizes) + BLOCK_GAP * (len(rows) - 1), 2 * MARGIN + widest)
     places: list[tuple[int, int, Window]] = []
     y = MARGIN
-    for row, (height, width) in zip(rows, sizes, strict=True):
-        page.text(MARGIN, y, row.title, TITLE, width=width)
+    for row, (height, _) in zip(rows, sizes, strict=True):
+        page.text(MARGIN, y, row.title, TITLE, width=widest)
         x = MARGIN
         for block in row.blocks:
             places += _draw_block(page, x, y + TITLE_LINE, block, scale)
