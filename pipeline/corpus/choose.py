@@ -45,7 +45,9 @@ def choose_clips(
     found = find_videos(videos, [(clip.id, clip.video) for clip in labelled], workers)
     drops += [file for file in found if isinstance(file, Drop)]
     files = {clip.id: file for clip, file in zip(labelled, found, strict=True) if isinstance(file, str)}
-    labelled, more = limit_clips([clip for clip in labelled if clip.id in files], options)
+    # However a path is written, with its ending or without: it is one video.
+    labelled = [clip._replace(video=clip.video and files[clip.id]) for clip in labelled if clip.id in files]
+    labelled, more = limit_clips(labelled, options)
     drops += more
     splits, held = split_clips(labelled, options, vectors) if labelled else ([], Held([], []))
     clips, more = _join(labelled, splits, files, videos, workers)

@@ -1,15 +1,16 @@
 """Which (object, category) cells are kept out of training, for compositional tests: both seen, never together.
 
 The rule for a share: of the cells whose hash falls under it, in the order of their hashes, each is held out with all
-its clips unless that would take the last training clips of its category, or leave an object of `test_pairs` without a
-training clip in another category than the one it is tested in. So both halves of a held-out pair stay seen. Named
-cells are held out as they are named, or refused where a half of one would not stay seen.
+its clips, and with the other clips of their videos, unless that would take the last training clips of a category, or
+leave an object of `test_pairs` without a training clip in another category than the one it is tested in. So both halves
+of a held-out pair stay seen. Named cells are held out as they are named, or refused where a half would not stay seen.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from pipeline.corpus.categories import match_categories
+from pipeline.corpus.companions import Companions
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.names import match_names
 from pipeline.corpus.rows import Labelled
@@ -27,7 +28,9 @@ def hold_out_pairs(clips: Sequence[Labelled], trained: Collection[str], wanted: 
     if isinstance(wanted, float):
         return _share_of_cells(clips, trained, wanted)
     held = frozenset(cell for name in wanted for cell in _named_cells(name, clips))
-    left = [clip for clip in clips if clip.id in trained and not any((w, clip.category) in held for w in clip.objects)]
+    shown = [clip for clip in clips if any((word, clip.category) in held for word in clip.objects)]
+    leaving = {clip.id for clip in Companions(clips).join(shown)}
+    left = [clip for clip in clips if clip.id in trained and clip.id not in leaving]
     seen = {word for clip in left for word in clip.objects} | {clip.category for clip in left}
     unseen = sorted({half for cell in held for half in cell} - seen)
     if unseen:
@@ -61,8 +64,9 @@ def _share_of_cells(clips: Sequence[Labelled], trained: Collection[str], share: 
         for word in set(clip.objects):
             members[word, clip.category].append(clip)
     ranked = sorted((unit_hash("pair", *cell), cell) for cell in members)
-    seen = _Seen(clips, trained)
-    return sorted(cell for rank, cell in ranked if rank < share and seen.give_up(members[cell], cell[1]))
+    seen, companions = _Seen(clips, trained), Companions(clips)
+    chosen = (cell for rank, cell in ranked if rank < share)
+    return sorted(cell for cell in chosen if seen.give_up(companions.join(members[cell]), cell[1]))
 
 
 class _Seen:
@@ -78,18 +82,21 @@ class _Seen:
                 self._count(clip, 1)
 
     def give_up(self, clips: Sequence[Labelled], category: str) -> bool:
-        """Take the clips of one cell out of training if nothing tested becomes unseen by that; say whether."""
+        """Take the clips of one cell's videos out of training if nothing tested becomes unseen by that; say whether."""
         leaving = [clip for clip in clips if clip.id in self._trained]
         words = {word for clip in clips for word in clip.objects}
+        gone = Counter({category: 0})
+        gone.update(clip.category for clip in leaving)
         for clip in leaving:
             self._count(clip, -1)
-        spared = self._categories[category] > len(leaving) and all(self._seen_elsewhere(w, category) for w in words)
+        spared = all(self._categories[name] > count for name, count in gone.items())
+        spared = spared and all(self._seen_elsewhere(word, category) for word in words)
         if not spared:
             for clip in leaving:
                 self._count(clip, 1)
             return False
         self._trained.difference_update(clip.id for clip in leaving)
-        self._categories[category] -= len(leaving)
+        self._categories -= gone
         for word in words:
             self._tested[word].add(category)
         return True

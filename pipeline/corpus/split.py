@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from pipeline.corpus.companions import Companions, video_name
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.likeness import NO_VECTORS, Vectors
 from pipeline.corpus.pairs import Cell, hold_out_pairs
@@ -44,12 +45,16 @@ def split_clips(
     `vectors` are compared where filter.test_words_by says so. Neither the seed nor the order of the rows counts.
     """
     choices = split_choices({clip.part for clip in clips})
-    # Several captions of one video share its split.
-    splits = [split_of_id(clip.video or clip.id, choices[clip.part], options.shares) for clip in clips]
-    trained = {clip.id for clip, split in zip(clips, splits, strict=True) if split == "train"}
+    # Several captions of one video share its split, unless it stands in several parts.
+    videos = [video_name(clip) for clip in clips]
+    splits = [split_of_id(video, choices[clip.part], options.shares) for video, clip in zip(videos, clips, strict=True)]
+    later = later_splits(clips, videos, splits)
+    trained = {c.id for c, split in zip(clips, splits, strict=True) if split == "train" and c.id not in later}
     words = hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
-    said = {clip.id for clip in clips if phrases.find(clip.caption, clip.objects)}
+    saying = [clip for clip in clips if phrases.find(clip.caption, clip.objects)]
+    said = {clip.id for clip in saying}
+    trained -= {clip.id for clip in Companions(clips).join(saying)}
     held = Held(words, hold_out_pairs([clip for clip in clips if clip.id not in said], trained, options.test_pairs))
     aside: list[Split] = [
         "test_words" if clip.id in said else "test_pairs" if held.shows_cell(clip.objects, clip.category) else split

@@ -8,6 +8,7 @@ out unless that would take the last training clips of a category; so never all a
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
+from pipeline.corpus.companions import Companions
 from pipeline.corpus.hashing import unit_hash
 from pipeline.corpus.likeness import Vectors, rank_by_distance
 from pipeline.corpus.names import nearest_objects
@@ -67,7 +68,7 @@ def _spare_categories(
     words: Sequence[str], clips: Sequence[Labelled], trained: Collection[str], most: int
 ) -> list[str]:
     """The first of the words, `most` at most, that can be held out without taking all training clips of a category."""
-    members = _members(words, clips)
+    members, companions = _members(words, clips), Companions(clips)
     left = {clip.id for clip in clips if clip.id in trained}
     categories = Counter(clip.category for clip in clips if clip.id in trained)
     held: list[str] = []
@@ -76,7 +77,7 @@ def _spare_categories(
             break
         if word not in members:
             continue  # an object without a letter, like &, is said nowhere
-        leaving = [clip for clip in members[word] if clip.id in left]
+        leaving = [clip for clip in companions.join(members[word]) if clip.id in left]
         gone = Counter(clip.category for clip in leaving)
         if all(categories[category] > count for category, count in gone.items()):
             held.append(word)
