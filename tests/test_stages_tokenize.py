@@ -103,6 +103,7 @@ def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
 
 MEASURE = """
 import resource, sys
+from pathlib import Path
 sys.path.insert(0, "tests")
 from settings import tokenizing
 from stages.tokenize_captions import tokenize_captions
