@@ -11,6 +11,7 @@ import pytest
 from bad_videos import make_bad_shard
 from clip_sets import OPTIONS, SHAPE, clip_of, draw_dataset, transcode, within, write_clips
 from settings import shape_of
+from videos import draw
 
 from pipeline.errors import UserError
 from pipeline.params import LimitParams
@@ -39,6 +40,19 @@ def bad_videos(tmp_path, monkeypatch):
         return tmp_path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def large_videos(tmp_path_factory):
+    """Two videos with 50 MB a frame between two small ones, each for another way of reading."""
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "videos").mkdir()
+    for name in ("a.mkv", "d.mkv"):
+        draw(folder / "videos" / name, shape="64x48", frames=8, vcodec="ffv1")
+    draw(folder / "videos" / "b.webm", shape="7680x4320", frames=2, vcodec="libvpx", deadline="realtime")
+    draw(folder / "videos" / "c.mp4", shape="7680x4320", frames=2, vcodec="mjpeg")
+    write_clips(folder, [clip_of(path) for path in (folder / "videos").iterdir()])
+    return folder
 
 
 def limited(**values):
@@ -137,6 +151,21 @@ def test_a_video_that_hangs_or_kills_its_decoder_costs_itself_alone(bad_videos, 
     ]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["read"], report["kept"], report["rows"]) == (8, 5, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_a_video_that_needs_more_memory_than_allowed_costs_itself_alone(large_videos, tmp_path, decoder):
+    options = {"decoder": decoder, "short_clips": "repeat_last"}
+    transcode(large_videos, tmp_path / "out", limits=limited(memory_bytes=25_000_000), **options)
+    assert ShardReader(tmp_path / "out").ids == ["a", "d"]
+    drops = read_table(tmp_path / "out" / "dropped.parquet", Drop)
+    # What ran out of memory is told by the library; a program only ends.
+    expected = {"in_process": ("decoder_died", "needs more than 25000000 bytes"), "ffmpeg": ("undecodable", "")}
+    assert [(drop.id, drop.reason) for drop in drops] == [(name, expected[decoder][0]) for name in "bc"]
+    assert all(drop.detail.startswith(expected[decoder][1]) for drop in drops)
+    transcode(large_videos, tmp_path / "out", **options)
+    assert ShardReader(tmp_path / "out").ids == ["a", "b", "c", "d"]
 
 
 def test_every_window_is_a_row_and_a_mirrored_clip_is_flipped(bad_videos, tmp_path):
