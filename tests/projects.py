@@ -24,7 +24,8 @@ COPIED = (
 )
 TINY: dict[str, Any] = {
     "compute": {"workers": 2},
-    "demo": {"clips": 60},
+    "demo": {"clips": 100},
+    "filter": {"shares": {"train": 0.3, "judge": 0.5, "val": 0.1, "test": 0.1}},
     "clip": {"frames": 8, "height": 16, "width": 16},
     "transcode": {"shard_clips": 16},
     "train": {
@@ -35,6 +36,8 @@ TINY: dict[str, Any] = {
         "sample_clips": 32,
         "state_clips": 32,
     },
+    "judge": {"width": 4, "steps": 3, "batch_clips": 8},
+    "evaluate": {"samples": 6, "varied_captions": 2, "varied_samples": 2, "resamples": 20, "pictures": 2},
     "render": {"seeds": [1, 2], "objects": 3, "scale": 2},
 }
 PERSON = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")

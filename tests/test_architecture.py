@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "models": {"params"},
     "losses": set(),
     "training": {"params", "records", "shards", "tables", "models", "losses"},
-    "evaluation": {"params", "records", "shards", "tables", "models", "losses"},
+    "evaluation": {"params", "records", "shards", "tables", "models", "training"},
     "rendering": {"records", "video"},
 }
 EVERYWHERE = {"directions", "errors", "files", "states"}

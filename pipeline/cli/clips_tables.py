@@ -1,12 +1,11 @@
-"""The figures of a folder of clips as tables: with lines on a terminal, plain columns in a pipe."""
+"""The figures of a folder of clips as tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.cli.clips_figures import FLAT, STILL, Figures
+from pipeline.cli.printing import print_table, widen
 from pipeline.records import SPLITS
 
 MOST_LINES = 20  # of objects; --json holds all
@@ -14,8 +13,7 @@ MOST_LINES = 20  # of objects; --json holds all
 
 def show(figures: Figures, console: Console) -> None:
     """Print everything on `console`."""
-    if not console.is_terminal:
-        console.width = 1000  # a pipe has no edge to wrap at
+    widen(console)
     frames, height, width, _ = figures["shape"]
     shards = figures["shards"]
     lines = [
@@ -44,7 +42,7 @@ def _show_labels(labels: Figures, console: Console) -> None:
             lines.append([f"… and {len(counts) - MOST_LINES:,} more", *[""] * len(columns)])
         if kind == "categories":
             lines.append(["all", *_counts(labels["splits"], splits)])
-        _print_table(console, [kind, *columns], lines)
+        print_table(console, [kind, *columns], lines)
     if labels["without_label"]:
         console.print(f"{labels['without_label']:,} clips have no label in this folder", highlight=False)
 
@@ -56,7 +54,7 @@ def _show_drops(dropped: Figures, console: Console) -> None:
         for reason, drop in reasons.items()
     ]
     if lines:
-        _print_table(console, ["left out by", "reason", "items", "the first of them"], lines, numbers=(2,))
+        print_table(console, ["left out by", "reason", "items", "the first of them"], lines, numbers=(2,))
     else:
         console.print("\nnothing was left out", highlight=False)
 
@@ -68,7 +66,7 @@ def _show_sample(sample: Figures, console: Console) -> None:
         "change": "change from frame to frame",
     }
     lines = [[text, *(f"{sample[name][key]:.1f}" for key in sample[name])] for name, text in names.items()]
-    _print_table(console, [f"a sample of {sample['clips']:,} clips", *sample["brightness"]], lines)
+    print_table(console, [f"a sample of {sample['clips']:,} clips", *sample["brightness"]], lines)
     shares = {
         f"nearly still (change below {STILL})": "still_share",
         f"nearly blank (contrast below {FLAT:g})": "flat_share",
@@ -80,22 +78,3 @@ def _show_sample(sample: Figures, console: Console) -> None:
 
 def _counts(row: dict[str, int], splits: Sequence[str]) -> list[str]:
     return [f"{number:,}" for number in (sum(row.values()), *(row.get(split, 0) for split in splits))]
-
-
-def _print_table(
-    console: Console, header: Sequence[str], lines: Iterable[Sequence[str]], numbers: Sequence[int] | None = None
-) -> None:
-    """Columns of `numbers` are set to the right; without it, all but the first."""
-    right = range(1, len(header)) if numbers is None else numbers
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place in right else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*map(_plain, line))
-    console.print()
-    console.print(table, highlight=False)
-
-
-def _plain(text: str) -> str:
-    """The text without control characters, its brackets no markup."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).replace("[", "\\[")

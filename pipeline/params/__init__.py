@@ -27,6 +27,7 @@ from pipeline.params.data import (
     TranscodeParams,
     doublings_of,
 )
+from pipeline.params.evaluation import EvaluateParams, JudgeParams
 from pipeline.params.training import (
     AdversarialName,
     AugmentationParams,
@@ -52,8 +53,10 @@ __all__ = [
     "DemoParams",
     "DiscriminatorParams",
     "EmbeddingParams",
+    "EvaluateParams",
     "FilterParams",
     "GeneratorParams",
+    "JudgeParams",
     "LimitParams",
     "MatchingName",
     "MixedName",
@@ -91,6 +94,8 @@ class Params(Section):
     transcode: TranscodeParams
     tokenize: TokenizeParams
     train: TrainParams
+    judge: JudgeParams
+    evaluate: EvaluateParams
     render: RenderParams
 
     @model_validator(mode="after")

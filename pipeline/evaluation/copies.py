@@ -1,0 +1,64 @@
+"""Is a clip made up, or taken from the training clips? The nearest one of them, in three spaces."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from pipeline.evaluation.views import EDGE, Floats, Views, Whole, in_parts, small_pictures
+from pipeline.records import Frames
+
+SPACES = ("pixels", "features", "flows")
+# A clip counts as a copy where it is nearer than this share of the unseen real clips: 1 % over all spaces together.
+QUANTILE = 0.01 / len(SPACES)
+LEAST_UNSEEN = 50  # real clips: of fewer the nearest is no measure of how near is too near
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """For each clip its nearest training clip in one space."""
+
+    rows: Whole  # [N] of the training clips
+    distances: NDArray[np.float64]  # [N]
+
+
+class Copies:
+    """Compares clips with the training clips, exactly, and knows how near unseen real clips come to those."""
+
+    def __init__(self, train: Views, unseen: Views) -> None:
+        self.train = train
+        self.unseen = len(unseen)
+        # The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer.
+        self.limits = {
+            space: float(np.quantile(self.nearest(unseen, space).distances, QUANTILE, method="lower"))
+            for space in SPACES
+        }
+
+    def nearest(self, views: Views, space: str) -> Nearest:
+        """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
+        versions = _shifted(views.frames) if space == "pixels" else [getattr(views, space)]
+        # The versions one after another: with all at once the table would be 25 times as large.
+        distances = cdist(versions[0], getattr(self.train, space))
+        for version in versions[1:]:
+            np.minimum(distances, cdist(version, getattr(self.train, space)), out=distances)
+        rows = distances.argmin(axis=1)
+        return Nearest(rows, distances[np.arange(len(rows)), rows])
+
+    def nearer(self, views: Views) -> dict[str, NDArray[np.bool_]]:
+        """For each space, which clips are nearer to a training clip than all but the nearest unseen real ones."""
+        return {space: self.nearest(views, space).distances < self.limits[space] for space in SPACES}
+
+    def mimics(self, views: Views) -> Floats:
+        """1 where the nearest training clip, by features, shows another object than the clip should, nan if unknown."""
+        rows = self.nearest(views, "features").rows
+        meant = np.array([prompt.object for prompt in views.prompts])
+        found = np.array([self.train.prompts[row].object for row in rows])
+        return np.where(meant >= 0, meant != found, np.nan)
+
+
+def _shifted(frames: Frames) -> list[Floats]:
+    """Small pictures of the clips moved by up to EDGE pixels: a copy is one wherever it lies."""
+    steps = range(-EDGE, EDGE + 1)
+    clips = [in_parts(clip) for clip in frames]
+    return [small_pictures(clips, down, right) for down in steps for right in steps]

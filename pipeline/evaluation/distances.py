@@ -1,0 +1,142 @@
+"""How far two sets of clips are from each other, by features of a judge: float64 [N,F] each.
+
+Linear algebra is numpy's and scipy's; tests compare with the formulas of the papers and with the package prdc.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import qr
+from scipy.spatial.distance import cdist
+
+Features = NDArray[np.float64]  # [N,F]
+NEIGHBOUR = 5  # k of precision, recall, density and coverage
+LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
+COMPONENTS = 16  # principal ones that a Frechet distance compares
+LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about so many variances
+POINTS, ORDERS = 6, 4  # of the line to endlessly many fakes, and random choices of fakes for each point
+SILENT = 1e-6  # of the loudest feature: what varies less among real clips varies by rounding
+
+
+def mmd(real: Features, fake: Features) -> float:
+    """Unbiased squared maximum mean discrepancy, kernel (x.y/F + 1)^3; may be below 0 for equal sets.
+
+    Binkowski et al. 2018 (KID), arXiv:1801.01401.
+    """
+    n, m = len(real), len(fake)
+    xx, yy, xy = (_kernel(a, b) for a, b in ((real, real), (fake, fake), (real, fake)))
+    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
+    return float(within - 2 * xy.mean())
+
+
+def _kernel(a: Features, b: Features) -> Features:
+    kernel: Features = (a @ b.T / a.shape[1] + 1) ** 3
+    return kernel
+
+
+def frechet(real: Features, fake: Features) -> float:
+    """Squared Frechet distance of two normal distributions fitted to the sets. Heusel et al. 2017, arXiv:1706.08500."""
+    difference = real.mean(axis=0) - fake.mean(axis=0)
+    a, b = _factor(real), _factor(fake)
+    # With covariances a'a and b'b the trace of the root of their product is the sum of the singular values of ab': no
+    # root of a matrix is taken, so sets without any spread are as exact as others.
+    return float(difference @ difference + (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc"))
+
+
+def _factor(features: Features) -> Features:
+    """A triangle r with r'r the covariance."""
+    centred = (features - features.mean(axis=0)) / math.sqrt(len(features) - 1)
+    factor: Features = qr(centred, mode="r")[0]
+    return factor
+
+
+def frechet_at_infinity(real: Features, fake: Features) -> float:
+    """The Frechet distance extrapolated to endlessly many fakes, the reals being as many as they are.
+
+    It falls as a line in 1/n. Chong & Forsyth 2020, arXiv:1911.07023.
+    """
+    generator = np.random.default_rng(len(fake))
+    counts = np.linspace(len(fake) // 2, len(fake), POINTS).astype(int)
+    distances = [
+        np.mean([frechet(real, fake[generator.permutation(len(fake))[:count]]) for _ in range(ORDERS)])
+        for count in counts
+    ]
+    return limit_of_line(counts, np.array(distances))
+
+
+def limit_of_line(counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:
+    """Where a line in 1/count through these values ends at endlessly large counts."""
+    _, limit = np.polyfit(1 / counts, values, 1)
+    return float(limit)
+
+
+def alike(real: Features, fake: Features) -> tuple[Features, Features]:
+    """Both sets in units of what `real` varies by in each feature, so that loud features do not drown the others."""
+    centre, scale = real.mean(axis=0), real.std(axis=0)
+    scale = np.where(scale > SILENT * scale.max(), scale, scale.max() or 1.0)
+    return (real - centre) / scale, (fake - centre) / scale
+
+
+def principal(real: Features, fake: Features) -> tuple[Features, Features]:
+    """Both sets in the main directions of `real`, in which one unit is what `real` varies by overall."""
+    centre = real.mean(axis=0)
+    _, _, directions = np.linalg.svd(real - centre, full_matrices=False)
+    scale = math.sqrt((real - centre).var(axis=0).sum()) or 1.0
+    axes = directions[:COMPONENTS].T / scale
+    return (real - centre) @ axes, (fake - centre) @ axes
+
+
+class Coverage(NamedTuple):
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def cover(real: Features, fake: Features) -> Coverage:
+    """How many fakes lie among reals and the other way round, by balls that reach to the 5th neighbour.
+
+    Kynkaanniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
+    """
+    between = cdist(real, fake)
+    real_reach, fake_reach = _reach(real), _reach(fake)
+    in_real = between < real_reach[:, None]
+    return Coverage(
+        precision=float(in_real.any(axis=0).mean()),
+        recall=float((between < fake_reach[None, :]).any(axis=1).mean()),
+        density=float(in_real.sum(axis=0).mean() / NEIGHBOUR),
+        coverage=float((between.min(axis=1) < real_reach).mean()),
+    )
+
+
+def _reach(features: Features) -> NDArray[np.float64]:
+    """The distance from each to its 5th neighbour among the others: [N]."""
+    reach: NDArray[np.float64] = np.partition(cdist(features, features), NEIGHBOUR, axis=1)[:, NEIGHBOUR]
+    return reach
+
+
+def spread(features: Features) -> float:
+    """Mean distance between two of the set; 0 for fewer than two."""
+    count = len(features)
+    return float(cdist(features, features).sum() / (count * (count - 1))) if count > 1 else 0.0
+
+
+class Distance(NamedTuple):
+    """How far two sets are from each other, and how many clips it takes on either side."""
+
+    between: Callable[[Features, Features], float]
+    least: int
+
+
+SETS = {
+    "mmd": Distance(mmd, LEAST),
+    "frechet": Distance(lambda real, fake: frechet(*principal(real, fake)), LEAST_FRECHET),
+    "frechet_at_infinity": Distance(lambda real, fake: frechet_at_infinity(*principal(real, fake)), LEAST_FRECHET),
+    "precision": Distance(lambda real, fake: cover(real, fake).precision, LEAST),
+    "recall": Distance(lambda real, fake: cover(real, fake).recall, LEAST),
+    "density": Distance(lambda real, fake: cover(real, fake).density, LEAST),
+    "coverage": Distance(lambda real, fake: cover(real, fake).coverage, LEAST),
+}

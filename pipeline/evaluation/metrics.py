@@ -1,0 +1,173 @@
+"""Every metric of a set of clips, by name; docs/evaluation.md says what each means and what its controls demand."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.copies import LEAST_UNSEEN, SPACES, Copies
+from pipeline.evaluation.distances import SETS, Distance, Features, alike, spread
+from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean
+from pipeline.evaluation.motion import agrees
+from pipeline.evaluation.views import Floats, Views
+
+FEWEST = 10  # clips that say anything about a share
+STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below that stands still
+HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
+
+
+class Figure(NamedTuple):
+    """One metric of one set of clips; None with a reason where there is nothing to measure."""
+
+    value: float | None
+    low: float | None = None  # of the 95 % interval
+    high: float | None = None
+    clips: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What all sets are measured against."""
+
+    real: Views  # unseen real clips: the split that the figures are reported on
+    pool: Views  # more unseen real clips of the same meanings, for the variety within a caption
+    copies: Copies
+    equal: int  # clips on either side of a distance, the same for all sets that have so many
+    resamples: int
+    seed: int
+
+    @property
+    def still(self) -> float:
+        """Less change from frame to frame than this is standing still."""
+        return float(np.quantile(self.real.energies, STILL_QUANTILE))
+
+
+Values = Callable[[Views, Yardstick], Floats]  # one value per clip, nan where the metric says nothing about it
+
+
+def _object(views: Views, _: Yardstick) -> Floats:
+    wanted = np.array([prompt.object for prompt in views.prompts])
+    return np.where(wanted >= 0, views.objects == wanted, np.nan)
+
+
+def _category(views: Views, _: Yardstick) -> Floats:
+    wanted = np.array([prompt.category for prompt in views.prompts])
+    return np.where(wanted >= 0, views.categories == wanted, np.nan)
+
+
+def _direction(views: Views, _: Yardstick) -> Floats:
+    said = [prompt.moves for prompt in views.prompts]
+    return np.array(
+        [np.nan if way is None else agrees(move, way) for move, way in zip(views.movements, said, strict=True)], float
+    )
+
+
+def _flicker(views: Views, yardstick: Yardstick) -> Floats:
+    usual = yardstick.real.jerks.mean()
+    return views.jerks / (usual or np.nan)
+
+
+def _ranked(best: int) -> Values:
+    return lambda views, _: np.where(np.isnan(views.ranks), np.nan, views.ranks < best)
+
+
+PER_CLIP: dict[str, Values] = {
+    "object_accuracy": _object,
+    "category_accuracy": _category,
+    "joint_accuracy": lambda views, yardstick: _object(views, yardstick) * _category(views, yardstick),
+    "r_precision_at_1": _ranked(1),
+    "r_precision_at_2": _ranked(2),
+    "r_precision_at_3": _ranked(3),
+    "motion_direction": _direction,
+    "static_share": lambda views, yardstick: (views.energies < yardstick.still).astype(float),
+    "flicker": _flicker,
+}
+
+COPY_RATES = ("copy_rate", *(f"copy_rate_{space}" for space in SPACES))
+METRICS = (*PER_CLIP, *COPY_RATES, *SETS, "diversity", "diversity_pixels")
+
+
+def measure(views: Views, yardstick: Yardstick) -> dict[str, Figure]:
+    """All metrics of a set of clips, in the order of METRICS."""
+    figures = {name: share(values(views, yardstick), yardstick) for name, values in PER_CLIP.items()}
+    figures |= _copy_rates(views, yardstick)
+    figures |= {name: _distance(distance, views, yardstick) for name, distance in SETS.items()}
+    figures["diversity"] = diversity(views.features, yardstick.pool.features, views, yardstick)
+    figures["diversity_pixels"] = diversity(views.pixels, yardstick.pool.pixels, views, yardstick)
+    return figures
+
+
+def share(values: Floats, yardstick: Yardstick) -> Figure:
+    """The mean of one value per clip, those that are nan left out."""
+    values = values[~np.isnan(values)]
+    if len(values) < FEWEST:
+        return Figure(None, clips=len(values), reason=f"{len(values)} clips tell it, {FEWEST} are needed")
+    low, high = interval_of_mean(values, yardstick.resamples, np.random.default_rng(yardstick.seed))
+    return Figure(float(values.mean()), low, high, len(values))
+
+
+def _copy_rates(views: Views, yardstick: Yardstick) -> dict[str, Figure]:
+    unseen = yardstick.copies.unseen
+    if unseen < LEAST_UNSEEN:
+        absent = Figure(None, reason=f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed")
+        return dict.fromkeys(COPY_RATES, absent)
+    near = yardstick.copies.nearer(views)
+    found = [np.any(list(near.values()), axis=0), *near.values()]
+    return {name: share(rows.astype(float), yardstick) for name, rows in zip(COPY_RATES, found, strict=True)}
+
+
+def _distance(distance: Distance, views: Views, yardstick: Yardstick) -> Figure:
+    """A distance at equal numbers of clips, since most distances fall as the numbers grow."""
+    if views is yardstick.real:
+        return Figure(None, reason="what the others are compared with")
+    count = min(len(views), yardstick.equal)
+    if count < distance.least:
+        return Figure(None, clips=count, reason=f"{count} clips on either side, {distance.least} are needed")
+    seen = _all(yardstick.real)[:count]
+    if not seen.std(axis=0).any():
+        return Figure(None, clips=count, reason="the real clips are all the same")
+    real, fake = alike(seen, _all(views)[:count])
+    value = distance.between(real, fake)
+    low, high = interval_by_halves(
+        value,
+        count,
+        min(yardstick.resamples, HALVES),
+        np.random.default_rng(yardstick.seed),
+        lambda rows: distance.between(real, fake[rows]),
+    )
+    return Figure(value, low, high, count)
+
+
+def _all(views: Views) -> Features:
+    return np.concatenate((views.features, views.looks), axis=1)
+
+
+def diversity(fake: Floats, real: Floats, views: Views, yardstick: Yardstick) -> Figure:
+    """Mean distance between two clips of one meaning, to the same of real clips; rows of `fake` belong to `views`."""
+    mine, theirs = _by_meaning(views), _by_meaning(yardstick.pool)
+    both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
+    clips = sum(len(mine[meaning]) for meaning in both)
+    if clips < FEWEST:
+        return Figure(None, clips=clips, reason=f"{clips} clips with another one of the caption, {FEWEST} are needed")
+    fakes = np.array([spread(fake[mine[meaning]]) for meaning in both])
+    reals = np.array([spread(real[theirs[meaning]]) for meaning in both])
+    if not reals.all():
+        return Figure(None, clips=clips, reason="real clips of a caption are all the same")
+    low, high = interval(
+        len(both),
+        yardstick.resamples,
+        np.random.default_rng(yardstick.seed),
+        lambda rows: float(fakes[rows].sum() / reals[rows].sum()),
+    )
+    return Figure(float(fakes.sum() / reals.sum()), low, high, clips)
+
+
+def _by_meaning(views: Views) -> dict[int, NDArray[np.int64]]:
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, prompt in enumerate(views.prompts):
+        rows[prompt.meaning].append(row)
+    return {meaning: np.array(found) for meaning, found in sorted(rows.items())}

@@ -1,0 +1,124 @@
+"""What one judge, and the flow, see in a set of clips: computed once, used by every metric."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.evaluation.judges import Judge
+from pipeline.evaluation.motion import Flow, energy_of, flow_of, jerk_of, movement_of
+from pipeline.records import Caption, Frames
+from pipeline.training.batches import pad
+
+GRID = 8  # cells per side of the small pictures that copies are looked for in
+EDGE = 2  # pixels left out all round in them, so that a clip moved by as many can still be laid upon the other
+MOMENTS = 4  # and how many of them along a clip
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a clip should show, in the terms of the judge."""
+
+    caption: Caption
+    object: int  # number of the first object among the judge's, -1 where it knows none of that name
+    category: int
+    meaning: int  # number of the pair of category and objects
+    moves: tuple[float, float] | None  # right and down, where the caption says
+
+
+@dataclass(frozen=True)
+class Views:
+    """N clips as seen; rows belong to `prompts`."""
+
+    frames: Frames  # uint8 [N,T,H,W,3]
+    prompts: Sequence[Prompt]
+    features: Floats  # [N,F]
+    looks: Floats  # [N,S]
+    objects: Whole  # [N] the judge's answer
+    categories: Whole  # [N]
+    ranks: Floats  # [N] how many captions of other meanings fit the clip better than its own, nan with too few of them
+    movements: Floats  # [N,2] pixels per frame to the right and down
+    energies: Floats  # [N]
+    jerks: Floats  # [N]
+    pixels: Floats  # [N,P] small pictures
+    flows: Floats  # [N,Q] small flows
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def joined(self, other: "Views") -> "Views":
+        """The rows of both."""
+        arrays = {
+            name: np.concatenate((value, getattr(other, name)))
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return Views(prompts=[*self.prompts, *other.prompts], **arrays)
+
+
+def look(judge: Judge, frames: Frames, prompts: Sequence[Prompt], bank: Sequence[Prompt], distractors: int) -> Views:
+    """See clips that should show `prompts`; `bank` holds one prompt per meaning, to draw wrong captions from."""
+    features, looks = judge.describe_all(frames)
+    with torch.inference_mode():
+        objects, categories = judge.objects(features).argmax(dim=1), judge.categories(features).argmax(dim=1)
+        ranks = _ranks(judge, features, prompts, bank, distractors)
+    flows = [flow_of(clip) for clip in frames]
+    return Views(
+        frames=frames,
+        prompts=prompts,
+        features=features.double().numpy(),
+        looks=looks.double().numpy(),
+        objects=objects.numpy(),
+        categories=categories.numpy(),
+        ranks=ranks.numpy(),
+        movements=np.array([movement_of(flow) for flow in flows]),
+        energies=np.array([energy_of(clip) for clip in frames]),
+        jerks=np.array([jerk_of(clip) for clip in frames]),
+        pixels=small_pictures([in_parts(clip) for clip in frames]),
+        flows=np.array([shrink(in_parts(flow)) for flow in flows]),
+    )
+
+
+def _ranks(
+    judge: Judge, features: Tensor, prompts: Sequence[Prompt], bank: Sequence[Prompt], distractors: int
+) -> Tensor:
+    """For each clip, how many of `distractors` captions of other meanings have a larger cosine than its own: [N]."""
+    clips = judge.clip_vectors(features)
+    own = (clips * judge.caption_vectors(pad([prompt.caption.token_ids for prompt in prompts]))).sum(dim=1)
+    cosines = clips @ judge.caption_vectors(pad([prompt.caption.token_ids for prompt in bank])).T
+    meanings = torch.tensor([prompt.meaning for prompt in bank])
+    ranks = []
+    for row, prompt in enumerate(prompts):
+        # Which wrong captions a clip meets must not depend on chance: they follow its own around the bank.
+        start = prompt.meaning * 7 + row
+        others = (torch.arange(len(bank)) + start) % len(bank)
+        others = others[meanings[others] != prompt.meaning][:distractors]
+        better = float((cosines[row, others] > own[row]).sum())
+        ranks.append(better if len(others) == distractors else math.nan)
+    return torch.tensor(ranks, dtype=torch.float64)
+
+
+def small_pictures(clips: Sequence[NDArray[np.float32]], down: int = 0, right: int = 0) -> Floats:
+    """The insides of clips `in_parts`, looked at so many pixels further down and to the right: [N,P]."""
+    height, width = clips[0].shape[1:3]
+    rows, columns = slice(EDGE + down, height - EDGE + down), slice(EDGE + right, width - EDGE + right)
+    return np.array([shrink(parts[:, rows, columns]) for parts in clips])
+
+
+def in_parts(volume: Frames | Flow) -> NDArray[np.float32]:
+    """Means over a few parts of the time: [T,H,W,C] -> at most [MOMENTS,H,W,C]."""
+    return np.stack([part.mean(axis=0, dtype=np.float32) for part in np.array_split(volume, MOMENTS) if len(part)])
+
+
+def shrink(parts: NDArray[np.float32]) -> Floats:
+    """The cells of a coarse grid over each part, flat: noise hardly shows in them."""
+    cells = [cv2.resize(part, (GRID, GRID), interpolation=cv2.INTER_AREA) for part in parts]
+    return np.concatenate([cell.ravel() for cell in cells]).astype(np.float64)

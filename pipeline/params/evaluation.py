@@ -1,0 +1,28 @@
+"""The sections of the judges and of evaluation."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from pipeline.params.base import Positive, Section
+
+
+class JudgeParams(Section):
+    clips: PositiveInt
+    min_class_clips: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=4)]
+    steps: PositiveInt
+    batch_clips: PositiveInt
+    lr: Positive
+
+
+class EvaluateParams(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    real_clips: PositiveInt
+    train_clips: PositiveInt
+    samples: PositiveInt
+    varied_captions: PositiveInt
+    varied_samples: Annotated[int, Field(ge=2)]
+    distractors: PositiveInt
+    resamples: PositiveInt
+    pictures: PositiveInt

@@ -1,0 +1,78 @@
+"""Stage `judge`: real clips of the split `judge` and their captions -> two judges (safetensors), judges.json."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.corpus.categories import slug_of
+from pipeline.directions import mirrored
+from pipeline.errors import UserError, run
+from pipeline.evaluation.classes import Classes, classes_of
+from pipeline.evaluation.keeping import NAMES, save_judges
+from pipeline.evaluation.lessons import lessons_of, marks_of, taught
+from pipeline.evaluation.material import Material
+from pipeline.evaluation.views import Prompt
+from pipeline.params import ClipParams, JudgeParams, load_params
+from pipeline.records import Clip
+from pipeline.text.encode import encode
+from pipeline.text.vocabulary import Vocabulary, read_vocabulary
+from pipeline.training.seeds import derive
+
+FEWEST = 20  # clips: fewer teach nothing that could be called judging
+
+
+def train_judges(
+    material: Material, vocabulary: Vocabulary, out: Path, shape: ClipParams, options: JudgeParams, seed: int
+) -> None:
+    """Train both judges on clips that the generator never meets; say how well they see those of the split val."""
+    rows, val = material.rows("judge", options.clips), material.rows("val", options.clips)
+    if len(rows) < FEWEST:
+        raise UserError(f"judge: {len(rows)} clips in the split judge, {FEWEST} are needed; see filter.shares.judge")
+    clips = material.clips(rows)
+    classes = classes_of(clips, options.min_class_clips)
+    prompts = classes.prompts(clips, material.captions)
+    lessons = lessons_of(material.frames(rows), prompts, [_twin(clip, classes, vocabulary) for clip in clips])
+    judges = {
+        name: taught(name, shape, classes, len(vocabulary), lessons, options, derive(seed, "judge", name))
+        for name in NAMES
+    }
+    exam = classes.prompts(material.clips(val), material.captions)
+    marks = {name: marks_of(judge, material.frames(val), exam) for name, judge in judges.items()}
+    description = {
+        "clip": shape.model_dump(),
+        "width": options.width,
+        "words": len(vocabulary),
+        "objects": classes.objects,
+        "categories": classes.categories,
+        "clips": len(rows),
+        "val": marks,
+    }
+    save_judges(out, judges, description)
+    for name, mark in marks.items():
+        print(f"judge {name}: {len(rows)} clips learned; of {len(val)} clips of val right: {mark}")
+
+
+def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
+    """What the mirror image of a clip shows, None where it must not be flipped."""
+    texts = [mirrored(text) for text in (clip.caption, clip.template, *clip.objects)]
+    if None in texts:
+        return None
+    caption, template, *objects = (text or "" for text in texts)
+    category = clip.category if template == clip.template else slug_of(template)
+    twin = replace(clip, caption=caption, category=category, objects=tuple(objects))
+    return classes.prompt(twin, encode(caption, vocabulary, len(caption)).caption)
+
+
+def main(
+    labels: Path = Path("data/labels"),
+    clips: Path = Path("data/clips"),
+    captions: Path = Path("data/captions"),
+    out: Path = Path("data/judge"),
+) -> None:
+    """Train the judges on the real clips that were set aside for them."""
+    params = load_params()
+    material = Material(labels, clips, captions)
+    train_judges(material, read_vocabulary(captions / "vocabulary.json"), out, params.clip, params.judge, params.seed)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""A tiny set with all splits, for the stages `judge` and `evaluate`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from settings import changed
+from training_sets import tiny_clips, tiny_params, write_data
+
+from pipeline.evaluation.material import Material
+from pipeline.params import EvaluateParams, JudgeParams, Params
+from pipeline.records import Clip, Frames, Split
+from pipeline.text.vocabulary import read_vocabulary
+from stages.train_judges import train_judges
+
+COUNTS: dict[Split, int] = {"train": 36, "judge": 48, "val": 54, "test": 54, "test_pairs": 12}
+TINY_JUDGE = {"steps": 25, "batch_clips": 16, "lr": 6.0e-3, "width": 4}
+TINY_EVALUATION = {"samples": 24, "varied_captions": 3, "varied_samples": 4, "distractors": 5, "resamples": 20}
+
+
+def judging() -> JudgeParams:
+    """The section `judge` of a short lesson."""
+    return changed({"judge": TINY_JUDGE}).judge
+
+
+def evaluating(**values: int) -> EvaluateParams:
+    """The section `evaluate` with few samples."""
+    return changed({"evaluate": {**TINY_EVALUATION, "pictures": 2, **values}}).evaluate
+
+
+def clips_of(counts: dict[Split, int]) -> list[tuple[Clip, Frames]]:
+    """So many clips of each split, each a little different from all others."""
+    rng = np.random.default_rng(1)
+    made = tiny_clips(sum(counts.values()))
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    return [
+        (replace(clip, split=split), np.clip(frames + rng.normal(0, 6, frames.shape), 0, 255).astype(np.uint8))
+        for (clip, frames), split in zip(made, splits, strict=True)
+    ]
+
+
+def judged(folder: Path, counts: dict[Split, int] = COUNTS) -> Path:
+    """`folder` with data of these splits and judges that have learned a little."""
+    write_data(folder, clips_of(counts))
+    learn(folder, folder / "judge")
+    return folder
+
+
+def learn(folder: Path, out: Path) -> None:
+    """Run the stage `judge` on the data in `folder`."""
+    material = Material(folder / "labels", folder / "clips", folder / "captions")
+    vocabulary = read_vocabulary(folder / "captions/vocabulary.json")
+    train_judges(material, vocabulary, out, tiny().clip, judging(), seed=17)
+
+
+def tiny() -> Params:
+    """The params of a tiny project."""
+    return tiny_params()
