@@ -131,7 +131,7 @@ def test_a_penalty_weight_is_a_finite_number_from_zero_up(tree, gamma):
 
 
 def test_shares_that_do_not_sum_to_one_are_refused_with_their_sum(tree):
-    tree["filter"]["shares"]["train"] = 0.9
+    tree["filter"]["shares"]["train"] = 0.8
     assert "filter.shares: the shares must sum to 1 with train above 0, not to 1.1" in complaint(tree)
 
 
