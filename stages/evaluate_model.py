@@ -19,10 +19,12 @@ from pipeline.evaluation.verdict import withdrawn
 from pipeline.evaluation.views import Prompt
 from pipeline.files import write_json
 from pipeline.params import EvaluateParams, load_params
-from pipeline.records import Clip, Frames
+from pipeline.records import VECTORS, Clip, Frames, Split
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
+from pipeline.text.embeddings import read_embeddings
 from pipeline.text.encode import encode
+from pipeline.text.trials import SeenObjects
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 from pipeline.training.export import Model
 from pipeline.training.sampling import sample
@@ -52,6 +54,12 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
     if list(vocabulary.words) != model.vocabulary or any(judge.words != len(vocabulary) for judge in judges.values()):
         raise UserError(f"{places.model}, {places.judge} and {places.captions} know other words; `dvc repro`")
     reals = reals_of(material, classes, options)
+    embeddings = read_embeddings(places.captions / VECTORS)
+    if embeddings:
+        seen = SeenObjects(_first_objects(material, "train", options.train_clips), vocabulary, embeddings)
+        new = _first_objects(material, "test_words", options.real_clips)
+        words = [_as_neighbour(*pair, seen, classes) for pair in zip(reals.words.prompts, new, strict=True)]
+        reals = reals._replace(words=reals.words._replace(prompts=words))
 
     def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
         z = noise(seed, len(prompts), model.generator.z_width)
@@ -74,6 +82,17 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
     write_metrics(metrics, told, withdrawn=len(withdrawn(found.checks)))
     for line in summary(told, found.checks):
         print(line)
+
+
+def _first_objects(material: Material, split: Split, most: int) -> list[str]:
+    return [clip.objects[0] if clip.objects else "" for clip in material.clips(material.rows(split, most))]
+
+
+def _as_neighbour(prompt: Prompt, name: str, seen: SeenObjects, classes: Classes) -> Prompt:
+    """A held-out object should look like the nearest seen one: the judge has never been shown it, either."""
+    near = seen.nearest_to(name) if name else None
+    known = near is not None and near.name in classes.objects
+    return replace(prompt, object=classes.objects.index(near.name) if known and near else -1)
 
 
 def _opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
