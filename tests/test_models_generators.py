@@ -144,10 +144,21 @@ def test_an_object_looks_the_same_whatever_is_done_with_it():
     assert (left - right).abs().max() > 0.01  # but it moves another way
 
 
+def test_what_helps_an_object_along_looks_the_same_whatever_the_object():
+    torch.manual_seed(0)
+    model = hears_objects(mug=True, book=True, left=False)
+    seen = []
+    model.generator.helping.register_forward_hook(lambda *call: seen.append(call[2]))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    mug, book = model(z, torch.tensor([[2, 4], [3, 4]]))
+    torch.testing.assert_close(seen[0][0], seen[0][1])
+    assert (mug - book).abs().max() > 0.01
+
+
 def test_a_word_that_was_never_trained_on_counts_as_an_object():
     model = hears_objects(mug=True, left=False)
-    heard = model._of_objects(torch.tensor([[1, 2, 3, 9, 0]]))
-    assert heard.tolist() == [[1, 2, 0, 9, 0]]
+    named = model._named(torch.tensor([[1, 2, 3, 9, 0]]))
+    assert named.tolist() == [[True, True, False, True, False]]
 
 
 def test_without_any_object_in_the_data_all_words_are_heard():

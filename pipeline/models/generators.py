@@ -21,8 +21,8 @@ class ResidualGenerator(nn.Module):
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
     Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
     space and time, with a mask, over both: it draws what changes its shape. The background hears the noise alone: where
-    it heard the caption, every caption got a background of its own and the noise was hardly listened to. What the
-    layers look like hears `looks` [B,E] in place of cond where it is given.
+    it heard the caption, every caption got a background of its own and the noise was hardly listened to. The layers
+    that hold objects hear `things` [B,E] and the others, hands above all, `acts` [B,E], where those are given.
     """
 
     def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
@@ -33,20 +33,26 @@ class ResidualGenerator(nn.Module):
         self.steps = shape.frames // self.time
         code = params.code_width
         self.code = FrameCode(self.content + self.curves + cond, code)
-        self.look = linear(self.content + cond, code)
+        self.look, self.helping = linear(self.content + cond, code), linear(self.content + cond, code)
         self.setting = linear(self.content, code)
-        self.layers = Still(shape, 4 * params.layers, code, params.still_width)
-        self.background = Still(shape, 3, code, max(params.still_width // 2, 1))
+        half = max(params.still_width // 2, 1)
+        self.layers = Still(shape, 4 * params.object_layers, code, params.still_width)
+        others = params.layers - params.object_layers
+        self.helpers = Still(shape, 4 * others, code, half) if others else None
+        self.background = Still(shape, 3, code, half)
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
-    def forward(self, z: Tensor, cond: Tensor, looks: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, cond: Tensor, things: Tensor | None = None, acts: Tensor | None = None) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
         still = torch.cat((content, cond), dim=1)
         code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
-        look = self.look(torch.cat((content, cond if looks is None else looks), dim=1))
+        look = self.look(torch.cat((content, cond if things is None else things), dim=1))
         layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
+        if self.helpers is not None:
+            helping = self.helping(torch.cat((content, cond if acts is None else acts), dim=1))
+            layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
         background = torch.tanh(self.background(activate(self.setting(content))))  # [B,3,H,W]
         frames = compose(background, layers, self.placement(code))  # [B,3,T,H,W]
         if self.volume is None:

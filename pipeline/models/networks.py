@@ -19,8 +19,9 @@ GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
 class TextToVideo(nn.Module):
     """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides.
 
-    Motion hears the whole caption. What things look like may hear the words alone that name objects, bool [words]:
-    then an object looks the same whatever is done with it, also in a pair of both that training never showed.
+    Motion hears the whole caption. What things look like may hear less: the layers of objects the words alone that name
+    objects, bool [words], and the other layers all but those. Then an object looks the same whatever is done with it,
+    also in a pair of both that training never showed.
     """
 
     names_object: Tensor
@@ -49,7 +50,9 @@ class TextToVideo(nn.Module):
         if self.objects is None:
             frames: Tensor = self.generator(z, cond)
         else:
-            frames = self.generator(z, cond, self.objects(self._of_objects(token_ids)) * condition)
+            named = self._named(token_ids)
+            things = self.objects(token_ids.where(named, PADDING)) * condition
+            frames = self.generator(z, cond, things, self.captions(token_ids.where(~named, UNKNOWN)) * condition)
         return frames.contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
@@ -58,11 +61,11 @@ class TextToVideo(nn.Module):
             if encoder is not None:
                 encoder.words.add(vectors)
 
-    def _of_objects(self, token_ids: Tensor) -> Tensor:
-        """The captions with padding in place of all other words; one never trained on nearly always names an object."""
+    def _named(self, token_ids: Tensor) -> Tensor:
+        """Which words name objects; one never trained on nearly always does. Padding does not."""
         learned = len(self.names_object)
         named = self.names_object[token_ids.clamp(max=learned - 1)] | (token_ids >= learned) | (token_ids == UNKNOWN)
-        return token_ids.where(named, PADDING)
+        return named & (token_ids != PADDING)
 
 
 class CaptionedDiscriminator(nn.Module):

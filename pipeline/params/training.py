@@ -34,6 +34,7 @@ class GeneratorParams(Section):
     motion_width: PositiveInt
     code_width: PositiveInt
     layers: PositiveInt
+    object_layers: PositiveInt
     still_width: PositiveInt
     looks_hear: Literal["objects", "caption"]
     volume_width: Annotated[int, Field(ge=0)]
@@ -41,6 +42,12 @@ class GeneratorParams(Section):
     frame_memory: bool
     caption_in_blocks: bool
     batch_norm: bool
+
+    @model_validator(mode="after")
+    def _objects_lie_in_layers(self) -> Self:
+        if self.object_layers > self.layers:
+            raise ValueError(f"train.generator.object_layers {self.object_layers} are more than layers {self.layers}")
+        return self
 
 
 class DiscriminatorParams(Section):
