@@ -27,6 +27,7 @@ def views(count: int, seed: int = 0, **values: Any) -> Views:
         "prompts": prompts,
         "features": rng.normal(size=(count, 6)),
         "looks": rng.normal(size=(count, 4)),
+        "fineness": rng.normal(size=(count, 3)),
         "objects": np.array([one.object for one in prompts]),
         "categories": np.array([one.category for one in prompts]),
         "ranks": np.zeros(count),

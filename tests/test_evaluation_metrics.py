@@ -78,7 +78,7 @@ def test_the_real_set_is_not_compared_with_itself():
 
 
 def test_identical_real_clips_give_no_distance_and_identical_fakes_a_large_one():
-    alike = {"features": np.ones((60, 6)), "looks": np.ones((60, 4))}
+    alike = {"features": np.ones((60, 6)), "looks": np.ones((60, 4)), "fineness": np.ones((60, 3))}
     assert measure(views(60), yardstick(views(60, **alike)))["mmd"].reason == "the real clips are all the same"
     collapsed = measure(views(60, **alike), yardstick())
     fresh = measure(views(60, 9), yardstick())

@@ -81,9 +81,12 @@ def alike(real: Features, fake: Features) -> tuple[Features, Features]:
 
 
 def principal(real: Features, fake: Features) -> tuple[Features, Features]:
-    """Both sets in the main directions of `real`, in which one unit is what `real` varies by overall."""
+    """Both sets in the main directions of both together, in which one unit is what `real` varies by overall.
+
+    In the directions of `real` alone all would be lost in which no real clip differs from another, but the fakes do.
+    """
     centre = real.mean(axis=0)
-    _, _, directions = np.linalg.svd(real - centre, full_matrices=False)
+    _, _, directions = np.linalg.svd(np.concatenate((real, fake)) - centre, full_matrices=False)
     scale = math.sqrt((real - centre).var(axis=0).sum()) or 1.0
     axes = directions[:COMPONENTS].T / scale
     return (real - centre) @ axes, (fake - centre) @ axes

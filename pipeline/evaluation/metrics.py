@@ -143,7 +143,7 @@ def _distance(distance: Distance, views: Views, yardstick: Yardstick) -> Figure:
 
 
 def _all(views: Views) -> Features:
-    return np.concatenate((views.features, views.looks), axis=1)
+    return np.concatenate((views.features, views.looks, views.fineness), axis=1)
 
 
 def diversity(fake: Floats, real: Floats, views: Views, yardstick: Yardstick) -> Figure:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.evaluation.fineness import fineness_of
 from pipeline.evaluation.judges import Judge
 from pipeline.evaluation.motion import Flow, energy_of, flow_of, jerk_of, movement_of
 from pipeline.records import Caption, Frames
@@ -42,6 +43,7 @@ class Views:
     prompts: Sequence[Prompt]
     features: Floats  # [N,F]
     looks: Floats  # [N,S]
+    fineness: Floats  # [N,D]
     objects: Whole  # [N] the judge's answer
     categories: Whole  # [N]
     ranks: Floats  # [N] how many captions of other meanings fit the clip better than its own, nan with too few of them
@@ -76,6 +78,7 @@ def look(judge: Judge, frames: Frames, prompts: Sequence[Prompt], bank: Sequence
         prompts=prompts,
         features=features.double().numpy(),
         looks=looks.double().numpy(),
+        fineness=np.array([fineness_of(clip) for clip in frames]),
         objects=objects.numpy(),
         categories=categories.numpy(),
         ranks=ranks.numpy(),
