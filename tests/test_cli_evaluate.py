@@ -95,7 +95,6 @@ def test_real_clips_in_any_codec_reach_what_real_clips_reach(real):
         assert found[metric].clips == 54
     assert found["motion_direction"].value > 0.9
     assert found["diversity_pixels"].value == pytest.approx(1, abs=0.2)  # codecs take some of the grain away
-    assert found["frechet"].value < 0.1
 
 
 def test_every_metric_stands_beside_real_clips_and_the_floor(real):

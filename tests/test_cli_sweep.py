@@ -27,7 +27,7 @@ def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
 @pytest.mark.parametrize(
     ("key", "shared"),
     [
-        ("train.penalties.r1", {"draw", "filter", "transcode", "tokenize"}),
+        ("train.penalties.r1", {"draw", "filter", "transcode", "tokenize", "judge"}),
         ("filter.categories", {"draw"}),
         ("clip.frames", {"draw", "filter", "tokenize"}),
         ("seed", set()),
@@ -35,7 +35,7 @@ def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
 )
 def test_the_shared_stages_are_those_that_no_point_changes(root, monkeypatch, key, shared):
     monkeypatch.chdir(root)
-    known = {"draw", "filter", "transcode", "tokenize", "train", "render"}
+    known = {"draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"}
     assert {name.split(":")[-1] for name in shared_stages([key])} & known == shared
 
 
@@ -49,7 +49,7 @@ def test_dvc_finds_every_stage_and_draws_before_it_filters(root, monkeypatch):
 def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
     project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
     monkeypatch.chdir(project.folder)
-    assert shared_stages(["train.penalties.r1"]) == ["filter", "transcode", "tokenize"]
+    assert shared_stages(["train.penalties.r1"]) == ["filter", "transcode", "tokenize", "judge"]
 
 
 def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):

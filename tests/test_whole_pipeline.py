@@ -8,7 +8,7 @@ from projects import stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-EVERY_STAGE = ["draw", "filter", "transcode", "tokenize", "train", "render"]
+EVERY_STAGE = ["draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"]
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
 
 
@@ -38,12 +38,13 @@ def test_a_second_repro_runs_nothing_even_on_other_devices(project):
 
 def test_another_penalty_runs_only_what_depends_on_it(project):
     project.change({"train": {"penalties": {"r1": 0.5}}})
-    assert stages_run(project.dvc("repro")) == ["train", "render"]
+    assert stages_run(project.dvc("repro")) == ["train", "evaluate", "render"]
 
 
 def test_another_category_runs_everything_but_the_drawing(project):
     before = (project.folder / "data/demo/dvc.lock").read_bytes()
-    project.change({"filter": {"categories": ["moving-something-up", "moving-something-down"]}})
+    shares = {"train": 0.2, "judge": 0.6, "val": 0.1, "test": 0.1}
+    project.change({"filter": {"categories": ["moving-*", "pulling-*"], "shares": shares, "test_pairs": 0.0}})
     assert stages_run(project.dvc("repro")) == EVERY_STAGE[1:]
     assert (project.folder / "data/demo/dvc.lock").read_bytes() == before
     chosen = (project.folder / "data/labels/report.json").read_text(encoding="utf-8")

@@ -55,7 +55,8 @@ def test_a_held_out_word_is_trained_around_rendered_and_sampled(project):
             "render": {"new_words": ["album"]},
         }
     )
-    assert stages_run(project.dvc("repro")) == ["filter", "transcode", "tokenize", "train", "render"]
+    stages = ["filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"]
+    assert stages_run(project.dvc("repro")) == stages
     clips = read_table(project.folder / "data/labels/clips.parquet", Clip)
     assert {clip.split for clip in clips if word in clip.objects} == {"test_words"}
     embeddings = read_embeddings(project.folder / "data/model/vectors.safetensors")
