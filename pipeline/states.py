@@ -20,34 +20,11 @@ LOCK = "lock"
 
 
 @contextmanager
-def own_folder(folder: Path) -> Iterator[None]:
-    """Hold the folder for this run alone; wait while an equal run has it. The lock falls when the process ends."""
-    with _locked(folder, wait=True):
-        yield
+def held(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the folder for this run alone and yield whether it is ours: where an equal run has it, `wait` decides.
 
-
-def remove_abandoned(root: Path, kind: str, keep: int) -> None:
-    """Remove the states `<kind>-*` except those in use and the `keep` newest.
-
-    A state is abandoned when params, inputs or code change before its run is whole. Some are kept, since the points
-    of an interrupted sweep come back to theirs; all of them would fill the disk in silence.
+    The lock falls when the process ends, however it does.
     """
-    folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
-        with _locked(folder, wait=False) as is_ours:
-            if is_ours:
-                shutil.rmtree(folder)
-
-
-def code_files(*names: str) -> list[Path]:
-    """The Python files of modules and rooms of `pipeline`, sorted."""
-    package = Path(__file__).parent
-    files = [package / f"{name}.py" for name in names if not (package / name).is_dir()]
-    return sorted([*files, *(path for name in names for path in (package / name).rglob("*.py"))])
-
-
-@contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     file = _lock_file(folder)
     try:
         while not _lock(file, folder, wait=wait):
@@ -59,6 +36,26 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
         yield True
     finally:
         file.close()
+
+
+def remove_abandoned(root: Path, kind: str, keep: int) -> None:
+    """Remove the states `<kind>-*` except those in use and the `keep` newest.
+
+    A state is abandoned when params, inputs or code change before its run is whole. Some are kept, since the points
+    of an interrupted sweep come back to theirs; all of them would fill the disk in silence.
+    """
+    folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
+        with held(folder, wait=False) as is_ours:
+            if is_ours:
+                shutil.rmtree(folder)
+
+
+def code_files(*names: str) -> list[Path]:
+    """The Python files of modules and rooms of `pipeline`, sorted."""
+    package = Path(__file__).parent
+    files = [package / f"{name}.py" for name in names if not (package / name).is_dir()]
+    return sorted([*files, *(path for name in names for path in (package / name).rglob("*.py"))])
 
 
 def _lock_file(folder: Path) -> TextIO:

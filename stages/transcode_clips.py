@@ -9,7 +9,7 @@ from pipeline.errors import run
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import Clip
 from pipeline.shards import INDEX
-from pipeline.states import ROOT, own_folder, remove_abandoned
+from pipeline.states import ROOT, held, remove_abandoned
 from pipeline.tables import batches, count_rows, iterate_table
 from pipeline.transcoding.finished import fingerprint, hand_over, in_order
 from pipeline.transcoding.shard import ShardTask, make_shard
@@ -41,7 +41,7 @@ def transcode_clips(
         for path, part in zip(paths, batches(clips, options.shard_clips), strict=True):
             yield ShardTask(path, videos.absolute(), part, shape, options)
 
-    with own_folder(state):
+    with held(state, wait=True):
         remove_abandoned(states, "transcode", KEPT_STATES)
         seconds = options.limits.seconds
         for _ in map_guarded(make_shard, tasks(), shards, compute, seconds=seconds, label="transcode, shards"):

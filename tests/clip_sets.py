@@ -1,6 +1,5 @@
 """Videos and the list of clips that `filter` would have chosen from them, for the tests of transcoding."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +68,3 @@ def by(workers: int, backend: str = "processes") -> ComputeParams:
 def contents(folder: Path) -> dict[str, bytes]:
     """File name -> bytes."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def within(seconds: float, condition: Any) -> bool:
-    """Whether the condition comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from guarded_functions import Words, act, die_outside
 from settings import changed
+from waiting import alive, within
 
 from pipeline.compute.backends import map_guarded
 from pipeline.compute.guarded import Guarded
@@ -134,19 +134,3 @@ def test_no_child_outlives_its_parent(tmp_path, ending, code, whole_group):
 def call_closed(guarded, folder):
     with pytest.raises(BrokenExecutor):
         guarded(Words(("hang",), folder))
-
-
-def within(seconds, condition):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import alive, within
 
 from pipeline.compute.processes import map_ordered
 from pipeline.errors import UserError
@@ -98,27 +99,11 @@ def test_workers_end_with_their_parent(tmp_path, ending, code):
     parent = subprocess.Popen(
         [sys.executable, program, folder], env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    assert _within(20, lambda: len(list(folder.iterdir())) == 2)
+    assert within(20, lambda: len(list(folder.iterdir())) == 2)
     if ending == signal.SIGINT:
         os.killpg(parent.pid, ending)  # as a terminal does: the workers get it, too
     else:
         parent.send_signal(ending)
     assert parent.wait(10) == code
-    assert _within(5, lambda: not any(_alive(int(path.name)) for path in folder.iterdir()))
+    assert within(5, lambda: not any(alive(int(path.name)) for path in folder.iterdir()))
     assert "Traceback" not in parent.communicate()[1]
-
-
-def _within(seconds, condition):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_sets import OPTIONS, SHAPE, draw_dataset, transcode, within, write_clips
+from clip_sets import OPTIONS, SHAPE, draw_dataset, transcode, write_clips
 from settings import shape_of
+from waiting import within
 
 from pipeline.errors import UserError
 from pipeline.records import Clip, Drop

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from clip_sets import OPTIONS, SHAPE, by, contents, draw_dataset, transcode, within, write_clips
+from clip_sets import OPTIONS, SHAPE, by, contents, draw_dataset, transcode, write_clips
+from waiting import within
 
 from pipeline.errors import UserError
 from pipeline.records import Clip
-from pipeline.states import own_folder, remove_abandoned
+from pipeline.states import held, remove_abandoned
 from pipeline.tables import read_table
 from pipeline.transcoding.finished import fingerprint
 from stages.transcode_clips import transcode_clips
@@ -156,7 +157,7 @@ def test_abandoned_states_go_but_for_the_newest_and_those_in_use(tmp_path):
         folder.mkdir()
         os.utime(folder, (number, number))
     (tmp_path / "train-1").mkdir()
-    with own_folder(tmp_path / "transcode-0"):
+    with held(tmp_path / "transcode-0", wait=True):
         os.utime(tmp_path / "transcode-0", (0, 0))
         remove_abandoned(tmp_path, "transcode", 2)
     left = {path.name for path in tmp_path.iterdir()}
@@ -167,12 +168,12 @@ def test_a_folder_that_its_last_owner_removed_is_made_again_for_the_next(tmp_pat
     order = []
 
     def second():
-        with own_folder(tmp_path / "state"):
+        with held(tmp_path / "state", wait=True):
             order.append("second")
             assert (tmp_path / "state" / "lock").exists()
 
     thread = threading.Thread(target=second)
-    with own_folder(tmp_path / "state"):
+    with held(tmp_path / "state", wait=True):
         thread.start()
         assert not within(0.3, lambda: order)
         order.append("first")

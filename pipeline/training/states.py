@@ -1,12 +1,6 @@
-"""Saved states of a run, outside the DVC graph, under a name that only an equal run shares.
+"""Saved states of a training, in the folder that `pipeline.states` gives a run."""
 
-A checkpoint inside the graph corrupts sweeps: DVC would hand the baseline's to every point. So a state lies in
-`$DVC_ROOT/.dvc/tmp/state/<fingerprint>/`, where the fingerprint covers params, inputs and code.
-"""
-
-import fcntl
 import io
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,20 +13,18 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
+from pipeline.states import ROOT, code_files, held
 
-ROOT = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "state"
 CODE = ("directions", "losses", "models", "training")
 
 
 def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
     """Names a run by everything that its result depends on, but not by its devices or folder."""
-    package = Path(__file__).parents[1]
-    code = sorted(path for folder in CODE for path in (package / folder).rglob("*.py"))
     return digest_value(
         {
             "params": params,
             "inputs": [digest_file(path) for path in inputs],
-            "code": [digest_file(path) for path in code],
+            "code": [digest_file(path) for path in code_files(*CODE)],
             "torch": torch.__version__,
         }
     )
@@ -75,10 +67,7 @@ class States:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this run alone. Raises UserError while an equal run is in progress."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it") from None
+        with held(self.folder, wait=False) as is_ours:
+            if not is_ours:
+                raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it")
             yield
