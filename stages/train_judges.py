@@ -1,10 +1,8 @@
 """Stage `judge`: real clips of the split `judge` and their captions -> two judges (safetensors), judges.json."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from pipeline.corpus.categories import slug_of
-from pipeline.directions import mirrored
+from pipeline.corpus.twins import twin_fault, twin_of
 from pipeline.errors import UserError, run
 from pipeline.evaluation.classes import Classes, classes_of
 from pipeline.evaluation.keeping import NAMES, save_judges
@@ -53,13 +51,10 @@ def train_judges(
 
 def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
     """What the mirror image of a clip shows, None where it must not be flipped."""
-    texts = [mirrored(text) for text in (clip.caption, clip.template, *clip.objects)]
-    if None in texts:
+    if twin_fault(clip):
         return None
-    caption, template, *objects = (text or "" for text in texts)
-    category = clip.category if template == clip.template else slug_of(template)
-    twin = replace(clip, caption=caption, category=category, objects=tuple(objects))
-    return classes.prompt(twin, encode(caption, vocabulary, len(caption)).caption)
+    twin = twin_of(clip)
+    return classes.prompt(twin, encode(twin.caption, vocabulary, len(twin.caption)).caption)
 
 
 def main(

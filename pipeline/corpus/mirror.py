@@ -6,15 +6,13 @@ belong into another split, there is no twin: in training it would show what is h
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
-from pipeline.corpus.categories import slug_of
 from pipeline.corpus.split import Held
-from pipeline.directions import counter_spelling, mirror_fault, mirrored
+from pipeline.corpus.twins import texts_of, twin_fault, twin_of
+from pipeline.directions import counter_spelling
 from pipeline.errors import UserError
 from pipeline.records import Clip, Split
 
-BEHIND_ID = "-mirrored"
 HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")
 
 
@@ -27,13 +25,13 @@ def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter
     twins: list[Clip] = []
     without: Counter[str] = Counter()
     for clip in clips:
-        fault = next(filter(None, (mirror_fault(text, counter) for text in _texts(clip))), None)
+        fault = twin_fault(clip, counter)
         if fault:
             without[fault] += 1
             continue
-        twin = _flip(clip, counter)
+        twin = twin_of(clip, counter)
         # Only other words can ask for another split.
-        if _texts(twin) != _texts(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
+        if texts_of(twin) != texts_of(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
             clip.split if clip.split in HELD_OUT else None
         ):
             without["held_out"] += 1
@@ -43,20 +41,3 @@ def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter
     if taken:
         raise UserError(f"filter.mirror: the id {min(taken)!r} is that of a mirrored twin, too; rename the clip")
     return twins, without
-
-
-def _texts(clip: Clip) -> tuple[str, ...]:
-    return clip.caption, clip.template, *clip.objects
-
-
-def _flip(clip: Clip, counter: str) -> Clip:
-    caption, template, *objects = (mirrored(text, counter) or text for text in _texts(clip))
-    return replace(
-        clip,
-        id=f"{clip.id}{BEHIND_ID}",
-        caption=caption,
-        template=template,
-        category=clip.category if template == clip.template else slug_of(template),
-        objects=tuple(objects),
-        mirrored=True,
-    )
