@@ -90,9 +90,8 @@ def _first_objects(material: Material, split: Split, most: int) -> list[str]:
 
 def _as_neighbour(prompt: Prompt, name: str, seen: SeenObjects, classes: Classes) -> Prompt:
     """A held-out object should look like the nearest seen one: the judge has never been shown it, either."""
-    near = seen.nearest_to(name) if name else None
-    known = near is not None and near.name in classes.objects
-    return replace(prompt, object=classes.objects.index(near.name) if known and near else -1)
+    near = seen.nearest_to(name)
+    return replace(prompt, object=classes.object_number(near.name if near else ""))
 
 
 def _opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:

@@ -15,7 +15,8 @@ from pipeline.evaluation.views import Floats, Prompt, Views, look
 from pipeline.params import EvaluateParams
 
 REAL = "real test"
-REPORTED_BY: JudgeName = "b"  # the judge of the figures; the other one is there to choose by
+REPORTED_BY: JudgeName = "b"  # the judge of the figures; the other one is for choosing a model, which nothing does yet
+NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,6 @@ def _along(movements: Floats, said: Sequence[tuple[float, float] | None]) -> Flo
 def mimicked(found: Assessment, name: str) -> Figure:
     """How often a clip of a held-out pair is nearest to a training clip of another object."""
     if name not in found.views:
-        return Figure(None, reason="no pair is held out; see filter.test_pairs")
+        return NO_PAIRS
     views = found.views[name]
     return share(found.yardstick.copies.mimics(views), found.yardstick)

@@ -23,11 +23,15 @@ class Classes:
         """The clip's caption in numbers; -1 for what no judge knows."""
         return Prompt(
             caption=caption,
-            object=_place(self.objects, clip.objects[0] if clip.objects else ""),
+            object=self.object_number(clip.objects[0] if clip.objects else ""),
             category=_place(self.categories, clip.category),
             meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
             moves=motion_of(clip.caption),
         )
+
+    def object_number(self, name: str) -> int:
+        """-1 for an object that no judge knows."""
+        return _place(self.objects, name)
 
     def prompts(self, clips: Sequence[Clip], captions: Mapping[str, Caption]) -> list[Prompt]:
         """The same for many; `captions` by clip id."""

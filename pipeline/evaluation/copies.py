@@ -1,6 +1,7 @@
 """Is a clip made up, or taken from the training clips? The nearest one of them, in three spaces."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class Copies:
 
     def __init__(self, train: Views, unseen: Views) -> None:
         self.train = train
+        self.nearest = cache(self._search)  # asked by rates, pictures and mimics alike
         self.unseen = len(unseen)
         # The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer.
         self.limits = {
@@ -35,7 +37,7 @@ class Copies:
             for space in SPACES
         }
 
-    def nearest(self, views: Views, space: str) -> Nearest:
+    def _search(self, views: Views, space: str) -> Nearest:
         """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
         versions = _shifted(views.frames) if space == "pixels" else [getattr(views, space)]
         # The versions one after another: with all at once the table would be 25 times as large.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from pipeline.evaluation.assess import REAL, Assessment, mimicked, turned
+from pipeline.evaluation.assess import NO_PAIRS, REAL, Assessment, mimicked, turned
 from pipeline.evaluation.distances import SETS
 from pipeline.evaluation.metrics import PER_CLIP, Figure
 from pipeline.evaluation.verdict import Check, withdrawn
@@ -24,7 +24,6 @@ MADE_OF = {
     "pairs_mimic_rate_of_real": "copy_rate_features",
     "counterfactual_flip": "motion_direction",
 }
-NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
 NO_WORDS = Figure(None, reason="no word is held out; see filter.test_words")
 
 

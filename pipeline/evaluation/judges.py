@@ -1,6 +1,6 @@
 """Judges: networks trained on real clips of the `judge` split, which measure generated ones.
 
-Two of them, built differently, so that no result hangs on the taste of one: A chooses on `val`, B reports on `test`.
+Two of them, built differently, so that a model chosen by A on `val` can be reported by B on `test`.
 """
 
 import math

@@ -1,12 +1,10 @@
 """Every metric of a set of clips, by name; docs/evaluation.md says what each means and what its controls demand."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.evaluation.copies import LEAST_UNSEEN, SPACES, Copies
 from pipeline.evaluation.distances import SETS, Distance, Features, alike, spread
@@ -148,7 +146,7 @@ def _all(views: Views) -> Features:
 
 def diversity(fake: Floats, real: Floats, views: Views, yardstick: Yardstick) -> Figure:
     """Mean distance between two clips of one meaning, to the same of real clips; rows of `fake` belong to `views`."""
-    mine, theirs = _by_meaning(views), _by_meaning(yardstick.pool)
+    mine, theirs = views.by_meaning(), yardstick.pool.by_meaning()
     both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
     clips = sum(len(mine[meaning]) for meaning in both)
     if clips < FEWEST:
@@ -164,10 +162,3 @@ def diversity(fake: Floats, real: Floats, views: Views, yardstick: Yardstick) ->
         lambda rows: float(fakes[rows].sum() / reals[rows].sum()),
     )
     return Figure(float(fakes.sum() / reals.sum()), low, high, clips)
-
-
-def _by_meaning(views: Views) -> dict[int, NDArray[np.int64]]:
-    rows: dict[int, list[int]] = defaultdict(list)
-    for row, prompt in enumerate(views.prompts):
-        rows[prompt.meaning].append(row)
-    return {meaning: np.array(found) for meaning, found in sorted(rows.items())}

@@ -97,4 +97,7 @@ def repeated(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
 
 def different(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
     """The first prompt of each meaning, at most so many."""
-    return list({prompt.meaning: prompt for prompt in reversed(prompts)}.values())[::-1][:most]
+    first: dict[int, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.meaning, prompt)
+    return list(first.values())[:most]

@@ -35,9 +35,9 @@ class Prompt:
     moves: tuple[float, float] | None  # right and down, where the caption says
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Views:
-    """N clips as seen; rows belong to `prompts`."""
+    """N clips as seen; rows belong to `prompts`. Each is equal to itself alone, so that it can be a key."""
 
     frames: Frames  # uint8 [N,T,H,W,3]
     prompts: Sequence[Prompt]
@@ -55,6 +55,11 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def by_meaning(self) -> dict[int, Whole]:
+        """The rows of each meaning, in order."""
+        meanings = np.array([prompt.meaning for prompt in self.prompts])
+        return {int(meaning): np.flatnonzero(meanings == meaning) for meaning in np.unique(meanings)}
 
     def joined(self, other: "Views") -> "Views":
         """The rows of both."""
