@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "transcoding": {"compute", "params", "records", "reports", "shards", "tables", "video"},
     "models": {"params"},
     "losses": set(),
-    "training": {"params", "records", "shards", "tables", "models", "losses"},
-    "evaluation": {"params", "records", "shards", "tables", "models", "training"},
+    "measures": {"records"},
+    "training": {"params", "records", "shards", "tables", "models", "losses", "measures"},
+    "evaluation": {"params", "records", "shards", "tables", "models", "training", "measures"},
     "rendering": {"records", "video"},
 }
 EVERYWHERE = {"directions", "errors", "files", "states"}

@@ -14,10 +14,10 @@ from pipeline.evaluation.distances import (
     frechet,
     frechet_at_infinity,
     limit_of_line,
-    mmd,
     principal,
     spread,
 )
+from pipeline.measures.discrepancy import mmd
 
 
 def normal(seed, count, width, scale=1.0, shift=0.0):

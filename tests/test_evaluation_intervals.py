@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from pipeline.evaluation.distances import frechet, mmd
+from pipeline.evaluation.distances import frechet
 from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean
+from pipeline.measures.discrepancy import mmd
 
 
 def covered(intervals, truth):

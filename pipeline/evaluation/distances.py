@@ -12,29 +12,14 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.spatial.distance import cdist
 
-Features = NDArray[np.float64]  # [N,F]
+from pipeline.measures.discrepancy import Features, mmd
+
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
 LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
 COMPONENTS = 16  # principal ones that a Frechet distance compares
 LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about so many variances
 POINTS, ORDERS = 6, 4  # of the line to endlessly many fakes, and random choices of fakes for each point
 SILENT = 1e-6  # of the loudest feature: what varies less among real clips varies by rounding
-
-
-def mmd(real: Features, fake: Features) -> float:
-    """Unbiased squared maximum mean discrepancy, kernel (x.y/F + 1)^3; may be below 0 for equal sets.
-
-    Binkowski et al. 2018 (KID), arXiv:1801.01401.
-    """
-    n, m = len(real), len(fake)
-    xx, yy, xy = (_kernel(a, b) for a, b in ((real, real), (fake, fake), (real, fake)))
-    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
-    return float(within - 2 * xy.mean())
-
-
-def _kernel(a: Features, b: Features) -> Features:
-    kernel: Features = (a @ b.T / a.shape[1] + 1) ** 3
-    return kernel
 
 
 def frechet(real: Features, fake: Features) -> float:

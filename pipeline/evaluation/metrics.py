@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.evaluation.copies import LEAST_UNSEEN, SPACES, Copies
-from pipeline.evaluation.distances import SETS, Distance, Features, alike, spread
+from pipeline.evaluation.distances import SETS, Distance, alike, spread
 from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean
-from pipeline.evaluation.motion import agrees
 from pipeline.evaluation.views import Floats, Views
+from pipeline.measures.discrepancy import Features
+from pipeline.measures.motion import agrees
 
 FEWEST = 10  # clips that say anything about a share
 STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below that stands still

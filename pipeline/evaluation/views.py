@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.evaluation.fineness import fineness_of
 from pipeline.evaluation.judges import Judge
-from pipeline.evaluation.motion import Flow, energy_of, flow_of, jerk_of, movement_of
+from pipeline.measures.fineness import fineness_of
+from pipeline.measures.motion import Flow, energy_of, flow_of, jerk_of, movement_of
 from pipeline.records import Caption, Frames
 from pipeline.training.batches import pad
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.controls import backwards, frozen
-from pipeline.evaluation.motion import agrees, energy_of, flow_of, jerk_of, movement_of
+from pipeline.measures.motion import agrees, energy_of, flow_of, jerk_of, movement_of
 
 T, SIDE = 8, 32
 WAYS = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.evaluation.fineness import SIZES, fineness_of
+from pipeline.measures.fineness import SIZES, fineness_of
 
 RNG = np.random.default_rng(0)
 
