@@ -1,0 +1,66 @@
+"""What a training starts from: the products of the stages before it, read and checked."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.params import ClipParams, TrainParams
+from pipeline.records import VECTORS, Caption, Clip, Split
+from pipeline.shards import INDEX, ShardReader
+from pipeline.tables import read_table
+from pipeline.text.vocabulary import read_vocabulary
+from pipeline.training.batches import ClipSet, object_words
+from pipeline.training.devices import Rank
+from pipeline.training.export import read_vectors
+from pipeline.training.loop import Run
+from pipeline.training.states import States, fingerprint
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders that the stages before have written."""
+
+    labels: Path
+    clips: Path
+    captions: Path
+
+    @property
+    def vectors(self) -> Path:
+        """Of the words; absent where they are learned."""
+        return self.captions / VECTORS
+
+    def files(self) -> list[Path]:
+        """What the result depends on; the index of the shards holds their digests."""
+        captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
+        paths = [self.labels / "clips.parquet", self.clips / INDEX, *captions]
+        return [*paths, self.vectors] if self.vectors.exists() else paths
+
+
+class Inputs:
+    """Labels, captions, shards and vocabulary; raises UserError where they are not there or do not fit `shape`."""
+
+    def __init__(self, places: Places, seed: int, shape: ClipParams, params: TrainParams) -> None:
+        self.places, self.seed, self.shape, self.params = places, seed, shape, params
+        self.labels = read_table(places.labels / "clips.parquet", Clip)
+        self.captions = read_table(places.captions / "captions.parquet", Caption)
+        self.vocabulary = read_vocabulary(places.captions / "vocabulary.json")
+        self.shards = ShardReader(places.clips)
+        if self.shards.shape != (shape.frames, shape.height, shape.width, 3):
+            told = f"holds clips of {self.shards.shape}, but `clip` differs"
+            raise UserError(f"{places.clips}: {told}; `dvc repro transcode`")
+        self.hashed = {"seed": seed, "clip": shape.model_dump(), "train": params.model_dump()}
+
+    def clips(self, split: Split, rank: Rank) -> ClipSet:
+        """The clips of a split, for this rank."""
+        conditioning = self.params.captions.conditioning
+        return ClipSet(self.labels, self.captions, self.shards, split, rank.device, conditioning)
+
+    def run(self, clips: ClipSet) -> Run:
+        """The training on these clips; its states and its board are named by all that its result depends on."""
+        name = fingerprint(self.hashed, self.places.files())
+        board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
+        words, given = len(self.vocabulary) - self.vocabulary.unlearned, read_vectors(self.places.vectors)
+        trained = {clip.id for clip in clips.clips}
+        named = object_words([caption for caption in self.captions if caption.id in trained], words)
+        return Run(self.seed, self.shape, self.params, words, States(name), board, given, named)
