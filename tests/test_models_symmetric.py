@@ -55,7 +55,7 @@ def test_an_answer_depends_on_the_whole_group_and_on_no_other(discriminator):
 def test_what_starts_at_zero_still_does():
     params = tiny_params(mixed={"loss": "bgan", "group": GROUP})
     model = CaptionedDiscriminator(shape_of(2, 16, 16), params.train, words=12)
-    last = model.clips.stages[0].time
+    last = model.clips.trunk.stages[0].time
     assert not last.own.weight.any()
     assert not last.common.weight.any()
-    assert model.clips.stages[0].space.common.weight.any()
+    assert model.clips.trunk.stages[0].space.common.weight.any()

@@ -33,10 +33,11 @@ class Discriminator(nn.Module):
         return self.score(self.describe(frames), cond)
 
 
-class Trunk(Discriminator):
-    """Residual stages, each at half the height and width of the one before, down to a small volume of features.
+class Trunk(nn.Module):
+    """Frames [B,3,T,H,W] -> features with their places [B,C,t,h,w].
 
-    Time is read throughout, or by a head behind stages that see one frame at a time.
+    Residual stages, each at half the height and width of the one before, down to a small volume of features. Time is
+    read throughout, or by a head behind stages that see one frame at a time.
     """
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams) -> None:
@@ -57,33 +58,36 @@ class Trunk(Discriminator):
         self.channels = channels[-1]
         self.volume = (steps, shape.height >> halvings, shape.width >> halvings)
         self.head = nn.ModuleList(conv(self.channels, self.channels, (3, 1, 1)) for _ in range(layers))
-        # One weight for each place and channel in place of a mean, so that "where" and "when" count.
-        self.pool = nn.Parameter(torch.randn(1, self.channels, *self.volume) / math.sqrt(math.prod(self.volume)))
 
-    def read(self, frames: Tensor) -> Tensor:
-        """Frames [B,3,T,H,W] -> features with their places [B,C,t,h,w]."""
+    def forward(self, frames: Tensor) -> Tensor:
         x = self.stem(frames)
         for place, stage in enumerate(self.stages):
             x = stage(x)
             if place < len(self.widen):
-                x = downsample(self.widen[place](x), time=self.halve_time[place])
+                x = self.widen[place](downsample(x, time=self.halve_time[place]))
         for layer in self.head:
             x = layer(activate(x))
         return activate(x)
 
+    def weights_of_places(self) -> nn.Parameter:
+        """One weight for each place and channel in place of a mean, so that "where" and "when" count."""
+        return nn.Parameter(torch.randn(1, self.channels, *self.volume) / math.sqrt(math.prod(self.volume)))
 
-class ProjectionDiscriminator(Trunk):
+
+class ProjectionDiscriminator(Discriminator):
     """The fit is the product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637."""
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
-        super().__init__(shape, params)
-        self.described = self.channels
-        self.features = linear(self.channels, self.channels)
-        self.realness = linear(self.channels, 1)
-        self.match = linear(cond, self.channels, bias=False)
+        super().__init__()
+        self.trunk = Trunk(shape, params)
+        self.pool = self.trunk.weights_of_places()
+        self.described = self.trunk.channels
+        self.features = linear(self.described, self.described)
+        self.realness = linear(self.described, 1)
+        self.match = linear(cond, self.described, bias=False)
 
     def describe(self, frames: Tensor) -> Tensor:
-        return activate(self.features((self.read(frames) * self.pool).sum(dim=(2, 3, 4))))
+        return activate(self.features((self.trunk(frames) * self.pool).sum(dim=(2, 3, 4))))
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
         fit = (self.match(cond) * features).sum(dim=1) / math.sqrt(features.shape[1])
@@ -91,21 +95,24 @@ class ProjectionDiscriminator(Trunk):
         return logits
 
 
-class StackedDiscriminator(Trunk):
+class StackedDiscriminator(Discriminator):
     """The caption is laid beside the features at every place, and both are read together: arXiv:1605.05396."""
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
-        super().__init__(shape, params)
-        self.described = self.channels * math.prod(self.volume)
+        super().__init__()
+        self.trunk = Trunk(shape, params)
+        self.pool = self.trunk.weights_of_places()
+        self.channels = self.trunk.channels
+        self.described = self.channels * math.prod(self.trunk.volume)
         self.match = linear(cond, self.channels)
         self.join = conv(2 * self.channels, self.channels, (1, 1, 1))
         self.realness = linear(self.channels, 1)
 
     def describe(self, frames: Tensor) -> Tensor:
-        return self.read(frames).flatten(1)
+        return self.trunk(frames).flatten(1)
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        places = features.view(-1, self.channels, *self.volume)
+        places = features.view(-1, self.channels, *self.trunk.volume)
         heard = self.match(cond)[:, :, None, None, None].expand_as(places)
         x = activate(self.join(torch.cat((places, heard), dim=1)))
         logits: Tensor = self.realness((x * self.pool).sum(dim=(2, 3, 4))).squeeze(1)
