@@ -39,19 +39,25 @@ def run(main: Callable[..., Any]) -> None:
 
 def guard(command: Callable[[], Any]) -> None:
     """Call `command`; turn the errors that a user can act on into a message and an exit code."""
+    if ended := ending(command):
+        message, code = ended
+        if code == INTERRUPTED:
+            message = f"{message or 'nothing half-written was kept'}; give the same command again"
+        print(f"{'interrupted' if code == INTERRUPTED else 'error'}: {message}", file=sys.stderr)
+        sys.exit(code)
+
+
+def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
+    """Call `command` -> the message and the exit code of an error that a user can act on, None where all went well."""
     try:
         command()
     except UserError as error:
-        _stop(f"error: {error}", 1)
+        return str(error), 1
     except (Interrupted, KeyboardInterrupt) as error:
-        _stop(f"interrupted: {str(error) or 'nothing half-written was kept'}; give the same command again", INTERRUPTED)
+        return str(error), INTERRUPTED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _stop(f"error: {error.strerror}{where}; make room or mend the rights, then give the same command again", 1)
-
-
-def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
-    sys.exit(code)
+        return f"{error.strerror}{where}; make room or mend the rights, then give the same command again", 1
+    return None

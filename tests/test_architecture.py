@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "losses": set(),
     "measures": {"records"},
     "training": {"params", "records", "shards", "tables", "models", "losses", "measures"},
-    "evaluation": {"params", "records", "shards", "tables", "models", "training", "measures"},
+    "evaluation": {"params", "records", "shards", "tables", "models", "text", "training", "measures"},
     "rendering": {"records", "video"},
 }
 EVERYWHERE = {"directions", "errors", "files", "states"}
@@ -38,6 +38,7 @@ FREE = {"cli"}  # may import every room, but no stage
 DOORS = {
     "av": ("pipeline/video",),
     "dvc": ("pipeline/cli",),
+    "faiss": ("pipeline/evaluation/search.py",),
     "ffmpeg": ("pipeline/video",),
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
@@ -53,7 +54,7 @@ DOORS = {
         "stages/render_samples.py",
         "stages/train_model.py",
     ),
-    "torch.distributed": ("pipeline/training/devices.py",),
+    "torch.distributed": ("pipeline/training/devices.py", "pipeline/training/launch.py"),
     "vl_convert": ("pipeline/cli/prepare.py",),
 }
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

@@ -1,28 +1,31 @@
-"""Which devices a run uses, one process for each, and how they agree. The only place that knows process groups."""
+"""Which devices a run uses, and how the processes on them agree: one for each device."""
 
-import logging
+import io
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from pipeline.errors import INTERRUPTED, Interrupted, UserError, guard
+from pipeline.errors import UserError
 
 VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+T = TypeVar("T")
+
+
+class PeerLost(Exception):
+    """Another process of the run has ended, or did not come to where all meet in time."""
 
 
 @dataclass(frozen=True)
 class Rank:
-    """One process of a run."""
+    """One process of a run. What it does together with the others raises PeerLost where one of them is gone."""
 
     rank: int
     world: int
@@ -45,7 +48,8 @@ class Rank:
         if self.world == 1 or not tensors:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        dist.all_reduce(flat)
+        with _meeting():
+            dist.all_reduce(flat)
         flat /= self.world
         for tensor, mean in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
@@ -64,11 +68,56 @@ class Rank:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any rank: all ranks get the same answer, and none goes on before all have asked."""
+        return any(self.each(flag))
+
+    def each(self, number: float) -> list[float]:
+        """The number that each rank gives, in order, on all of them; none goes on before all have given theirs."""
+        numbers = torch.zeros(self.world, dtype=torch.float64)  # on the CPU, so that no GPU has to be waited for
+        numbers[self.rank] = number
+        if self.world > 1:
+            with _meeting():
+                dist.all_reduce(numbers)
+        answer: list[float] = numbers.tolist()
+        return answer
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What `make` gives on the first rank, on all of them; it is called there alone.
+
+        Tensors, which come on the CPU, and plain values. So only the first rank's node has to hold saved states.
+        """
         if self.world == 1:
-            return flag
-        flags = torch.tensor(float(flag))  # on the CPU, so that no GPU has to be waited for
-        dist.all_reduce(flags, dist.ReduceOp.MAX)
-        return bool(flags.item())
+            return make()
+        file = io.BytesIO()
+        if self.rank == 0:
+            torch.save(make(), file)
+        length = torch.tensor(file.tell())
+        with _meeting():
+            dist.broadcast(length, 0)
+            written = bytearray(file.getbuffer() if self.rank == 0 else int(length))
+            dist.broadcast(torch.frombuffer(written, dtype=torch.uint8), 0)
+        value: T = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
+        return value
+
+    def agree(self, parts: Mapping[str, str]) -> None:
+        """Raises UserError on every rank unless all are about to make the same run: name -> digest of a part."""
+        theirs = self.first(lambda: dict(parts))
+        differing = sorted(name for name in theirs.keys() | parts.keys() if theirs.get(name) != parts.get(name))
+        others = [str(rank) for rank, differs in enumerate(self.each(bool(differing))) if differs]
+        if others:
+            own = f" ({', '.join(differing)} differ here)" if differing else ""
+            raise UserError(
+                f"rank {', '.join(others)} of {self.world} would make another run than rank 0{own}; every node needs "
+                "the same params, data, code and torch"
+            )
+
+
+@contextmanager
+def _meeting() -> Iterator[None]:
+    """Within it, all ranks wait for each other."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo has no class of its own for a connection that is closed or a time that is over
+        raise PeerLost(str(error).splitlines()[0]) from error
 
 
 class _Mean(torch.autograd.Function):
@@ -78,7 +127,8 @@ class _Mean(torch.autograd.Function):
     def forward(ctx: Any, tensor: Tensor, world: int) -> Tensor:
         ctx.world = world
         total = tensor.clone()
-        dist.all_reduce(total)
+        with _meeting():
+            dist.all_reduce(total)
         return total / world
 
     @staticmethod
@@ -89,7 +139,8 @@ class _Mean(torch.autograd.Function):
 def parse_devices(text: str) -> list[torch.device]:
     """`auto`, `cpu`, `cpu:2` (processes), `3-5` or `0,2` (GPUs) -> one device per process; T2V_DEVICES wins.
 
-    Raises UserError for another word, or a GPU that is not there.
+    GPUs are counted among those that CUDA_VISIBLE_DEVICES leaves visible, as torch counts them. Raises UserError for
+    another word, or a GPU that is not there.
     """
     source = VARIABLE if VARIABLE in os.environ else "devices"
     text = os.environ.get(VARIABLE, text).strip()
@@ -105,74 +156,30 @@ def parse_devices(text: str) -> list[torch.device]:
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     if missing := sorted({number for number in numbers if number >= present}):
-        raise UserError(f"{source}: {text!r} names GPU {missing[0]}, but this machine shows {present}; try auto or cpu")
+        shown = f"{present} ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else str(present)
+        raise UserError(
+            f"{source}: {text!r} names GPU {missing[0]}, but this machine shows {shown}, counted from 0; "
+            "try auto or cpu"
+        )
     if not numbers or len(set(numbers)) != len(numbers):
         raise UserError(f"{source}: {text!r} is an empty range or names a GPU twice")
     return [torch.device("cuda", number) for number in numbers]
 
 
-def run_on(devices: list[torch.device], function: Callable[..., None], *arguments: Any) -> None:
-    """Call `function(rank, *arguments)` in one process per device; with a single device, in this one.
+def use(device: torch.device, *, sharers: int = 1) -> None:
+    """Make `device` this process's own: the current GPU, or its share of the CPU's cores.
 
-    Under torchrun, this process is one of the ranks already. Raises Interrupted or UserError where a rank did.
+    Raises UserError where another process has the GPU for itself, or all of its memory.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        _join(devices, function, arguments)
-    elif len(devices) == 1:
-        _use(devices[0])
-        function(Rank(0, 1, devices[0]), *arguments)
-    else:
-        _launch(devices, function, arguments)
-
-
-def _launch(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=len(devices),
-        run_id=str(os.getpid()),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        start_method="spawn",
-    )
-    logging.disable(logging.ERROR)  # the launcher would add tracebacks to what is said below
-    try:
-        elastic_launch(config, _guarded)(devices, function, arguments)
-    except SignalException:  # it was handed on to the ranks, and all of them have ended
-        raise Interrupted("training was asked to stop and has saved its state, unless it had just begun") from None
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode == INTERRUPTED:
-            raise Interrupted(f"training on {len(devices)} devices is saved") from None
-        if Path(failure.error_file).exists():  # a fault of the program: its traceback is in there
-            raise
-        raise UserError(f"rank {rank} of {len(devices)} ended with {failure.exitcode}; see above") from None
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-@record
-def _guarded(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """A launched rank: errors that a user can act on end it with a message and an exit code, as they end a stage."""
-    guard(lambda: _join(devices, function, arguments))
-
-
-def _join(devices: list[torch.device], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    device = devices[local % len(devices)]
-    _use(device, sharers=len(devices))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    try:
-        function(Rank(rank, world, device), *arguments)
-    finally:
-        dist.destroy_process_group()
-
-
-def _use(device: torch.device, *, sharers: int = 1) -> None:
-    """Make `device` this process's own: the current GPU, or its share of the CPU's cores."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-        torch.cuda.set_device(device)
+        try:
+            torch.cuda.set_device(device)
+            torch.empty(1, device=device)  # a GPU in use shows itself at the first allocation
+        except RuntimeError as error:
+            raise UserError(
+                f"GPU {device.index} cannot be used: {str(error).splitlines()[0]}. Another process may have it "
+                f"(nvidia-smi names it): wait for that, or choose other GPUs by {VARIABLE}"
+            ) from None
     elif sharers > 1:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // sharers))

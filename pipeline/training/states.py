@@ -20,14 +20,17 @@ CODE = ("directions", "losses", "models", "training")
 
 def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
     """Names a run by everything that its result depends on, but not by its devices or folder."""
-    return digest_value(
-        {
-            "params": params,
-            "inputs": [digest_file(path) for path in inputs],
-            "code": [digest_file(path) for path in code_files(*CODE)],
-            "torch": torch.__version__,
-        }
-    )
+    return digest_value(list(ingredients(params, inputs).values()))
+
+
+def ingredients(params: dict[str, Any], inputs: Iterable[Path]) -> dict[str, str]:
+    """Everything that the result of a run depends on: name -> digest."""
+    return {
+        "params": digest_value(params),
+        **{str(path): digest_file(path) for path in inputs},
+        "code": digest_value([digest_file(path) for path in code_files(*CODE)]),
+        "torch": str(torch.__version__),
+    }
 
 
 class States:
