@@ -26,14 +26,16 @@ def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:
     inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
     rank.agree(ingredients(inputs.hashed, places.files()))
     clips = inputs.clips("train", rank)
-    training = inputs.run(clips)
+    training = inputs.run(clips, params.states, params.logging)
+    validation = inputs.validation(rank) if rank.rank == 0 else None
     lock = training.states.locked() if rank.rank == 0 else nullcontext()
     with lock, enough_memory(rank, params.train.batch_clips):
-        trainer = Trainer(rank, training, clips)
+        trainer = Trainer(rank, training, clips, validation)
         trainer.train()
         if rank.rank == 0:
-            vocabulary = asdict(inputs.vocabulary)
-            description = {**inputs.hashed, "vocabulary": vocabulary, "max_tokens": params.tokenize.max_tokens}
+            shown = trainer.choose()
+            vocabulary = {"vocabulary": asdict(inputs.vocabulary), "max_tokens": params.tokenize.max_tokens}
+            description = {**inputs.hashed, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
             save_vectors(places.vectors, out)
             save_history(out, trainer.history)

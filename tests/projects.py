@@ -24,6 +24,8 @@ COPIED = (
 )
 TINY: dict[str, Any] = {
     "compute": {"workers": 2},
+    "states": {"every_clips": 32},
+    "logging": {"sample_clips": 32},
     "demo": {"clips": 100},
     "filter": {"shares": {"train": 0.3, "judge": 0.5, "val": 0.1, "test": 0.1}},
     "clip": {"frames": 8, "height": 16, "width": 16},
@@ -33,8 +35,6 @@ TINY: dict[str, Any] = {
         "batch_clips": 8,
         "ema_clips": 16,
         "report_clips": 16,
-        "sample_clips": 32,
-        "state_clips": 32,
     },
     "judge": {"width": 4, "steps": 3, "batch_clips": 8},
     "evaluate": {"samples": 6, "varied_captions": 2, "varied_samples": 2, "resamples": 20, "pictures": 2},

@@ -9,7 +9,6 @@ from scipy.spatial.distance import pdist
 from pipeline.evaluation.distances import (
     COMPONENTS,
     NEIGHBOUR,
-    alike,
     cover,
     frechet,
     frechet_at_infinity,
@@ -17,7 +16,7 @@ from pipeline.evaluation.distances import (
     principal,
     spread,
 )
-from pipeline.measures.discrepancy import mmd
+from pipeline.measures.discrepancy import alike, mmd
 
 
 def normal(seed, count, width, scale=1.0, shift=0.0):

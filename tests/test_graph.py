@@ -15,7 +15,7 @@ import yaml
 from source_tree import MODULES, ROOT, imports, parse, reachable
 
 EXEMPT_CODE = ("pipeline/errors.py", "pipeline/params/")
-EXEMPT_SECTIONS = {"compute", "devices"}  # where and with how many processes; outputs do not depend on them
+EXEMPT_SECTIONS = {"compute", "devices", "logging", "states"}  # outputs do not depend on them
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 

@@ -14,7 +14,7 @@ from pipeline.records import Caption, Clip, Frames, Split
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
 from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary, write_vocabulary
-from pipeline.training.batches import ClipSet
+from pipeline.training.clips import ClipSet
 
 torch.set_num_threads(1)  # tiny networks gain nothing from a second core, which others may need
 
@@ -23,8 +23,8 @@ RIGHT, LEFT = "from left to right", "from right to left"
 COLOURS = {"book": (230, 40, 40), "mug": (40, 200, 60), "pen": (60, 80, 230)}
 CPU = torch.device("cpu")
 SHORT = {"total_clips": 64, "batch_clips": 8, "ema_clips": 16, "captions": {"width": 8}}
-SHORT |= {"report_clips": 16, "sample_clips": 32, "state_clips": 32}
-TEN_STEPS = {"total_clips": 80, "report_clips": 24, "state_clips": 32, "sample_clips": 1000, "penalty_every": 3}
+SHORT |= {"report_clips": 16}
+TEN_STEPS = {"total_clips": 80, "report_clips": 24, "penalty_every": 3}
 FILES = ("generator.safetensors", "discriminator.safetensors", "history.csv", "training.json", "model.json")
 
 

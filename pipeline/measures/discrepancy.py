@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float64]  # [N,F]
+SILENT = 1e-6  # of the loudest feature: what varies less among real clips varies by rounding
 
 
 def mmd(real: Features, fake: Features) -> float:
@@ -20,3 +21,10 @@ def mmd(real: Features, fake: Features) -> float:
 def _kernel(a: Features, b: Features) -> Features:
     kernel: Features = (a @ b.T / a.shape[1] + 1) ** 3
     return kernel
+
+
+def alike(real: Features, fake: Features) -> tuple[Features, Features]:
+    """Both sets in units of what `real` varies by in each feature, so that loud features do not drown the others."""
+    centre, scale = real.mean(axis=0), real.std(axis=0)
+    scale = np.where(scale > SILENT * scale.max(), scale, scale.max() or 1.0)
+    return (real - centre) / scale, (fake - centre) / scale

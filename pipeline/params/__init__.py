@@ -22,12 +22,13 @@ from pipeline.params.data import (
     EmbeddingParams,
     FilterParams,
     LimitParams,
+    Loading,
     ShareParams,
     TokenizeParams,
     TranscodeParams,
     doublings_of,
 )
-from pipeline.params.evaluation import EvaluateParams, JudgeParams
+from pipeline.params.evaluation import EvaluateParams, JudgeParams, SearchName
 from pipeline.params.training import (
     AdversarialName,
     AugmentationParams,
@@ -35,10 +36,14 @@ from pipeline.params.training import (
     Conditioning,
     DiscriminatorParams,
     GeneratorParams,
+    LoggingParams,
     MatchingName,
     MixedName,
     PenaltyName,
+    StatesParams,
     TrainParams,
+    ValidationName,
+    ValidationParams,
 )
 
 __all__ = [
@@ -57,17 +62,23 @@ __all__ = [
     "FilterParams",
     "GeneratorParams",
     "JudgeParams",
+    "LoggingParams",
     "LimitParams",
+    "Loading",
     "MatchingName",
     "MixedName",
     "Params",
     "PenaltyName",
     "RenderParams",
+    "SearchName",
     "Section",
     "ShareParams",
+    "StatesParams",
     "TokenizeParams",
     "TrainParams",
     "TranscodeParams",
+    "ValidationName",
+    "ValidationParams",
     "check_params",
     "doublings_of",
     "load_params",
@@ -87,6 +98,8 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     devices: Text
     compute: ComputeParams
+    states: StatesParams
+    logging: LoggingParams
     demo: DemoParams
     dataset: DatasetParams
     filter: FilterParams

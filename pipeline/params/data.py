@@ -1,5 +1,6 @@
 """The sections of the data half: what is read, chosen, decoded and tokenized."""
 
+import itertools
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
@@ -8,9 +9,13 @@ from pydantic import Field, PositiveInt, model_validator
 from pipeline.params.base import Positive, Section, Share, Text
 
 
+Loading = Literal["auto", "resident", "streamed"]
+
+
 class ComputeParams(Section):
     backend: Literal["processes", "ray"]
     workers: Literal["auto"] | PositiveInt
+    loading: Loading
 
 
 class DemoParams(Section):
@@ -144,8 +149,37 @@ class TokenizeParams(Section):
 def doublings_of(shape: ClipParams) -> int:
     """How often the networks double both sides, from 4 to 7 pixels on the shorter. Raises ValueError if they cannot."""
     height, width = shape.height, shape.width
-    doublings = max(min(height, width).bit_length() - 3, 1)
-    step = 1 << doublings
-    if min(height, width) < 8 or height % step or width % step:
-        raise ValueError(f"clip.height {height} and clip.width {width} must be at least 8 and multiples of {step}")
+    doublings = _doublings(min(height, width))
+    if not _can_be_made(height, width):
+        raise ValueError(
+            f"clip.height {height} and clip.width {width} must be at least 8 and multiples of {1 << doublings}; "
+            f"nearest: {' or '.join(f'{high}x{wide}' for high, wide in _nearest(height, width))}"
+        )
     return doublings
+
+
+def _doublings(side: int) -> int:
+    """How often 4 to 7 pixels are doubled on the way to so many; once at least."""
+    return max(side.bit_length() - 3, 1)
+
+
+def _can_be_made(height: int, width: int) -> bool:
+    """Whether both sides come from whole pixels, as often doubled as the shorter one is."""
+    step = 1 << _doublings(min(height, width))
+    return min(height, width) >= 8 and height % step == 0 and width % step == 0
+
+
+def _nearest(height: int, width: int) -> list[tuple[int, int]]:
+    """The nearest sides that can be made, of those no longer and of those no shorter, where there are any."""
+    pairs: set[tuple[int, int]] = set()
+    for doublings in range(1, _doublings(min(height, width)) + 2):
+        highs, wides = (_multiples_around(side, 1 << doublings) for side in (height, width))
+        pairs |= {pair for pair in itertools.product(highs, wides) if _can_be_made(*pair)}
+    shorter = [pair for pair in pairs if pair[0] <= height and pair[1] <= width]
+    longer = [pair for pair in pairs if pair[0] >= height and pair[1] >= width]
+    return [min(some, key=lambda pair: abs(sum(pair) - height - width)) for some in (shorter, longer) if some]
+
+
+def _multiples_around(side: int, step: int) -> tuple[int, int]:
+    """The multiples of `step` on both sides of one, from 8 up."""
+    return max(side // step * step, 8), max(-(-side // step) * step, 8)

@@ -1,4 +1,4 @@
-"""The section of training: networks, losses, schedules."""
+"""The sections of training: networks, losses, schedules; what is kept and logged meanwhile."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,6 +11,20 @@ AdversarialName = Literal["relativistic", "nonsaturating", "hinge", "wasserstein
 Conditioning = Literal["caption", "object"]
 MatchingName = Literal["relativistic", "reed", "thirds"]
 MixedName = Literal["none", "bgan", "mbgan"]
+ValidationName = Literal["discrepancy", "motion_direction"]
+
+
+class StatesParams(Section):
+    every_clips: PositiveInt
+    keep: PositiveInt
+    keep_runs: PositiveInt
+
+
+class LoggingParams(Section):
+    tensorboard: bool
+    dvclive: bool
+    sample_clips: PositiveInt
+    keep_pictures: Annotated[int, Field(ge=0)]
 
 
 class CaptionParams(Section):
@@ -71,11 +85,20 @@ class MixedParams(Section):
     edge: Annotated[float, Field(gt=0, le=0.5)]
 
 
+class ValidationParams(Section):
+    every_clips: PositiveInt
+    clips: PositiveInt
+    metric: ValidationName
+    patience: PositiveInt | None
+
+
 class TrainParams(Section):
     total_clips: PositiveInt
     batch_clips: PositiveInt
     discriminator_steps: PositiveInt
     generator_steps: PositiveInt
+    precision: Literal["float32", "bf16"]
+    compile: bool
     adversarial: AdversarialName
     penalties: dict[PenaltyName, Weight]
     penalty_every: PositiveInt
@@ -97,8 +120,8 @@ class TrainParams(Section):
     generator: GeneratorParams
     discriminator: DiscriminatorParams
     report_clips: PositiveInt
-    sample_clips: PositiveInt
-    state_clips: PositiveInt
+    validation: ValidationParams
+    export: Literal["last", "best"]
 
     @property
     def step_clips(self) -> int:

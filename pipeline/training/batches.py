@@ -1,18 +1,13 @@
-"""Clips with their captions, as training wants them. The two conversions of frames live here and nowhere else."""
+"""What a step is given, and what it means. The two conversions of frames live here and nowhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.errors import UserError
 from pipeline.params import Conditioning
-from pipeline.records import Caption, Clip, Frames, Split
-from pipeline.shards import ShardReader
-from pipeline.training.negatives import opposite_ids
+from pipeline.records import Caption, Clip, Frames
 
 
 def to_training(frames: Tensor) -> Tensor:
@@ -60,56 +55,6 @@ def object_words(captions: Sequence[Caption], words: int) -> Tensor:
     return named if named.any() else torch.ones(words, dtype=torch.bool)
 
 
-class ClipSet:
-    """The clips of one split that have both frames and a caption, whole in memory on `device`.
-
-    Raises UserError where the split is empty.
-    """
-
-    def __init__(
-        self,
-        labels: Sequence[Clip],
-        captions: Sequence[Caption],
-        shards: ShardReader,
-        split: Split,
-        device: torch.device,
-        conditioning: Conditioning = "caption",
-    ) -> None:
-        clips = {clip.id: clip for clip in labels if clip.split == split}
-        by_id = {caption.id: caption for caption in captions}
-        rows = [row for row, name in enumerate(shards.ids) if name in clips and name in by_id]
-        if not rows:
-            raise UserError(
-                f"no clip of split {split} has frames and a caption; data/*/report.json say where they went"
-            )
-        self.clips = [clips[shards.ids[row]] for row in rows]
-        self.frames = torch.from_numpy(shards.frames(rows)).to(device)
-        heard = [by_id[clip.id] for clip in self.clips]
-        turned = opposite_ids(heard, heard) if conditioning == "caption" else [()] * len(heard)
-        ids = pad([*(condition_ids(caption, conditioning) for caption in heard), *turned]).to(device)
-        self.token_ids, self.opposite_ids = ids[: len(heard)], ids[len(heard) :]  # opposites: zeros where there is none
-        self.meanings = Meanings(self.clips, device, conditioning)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def batch(self, rows: NDArray[np.int64], z_width: int, share: slice, opposites: float = 0.0) -> Batch:
-        """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
-
-        Of the mismatched captions the share `opposites` are the clip's own turned round, where it can be. Randomness is
-        drawn for all rows, so that it does not depend on how many ranks there are.
-        """
-        places = torch.from_numpy(rows).to(self.frames.device)
-        others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
-        mismatched = self.token_ids[others]
-        if opposites:
-            turned = self.opposite_ids[places[share]]
-            chosen = (torch.rand(len(rows), device=places.device)[share] < opposites) & turned.any(dim=1)
-            mismatched = torch.where(chosen[:, None], turned, mismatched)
-        places = places[share]
-        return Batch(self.frames[places], self.token_ids[places], mismatched, z)
-
-
 class Meanings:
     """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning.
 
@@ -142,5 +87,6 @@ class Meanings:
 
 def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
     """Sequences of token ids -> int64 [N,L], zeros at the end; L is at least 1."""
-    length = max(1, *map(len, token_ids))
-    return torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in token_ids], dtype=torch.int64)
+    length = max([1, *map(len, token_ids)])
+    rows = [[*ids, *[0] * (length - len(ids))] for ids in token_ids]
+    return torch.tensor(rows, dtype=torch.int64).view(len(rows), length)

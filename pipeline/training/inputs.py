@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.params import ClipParams, TrainParams
+from pipeline.params import ClipParams, Loading, LoggingParams, StatesParams, TrainParams
 from pipeline.records import VECTORS, Caption, Clip, Split
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import read_vocabulary
-from pipeline.training.batches import ClipSet, object_words
+from pipeline.training.batches import object_words
+from pipeline.training.clips import ClipSet
 from pipeline.training.devices import Rank
 from pipeline.training.export import read_vectors
 from pipeline.training.loop import Run
 from pipeline.training.states import States, fingerprint
+from pipeline.training.unseen import open_validation
+from pipeline.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Places:
 class Inputs:
     """Labels, captions, shards and vocabulary; raises UserError where they are not there or do not fit `shape`."""
 
-    def __init__(self, places: Places, seed: int, shape: ClipParams, params: TrainParams) -> None:
-        self.places, self.seed, self.shape, self.params = places, seed, shape, params
+    def __init__(self, places: Places, seed: int, shape: ClipParams, params: TrainParams, loading: Loading) -> None:
+        self.places, self.seed, self.shape, self.params, self.loading = places, seed, shape, params, loading
         self.labels = read_table(places.labels / "clips.parquet", Clip)
         self.captions = read_table(places.captions / "captions.parquet", Caption)
         self.vocabulary = read_vocabulary(places.captions / "vocabulary.json")
@@ -53,14 +56,20 @@ class Inputs:
 
     def clips(self, split: Split, rank: Rank) -> ClipSet:
         """The clips of a split, for this rank."""
-        conditioning = self.params.captions.conditioning
-        return ClipSet(self.labels, self.captions, self.shards, split, rank.device, conditioning)
+        heard, device = self.params.captions.conditioning, rank.device
+        return ClipSet(self.labels, self.captions, self.shards, split, device, heard, self.loading, rank.world)
 
-    def run(self, clips: ClipSet) -> Run:
-        """The training on these clips; its states and its board are named by all that its result depends on."""
+    def validation(self, rank: Rank) -> Validation | None:
+        """What is measured meanwhile, None where there are too few clips."""
+        share = self.params.batch_clips // rank.world
+        return open_validation(self.seed, self.params, self.labels, self.captions, self.shards, rank.device, share)
+
+    def run(self, clips: ClipSet, states: StatesParams, logging: LoggingParams) -> Run:
+        """The training on these clips; its states and its logs are named by all that its result depends on."""
         name = fingerprint(self.hashed, self.places.files())
-        board = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "tensorboard" / name[:12]
+        folder = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
         words, given = len(self.vocabulary) - self.vocabulary.unlearned, read_vectors(self.places.vectors)
         trained = {clip.id for clip in clips.clips}
         named = object_words([caption for caption in self.captions if caption.id in trained], words)
-        return Run(self.seed, self.shape, self.params, words, States(name), board, given, named)
+        kept, every = States(name), states.every_clips
+        return Run(self.seed, self.shape, self.params, words, kept, folder, given, named, every, logging)

@@ -3,8 +3,9 @@
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -14,17 +15,22 @@ from pipeline.losses.draws import Draws
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.models.norms import synchronise
-from pipeline.params import ClipParams, TrainParams
-from pipeline.training.batches import ClipSet, to_frames
+from pipeline.params import ClipParams, LoggingParams, TrainParams
+from pipeline.training.boards import open_boards
+from pipeline.training.clips import ClipSet
 from pipeline.training.devices import Rank
 from pipeline.training.log import Log, Row
+from pipeline.training.meter import Meter
+from pipeline.training.order import Order
+from pipeline.training.pictures import Sampled
+from pipeline.training.recent import Recent
 from pipeline.training.schedules import moment
-from pipeline.training.seeds import noise, reseed, shuffled_rows
+from pipeline.training.seeds import reseed
 from pipeline.training.states import States
 from pipeline.training.step import Networks, train_step
 from pipeline.training.stopping import StopRequests
-
-SHOWN = 8  # clips in a sample video
+from pipeline.training.validation import Validation
+from pipeline.training.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,17 @@ class Run:
     params: TrainParams
     words: int  # of the vocabulary that are learned
     states: States
-    board: Path  # folder for TensorBoard
+    folder: Path  # for TensorBoard and pictures
     given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
     names_object: Tensor | None = None  # bool [words]: which words name objects; all, where nothing is known
+    state_clips: int | None = None  # clips between two saved states; None: saved when asked to stop, and at the end
+    logging: LoggingParams | None = None  # None: to the terminal alone
 
 
 class Trainer:
     """A run on one rank. `nets` and `history` (one row per report) are its result once `train` returns."""
 
-    def __init__(self, rank: Rank, run: Run, clips: ClipSet) -> None:
+    def __init__(self, rank: Rank, run: Run, clips: ClipSet, validation: Validation | None = None) -> None:
         self.rank, self.run, self.clips = rank, run, clips
         self.share = rank.share(run.params.batch_clips, run.params.group_clips)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
@@ -54,16 +62,24 @@ class Trainer:
         self.states = run.states
         self.step = 0
         self.history: list[Row] = []
-        self.recent: list[dict[str, Tensor]] = []  # values of the steps since the last row
-        self.averaged = 0  # how many of them are means over all ranks already
+        self._recent = Recent(rank)
+        self._watch = Watch(run.params, validation)  # the first rank's alone has a validation to look at
+        self._ended = False  # before its budget was used up
+        self._order = Order(run.seed, len(clips), run.params)
+        self._meter: Meter | None = None  # of the first rank, while it trains
+        self._sampled = Sampled(run.seed, clips)
         self._restore()
 
     @property
     def clips_seen(self) -> int:
         return self.step * self.run.params.step_clips
 
+    @property
+    def finished(self) -> bool:
+        return self.step == self.steps or self._ended
+
     def train(self) -> None:
-        """Train to the end of the budget.
+        """Train to the end of the budget, or until validation brings nothing better for too long.
 
         Raises Interrupted after saving the state when asked to stop, and UserError where a loss is not finite; the
         last good state stays in both cases, and an equal run goes on from it.
@@ -71,97 +87,107 @@ class Trainer:
         total = self.steps * self.run.params.step_clips
         # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
         stops = StopRequests(patient=self.rank.world > 1)
-        with Log(self.run.board, total, self.clips_seen, quiet=self.rank.rank > 0) as log, stops as stop:
+        quiet = self.rank.rank > 0
+        boards = [] if quiet else open_boards(self.run.logging, self.run.folder, self.clips_seen)
+        self._meter = None if quiet else Meter(self.rank.device, self.run.params, self.clips_seen)
+        coming = self._order.coming(range(self.step, self.steps), self.share)
+        with Log(boards, total, self.clips_seen, quiet=quiet) as log, stops as stop, self.clips.ahead(coming):
+            log.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
             if self.step:
                 log.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")
-            while self.step < self.steps:
-                self.recent.append(self._take_step())
+            while not self.finished:
+                self._recent.add(self._take_step())
                 self.step += 1
                 log.advance(self.clips_seen)
                 stopping = self.rank.any(bool(stop))
                 self._report(log, stopping)
-                if stopping and self.step < self.steps:
+                if stopping and not self.finished:
                     self.rank.any(True)  # the first rank has saved: an earlier end of another would cut it short
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
 
     def _take_step(self) -> dict[str, Tensor]:
         params = self.run.params
         reseed(self.run.seed, 0, self.step)  # the same on all ranks: each draws for the whole batch and takes its share
-        rows = shuffled_rows(self.run.seed, self.clips_seen, params.step_clips, len(self.clips))
-        batches = [
-            self.clips.batch(part, self.nets.generator.z_width, self.share, params.opposites)
-            for part in rows.reshape(-1, params.batch_clips)
-        ]
-        return train_step(
+        z_width, penalise = self.nets.generator.z_width, self.step % params.penalty_every == 0
+        rows = self._order.batches(self.step)
+        step = partial(
+            train_step,
             self.nets,
-            batches,
+            [self.clips.batch(part, z_width, self.share, params.opposites) for part in rows],
             params,
             moment(params, self.clips_seen),
             Draws(params.batch_clips, self.share, self.rank.device),
-            penalise=self.step % params.penalty_every == 0,
+            penalise=penalise,
             average_gradients=self.rank.average_gradients,
         )
+        return self._meter.take(step, penalised=penalise) if self._meter else step()
 
     def _report(self, log: Log, stopping: bool) -> None:
-        params = self.run.params
-        report, sample = self._due(params.report_clips), self._due(params.sample_clips)
-        save = stopping or self._due(params.state_clips)
+        validate = self._due(self.run.params.validation.every_clips)
+        report, save = validate or self._due(self.run.params.report_clips), stopping or self._due(self.run.state_clips)
         if report or save:
-            self._average_recent()
             self._require_finite()
-        if save and not self.nets.finite():
-            raise UserError(f"weights are not finite after step {self.step} of {self.steps}; {self._way_out()}")
         if report:
-            self.history.append({"clips": float(self.clips_seen), **_means(self.recent)})
-            self.recent, self.averaged = [], 0
-            log.report(self.clips_seen, self.history[-1])
-        if self.rank.rank == 0 and save:
+            row = {"clips": float(self.clips_seen), **self._recent.row()}
+            self.history.append(row | self._validate(log) if validate else row)
+            if self._meter:
+                rates = self._meter.rates(self.clips_seen, self.clips.source.waited)
+                log.report(self.clips_seen, self.history[-1], rates)
+        if self.rank.rank > 0:
+            return
+        if save or self._ended:
             self.states.save(self._state())
-        if self.rank.rank == 0 and sample:
-            log.show(self.clips_seen, self._samples())
+        if self.run.logging and self._due(self.run.logging.sample_clips):
+            log.show(self.clips_seen, self._sampled.draw(self.nets), self._sampled.captions)
 
-    def _due(self, every: int) -> bool:
+    def _due(self, every: int | None) -> bool:
         """Whether the last step passed a multiple of `every` clips, or was the last of all."""
         before = self.clips_seen - self.run.params.step_clips
-        return self.step == self.steps or before // every < self.clips_seen // every
+        return self.finished or (every is not None and before // every < self.clips_seen // every)
 
-    def _average_recent(self) -> None:
-        new = self.recent[self.averaged :]
-        self.rank.average([value for values in new for value in values.values()])
-        self.averaged = len(self.recent)
+    def _validate(self, log: Log) -> Row:
+        """Figures of the first rank, which decides for all whether the run goes on."""
+        row = self._watch.look(self.clips_seen, self.nets) if self.rank.rank == 0 else {}
+        self._ended = self.rank.any(self._watch.exhausted)
+        if self._ended:
+            log.warn(f"train: ends after {self.clips_seen} clips: {self._watch}, see train.validation.patience")
+        return row
+
+    def choose(self) -> int:
+        """Give the first rank's networks the weights to export -> the clips that they had been shown."""
+        return self._watch.choose(self.clips_seen, self.nets)
 
     def _require_finite(self) -> None:
-        for number, values in enumerate(self.recent, self.step - len(self.recent) + 1):
-            if wrong := [name for name, value in values.items() if not torch.isfinite(value)]:
-                value = float(values[wrong[0]])
-                raise UserError(f"{wrong[0]} was {value} at step {number} of {self.steps}; {self._way_out()}")
+        if wrong := self._recent.average(self.step):
+            where = f" on rank {wrong.rank} of {self.rank.world}" if self.rank.world > 1 else ""
+            self._diverged(f"{wrong.name} was {wrong.value} at step {wrong.step} of {self.steps}{where}")
+        if not self.nets.finite():
+            self._diverged(f"weights are not finite after step {self.step} of {self.steps}")
 
-    def _way_out(self) -> str:
-        return (
-            f"the last good state is kept in {self.states.folder}. "
+    def _diverged(self, what: str) -> NoReturn:
+        raise UserError(
+            f"{what}; the last good state is kept in {self.states.folder}. "
             "Lower the learning rates or raise the gammas under `train`"
         )
 
-    def _samples(self) -> Any:
-        count = min(SHOWN, len(self.clips))
-        z = noise(self.run.seed, count, self.nets.average.z_width).to(self.rank.device)
-        with torch.no_grad():
-            return to_frames(self.nets.average(z, self.clips.token_ids[:count]))
-
     def _state(self) -> dict[str, Any]:
         # Values that are in no row yet are kept, so that a resumed history has the same rows.
-        recent = [{name: float(value) for name, value in values.items()} for values in self.recent]
-        return {"step": self.step, "history": self.history, "recent": recent, "networks": self.nets.state()}
+        return {
+            "step": self.step,
+            "ended": self._ended,
+            "history": self.history,
+            "recent": self._recent.state(),
+            "watch": self._watch.state(),
+            "networks": self.nets.state(),
+        }
 
     def _restore(self) -> None:
-        state = self.states.load(self.rank.device)
-        if state is not None:
-            self.nets.load(state["networks"])
-            self.step, self.history = state["step"], state["history"]
-            device = self.rank.device
-            self.recent = [{n: torch.tensor(v, device=device) for n, v in values.items()} for values in state["recent"]]
-            self.averaged = len(self.recent)
-        self.rank.any(False)  # no rank goes on, and perhaps removes the state, before all have read it
+        # All begin with what the first rank has, down to the last bit: processors of other kinds may round otherwise.
+        state = self.rank.first(lambda: self.states.load(torch.device("cpu")) or self._state())
+        self.step, self._ended, self.history = state["step"], state["ended"], state["history"]
+        self._recent.load(state["recent"])
+        self._watch.load(state["watch"])
+        self.nets.load(state["networks"])
 
 
 def build_networks(run: Run, device: torch.device) -> Networks:
@@ -172,9 +198,3 @@ def build_networks(run: Run, device: torch.device) -> Networks:
     for model in (generator, discriminator):
         channels_last(model.to(device))
     return Networks(generator, discriminator, copy.deepcopy(generator), run.params)
-
-
-def _means(values: list[dict[str, Tensor]]) -> Row:
-    """The mean of each value over the steps that have it, by name in order."""
-    names = sorted({name for step in values for name in step})
-    return {name: float(torch.stack([step[name] for step in values if name in step]).mean()) for name in names}

@@ -1,6 +1,7 @@
 """Randomness that depends on where a run is, not on how it came there."""
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,7 +28,9 @@ def noise(seed: int, count: int, width: int) -> torch.Tensor:
 def shuffled_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
     """Which rows are clips number `first` to `first + count`, each epoch in its own order -> int64 [count]"""
     places = np.arange(first, first + count)
-    orders = {
-        e: np.random.default_rng(derive(seed, "epoch", e)).permutation(rows) for e in set((places // rows).tolist())
-    }
-    return np.array([orders[place // rows][place % rows] for place in places.tolist()], np.int64)
+    return np.array([_order(seed, place // rows, rows)[place % rows] for place in places.tolist()], np.int64)
+
+
+@lru_cache(2)  # a batch may lie across the end of an epoch
+def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return np.random.default_rng(derive(seed, "epoch", epoch)).permutation(rows)

@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
 from pipeline.states import ROOT, code_files, held
 
-CODE = ("directions", "losses", "models", "training")
+CODE = ("directions", "losses", "measures", "models", "training")
 
 
 def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
