@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "models": {"params"},
     "losses": set(),
     "measures": {"records"},
+    "pretrained": {"records"},
     "training": {"params", "records", "shards", "tables", "models", "losses", "measures"},
-    "evaluation": {"params", "records", "shards", "tables", "models", "text", "training", "measures"},
+    "evaluation": {"params", "records", "shards", "tables", "models", "text", "training", "measures", "pretrained"},
     "rendering": {"records", "video"},
 }
 EVERYWHERE = {"directions", "errors", "files", "states"}
@@ -50,11 +51,13 @@ DOORS = {
         "pipeline/evaluation",
         "pipeline/losses",
         "pipeline/models",
+        "pipeline/pretrained",
         "pipeline/training",
         "stages/render_samples.py",
         "stages/train_model.py",
     ),
     "torch.distributed": ("pipeline/training/devices.py", "pipeline/training/launch.py"),
+    "transformers": ("pipeline/pretrained",),
     "vl_convert": ("pipeline/cli/prepare.py",),
 }
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

@@ -1,0 +1,1 @@
+"""Networks that others have trained, from files on this machine: clips in, features out. Nothing is downloaded."""
