@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import run
 from pipeline.params import Params, load_params
+from pipeline.training.afresh import begin
 from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.devices import Rank, parse_devices
 from pipeline.training.export import save_history, save_model, save_vectors
@@ -24,12 +25,15 @@ def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:
     # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
     torch.use_deterministic_algorithms(True, warn_only=rank.device.type == "cuda")
     inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
-    rank.agree(ingredients(inputs.hashed, places.files()))
+    parts = ingredients(inputs.hashed, places.files())
+    rank.agree(parts)
     clips = inputs.clips("train", rank)
     training = inputs.run(clips, params.states, params.logging)
     validation = inputs.validation(rank) if rank.rank == 0 else None
     lock = training.states.locked() if rank.rank == 0 else nullcontext()
     with lock, enough_memory(rank, params.train.batch_clips):
+        if rank.rank == 0:
+            begin(training.states, inputs.hashed, parts, params.states.keep_runs)
         trainer = Trainer(rank, training, clips, validation)
         trainer.train()
         if rank.rank == 0:

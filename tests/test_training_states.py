@@ -36,16 +36,20 @@ def test_a_state_comes_back_to_the_bit(states):
 def test_a_truncated_state_is_passed_over_for_the_one_before(states, capsys, keep):
     states.save(state(1))
     states.save(state(2))
-    whole = (states.folder / "last.pt").read_bytes()
-    (states.folder / "last.pt").write_bytes(whole[: int(keep if keep in (0, 10) else keep * len(whole))])
+    newest = states.paths()[0]
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: int(keep if keep in (0, 10) else keep * len(whole))])
     assert states.load(CPU)["step"] == 1
-    assert "last.pt: not a readable state" in capsys.readouterr().err
+    assert f"{newest.name}: not a readable state" in capsys.readouterr().err
 
 
-def test_a_state_between_its_two_renames_is_the_one_before(states):
-    states.save(state(1))
-    (states.folder / "last.pt").rename(states.folder / "previous.pt")
-    assert states.load(CPU)["step"] == 1
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_states_are_kept_and_no_others(tmp_path, keep):
+    states = States("name", tmp_path, keep)
+    for step in (1, 2, 9, 10, 100):
+        states.save(state(step))
+    steps = [torch.load(path, weights_only=True)["step"] for path in states.paths()]
+    assert steps == [100, 10, 9, 2, 1][:keep]
 
 
 def test_a_pickle_that_would_run_code_is_not_run(states, tmp_path, capsys):
@@ -54,7 +58,7 @@ def test_a_pickle_that_would_run_code_is_not_run(states, tmp_path, capsys):
             return (open, (str(tmp_path / "sprung"), "w"))
 
     states.folder.mkdir()
-    torch.save({"step": Trap()}, states.folder / "last.pt")
+    torch.save({"step": Trap()}, states.folder / "step-000000001.pt")
     assert states.load(CPU) is None
     assert not (tmp_path / "sprung").exists()
     assert "passed over" in capsys.readouterr().err
@@ -68,11 +72,11 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one_whole(states):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
         with pytest.raises(OSError, match="too large"):
-            states.save({"networks": torch.zeros(10_000)})
+            states.save({"step": 2, "networks": torch.zeros(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
-    assert sorted(path.name for path in states.folder.iterdir()) == ["last.pt"]
+    assert [path.name for path in states.folder.iterdir()] == ["step-000000001.pt"]
     assert states.load(CPU)["step"] == 1
 
 

@@ -71,5 +71,5 @@ class Inputs:
         words, given = len(self.vocabulary) - self.vocabulary.unlearned, read_vectors(self.places.vectors)
         trained = {clip.id for clip in clips.clips}
         named = object_words([caption for caption in self.captions if caption.id in trained], words)
-        kept, every = States(name), states.every_clips
+        kept, every = States(name, keep=states.keep), states.every_clips
         return Run(self.seed, self.shape, self.params, words, kept, folder, given, named, every, logging)

@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
 from pipeline.states import ROOT, code_files, held
 
+KIND = "train"  # of the folders in `pipeline.states.ROOT`
 CODE = ("directions", "losses", "measures", "models", "training")
 
 
@@ -34,30 +35,30 @@ def ingredients(params: dict[str, Any], inputs: Iterable[Path]) -> dict[str, str
 
 
 class States:
-    """The saved states of one run: the last and the one before, each a mapping of tensors and plain values."""
+    """The newest `keep` saved states of one run: each a mapping of tensors and plain values, its `step` among them."""
 
-    def __init__(self, name: str, root: Path = ROOT) -> None:
-        self.folder = root / name
-        self._last, self._previous = self.folder / "last.pt", self.folder / "previous.pt"
+    def __init__(self, name: str, root: Path = ROOT, keep: int = 2) -> None:
+        self.folder, self._keep = root / f"{KIND}-{name}", keep
+
+    def paths(self) -> list[Path]:
+        """The states there are, the newest first."""
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
     def save(self, state: dict[str, Any]) -> None:
         # Through memory: torch hides from its caller that the disk is full.
         file = io.BytesIO()
         torch.save(state, file)
-        with replacing(self.folder / "new.pt") as temporary:
+        with replacing(self.folder / f"step-{state['step']:09}.pt") as temporary:
             temporary.write_bytes(file.getbuffer())
-        if self._last.exists():
-            self._last.replace(self._previous)
-        (self.folder / "new.pt").replace(self._last)
+        for path in self.paths()[self._keep :]:
+            path.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The newest state that can be read, or None; an unreadable one is told of and passed over."""
-        for path in (self._last, self._previous):
+        for path in self.paths():
             try:
                 state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
                 return state
-            except FileNotFoundError:
-                continue
             except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
                 print(f"{path}: not a readable state ({reason}); passed over", file=sys.stderr)
