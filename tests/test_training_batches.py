@@ -9,7 +9,8 @@ from training_sets import CPU, tiny_clips, tiny_set
 
 from pipeline.errors import UserError
 from pipeline.records import Caption, Clip
-from pipeline.training.batches import ClipSet, Meanings, condition_ids, pad, to_frames, to_training
+from pipeline.training.batches import Meanings, condition_ids, pad, to_frames, to_training
+from pipeline.training.clips import ClipSet
 from pipeline.training.negatives import opposite_ids
 
 

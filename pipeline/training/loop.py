@@ -109,11 +109,10 @@ class Trainer:
         params = self.run.params
         reseed(self.run.seed, 0, self.step)  # the same on all ranks: each draws for the whole batch and takes its share
         z_width, penalise = self.nets.generator.z_width, self.step % params.penalty_every == 0
-        rows = self._order.batches(self.step)
         step = partial(
             train_step,
             self.nets,
-            [self.clips.batch(part, z_width, self.share, params.opposites) for part in rows],
+            [self.clips.batch(rows, z_width, self.share, params.opposites) for rows in self._order.batches(self.step)],
             params,
             moment(params, self.clips_seen),
             Draws(params.batch_clips, self.share, self.rank.device),
