@@ -44,24 +44,27 @@ def measure_transcode_memory(folder: Path, video: Path, short: Path, rows: int, 
 
 
 def measure_texts(folder: Path, rows: int) -> dict[str, float]:
-    """Seconds and memory of `filter` and `tokenize` when every one of the rows is chosen.
+    """Seconds and memory of `filter` with the shipped categories (`filter`) and with every row chosen (`filter_all`),
+    and of `tokenize` after the latter.
 
     A video is a few bytes: neither stage decodes one, and how fast a disk gives the real ones is not what is asked.
     """
     ids = write_labels(folder / "labels" / "train.json", rows)
     write_names(folder / "videos", ids)
     dataset = {"format": "something", "labels": "../labels/train.json", "videos": "../videos"}
-    project = _project(folder / "project", dataset=dataset, filter={"categories": ["*"]})
-    stages = {
-        "filter": ("stages.filter_labels", "--labels", dataset["labels"], "--videos", dataset["videos"]),
-        "tokenize": ("stages.tokenize_captions",),
-    }
-    found: dict[str, float] = {}
-    for name, command in stages.items():
-        started, used = time.monotonic(), cpu_seconds()
-        found[f"{name}_memory"] = run_stage(command[0], project, *command[1:]).memory
-        found |= {f"{name}_seconds": time.monotonic() - started, f"{name}_cpu_seconds": cpu_seconds() - used}
-    return found
+    shipped = _project(folder / "shipped", dataset=dataset)
+    every = _project(folder / "every", dataset=dataset, filter={"categories": ["*"]})
+    given = ("--labels", dataset["labels"], "--videos", dataset["videos"])
+    found = _timed("filter", "stages.filter_labels", shipped, *given)
+    found |= _timed("filter_all", "stages.filter_labels", every, *given)
+    return found | _timed("tokenize", "stages.tokenize_captions", every)
+
+
+def _timed(name: str, module: str, project: Path, *arguments: str) -> dict[str, float]:
+    started, used = time.monotonic(), cpu_seconds()
+    memory = run_stage(module, project, *arguments).memory
+    seconds = {"seconds": time.monotonic() - started, "cpu_seconds": cpu_seconds() - used, "memory": float(memory)}
+    return {f"{name}_{what}": value for what, value in seconds.items()}
 
 
 def _transcode(project: Path, videos: Path, labels: Path) -> Usage:
