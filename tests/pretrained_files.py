@@ -15,7 +15,7 @@ class TinyI3D(nn.Module):
 
     def __init__(self, features: int = 400) -> None:
         super().__init__()
-        self.look = nn.Conv3d(3, features, (2, 56, 56), stride=(2, 56, 56))
+        self.look = nn.Conv3d(3, features, 2)
 
     def forward(self, x: Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False) -> Tensor:
         x = x.float()
@@ -23,7 +23,7 @@ class TinyI3D(nn.Module):
             x = nn.functional.interpolate(x, size=[x.shape[2], 224, 224], mode="trilinear", align_corners=False)
         if rescale:
             x = 2 * x / 255 - 1
-        x = self.look(x).mean(dim=(2, 3, 4))
+        x = self.look(nn.functional.avg_pool3d(x, (2, 56, 56))).mean(dim=(2, 3, 4))
         return x if return_features else x.softmax(dim=1)
 
 

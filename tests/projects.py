@@ -17,6 +17,7 @@ COPIED = (
     "params.yaml",
     "dvc.yaml",
     "data/demo/dvc.yaml",
+    "data/weights/README.md",
     ".dvc/config",
     ".dvc/.gitignore",
     ".dvcignore",

@@ -126,17 +126,23 @@ def _distance(distance: Distance, views: Views, yardstick: Yardstick) -> Figure:
     count = min(len(views), yardstick.equal)
     if count < distance.least:
         return Figure(None, clips=count, reason=f"{count} clips on either side, {distance.least} are needed")
-    seen = _all(yardstick.real)[:count]
-    if not seen.std(axis=0).any():
+    return distance_figure(distance.between, *alike(_all(yardstick.real)[:count], _all(views)[:count]), yardstick)
+
+
+def distance_figure(
+    between: Callable[[Features, Features], float], real: Features, fake: Features, yardstick: Yardstick
+) -> Figure:
+    """A distance between as many clips on either side, with its interval."""
+    count = len(fake)
+    if not real.std(axis=0).any():
         return Figure(None, clips=count, reason="the real clips are all the same")
-    real, fake = alike(seen, _all(views)[:count])
-    value = distance.between(real, fake)
+    value = between(real, fake)
     low, high = interval_by_halves(
         value,
         count,
         min(yardstick.resamples, HALVES),
         np.random.default_rng(yardstick.seed),
-        lambda rows: distance.between(real, fake[rows]),
+        lambda rows: between(real, fake[rows]),
     )
     return Figure(value, low, high, count)
 

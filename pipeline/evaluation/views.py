@@ -98,10 +98,19 @@ def look(judge: Judge, frames: Frames, prompts: Sequence[Prompt], bank: Sequence
 def _ranks(
     judge: Judge, features: Tensor, prompts: Sequence[Prompt], bank: Sequence[Prompt], distractors: int
 ) -> Tensor:
-    """For each clip, how many of `distractors` captions of other meanings have a larger cosine than its own: [N]."""
     clips = judge.clip_vectors(features)
     own = (clips * judge.caption_vectors(pad([prompt.caption.token_ids for prompt in prompts]))).sum(dim=1)
     cosines = clips @ judge.caption_vectors(pad([prompt.caption.token_ids for prompt in bank])).T
+    return ranks_of(own, cosines, prompts, bank, distractors)
+
+
+def ranks_of(
+    own: Tensor, cosines: Tensor, prompts: Sequence[Prompt], bank: Sequence[Prompt], distractors: int
+) -> Tensor:
+    """For each clip, how many of `distractors` captions of other meanings have a larger cosine than its own: [N].
+
+    `own` [N] are the cosines with its own caption, `cosines` [N,K] those with the captions of the bank.
+    """
     meanings = torch.tensor([prompt.meaning for prompt in bank])
     ranks = []
     for row, prompt in enumerate(prompts):

@@ -1,10 +1,12 @@
 """The sections of the judges and of evaluation."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from pipeline.params.base import Positive, Section
+from pipeline.params.base import Positive, Section, Text
+
+SearchName = Literal["scipy", "faiss"]
 
 
 class JudgeParams(Section):
@@ -16,6 +18,11 @@ class JudgeParams(Section):
     lr: Positive
 
 
+class PretrainedParams(Section):
+    weights: Text
+    clips: PositiveInt
+
+
 class EvaluateParams(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     real_clips: PositiveInt
@@ -24,5 +31,8 @@ class EvaluateParams(Section):
     varied_captions: PositiveInt
     varied_samples: Annotated[int, Field(ge=2)]
     distractors: PositiveInt
+    new_words: list[str]
+    search: SearchName
     resamples: PositiveInt
     pictures: PositiveInt
+    pretrained: PretrainedParams

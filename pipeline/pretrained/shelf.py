@@ -27,6 +27,11 @@ KINDS: dict[NetworkName, Callable[[Path, torch.device], Network]] = {
 Networks = Mapping[NetworkName, Network]
 
 
+def holds(folder: Path) -> list[NetworkName]:
+    """Which networks lie in `folder`."""
+    return [name for name, place in PLACES.items() if (folder / place).exists()]
+
+
 def load_networks(folder: Path, device: torch.device) -> Networks:
     """The networks that lie in `folder`, by name. Raises UserError where one is not what its place says."""
-    return {name: KINDS[name](folder / place, device) for name, place in PLACES.items() if (folder / place).exists()}
+    return {name: KINDS[name](folder / PLACES[name], device) for name in holds(folder)}
