@@ -7,23 +7,30 @@ from pathlib import Path
 from pipeline.corpus.categories import slug_of
 from pipeline.directions import motion_of, opposite
 from pipeline.errors import UserError, run
-from pipeline.evaluation.account import write_account, write_metrics
-from pipeline.evaluation.assess import REPORTED_BY, assess
+from pipeline.evaluation.account import write_account, write_logits, write_metrics
+from pipeline.evaluation.assess import REPORTED_BY, Assessment, assess
 from pipeline.evaluation.classes import Classes
+from pipeline.evaluation.controls import Clips
+from pipeline.evaluation.cost import cost_of
+from pipeline.evaluation.gap import MADE, TRAINED, UNSEEN, Critic, gap_figures, logit_figures
 from pipeline.evaluation.headline import headline, summary
 from pipeline.evaluation.keeping import load_judges
 from pipeline.evaluation.material import Material
+from pipeline.evaluation.newcomers import as_neighbours, hosts_of, in_place
 from pipeline.evaluation.pictures import Shown, nearest, worst
+from pipeline.evaluation.pretrained import open_networks
 from pipeline.evaluation.subjects import Reals, reals_of
 from pipeline.evaluation.verdict import withdrawn
-from pipeline.evaluation.views import Prompt
+from pipeline.evaluation.views import Floats, Prompt
 from pipeline.files import write_json
 from pipeline.params import EvaluateParams, load_params
+from pipeline.pretrained.shelf import Networks
 from pipeline.records import VECTORS, Clip, Frames, Split
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.text.embeddings import read_embeddings
+from pipeline.text.embeddings import read_embeddings, take_in
 from pipeline.text.encode import encode
+from pipeline.text.neighbours import words_of
 from pipeline.text.trials import SeenObjects
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 from pipeline.training.export import Model
@@ -44,7 +51,7 @@ class Places:
     judge: Path
 
 
-def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluateParams) -> None:
+def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluateParams, networks: Networks) -> None:
     """Measure the generator beside real clips and planted controls; the same code path for all of them."""
     judges, classes, shape = load_judges(places.judge)
     material, model = Material(places.labels, places.clips, places.captions), Model(places.model)
@@ -54,12 +61,7 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
     if list(vocabulary.words) != model.vocabulary or any(judge.words != len(vocabulary) for judge in judges.values()):
         raise UserError(f"{places.model}, {places.judge} and {places.captions} know other words; `dvc repro`")
     reals = reals_of(material, classes, options)
-    embeddings = read_embeddings(places.captions / VECTORS)
-    if embeddings:
-        seen = SeenObjects(_first_objects(material, "train", options.train_clips), vocabulary, embeddings)
-        new = _first_objects(material, "test_words", options.real_clips)
-        words = [_as_neighbour(*pair, seen, classes) for pair in zip(reals.words.prompts, new, strict=True)]
-        reals = reals._replace(words=reals.words._replace(prompts=words))
+    new = _newcomers(material, reals, classes, vocabulary, model, places.captions / VECTORS, options)
 
     def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
         z = noise(seed, len(prompts), model.generator.z_width)
@@ -67,11 +69,15 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
 
     tested = material.clips(material.rows("test", options.real_clips))
     opposites = {clip.caption: turned for clip in tested if (turned := _opposite(clip, classes, vocabulary))}
-    found = assess(judges[REPORTED_BY], reals, draw, opposites, options)
-    told = headline(found)
+    found = assess(judges[REPORTED_BY], reals, draw, new, opposites, options, networks)
+    logits = _logits(Critic(places.model, model), found)
+    told = headline(found) | gap_figures(logits, options.resamples, options.seed)
     write_account(out, found, told, classes)
+    write_logits(out / "logits.csv", logit_figures(logits, options.resamples, options.seed))
     protocol = {"judge": REPORTED_BY, "clip": shape.model_dump(), **options.model_dump(), **_counts(reals)}
-    write_json(out / "protocol.json", protocol | {"withdrawn": sorted(withdrawn(found.checks))})
+    protocol["networks"] = {name: network.digest for name, network in networks.items()}
+    protocol |= {"withdrawn": sorted(withdrawn(found.checks)), **cost_of(model)}
+    write_json(out / "protocol.json", protocol)
     provenance = {**model.provenance(), "judge": REPORTED_BY, "evaluate": options.model_dump()}
     for name, lines in (
         ("nearest", nearest(found, options.pictures)),
@@ -84,14 +90,41 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
         print(line)
 
 
+def _newcomers(
+    material: Material,
+    reals: Reals,
+    classes: Classes,
+    vocabulary: Vocabulary,
+    model: Model,
+    vectors: Path,
+    options: EvaluateParams,
+) -> list[Prompt]:
+    """What is asked of the generator with objects that it was never shown: held-out ones, and words put in place."""
+    embeddings = read_embeddings(vectors)
+    if embeddings is None:
+        if options.new_words:
+            raise UserError(f"{vectors}: no such file, but evaluate.new_words needs it; see tokenize.embeddings.source")
+        return list(reals.words.prompts)
+    seen = SeenObjects(_first_objects(material, "train", options.train_clips), vocabulary, embeddings)
+    held_out = as_neighbours(
+        reals.words.prompts, _first_objects(material, "test_words", options.real_clips), seen, classes
+    )
+    parts = (part for word in options.new_words for part in words_of(word, vocabulary))
+    larger, added = take_in(parts, vocabulary, embeddings)
+    model.add_words(added)
+    hosts = hosts_of(material.clips(material.rows("test", options.real_clips)), material.captions)
+    return held_out + in_place(options.new_words, hosts, seen, larger, classes)
+
+
 def _first_objects(material: Material, split: Split, most: int) -> list[str]:
     return [clip.objects[0] if clip.objects else "" for clip in material.clips(material.rows(split, most))]
 
 
-def _as_neighbour(prompt: Prompt, name: str, seen: SeenObjects, classes: Classes) -> Prompt:
-    """A held-out object should look like the nearest seen one: the judge has never been shown it, either."""
-    near = seen.nearest_to(name)
-    return replace(prompt, object=classes.object_number(near.name if near else ""))
+def _logits(critic: Critic, found: Assessment) -> dict[str, Floats]:
+    """How real the discriminator takes the clips for that it trained on, others, and the generator's."""
+    sets = {TRAINED: found.yardstick.copies.train, UNSEEN: found.yardstick.pool}
+    sets |= {name: found.views[name] for name in (MADE, "model, pairs", "real pairs") if name in found.views}
+    return {name: critic.logits(Clips(views.frames, views.prompts)) for name, views in sets.items()}
 
 
 def _opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
@@ -120,11 +153,14 @@ def main(
     captions: Path = Path("data/captions"),
     model: Path = Path("data/model"),
     judge: Path = Path("data/judge"),
+    weights: Path = Path("data/weights"),
     out: Path = Path("data/evaluation"),
     metrics: Path = Path("metrics.json"),
 ) -> None:
     """Evaluate the averaged generator on the splits that neither it nor the judges have met."""
-    evaluate_model(Places(labels, clips, captions, model, judge), out, metrics, load_params().evaluate)
+    params = load_params()
+    networks = open_networks(weights, params.devices)
+    evaluate_model(Places(labels, clips, captions, model, judge), out, metrics, params.evaluate, networks)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipeline.corpus.twins import twin_fault, twin_of
-from pipeline.errors import UserError, run
+from pipeline.errors import run
 from pipeline.evaluation.classes import Classes, classes_of
 from pipeline.evaluation.keeping import NAMES, save_judges
-from pipeline.evaluation.lessons import lessons_of, marks_of, taught
+from pipeline.evaluation.lessons import Lessons, lessons_of, marks_of, taught
 from pipeline.evaluation.material import Material
 from pipeline.evaluation.views import Prompt
 from pipeline.params import ClipParams, JudgeParams, load_params
@@ -15,20 +15,13 @@ from pipeline.text.encode import encode
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 from pipeline.training.seeds import derive
 
-FEWEST = 20  # clips: fewer teach nothing that could be called judging
-
 
 def train_judges(
     material: Material, vocabulary: Vocabulary, out: Path, shape: ClipParams, options: JudgeParams, seed: int
 ) -> None:
     """Train both judges on clips that the generator never meets; say how well they see those of the split val."""
-    rows, val = material.rows("judge", options.clips), material.rows("val", options.clips)
-    if len(rows) < FEWEST:
-        raise UserError(f"judge: {len(rows)} clips in the split judge, {FEWEST} are needed; see filter.shares.judge")
-    clips = material.clips(rows)
-    classes = classes_of(clips, options.min_class_clips)
-    prompts = classes.prompts(clips, material.captions)
-    lessons = lessons_of(material.frames(rows), prompts, [_twin(clip, classes, vocabulary) for clip in clips])
+    val = material.rows("val", options.clips)
+    classes, lessons = read_lessons(material, vocabulary, options)
     judges = {
         name: taught(name, shape, classes, len(vocabulary), lessons, options, derive(seed, "judge", name))
         for name in NAMES
@@ -41,12 +34,24 @@ def train_judges(
         "words": len(vocabulary),
         "objects": classes.objects,
         "categories": classes.categories,
-        "clips": len(rows),
+        "clips": len(lessons),
         "val": marks,
     }
     save_judges(out, judges, description)
     for name, mark in marks.items():
-        print(f"judge {name}: {len(rows)} clips learned; of {len(val)} clips of val right: {mark}")
+        if judges[name].blind:
+            print(f"judge {name}: blind: {judges[name].excuse}")
+            continue
+        print(f"judge {name}: {len(lessons)} clips learned; of {len(val)} clips of val right: {mark}")
+
+
+def read_lessons(material: Material, vocabulary: Vocabulary, options: JudgeParams) -> tuple[Classes, Lessons]:
+    """What there is to be told apart in the split judge, and the clips to learn it from."""
+    rows = material.rows("judge", options.clips)
+    clips = material.clips(rows)
+    classes = classes_of(clips, options.min_class_clips)
+    prompts = classes.prompts(clips, material.captions)
+    return classes, lessons_of(material.frames(rows), prompts, [_twin(clip, classes, vocabulary) for clip in clips])
 
 
 def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from settings import changed
@@ -23,7 +24,7 @@ def judging() -> JudgeParams:
     return changed({"judge": TINY_JUDGE}).judge
 
 
-def evaluating(**values: int) -> EvaluateParams:
+def evaluating(**values: Any) -> EvaluateParams:
     """The section `evaluate` with few samples."""
     return changed({"evaluate": {**TINY_EVALUATION, "pictures": 2, **values}}).evaluate
 

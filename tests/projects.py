@@ -19,6 +19,7 @@ COPIED = (
     "data/demo/dvc.yaml",
     "data/weights/README.md",
     ".dvc/config",
+    ".dvc/plots",
     ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",

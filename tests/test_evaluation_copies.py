@@ -8,7 +8,8 @@ from evaluation_views import prompt, views
 
 from pipeline.evaluation.controls import noisy
 from pipeline.evaluation.copies import QUANTILE, SPACES, Copies
-from pipeline.evaluation.views import in_parts, small_pictures
+from pipeline.evaluation.views import small_pictures
+from pipeline.measures.coarse import in_parts
 
 TRAIN, UNSEEN = 120, 80
 
@@ -35,7 +36,7 @@ def seen(frames, seed=0):
 
 @pytest.fixture(scope="module")
 def copies():
-    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2))
+    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "scipy")
 
 
 def test_a_copy_is_found_though_it_is_moved_and_grained(copies):

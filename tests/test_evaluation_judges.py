@@ -141,7 +141,7 @@ def test_varied_clips_are_flipped_where_told_and_otherwise_little_changed():
 
 
 def description(**changes):
-    told = {"clip": SHAPE.model_dump(), "width": 8, "words": 2 + len(WORDS)}
+    told = {"clip": SHAPE.model_dump(), "width": 8, "words": 2 + len(WORDS), "clips": len(CLIPS)}
     return told | {"objects": CLASSES.objects, "categories": CLASSES.categories} | changes
 
 

@@ -13,13 +13,14 @@ from training_sets import train_project, write_data
 
 from pipeline.errors import UserError
 from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.pretrained import OUTSIDE
 from pipeline.rendering.provenance import read_provenance
 from pipeline.training.export import Model
 from stages import evaluate_model as stage
 from stages.evaluate_model import Places, evaluate_model
 
-FILES = ["categories.csv", "controls.csv", "intervals.json", "nearest.png", "objects.csv", "protocol.json"]
-FILES += ["table.csv", "worst.png"]
+FILES = ["categories.csv", "controls.csv", "intervals.json", "logits.csv", "nearest.png", "nearness.csv", "objects.csv"]
+FILES += ["protocol.json", "table.csv", "words.csv", "worst.png"]
 KEYS = ["object_accuracy", "category_accuracy", "joint_accuracy", "motion_direction", "r_precision_at_1"]
 OTHER_KEYS = [
     "mmd",
@@ -29,7 +30,10 @@ OTHER_KEYS = [
     "diversity",
     "copy_rate",
     "pairs_joint_accuracy",
+    "pairs_joint_ratio",
     "counterfactual_flip",
+    "discriminator_gap",
+    "discriminator_gap_ratio",
 ]
 
 
@@ -43,9 +47,9 @@ def data(tmp_path_factory):
     return folder / "data"
 
 
-def evaluate(data, out, **places):
+def evaluate(data, out, networks=None, **places):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")} | places
-    evaluate_model(Places(**folders), out, out.parent / f"{out.name}.json", evaluating())
+    evaluate_model(Places(**folders), out, out.parent / f"{out.name}.json", evaluating(), networks or {})
     return json.loads((out.parent / f"{out.name}.json").read_text())
 
 
@@ -85,7 +89,7 @@ def test_the_table_has_every_metric_of_every_set_and_a_note_where_a_value_is_mis
     sets = list(dict.fromkeys(row["set"] for row in table))
     assert {"model", "model, varied", "model, pairs", "model, turned to", "real test", "real val"} < set(sets)
     assert {"train copy", "noisy train copy", "mean clip", "frozen", "shuffled frames", "backwards"} < set(sets)
-    assert [row["metric"] for row in table] == list(METRICS) * len(sets)
+    assert [row["metric"] for row in table] == [*METRICS, *OUTSIDE] * len(sets)
     assert all(bool(row["value"]) != bool(row["note"]) for row in table)
 
 
@@ -130,6 +134,15 @@ def test_the_protocol_says_what_was_looked_at(evaluated):
     told = json.loads((evaluated / "one/protocol.json").read_text())
     assert (told["real_test"], told["real_pairs"], told["real_words"]) == (COUNTS["test"], COUNTS["test_pairs"], 0)
     assert (told["clip"]["frames"], told["seed"], told["samples"]) == (8, 1000, 24)
+    assert told["generator_weights"] > 1000 and told["gflop_per_clip"] > 0
+
+
+def test_the_discriminator_is_asked_about_training_clips_unseen_ones_and_samples(evaluated):
+    told = {row["set"]: row for row in rows(evaluated / "one/logits.csv")}
+    assert list(told) == ["real train", "real unseen", "model", "model, pairs", "real pairs"]
+    assert int(told["real unseen"]["clips"]) == COUNTS["test"] + COUNTS["val"]
+    gap = json.loads((evaluated / "one/intervals.json").read_text())["discriminator_gap"]
+    assert gap["clips"] == COUNTS["train"]
 
 
 def test_too_few_clips_give_no_figures_but_the_numbers_that_are_needed(data, tmp_path):
@@ -143,6 +156,34 @@ def test_too_few_clips_give_no_figures_but_the_numbers_that_are_needed(data, tmp
     assert notes["frechet"] == "2 clips on either side, 48 are needed"
     assert notes["copy_rate"] == "5 unseen real clips to judge nearness by, 50 are needed"
     assert notes["pairs_joint_accuracy"] == "no pair is held out; see filter.test_pairs"
+
+
+def test_blind_judges_leave_what_needs_no_judge(data, tmp_path):
+    """Twelve clips in the split judge: flow, copies, diversity and distances are there, all else is not."""
+    judged(tmp_path, {**COUNTS, "judge": 12})
+    told = evaluate(data, tmp_path / "one", **{n: tmp_path / n for n in ("labels", "clips", "captions", "judge")})
+    assert told["joint_accuracy"] is told["r_precision_at_1_ceiling"] is told["counterfactual_flip"] is None
+    assert told["pairs_mimic_rate"] is told["pairs_joint_ratio"] is told["pairs_joint_accuracy"] is None
+    for name in ("motion_direction_ceiling", "flicker", "copy_rate", "diversity_pixels", "pairs_motion_direction"):
+        assert told[name] is not None, name
+    notes = json.loads((tmp_path / "one/intervals.json").read_text())
+    assert notes["joint_accuracy"]["reason"].startswith("the judges had 12 clips to learn from, 20 are needed")
+    assert notes["mmd"]["value"] is not None or notes["mmd"]["reason"].startswith("withdrawn")
+
+
+def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_path):
+    write_data(tmp_path, clips_of({**COUNTS, "val": 0}))
+    told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
+    assert told["copy_rate"] is not None
+    assert "real val" not in {row["set"] for row in rows(tmp_path / "one/table.csv")}
+    untried = {row["metric"] for row in rows(tmp_path / "one/controls.csv") if row["passed"] == "not tried"}
+    assert {"mmd", "frechet", "precision"} <= untried
+
+
+def test_new_words_need_vectors(data, tmp_path):
+    folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")}
+    with pytest.raises(UserError, match=r"no such file, but evaluate\.new_words needs it; see tokenize\.embeddings"):
+        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", evaluating(new_words=["cup"]))
 
 
 def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):

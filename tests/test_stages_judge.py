@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from evaluation_sets import COUNTS, clips_of, judged, learn
-from training_sets import T, write_data
+from evaluation_sets import COUNTS, judged, learn
+from training_sets import T
 
-from pipeline.errors import UserError
 from pipeline.evaluation.keeping import load_judges
 
 
@@ -42,8 +41,11 @@ def test_without_a_split_val_nobody_is_asked(tmp_path):
     assert told["val"]["a"] == {"object": None, "category": None}
 
 
-def test_too_few_clips_to_learn_from_are_named(tmp_path):
-    write_data(tmp_path, clips_of({"train": 6, "judge": 19}))
-    with pytest.raises(UserError, match=r"19 clips in the split judge, 20 are needed; see filter\.shares\.judge"):
-        learn(tmp_path, tmp_path / "judge")
-    assert not (tmp_path / "judge").exists()
+@pytest.mark.parametrize("count", [0, 19])
+def test_too_few_clips_leave_the_judges_blind_and_say_so(tmp_path, capsys, count):
+    judged(tmp_path, {"train": 6, "judge": count, "val": 4})
+    why = f"the judges had {count} clips to learn from, 20 are needed; see filter.shares.judge"
+    assert f"judge a: blind: {why}" in capsys.readouterr().out
+    judges, _, _ = load_judges(tmp_path / "judge")
+    assert {judge.excuse for judge in judges.values() if judge.blind} == {why}
+    assert json.loads((tmp_path / "judge/judges.json").read_text())["val"]["b"] == {"object": None, "category": None}

@@ -74,6 +74,7 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
     from pipeline.evaluation.hearing import Hearing
     from pipeline.evaluation.keeping import load_judges
     from pipeline.evaluation.material import Material
+    from pipeline.evaluation.pretrained import open_networks
     from pipeline.evaluation.subjects import reals_of
     from pipeline.text.vocabulary import read_vocabulary
 
@@ -91,15 +92,17 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = Clips(given.frames[order], [prompts[place] for place in order])
-    return weigh(judge, reals, {name: clips}, params.evaluate), given, prompts
+    networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices)
+    return weigh(judge, reals, {name: clips}, params.evaluate, networks), given, prompts
 
 
 def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
-    from pipeline.evaluation.assess import REAL
     from pipeline.evaluation.differences import same_yardstick
+    from pipeline.evaluation.headline import reasons
     from pipeline.evaluation.metrics import METRICS
-    from pipeline.evaluation.verdict import CHANCE, SECOND
+    from pipeline.evaluation.pretrained import OUTSIDE
+    from pipeline.evaluation.verdict import CHANCE, REAL, SECOND
 
     columns = {name: told}
     if last.is_file():
@@ -109,11 +112,11 @@ def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Pa
     columns |= {other: found.figures[other] for other in (REAL, SECOND, CHANCE, "noise") if other in found.figures}
     console = Console()
     widen(console)
-    lines = [[metric, *(cell(figures.get(metric)) for figures in columns.values())] for metric in METRICS]
+    shown = [*METRICS, *(metric for metric in OUTSIDE if told[metric].value is not None)]
+    lines = [[metric, *(cell(figures.get(metric)) for figures in columns.values())] for metric in shown]
     print_table(console, ["metric", *columns], lines)
-    for metric in METRICS:
-        if told[metric].value is None:
-            console.print(f"{metric}: n/a, {told[metric].reason}", highlight=False, markup=False)
+    for reason, metrics in reasons(told).items():
+        console.print(f"{', '.join(metrics)}: n/a, {reason}", highlight=False, markup=False)
 
 
 def _warn(given: "Given", prompts: "Sequence[Prompt]") -> None:

@@ -9,12 +9,13 @@ from pipeline.evaluation.controls import Clips
 from pipeline.evaluation.copies import Copies
 from pipeline.evaluation.judges import Judge, JudgeName
 from pipeline.evaluation.metrics import Figure, Yardstick, measure, share
+from pipeline.evaluation.pretrained import Outsiders
 from pipeline.evaluation.subjects import Draw, Reals, different, generated, planted
-from pipeline.evaluation.verdict import SECOND, Check, check
+from pipeline.evaluation.verdict import REAL, SECOND, Check, check
 from pipeline.evaluation.views import Floats, Prompt, Views, look
 from pipeline.params import EvaluateParams
+from pipeline.pretrained.shelf import Networks
 
-REAL = "real test"
 REPORTED_BY: JudgeName = "b"  # the judge of the figures; the other one is for choosing a model, which nothing does yet
 NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
 
@@ -29,13 +30,26 @@ class Assessment:
     checks: list[Check]
 
 
-def assess(judge: Judge, reals: Reals, draw: Draw, opposites: dict[str, Prompt], params: EvaluateParams) -> Assessment:
+def assess(
+    judge: Judge,
+    reals: Reals,
+    draw: Draw,
+    new: Sequence[Prompt],
+    opposites: dict[str, Prompt],
+    params: EvaluateParams,
+    networks: Networks,
+) -> Assessment:
     """Draw, plant and measure everything."""
-    return weigh(judge, reals, generated(draw, reals, opposites, params), params)
+    return weigh(judge, reals, generated(draw, reals, new, opposites, params), params, networks)
 
 
-def weigh(judge: Judge, reals: Reals, given: dict[str, Clips], params: EvaluateParams) -> Assessment:
-    """Measure the given sets of clips, whoever made them, beside real clips and planted controls."""
+def weigh(
+    judge: Judge, reals: Reals, given: dict[str, Clips], params: EvaluateParams, networks: Networks
+) -> Assessment:
+    """Measure the given sets of clips, whoever made them, beside real clips and planted controls.
+
+    By the judge, and by pretrained networks where there are any.
+    """
     known = (reals.test, reals.val, reals.train, reals.pairs)
     everyone = [prompt for clips in known for prompt in clips.prompts]
     bank = different(everyone, len(everyone))  # one caption of each meaning, to draw wrong ones from
@@ -45,15 +59,22 @@ def weigh(judge: Judge, reals: Reals, given: dict[str, Clips], params: EvaluateP
     train = look(judge, *reals.train, bank, params.distractors)
     pool = views[REAL].joined(views[SECOND]) if SECOND in views else views[REAL]
     equal = min(len(views[name]) for name in (REAL, SECOND) if name in views)
-    yardstick = Yardstick(views[REAL], pool, Copies(train, pool), equal, params.resamples, params.seed)
-    figures = {name: measure(seen, yardstick) for name, seen in views.items()}
-    return Assessment(figures, views, yardstick, check(figures, views[REAL].prompts, params.distractors))
+    excuse = judge.excuse if judge.blind else ""
+    copies = Copies(train, pool, params.search)
+    yardstick = Yardstick(views[REAL], pool, copies, equal, params.resamples, params.seed, excuse)
+    outsiders = Outsiders(networks, params.pretrained.clips, bank, params.distractors)
+    figures = {name: measure(seen, yardstick) | outsiders.measure(seen, yardstick) for name, seen in views.items()}
+    checks = check(figures, views[REAL].prompts, params.distractors)
+    tried = [one for one in checks if one.metric not in outsiders.absent]
+    return Assessment(figures, views, yardstick, tried)
 
 
 def turned(found: Assessment) -> Figure:
     """How often the flow turns round with the caption, while the object stays and the noise is the same."""
     if "model, turned to" not in found.views:
         return Figure(None, reason="no caption of the split test has an opposite")
+    if found.yardstick.excuse:
+        return Figure(None, reason=found.yardstick.excuse)
     before, after = found.views["model, turned from"], found.views["model, turned to"]
     said = [prompt.moves for prompt in before.prompts]
     along = [_along(views.movements, said) for views in (before, after)]
@@ -72,5 +93,7 @@ def mimicked(found: Assessment, name: str) -> Figure:
     """How often a clip of a held-out pair is nearest to a training clip of another object."""
     if name not in found.views:
         return NO_PAIRS
+    if found.yardstick.excuse:
+        return Figure(None, reason=found.yardstick.excuse)
     views = found.views[name]
     return share(found.yardstick.copies.mimics(views), found.yardstick)

@@ -5,9 +5,11 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from pipeline.evaluation.views import EDGE, Floats, Views, Whole, in_parts, small_pictures
+from pipeline.evaluation.search import nearest_rows
+from pipeline.evaluation.views import EDGE, Floats, Views, Whole, small_pictures
+from pipeline.measures.coarse import in_parts
+from pipeline.params import SearchName
 from pipeline.records import Frames
 
 SPACES = ("pixels", "features", "flows")
@@ -27,8 +29,9 @@ class Nearest:
 class Copies:
     """Compares clips with the training clips, exactly, and knows how near unseen real clips come to those."""
 
-    def __init__(self, train: Views, unseen: Views) -> None:
+    def __init__(self, train: Views, unseen: Views, by: SearchName) -> None:
         self.train = train
+        self.by: SearchName = by
         self.nearest = cache(self._search)  # asked by rates, pictures and mimics alike
         self.unseen = len(unseen)
         # The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer.
@@ -40,12 +43,10 @@ class Copies:
     def _search(self, views: Views, space: str) -> Nearest:
         """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
         versions = _shifted(views.frames) if space == "pixels" else [getattr(views, space)]
-        # The versions one after another: with all at once the table would be 25 times as large.
-        distances = cdist(versions[0], getattr(self.train, space))
-        for version in versions[1:]:
-            np.minimum(distances, cdist(version, getattr(self.train, space)), out=distances)
-        rows = distances.argmin(axis=1)
-        return Nearest(rows, distances[np.arange(len(rows)), rows])
+        found = [nearest_rows(version, getattr(self.train, space), self.by) for version in versions]
+        rows, distances = (np.stack(parts) for parts in zip(*found, strict=True))  # [versions,N]
+        best = distances.argmin(axis=0), np.arange(rows.shape[1])
+        return Nearest(rows[best], distances[best])
 
     def nearer(self, views: Views) -> dict[str, NDArray[np.bool_]]:
         """For each space, which clips are nearer to a training clip than all but the nearest unseen real ones."""

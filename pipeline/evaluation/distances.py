@@ -19,7 +19,6 @@ LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
 COMPONENTS = 16  # principal ones that a Frechet distance compares
 LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about so many variances
 POINTS, ORDERS = 6, 4  # of the line to endlessly many fakes, and random choices of fakes for each point
-SILENT = 1e-6  # of the loudest feature: what varies less among real clips varies by rounding
 
 
 def frechet(real: Features, fake: Features) -> float:
@@ -56,13 +55,6 @@ def limit_of_line(counts: NDArray[np.int64], values: NDArray[np.float64]) -> flo
     """Where a line in 1/count through these values ends at endlessly large counts."""
     _, limit = np.polyfit(1 / counts, values, 1)
     return float(limit)
-
-
-def alike(real: Features, fake: Features) -> tuple[Features, Features]:
-    """Both sets in units of what `real` varies by in each feature, so that loud features do not drown the others."""
-    centre, scale = real.mean(axis=0), real.std(axis=0)
-    scale = np.where(scale > SILENT * scale.max(), scale, scale.max() or 1.0)
-    return (real - centre) / scale, (fake - centre) / scale
 
 
 def principal(real: Features, fake: Features) -> tuple[Features, Features]:

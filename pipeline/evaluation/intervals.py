@@ -1,12 +1,13 @@
 """How sure a figure is: its 95 % interval, over clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 INSIDE = (2.5, 97.5)  # percent
 NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
+Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
 
 
 def interval(
@@ -36,6 +37,13 @@ def interval_by_halves(
 
 def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> tuple[float, float]:
     """The interval of the mean of one value per clip."""
-    drawn = rng.integers(0, len(values), (resamples, len(values)))
-    low, high = np.percentile(values[drawn].mean(axis=1), INSIDE)
+    return interval_of_means([values], resamples, rng, lambda mean: mean)
+
+
+def interval_of_means(
+    sets: Sequence[NDArray[np.float64]], resamples: int, rng: np.random.Generator, formula: Formula
+) -> tuple[float, float]:
+    """The interval of what follows from the means of several sets, each drawn anew on its own."""
+    drawn = [some[rng.integers(0, len(some), (resamples, len(some)))].mean(axis=1) for some in sets]
+    low, high = np.percentile(formula(*drawn), INSIDE)
     return float(low), float(high)

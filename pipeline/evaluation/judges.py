@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.evaluation.trunks import FramesTrunk, VolumeTrunk
 from pipeline.models.layers import linear
+from pipeline.models.words import UNKNOWN
 from pipeline.params import ClipParams
 from pipeline.records import Frames
 from pipeline.training.batches import to_training
@@ -20,6 +21,7 @@ from pipeline.training.batches import to_training
 JudgeName = Literal["a", "b"]
 TRUNKS: dict[JudgeName, type[VolumeTrunk] | type[FramesTrunk]] = {"a": VolumeTrunk, "b": FramesTrunk}
 EMBEDDING = 64
+FEWEST_LESSONS = 20  # clips: fewer teach nothing that could be called judging
 AT_ONCE = 32  # clips in one pass: memory stays small however many there are
 
 
@@ -30,17 +32,32 @@ class Judge(nn.Module):
     arXiv:2103.00020.
     """
 
+    lessons: int  # clips that it could learn from
+
     def __init__(
         self, name: JudgeName, shape: ClipParams, width: int, objects: int, categories: int, words: int
     ) -> None:
         super().__init__()
         self.words = words
+        self.lessons = 0
         self.trunk = TRUNKS[name](shape, width)
         self.objects = linear(self.trunk.features, max(objects, 1))
         self.categories = linear(self.trunk.features, max(categories, 1))
         self.clips = linear(self.trunk.features, EMBEDDING)
         self.captions = CaptionTower(words, EMBEDDING)
         self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))  # of the contrastive loss
+
+    @property
+    def blind(self) -> bool:
+        """Whether it has learned nothing: it describes clips as it was born, but cannot say what they show."""
+        return self.lessons < FEWEST_LESSONS
+
+    @property
+    def excuse(self) -> str:
+        """Why a blind judge says nothing."""
+        return (
+            f"the judges had {self.lessons} clips to learn from, {FEWEST_LESSONS} are needed; see filter.shares.judge"
+        )
 
     def describe(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """What the answers are given by, features [B,F], and how the clips look at every stage, [B,S].
@@ -66,8 +83,8 @@ class Judge(nn.Module):
         return F.normalize(self.clips(features), dim=1)
 
     def caption_vectors(self, token_ids: Tensor) -> Tensor:
-        """Unit vectors [B,E] of captions."""
-        return F.normalize(self.captions(token_ids), dim=1)
+        """Unit vectors [B,E] of captions; words that came later than the judge are unknown ones."""
+        return F.normalize(self.captions(token_ids.where(token_ids < self.words, UNKNOWN)), dim=1)
 
 
 class CaptionTower(nn.Module):

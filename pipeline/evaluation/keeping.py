@@ -19,7 +19,7 @@ NAMES: tuple[JudgeName, ...] = get_args(JudgeName)
 
 
 def save_judges(folder: Path, judges: dict[JudgeName, Judge], description: dict[str, Any]) -> None:
-    """Write the networks, then the description (`clip`, `width`, `words`, `objects`, `categories` and more)."""
+    """Write the networks, then the description (`clip`, `width`, `words`, `objects`, `categories`, `clips`, ...)."""
     for name, judge in judges.items():
         with replacing(folder / _file(name)) as temporary:
             temporary.write_bytes(save({key: value.contiguous() for key, value in judge.state_dict().items()}))
@@ -42,6 +42,7 @@ def load_judges(folder: Path) -> tuple[dict[JudgeName, Judge], Classes, ClipPara
             for name in NAMES
         }
         for name, judge in judges.items():
+            judge.lessons = int(told["clips"])
             judge.load_state_dict(load_file(folder / _file(name)))
             judge.eval().requires_grad_(False)
     except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:

@@ -40,7 +40,8 @@ class Lessons:
 def lessons_of(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt | None]) -> Lessons:
     """Clips uint8 [N,T,H,W,3], what each shows, and what its mirror image shows: None where it may not be flipped."""
     shown = [twin or prompt for prompt, twin in zip(prompts, twins, strict=True)]
-    token_ids, twin_ids = pad([prompt.caption.token_ids for prompt in (*prompts, *shown)]).chunk(2)
+    ids = pad([prompt.caption.token_ids for prompt in (*prompts, *shown)])
+    token_ids, twin_ids = ids[: len(prompts)], ids[len(prompts) :]
     return Lessons(
         frames=torch.from_numpy(frames),
         token_ids=token_ids,
@@ -57,10 +58,16 @@ def lessons_of(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt
 def taught(
     name: JudgeName, shape: ClipParams, classes: Classes, words: int, lessons: Lessons, options: JudgeParams, seed: int
 ) -> Judge:
-    """A new judge that has learned its lessons; equal seeds give equal judges. Raises UserError if it diverges."""
+    """A new judge that has learned its lessons, where they are enough to teach anything; equal seeds, equal judges.
+
+    Raises UserError if it diverges.
+    """
     torch.manual_seed(seed)
     judge = Judge(name, shape, options.width, len(classes.objects), len(classes.categories), words)
-    teach(judge, lessons, options, torch.Generator().manual_seed(seed))
+    judge.lessons = len(lessons)
+    if not judge.blind:
+        teach(judge, lessons, options, torch.Generator().manual_seed(seed))
+    judge.eval().requires_grad_(False)
     if not all(torch.isfinite(weight).all() for weight in judge.parameters()):
         raise UserError(f"judge {name}: its weights are no numbers any more; lower judge.lr, {options.lr:g} now")
     return judge
@@ -69,8 +76,8 @@ def taught(
 def marks_of(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) -> dict[str, float | None]:
     """The share of clips whose object and category a judge names right, among those that it can know."""
     marks: dict[str, float | None] = {"object": None, "category": None}
-    if not prompts:
-        return marks  # no clip to be asked about
+    if not prompts or judge.blind:
+        return marks  # no clip to be asked about, or nobody to ask
     features, _ = judge.describe_all(frames)
     with torch.inference_mode():
         answers = {"object": judge.objects(features).argmax(1), "category": judge.categories(features).argmax(1)}
@@ -94,7 +101,6 @@ def teach(judge: Judge, lessons: Lessons, options: JudgeParams, generator: torch
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    judge.eval().requires_grad_(False)
 
 
 def _loss(judge: Judge, lessons: Lessons, rows: Tensor, generator: torch.Generator) -> Tensor:

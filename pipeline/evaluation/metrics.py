@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.evaluation.copies import LEAST_UNSEEN, SPACES, Copies
-from pipeline.evaluation.distances import SETS, Distance, alike, spread
-from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean
+from pipeline.evaluation.distances import SETS, Distance, spread
+from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean, interval_of_means
 from pipeline.evaluation.views import Floats, Views
-from pipeline.measures.discrepancy import Features
+from pipeline.measures.discrepancy import Features, alike
 from pipeline.measures.motion import agrees
 
 FEWEST = 10  # clips that say anything about a share
@@ -38,6 +38,7 @@ class Yardstick:
     equal: int  # clips on either side of a distance, the same for all sets that have so many
     resamples: int
     seed: int
+    excuse: str = ""  # why the judge has no say in what clips show, where it has none
 
     @property
     def still(self) -> float:
@@ -86,6 +87,7 @@ PER_CLIP: dict[str, Values] = {
     "flicker": _flicker,
 }
 
+JUDGED = ("object_accuracy", "category_accuracy", "joint_accuracy", *(f"r_precision_at_{best}" for best in (1, 2, 3)))
 COPY_RATES = ("copy_rate", *(f"copy_rate_{space}" for space in SPACES))
 METRICS = (*PER_CLIP, *COPY_RATES, *SETS, "diversity", "diversity_pixels")
 
@@ -93,6 +95,8 @@ METRICS = (*PER_CLIP, *COPY_RATES, *SETS, "diversity", "diversity_pixels")
 def measure(views: Views, yardstick: Yardstick) -> dict[str, Figure]:
     """All metrics of a set of clips, in the order of METRICS."""
     figures = {name: share(values(views, yardstick), yardstick) for name, values in PER_CLIP.items()}
+    if yardstick.excuse:
+        figures |= dict.fromkeys(JUDGED, Figure(None, reason=yardstick.excuse))
     figures |= _copy_rates(views, yardstick)
     figures |= {name: _distance(distance, views, yardstick) for name, distance in SETS.items()}
     figures["diversity"] = diversity(views.features, yardstick.pool.features, views, yardstick)
@@ -107,6 +111,20 @@ def share(values: Floats, yardstick: Yardstick) -> Figure:
         return Figure(None, clips=len(values), reason=f"{len(values)} clips tell it, {FEWEST} are needed")
     low, high = interval_of_mean(values, yardstick.resamples, np.random.default_rng(yardstick.seed))
     return Figure(float(values.mean()), low, high, len(values))
+
+
+def ratio(values: Floats, others: Floats, yardstick: Yardstick) -> Figure:
+    """The mean of one value per clip by that of other clips; values that are nan left out."""
+    sets = [some[~np.isnan(some)] for some in (values, others)]
+    count = min(len(some) for some in sets)
+    if count < FEWEST:
+        return Figure(None, clips=count, reason=f"{count} clips tell it, {FEWEST} are needed")
+    if not sets[1].any():
+        return Figure(None, clips=count, reason="the other clips are all wrong")
+    least = 1 / len(sets[1])  # one right answer: resamples of a few may hold none
+    rng = np.random.default_rng(yardstick.seed)
+    low, high = interval_of_means(sets, yardstick.resamples, rng, lambda a, b: a / np.maximum(b, least))
+    return Figure(float(sets[0].mean() / sets[1].mean()), low, high, count)
 
 
 def _copy_rates(views: Views, yardstick: Yardstick) -> dict[str, Figure]:

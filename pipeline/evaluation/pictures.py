@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.assess import REAL, Assessment
+from pipeline.evaluation.assess import Assessment
 from pipeline.evaluation.copies import SPACES
 from pipeline.evaluation.metrics import PER_CLIP
+from pipeline.evaluation.verdict import REAL
 from pipeline.records import Frames
 
 

@@ -49,8 +49,13 @@ def reals_of(material: Material, classes: Classes, params: EvaluateParams) -> Re
     return reals
 
 
-def generated(draw: Draw, reals: Reals, opposites: dict[str, Prompt], params: EvaluateParams) -> dict[str, Clips]:
-    """What the generator makes of captions of the test splits; `opposites` holds reversed captions by caption."""
+def generated(
+    draw: Draw, reals: Reals, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
+) -> dict[str, Clips]:
+    """What the generator makes of captions of the test splits, and of captions with `new` objects.
+
+    `opposites` holds reversed captions by caption.
+    """
     seen = repeated(reals.test.prompts, params.samples)
     turned = [prompt for prompt in seen if prompt.caption.text in opposites]
     varied = different(reals.test.prompts, params.varied_captions)
@@ -58,7 +63,7 @@ def generated(draw: Draw, reals: Reals, opposites: dict[str, Prompt], params: Ev
         "model": seen,
         "model, varied": repeated(varied, len(varied) * params.varied_samples),
         "model, pairs": repeated(reals.pairs.prompts, params.samples),
-        "model, words": repeated(reals.words.prompts, params.samples),
+        "model, words": repeated(new, params.samples),
     }
     sets = {
         name: Clips(draw(prompts, params.seed + place), prompts)

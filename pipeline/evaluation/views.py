@@ -4,24 +4,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.evaluation.judges import Judge
+from pipeline.measures.coarse import in_parts, shrink
 from pipeline.measures.fineness import fineness_of
-from pipeline.measures.motion import Flow, energy_of, flow_of, jerk_of, movement_of
+from pipeline.measures.motion import energy_of, flow_of, jerk_of, movement_of
 from pipeline.records import Caption, Frames
 from pipeline.training.batches import pad
 
-GRID = 8  # cells per side of the small pictures that copies are looked for in
-EDGE = 2  # pixels left out all round in them, so that a clip moved by as many can still be laid upon the other
-MOMENTS = 4  # and how many of them along a clip
+EDGE = 2  # pixels left out all round in small pictures, so that a clip moved by as many still lies upon the other
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NewWord:
+    """An object that training never showed, and the seen one whose word is nearest to its own."""
+
+    name: str
+    near: str
+    cosine: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Prompt:
     category: int
     meaning: int  # number of the pair of category and objects
     moves: tuple[float, float] | None  # right and down, where the caption says
+    new: NewWord | None = None  # where the object is a new one; `object` is then the seen one that it should look like
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,14 +136,3 @@ def small_pictures(clips: Sequence[NDArray[np.float32]], down: int = 0, right: i
     height, width = clips[0].shape[1:3]
     rows, columns = slice(EDGE + down, height - EDGE + down), slice(EDGE + right, width - EDGE + right)
     return np.array([shrink(parts[:, rows, columns]) for parts in clips])
-
-
-def in_parts(volume: Frames | Flow) -> NDArray[np.float32]:
-    """Means over a few parts of the time: [T,H,W,C] -> at most [MOMENTS,H,W,C]."""
-    return np.stack([part.mean(axis=0, dtype=np.float32) for part in np.array_split(volume, MOMENTS) if len(part)])
-
-
-def shrink(parts: NDArray[np.float32]) -> Floats:
-    """The cells of a coarse grid over each part, flat: noise hardly shows in them."""
-    cells = [cv2.resize(part, (GRID, GRID), interpolation=cv2.INTER_AREA) for part in parts]
-    return np.concatenate([cell.ravel() for cell in cells]).astype(np.float64)
