@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import run
 from pipeline.params import Params, load_params
+from pipeline.shards.unaltered import require_unaltered
 from pipeline.training.afresh import begin
 from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.devices import Rank, parse_devices
@@ -57,6 +58,7 @@ def main(
     devices = parse_devices(params.devices)
     # Before any process starts:
     Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)
+    require_unaltered(clips)
     run_on(devices, train_model, Places(labels, clips, captions), out, params)
 
 

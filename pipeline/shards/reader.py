@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file
 from pipeline.records import Frames
+from pipeline.shards.digests import WAY_OUT, present, require_digests
 from pipeline.shards.folder import INDEX, Shard, read_index
 from pipeline.shards.npz import open_npz
 from pipeline.shards.parquet import open_parquet
@@ -87,12 +87,7 @@ class ShardReader:
 
     def verify(self) -> None:
         """Read every shard once; raises UserError where its bytes are not those that were written."""
-        for shard in self._shards:
-            path = self._folder / shard.file
-            with _named(path, self.shape):
-                digest = digest_file(path)
-            if digest != shard.digest:
-                raise UserError(f"{path}: altered since it was written; `dvc repro -f transcode`")
+        require_digests(self._folder, self._shards)
 
     def _piece_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, rows, side="right") - 1
@@ -122,16 +117,17 @@ def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
     counts = {len(opened.ids), len(opened.captions), sum(piece.clips for piece in opened.pieces)}
     if counts != {shard.clips}:
         told = f"holds {max(counts)} clips where {INDEX} says {shard.clips}"
-        raise UserError(f"{path}: {told}; `dvc repro -f transcode`")
+        raise UserError(f"{path}: {told}; {WAY_OUT}")
     return opened
 
 
 @contextmanager
 def _named(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
     """Turn what a missing or damaged file raises into a UserError that names it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: the index names this shard, but it is gone; `dvc repro -f transcode`") from None
-    except (pa.ArrowException, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
-        raise UserError(f"{path}: not a shard of frames {shape} ({error}); `dvc repro -f transcode`") from None
+    with present(path):
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
+            raise UserError(f"{path}: not a shard of frames {shape} ({error}); {WAY_OUT}") from None
