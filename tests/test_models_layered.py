@@ -10,36 +10,41 @@ from pipeline.models.layered import Placement, Still, compose, cut_out, move
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
 
+def moved_picture(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """One layer [B,C,H,W] at places [B,T,PLACE] -> [B,C,T,H,W]."""
+    return move(picture[:, None], places[:, :, None])[:, 0]
+
+
 def picture(seed: int = 0) -> torch.Tensor:
     return torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
 def test_a_picture_that_is_not_moved_stays_as_it_is() -> None:
-    torch.testing.assert_close(move(picture(), STILL)[:, :, 0], picture())
+    torch.testing.assert_close(moved_picture(picture(), STILL)[:, :, 0], picture())
 
 
 def test_a_step_of_one_pixel_shifts_by_one_pixel_and_leaves_nothing_behind() -> None:
     place = torch.tensor([[[0.0, 2 / 8, 0.0, 0.0]]])  # the frame is 2 wide: one of 8 pixels to the right
-    moved = move(picture(), place)[:, :, 0]
+    moved = moved_picture(picture(), place)[:, :, 0]
     torch.testing.assert_close(moved[..., 1:], picture()[..., :-1])
     assert (moved[..., 0] == 0).all()
 
 
 def test_half_a_pixel_down_is_the_mean_of_two_rows() -> None:
-    moved = move(picture(), torch.tensor([[[1 / 8, 0.0, 0.0, 0.0]]]))[:, :, 0]
+    moved = moved_picture(picture(), torch.tensor([[[1 / 8, 0.0, 0.0, 0.0]]]))[:, :, 0]
     torch.testing.assert_close(moved[..., 1:, :], (picture()[..., 1:, :] + picture()[..., :-1, :]) / 2)
 
 
 def test_twice_the_size_shows_the_middle_half() -> None:
     whole = torch.ones(1, 4, 8, 8)
     whole[..., :, :2] = 0  # a quarter at the left: twice as large, it is out of the frame but for the blend at the edge
-    moved = move(whole, torch.tensor([[[0.0, 0.0, 0.0, math.log(2)]]]))[:, :, 0]
+    moved = moved_picture(whole, torch.tensor([[[0.0, 0.0, 0.0, math.log(2)]]]))[:, :, 0]
     torch.testing.assert_close(moved[..., 1:], torch.ones(1, 4, 8, 7))
 
 
 def test_every_frame_has_its_own_place() -> None:
     places = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]])
-    frames = move(picture(), places)
+    frames = moved_picture(picture(), places)
     torch.testing.assert_close(frames[:, :, 0, :, :-2], frames[:, :, 1, :, 2:])
 
 
@@ -87,8 +92,8 @@ def test_the_slope_with_regard_to_a_place_points_the_way_of_the_motion() -> None
     """What makes motion learnable: moving a bright spot towards a bright target lowers the error."""
     spot = torch.zeros(1, 4, 8, 8)
     spot[..., 3:5, 2:4] = 1
-    target = move(spot, torch.tensor([[[0.0, 0.25, 0.0, 0.0]]]))
+    target = moved_picture(spot, torch.tensor([[[0.0, 0.25, 0.0, 0.0]]]))
     place = torch.zeros(1, 1, 4, requires_grad=True)
-    (move(spot, place) - target).square().sum().backward()
+    (moved_picture(spot, place) - target).square().sum().backward()
     assert place.grad is not None
     assert place.grad[0, 0, 1] < 0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.generators import CURVE_KNOTS, smooth_curves
-from pipeline.models.layers import Modulation, activate, conv, linear, upsample
+from pipeline.models.layers import Modulation, conv, linear, rectify, upsample
 from pipeline.models.norms import ConditionalBatchNorm
 from pipeline.params import ClipParams, GeneratorParams, doublings_of
 
@@ -36,7 +36,7 @@ class ConvGruGenerator(nn.Module):
         self.stages = nn.ModuleList(FrameBlock(width, code, batch_norm=params.batch_norm) for width in widths)
         self.memories = nn.ModuleList(ConvGru(width) for width in widths[:-1] if params.frame_memory)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
-        self.last = conv(widths[-1], 3, (1, 3, 3), scale=0.5)
+        self.last = conv(widths[-1], 3, (1, 3, 3), scale=0.5, rectified=True)
 
     def forward(self, z: Tensor, cond: Tensor) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
@@ -53,7 +53,7 @@ class ConvGruGenerator(nn.Module):
                 x = self.memories[place](x)
             if place < len(self.narrow):
                 x = upsample(self.narrow[place](x))
-        frames: Tensor = torch.tanh(self.last(activate(x)))
+        frames: Tensor = torch.tanh(self.last(rectify(x)))
         return frames
 
 
@@ -64,12 +64,12 @@ class FrameBlock(nn.Module):
         super().__init__()
         kind = ConditionalBatchNorm if batch_norm else Modulation
         self.norms = nn.ModuleList(kind(channels, code) for _ in range(2))
-        self.first = conv(channels, channels, (1, 3, 3))
-        self.second = conv(channels, channels, (1, 3, 3), scale=0.0)
+        self.first = conv(channels, channels, (1, 3, 3), rectified=True)
+        self.second = conv(channels, channels, (1, 3, 3), scale=0.0, rectified=True)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        h = self.first(activate(self.norms[0](x, code)))
-        changed: Tensor = x + self.second(activate(self.norms[1](h, code)))
+        h = self.first(rectify(self.norms[0](x, code)))
+        changed: Tensor = x + self.second(rectify(self.norms[1](h, code)))
         return changed
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear
+from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear, rectify
 from pipeline.models.norms import normalise_weights
 from pipeline.models.symmetric import make_symmetric
 from pipeline.params import ClipParams, DiscriminatorParams, doublings_of
@@ -57,7 +57,7 @@ class Trunk(nn.Module):
             steps //= 2 if self.halve_time[-1] else 1
         self.channels = channels[-1]
         self.volume = (steps, shape.height >> halvings, shape.width >> halvings)
-        self.head = nn.ModuleList(conv(self.channels, self.channels, (3, 1, 1)) for _ in range(layers))
+        self.head = nn.ModuleList(conv(self.channels, self.channels, (3, 1, 1), rectified=True) for _ in range(layers))
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.stem(frames)
@@ -66,7 +66,7 @@ class Trunk(nn.Module):
             if place < len(self.widen):
                 x = self.widen[place](downsample(x, time=self.halve_time[place]))
         for layer in self.head:
-            x = layer(activate(x))
+            x = layer(rectify(x))
         return activate(x)
 
     def weights_of_places(self) -> nn.Parameter:
@@ -109,7 +109,8 @@ class StackedDiscriminator(Discriminator):
         self.realness = linear(self.channels, 1)
 
     def describe(self, frames: Tensor) -> Tensor:
-        return self.trunk(frames).flatten(1)
+        features: Tensor = self.trunk(frames)
+        return features.flatten(1)
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
         places = features.view(-1, self.channels, *self.trunk.volume)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.layered import Placement, Still, compose, cut_out
-from pipeline.models.layers import ResidualBlock, activate, conv, linear, unfold_time, upsample
+from pipeline.models.layers import ResidualBlock, activate, conv, linear, rectify, unfold_time, upsample
 from pipeline.params import ClipParams, GeneratorParams, doublings_of
 
 CURVE_KNOTS = 4  # values that a smooth motion curve runs through
@@ -73,9 +73,9 @@ class Volume(nn.Module):
         self.start = linear(code, channels[0] * self.height * self.width)
         self.stages = nn.ModuleList(ResidualBlock(count, code=code) for count in channels)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
-        self.spread = conv(channels[-1], TAIL * time, (1, 1, 1))
-        self.smooth = conv(TAIL, TAIL, (1, 3, 3))
-        self.last = conv(TAIL, 4, (1, 3, 3), scale=0.5)
+        self.spread = conv(channels[-1], TAIL * time, (1, 1, 1), rectified=True)
+        self.smooth = conv(TAIL, TAIL, (1, 3, 3), rectified=True)
+        self.last = conv(TAIL, 4, (1, 3, 3), scale=0.5, rectified=True)
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
         x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,S,h,w]
@@ -83,8 +83,8 @@ class Volume(nn.Module):
             x = stage(x, code)
             if place < len(self.narrow):
                 x = upsample(self.narrow[place](x))
-        x = upsample(unfold_time(self.spread(activate(x)), self.time))  # [B,16,T,H,W]
-        x = self.last(activate(x + self.smooth(activate(x))))
+        x = upsample(unfold_time(self.spread(rectify(x)), self.time))  # [B,16,T,H,W]
+        x = self.last(rectify(x + self.smooth(rectify(x))))
         return torch.tanh(x[:, :3]), torch.sigmoid(x[:, 3:] - 1)
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, linear, upsample
+from pipeline.models.layers import ResidualBlock, conv, linear, rectify, upsample
 from pipeline.params import ClipParams, doublings_of
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
@@ -30,7 +30,7 @@ class Still(nn.Module):
         self.start = linear(code, widths[0] * self.height * self.width)
         self.stages = nn.ModuleList(ResidualBlock(count, code=code, temporal=False) for count in widths)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
-        self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5)
+        self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5, rectified=True)
 
     def forward(self, code: Tensor) -> Tensor:
         x = self.start(code).view(-1, 1, self.height, self.width, self.channels).permute(0, 4, 1, 2, 3)  # [B,C,1,h,w]
@@ -38,7 +38,7 @@ class Still(nn.Module):
             x = stage(x, code[:, None])
             if place < len(self.narrow):
                 x = upsample(self.narrow[place](x))
-        picture: Tensor = self.last(activate(x)).squeeze(2)
+        picture: Tensor = self.last(rectify(x)).squeeze(2)
         return picture
 
 
@@ -69,24 +69,29 @@ class Placement(nn.Module):
 
 def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
     """Background [B,3,H,W], layers [B,N,4,H,W], places [B,T,N,PLACE] -> frames [B,3,T,H,W], the last layer on top."""
-    frames = background[:, :, None].expand(-1, -1, places.shape[1], -1, -1)
+    frames = background[:, :, None]
     # Colours are multiplied by alpha before they are moved, so that none bleeds in from transparent pixels.
-    cover = torch.cat((layers[:, :, :3] * layers[:, :, 3:], layers[:, :, 3:]), dim=2)
-    for number in range(layers.shape[1]):
-        moved = move(cover[:, number], places[:, :, number])  # [B,4,T,H,W]
-        frames = frames * (1 - moved[:, 3:]) + moved[:, :3]
+    colours, alpha = torch.split(layers, [3, 1], dim=2)
+    for moved in move(torch.cat((colours * alpha, alpha), dim=2), places).unbind(1):
+        above, cover = torch.split(moved, [3, 1], dim=1)
+        frames = torch.addcmul(above, frames, 1 - cover)
     return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
-def move(picture: Tensor, places: Tensor) -> Tensor:
-    """Picture [B,C,H,W] at places [B,T,PLACE] -> [B,C,T,H,W], bilinear, zero where the picture does not reach.
+def move(layers: Tensor, places: Tensor) -> Tensor:
+    """Layers [B,N,C,H,W] at places [B,T,N,PLACE] -> [B,N,C,T,H,W], bilinear, zero where a layer does not reach.
 
-    As two matrix products rather than `grid_sample`, whose gradient is not deterministic on a GPU.
+    As two matrix products rather than `grid_sample`, whose gradient is not deterministic on a GPU; their results lie in
+    memory as T,H,C,W, so that none has to be reordered.
     """
-    rows = _weights(picture.shape[2], places[:, :, 0], places[:, :, 2])  # [B,T,H,h]
-    columns = _weights(picture.shape[3], places[:, :, 1], places[:, :, 3])  # [B,T,W,w]
-    moved: Tensor = torch.einsum("btyh,bchw,btxw->bctyx", rows, picture, columns)
-    return moved
+    batch, count, channels, height, width = layers.shape
+    places = places.transpose(1, 2).contiguous()
+    rows = _weights(height, places[..., 0], places[..., 2])  # [B,N,T,H,h]
+    columns = _weights(width, places[..., 1], places[..., 3])  # [B,N,T,W,w]
+    lines = layers.transpose(2, 3).reshape(batch * count, height, channels * width)
+    tall = rows.view(batch * count, -1, height) @ lines  # [B*N,T*H,C*w]
+    moved = tall.view(-1, height * channels, width) @ columns.view(-1, width, width).mT  # [B*N*T,H*C,W]
+    return moved.view(batch, count, -1, height, channels, width).permute(0, 1, 4, 2, 3, 5)
 
 
 def _weights(side: int, centre: Tensor, log_scale: Tensor) -> Tensor:

@@ -5,20 +5,61 @@ zero, in place of normalisation: Huang et al. 2024 (R3GAN), arXiv:2501.05441.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2  # of the leaky rectifier
+GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which its output has the mean square of a normal input
 
 
 def activate(x: Tensor) -> Tensor:
     """Leaky rectifier with its gain, so that the variance stays; never in place, since skips share the tensor."""
-    return F.leaky_relu(x, SLOPE) * math.sqrt(2 / (1 + SLOPE**2))
+    return rectify(x) * GAIN
+
+
+def rectify(x: Tensor) -> Tensor:
+    """Leaky rectifier for a `conv(rectified=True)`, whose weights carry the gain: they are fewer than the values."""
+    return F.leaky_relu(x, SLOPE)
 
 
 Triple = tuple[int, int, int]  # time, height, width
+
+
+class Convolution(nn.Conv3d):
+    """A 3-d convolution. One that does not mix frames, or not places, is done in two dimensions on the same memory.
+
+    On CPUs those have the faster kernels, and a kernel of one value is a matrix product.
+    """
+
+    gain = 1.0  # of all weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight if self.gain == 1 else self.weight * self.gain
+        if self.kernel_size == self.stride == (1, 1, 1):
+            return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), self.bias).permute(0, 4, 1, 2, 3)
+        convolve = partial(F.conv2d, bias=self.bias)
+        if self.kernel_size[0] == self.stride[0] == 1:
+            convolve = partial(convolve, weight=weight.squeeze(2), stride=self.stride[1:], padding=self.padding[1:])
+            return in_frames(convolve, x)
+        if self.kernel_size[1:] == self.stride[1:] == (1, 1):
+            padding, stride = (self.padding[0], 0), (self.stride[0], 1)
+            return along_time(partial(convolve, weight=weight.squeeze(4), stride=stride, padding=padding), x)
+        return F.conv3d(x, weight, self.bias, self.stride, self.padding)
+
+
+def in_frames(change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`change` of every frame as a picture of its own, [B*T,C,H,W]: [B,C,T,H,W] -> [B,C,T,H,W], of any C, H and W."""
+    frames = x.transpose(1, 2)
+    return torch.unflatten(change(frames.flatten(0, 1)), 0, frames.shape[:2]).transpose(1, 2)
+
+
+def along_time(change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`change` of clips as pictures of time and place, [B,C,T,H*W]: [B,C,T,H,W] -> [B,C,T,H,W], of any C and T."""
+    return torch.unflatten(change(x.flatten(3)), 3, x.shape[3:])
 
 
 def conv(
@@ -29,10 +70,12 @@ def conv(
     scale: float = 1.0,
     stride: Triple = (1, 1, 1),
     padding: Triple | None = None,
-) -> nn.Conv3d:
+    rectified: bool = False,
+) -> Convolution:
     """A convolution; weights start with variance scale^2/fan_in, biases at zero. Keeps T,H,W without `padding`."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2) if padding is None else padding
-    layer = nn.Conv3d(inputs, outputs, kernel, stride, padding)
+    layer = Convolution(inputs, outputs, kernel, stride, padding)
+    layer.gain = GAIN if rectified else 1.0
     nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs * math.prod(kernel)))
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
@@ -59,8 +102,7 @@ class Modulation(nn.Module):
 
     def forward(self, h: Tensor, code: Tensor) -> Tensor:
         gain, bias = self.gain_and_bias(code).transpose(1, 2)[..., None, None].chunk(2, dim=1)  # [B,C,T,1,1]
-        modulated: Tensor = h * (1 + gain) + bias
-        return modulated
+        return torch.addcmul(bias, h, 1 + gain)
 
 
 class ResidualBlock(nn.Module):
@@ -68,16 +110,16 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, *, code: int | None = None, temporal: bool = True) -> None:
         super().__init__()
-        self.space = conv(channels, channels, (1, 3, 3))
-        self.time = conv(channels, channels, (3, 1, 1) if temporal else (1, 1, 1), scale=0.0)
+        self.space = conv(channels, channels, (1, 3, 3), rectified=True)
+        self.time = conv(channels, channels, (3, 1, 1) if temporal else (1, 1, 1), scale=0.0, rectified=True)
         self.modulation = None if code is None else Modulation(channels, code)
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
         h = x
         if self.modulation is not None and code is not None:
             h = self.modulation(h, code)
-        h = self.space(activate(h))
-        changed: Tensor = x + self.time(activate(h))
+        h = self.space(rectify(h))
+        changed: Tensor = x + self.time(rectify(h))
         return changed
 
 
@@ -95,12 +137,9 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor, *, time: bool) -> Tensor:
     """Means over 2x2 pixels, and over 2 frames if `time`: [B,C,T,H,W] -> [B,C,T or T/2,H/2,W/2]."""
-    # Sums of slices: avg_pool3d has no fast path for channels_last_3d on CPUs.
-    x = x[..., ::2] + x[..., 1::2]
-    x = x[..., ::2, :] + x[..., 1::2, :]
-    if time:
-        return (x[:, :, ::2] + x[:, :, 1::2]) / 8
-    return x / 4
+    # In two dimensions: avg_pool3d has no fast path for channels_last_3d on CPUs; gradients of slices lose the strides.
+    x = in_frames(partial(F.avg_pool2d, kernel_size=2), x)
+    return along_time(partial(F.avg_pool2d, kernel_size=(2, 1)), x) if time else x
 
 
 def unfold_time(x: Tensor, time: int) -> Tensor:

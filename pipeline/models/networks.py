@@ -46,13 +46,13 @@ class TextToVideo(nn.Module):
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
         """`condition` is how far the caption is let in: below 1 only while training begins."""
-        cond = self.captions(token_ids) * condition
         if self.objects is None:
-            frames: Tensor = self.generator(z, cond)
+            frames: Tensor = self.generator(z, self.captions(token_ids) * condition)
         else:
             named = self._named(token_ids)
-            things = self.objects(token_ids.where(named, PADDING)) * condition
-            frames = self.generator(z, cond, things, self.captions(token_ids.where(~named, UNKNOWN)) * condition)
+            both = self.captions(torch.cat((token_ids, token_ids.where(~named, UNKNOWN)))) * condition
+            cond, acts = both.chunk(2)
+            frames = self.generator(z, cond, self.objects(token_ids.where(named, PADDING)) * condition, acts)
         return frames.contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
