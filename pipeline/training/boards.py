@@ -10,6 +10,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import LoggingParams
 from pipeline.records import Frames
@@ -50,6 +51,38 @@ class TensorBoard:
         self._writer.close()
 
 
+class DvcLive:
+    """Files of DVCLive in `dvclive/`, made anew from the history of the run so far; git ignores the folder.
+
+    It saves no experiment, writes no dvc.yaml and no report: those are the pipeline's own, and would be changes in git.
+    Raises UserError where the package is not installed.
+    """
+
+    def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
+        try:
+            from dvclive import Live
+        except ImportError:
+            raise UserError(
+                "logging.dvclive: DVCLive is not installed; pip install 't2v[dvclive]', or say false"
+            ) from None
+        self._live = Live("dvclive", save_dvc_exp=False, dvcyaml=None)
+        for row in history:
+            self.scalars(int(row["clips"]), row)
+
+    def scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
+        self._live.step = clips_seen
+        for name, value in values.items():
+            if name != "clips":
+                self._live.log_metric(name, value)
+        self._live.sync()
+
+    def picture(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+        """Nothing: of a moving picture DVCLive keeps one frame."""
+
+    def close(self) -> None:
+        self._live.end()
+
+
 class Pictures:
     """The newest `keep` pictures of samples as `samples-<clips>.gif` in `folder`."""
 
@@ -71,11 +104,15 @@ class Pictures:
         pass
 
 
-def open_boards(logging: LoggingParams | None, folder: Path, clips_seen: int) -> list[Board]:
-    """Those that are asked for, to go on after so many clips."""
+def open_boards(
+    logging: LoggingParams | None, folder: Path, clips_seen: int, history: Sequence[Mapping[str, float]]
+) -> list[Board]:
+    """Those that are asked for, to go on after so many clips and the rows of the history so far."""
     boards: list[Board] = []
     if logging and logging.tensorboard:
         boards.append(TensorBoard(folder, clips_seen))
+    if logging and logging.dvclive:
+        boards.append(DvcLive(history))
     if logging and logging.keep_pictures:
         boards.append(Pictures(folder, logging.keep_pictures))
     return boards

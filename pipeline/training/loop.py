@@ -88,7 +88,7 @@ class Trainer:
         # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
         stops = StopRequests(patient=self.rank.world > 1)
         quiet = self.rank.rank > 0
-        boards = [] if quiet else open_boards(self.run.logging, self.run.folder, self.clips_seen)
+        boards = [] if quiet else open_boards(self.run.logging, self.run.folder, self.clips_seen, self.history)
         self._meter = None if quiet else Meter(self.rank.device, self.run.params, self.clips_seen)
         coming = self._order.coming(range(self.step, self.steps), self.share)
         with Log(boards, total, self.clips_seen, quiet=quiet) as log, stops as stop, self.clips.ahead(coming):
