@@ -8,6 +8,8 @@ import torch
 
 from pipeline.errors import run
 from pipeline.params import Params, load_params
+from pipeline.planning.memory import require_fit
+from pipeline.planning.steps import task_of
 from pipeline.shards.unaltered import require_unaltered
 from pipeline.training.afresh import begin
 from pipeline.training.allocator import keep_freed_memory
@@ -25,11 +27,13 @@ def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:
     keep_freed_memory()
     # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
     torch.use_deterministic_algorithms(True, warn_only=rank.device.type == "cuda")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it; filling it was a tenth of a step
     inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
     parts = ingredients(inputs.hashed, places.files())
     rank.agree(parts)
     clips = inputs.clips("train", rank)
     training = inputs.run(clips, params.states, params.logging)
+    require_fit(task_of(training, rank, clips.token_ids.shape[1]))
     validation = inputs.validation(rank) if rank.rank == 0 else None
     lock = training.states.locked() if rank.rank == 0 else nullcontext()
     with lock, enough_memory(rank, params.train.batch_clips):

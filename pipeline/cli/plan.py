@@ -1,0 +1,100 @@
+"""`t2v plan`: what a training will need, before it starts: memory, arithmetic, hours, and the batch that fits."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.printing import print_table, widen
+from pipeline.params import Params, load_params
+
+if TYPE_CHECKING:
+    from pipeline.planning.plan import Plan
+
+
+def plan(
+    params: Annotated[Path, typer.Option(help="a params file, such as recipes/ssv2-64.yaml")] = Path("params.yaml"),
+    devices: Annotated[str, typer.Option(help="in place of those of the params: cpu, cpu:2, 0-3")] = "",
+    seconds: Annotated[float, typer.Option(min=0, help="for measured steps, about")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+) -> None:
+    """Tell the memory, arithmetic and hours of a training, and which batch fits.
+
+    Steps are measured on the first device, with clips drawn at random, so data need not be there yet. Where a whole
+    batch would take too long, they have fewer clips, and the rest is extrapolated.
+    """
+    read = load_params(params)
+    from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
+    from pipeline.training.devices import Rank, parse_devices
+    from pipeline.training.inputs import Places
+
+    found = parse_devices(devices or read.devices)
+    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.group_clips)
+    places = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+    planned = plan_training(read, found, places, seconds)
+    if as_json:
+        print(json.dumps(asdict(planned), indent=2))
+    else:
+        show(planned, read, Console())
+
+
+def show(planned: "Plan", params: Params, console: Console) -> None:
+    """Print a plan on `console`."""
+    widen(console)
+    shape, batch = params.clip, params.train.batch_clips
+    size = f"{shape.frames} frames of {shape.height}x{shape.width}"
+    _say(console, f"clips of {size}, {batch} in a batch, on {', '.join(planned.devices)}", planned.data)
+    print_table(console, ["network", "parameters"], [[name, f"{n:,}"] for name, n in planned.parameters.items()])
+    _show_memory(planned, console)
+    _show_costs(planned, params, console)
+
+
+def _show_memory(planned: "Plan", console: Console) -> None:
+    memory, measured = planned.memory, planned.measured
+    lines = {
+        "weights of generator, averaged generator, discriminator": memory.weights,
+        "momenta of the optimisers": memory.optimiser,
+        "the largest step: activations, gradients, its clips": memory.step,
+        "scratch space, and what the allocator keeps": memory.scratch,
+        "training clips that lie there": memory.data,
+        "all together": memory.needed,
+        "free, less a tenth": memory.available,
+    }
+    print_table(console, ["memory of a device", "GB"], [[name, f"{n / 1e9:,.2f}"] for name, n in lines.items()])
+    if measured is not None:
+        took, thought = measured.memory / 1e9, measured.estimated / 1e9
+        _say(console, f"measured with {measured.clips} clips a step: {took:.2f} GB, estimated {thought:.2f}")
+    fits = "fits" if memory.fits else "DOES NOT FIT"
+    _say(console, f"a batch of {memory.batch} {fits}; the largest that does has about {memory.largest_batch:,} clips")
+
+
+def _show_costs(planned: "Plan", params: Params, console: Console) -> None:
+    costs, measured = planned.arithmetic, planned.measured
+    seconds = [f"{measured.plain:.3f}", f"{measured.penalised:.3f}"] if measured is not None else ["", ""]
+    every = params.train.penalty_every
+    lines = [
+        ["drawing it", f"{costs.generator / 1e9:,.2f}", ""],
+        ["judging it", f"{costs.discriminator / 1e9:,.2f}", ""],
+        ["its part of a step without penalties", f"{costs.plain / 1e9:,.2f}", seconds[0]],
+        ["its part of a step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
+        [f"on average, with penalties every {every} steps", f"{costs.average / 1e9:,.2f}", ""],
+    ]
+    print_table(console, ["one clip", "GFLOP", "seconds of the step"], lines)
+    if measured is None:
+        return
+    if measured.clips * len(planned.devices) < params.train.batch_clips:
+        _say(console, f"seconds are extrapolated from steps of {measured.clips} clips")
+    _say(
+        console,
+        f"{measured.clips_per_second:,.2f} clips a second, {measured.matmul_share:.0%} of the rate of matrix products: "
+        f"about {measured.hours:,.2f} hours for {params.train.total_clips:,} clips",
+        "without waiting for data, for other devices and for validation",
+    )
+
+
+def _say(console: Console, *lines: str) -> None:
+    """Lines as they are."""
+    console.print("\n".join(lines), highlight=False, markup=False)

@@ -1,0 +1,120 @@
+"""What a training step holds and computes, told from the smallest ones there are."""
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from pipeline.planning.steps import Task, draw, networks_of, take_step
+from pipeline.training.step import Networks
+
+
+class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts within its block the bytes of all tensors alive (`live`), the most there were (`peak`), and operations.
+
+    Of these (`flops`) those of matrix products and convolutions. torch's own FlopCounterMode also follows modules, and
+    breaks where a penalty differentiates within a step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = self.flops = 0
+        self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+
+    def watch(self, tensors: Iterable[Tensor]) -> None:
+        """Count these tensors as well until they are gone; views of one storage count once."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            if id(storage) not in self._known:
+                self._count(storage, storage.nbytes())
+        self.peak = max(self.peak, self.live)
+
+    def _count(self, storage: torch.UntypedStorage, nbytes: int) -> None:
+        key = id(storage)
+
+        def forget(_: object) -> None:
+            self.live -= nbytes
+            del self._known[key]
+
+        self._known[key] = weakref.ref(storage, forget)
+        self.live += nbytes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        made = func(*args, **kwargs)
+        if count := flop_registry.get(func.overloadpacket):
+            self.flops += count(*args, **kwargs, out_val=made)
+        self.watch(leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor))
+        return made
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a step holds and computes on one device."""
+
+    weights: int  # bytes of generator, averaged generator and discriminator
+    optimiser: int  # bytes
+    peak: int  # bytes of all tensors together, those two and the clips of the step among them
+    flops: int
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The smallest steps there are, watched: every group of clips more costs what the second one did."""
+
+    group: int  # clips
+    one: Needs
+    two: Needs
+
+    def needs(self, clips: int) -> Needs:
+        """What a step with so many clips needs on one device."""
+        more = clips / self.group - 1
+        peak = round(self.one.peak + (self.two.peak - self.one.peak) * more)
+        flops = round(self.one.flops + (self.two.flops - self.one.flops) * more)
+        return replace(self.one, peak=peak, flops=flops)
+
+    def most_clips(self, room: int) -> int:
+        """How many clips, in whole groups, a step may have where there is room for so many bytes."""
+        groups = (room - self.one.peak) // (self.two.peak - self.one.peak) + 1
+        return max(groups, 0) * self.group
+
+
+def rehearse(task: Task, *, penalise: bool) -> Rehearsal:
+    """Watch steps of one and of two groups of clips: as many can be afforded wherever training can be thought of."""
+    nets, group = networks_of(task), task.params.group_clips
+    take_step(task, nets, group, penalise=False)  # now the optimisers have their momenta
+    one, two = (_watch(task, nets, clips, penalise=penalise) for clips in (group, 2 * group))
+    return Rehearsal(group, one, two)
+
+
+def passes(task: Task) -> tuple[int, int]:
+    """Operations for drawing one clip and for judging one, without what learning from it costs."""
+    nets, group = networks_of(task), task.params.group_clips
+    batch = draw(task, nets, group)
+    with torch.no_grad(), Costs() as drawing:
+        frames = nets.generator(batch.z, batch.token_ids)
+    with torch.no_grad(), Costs() as judging:
+        nets.discriminator(frames, batch.token_ids)
+    return drawing.flops // group, judging.flops // group
+
+
+def _watch(task: Task, nets: Networks, clips: int, *, penalise: bool) -> Needs:
+    models = (nets.generator, nets.discriminator, nets.average)
+    weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    adams = (nets.generator_adam, nets.discriminator_adam)
+    momenta = [value for adam in adams for state in adam.state.values() for value in state.values()]
+    with Costs() as costs:
+        costs.watch([*weights, *gradients, *momenta])
+        take_step(task, nets, clips, penalise=penalise)
+    return Needs(_bytes(weights), _bytes(momenta), costs.peak, costs.flops)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)

@@ -1,0 +1,69 @@
+"""How long a step takes on the device that it is planned for, with as many clips as the time allows."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from pipeline.planning.steps import Task, networks_of, take_step
+from pipeline.training.allocator import keep_freed_memory
+from pipeline.training.step import Networks
+
+ROUNDS = 3  # of a plain and a penalised step, after those that warm up
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of steps with `clips` on one device."""
+
+    clips: int
+    plain: float
+    penalised: float
+
+
+def measure(task: Task, most_clips: int, seconds: float) -> Speed:
+    """Take real steps with up to `most_clips`, or as many as fit into about so many seconds.
+
+    With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
+    """
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True, warn_only=task.device.type == "cuda")  # as in training
+    if task.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // task.world))
+    nets = networks_of(task)
+    end = time.perf_counter() + seconds
+
+    def pair(clips: int) -> tuple[float, float]:
+        return _timed(task, nets, clips, penalise=False), _timed(task, nets, clips, penalise=True)
+
+    clips = task.params.group_clips
+    pair(clips)
+    while clips < most_clips and sum(pair(clips)) * 2 * (ROUNDS + 1) < end - time.perf_counter():
+        clips = min(2 * clips, most_clips)
+        pair(clips)
+    rounds = [pair(clips) for _ in range(ROUNDS)]
+    plain, penalised = (min(times) for times in zip(*rounds, strict=True))
+    return Speed(clips, plain, penalised)
+
+
+def _timed(task: Task, nets: Networks, clips: int, *, penalise: bool) -> float:
+    start = time.perf_counter()
+    take_step(task, nets, clips, penalise=penalise)
+    if task.device.type == "cuda":
+        torch.cuda.synchronize(task.device)
+    return time.perf_counter() - start
+
+
+def held_memory(device: torch.device) -> int:
+    """Bytes that this process has of the device's memory."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
+
+
+def most_held_memory(device: torch.device) -> int:
+    """The most that it ever had of it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
