@@ -65,6 +65,14 @@ def test_a_gpu_that_is_not_there_is_named(gpus):
         parse_devices("1-3")
 
 
+def test_gpus_are_counted_among_the_visible_ones_and_those_are_named(gpus, monkeypatch):
+    gpus(2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert [device.index for device in parse_devices("0-1")] == [0, 1]
+    with pytest.raises(UserError, match=r"names GPU 4, but .* shows 2 \(CUDA_VISIBLE_DEVICES=4,5\), counted from 0"):
+        parse_devices("4,5")
+
+
 def test_the_environment_wins_and_is_named_where_it_is_wrong(gpus, monkeypatch):
     gpus(0)
     monkeypatch.setenv(devices.VARIABLE, "cpu:2")
