@@ -50,8 +50,8 @@ def moving_square(thing: str, direction: str, start: int) -> Frames:
     return frames
 
 
-def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Frames]]:
-    """`count` clips that go through all things in both directions; the last two belong to `val`."""
+def tiny_clips(count: int = 24, split: Split = "train", val: int = 2) -> list[tuple[Clip, Frames]]:
+    """`count` clips that go through all things in both directions; the last `val` belong to that split."""
     made = []
     for number in range(count):
         thing, direction = list(COLOURS)[number % 3], (RIGHT, LEFT)[number // 3 % 2]
@@ -63,7 +63,7 @@ def tiny_clips(count: int = 24, split: Split = "train") -> list[tuple[Clip, Fram
             category=f"pushing-something-{direction.replace(' ', '-')}",
             template=f"Pushing [something] {direction}",
             objects=(thing,),
-            split="val" if number >= count - 2 else split,
+            split="val" if number >= count - val else split,
             video=f"{name}.webm",
             digest="0" * 64,
             mirrored=False,
