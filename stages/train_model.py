@@ -4,30 +4,25 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from pipeline.errors import run
 from pipeline.params import Params, load_params
 from pipeline.planning.memory import require_fit
 from pipeline.planning.steps import task_of
 from pipeline.shards.unaltered import require_unaltered
 from pipeline.training.afresh import begin
-from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.devices import Rank, parse_devices
 from pipeline.training.export import save_history, save_model, save_vectors
 from pipeline.training.inputs import Inputs, Places
 from pipeline.training.launch import run_on, world_size
 from pipeline.training.loop import Trainer
 from pipeline.training.memory import enough_memory
+from pipeline.training.settings import set_up
 from pipeline.training.states import ingredients
 
 
 def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:
     """Train on this rank; the first one writes the result."""
-    keep_freed_memory()
-    # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
-    torch.use_deterministic_algorithms(True, warn_only=rank.device.type == "cuda")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it; filling it was a tenth of a step
+    set_up(rank.device)
     inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
     parts = ingredients(inputs.hashed, places.files())
     rank.agree(parts)

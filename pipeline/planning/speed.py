@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from pipeline.planning.steps import Task, networks_of, take_step
-from pipeline.training.allocator import keep_freed_memory
+from pipeline.training.settings import set_up
 from pipeline.training.step import Networks
 
 ROUNDS = 3  # of a plain and a penalised step, after those that warm up
@@ -29,8 +29,7 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
 
     With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
     """
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True, warn_only=task.device.type == "cuda")  # as in training
+    set_up(task.device)
     if task.device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // task.world))
     nets = networks_of(task)
