@@ -10,10 +10,11 @@ from pipeline.cli.plan import plan
 from pipeline.cli.prepare import prepare
 from pipeline.cli.sample import sample
 from pipeline.cli.sweep import sweep
+from pipeline.cli.train import train
 from pipeline.errors import guard
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (plan, sample, evaluate, compare, sweep, doctor, prepare):
+for command in (plan, train, sample, evaluate, compare, sweep, doctor, prepare):
     app.command()(command)
 app.add_typer(clips.app, name="clips")
 app.add_typer(words.app, name="words")

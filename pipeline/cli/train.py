@@ -1,0 +1,63 @@
+"""`t2v train`: the stage `train`, or a look at where the time of its steps goes."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.printing import print_table, widen
+from pipeline.params import load_params
+
+if TYPE_CHECKING:
+    from pipeline.training.tracing import Cost
+
+SHOWN = 15  # operations in the table
+
+
+def train(
+    devices: Annotated[str, typer.Option(help="in place of those of params.yaml: cpu, cpu:2, 0-3")] = "",
+    profile: Annotated[bool, typer.Option("--profile", help="trace a few steps instead; writes no model")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="to trace, the first with penalties")] = 4,
+) -> None:
+    """Train as `dvc repro train` does, or trace a few warm steps of that training (--profile).
+
+    The trace is of one process: the first device with its part of the batch. It takes labels, clips and captions as
+    they are in data/, and leaves data/ and saved states alone.
+    """
+    if devices:
+        os.environ["T2V_DEVICES"] = devices
+    if not profile:  # in place of this process: nobody stands between the terminal, DVC and its stage
+        os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
+    file, costs = _trace(steps)
+    console = Console()
+    widen(console)
+    lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
+    print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
+    whole = 1000 * sum(cost.seconds for cost in costs)
+    told = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
+    console.print(told, highlight=False, markup=False)
+
+
+def _trace(steps: int) -> "tuple[Path, list[Cost]]":
+    from pipeline.training.devices import Rank, parse_devices, use  # torch takes seconds
+    from pipeline.training.inputs import Inputs, Places
+    from pipeline.training.settings import set_up
+    from pipeline.training.tracing import Traced, trace_steps
+
+    params = load_params()
+    found = parse_devices(params.devices)
+    part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.group_clips)
+    rank = Rank(0, 1, found[0])
+    use(rank.device, sharers=len(found))
+    set_up(rank.device)
+    places = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+    inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
+    clips = inputs.clips("train", rank)
+    run = inputs.run(clips, params.states, params.logging)
+    alone = params.train.model_copy(update={"batch_clips": part.stop - part.start})
+    file = Path("runs") / "profile" / f"{run.folder.name}.json"
+    return file, trace_steps(Traced(rank, replace(run, params=alone), clips), steps, file)
