@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import linear
+from pipeline.models.layers import in_float32, linear
 from pipeline.models.words import PADDING, WordVectors
 from pipeline.params import CaptionParams
 
 
 class CaptionEncoder(nn.Module):
-    """Token ids [B,L], padded with 0 at the end -> cond [B,E]; `read` gives the states of the words as well."""
+    """Token ids [B,L], padded with 0 at the end -> cond [B,E], float32; `read` gives the states of words as well."""
 
     def __init__(self, words: WordVectors) -> None:
         super().__init__()
@@ -28,7 +28,8 @@ class CaptionEncoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        return self.read(token_ids)[0]
+        with in_float32(token_ids):
+            return self.read(token_ids)[0]
 
 
 class MeanCaptionEncoder(CaptionEncoder):
@@ -109,9 +110,8 @@ def caption_encoder(params: CaptionParams, words: int, given: Tensor | None) -> 
 
 def _mask(token_ids: Tensor) -> Tensor:
     """Where there are words: bool [B,L]. A caption without any counts as one silent word."""
-    mask = token_ids != PADDING
-    mask[:, 0] = True
-    return mask
+    first = torch.arange(token_ids.shape[1], device=token_ids.device) == 0
+    return (token_ids != PADDING) | first
 
 
 def _mean(words: Tensor, token_ids: Tensor) -> Tensor:

@@ -10,14 +10,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear, rectify
+from pipeline.models.layers import ResidualBlock, activate, conv, downsample, in_float32, linear, rectify
 from pipeline.models.norms import normalise_weights
 from pipeline.models.symmetric import make_symmetric
 from pipeline.params import ClipParams, DiscriminatorParams, doublings_of
 
 
 class Discriminator(nn.Module):
-    """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> raw logits [B]; losses own the sigmoid."""
+    """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> raw logits [B]; losses own the sigmoid.
+
+    Features and logits are float32, also where clips are read in less.
+    """
 
     described: int  # F, the number of features of a clip
 
@@ -30,7 +33,9 @@ class Discriminator(nn.Module):
         raise NotImplementedError
 
     def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
-        return self.score(self.describe(frames), cond)
+        features = self.describe(frames)
+        with in_float32(features):
+            return self.score(features, cond)
 
 
 class Trunk(nn.Module):
@@ -87,7 +92,9 @@ class ProjectionDiscriminator(Discriminator):
         self.match = linear(cond, self.described, bias=False)
 
     def describe(self, frames: Tensor) -> Tensor:
-        return activate(self.features((self.trunk(frames) * self.pool).sum(dim=(2, 3, 4))))
+        pooled = (self.trunk(frames) * self.pool).sum(dim=(2, 3, 4))
+        with in_float32(pooled):
+            return activate(self.features(pooled))
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
         fit = (self.match(cond) * features).sum(dim=1) / math.sqrt(features.shape[1])
@@ -110,7 +117,7 @@ class StackedDiscriminator(Discriminator):
 
     def describe(self, frames: Tensor) -> Tensor:
         features: Tensor = self.trunk(frames)
-        return features.flatten(1)
+        return features.float().flatten(1)
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
         places = features.view(-1, self.channels, *self.trunk.volume)
@@ -133,8 +140,9 @@ class ClipsAndFrames(Discriminator):
 
     def describe(self, frames: Tensor) -> Tensor:
         steps = frames.shape[2]
-        chosen = frames[:, :, [step * steps // self.count for step in range(self.count)]]  # [B,3,k,H,W]
-        single = chosen.transpose(1, 2).flatten(0, 1)[:, :, None]  # [B*k,3,1,H,W], clip after clip
+        each = frames.unbind(2)  # rather than an index from a list, for which a GPU would have to be waited
+        chosen = torch.stack([each[step * steps // self.count] for step in range(self.count)], dim=1)  # [B,k,3,H,W]
+        single = chosen.flatten(0, 1)[:, :, None]  # [B*k,3,1,H,W], clip after clip
         of_frames = self.frames.describe(single.contiguous(memory_format=torch.channels_last_3d))
         return torch.cat((self.clips.describe(frames), of_frames.reshape(len(frames), -1)), dim=1)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.layered import Placement, Still, compose, cut_out
-from pipeline.models.layers import ResidualBlock, activate, conv, linear, rectify, unfold_time, upsample
+from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, linear, rectify, unfold_time, upsample
 from pipeline.params import ClipParams, GeneratorParams, doublings_of
 
 CURVE_KNOTS = 4  # values that a smooth motion curve runs through
@@ -47,18 +47,21 @@ class ResidualGenerator(nn.Module):
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
         still = torch.cat((content, cond), dim=1)
-        code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
+        with in_float32(z):  # a rounded place would tremble
+            code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
+            places = self.placement(code)
         look = self.look(torch.cat((content, cond if things is None else things), dim=1))
         layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, cond if acts is None else acts), dim=1))
             layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
         background = torch.tanh(self.background(activate(self.setting(content))))  # [B,3,H,W]
-        frames = compose(background, layers, self.placement(code))  # [B,3,T,H,W]
+        with in_float32(z):
+            frames = compose(background.float(), layers.float(), places)  # [B,3,T,H,W]
         if self.volume is None:
             return frames
         colours, mask = self.volume(code)
-        return torch.lerp(frames, colours, mask)
+        return torch.lerp(frames, colours.float(), mask.float())
 
 
 class Volume(nn.Module):

@@ -123,6 +123,11 @@ class ResidualBlock(nn.Module):
         return changed
 
 
+def in_float32(x: Tensor) -> torch.autocast:
+    """A context in which nothing is done in less than float32, on the device of `x`."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def channels_last(model: nn.Module) -> None:
     """Lay the weights of 3-d convolutions out like the frames they meet, in place: 1.5x on CPUs, and no reordering."""
     for parameter in model.parameters():

@@ -17,7 +17,7 @@ GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
 
 
 class TextToVideo(nn.Module):
-    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], with channels_last_3d strides.
+    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], float32 with channels_last_3d strides.
 
     Motion hears the whole caption. What things look like may hear less: the layers of objects the words alone that name
     objects, bool [words], and the other layers all but those. Then an object looks the same whatever is done with it,
@@ -53,7 +53,7 @@ class TextToVideo(nn.Module):
             both = self.captions(torch.cat((token_ids, token_ids.where(~named, UNKNOWN)))) * condition
             cond, acts = both.chunk(2)
             frames = self.generator(z, cond, self.objects(token_ids.where(named, PADDING)) * condition, acts)
-        return frames.contiguous(memory_format=torch.channels_last_3d)
+        return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
         """Take in words that were not trained on, by their vectors [N,D]; their ids follow on the last one."""

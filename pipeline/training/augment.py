@@ -62,9 +62,9 @@ def cut_out(frames: Tensor, centre: Tensor, share: float, chosen: Tensor) -> Ten
 def _shifts(frames: Tensor, share: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor]:
     """Pixels down and to the right, evenly up to `share` of the sides both ways; 0 where a clip is left alone."""
     chosen, both = draws.uniform() < probability, draws.uniform(2) * 2 - 1
-    sides = torch.tensor(frames.shape[3:], device=both.device)
-    pixels = (both * sides * share).round().long() * chosen[:, None]
-    return pixels[:, 0], pixels[:, 1]
+    height, width = frames.shape[3:]
+    down, right = both[:, 0] * (height * share), both[:, 1] * (width * share)
+    return down.round().long() * chosen, right.round().long() * chosen
 
 
 def _changes(strength: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:

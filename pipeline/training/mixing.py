@@ -26,7 +26,10 @@ def mixed_discriminator_loss(
     shares = realised_shares(is_real, group)
     mixed, rest = sensitive(*_mix(real, fake, is_real), terms.gammas)
     cond = discriminator.captions(batch.token_ids) * terms.now.condition
-    on_mixed, on_rest = discriminator.clips(mixed, cond), discriminator.clips(rest, cond)
+    with terms.passes("r1", "r1_fd"):
+        on_mixed = discriminator.clips(mixed, cond)
+    with terms.passes("r2", "r2_fd"):
+        on_rest = discriminator.clips(rest, cond)
     values = {
         "loss/discriminator": (loss_of(on_mixed, shares) + loss_of(on_rest, 1 - shares)).mean() / 2,
         "logits/real": torch.where(is_real, on_mixed, on_rest).mean(),
@@ -49,7 +52,8 @@ def mixed_generator_loss(
     loss_of, all_real = MIXED_BATCHES[terms.params.mixed.loss], real.new_ones(len(real) // terms.params.mixed.group)
     with frozen(discriminator):
         cond = discriminator.captions(batch.token_ids) * terms.now.condition
-        logits = [discriminator.clips(clips, cond) for clips in _mix(real, fake, _some_rows(terms))]
+        with terms.passes():
+            logits = [discriminator.clips(clips, cond) for clips in _mix(real, fake, _some_rows(terms))]
     return torch.stack([loss_of(each, all_real).mean() for each in logits]).mean()
 
 
@@ -60,7 +64,9 @@ def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Ba
     """
     own = _some_rows(terms) | (batch.mismatches() == 0)
     token_ids = torch.where(own[:, None], batch.token_ids, batch.mismatched_ids)
-    logits = discriminator.clips(real, discriminator.captions(token_ids) * terms.now.condition)
+    cond = discriminator.captions(token_ids) * terms.now.condition
+    with terms.passes():
+        logits = discriminator.clips(real, cond)
     return MIXED_BATCHES[terms.params.mixed.loss](logits, realised_shares(own, terms.params.mixed.group)).mean()
 
 

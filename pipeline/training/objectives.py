@@ -1,7 +1,7 @@
 """What each network of a run is asked to minimise on one batch."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from pipeline.losses.draws import Draws
 from pipeline.losses.matching import MATCHING
 from pipeline.losses.penalties import PENALTIES, Judged
 from pipeline.models.networks import CaptionedDiscriminator
-from pipeline.params import TrainParams
+from pipeline.params import PenaltyName, TrainParams
 from pipeline.training.augment import augment
 from pipeline.training.batches import Batch
 from pipeline.training.schedules import Moment
@@ -30,6 +30,17 @@ class Terms:
     now: Moment
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
     draws: Draws
+
+    @contextmanager
+    def passes(self, *readers: PenaltyName) -> Iterator[None]:
+        """Networks are run within as params say, but in float32 and uncompiled where one of these penalties is due.
+
+        Their slopes are small differences, and compiled code cannot be differentiated twice.
+        """
+        exact = not self.gammas.keys().isdisjoint(readers)
+        lowered = torch.autocast(self.draws.device.type, torch.bfloat16, self.params.precision == "bf16" and not exact)
+        with lowered, uncompiled() if exact else nullcontext():
+            yield
 
     def augmented(self, frames: Tensor) -> Tensor:
         """Clips as the discriminator gets to see them."""
@@ -51,8 +62,11 @@ def discriminator_loss(
     # Read together: a recurrent encoder takes hardly longer for twice the captions.
     both = discriminator.captions(torch.cat((batch.token_ids, batch.mismatched_ids))) * terms.now.condition
     cond, others = both.chunk(2)
-    features = discriminator.clips.describe(real)
-    on_real, on_fake = discriminator.clips.score(features, cond), discriminator.clips(fake, cond)
+    with terms.passes("r1", "r1_fd"):
+        features = discriminator.clips.describe(real)
+    with terms.passes("r2", "r2_fd"):
+        on_fake = discriminator.clips(fake, cond)
+    on_real = discriminator.clips.score(features, cond)
     adversarial = ADVERSARIAL[terms.params.adversarial].discriminator
     losses = adversarial(on_real, on_fake)
     values = {"loss/discriminator": losses.mean(), "logits/real": on_real.mean(), "logits/fake": on_fake.mean()}
@@ -73,7 +87,8 @@ def generator_loss(
     """The generator's loss; gradients reach `fake` but not the discriminator."""
     with frozen(discriminator):
         cond = discriminator.captions(batch.token_ids) * terms.now.condition
-        on_real, on_fake = discriminator.clips(real, cond), discriminator.clips(fake, cond)
+        with terms.passes():
+            on_real, on_fake = discriminator.clips(real, cond), discriminator.clips(fake, cond)
     return ADVERSARIAL[terms.params.adversarial].generator(on_real, on_fake).mean()
 
 
@@ -90,6 +105,12 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def uncompiled() -> AbstractContextManager[None]:
+    """Within, what was compiled runs as it was before."""
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 def sensitive(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
     """Both clips as starts of graphs, requiring their gradients where one of these penalties takes it."""
     return real.detach().requires_grad_("r1" in names), fake.detach().requires_grad_("r2" in names)
@@ -99,7 +120,8 @@ def add_penalties(loss: Tensor, values: Values, judged: Judged, gammas: dict[str
     """The loss with every penalty that has a gamma, and the values with what they came to."""
     if not gammas:
         return loss, values
-    slopes = {name: PENALTIES[name](judged).mean() for name in gammas}
+    with uncompiled():
+        slopes = {name: PENALTIES[name](judged).mean() for name in gammas}
     whole = torch.stack([gammas[name] * slope for name, slope in slopes.items()]).sum()
     values = values | {f"penalty/{name}": slope for name, slope in slopes.items()} | {"loss/penalties": whole}
     return loss + whole, values

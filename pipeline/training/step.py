@@ -10,6 +10,7 @@ from pipeline.losses.draws import Draws
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.batches import Batch, to_training
+from pipeline.training.compiling import compile_networks
 from pipeline.training.ema import update_average
 from pipeline.training.mixing import mixed_discriminator_loss, mixed_generator_loss
 from pipeline.training.objectives import Objective, Terms, Values, discriminator_loss, generator_loss
@@ -31,6 +32,8 @@ class Networks:
             discriminator,
             average.requires_grad_(False).eval(),
         )
+        if params.compile:
+            compile_networks(next(generator.parameters()).device, generator, discriminator)
         self.generator_adam = _adam(generator, params.generator_lr)
         self.discriminator_adam = _adam(discriminator, params.discriminator_lr)
 
@@ -76,17 +79,23 @@ def train_step(
     *earlier, last = batches[-params.discriminator_steps :]
     for batch in earlier:
         with torch.no_grad():
-            fake = nets.generator(batch.z, batch.token_ids, now.condition)
+            fake = _draw(nets, batch, terms)
         _update_discriminator(nets, to_training(batch.frames), fake, batch, terms, average_gradients)
-    real, fake = to_training(last.frames), nets.generator(last.z, last.token_ids, now.condition)
+    real, fake = to_training(last.frames), _draw(nets, last, terms)
     values = _update_discriminator(nets, real, fake, last, terms, average_gradients)
     # These fakes are used again: only the discriminator has changed since they were made.
     values["loss/generator"] = _update_generator(nets, real, fake, last, terms, average_gradients)
     for batch in batches[-params.generator_steps : -1]:
-        real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids, now.condition)
+        real, fake = to_training(batch.frames), _draw(nets, batch, terms)
         values["loss/generator"] = _update_generator(nets, real, fake, batch, terms, average_gradients)
     update_average(nets.average, nets.generator, now.ema_decay)
     return {name: value.detach() for name, value in values.items()}
+
+
+def _draw(nets: Networks, batch: Batch, terms: Terms) -> Tensor:
+    with terms.passes():
+        fake: Tensor = nets.generator(batch.z, batch.token_ids, terms.now.condition)
+    return fake
 
 
 def _update_discriminator(
