@@ -109,14 +109,14 @@ def _verdict(told: Path, devices: list[torch.device], rank: int, failure: Proces
         if silent:
             names = ", ".join(f"{number} of {len(devices)} ({devices[number]})" for number in silent)
             return f"rank {names} did not answer the others; the last saved state is kept: give the same command again"
-    name = f"rank {rank} of {len(devices)} ({devices[rank]})"
     if failure.exitcode < 0:
+        name = f"rank {rank} of {len(devices)} ({devices[rank]})"
         cause = ", most likely because memory ran out (dmesg tells)" if failure.exitcode == -signal.SIGKILL else ""
         return (
             f"{name} was killed by {failure.signal_name()}{cause}; the last saved state is kept: give the same command "
             "again, with a lower train.batch_clips or fewer devices where it was memory"
         )
-    return f"{name}: {(told / str(rank)).read_text(encoding='utf-8')}"
+    return (told / str(rank)).read_text(encoding="utf-8")
 
 
 def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
