@@ -163,6 +163,39 @@ def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
         load_params(path)
 
 
+@pytest.mark.parametrize("side", [8, 16, 24, 64, 128, 256])
+@pytest.mark.parametrize("frames", [1, 2, 64])
+def test_sides_and_frames_that_the_networks_can_make_are_taken(tree, side, frames):
+    tree["clip"] |= {"frames": frames, "height": side, "width": side}
+    assert check_params(tree, "params.yaml").clip.height == side
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "step", "nearest"),
+    [
+        (33, 33, 8, "32x32 or 40x40"),
+        (7, 16, 2, "8x16"),
+        (4, 4, 2, "8x8"),
+        (127, 128, 16, "112x128 or 128x128"),
+        (64, 100, 16, "64x96 or 64x112"),
+        (63, 72, 8, "56x72 or 64x80"),
+        (1000, 720, 128, "896x640 or 1024x768"),
+    ],
+)
+def test_sides_that_they_cannot_make_are_refused_with_the_nearest_that_they_can(tree, height, width, step, nearest):
+    tree["clip"] |= {"height": height, "width": width}
+    told = f"clip.height {height} and clip.width {width} must be at least 8 and multiples of {step}; nearest: {nearest}"
+    assert told in complaint(tree)
+    for pair in nearest.split(" or "):
+        tree["clip"] |= dict(zip(("height", "width"), map(int, pair.split("x")), strict=True))
+        check_params(tree, "params.yaml")
+
+
+def test_a_clip_has_a_frame(tree):
+    tree["clip"]["frames"] = 0
+    assert "clip.frames" in complaint(tree)
+
+
 def test_an_absent_file_says_where_to_stand():
     with pytest.raises(UserError, match="run from the project's folder"):
         load_params(Path("no-such-folder/params.yaml"))

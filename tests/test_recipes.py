@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from projects import ROOT
 from training_sets import CPU, H, T, W, shrunk, tiny_set
 
 from pipeline.params import check_params, load_params
 from pipeline.training.devices import Rank
 from pipeline.training.loop import Run, Trainer
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
 
@@ -30,6 +31,24 @@ class NoStates:
 @each_recipe
 def test_a_recipe_is_a_complete_params_file(path):
     load_params(path)
+
+
+def test_the_demo_can_be_had_back():
+    """recipes/demo.yaml is params.yaml as it is shipped: cp params.yaml recipes/demo.yaml."""
+    assert (ROOT / "recipes/demo.yaml").read_text(encoding="utf-8") == (ROOT / "params.yaml").read_text(
+        encoding="utf-8"
+    )
+
+
+@each_recipe
+def test_the_comments_of_a_recipe_are_those_of_the_params(path):
+    """What a key means does not depend on its value; a list or a mapping may be longer, and the head is its own."""
+
+    def comments(file):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return [line.partition("# ")[2] for line in lines if "# " in line and not line.startswith("#")]
+
+    assert comments(path) == comments(ROOT / "params.yaml")
 
 
 @each_recipe
