@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "losses": set(),
     "measures": {"records"},
     "pretrained": {"records"},
-    "training": {"params", "records", "shards", "tables", "models", "losses", "measures"},
+    "training": {"params", "records", "shards", "tables", "text", "models", "losses", "measures"},
     "evaluation": {"params", "records", "shards", "tables", "models", "text", "training", "measures", "pretrained"},
     "planning": {"params", "losses", "training"},
     "rendering": {"records", "video"},
