@@ -1,11 +1,16 @@
-"""Files of pretrained networks as others publish them, but tiny and with random weights."""
+"""Files of pretrained networks as others publish them, but tiny and with random weights; and stand-ins for them."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.pretrained.clip import CLIP
+from pipeline.pretrained.network import Network
+
+CPU = torch.device("cpu")
 SIDE = 32  # of the frames that the tiny networks take
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -100,3 +105,36 @@ def processor_of(kind: str):
     from transformers.models.videomae.image_processing_pil_videomae import VideoMAEImageProcessorPil
 
     return VideoMAEImageProcessorPil
+
+
+class StandIn(Network):
+    """Describes a clip by its first values, and remembers how many clips it was shown."""
+
+    def __init__(self, width=5):
+        super().__init__(Path("stand-in"), "digest", CPU)
+        self.width, self.seen = width, Counter()
+
+    def fault(self, frames):
+        return f"clips of {frames} frames, 2 are needed" if frames < 2 else ""
+
+    def describe(self, clips):
+        self.seen["clips"] += len(clips)
+        return clips.flatten(1)[:, : self.width].float()
+
+
+class Reader(CLIP):
+    """A clip shows the thing whose number is its first value; captions name theirs."""
+
+    def __init__(self):
+        Network.__init__(self, Path("reader"), "digest", CPU)
+
+    def describe(self, clips):
+        return torch.nn.functional.one_hot(clips.flatten(1)[:, 0].long() % 12, 12).float()
+
+    @staticmethod
+    def named(text):
+        word = text.split()[1]
+        return (int(word) if word.isdigit() else len(word)) % 12
+
+    def describe_captions(self, texts):
+        return torch.nn.functional.one_hot(torch.tensor([self.named(text) for text in texts]), 12).double()

@@ -128,7 +128,7 @@ def test_the_generator_stands_beside_and_the_csv_holds_the_controls(project, rea
         shutil.rmtree(last.parent)
     assert printed.split("\n")[1].split()[:3] == ["metric", "few/", "model"]
     assert "warning: data/evaluation is of other judges or real clips" in warned
-    assert "object_accuracy: n/a, 1 clips tell it, 10 are needed" in printed
+    assert ": n/a, 1 clips tell it, 10 are needed" in printed
     with (tmp_path / "all.csv").open(newline="") as file:
         found = {(row["set"], row["metric"]): row["value"] for row in csv.DictReader(file)}
     assert {"few/", "real test", "train copy", "frozen", "noise"} <= {name for name, _ in found}

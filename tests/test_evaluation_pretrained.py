@@ -1,53 +1,19 @@
 """Figures by pretrained networks: stand-ins whose features are known, the papers' own formulas beside them."""
 
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from evaluation_views import prompt, views, yardstick
-from pretrained_files import write_i3d
+from pretrained_files import Reader, StandIn, write_i3d
 from scipy.linalg import sqrtm
 
 from pipeline.errors import UserError
 from pipeline.evaluation.distances import LEAST
 from pipeline.evaluation.pretrained import DISTANCES, MATCHES, OUTSIDE, Outsiders, open_networks, population_frechet
-from pipeline.pretrained.clip import CLIP
-from pipeline.pretrained.network import Network
 from pipeline.pretrained.shelf import PLACES
 
-CPU = torch.device("cpu")
 BANK = [prompt(thing) for thing in range(8)]
-
-
-class StandIn(Network):
-    """Describes a clip by its first values, and remembers how many clips it was shown."""
-
-    def __init__(self, width=5):
-        super().__init__(Path("stand-in"), "digest", CPU)
-        self.width, self.seen = width, Counter()
-
-    def fault(self, frames):
-        return f"clips of {frames} frames, 2 are needed" if frames < 2 else ""
-
-    def describe(self, clips):
-        self.seen["clips"] += len(clips)
-        return clips.flatten(1)[:, : self.width].float()
-
-
-class Reader(CLIP):
-    """A clip shows the thing whose number is its first value; captions name theirs."""
-
-    def __init__(self):
-        Network.__init__(self, Path("reader"), "digest", CPU)
-
-    def describe(self, clips):
-        return torch.nn.functional.one_hot(clips.flatten(1)[:, 0].long() % 12, 12).float()
-
-    def describe_captions(self, texts):
-        return torch.nn.functional.one_hot(torch.tensor([int(text.split()[1]) for text in texts]), 12).double()
 
 
 def outsiders(clips=1000, **networks):

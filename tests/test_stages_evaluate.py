@@ -9,6 +9,7 @@ import pytest
 import torch
 from evaluation_sets import COUNTS, clips_of, evaluating, judged
 from PIL import Image
+from pretrained_files import Reader, StandIn
 from training_sets import train_project, write_data
 
 from pipeline.errors import UserError
@@ -164,18 +165,19 @@ def test_blind_judges_leave_what_needs_no_judge(data, tmp_path):
     told = evaluate(data, tmp_path / "one", **{n: tmp_path / n for n in ("labels", "clips", "captions", "judge")})
     assert told["joint_accuracy"] is told["r_precision_at_1_ceiling"] is told["counterfactual_flip"] is None
     assert told["pairs_mimic_rate"] is told["pairs_joint_ratio"] is told["pairs_joint_accuracy"] is None
-    for name in ("motion_direction_ceiling", "flicker", "copy_rate", "diversity_pixels", "pairs_motion_direction"):
-        assert told[name] is not None, name
+    table = {row["metric"]: row for row in rows(tmp_path / "one/table.csv") if row["set"] == "model"}
+    for name in ("motion_direction", "flicker", "copy_rate", "copy_rate_flows", "diversity_pixels", "mmd", "recall"):
+        assert table[name]["value"], name
     notes = json.loads((tmp_path / "one/intervals.json").read_text())
     assert notes["joint_accuracy"]["reason"].startswith("the judges had 12 clips to learn from, 20 are needed")
-    assert notes["mmd"]["value"] is not None or notes["mmd"]["reason"].startswith("withdrawn")
 
 
 def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_path):
     write_data(tmp_path, clips_of({**COUNTS, "val": 0}))
-    told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
-    assert told["copy_rate"] is not None
-    assert "real val" not in {row["set"] for row in rows(tmp_path / "one/table.csv")}
+    evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
+    table = {(row["set"], row["metric"]): row for row in rows(tmp_path / "one/table.csv")}
+    assert table["model", "copy_rate"]["value"]
+    assert ("real val", "mmd") not in table
     untried = {row["metric"] for row in rows(tmp_path / "one/controls.csv") if row["passed"] == "not tried"}
     assert {"mmd", "frechet", "precision"} <= untried
 
@@ -183,7 +185,7 @@ def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_
 def test_new_words_need_vectors(data, tmp_path):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")}
     with pytest.raises(UserError, match=r"no such file, but evaluate\.new_words needs it; see tokenize\.embeddings"):
-        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", evaluating(new_words=["cup"]))
+        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", evaluating(new_words=["cup"]), {})
 
 
 def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):
@@ -226,3 +228,18 @@ def test_a_model_that_draws_no_numbers_is_refused(data, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "Model", Broken)
     with pytest.raises(UserError, match="the generator draws pixels that are no numbers"):
         evaluate(data, tmp_path / "one")
+
+
+def test_pretrained_networks_have_lines_in_the_same_table_and_controls_of_their_own(data, tmp_path, capsys):
+    told = evaluate(data, tmp_path / "one", {"i3d": StandIn(), "clip": Reader()})
+    found = {(row["set"], row["metric"]): row for row in rows(tmp_path / "one/table.csv")}
+    assert found["model", "kvd"]["value"] and "kvd" in told
+    assert [float(found[name, "kvd"]["scaled"]) for name in ("noise", "real val")] == [0, 1]
+    assert found["model", "videomae_mmd"]["note"].startswith("no videomae in evaluate.pretrained.weights")
+    assert told["videomae_mmd"] is None
+    demands = {(row["metric"], row["control"]) for row in rows(tmp_path / "one/controls.csv")}
+    assert {("kvd", "mean clip"), ("fvd", "shuffled frames"), ("clip_similarity", "shuffled captions")} < demands
+    assert not any(metric.startswith("videomae") for metric, _ in demands)
+    protocol = json.loads((tmp_path / "one/protocol.json").read_text())
+    assert protocol["networks"] == {"i3d": "digest", "clip": "digest"}
+    assert "videomae_frechet, videomae_mmd n/a  no videomae in" in capsys.readouterr().out

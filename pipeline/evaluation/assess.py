@@ -62,7 +62,7 @@ def weigh(
     excuse = judge.excuse if judge.blind else ""
     copies = Copies(train, pool, params.search)
     yardstick = Yardstick(views[REAL], pool, copies, equal, params.resamples, params.seed, excuse)
-    outsiders = Outsiders(networks, params.pretrained.clips, bank, params.distractors)
+    outsiders = Outsiders(networks, min(equal, params.pretrained.clips), bank, params.distractors)
     figures = {name: measure(seen, yardstick) | outsiders.measure(seen, yardstick) for name, seen in views.items()}
     checks = check(figures, views[REAL].prompts, params.distractors)
     tried = [one for one in checks if one.metric not in outsiders.absent]

@@ -94,7 +94,7 @@ class Outsiders:
             return Figure(None, reason=reason)
         if views is yardstick.real:
             return Figure(None, reason="what the others are compared with")
-        count = min(len(views), yardstick.equal, self._clips)
+        count = min(len(views), yardstick.equal, self._clips)  # the same for all sets that have so many
         if count < LEAST:
             return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST} are needed")
         network = self._networks[distance.network]
