@@ -19,7 +19,7 @@ from pipeline.training.validation import Validation
 from stages.train_model import main
 
 VALIDATION = {"every_clips": 16, "clips": 24, "metric": "discrepancy", "patience": None}
-FIGURES = ("val_discrepancy", "val_discriminator_gap", "val_discriminator_gap_generated", "val_motion_direction")
+FIGURES = ("discriminator_gap", "discriminator_gap_generated", "discrepancy", "motion_direction")
 
 
 def project(folder, **train):
@@ -51,20 +51,21 @@ def planted(values):
     return measure
 
 
-def history(folder):
-    with (folder / "data/model/history.csv").open() as file:
+def table(folder, name="history.csv"):
+    with (folder / "data/model" / name).open() as file:
         return list(csv.DictReader(file))
 
 
-def test_figures_stand_in_the_rows_of_their_steps_and_the_others_stay_empty(tmp_path, monkeypatch):
-    rows = history(ended(project(tmp_path / "p"), monkeypatch))
+def test_figures_have_a_table_of_their_own_and_each_makes_a_row_of_the_history(tmp_path, monkeypatch):
+    folder = ended(project(tmp_path / "p"), monkeypatch)
+    rows, validated = table(folder), table(folder, "validation.csv")
     assert [row["clips"] for row in rows] == ["16", "24", "32", "48", "64", "72", "80"]
-    validated = [row["clips"] for row in rows if row["val_discrepancy"]]
-    assert validated == ["16", "32", "48", "64", "80"]
-    for row in rows:
-        assert {bool(row[name]) for name in FIGURES} == {row["clips"] in validated}
-    last = json.loads((tmp_path / "p/data/model/training.json").read_text())
-    assert {name: last[name] for name in FIGURES} == {name: float(rows[-1][name]) for name in FIGURES}
+    assert [row["clips"] for row in validated] == ["16", "32", "48", "64", "80"]
+    assert tuple(validated[0]) == ("clips", *FIGURES)
+    assert all(all(row.values()) for row in validated)
+    assert not any(name.startswith("val_") for name in rows[0])
+    last = json.loads((folder / "data/model/training.json").read_text())
+    assert {name: last[f"val_{name}"] for name in FIGURES} == {name: float(validated[-1][name]) for name in FIGURES}
     assert 0 <= last["val_motion_direction"] <= 1
 
 
@@ -73,7 +74,7 @@ def test_validation_changes_no_weight(tmp_path, monkeypatch):
     without = ended(project(tmp_path / "without", validation=VALIDATION | {"clips": 19}), monkeypatch)
     for name in ("generator.safetensors", "discriminator.safetensors"):
         assert outputs(with_it)[name] == outputs(without)[name]
-    assert not any(name.startswith("val_") for name in history(without)[0])
+    assert (without / "data/model/validation.csv").read_text().splitlines() == [",".join(("clips", *FIGURES[:3]))]
 
 
 def test_a_run_ends_early_says_why_and_is_whole(tmp_path, monkeypatch, capsys):
@@ -81,7 +82,7 @@ def test_a_run_ends_early_says_why_and_is_whole(tmp_path, monkeypatch, capsys):
     ended(folder, monkeypatch, [3.0, 2.0, 2.5, 2.1, 0.1])
     told = "train: ends after 64 clips: best discrepancy 2 after 32 clips, see train.validation.patience"
     assert told in " ".join(capsys.readouterr().err.split())
-    assert [row["clips"] for row in history(folder)] == ["16", "24", "32", "48", "64"]
+    assert [row["clips"] for row in table(folder)] == ["16", "24", "32", "48", "64"]
     assert json.loads((folder / "data/model/model.json").read_text())["clips"] == 64
     assert states_of(folder) == []
 
@@ -108,18 +109,17 @@ def test_the_best_generator_is_exported_where_that_is_asked_for(tmp_path, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every_clips", [8, 24])
-def test_stopped_at_any_step_a_run_ends_as_it_would_have_early_and_with_the_best(tmp_path, monkeypatch, every_clips):
-    """Between validation and saving, too: states are saved after every step, or after every third."""
+def test_stopped_at_any_step_a_run_ends_as_it_would_have_early_and_with_the_best(tmp_path, monkeypatch):
+    """Between validation and saving, too: it is validated after every second step, and saved after every third."""
     values = [3.0, 2.0, 0.5, 2.1, 0.1]
     changes = {"validation": VALIDATION | {"patience": 1}, "export": "best"}
     whole = ended(project(tmp_path / "whole", **changes), monkeypatch, values)
     expected = outputs(whole)
-    assert len(history(whole)) == 6  # the fourth validation, after 64 clips, brought nothing better
+    assert len(table(whole)) == 5  # the fourth validation, after 64 clips, brought nothing better
     for stop in range(8):
         folder = project(tmp_path / f"stopped-{stop}", **changes)
         tree = yaml.safe_load((folder / "params.yaml").read_text())
-        tree["states"]["every_clips"] = every_clips
+        tree["states"]["every_clips"] = 24
         (folder / "params.yaml").write_text(yaml.safe_dump(tree))
         with monkeypatch.context() as patch:
             patch.setattr(Validation, "measure", planted(values))
@@ -156,7 +156,7 @@ def test_a_signal_in_the_step_of_an_early_end_lets_the_run_finish(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_take_step", taken)
         ended(folder, monkeypatch, [1.0, 2.0])
-    assert len(history(folder)) == 3
+    assert len(table(folder)) == 3
 
 
 def test_a_run_killed_while_it_wrote_its_early_result_writes_it_without_another_step(tmp_path, monkeypatch):
@@ -193,8 +193,9 @@ def test_two_processes_decide_alike_and_export_the_same(tmp_path):
         subprocess.run([sys.executable, "driver.py"], cwd=folder, env=environment, check=True, timeout=500)
     one, two = (load_file(folder / "data/model/generator.safetensors") for folder in folders)
     assert all(two[name] == pytest.approx(value, abs=1e-5) for name, value in one.items())
-    rows = [history(folder) for folder in folders]
-    assert [[row["clips"] for row in table] for table in rows] == [["16", "24", "32", "48"]] * 2
-    for row, other in zip(*rows, strict=True):
-        figures = [[float(table[name] or 0) for name in FIGURES] for table in (row, other)]
-        assert figures[1] == pytest.approx(figures[0], abs=0.05)
+    tables = [table(folder, "validation.csv") for folder in folders]
+    assert [[row["clips"] for row in rows] for rows in tables] == [["16", "32", "48"]] * 2
+    for row, other in zip(*tables, strict=True):
+        assert [float(other[name]) for name in FIGURES] == pytest.approx(
+            [float(row[name]) for name in FIGURES], abs=0.05
+        )

@@ -25,7 +25,14 @@ CPU = torch.device("cpu")
 SHORT = {"total_clips": 64, "batch_clips": 8, "ema_clips": 16, "captions": {"width": 8}}
 SHORT |= {"report_clips": 16}
 TEN_STEPS = {"total_clips": 80, "report_clips": 24, "penalty_every": 3}
-FILES = ("generator.safetensors", "discriminator.safetensors", "history.csv", "training.json", "model.json")
+FILES = (
+    "generator.safetensors",
+    "discriminator.safetensors",
+    "history.csv",
+    "validation.csv",
+    "training.json",
+    "model.json",
+)
 
 
 def tiny_params(**train: Any) -> Params:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from pipeline.records import VECTORS, Caption
 from pipeline.training.batches import condition_ids
 from pipeline.training.log import Row
 
-HISTORY, SUMMARY = "history.csv", "training.json"
+HISTORY, VALIDATION, SUMMARY = "history.csv", "validation.csv", "training.json"
+VAL = "val/"  # begins the names of validation's figures
+FIGURES = ("discriminator_gap", "discriminator_gap_generated", "discrepancy")  # that every validation has
 GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
 
 
@@ -95,13 +98,31 @@ def save_vectors(source: Path, folder: Path) -> None:
 
 
 def save_history(folder: Path, history: list[Row]) -> None:
-    """Write every row for `dvc plots`, and the last one for `dvc metrics`."""
-    names = list(dict.fromkeys(name for row in history for name in row))
-    with replacing(folder / HISTORY) as temporary, temporary.open("w", newline="") as file:
-        table = csv.DictWriter(file, [name.replace("/", "_") for name in names], lineterminator="\n")
+    """Write every row for `dvc plots`, and the last one for `dvc metrics`.
+
+    Validations have a table of their own, since the plots would take an empty cell for 0.
+    """
+    ordinary = [{name: value for name, value in row.items() if not name.startswith(VAL)} for row in history]
+    validated = [
+        {name.removeprefix(VAL): value for name, value in row.items() if name == "clips" or name.startswith(VAL)}
+        for row in history
+    ]
+    _write_rows(folder / HISTORY, ordinary)
+    _write_rows(folder / VALIDATION, [row for row in validated if len(row) > 1], ("clips", *FIGURES))
+    write_json(folder / SUMMARY, {_column(name): float(_short(value)) for name, value in history[-1].items()})
+
+
+def _write_rows(path: Path, rows: list[Row], first: Sequence[str] = ()) -> None:
+    """A table of these rows, with the columns of `first` even where there is none."""
+    names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, [_column(name) for name in names], lineterminator="\n")
         table.writeheader()
-        table.writerows({name.replace("/", "_"): _short(value) for name, value in row.items()} for row in history)
-    write_json(folder / SUMMARY, {name.replace("/", "_"): float(_short(value)) for name, value in history[-1].items()})
+        table.writerows({_column(name): _short(value) for name, value in row.items()} for row in rows)
+
+
+def _column(name: str) -> str:
+    return name.replace("/", "_")
 
 
 def _short(value: float) -> str:
