@@ -39,7 +39,7 @@ class Resident:
 
     def take(self, rows: Rows) -> Tensor:
         """The clips at `rows` of the split: uint8 [len(rows),T,H,W,3] on the device."""
-        return self._frames[send(torch.from_numpy(rows), self._frames.device)]
+        return self._frames.index_select(0, send(torch.from_numpy(rows), self._frames.device))  # copies whole clips
 
     @contextmanager
     def ahead(self, coming: Iterable[Rows]) -> Iterator[None]:  # noqa: ARG002
