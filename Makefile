@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | bench-data | clean: each sets up what it needs, once.
+# make demo | test | lint | bench | bench-data | bench-train | clean: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo test lint bench bench-data clean setup
+.PHONY: demo test lint bench bench-data bench-train clean setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
@@ -20,12 +20,15 @@ lint: setup
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-bench: bench-data
+bench: bench-data bench-train
 
 bench-data: setup
 	@$(RUN) python -c "import cv2" 2>/dev/null || $(RUN) python -m pip install -q -c constraints.txt -e ".[bench]" \
 		|| echo "OpenCV cannot be installed: its line of the table stays empty"
 	$(RUN) python -m bench.data
+
+bench-train: setup
+	$(RUN) python -m bench.train
 
 setup:
 	@test -n "$(PYTHON)" || { echo "error: no CPython 3.11 to 3.13 on PATH; install one, or: make PYTHON=/path/to/python3"; exit 1; }

@@ -5,37 +5,23 @@ others may be using the machine. Of every part of the work the best round counts
 """
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bench.dataset import draw_clips, draw_short
 from bench.decoding import count_equal, measure_decoding
-from bench.measuring import Times, describe_machine
+from bench.measuring import describe_machine
 from bench.reading import measure_reading
 from bench.stages import measure_cores, measure_texts, measure_transcode_memory
+from bench.table import Measure, figures_of, print_table, ratio
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
 
 SHAPE = {"frames": 16, "height": 64, "width": 64}
 REPEATS = 8  # of every video where the whole stage is timed, so that starting its processes hardly counts
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One line of the table."""
-
-    name: str
-    what: str
-    target: str
-    best: float | None  # None where it cannot be measured here
-    median: float | None = None
 
 
 def main(
@@ -53,11 +39,9 @@ def main(
         measures = [*_decoding(videos, rounds), *_cores(folder / "cores", videos, rounds)]
         measures += _reading(folder / "shards", 5 * clips, rounds)
         measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
-    _print(measures)
+    print_table(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
-    figures = {measure.name: _rounded(measure.best) for measure in measures}
-    medians = {measure.name: _rounded(measure.median) for measure in measures if measure.median is not None}
-    write_json(out, figures | {"medians": medians, "videos": drawn, "rows": rows, "machine": describe_machine()})
+    write_json(out, figures_of(measures) | {"videos": drawn, "rows": rows, "machine": describe_machine()})
 
 
 def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
@@ -66,9 +50,9 @@ def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
     equal = count_equal(videos, shape, options)
     ours, count = times["ours"], len(videos)
     return [
-        _ratio("transcode_of_floor", "video to clip, to decoding alone", ">= 0.85", times["floor"], ours),
-        _ratio("transcode_vs_ffmpeg", "to a process of static ffmpeg per video", ">= 2.2", times["ffmpeg"], ours),
-        _ratio("transcode_vs_opencv", "to OpenCV, all frames", ">= 1.8", times.get("opencv"), ours),
+        ratio("transcode_of_floor", "video to clip, to decoding alone", ">= 0.85", times["floor"], ours),
+        ratio("transcode_vs_ffmpeg", "to a process of static ffmpeg per video", ">= 2.2", times["ffmpeg"], ours),
+        ratio("transcode_vs_opencv", "to OpenCV, all frames", ">= 1.8", times.get("opencv"), ours),
         Measure("transcode_clips_per_second", "on one core", "", count / ours.best, count / ours.median),
         Measure("frames_equal", "videos equal by plain reader, av.open, ffmpeg", "1", equal["equal"] / count),
         Measure("frames_by_plain_reader", "videos that the plain reader takes", "", equal["plain"] / count),
@@ -79,7 +63,7 @@ def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
     times, by_cpu = measure_cores(folder, videos * REPEATS, SHAPE, rounds)
     count = len(videos) * REPEATS
     return [
-        _ratio("two_cores_vs_one", "the whole stage, seconds of the clock", ">= 1.85", times["1"], times["2"]),
+        ratio("two_cores_vs_one", "the whole stage, seconds of the clock", ">= 1.85", times["1"], times["2"]),
         Measure("two_cores_vs_one_by_cpu", "the same, CPU seconds of the busiest process", ">= 1.85", by_cpu),
         Measure(
             "stage_clips_per_second",
@@ -95,7 +79,7 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
     times = measure_reading(folder, clips, rounds)
     ours = times["ours"]
     return [
-        _ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
+        ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
         Measure("shuffled_clips_per_second", "on one core", "", clips / ours.best, clips / ours.median),
     ]
 
@@ -121,33 +105,6 @@ def _texts(folder: Path, rows: int) -> list[Measure]:
             Measure(f"{name}_memory_gb", "", "", found[f"{name}_memory"] / 1e9),
         ]
     return measures
-
-
-def _ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -> Measure:
-    """How many times as long the other way takes; nothing where it is not installed."""
-    if other is None:
-        return Measure(name, f"{what}: not installed, see the extra `bench`", target, None)
-    return Measure(name, what, target, other.best / ours.best, other.median / ours.median)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
-
-
-def _print(measures: Sequence[Measure]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("measure", "what", "target"):
-        table.add_column(name)
-    for name in ("best", "median"):
-        table.add_column(name, justify="right")
-    for measure in measures:
-        values = ("n/a" if measure.best is None else measure.best, "" if measure.median is None else measure.median)
-        shown = (value if isinstance(value, str) else f"{value:,.2f}" for value in values)
-        table.add_row(measure.name, measure.what, measure.target, *shown)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table, highlight=False)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _look(stage: psutil.Process) -> dict[int, tuple[int, float]]:
 
 def describe_machine() -> dict[str, object]:
     """Processor, cores and versions; no name of the machine."""
-    packages = ("av", "ffmpeg-python", "imageio-ffmpeg", "numpy", "opencv-python-headless", "pyarrow")
+    packages = ("av", "ffmpeg-python", "imageio-ffmpeg", "numpy", "opencv-python-headless", "pyarrow", "torch")
     build = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     return {
         "processor": _processor(),

@@ -179,3 +179,13 @@ print(compile_networks(torch.device("cpu"), torch.nn.Linear(1, 1)))
     assert done.stdout == "False\n"
     assert "train.compile: " in done.stderr and "/nowhere/c++" in done.stderr
     assert "training goes on without" in done.stderr
+
+
+@pytest.mark.parametrize("adversarial", ["relativistic", "nonsaturating"])
+def test_the_level_of_the_logits_rests_where_differences_alone_count(clips, adversarial):
+    """Its gradient is then rounding alone, which Adam would make as large as any other."""
+    training = Training(clips, adversarial=adversarial)
+    bias = training.nets.discriminator.clips.realness.bias
+    before = bias.detach().clone()
+    training.step(penalise=True), training.step(penalise=False)
+    assert torch.equal(before, bias) == (adversarial == "relativistic")

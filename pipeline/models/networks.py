@@ -75,7 +75,15 @@ class CaptionedDiscriminator(nn.Module):
         super().__init__()
         self.captions = caption_encoder(params.captions, words, given)
         self.clips = build_discriminator(shape, params.discriminator, params.captions.width, params.group_clips)
+        if params.adversarial == "relativistic" and params.mixed.loss == "none":
+            self._rest_the_level()
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
         logits: Tensor = self.clips(frames, self.captions(token_ids))
         return logits
+
+    def _rest_the_level(self) -> None:
+        """Keep the level of all logits at zero: where differences alone count, Adam moves it by its rounding errors."""
+        for name, parameter in self.clips.named_parameters():
+            if name.endswith("realness.bias"):
+                parameter.requires_grad_(False)

@@ -1,0 +1,54 @@
+"""Measures as a printed table and as figures for a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.measuring import Times
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One line of the table."""
+
+    name: str
+    what: str
+    target: str
+    best: float | None  # None where it cannot be measured here
+    median: float | None = None
+
+
+def ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -> Measure:
+    """How many times as long the other way takes; nothing where it is not installed."""
+    if other is None:
+        return Measure(name, f"{what}: not installed, see the extra `bench`", target, None)
+    return Measure(name, what, target, other.best / ours.best, other.median / ours.median)
+
+
+def figures_of(measures: Sequence[Measure]) -> dict[str, object]:
+    """The best of each by name, and the medians together."""
+    best = {measure.name: _rounded(measure.best) for measure in measures}
+    medians = {measure.name: _rounded(measure.median) for measure in measures if measure.median is not None}
+    return best | {"medians": medians}
+
+
+def print_table(measures: Sequence[Measure]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("measure", "what", "target"):
+        table.add_column(name)
+    for name in ("best", "median"):
+        table.add_column(name, justify="right")
+    for measure in measures:
+        values = ("n/a" if measure.best is None else measure.best, "" if measure.median is None else measure.median)
+        shown = (value if isinstance(value, str) else f"{value:,.2f}" for value in values)
+        table.add_row(measure.name, measure.what, measure.target, *shown)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table, highlight=False)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

@@ -1,0 +1,53 @@
+"""How fast training is: `make bench-train` prints the table and writes bench/train.json.
+
+Each ratio is taken within one run, the ways in turn and round after round. On a CPU one core trains and its CPU time
+counts, since others may be using the machine; what needs all cores or a GPU goes by the clock. The best round of each
+way counts; the ratio of medians stands beside it.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from bench.feeding import data_measures
+from bench.measuring import describe_machine
+from bench.on_gpu import gpu_measures
+from bench.processes import measure_processes
+from bench.table import figures_of, print_table
+from bench.ways import sampling_measures, step_measures
+from pipeline.errors import run
+from pipeline.files import write_json
+from pipeline.params import load_params
+from pipeline.training.allocator import keep_freed_memory
+
+
+def main(
+    side: Annotated[int, typer.Option(min=8, help="pixels of a clip's side")] = 32,
+    batch_clips: Annotated[int, typer.Option(min=1, help="of every way that is compared")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 5,
+    params: Annotated[Path, typer.Option(help="what is measured")] = Path("params.yaml"),
+    seed_recipe: Annotated[Path, typer.Option(help="what it is compared with")] = Path("recipes/seed-2019.yaml"),
+    out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/train.json"),
+) -> None:
+    """Measure it all, some minutes; with smaller numbers, whether it runs."""
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.utils.deterministic.fill_uninitialized_memory = False  # as the stage does
+    ours, seed = load_params(params), load_params(seed_recipe)
+    shape = ours.clip.model_copy(update={"height": side, "width": side})
+    train, of_seed = (each.train.model_copy(update={"batch_clips": batch_clips}) for each in (ours, seed))
+    with tempfile.TemporaryDirectory() as name:
+        measures = step_measures(shape, train, of_seed, rounds)
+        measures += measure_processes(Path(name), shape, train, rounds)
+        measures += data_measures(Path(name), shape, train, 8 * rounds)
+        measures += sampling_measures(shape, train, ours.render.fps, rounds) + gpu_measures(shape, train, rounds)
+    print_table(measures)
+    settings = {"frames": shape.frames, "side": side, "batch_clips": batch_clips, "rounds": rounds}
+    write_json(out, figures_of(measures) | {"settings": settings, "machine": describe_machine()})
+
+
+if __name__ == "__main__":
+    run(main)
