@@ -1,9 +1,9 @@
-"""A run in processes of its own, as DVC starts it: signals, kill -9, two devices, a device that fails."""
+"""A run in processes of its own, as DVC and torchrun start it: signals, kill -9, two devices, two nodes."""
 
-import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +17,8 @@ from training_sets import TEN_STEPS, outputs, states_of, train_project, write_pr
 
 DRIVER = """
 import os, signal, time
-from pipeline.errors import UserError, run
+from pathlib import Path
+from pipeline.errors import run
 from pipeline.training.loop import Trainer
 from stages.train_model import main
 
@@ -26,13 +27,13 @@ take = Trainer._take_step
 def step(self):
     kind, at, rank = os.environ["DO"].split()
     if self.step >= int(at) and self.rank.rank == int(rank):
-        if kind == "refuse":
-            raise UserError("this rank was told to fail")
         if kind == "break":
             raise RuntimeError("this rank is broken")
-        if self.step == int(at):
-            target = os.getppid() if kind == "PARENT" else os.getpid()
-            os.kill(target, signal.SIGKILL if kind == "SIGKILL" else signal.SIGTERM)
+        struck = Path(f"struck-{kind}-{at}")
+        if not struck.exists():  # once: not again by those who go on
+            struck.touch()
+            target = os.getppid() if kind.endswith("PARENT") else os.getpid()
+            os.kill(target, signal.SIGKILL if kind.startswith("KILL") else signal.SIGTERM)
         time.sleep(0.3)
     return take(self)
 
@@ -55,12 +56,12 @@ def project(tmp_path):
     return write_project(tmp_path / "project", **TEN_STEPS)
 
 
-def in_process(folder, do, **environment):
-    """The stage in a process of its own that does `do` ("kind step rank") -> (exit code, what it printed)."""
+def started(folder, do, *launcher, **environment):
+    """The stage in a session of its own that does `do` ("kind step rank")."""
     (folder / "driver.py").write_text(DRIVER)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "T2V_"))}
-    process = subprocess.Popen(
-        [sys.executable, "driver.py"],
+    return subprocess.Popen(
+        [sys.executable, *launcher, "driver.py"],
         cwd=folder,
         env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DO": do} | environment,
         stdin=subprocess.DEVNULL,
@@ -69,6 +70,10 @@ def in_process(folder, do, **environment):
         text=True,
         start_new_session=True,
     )
+
+
+def ended(process):
+    """(exit code, what it printed) of a stage once it and all that it started are gone."""
     try:
         printed, _ = process.communicate(timeout=500)
     finally:
@@ -81,6 +86,11 @@ def in_process(folder, do, **environment):
     return process.returncode, printed
 
 
+def in_process(folder, do, **environment):
+    """(exit code, what it printed) of the stage that does `do`."""
+    return ended(started(folder, do, **environment))
+
+
 def session_of(pid):
     try:
         return os.getsid(pid)
@@ -90,10 +100,10 @@ def session_of(pid):
 
 def test_sigterm_ends_with_75_and_kill_with_the_last_saved_state(finished, project):
     """As DVC sees it: SIGTERM at step 2, kill -9 at step 6, then to the end."""
-    code, printed = in_process(project, "SIGTERM 2 0")
+    code, printed = in_process(project, "TERM 2 0")
     assert (code, "Traceback" in printed) == (75, False)
     assert "interrupted: training is saved at step 3 of 10; give the same command again" in printed
-    code, _ = in_process(project, "SIGKILL 6 0")
+    code, _ = in_process(project, "KILL 6 0")
     assert code == -signal.SIGKILL
     assert not (project / "data/model").exists()
     code, printed = in_process(project, "none 99 0")
@@ -102,49 +112,62 @@ def test_sigterm_ends_with_75_and_kill_with_the_last_saved_state(finished, proje
 
 
 def test_two_processes_stop_together_go_on_and_end_with_the_networks_of_one(finished, project):
-    """SIGTERM reaches the launcher only, as from `kill`; both ranks save and end."""
-    code, printed = in_process(project, "PARENT 3 0", T2V_DEVICES="cpu:2")
+    """SIGTERM reaches the launcher only, as from `kill`; both ranks save and end. They end after its kill -9, too."""
+    code, printed = in_process(project, "TERM-PARENT 3 0", T2V_DEVICES="cpu:2")
     assert (code, "Traceback" in printed) == (75, False), printed
     assert states_of(project)
+    code, printed = in_process(project, "KILL-PARENT 7 1", T2V_DEVICES="cpu:2")
+    assert code == -signal.SIGKILL, printed
     code, printed = in_process(project, "none 99 0", T2V_DEVICES="cpu:2")
     assert code == 0, printed
     assert "going on from step" in printed
-    for name in ("generator.safetensors", "discriminator.safetensors"):
-        one, two = (load_file(folder / "data/model" / name) for folder in (finished, project))
-        for key in one.keys() - {"clips.realness.bias"}:  # relativistic losses leave it to rounding
-            np.testing.assert_allclose(two[key], one[key], atol=1e-5, err_msg=key)
+    assert_same_networks(project, finished)
     one, two = (json.loads((folder / "data/model/training.json").read_text()) for folder in (finished, project))
     assert two == pytest.approx(one, rel=0.05, abs=0.02)
 
 
-@pytest.mark.slow
-def test_two_processes_draw_and_normalise_as_one_does(tmp_path):
-    """Batch norm over both, and penalties, augmentation and negatives that draw: the first steps report the same."""
-    train = TEN_STEPS | {
-        "total_clips": 24,
-        "report_clips": 8,
-        "penalties": {"zero_gp": 1.0, "r1_fd": 1.0},
-        "opposites": 0.5,
-        "augmentation": {"probability": [0.5, 0.5]},
-        "generator": {"kind": "convgru"},
-        "discriminator": {"frames": 2},
-    }
-    one = train_project(tmp_path / "one", **train)
-    two = write_project(tmp_path / "two", **train)
-    code, printed = in_process(two, "none 99 0", T2V_DEVICES="cpu:2")
-    assert code == 0, printed
-    rows = [list(csv.DictReader((folder / "data/model/history.csv").open())) for folder in (one, two)]
-    for alone, shared in zip(*rows, strict=True):
-        assert alone.keys() == shared.keys()
-        for name, value in alone.items():
-            assert float(shared[name] or 0) == pytest.approx(float(value or 0), rel=0.01, abs=0.01), name
+def assert_same_networks(project, other):
+    """But for rounding."""
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        one, two = (load_file(folder / "data/model" / name) for folder in (other, project))
+        for key in one.keys() - {"clips.realness.bias"}:  # relativistic losses leave it to rounding
+            np.testing.assert_allclose(two[key], one[key], atol=1e-5, err_msg=key)
 
 
-def test_a_rank_that_fails_takes_the_others_with_it_and_says_why(project):
-    code, printed = in_process(project, "refuse 2 1", T2V_DEVICES="cpu:2")
-    assert code == 1
-    assert "error: this rank was told to fail" in printed
-    assert "error: rank 1 of 2 ended with 1; see above" in printed
+def test_a_fault_of_the_program_in_one_rank_is_shown_with_its_traceback(project):
     code, printed = in_process(project, "break 2 1", T2V_DEVICES="cpu:2")
     assert code == 1
     assert "RuntimeError: this rank is broken" in printed
+
+
+def nodes(*folders, do, restarts=0):
+    """The stage under one torchrun in each folder, as on so many nodes -> (exit code, what it printed) of each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    meeting = ("--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=test", "--local-addr=localhost")
+    launcher = ("-m", "torch.distributed.run", f"--nnodes={len(folders)}", "--nproc-per-node=1", *meeting)
+    running = [started(folder, do, *launcher, f"--max-restarts={restarts}") for folder in folders]
+    return [ended(process) for process in running]
+
+
+@pytest.mark.slow
+def test_two_nodes_share_nothing_but_data_and_go_on_when_a_process_is_killed(finished, project, tmp_path):
+    """Whichever node has rank 0 holds the states and the model; the other has neither, and goes on all the same."""
+    other = write_project(tmp_path / "other", **TEN_STEPS)
+    for code, printed in nodes(project, other, do="KILL 6 1", restarts=2):
+        assert code == 0, printed
+    (made,) = [folder for folder in (project, other) if (folder / "data/model").exists()]
+    assert_same_networks(made, finished)
+    (spared,) = {project, other} - {made}
+    assert (spared / "struck-KILL-6").exists()
+    assert not (spared / ".dvc/tmp/state").exists()
+
+
+@pytest.mark.slow
+def test_a_node_with_other_params_stops_all_of_them(project, tmp_path):
+    other = write_project(tmp_path / "other", **TEN_STEPS | {"mismatched": 0.5})
+    for code, printed in nodes(project, other, do="none 99 0"):
+        assert code == 1
+        assert "rank 1 of 2 would make another run than rank 0" in printed
+    assert not any((folder / "data/model").exists() for folder in (project, other))

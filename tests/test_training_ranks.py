@@ -1,16 +1,20 @@
 """Ranks of one run: they see the same, begin alike, and end with the weights of a single process."""
 
+import os
+import random
+import signal
 import time
 
 import pytest
 import torch
-from ranks import together
-from training_sets import tiny_params, tiny_set
+from ranks import SERVER, together
+from training_sets import TEN_STEPS, outputs, tiny_params, tiny_set, train_project, write_project
 
 from pipeline.errors import UserError
 from pipeline.training.devices import PeerLost
 from pipeline.training.loop import Run, Trainer
 from pipeline.training.states import States
+from stages.train_model import main
 
 FOUR_STEPS = {"total_clips": 32, "penalty_every": 2}
 TWENTY_STEPS = {"total_clips": 160, "report_clips": 40, "penalty_every": 2}
@@ -97,6 +101,38 @@ def test_a_run_goes_on_with_another_number_of_processes(unbroken, tmp_path, befo
     again, end = on(after, tmp_path, FOUR_STEPS)
     assert all(torch.equal(a, b) for a, b in zip(halfway, again, strict=True))
     assert max(apart(unbroken, (unbroken[0], end))) < 0.05
+
+
+def test_two_processes_that_go_on_end_with_the_same_bits(tmp_path):
+    _, whole = on(2, tmp_path / "whole", FOUR_STEPS)
+    on(2, tmp_path / "resumed", FOUR_STEPS, until=2)
+    _, end = on(2, tmp_path / "resumed", FOUR_STEPS)
+    assert all(torch.equal(a, b) for a, b in zip(whole, end, strict=True))
+
+
+def train_until_killed(folder, step):
+    """The stage in `folder`, killed with -9 in this step."""
+    take = Trainer._take_step
+
+    def taken(self):
+        if self.step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return take(self)
+
+    os.chdir(folder)
+    Trainer._take_step = taken
+    main()
+
+
+def test_a_run_killed_at_any_steps_ends_with_the_same_bytes(tmp_path):
+    finished = train_project(tmp_path / "finished", **TEN_STEPS)
+    folder = write_project(tmp_path / "killed", **TEN_STEPS)
+    for step in [*sorted(random.Random(17).sample(range(10), 3)), None]:
+        process = SERVER.Process(target=train_until_killed, args=(folder, step))
+        process.start()
+        process.join()
+        assert process.exitcode == (0 if step is None else -signal.SIGKILL)
+    assert outputs(folder) == outputs(finished)
 
 
 def meet(rank):

@@ -1,6 +1,7 @@
 """The processes of a run: one for each device, started here or by torchrun, and what is said when one of them fails."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -89,6 +90,9 @@ def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tupl
 
 def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
     """A launched rank: leaves in `told` what ended it, for the launcher to say once."""
+    launcher = multiprocessing.parent_process()
+    if launcher is None or not launcher.is_alive():  # killed before it was noted that this process is to end with it
+        sys.exit(LOST)
     report = told / os.environ["RANK"]
     try:
         ended = ending(lambda: _join(devices, task, arguments))
@@ -128,10 +132,12 @@ def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -
         )
     device = devices[local % len(devices)]
     use(device, sharers=here)
+    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would hear of it after the wait only
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except RuntimeError as error:
         raise PeerLost(str(error).splitlines()[0]) from error
+    signal.signal(signal.SIGINT, waiting)
     task(Rank(rank, world, device), *arguments)
     dist.destroy_process_group()  # not after an error: it would wait for ranks that are gone
 
