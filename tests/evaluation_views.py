@@ -43,4 +43,4 @@ def views(count: int, seed: int = 0, **values: Any) -> Views:
 def yardstick(real: Views | None = None, equal: int = 60, unseen: int = 60) -> Yardstick:
     """Sixty real clips to measure against, and as many training clips."""
     real = views(60, seed=1) if real is None else real
-    return Yardstick(real, real, Copies(views(60, seed=2), views(unseen, seed=3), "scipy"), equal, 100, 5)
+    return Yardstick(real, real, Copies(views(60, seed=2), views(unseen, seed=3), "numpy"), equal, 100, 5)

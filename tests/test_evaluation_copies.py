@@ -36,7 +36,7 @@ def seen(frames, seed=0):
 
 @pytest.fixture(scope="module")
 def copies():
-    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "scipy")
+    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "numpy")
 
 
 def test_a_copy_is_found_though_it_is_moved_and_grained(copies):

@@ -15,7 +15,7 @@ BASE = 1000 + RNG.normal(size=(400, 50))
 ASKED = np.concatenate((BASE[::7] + RNG.normal(0, 1e-3, (58, 50)), 1000 + RNG.normal(size=(40, 50))))
 
 
-@pytest.mark.parametrize("by", ["scipy", "faiss"])
+@pytest.mark.parametrize("by", ["numpy", "faiss"])
 def test_the_nearest_row_is_that_of_the_whole_table_of_distances(by, monkeypatch):
     if by == "faiss":
         pytest.importorskip("faiss", reason="the extra faiss is not installed")

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt
 
 from pipeline.params.base import Positive, Section, Text
 
-SearchName = Literal["scipy", "faiss"]
+SearchName = Literal["numpy", "faiss"]
 
 
 class JudgeParams(Section):
