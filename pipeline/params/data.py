@@ -8,7 +8,6 @@ from pydantic import Field, PositiveInt, model_validator
 
 from pipeline.params.base import Positive, Section, Share, Text
 
-
 Loading = Literal["auto", "resident", "streamed"]
 
 
