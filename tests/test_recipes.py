@@ -10,7 +10,8 @@ from training_sets import CPU, H, T, W, shrunk, tiny_set
 
 from pipeline.params import check_params, load_params
 from pipeline.training.devices import Rank
-from pipeline.training.loop import Run, Trainer
+from pipeline.training.loop import Trainer
+from pipeline.training.run import Run
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -14,8 +14,8 @@ from training_sets import CPU, tiny_params, tiny_set, write_project
 from pipeline.losses.draws import Draws
 from pipeline.losses.penalties import PENALTIES
 from pipeline.training import meter
-from pipeline.training.loop import Run, build_networks
 from pipeline.training.meter import Meter, Rates, matmul_rate, memory_taken, step_flops
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.seeds import reseed
 from pipeline.training.step import train_step

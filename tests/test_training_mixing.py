@@ -17,9 +17,9 @@ from pipeline.losses.penalties import PENALTIES
 from pipeline.models.symmetric import make_symmetric
 from pipeline.training.batches import Batch, to_training
 from pipeline.training.devices import Rank
-from pipeline.training.loop import Run, build_networks
 from pipeline.training.mixing import mixed_discriminator_loss, mixed_generator_loss
 from pipeline.training.objectives import Terms
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.step import Networks, train_step
 

@@ -14,7 +14,7 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.losses.draws import Draws
 from pipeline.training.compiling import compile_networks
-from pipeline.training.loop import Run, build_networks
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.seeds import reseed
 from pipeline.training.step import train_step

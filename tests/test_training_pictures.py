@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from training_sets import CPU, tiny_clips, tiny_params, tiny_set
 
-from pipeline.training.loop import Run, build_networks
 from pipeline.training.pictures import SHOWN, Sampled, spread_out
+from pipeline.training.run import Run, build_networks
 
 
 def clips_of(*meanings):

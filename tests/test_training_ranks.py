@@ -12,7 +12,8 @@ from training_sets import TEN_STEPS, outputs, tiny_params, tiny_set, train_proje
 
 from pipeline.errors import UserError
 from pipeline.training.devices import PeerLost
-from pipeline.training.loop import Run, Trainer
+from pipeline.training.loop import Trainer
+from pipeline.training.run import Run
 from pipeline.training.states import States
 from stages.train_model import main
 

@@ -13,8 +13,8 @@ from pipeline.losses.draws import Draws
 from pipeline.losses.penalties import PENALTIES
 from pipeline.training import objectives
 from pipeline.training.batches import to_training
-from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.seeds import reseed
 from pipeline.training.step import train_step

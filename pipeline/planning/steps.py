@@ -10,7 +10,7 @@ from pipeline.losses.draws import Draws
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.batches import Batch
 from pipeline.training.devices import Rank
-from pipeline.training.loop import Run, build_networks
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.states import States
 from pipeline.training.step import Networks, train_step

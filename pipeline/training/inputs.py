@@ -14,7 +14,7 @@ from pipeline.training.batches import object_words
 from pipeline.training.clips import ClipSet
 from pipeline.training.devices import Rank
 from pipeline.training.export import read_vectors
-from pipeline.training.loop import Run
+from pipeline.training.run import Run
 from pipeline.training.states import States, fingerprint
 from pipeline.training.unseen import open_validation
 from pipeline.training.validation import Validation

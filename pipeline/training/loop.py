@@ -1,10 +1,7 @@
 """The training loop: from nothing, or from the state of an equal run that was stopped, to the end of the budget."""
 
-import copy
 import math
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -12,10 +9,7 @@ from torch import Tensor
 
 from pipeline.errors import Interrupted, UserError
 from pipeline.losses.draws import Draws
-from pipeline.models.layers import channels_last
-from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.models.norms import synchronise
-from pipeline.params import ClipParams, LoggingParams, TrainParams
 from pipeline.training.boards import open_boards
 from pipeline.training.clips import ClipSet
 from pipeline.training.devices import Rank
@@ -24,29 +18,13 @@ from pipeline.training.meter import Meter
 from pipeline.training.order import Order
 from pipeline.training.pictures import Sampled
 from pipeline.training.recent import Recent
+from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.seeds import reseed
-from pipeline.training.states import States
-from pipeline.training.step import Networks, train_step
+from pipeline.training.step import train_step
 from pipeline.training.stopping import StopRequests
 from pipeline.training.validation import Validation
 from pipeline.training.watch import Watch
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one training run is, apart from its data and devices."""
-
-    seed: int
-    shape: ClipParams
-    params: TrainParams
-    words: int  # of the vocabulary that are learned
-    states: States
-    folder: Path  # for TensorBoard and pictures
-    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
-    names_object: Tensor | None = None  # bool [words]: which words name objects; all, where nothing is known
-    state_clips: int | None = None  # clips between two saved states; None: saved when asked to stop, and at the end
-    logging: LoggingParams | None = None  # None: to the terminal alone
 
 
 class Trainer:
@@ -187,13 +165,3 @@ class Trainer:
         self._recent.load(state["recent"])
         self._watch.load(state["watch"])
         self.nets.load(state["networks"])
-
-
-def build_networks(run: Run, device: torch.device) -> Networks:
-    """Freshly initialised networks, the same on every rank."""
-    reseed(run.seed, 0, -1)
-    generator = TextToVideo(run.shape, run.params, run.words, run.given, run.names_object)
-    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.given)
-    for model in (generator, discriminator):
-        channels_last(model.to(device))
-    return Networks(generator, discriminator, copy.deepcopy(generator), run.params)
