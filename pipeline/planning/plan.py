@@ -84,13 +84,12 @@ def count_parameters(task: Task) -> dict[str, int]:
 
 
 def _extrapolated(task: Task, speed: Speed, arithmetic: Arithmetic) -> dict[str, float]:
-    """The measured steps with the device's whole share of the batch, and a run of them."""
-    params, more = task.params, task.share / speed.clips
-    step = _on_average(task, speed.plain, speed.penalised) * more
+    """What such steps come to over a run."""
+    params, step = task.params, _on_average(task, speed.plain, speed.penalised)
     dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
     return {
-        "plain": speed.plain * more,
-        "penalised": speed.penalised * more,
+        "plain": speed.plain,
+        "penalised": speed.penalised,
         "clips_per_second": params.step_clips / step,
         "hours": math.ceil(params.total_clips / params.step_clips) * step / 3600,
         "matmul_share": arithmetic.average * task.step_share / step / matmul_rate(task.device, dtype),

@@ -17,7 +17,7 @@ ROUNDS = 3  # of a plain and a penalised step, after those that warm up
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of steps with `clips` on one device."""
+    """Seconds of steps with a device's whole share of the batch, as measured with `clips`."""
 
     clips: int
     plain: float
@@ -28,6 +28,7 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
     """Take real steps with up to `most_clips`, or as many as fit into about so many seconds.
 
     With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
+    Where they had fewer clips than a share, smaller ones tell how much of a step does not depend on its clips.
     """
     set_up(task.device)
     if task.device.type == "cpu":
@@ -38,13 +39,18 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
     def pair(clips: int) -> tuple[float, float]:
         return _timed(task, nets, clips, penalise=False), _timed(task, nets, clips, penalise=True)
 
-    clips = task.params.group_clips
+    def fastest(clips: int) -> list[float]:
+        return [min(times) for times in zip(*(pair(clips) for _ in range(ROUNDS)), strict=True)]
+
+    clips = group = task.params.group_clips
     pair(clips)
     while clips < most_clips and sum(pair(clips)) * 2 * (ROUNDS + 1) < end - time.perf_counter():
         clips = min(2 * clips, most_clips)
         pair(clips)
-    rounds = [pair(clips) for _ in range(ROUNDS)]
-    plain, penalised = (min(times) for times in zip(*rounds, strict=True))
+    large = fastest(clips)
+    few, small = (group, fastest(group)) if group < clips < task.share else (0, [0.0, 0.0])
+    each = [max(a - b, 0) / (clips - few) for a, b in zip(large, small, strict=True)]  # clip more
+    plain, penalised = (a + more * (task.share - clips) for a, more in zip(large, each, strict=True))
     return Speed(clips, plain, penalised)
 
 

@@ -1,0 +1,27 @@
+"""`t2v plan` for people and for machines."""
+
+import json
+
+import pytest
+from training_sets import tiny_params, write_project
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+
+def test_hours_are_those_of_so_many_measured_steps(tmp_path, monkeypatch):
+    write_project(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("T2V_DEVICES", raising=False)
+    answer = CliRunner().invoke(app, ["plan", "--json", "--seconds", "0"])
+    told = json.loads(answer.output)
+    assert told["memory"]["batch"] == 8
+    assert told["memory"]["largest_batch"] > 8
+    measured, penalties = told["measured"], told["arithmetic"]
+    step = measured["plain"] + (measured["penalised"] - measured["plain"]) / tiny_params().train.penalty_every
+    assert measured["clips_per_second"] == pytest.approx(8 / step)
+    assert measured["hours"] == pytest.approx(64 / 8 * step / 3600)
+    assert penalties["plain"] < penalties["average"] < penalties["penalised"]
+    shown = CliRunner().invoke(app, ["plan", "--seconds", "0"]).output
+    assert "22 training clips" in shown
+    assert "a batch of 8 fits" in shown
