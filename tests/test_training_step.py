@@ -106,10 +106,11 @@ def test_a_gamma_of_zero_and_a_weight_of_zero_switch_their_part_off(nets, batch)
 def test_the_generators_loss_reaches_the_generator_alone(nets, batch):
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids)
+    learning = [parameter.requires_grad for parameter in nets.discriminator.parameters()]
     generator_loss(nets.discriminator, real, fake, batch, terms()).backward()
     assert all(parameter.grad is None for parameter in nets.discriminator.parameters())
     assert all(parameter.grad is not None for parameter in nets.generator.parameters())
-    assert all(parameter.requires_grad for parameter in nets.discriminator.parameters())
+    assert [parameter.requires_grad for parameter in nets.discriminator.parameters()] == learning
 
 
 def test_the_discriminators_update_reaches_the_discriminator_alone(nets, batch):
@@ -192,10 +193,11 @@ def test_a_step_leaves_no_gradient_behind_in_the_clips(nets, batch, monkeypatch)
 
 def test_weights_at_rest_stay_at_rest(nets):
     """What was frozen before the discriminator was asked for an opinion, such as given word vectors, is so after it."""
-    parameter = next(nets.discriminator.parameters()).requires_grad_(False)
+    next(nets.discriminator.parameters()).requires_grad_(False)
+    learning = [parameter.requires_grad for parameter in nets.discriminator.parameters()]
     with objectives.frozen(nets.discriminator):
-        assert not any(p.requires_grad for p in nets.discriminator.parameters())
-    assert [p for p in nets.discriminator.parameters() if not p.requires_grad] == [parameter]
+        assert not any(parameter.requires_grad for parameter in nets.discriminator.parameters())
+    assert [parameter.requires_grad for parameter in nets.discriminator.parameters()] == learning
 
 
 @pytest.mark.parametrize(("of_discriminator", "of_generator"), [(1, 1), (3, 1), (1, 2), (2, 2)])
