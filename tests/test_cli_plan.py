@@ -25,3 +25,17 @@ def test_hours_are_those_of_so_many_measured_steps(tmp_path, monkeypatch):
     shown = CliRunner().invoke(app, ["plan", "--seconds", "0"]).output
     assert "22 training clips" in shown
     assert "a batch of 8 fits" in shown
+
+
+def test_a_processor_without_bf16_plans_in_float32_and_says_so(tmp_path, monkeypatch):
+    write_project(tmp_path / "project", precision="bf16")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("T2V_DEVICES", raising=False)
+    plain = "pipeline.planning.plan.has_bf16"
+    memory = {}
+    for has in (True, False):
+        monkeypatch.setattr(plain, lambda _, has=has: has)
+        told = json.loads(CliRunner().invoke(app, ["plan", "--json", "--seconds", "0"]).output)
+        assert ("in float32" in told["data"]) is not has
+        memory[has] = told["memory"]["step"]
+    assert memory[False] > memory[True]

@@ -54,8 +54,14 @@ class Plan:
 
 
 def plan_training(params: Params, devices: Sequence[torch.device], places: Places, seconds: float) -> Plan:
-    """Watch the smallest steps, then measure larger ones on the first device for about so many seconds."""
-    known = known_of(params, places)
+    """Watch the smallest steps, then measure larger ones on the first device for about so many seconds.
+
+    In float32 where bf16 would be imitated: that takes many times as long, and tells nothing of the devices it is for.
+    """
+    known, told = known_of(params, places), ""
+    if params.train.precision == "bf16" and not has_bf16(devices[0]):
+        params = params.model_copy(update={"train": params.train.model_copy(update={"precision": "float32"})})
+        told = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"
     task = Task(params.clip, params.train, devices[0], len(devices), known.words, known.tokens, known.given)
     parameters = count_parameters(task)
     held, available = held_memory(task.device), available_memory(task)
@@ -69,7 +75,12 @@ def plan_training(params: Params, devices: Sequence[torch.device], places: Place
         speed = measure(task, most, seconds)
         took, estimated = most_held_memory(task.device) - held, memory_of(task, penalised.needs(speed.clips))
         measured = Measured(speed.clips, took, estimated, **_extrapolated(task, speed, arithmetic))
-    return Plan(known.told, [str(device) for device in devices], parameters, fit, arithmetic, measured)
+    return Plan(known.told + told, [str(device) for device in devices], parameters, fit, arithmetic, measured)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16, and does not only imitate it."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def count_parameters(task: Task) -> dict[str, int]:
