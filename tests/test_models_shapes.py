@@ -46,8 +46,9 @@ def narrow(**networks):
 
 
 def unmoved(model):
-    """The names of the parameters that got no gradient."""
-    return [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    """The names of the parameters that should learn and got no gradient."""
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    return [name for name, p in learning if p.grad is None or not p.grad.isfinite().all()]
 
 
 @each_shape
