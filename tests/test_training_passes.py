@@ -150,12 +150,9 @@ def test_a_step_in_bf16_can_be_repeated_to_the_bit(clips):
 
 
 @pytest.mark.slow
-def test_compiled_training_is_that_of_the_same_code(clips):
-    """Also where slopes are penalised, which no compiled code can be asked for; to the rounding.
-
-    The demo's networks alone: on a CPU the compiler spends more than five minutes on the seed's recurrent ones.
-    """
-    method = METHODS["demo"]
+@pytest.mark.parametrize("method", [METHODS["demo"], METHODS["seed-2019"]], ids=["demo", "seed-2019"])
+def test_compiled_training_is_that_of_the_same_code(clips, method):
+    """Also where slopes are penalised, which no compiled code can be asked for; to the rounding."""
     if not compile_networks(CPU):
         pytest.skip("nothing can be compiled on this machine")
     plain, compiled = Training(clips, **method), Training(clips, **method, compile=True)
