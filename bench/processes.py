@@ -13,9 +13,9 @@ from bench.steps import Steps
 from bench.table import Measure
 from bench.ways import CPU
 from pipeline.params import ClipParams, TrainParams
-from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.devices import Rank
 from pipeline.training.launch import run_on
+from pipeline.training.settings import set_up
 
 
 def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, rounds: int) -> list[Measure]:
@@ -43,9 +43,7 @@ def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, round
 
 def time_ranks(rank: Rank, folder: Path, shape: ClipParams, train: TrainParams, rounds: int, cores: int) -> None:
     """In each of two processes: cycles of steps together, then by the first one alone, and so on."""
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    set_up(rank.device)
     threads = cores // 2
     together = Steps(rank, shape, train)
     alone = Steps(Rank(0, 1, CPU), shape, train) if rank.rank == 0 else None

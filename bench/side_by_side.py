@@ -14,20 +14,16 @@ import typer
 
 from bench.ways import ALONE
 from pipeline.errors import run
-from pipeline.losses.draws import Draws
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params, TrainParams, load_params
 from pipeline.records import Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.training.allocator import keep_freed_memory
 from pipeline.training.batches import to_frames
 from pipeline.training.inputs import Inputs, Places
-from pipeline.training.order import Order
-from pipeline.training.run import build_networks
-from pipeline.training.schedules import moment
-from pipeline.training.seeds import noise, reseed
-from pipeline.training.step import train_step
+from pipeline.training.seeds import noise
+from pipeline.training.settings import set_up
+from pipeline.training.tracing import Traced
 
 PLACES = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
 
@@ -41,7 +37,7 @@ def main(
     out: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")] = Path("docs/side-by-side.png"),
 ) -> None:
     """Train both, one after the other, and draw what they draw."""
-    keep_freed_memory()
+    set_up(ALONE.device)
     params = load_params(Path("params.yaml"))
     other = load_params(recipe).train.model_copy(update={"batch_clips": params.train.batch_clips})
     theirs, real = _samples(params, other, recipe.stem, clips, captions)
@@ -54,24 +50,13 @@ def _samples(params: Params, train: TrainParams, name: str, count: int, captions
     """Samples of the averaged generator for the first captions that differ, and real clips of the same ones."""
     inputs = Inputs(PLACES, params.seed, params.clip, train, "resident")
     clips = inputs.clips("train", ALONE)
-    nets = build_networks(inputs.run(clips, params.states, params.logging), ALONE.device)
-    order, share = Order(params.seed, len(clips), train), slice(0, train.batch_clips)
-    for number in range(count // train.step_clips):
-        reseed(params.seed, 0, number)
-        z_width = nets.generator.z_width
-        train_step(
-            nets,
-            [clips.batch(rows, z_width, share, train.opposites) for rows in order.batches(number)],
-            train,
-            moment(train, number * train.step_clips),
-            Draws(train.batch_clips, share, ALONE.device),
-            penalise=number % train.penalty_every == 0,
-            average_gradients=lambda _: None,
-        )
+    training = Traced(ALONE, inputs.run(clips, params.states, params.logging), clips)
+    for _ in training.advance(count // train.step_clips):
+        pass
     first = {clip.objects: row for row, clip in reversed(list(enumerate(clips.clips)))}
     rows = [first[things] for things in sorted(first)][:captions]
     labels = [clips.clips[row].caption for row in rows]
-    drawn = to_frames(_draw(nets.average, clips.token_ids[rows], params.seed))
+    drawn = to_frames(_draw(training.nets.average, clips.token_ids[rows], params.seed))
     real = clips.source.take(np.array(rows)).numpy()
     return _block(name, labels, drawn), _block("real", labels, real)
 

@@ -21,7 +21,7 @@ from bench.ways import sampling_measures, step_measures
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import load_params
-from pipeline.training.allocator import keep_freed_memory
+from pipeline.training.settings import set_up
 
 
 def main(
@@ -33,9 +33,7 @@ def main(
     out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/train.json"),
 ) -> None:
     """Measure it all, some minutes; with smaller numbers, whether it runs."""
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    torch.utils.deterministic.fill_uninitialized_memory = False  # as the stage does
+    set_up(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     ours, seed = load_params(params), load_params(seed_recipe)
     shape = ours.clip.model_copy(update={"height": side, "width": side})
     train, of_seed = (each.train.model_copy(update={"batch_clips": batch_clips}) for each in (ours, seed))

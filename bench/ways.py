@@ -8,7 +8,7 @@ import torch
 
 from bench.measuring import Times, cpu_seconds, interleaved
 from bench.steps import Steps
-from bench.table import Measure
+from bench.table import Measure, ratio
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.batches import to_frames
 from pipeline.training.devices import Rank
@@ -45,7 +45,7 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
     )  # clips of its cycle to a step of ours
     seed_step = Times(times["seed"].best / of_one, times["seed"].median / of_one)
     return [
-        _ratio("vs_seed_2019", f"clips/s at {size}, to the recipe seed-2019", ">= 10", seed_step, step),
+        ratio("vs_seed_2019", f"clips/s at {size}, to the recipe seed-2019", ">= 10", seed_step, step),
         Measure(
             "flop_share",
             "FLOP rate of the step to that of matrix products",
@@ -53,8 +53,8 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
             flops / step.best / (products / times["products"].best),
             flops / step.median / (products / times["products"].median),
         ),
-        _ratio("exact_penalty_cost", "step with r1 and r2, to one without", "< 2.2", times["exact"], times["plain"]),
-        _ratio("fd_penalty_cost", "with r1_fd and r2_fd", "< 1.5", times["differences"], times["plain"]),
+        ratio("exact_penalty_cost", "step with r1 and r2, to one without", "< 2.2", times["exact"], times["plain"]),
+        ratio("fd_penalty_cost", "with r1_fd and r2_fd", "< 1.5", times["differences"], times["plain"]),
         _rate("clips_per_second", "on one core", train.step_clips, step),
         _rate("gigaflops", "of the step on one core", flops / 1e9, step),
         _rate("matmul_gigaflops", "of matrix products on one core", products / 1e9, times["products"]),
@@ -83,10 +83,6 @@ def sampling_measures(shape: ClipParams, train: TrainParams, fps: int, rounds: i
 def _pair(times: dict[str, Times]) -> tuple[tuple[float, float], tuple[float, float]]:
     plain, exact = times["plain"], times["exact"]
     return (plain.best, plain.median), (exact.best, exact.median)
-
-
-def _ratio(name: str, what: str, target: str, longer: Times, shorter: Times) -> Measure:
-    return Measure(name, what, target, longer.best / shorter.best, longer.median / shorter.median)
 
 
 def _rate(name: str, what: str, amount: float, times: Times, target: str = "") -> Measure:

@@ -17,6 +17,12 @@ def root() -> Path:
 
 
 @pytest.fixture
+def bench_is_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmarks are no part of the package."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
 def tree() -> dict[str, Any]:
     """The parsed params.yaml, to change and check."""
     return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

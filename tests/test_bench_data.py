@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("bench_is_importable")
+
 ROOT = Path(__file__).parents[1]
 ASKED = {
     "transcode_of_floor",
@@ -18,11 +20,6 @@ ASKED = {
     "transcode_memory_gb",
     "filter_seconds",
 }
-
-
-@pytest.fixture(autouse=True)
-def bench_is_importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
 
 
 def test_ways_are_measured_in_turn_and_the_best_round_of_each_part_counts():

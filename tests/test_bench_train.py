@@ -10,6 +10,8 @@ import pytest
 import torch
 from training_sets import tiny_params
 
+pytestmark = pytest.mark.usefixtures("bench_is_importable")
+
 ROOT = Path(__file__).parents[1]
 ASKED = {
     "vs_seed_2019",
@@ -21,11 +23,6 @@ ASKED = {
     "sample_vs_play",
     "clips_per_second",
 }
-
-
-@pytest.fixture(autouse=True)
-def bench_is_importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
 
 
 def test_a_cycle_is_one_penalised_step_and_then_plain_ones(monkeypatch):

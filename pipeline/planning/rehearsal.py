@@ -7,24 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from pipeline.planning.steps import Task, draw, networks_of, take_step
+from pipeline.training.meter import Operations
 from pipeline.training.step import Networks
 
 
-class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts within its block the bytes of all tensors alive (`live`), the most there were (`peak`), and operations.
-
-    Of these (`flops`) those of matrix products and convolutions. torch's own FlopCounterMode also follows modules, and
-    breaks where a penalty differentiates within a step.
-    """
+class Costs(Operations):  # type: ignore[no-untyped-call]
+    """Counts besides, within its block, the bytes of all tensors alive (`live`) and the most there were (`peak`)."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = self.flops = 0
+        super().__init__()
+        self.live = self.peak = 0
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def watch(self, tensors: Iterable[Tensor]) -> None:
@@ -46,10 +41,7 @@ class Costs(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live += nbytes
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        made = func(*args, **kwargs)
-        if count := flop_registry.get(func.overloadpacket):
-            self.flops += count(*args, **kwargs, out_val=made)
+        made = super().__torch_dispatch__(func, types, args, kwargs)
         self.watch(leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor))
         return made
 
@@ -101,7 +93,7 @@ def passes(task: Task) -> tuple[int, int]:
         frames = nets.generator(batch.z, batch.token_ids)
     with torch.no_grad(), Costs() as judging:
         nets.discriminator(frames, batch.token_ids)
-    return drawing.flops // group, judging.flops // group
+    return drawing.counted // group, judging.counted // group
 
 
 def _watch(task: Task, nets: Networks, clips: int, *, penalise: bool) -> Needs:
@@ -113,7 +105,7 @@ def _watch(task: Task, nets: Networks, clips: int, *, penalise: bool) -> Needs:
     with Costs() as costs:
         costs.watch([*weights, *gradients, *momenta])
         take_step(task, nets, clips, penalise=penalise)
-    return Needs(_bytes(weights), _bytes(momenta), costs.peak, costs.flops)
+    return Needs(_bytes(weights), _bytes(momenta), costs.peak, costs.counted)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
