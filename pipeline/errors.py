@@ -47,6 +47,11 @@ def guard(command: Callable[[], Any]) -> None:
         sys.exit(code)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines that explain it; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
     """Call `command` -> the message and the exit code of an error that a user can act on, None where all went well."""
     try:

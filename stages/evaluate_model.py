@@ -61,7 +61,8 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
     if list(vocabulary.words) != model.vocabulary or any(judge.words != len(vocabulary) for judge in judges.values()):
         raise UserError(f"{places.model}, {places.judge} and {places.captions} know other words; `dvc repro`")
     reals = reals_of(material, classes, options)
-    new = _newcomers(material, reals, classes, vocabulary, model, places.captions / VECTORS, options)
+    held_out, put = _newcomers(material, reals, classes, vocabulary, model, places.captions / VECTORS, options)
+    reals = reals._replace(words=Clips(reals.words.frames, held_out))
 
     def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
         z = noise(seed, len(prompts), model.generator.z_width)
@@ -69,7 +70,7 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
 
     tested = material.clips(material.rows("test", options.real_clips))
     opposites = {clip.caption: turned for clip in tested if (turned := _opposite(clip, classes, vocabulary))}
-    found = assess(judges[REPORTED_BY], reals, draw, new, opposites, options, networks)
+    found = assess(judges[REPORTED_BY], reals, draw, [*held_out, *put], opposites, options, networks)
     logits = _logits(Critic(places.model, model), found)
     told = headline(found) | gap_figures(logits, options.resamples, options.seed)
     write_account(out, found, told, classes)
@@ -98,13 +99,13 @@ def _newcomers(
     model: Model,
     vectors: Path,
     options: EvaluateParams,
-) -> list[Prompt]:
+) -> tuple[list[Prompt], list[Prompt]]:
     """What is asked of the generator with objects that it was never shown: held-out ones, and words put in place."""
     embeddings = read_embeddings(vectors)
     if embeddings is None:
         if options.new_words:
             raise UserError(f"{vectors}: no such file, but evaluate.new_words needs it; see tokenize.embeddings.source")
-        return list(reals.words.prompts)
+        return list(reals.words.prompts), []
     seen = SeenObjects(_first_objects(material, "train", options.train_clips), vocabulary, embeddings)
     held_out = as_neighbours(
         reals.words.prompts, _first_objects(material, "test_words", options.real_clips), seen, classes
@@ -113,7 +114,7 @@ def _newcomers(
     larger, added = take_in(parts, vocabulary, embeddings)
     model.add_words(added)
     hosts = hosts_of(material.clips(material.rows("test", options.real_clips)), material.captions)
-    return held_out + in_place(options.new_words, hosts, seen, larger, classes)
+    return held_out, in_place(options.new_words, hosts, seen, larger, classes)
 
 
 def _first_objects(material: Material, split: Split, most: int) -> list[str]:

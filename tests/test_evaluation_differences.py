@@ -69,6 +69,7 @@ def test_figures_of_the_real_clips_are_no_differences():
     assert same_yardstick(a, a)
     assert not same_yardstick(a, a | {"a_ceiling": figure(0.8, 0.1)})
     assert not same_yardstick(a, a | {"a_ceiling": Figure(None)})
+    assert not same_yardstick({}, {})  # nothing in common to know it by
 
 
 def test_of_equal_makers_few_are_called_different():

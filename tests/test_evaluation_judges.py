@@ -15,6 +15,7 @@ from pipeline.evaluation.classes import classes_of
 from pipeline.evaluation.judges import TRUNKS, Judge
 from pipeline.evaluation.keeping import load_judges, save_judges
 from pipeline.evaluation.lessons import lessons_of, marks_of, taught, vary
+from pipeline.evaluation.trunks import FramesTrunk
 from pipeline.evaluation.views import look
 from pipeline.records import Caption
 from pipeline.training.batches import to_training
@@ -120,6 +121,14 @@ def test_many_clips_at_once_are_described_as_one_by_one(judges):
             one, its_looks = judge.describe(to_training(torch.from_numpy(FRAMES[row : row + 1])))
             assert torch.allclose(features[row], one[0], atol=1e-5)
             assert torch.allclose(looks[row], its_looks[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "seen"), [(1, 1), (7, 7), (8, 8), (9, 4), (15, 7), (16, 8), (20, 6), (64, 8)])
+def test_the_second_judge_looks_at_eight_frames_at_most(frames, seen):
+    trunk, looked_at = FramesTrunk(shape_of(frames, 8, 8), 4), []
+    trunk.time.register_forward_pre_hook(lambda _, given: looked_at.append(given[0].shape[1]))
+    trunk(torch.zeros(2, 3, frames, 8, 8))
+    assert looked_at == [seen]
 
 
 def test_too_few_wrong_captions_give_no_rank(judges):

@@ -15,7 +15,7 @@ from pipeline.evaluation.verdict import CHANCE, REAL, RULES, SECOND, check, scal
 
 EVERY = (*METRICS, *OUTSIDE)
 PROMPTS = [prompt(thing, category) for thing in range(6) for category in range(2)]
-SETS_OF_MODEL = ("model", "model, varied", "model, pairs", "model, words", REAL, "real pairs")
+SETS_OF_MODEL = ("model", "model, varied", "model, pairs", "model, words", REAL, "real pairs", "real words")
 
 
 def honest():
@@ -62,7 +62,7 @@ def test_a_control_that_does_not_move_withdraws_its_metric(rule):
     ("metric", "gone"),
     [
         ("joint_accuracy", {"joint_accuracy", "joint_accuracy_ceiling", "pairs_joint_accuracy"}),
-        ("object_accuracy", {"object_accuracy", "pairs_object_accuracy_ceiling", "new_words_accuracy"}),
+        ("object_accuracy", {"object_accuracy", "pairs_object_accuracy_ceiling", "new_words_accuracy_ceiling"}),
         ("r_precision_at_1", {"r_precision_at_1", "r_precision_at_1_ceiling"}),
     ],
 )
@@ -144,23 +144,26 @@ def test_the_headline_has_every_key_that_the_demo_is_judged_by():
         assert {name, f"{name}_ceiling"} <= told.keys()
     assert {"mmd", "frechet", "precision", "recall", "diversity", "copy_rate"} <= told.keys()
     assert {"pairs_joint_accuracy", "pairs_joint_accuracy_ceiling", "new_words_accuracy"} <= told.keys()
+    assert told["new_words_accuracy_ceiling"].value == 0.9
     assert told["counterfactual_flip"].reason == "no caption of the split test has an opposite"
 
 
 def test_without_held_out_pairs_and_words_the_headline_says_so():
     table = honest()
-    del table["model, pairs"], table["model, words"]
+    del table["model, pairs"], table["model, words"], table["real words"]
     told = told_of(table)
     assert told["pairs_joint_accuracy"].reason == "no pair is held out; see filter.test_pairs"
     reason = "no word is held out or named; see filter.test_words and evaluate.new_words"
     assert told["new_words_accuracy"].reason == reason
+    assert told["new_words_accuracy_ceiling"].reason == "no word is held out; see filter.test_words"
 
 
 def test_the_counterfactual_counts_turns_that_keep_the_object():
     before, after = views(20), views(20, movements=np.tile([-1.0, 0.0], (20, 1)))
     after.movements[:5] = [1.0, 0.0]  # did not turn
+    before.movements[5:10], after.movements[5:10] = [-1.0, 0.0], [1.0, 0.0]  # turned, but went the wrong way both times
     after.objects[15:] += 1  # turned, and became something else
     seen = {"model, turned from": before, "model, turned to": after}
     table = honest()
     found = Assessment(table, seen, yardstick(), check(table, PROMPTS, 31))
-    assert headline(found)["counterfactual_flip"].value == 0.5
+    assert headline(found)["counterfactual_flip"].value == 0.25

@@ -58,7 +58,7 @@ def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
     model = TextToVideo(shape_of(*size), narrow(generator=GENERATORS[kind]), WORDS)
     clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3, 4], [5, 6, 0]]))
     assert clips.shape == (2, 3, *size)
-    assert clips.abs().max() <= 1 + 1e-6
+    assert clips.isfinite().all()
     clips.square().mean().backward()
     assert unmoved(model) == []
 

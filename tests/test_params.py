@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
+from settings import changed
 
 from pipeline.errors import UserError
 from pipeline.params import Params, Section, check_params, load_params
@@ -217,3 +218,11 @@ def words_of(annotation: Any) -> list[Any]:
     """The words of every Literal within an annotation."""
     inner = get_args(annotation)
     return [word for part in inner for word in ([part] if isinstance(part, str) else words_of(part))]
+
+
+@pytest.mark.parametrize("section", ["evaluate", "render"])
+def test_new_words_without_vectors_are_refused_before_anything_is_trained(section):
+    with pytest.raises(UserError, match=rf"{section}\.new_words needs vectors .* or {section}\.new_words to \[\]"):
+        changed({section: {"new_words": ["penny"]}})
+    embeddings = changed({}).tokenize.embeddings.model_dump() | {"source": "subword"}
+    changed({section: {"new_words": ["penny"]}, "tokenize": {"embeddings": embeddings}})

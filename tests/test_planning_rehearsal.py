@@ -66,3 +66,15 @@ def test_weights_and_momenta_are_counted_by_hand():
     assert sum(count_parameters(task).values()) == trained
     assert needs.weights == pytest.approx(4 * (trained + averaged), rel=0.01)  # and a few buffers
     assert needs.optimiser == pytest.approx(8 * trained, rel=0.01)  # and a counter of steps for each tensor
+
+
+def test_no_step_that_is_only_watched_is_compiled(monkeypatch):
+    """It would take minutes before each training, for batches that none has."""
+    compiled = []
+    monkeypatch.setattr("pipeline.training.step.compile_networks", lambda *models: compiled.append(models))
+    task = task_of(compile=True)
+    rehearse(task, penalise=True)
+    passes(task)
+    assert compiled == []
+    networks_of(task, compiled=True)  # as those whose time is measured
+    assert len(compiled) == 1

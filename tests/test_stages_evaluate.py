@@ -185,7 +185,16 @@ def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_
 def test_new_words_need_vectors(data, tmp_path):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")}
     with pytest.raises(UserError, match=r"no such file, but evaluate\.new_words needs it; see tokenize\.embeddings"):
-        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", evaluating(new_words=["cup"]), {})
+        options = evaluating().model_copy(update={"new_words": ["cup"]})
+        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", options, {})
+
+
+def test_what_real_clips_of_held_out_words_get_is_their_ceiling(data, evaluated, tmp_path):
+    assert json.loads((evaluated / "one.json").read_text())["new_words_accuracy_ceiling"] is None
+    write_data(tmp_path, clips_of({**COUNTS, "test_words": 12}))
+    told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
+    found = {(row["set"], row["metric"]): row["value"] for row in rows(tmp_path / "one/table.csv")}
+    assert found["real words", "object_accuracy"] == f"{told['new_words_accuracy_ceiling']:.6g}"
 
 
 def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):

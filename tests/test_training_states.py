@@ -43,6 +43,19 @@ def test_a_truncated_state_is_passed_over_for_the_one_before(states, capsys, kee
     assert f"{newest.name}: not a readable state" in capsys.readouterr().err
 
 
+def test_a_state_with_an_altered_byte_is_passed_over_for_the_one_before(states, capsys):
+    """torch would read it as if nothing had happened."""
+    for step in (1, 2):
+        states.save(state(step) | {"weights": torch.zeros(1000)})
+    newest = states.paths()[0]
+    damaged = bytearray(newest.read_bytes())
+    damaged[damaged.find(bytes(3000)) + 1000] ^= 1
+    newest.write_bytes(damaged)
+    assert torch.load(newest, weights_only=True)["weights"].any()
+    assert states.load(CPU)["step"] == 1
+    assert f"{newest.name}: not a readable state" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_the_newest_states_are_kept_and_no_others(tmp_path, keep):
     states = States("name", tmp_path, keep)

@@ -53,7 +53,8 @@ def weigh(
     known = (reals.test, reals.val, reals.train, reals.pairs)
     everyone = [prompt for clips in known for prompt in clips.prompts]
     bank = different(everyone, len(everyone))  # one caption of each meaning, to draw wrong ones from
-    sets = {REAL: reals.test, SECOND: reals.val, "real pairs": reals.pairs} | given | planted(reals, params.seed)
+    shown = {REAL: reals.test, SECOND: reals.val, "real pairs": reals.pairs, "real words": reals.words}
+    sets = shown | given | planted(reals, params.seed)
     sets = {name: clips for name, clips in sets.items() if clips.prompts}
     views = {name: look(judge, frames, prompts, bank, params.distractors) for name, (frames, prompts) in sets.items()}
     train = look(judge, *reals.train, bank, params.distractors)
@@ -78,7 +79,8 @@ def turned(found: Assessment) -> Figure:
     before, after = found.views["model, turned from"], found.views["model, turned to"]
     said = [prompt.moves for prompt in before.prompts]
     along = [_along(views.movements, said) for views in (before, after)]
-    flips = (along[0] * along[1] < 0) & (before.objects == after.objects)
+    # From the way that is said to its opposite: of clips that move at random half change their sign.
+    flips = (along[0] > 0) & (along[1] < 0) & (before.objects == after.objects)
     return share(np.where(np.isnan(along[0]), np.nan, flips), found.yardstick)
 
 

@@ -73,7 +73,8 @@ def holm(chances: Mapping[str, float]) -> dict[str, float]:
 
 
 def same_yardstick(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
-    """Whether the same judge saw the same real clips: then these got the same figures both times."""
+    """Whether the same judge saw the same real clips: then these got the same figures both times; not known is no."""
     names = [name for name in a if name in b and name.endswith(OF_THE_REALS)]
     pairs = [(a[name].value, b[name].value) for name in names]
-    return all(x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs)
+    same = [x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs]
+    return bool(same) and all(same)

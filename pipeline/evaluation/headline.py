@@ -24,6 +24,7 @@ OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
 # Figures that are made of a metric under another name.
 MADE_OF = {
     "new_words_accuracy": "object_accuracy",
+    "new_words_accuracy_ceiling": "object_accuracy",
     "pairs_joint_ratio": "joint_accuracy",
     "pairs_motion_ratio": "motion_direction",
     "pairs_mimic_rate": "copy_rate_features",
@@ -32,6 +33,7 @@ MADE_OF = {
 }
 RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs
 NO_WORDS = Figure(None, reason="no word is held out or named; see filter.test_words and evaluate.new_words")
+NO_REAL_WORDS = Figure(None, reason="no word is held out; see filter.test_words")
 
 
 def headline(found: Assessment) -> dict[str, Figure]:
@@ -52,8 +54,9 @@ def headline(found: Assessment) -> dict[str, Figure]:
     )
     told |= {name: _to_seen(found, metric) for name, metric in RATIOS.items()}
     told["counterfactual_flip"] = turned(found)
-    words = figures.get("model, words", {})
+    words, real_words = figures.get("model, words", {}), figures.get("real words", {})
     told["new_words_accuracy"] = words.get("object_accuracy", NO_WORDS)
+    told["new_words_accuracy_ceiling"] = real_words.get("object_accuracy", NO_REAL_WORDS)
     return {name: _unless_withdrawn(name, figure, out) for name, figure in told.items()}
 
 

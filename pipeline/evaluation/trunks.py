@@ -62,7 +62,7 @@ class FramesTrunk(nn.Module):
         self.features = 2 * channels[-1]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        stride = max(frames.shape[2] // LOOKS, 1)
+        stride = -(-frames.shape[2] // LOOKS)
         change = torch.diff(frames, dim=2, prepend=frames[:, :, :1])
         seen = torch.cat((frames, change), dim=1)[:, :, stride - 1 :: stride].transpose(1, 2)  # [B,S,6,H,W]
         x, looks = seen.flatten(0, 1), []

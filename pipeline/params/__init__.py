@@ -118,11 +118,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _new_words_have_vectors(self) -> Self:
-        if self.render.new_words and self.tokenize.embeddings.source == "learned":
-            raise ValueError(
-                "render.new_words needs vectors for words that are not learned: set tokenize.embeddings.source to "
-                "subword, file or spacy, or render.new_words to []"
-            )
+        for section, words in (("evaluate", self.evaluate.new_words), ("render", self.render.new_words)):
+            if words and self.tokenize.embeddings.source == "learned":
+                raise ValueError(
+                    f"{section}.new_words needs vectors for words that are not learned: set "
+                    f"tokenize.embeddings.source to subword, file or spacy, or {section}.new_words to []"
+                )
         return self
 
 

@@ -31,7 +31,7 @@ class EvaluateParams(Section):
     varied_captions: PositiveInt
     varied_samples: Annotated[int, Field(ge=2)]
     distractors: PositiveInt
-    new_words: list[str]
+    new_words: list[Text]
     search: SearchName
     resamples: PositiveInt
     pictures: PositiveInt

@@ -33,7 +33,7 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
     set_up(task.device)
     if task.device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // task.world))
-    nets = networks_of(task)
+    nets = networks_of(task, compiled=True)
     end = time.perf_counter() + seconds
 
     def pair(clips: int) -> tuple[float, float]:

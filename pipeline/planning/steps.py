@@ -1,5 +1,6 @@
 """Steps of a training as its params ask for, on clips and captions drawn at random."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pipeline.training.devices import Rank
 from pipeline.training.run import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.states import States
-from pipeline.training.step import Networks, train_step
+from pipeline.training.step import Averager, Networks, train_step
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,31 @@ def task_of(run: Run, rank: Rank, tokens: int) -> Task:
     return Task(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.given)
 
 
-def networks_of(task: Task) -> Networks:
-    """The networks and their optimizers as training begins with them."""
-    run = Run(0, task.shape, task.params, task.words, States("plan"), Path("plan"), task.given)
+def networks_of(task: Task, *, compiled: bool = False) -> Networks:
+    """The networks and their optimizers as training begins with them.
+
+    Uncompiled unless asked for: compiling takes minutes, anew for every number of clips.
+    """
+    params = task.params if compiled else task.params.model_copy(update={"compile": False})
+    run = Run(0, task.shape, params, task.words, States("plan"), Path("plan"), task.given)
     return build_networks(run, task.device)
 
 
 def take_step(task: Task, nets: Networks, clips: int, *, penalise: bool) -> None:
-    """One step with batches of so many clips on this device, at the settings of the middle of the run."""
-    batches = [draw(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
+    """One step with batches of so many clips on this device, drawn for it."""
+    step_on(task, nets, draw_batches(task, nets, clips), penalise=penalise)
+
+
+def step_on(
+    task: Task,
+    nets: Networks,
+    batches: Sequence[Batch],
+    *,
+    penalise: bool,
+    average_gradients: Averager = lambda _: None,
+) -> None:
+    """One step with these batches, at the settings of the middle of the run."""
+    clips = len(batches[0].z)
     train_step(
         nets,
         batches,
@@ -60,8 +77,13 @@ def take_step(task: Task, nets: Networks, clips: int, *, penalise: bool) -> None
         moment(task.params, task.params.total_clips // 2),
         Draws(clips * task.world, slice(0, clips), task.device),
         penalise=penalise,
-        average_gradients=lambda _: None,
+        average_gradients=average_gradients,
     )
+
+
+def draw_batches(task: Task, nets: Networks, clips: int) -> list[Batch]:
+    """As many batches as a step has, of so many clips each."""
+    return [draw(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
 
 
 def draw(task: Task, nets: Networks, clips: int) -> Batch:

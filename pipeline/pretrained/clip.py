@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.errors import UserError
-from pipeline.pretrained.folders import digest_folder, first_line, library, open_network
+from pipeline.errors import UserError, first_line
+from pipeline.pretrained.folders import digest_folder, library, open_network
 from pipeline.pretrained.network import Network
 from pipeline.pretrained.pixels import both, read_pixels
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value
 
 DIGESTED = ("*.json", "*.txt", "*.safetensors")
@@ -78,8 +78,3 @@ def digest_folder(folder: Path) -> str:
     """SHA-256 over the files that make up a network; others may lie beside them."""
     files = sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
     return digest_value({path.name: digest_file(path) for path in files})
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

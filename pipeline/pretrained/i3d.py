@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file
-from pipeline.pretrained.folders import first_line
 from pipeline.pretrained.network import Network
 
 FEATURES = 400

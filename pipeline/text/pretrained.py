@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -24,7 +24,7 @@ def spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
         vocab = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer"]).vocab
     except (OSError, ValueError) as error:
         raise UserError(
-            f"tokenize.embeddings: spaCy has no model {model!r} ({_first_line(error)}); install one with vectors, "
+            f"tokenize.embeddings: spaCy has no model {model!r} ({first_line(error)}); install one with vectors, "
             "as in `python -m spacy download en_core_web_md`, and name it in tokenize.embeddings.package, or give its "
             "folder as path"
         ) from None
@@ -56,9 +56,5 @@ def sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
     try:
         model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: not a sentence-transformers model ({_first_line(error)})") from None
+        raise UserError(f"{folder}: not a sentence-transformers model ({first_line(error)})") from None
     return {word: np.asarray(vector, np.float32) for word, vector in zip(words, model.encode(list(words)), strict=True)}
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -13,7 +13,7 @@ from typing import Any
 import spacy
 from spacy.tokens import Doc
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
 UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
@@ -92,8 +92,7 @@ def load_pipeline(model: str) -> Any:
     try:
         return spacy.load(model, exclude=["ner", "parser"])
     except (OSError, ImportError, ValueError) as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"tokenize.model: spaCy cannot load {model!r} ({reason}); give the path of a pipeline's folder or the name "
-            f"of an installed one (`python -m spacy download {model}`), or null"
+            f"tokenize.model: spaCy cannot load {model!r} ({first_line(error)}); give the path of a pipeline's "
+            f"folder or the name of an installed one (`python -m spacy download {model}`), or null"
         ) from None

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch._dynamo.exc import BackendCompilerFailed
 
+from pipeline.errors import first_line
 from pipeline.models.convgru import ConvGruGenerator
 from pipeline.models.discriminators import Trunk
 from pipeline.models.generators import ResidualGenerator
@@ -34,5 +35,5 @@ def _obstacle(device: torch.device) -> str:
     try:
         torch.compile(torch.sin)(torch.ones(8, device=device))
     except BackendCompilerFailed as error:
-        return str(error).strip().partition("\n")[0]
+        return first_line(error)
     return ""

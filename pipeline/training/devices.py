@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 
 VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -117,7 +117,7 @@ def _meeting() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # gloo has no class of its own for a connection that is closed or a time that is over
-        raise PeerLost(str(error).splitlines()[0]) from error
+        raise PeerLost(first_line(error)) from error
 
 
 class _Mean(torch.autograd.Function):
@@ -178,7 +178,7 @@ def use(device: torch.device, *, sharers: int = 1) -> None:
             torch.empty(1, device=device)  # a GPU in use shows itself at the first allocation
         except RuntimeError as error:
             raise UserError(
-                f"GPU {device.index} cannot be used: {str(error).splitlines()[0]}. Another process may have it "
+                f"GPU {device.index} cannot be used: {first_line(error)}. Another process may have it "
                 f"(nvidia-smi names it): wait for that, or choose other GPUs by {VARIABLE}"
             ) from None
     elif sharers > 1:

@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending
+from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending, first_line
 from pipeline.training.devices import PeerLost, Rank, use
 
 PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples
@@ -136,7 +136,7 @@ def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except RuntimeError as error:
-        raise PeerLost(str(error).splitlines()[0]) from error
+        raise PeerLost(first_line(error)) from error
     signal.signal(signal.SIGINT, waiting)
     task(Rank(rank, world, device), *arguments)
     dist.destroy_process_group()  # not after an error: it would wait for ranks that are gone

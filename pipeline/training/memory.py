@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.training.devices import Rank
 
 # Of both versions of Linux's control groups: folder, limit, use, and what of the use is a cache of files that can go.
@@ -25,11 +25,10 @@ def enough_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
         if not known and "can't allocate memory" not in str(error):  # on a CPU torch has no class of its own for it
             raise
         part = batch_clips // rank.world
-        told = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"{rank.device}: out of memory with {part} of train.batch_clips {batch_clips} on this device ({told}); "
-            "the last saved state is kept. Lower train.batch_clips or the widths of the networks, take more devices or "
-            "end what else uses this one; `t2v plan` says what fits"
+            f"{rank.device}: out of memory with {part} of train.batch_clips {batch_clips} on this device "
+            f"({first_line(error)}); the last saved state is kept. Lower train.batch_clips or the widths of the "
+            "networks, take more devices or end what else uses this one; `t2v plan` says what fits"
         ) from None
 
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, replacing
 from pipeline.states import ROOT, code_files, held
 
@@ -57,11 +58,11 @@ class States:
         """The newest state that can be read, or None; an unreadable one is told of and passed over."""
         for path in self.paths():
             try:
+                _require_whole(path)
                 state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
                 return state
-            except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-                print(f"{path}: not a readable state ({reason}); passed over", file=sys.stderr)
+            except (BadZipFile, RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
+                print(f"{path}: not a readable state ({first_line(error)}); passed over", file=sys.stderr)
         return None
 
     def forget(self) -> None:
@@ -75,3 +76,10 @@ class States:
             if not is_ours:
                 raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it")
             yield
+
+
+def _require_whole(path: Path) -> None:
+    """Raises BadZipFile where bytes differ from their checksums, which torch writes and does not look at again."""
+    with ZipFile(path) as parts:
+        if damaged := parts.testzip():
+            raise BadZipFile(f"{damaged} is damaged")

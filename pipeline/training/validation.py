@@ -16,6 +16,7 @@ from pipeline.measures.motion import agrees, flow_of, movement_of
 from pipeline.records import Frames
 from pipeline.training.batches import to_frames, to_training
 from pipeline.training.log import Row
+from pipeline.training.objectives import uncompiled
 from pipeline.training.seeds import derive, noise
 from pipeline.training.step import Networks
 
@@ -48,7 +49,7 @@ class Validation:
         The discriminator's gap is its mean logit on train less that on val, which grows as it learns its clips by
         heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples.
         """
-        with torch.no_grad(), at_rest(nets.discriminator):
+        with torch.no_grad(), at_rest(nets.discriminator), uncompiled():  # at rest it would be compiled once more
             z = noise(self._seed, len(self._val.captions), nets.average.z_width).to(self._val.token_ids.device)
             samples = [nets.average(z[part], self._val.token_ids[part]) for part in self._parts()]
             made = _mean(
