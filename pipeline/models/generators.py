@@ -15,7 +15,7 @@ TAIL = 16  # channels at full resolution
 
 
 class ResidualGenerator(nn.Module):
-    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] in [-1,1].
+    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W], about [-1,1]: only the discriminator bounds colours.
 
     Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
@@ -55,13 +55,13 @@ class ResidualGenerator(nn.Module):
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, cond if acts is None else acts), dim=1))
             layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
-        background = torch.tanh(self.background(activate(self.setting(content))))  # [B,3,H,W]
+        background = self.background(activate(self.setting(content)))  # [B,3,H,W]
         with in_float32(z):
-            frames = compose(background.float(), layers.float(), places)  # [B,3,T,H,W]
+            frames = compose(background.to(places.dtype), layers.to(places.dtype), places)  # [B,3,T,H,W]
         if self.volume is None:
             return frames
         colours, mask = self.volume(code)
-        return torch.lerp(frames, colours.float(), mask.float())
+        return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
 
 
 class Volume(nn.Module):

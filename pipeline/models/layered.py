@@ -6,16 +6,19 @@ moves how is learned apart from what it looks like. Reading and writing through 
 """
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, conv, linear, rectify, upsample
+from pipeline.models.layers import ResidualBlock, conv, linear, rectify
 from pipeline.params import ClipParams, doublings_of
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
-SCALING = 0.3  # how much slower a layer grows than it moves: wild scales at the start never settled
+# How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
+# the frame, where nothing tells them the way back, or to wild scales that never settled.
+MOVING, GROWING = 0.3, 0.1
 
 
 class Still(nn.Module):
@@ -37,17 +40,23 @@ class Still(nn.Module):
         for place, stage in enumerate(self.stages):
             x = stage(x, code[:, None])
             if place < len(self.narrow):
-                x = upsample(self.narrow[place](x))
+                x = enlarge(self.narrow[place](x))
         picture: Tensor = self.last(rectify(x)).squeeze(2)
         return picture
 
 
+def enlarge(x: Tensor) -> Tensor:
+    """Twice the height and width, bilinear: repeated pixels would show as blocks. [B,C,1,H,W] -> [B,C,1,2H,2W]."""
+    return F.interpolate(x.squeeze(2), scale_factor=2, mode="bilinear", align_corners=False).unsqueeze(2)
+
+
 def cut_out(picture: Tensor) -> Tensor:
-    """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours in [-1,1], then alpha in [0,1]."""
+    """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
+
+    A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
+    """
     layers = picture.reshape(len(picture), -1, 4, *picture.shape[2:])
-    return torch.cat(
-        (torch.tanh(layers[:, :, :3]), torch.sigmoid(layers[:, :, 3:] - 1)), dim=2
-    )  # mostly clear at first
+    return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - 1)), dim=2)  # mostly clear at first
 
 
 class Placement(nn.Module):
@@ -58,8 +67,8 @@ class Placement(nn.Module):
     def __init__(self, code: int, layers: int, frames: int) -> None:
         super().__init__()
         self.count, self.frames = layers, frames
-        self.places = linear(code, layers * PLACE, scale=0.2)
-        self.register_buffer("pace", torch.tensor([1, 1, SCALING, SCALING]), persistent=False)
+        self.places = linear(code, layers * PLACE, scale=0.6)
+        self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
@@ -98,6 +107,14 @@ def _weights(side: int, centre: Tensor, log_scale: Tensor) -> Tensor:
     """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,side]."""
     pixels = torch.arange(side, device=centre.device, dtype=centre.dtype)
     places = (pixels + 0.5) * (2 / side) - 1  # middles of the frame's pixels in [-1,1]
-    source = (places - centre[..., None]) * torch.exp(-log_scale[..., None])  # [B,T,side]: where in the picture
-    source = (source + 1) * (side / 2) - 0.5
+    shrinking = torch.exp(-log_scale[..., None])  # pixels of the picture to one of the frame
+    source = ((places - centre[..., None]) * shrinking + 1) * (side / 2) - 0.5  # [B,T,side]: where in the picture
+    # One sample of a picture that is shrunk would pass over pixels, and edges would be jagged. The mean of two, by the
+    # rule of Gauss, stands for that of all between; of a picture that is not shrunk both are the same.
+    aside = (shrinking - 1).clamp(min=0) / math.sqrt(12)
+    return (_tents(source - aside, pixels) + _tents(source + aside, pixels)) / 2
+
+
+def _tents(source: Tensor, pixels: Tensor) -> Tensor:
+    """How near each place is to each pixel, 1 at it and 0 from the next on: [B,T,side] -> [B,T,side,side]."""
     return (1 - (source[..., None] - pixels).abs()).clamp(min=0)

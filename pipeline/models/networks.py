@@ -17,7 +17,7 @@ GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
 
 
 class TextToVideo(nn.Module):
-    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] in [-1,1], float32 with channels_last_3d strides.
+    """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] about [-1,1], float32 with channels_last_3d strides.
 
     Motion hears the whole caption. What things look like may hear less: the layers of objects the words alone that name
     objects, bool [words], and the other layers all but those. Then an object looks the same whatever is done with it,
