@@ -1,4 +1,9 @@
-"""Word vectors: token ids -> what a caption encoder reads, learned here or given from elsewhere."""
+"""Word vectors: token ids -> what a caption encoder reads, learned here or given from elsewhere.
+
+Given vectors are centred. In GloVe and its like, words of daily use point in about one direction, so the conditions of
+all captions began nearly alike. Mu & Viswanath 2018, "All-but-the-Top", arXiv:1702.01417, who remove the directions of
+largest variance besides; here the words of few captions would have none to spare.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +20,11 @@ class WordVectors(nn.Module):
     for a word that has none) the vectors come through a learned projection, so that a word never trained on is read
     like its neighbours: all ids from `count` on are such words. The others have a part of their own besides: all of
     them if they are `trained`, else those without a vector. Any other word is unknown.
-    `given` is no part of the state: it lies beside the model.
+    Vectors are read less the mean of those of the `count` words. `given` is no part of the state: it lies beside the
+    model.
     """
 
+    mean: Tensor
     given: Tensor
     free: Tensor
 
@@ -27,7 +34,8 @@ class WordVectors(nn.Module):
         self.project = None
         if given is not None:
             missing = given[:count].eq(0).all(dim=1, keepdim=True)
-            self.register_buffer("given", _of_mean_square_one(given), persistent=False)
+            self.register_buffer("mean", _mean(given[:count]), persistent=False)
+            self.register_buffer("given", self._centred(given), persistent=False)
             self.register_buffer("free", torch.ones_like(missing) if trained else missing, persistent=False)
             self.project = linear(given.shape[1], width, bias=False)
             with torch.no_grad():
@@ -45,9 +53,15 @@ class WordVectors(nn.Module):
 
     def add(self, vectors: Tensor) -> None:
         """Take in more words that were not trained on: [N,D]; their ids follow on the last one."""
-        self.given = torch.cat((self.given, _of_mean_square_one(vectors.to(self.given))))
+        self.given = torch.cat((self.given, self._centred(vectors.to(self.given))))
+
+    def _centred(self, vectors: Tensor) -> Tensor:
+        """Each row less the mean, and as loud as a learned vector at its start; rows of zeros stay."""
+        rows = (vectors.float() - self.mean) * vectors.any(dim=1, keepdim=True)
+        return rows * rows.square().mean(dim=1, keepdim=True).clamp(min=1e-20).rsqrt()
 
 
-def _of_mean_square_one(vectors: Tensor) -> Tensor:
-    """Each row as loud as a learned vector at its start; rows of zeros stay."""
-    return vectors.float() * vectors.float().square().mean(dim=1, keepdim=True).clamp(min=1e-20).rsqrt()
+def _mean(vectors: Tensor) -> Tensor:
+    """Of the rows that are not zero: [V,D] -> [D]; 0 where there are no two, since a single one would vanish."""
+    rows = vectors[vectors.any(dim=1)].float()
+    return rows.mean(dim=0) if len(rows) > 1 else vectors.new_zeros(vectors.shape[1], dtype=torch.float32)
