@@ -13,7 +13,7 @@ demo: setup
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
 
 test: lint
-	$(RUN) pytest
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile
 
 lint: setup
 	$(RUN) ruff check .

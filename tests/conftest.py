@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,10 @@ import yaml
 from projects import Project
 
 ROOT = Path(__file__).parents[1]
+# Where tests run side by side, each process has its share of the cores: set before torch is imported anywhere.
+os.environ.setdefault(
+    "OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1))
+)
 
 
 @pytest.fixture
