@@ -5,7 +5,7 @@ import math
 import torch
 from settings import shape_of
 
-from pipeline.models.layered import Placement, Still, compose, cut_out, move
+from pipeline.models.layered import Placement, Still, compose, cut_out, enlarge, move
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
@@ -42,6 +42,26 @@ def test_twice_the_size_shows_the_middle_half() -> None:
     torch.testing.assert_close(moved[..., 1:], torch.ones(1, 4, 8, 7))
 
 
+def test_half_the_size_passes_over_no_pixel() -> None:
+    for row in range(2, 6):
+        line = torch.zeros(1, 4, 8, 8)
+        line[..., row, :] = 1
+        moved = moved_picture(line, torch.tensor([[[0.0, 0.0, -math.log(2), 0.0]]]))
+        torch.testing.assert_close(moved.sum(dim=3), torch.full((1, 4, 1, 8), 0.5), atol=0.02, rtol=0)
+
+
+def test_a_shrunk_picture_of_one_colour_keeps_it() -> None:
+    moved = moved_picture(torch.ones(1, 4, 8, 8), torch.tensor([[[0.0, 0.0, -0.4, -0.4]]]))[:, :, 0]
+    torch.testing.assert_close(moved[..., 3:5, 3:5], torch.ones(1, 4, 2, 2))
+
+
+def test_pictures_are_enlarged_without_steps() -> None:
+    slope = torch.arange(4.0).expand(1, 2, 1, 3, 4)
+    steps = enlarge(slope).diff(dim=4)
+    assert steps.shape == (1, 2, 1, 6, 7)
+    torch.testing.assert_close(steps[..., 1:-1], torch.full((1, 2, 1, 6, 5), 0.5))
+
+
 def test_every_frame_has_its_own_place() -> None:
     places = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]])
     frames = moved_picture(picture(), places)
@@ -70,8 +90,8 @@ def test_the_last_layer_lies_on_top() -> None:
 def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> None:
     torch.manual_seed(0)
     shape = shape_of(6, 16, 16)
-    background = torch.tanh(Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10))
-    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10))
+    background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
+    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10)).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)
     assert layers.shape == (5, 3, 4, 16, 16)
     frames = compose(background, layers, torch.randn(5, 6, 3, 4))
