@@ -63,6 +63,7 @@ def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        where = f" ({error.filename})" if error.filename else ""
+        named = error.filename2 or error.filename  # of a copy: what it writes
+        where = f" ({named})" if named else ""
         return f"{error.strerror}{where}; make room or mend the rights, then give the same command again", 1
     return None

@@ -20,6 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told by what writes, and that knows no name
+        raise
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

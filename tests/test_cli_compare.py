@@ -84,6 +84,11 @@ def test_revisions_and_experiments_are_read_from_the_cache(project, monkeypatch)
     assert "1 of 2 differences are real" in compare("HEAD", "exp-b")[0]
     with pytest.raises(UserError, match="exp-c: no file or folder, and no revision or experiment"):
         compare("HEAD", "exp-c")
+    clone = project.clone(project.folder.with_name("clone"))  # without the cache
+    monkeypatch.chdir(clone.folder)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(clone.folder / ".dvc/site"))  # and without what DVC remembers
+    with pytest.raises(UserError, match=r"HEAD: no file or folder, and no revision .* that is in the cache"):
+        compare("HEAD", "HEAD")
 
 
 @pytest.mark.parametrize(

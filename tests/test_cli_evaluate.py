@@ -128,7 +128,7 @@ def test_the_generator_stands_beside_and_the_csv_holds_the_controls(project, rea
         shutil.rmtree(last.parent)
     assert printed.split("\n")[1].split()[:3] == ["metric", "few/", "model"]
     assert "warning: data/evaluation is of other judges or real clips" in warned
-    assert ": n/a, 1 clips tell it, 10 are needed" in printed
+    assert ": n/a, clips that tell it: 1, needed: 10" in printed
     with (tmp_path / "all.csv").open(newline="") as file:
         found = {(row["set"], row["metric"]): row["value"] for row in csv.DictReader(file)}
     assert {"few/", "real test", "train copy", "frozen", "noise"} <= {name for name, _ in found}
@@ -184,6 +184,8 @@ def test_what_is_missing_is_named(project, tmp_path):
         evaluate(project, tmp_path, "--data", str(tmp_path))
     with pytest.raises(UserError, match=r"neither it nor a folder in it holds metadata\.csv"):
         evaluate(project, tmp_path)
+    with pytest.raises(UserError, match=r"absent: no such folder; give one of videos"):
+        evaluate(project, tmp_path / "absent")
     with pytest.raises(UserError, match=r"ends with \.json or \.csv"):
         evaluate(project, tmp_path, "-o", "x.txt")
     folder = write_folder(tmp_path / "none", [("absent.mp4", None, "pushing a mug")])

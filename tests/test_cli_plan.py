@@ -39,3 +39,11 @@ def test_a_processor_without_bf16_plans_in_float32_and_says_so(tmp_path, monkeyp
         assert ("in float32" in told["data"]) is not has
         memory[has] = told["memory"]["step"]
     assert memory[False] > memory[True]
+
+
+def test_devices_that_are_given_win_over_the_environment(tmp_path, monkeypatch):
+    write_project(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("T2V_DEVICES", "cpu")
+    answer = CliRunner().invoke(app, ["plan", "--json", "--seconds", "0", "--devices", "cpu:2"])
+    assert json.loads(answer.output)["devices"] == ["cpu", "cpu"]

@@ -31,7 +31,7 @@ def test_r_precision_counts_ranks_and_says_nothing_with_too_few_wrong_captions()
     figures = measure(views(20, ranks=np.arange(20) % 4.0), yardstick())
     assert [figures[f"r_precision_at_{best}"].value for best in (1, 2, 3)] == [0.25, 0.5, 0.75]
     absent = measure(views(20, ranks=np.full(20, np.nan)), yardstick())["r_precision_at_1"]
-    assert (absent.value, absent.reason) == (None, f"0 clips tell it, {FEWEST} are needed")
+    assert (absent.value, absent.reason) == (None, f"clips that tell it: 0, needed: {FEWEST}")
 
 
 def test_what_moves_less_than_nearly_all_real_clips_stands_still():

@@ -114,7 +114,7 @@ def test_clip_tells_how_well_clips_fit_their_captions_and_which_caption_is_their
 def test_with_too_few_wrong_captions_clip_tells_the_fit_alone():
     prompts = [prompt(thing % 8) for thing in range(24)]
     figures = Outsiders({"clip": Reader()}, 100, BANK[:3], 5).measure(showing(np.arange(24) % 8, prompts), yardstick())
-    assert figures["clip_r_precision_at_1"].reason == "0 clips tell it, 10 are needed"
+    assert figures["clip_r_precision_at_1"].reason == "clips that tell it: 0, needed: 10"
     assert figures["clip_similarity"].value == 1
 
 

@@ -100,7 +100,49 @@ def test_thirds_are_refused_with_a_loss_that_has_no_third_to_give(tree):
 def test_a_number_that_yaml_reads_as_text_says_how_to_write_it(tree):
     tree["train"]["generator_lr"] = yaml.safe_load("2e-4")
     assert "train.generator_lr" in complaint(tree)
-    assert "YAML reads 2e-4 as text: write 2.0e-4" in complaint(tree)
+    assert "YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6" in complaint(tree)
+    tree["train"]["generator_lr"] = yaml.safe_load("1.0e6")
+    assert "write 2.0e-4 and 1.0e+6" in complaint(tree)
+    tree["train"]["generator_lr"] = "small"
+    assert complaint(tree).endswith("got 'small'")
+
+
+@pytest.mark.parametrize("devices", ["gpu", "cpu:0", "0-", "0;1", "cuda"])
+def test_devices_are_spelled_right_before_any_stage_runs(tree, devices):
+    tree["devices"] = devices
+    assert f"devices: {devices!r} is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)" in complaint(tree)
+
+
+@pytest.mark.parametrize("devices", ["auto", "cpu", "cpu:12", "3-5", "0,2,4-7"])
+def test_every_way_to_name_devices_is_let_through(tree, devices):
+    tree["devices"] = devices
+    assert check_params(tree, "params.yaml").devices == devices
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "dataset.labels",
+        "dataset.videos",
+        "filter.word_vectors",
+        "tokenize.embeddings.path",
+        "evaluate.pretrained.weights",
+    ],
+)
+def test_a_path_that_would_end_its_quotes_in_a_command_is_refused(tree, key):
+    *sections, name = key.split(".")
+    section = tree
+    for part in sections:
+        section = section[part]
+    section[name] = "/data/it's"
+    assert f'{key}: "/data/it\'s" has an apostrophe' in complaint(tree)
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("seed: 17 # größer".encode("latin-1"))
+    with pytest.raises(UserError, match=r"params\.yaml: not UTF-8 \(.* at byte 13\); save it as UTF-8"):
+        load_params(path)
 
 
 def test_a_missing_key_is_named(tree):

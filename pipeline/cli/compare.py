@@ -58,10 +58,11 @@ def _read_revision(name: str) -> str:
     """The evaluation that DVC has of a revision or an experiment."""
     import dvc.api  # takes a second
     from dvc.exceptions import DvcException
+    from dvc_data.index.index import DataIndexDirError
 
     try:
         return str(dvc.api.read(str(INSIDE), rev=name))
-    except (DvcException, FileNotFoundError) as error:
+    except (DvcException, DataIndexDirError, FileNotFoundError) as error:
         ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
         raise UserError(f"{name}: {ways} ({error}); see `dvc exp show`, or `dvc fetch`") from None
 

@@ -44,6 +44,8 @@ def evaluate(
     """
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise UserError(f"{out}: give it a name that ends with {' or '.join(ENDINGS)}")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give one of videos, with the metadata.csv that lists them")
     missing = [name for name in NEEDED if not (data / name).is_dir()]
     if missing:
         raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")

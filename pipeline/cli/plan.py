@@ -1,6 +1,7 @@
 """`t2v plan`: what a training will need, before it starts: memory, arithmetic, hours, and the batch that fits."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def plan(
     params: Annotated[Path, typer.Option(help="a params file, such as recipes/ssv2-64.yaml")] = Path("params.yaml"),
-    devices: Annotated[str, typer.Option(help="in place of those of the params: cpu, cpu:2, 0-3")] = "",
+    devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
     seconds: Annotated[float, typer.Option(min=0, help="for measured steps, about")] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
@@ -26,12 +27,14 @@ def plan(
     Steps are measured on the first device, with clips drawn at random, so data need not be there yet. Where a whole
     batch would take too long, they have fewer clips, and the rest is extrapolated.
     """
+    if devices:
+        os.environ["T2V_DEVICES"] = devices
     read = load_params(params)
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
     from pipeline.training.devices import Rank, parse_devices
     from pipeline.training.inputs import Places
 
-    found = parse_devices(devices or read.devices)
+    found = parse_devices(read.devices)
     Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.group_clips)
     places = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
     planned = plan_training(read, found, places, seconds)

@@ -19,7 +19,7 @@ SHOWN = 15  # operations in the table
 
 
 def train(
-    devices: Annotated[str, typer.Option(help="in place of those of params.yaml: cpu, cpu:2, 0-3")] = "",
+    devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
     profile: Annotated[bool, typer.Option("--profile", help="trace a few steps instead; writes no model")] = False,
     steps: Annotated[int, typer.Option(min=1, help="to trace, the first with penalties")] = 4,
 ) -> None:

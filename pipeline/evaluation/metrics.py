@@ -108,7 +108,7 @@ def share(values: Floats, yardstick: Yardstick) -> Figure:
     """The mean of one value per clip, those that are nan left out."""
     values = values[~np.isnan(values)]
     if len(values) < FEWEST:
-        return Figure(None, clips=len(values), reason=f"{len(values)} clips tell it, {FEWEST} are needed")
+        return Figure(None, clips=len(values), reason=f"clips that tell it: {len(values)}, needed: {FEWEST}")
     low, high = interval_of_mean(values, yardstick.resamples, np.random.default_rng(yardstick.seed))
     return Figure(float(values.mean()), low, high, len(values))
 
@@ -118,7 +118,7 @@ def ratio(values: Floats, others: Floats, yardstick: Yardstick) -> Figure:
     sets = [some[~np.isnan(some)] for some in (values, others)]
     count = min(len(some) for some in sets)
     if count < FEWEST:
-        return Figure(None, clips=count, reason=f"{count} clips tell it, {FEWEST} are needed")
+        return Figure(None, clips=count, reason=f"clips that tell it: {count}, needed: {FEWEST}")
     if not sets[1].any():
         return Figure(None, clips=count, reason="the other clips are all wrong")
     least = 1 / len(sets[1])  # one right answer: resamples of a few may hold none

@@ -5,11 +5,12 @@ They hold no default values: DVC cannot see a default, so changing one would lea
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UserError
 from pipeline.params.base import Section, Text
@@ -111,6 +112,14 @@ class Params(Section):
     evaluate: EvaluateParams
     render: RenderParams
 
+    @field_validator("devices")
+    @classmethod
+    def _devices_are_such(cls, devices: str) -> str:
+        numbers = r"\d{1,4}(-\d{1,4})?"  # as training reads them, where T2V_DEVICES may stand in
+        if not re.fullmatch(rf"auto|cpu(:[1-9]\d*)?|{numbers}(,{numbers})*", devices.strip(), re.ASCII):
+            raise ValueError(f"{devices!r} is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)")
+        return devices
+
     @model_validator(mode="after")
     def _clip_fits_the_networks(self) -> Self:
         doublings_of(self.clip)
@@ -136,6 +145,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from None
     return check_params(tree, str(path))
@@ -166,8 +177,9 @@ def _explain(problem: Any) -> str:
     told = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # a rule between values, which it names itself
         return f"{where}: {told}" if problem["loc"] else told
-    as_text = isinstance(value, str) and problem["type"].startswith(("float", "int"))
-    return f"{where}: {told}, got {value!r}" + (" (YAML reads 2e-4 as text: write 2.0e-4)" if as_text else "")
+    as_text = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", value, re.IGNORECASE)
+    hint = " (YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6)" if as_text else ""
+    return f"{where}: {told}, got {value!r}{hint}"
 
 
 def _keys(location: tuple[Any, ...]) -> list[str]:

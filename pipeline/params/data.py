@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.params.base import Positive, Section, Share, Text
+from pipeline.params.base import Positive, QuotedPath, Section, Share, Text
 
 Loading = Literal["auto", "resident", "streamed"]
 
@@ -33,8 +33,8 @@ class ColumnParams(Section):
 
 class DatasetParams(Section):
     format: Literal["something", "table", "folders", "metadata"]
-    labels: Text
-    videos: Text
+    labels: QuotedPath
+    videos: QuotedPath
     columns: ColumnParams
 
     @model_validator(mode="after")
@@ -73,7 +73,7 @@ class FilterParams(Section):
     test_pairs: Share | list[Text]
     test_words: Share | list[Text]
     test_words_by: Literal["hash", "near", "far"]
-    word_vectors: Text
+    word_vectors: QuotedPath
 
     @model_validator(mode="after")
     def _distances_rank_a_share(self) -> Self:
@@ -120,7 +120,7 @@ class TranscodeParams(Section):
 
 class EmbeddingParams(Section):
     source: Literal["learned", "subword", "file", "spacy", "sentence"]
-    path: Text
+    path: QuotedPath
     package: Text | None
     width: Annotated[int, Field(ge=2, multiple_of=2)]  # half of it company, half of it spelling
     spare_words: Annotated[int, Field(ge=0)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from pipeline.params.base import Positive, Section, Text
+from pipeline.params.base import Positive, QuotedPath, Section, Text
 
 SearchName = Literal["numpy", "faiss"]
 
@@ -19,7 +19,7 @@ class JudgeParams(Section):
 
 
 class PretrainedParams(Section):
-    weights: Text
+    weights: QuotedPath
     clips: PositiveInt
 
 
