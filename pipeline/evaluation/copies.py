@@ -48,6 +48,11 @@ class Copies:
         best = distances.argmin(axis=0), np.arange(rows.shape[1])
         return Nearest(rows[best], distances[best])
 
+    def closeness(self, views: Views) -> dict[str, Floats]:
+        """For each space, the distance to the nearest training clip by its limit: below 1 a clip counts as a copy."""
+        near = {space: self.nearest(views, space).distances for space in SPACES}
+        return {space: near[space] / limit if (limit := self.limits[space]) else near[space] + 1 for space in SPACES}
+
     def nearer(self, views: Views) -> dict[str, NDArray[np.bool_]]:
         """For each space, which clips are nearer to a training clip than all but the nearest unseen real ones."""
         return {space: self.nearest(views, space).distances < self.limits[space] for space in SPACES}

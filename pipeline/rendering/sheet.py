@@ -16,12 +16,13 @@ WIDTH = 1800  # pixels; the clips are enlarged less where the sheet would be wid
 
 def compose_sheet(rows: Sequence[Row], *, scale: int) -> Frames:
     """A line per object and in it a strip per block, at most `scale` pixels per pixel of a clip: uint8 [H,W,3]."""
+    labels = LABEL_WIDTH if any(window.label for row in rows for window in row.blocks[0].windows) else GAP
     scale = _fitting_scale(rows, scale)
     strips = [[[film_strip(window.frames, scale) for window in block.windows] for block in row.blocks] for row in rows]
     strip_height, strip_width, _ = strips[0][0][0].shape
     lines = [max(len(block.windows) for block in row.blocks) for row in rows]
     heights = [HEADING_LINE + GAP + count * (strip_height + GAP) for count in lines]
-    widths = [LABEL_WIDTH + len(row.blocks) * (strip_width + 2 * GAP) for row in rows]
+    widths = [labels + len(row.blocks) * (strip_width + 2 * GAP) for row in rows]
     page = Page(
         2 * MARGIN + sum(TITLE_LINE + height for height in heights) + BLOCK_GAP * (len(rows) - 1),
         2 * MARGIN + max(widths),
@@ -36,7 +37,7 @@ def compose_sheet(rows: Sequence[Row], *, scale: int) -> Frames:
             middle = y + HEADING_LINE + GAP + line * (strip_height + GAP) + (strip_height - LABEL) // 2
             page.text(MARGIN + GAP, middle, window.label, LABEL, width=LABEL_WIDTH - 2 * GAP, colour=PALE_INK)
         for column, (block, block_strips) in enumerate(zip(row.blocks, row_strips, strict=True)):
-            x = MARGIN + LABEL_WIDTH + column * (strip_width + 2 * GAP)
+            x = MARGIN + labels + column * (strip_width + 2 * GAP)
             page.text(x, y + GAP, block.title, HEADING, width=strip_width)
             top = y + HEADING_LINE + GAP
             places += [(x, top + line * (strip_height + GAP), strip) for line, strip in enumerate(block_strips)]
