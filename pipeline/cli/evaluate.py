@@ -44,11 +44,7 @@ def evaluate(
     """
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise UserError(f"{out}: give it a name that ends with {' or '.join(ENDINGS)}")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give one of videos, with the metadata.csv that lists them")
-    missing = [name for name in NEEDED if not (data / name).is_dir()]
-    if missing:
-        raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")
+    _require_folders(folder, data)
     columns = ColumnParams(path="file_name", caption=caption, category=category, objects=objects, split=None, id=None)
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
     found, given, prompts = _weigh(folder, columns, data, name)
@@ -65,6 +61,14 @@ def evaluate(
         figures = {metric: figure._asdict() for metric, figure in told.items()}
         left_out = [{"id": drop.id, "reason": drop.reason, "detail": drop.detail} for drop in given.drops]
         write_json(out, {"figures": figures, "clips": len(prompts), "left_out": left_out, "unknown": _unknown(prompts)})
+
+
+def _require_folders(folder: Path, data: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give one of videos, with the metadata.csv that lists them")
+    missing = [name for name in NEEDED if not (data / name).is_dir()]
+    if missing:
+        raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")
 
 
 def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Assessment, Given, Sequence[Prompt]]":
