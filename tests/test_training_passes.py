@@ -149,6 +149,7 @@ def test_a_step_in_bf16_can_be_repeated_to_the_bit(clips):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.timeout(1800)  # compiling takes one to two minutes of an idle core, and beside other work many more
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [METHODS["demo"], METHODS["seed-2019"]], ids=["demo", "seed-2019"])
 def test_compiled_training_is_that_of_the_same_code(clips, method):
