@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import print_table, widen
-from pipeline.evaluation.assess import REPORTED_BY, weigh
-from pipeline.evaluation.lessons import taught
-from pipeline.evaluation.material import Material
-from pipeline.evaluation.subjects import reals_of
-from pipeline.evaluation.verdict import Check
+from pipeline.data.dataset import Material
+from pipeline.evaluation.clip_sets import reals_of
+from pipeline.evaluation.control_checks import Check
+from pipeline.evaluation.evaluate import REPORTED_BY, weigh
+from pipeline.judges.training import taught
 from pipeline.params import load_params
 from pipeline.text.vocabulary import read_vocabulary
 from stages.train_judges import read_lessons

@@ -10,9 +10,9 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from pipeline.compute.processes import map_ordered
-from pipeline.demo.clip import draw_frames
+from pipeline.compute.pool import map_ordered
 from pipeline.demo.plan import Plan, plan_clips
+from pipeline.demo.scene import draw_frames
 from pipeline.files import digest_file
 from pipeline.records import Clip
 from pipeline.video.ffmpeg import run

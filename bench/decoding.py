@@ -14,10 +14,9 @@ from bench.measuring import Times, cpu_seconds, interleaved
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Frames
 from pipeline.video.decode import decode_video
-from pipeline.video.ebml import OddFile
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import SCALE_FLAGS
-from pipeline.video.webm import read_plain_webm
+from pipeline.video.webm import OddFile, read_plain_webm
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"  # OpenCV reads it when it opens a file
 
@@ -44,7 +43,7 @@ def count_equal(paths: list[Path], shape: ClipParams, options: TranscodeParams) 
     equal = plain = 0
     for path in paths:
         fast = decode_video(path, shape, options, path.stem).clips
-        with patch("pipeline.video.in_process.read_plain_webm", side_effect=OddFile("as if it were")):
+        with patch("pipeline.video.pyav_decoder.read_plain_webm", side_effect=OddFile("as if it were")):
             opened = decode_video(path, shape, options, path.stem).clips
         by_ffmpeg = decode_video(path, shape, options.model_copy(update={"decoder": "ffmpeg"}), path.stem).clips
         equal += all(np.array_equal(fast, others) for others in (opened, by_ffmpeg))

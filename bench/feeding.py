@@ -10,11 +10,11 @@ from bench.dataset import chosen_clips, draw_short
 from bench.steps import CAPTION_WORDS, Steps
 from bench.table import Measure
 from bench.ways import ALONE, CPU
+from pipeline.data.dataset import ClipSet
+from pipeline.data.sampler import Order
 from pipeline.params import ClipParams, TrainParams
 from pipeline.records import Caption
 from pipeline.shards import ShardReader, write_index, write_shard
-from pipeline.training.clips import ClipSet
-from pipeline.training.order import Order
 
 CLIPS, SHARD_CLIPS = 512, 128
 

@@ -7,9 +7,10 @@ import torch
 from bench.measuring import interleaved
 from bench.steps import Steps
 from bench.table import Measure
+from pipeline.distributed.devices import Rank
+from pipeline.models.flops import step_flops
+from pipeline.monitoring.throughput import matmul_rate
 from pipeline.params import ClipParams, TrainParams
-from pipeline.training.devices import Rank
-from pipeline.training.meter import matmul_rate, step_flops
 
 SIDES = (64, 128)
 

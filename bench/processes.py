@@ -12,10 +12,9 @@ from bench.measuring import Times, cpu_seconds, interleaved
 from bench.steps import Steps
 from bench.table import Measure
 from bench.ways import CPU
+from pipeline.distributed.devices import Rank, set_up
+from pipeline.distributed.launch import run_on
 from pipeline.params import ClipParams, TrainParams
-from pipeline.training.devices import Rank
-from pipeline.training.launch import run_on
-from pipeline.training.settings import set_up
 
 
 def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, rounds: int) -> list[Measure]:

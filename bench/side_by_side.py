@@ -13,17 +13,17 @@ import torch
 import typer
 
 from bench.ways import ALONE
+from pipeline.data.batches import to_frames
+from pipeline.data.sampler import noise
+from pipeline.distributed.devices import set_up
 from pipeline.errors import run
 from pipeline.models.networks import TextToVideo
+from pipeline.monitoring.profiler import Traced
 from pipeline.params import Params, TrainParams, load_params
 from pipeline.records import Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.training.batches import to_frames
 from pipeline.training.inputs import Inputs, Places
-from pipeline.training.seeds import noise
-from pipeline.training.settings import set_up
-from pipeline.training.tracing import Traced
 
 PLACES = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
 

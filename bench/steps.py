@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
+from pipeline.data.batches import Batch
+from pipeline.data.sampler import reseed
+from pipeline.distributed.devices import Rank
 from pipeline.params import ClipParams, TrainParams
-from pipeline.planning.steps import Task, draw_batches, networks_of, step_on
-from pipeline.training.batches import Batch
-from pipeline.training.devices import Rank
-from pipeline.training.seeds import reseed
+from pipeline.planning.dry_run import Task, draw_batches, networks_of, step_on
 
 WORDS, CAPTION_WORDS = 27, 8  # as the demo has them
 

@@ -18,10 +18,10 @@ from bench.on_gpu import gpu_measures
 from bench.processes import measure_processes
 from bench.table import figures_of, print_table
 from bench.ways import sampling_measures, step_measures
+from pipeline.distributed.devices import set_up
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import load_params
-from pipeline.training.settings import set_up
 
 
 def main(

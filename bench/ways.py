@@ -9,10 +9,11 @@ import torch
 from bench.measuring import Times, cpu_seconds, interleaved
 from bench.steps import Steps
 from bench.table import Measure, ratio
+from pipeline.data.batches import to_frames
+from pipeline.distributed.devices import Rank
+from pipeline.models.flops import step_flops
+from pipeline.monitoring.throughput import MATMUL_SIDE
 from pipeline.params import ClipParams, TrainParams
-from pipeline.training.batches import to_frames
-from pipeline.training.devices import Rank
-from pipeline.training.meter import MATMUL_SIDE, step_flops
 
 CPU = torch.device("cpu")
 ALONE = Rank(0, 1, CPU)

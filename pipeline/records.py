@@ -4,7 +4,10 @@ Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[
 two conversions live in `pipeline/training/batches.py` and nowhere else.
 """
 
+import re
+import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -106,3 +109,14 @@ class Drop:
     id: str
     reason: Reason
     detail: str
+
+
+@cache
+def slug_of(template: str) -> str:
+    """A template's name for params: `Pushing [something] up` -> `pushing-something-up`. A slug's slug is itself.
+
+    Brackets, case and punctuation do not count, so both ways to write a template have one slug. Empty where the
+    template holds no letter or digit.
+    """
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", template).lower())
+    return "-".join(re.findall(r"[^\W_]+", re.sub("['’]", "", plain)))  # noqa: RUF001

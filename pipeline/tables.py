@@ -1,5 +1,6 @@
 """Records <-> Parquet files. Arrow is used here and in `shards` only."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
+from pipeline.records import Drop
 
 Record = TypeVar("Record")
 Item = TypeVar("Item")
@@ -100,3 +102,15 @@ def _arrow_type(hint: Any) -> pa.DataType:
     if get_origin(hint) is tuple:
         return pa.list_(_arrow_type(get_args(hint)[0]))
     return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(hint, pa.string())  # Literal types are strings
+
+
+class LostItems(AssertionError):
+    """Read does not equal kept + dropped: a fault of the stage, never of its input."""
+
+
+def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **counts: object) -> None:
+    """Write the account as JSON, without a clock. Raises LostItems if the sums differ."""
+    dropped = Counter(drop.reason for drop in drops)
+    if read != kept + dropped.total():
+        raise LostItems(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")
+    write_json(path, {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), **counts})

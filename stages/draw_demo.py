@@ -4,10 +4,9 @@ import re
 from functools import partial
 from pathlib import Path
 
-from pipeline.compute.processes import map_ordered
-from pipeline.demo.catalogue import CATEGORIES
-from pipeline.demo.clip import FPS, draw_frames
-from pipeline.demo.plan import Plan, plan_clips
+from pipeline.compute.pool import map_ordered
+from pipeline.demo.plan import CATEGORIES, Plan, plan_clips
+from pipeline.demo.scene import FPS, draw_frames
 from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
 from pipeline.params import DemoParams, load_params, worker_count

@@ -4,38 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.corpus.categories import slug_of
+from pipeline.data.dataset import Material
+from pipeline.data.sampler import noise
 from pipeline.directions import motion_of, opposite
 from pipeline.errors import UserError, run
-from pipeline.evaluation.account import write_account, write_logits, write_metrics
-from pipeline.evaluation.assess import REPORTED_BY, Assessment, assess
-from pipeline.evaluation.classes import Classes
+from pipeline.evaluation.clip_sets import Reals, as_neighbours, hosts_of, in_place, reals_of
+from pipeline.evaluation.control_checks import withdrawn
 from pipeline.evaluation.controls import Clips
-from pipeline.evaluation.cost import cost_of
-from pipeline.evaluation.gap import MADE, TRAINED, UNSEEN, Critic, gap_figures, logit_figures
-from pipeline.evaluation.headline import headline, summary
-from pipeline.evaluation.keeping import load_judges
-from pipeline.evaluation.material import Material
-from pipeline.evaluation.newcomers import as_neighbours, hosts_of, in_place
-from pipeline.evaluation.pictures import Shown, nearest, worst
-from pipeline.evaluation.pretrained import open_networks
-from pipeline.evaluation.subjects import Reals, reals_of
-from pipeline.evaluation.verdict import withdrawn
-from pipeline.evaluation.views import Floats, Prompt
+from pipeline.evaluation.discriminator_gap import MADE, TRAINED, UNSEEN, Critic, gap_figures, logit_figures
+from pipeline.evaluation.evaluate import REPORTED_BY, Assessment, assess, cost_of
+from pipeline.evaluation.examples import Shown, nearest, worst
+from pipeline.evaluation.pretrained_metrics import open_networks
+from pipeline.evaluation.report import headline, summary, write_account, write_logits, write_metrics
+from pipeline.evaluation.views import Floats
 from pipeline.files import write_json
+from pipeline.inference import Model, sample
+from pipeline.judges.classes import Classes, Prompt
+from pipeline.judges.networks import load_judges
 from pipeline.params import EvaluateParams, load_params
-from pipeline.pretrained.shelf import Networks
-from pipeline.records import VECTORS, Clip, Frames, Split
+from pipeline.pretrained import Networks
+from pipeline.records import VECTORS, Clip, Frames, Split, slug_of
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
 from pipeline.text.embeddings import read_embeddings, take_in
-from pipeline.text.encode import encode
-from pipeline.text.neighbours import words_of
-from pipeline.text.trials import SeenObjects
+from pipeline.text.neighbours import SeenObjects, words_of
+from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
-from pipeline.training.export import Model
-from pipeline.training.sampling import sample
-from pipeline.training.seeds import noise
 
 WORST_SAMPLES, SCALE = 3, 2  # of a picture
 

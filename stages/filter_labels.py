@@ -5,17 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.corpus.captions import words_in
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.likeness import NO_VECTORS, Vectors
-from pipeline.corpus.phrases import words_in
-from pipeline.corpus.read import read_rows
+from pipeline.corpus.held_out import NO_VECTORS, Vectors
+from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import Row
 from pipeline.errors import UserError, run
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import SPLITS, Clip, Drop
-from pipeline.reports import write_report
-from pipeline.tables import write_table
-from pipeline.text.vectors import read_vectors
+from pipeline.tables import write_report, write_table
+from pipeline.text.vector_files import read_vectors
 
 
 def filter_labels(
@@ -66,7 +65,7 @@ def _read_vectors(path: Path, rows: Sequence[Row], options: FilterParams) -> Vec
 def main(
     labels: Path = Path("data/demo/labels"),
     videos: Path = Path("data/demo/videos"),
-    vectors: Path = Path("pipeline/corpus/likeness.py"),
+    vectors: Path = Path("data/no-vectors.txt"),
     out: Path = Path("data/labels"),
 ) -> None:
     """Choose the clips that params.yaml names, and split them."""

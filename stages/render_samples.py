@@ -4,21 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.sampler import noise
 from pipeline.errors import UserError, run
+from pipeline.inference import DESCRIPTION, Model, sample
 from pipeline.params import RenderParams, load_params
 from pipeline.records import VECTORS, Caption, Clip, Frames
-from pipeline.rendering.cast import Role, choose_hosts, choose_roles, row_title
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
+from pipeline.rendering.roles import Role, choose_hosts, choose_roles, row_title
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table
 from pipeline.text.embeddings import read_embeddings, take_in
-from pipeline.text.neighbours import Neighbour, words_of
-from pipeline.text.trials import SeenObjects, put_in_place
+from pipeline.text.neighbours import Neighbour, SeenObjects, put_in_place, words_of
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
-from pipeline.training.export import DESCRIPTION, Model
-from pipeline.training.sampling import sample
-from pipeline.training.seeds import noise
 
 ENDINGS = ("png", "gif", "mp4")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from pipeline.errors import run
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import SPLITS, VECTORS, Caption, Clip, Correction, Drop
-from pipeline.reports import write_report
-from pipeline.tables import read_table, write_table
+from pipeline.tables import read_table, write_report, write_table
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
 from pipeline.text.vocabulary import UNKNOWN_ID, write_vocabulary

@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from pipeline.corpus.twins import twin_fault, twin_of
+from pipeline.data.dataset import Material
+from pipeline.data.sampler import derive
+from pipeline.directions.mirror import twin_fault, twin_of
 from pipeline.errors import run
-from pipeline.evaluation.classes import Classes, classes_of
-from pipeline.evaluation.keeping import NAMES, save_judges
-from pipeline.evaluation.lessons import Lessons, lessons_of, marks_of, taught
-from pipeline.evaluation.material import Material
-from pipeline.evaluation.views import Prompt
+from pipeline.judges.classes import Classes, Prompt, classes_of
+from pipeline.judges.networks import NAMES, save_judges
+from pipeline.judges.training import Lessons, lessons_of, marks_of, taught
 from pipeline.params import ClipParams, JudgeParams, load_params
 from pipeline.records import Clip
-from pipeline.text.encode import encode
+from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
-from pipeline.training.seeds import derive
 
 
 def train_judges(

@@ -4,20 +4,18 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.distributed.devices import Rank, enough_memory, parse_devices, set_up
+from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
+from pipeline.inference import save_model, save_vectors
 from pipeline.params import Params, load_params
-from pipeline.planning.memory import require_fit
-from pipeline.planning.steps import task_of
-from pipeline.shards.unaltered import require_unaltered
-from pipeline.training.afresh import begin
-from pipeline.training.devices import Rank, parse_devices
-from pipeline.training.export import save_history, save_model, save_vectors
+from pipeline.planning.dry_run import task_of
+from pipeline.planning.plan import require_fit
+from pipeline.shards.folder import require_unaltered
+from pipeline.training.checkpoints import begin, ingredients
+from pipeline.training.history import save_history
 from pipeline.training.inputs import Inputs, Places
-from pipeline.training.launch import run_on, world_size
 from pipeline.training.loop import Trainer
-from pipeline.training.memory import enough_memory
-from pipeline.training.settings import set_up
-from pipeline.training.states import ingredients
 
 
 def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:

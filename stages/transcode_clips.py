@@ -4,15 +4,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.compute.backends import map_guarded
+from pipeline.compute import map_guarded
 from pipeline.errors import run
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import Clip
 from pipeline.shards import INDEX
-from pipeline.states import ROOT, held, remove_abandoned
+from pipeline.state_folders import ROOT, held, remove_abandoned
 from pipeline.tables import batches, count_rows, iterate_table
-from pipeline.transcoding.finished import fingerprint, hand_over, in_order
-from pipeline.transcoding.shard import ShardTask, make_shard
+from pipeline.transcoding import ShardTask, fingerprint, hand_over, in_order, make_shard
 
 KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
 

@@ -1,13 +1,11 @@
 """Clips and captions for the tests of the room `text`."""
 
-from pathlib import Path
+from locations import SHARED
 
-from pipeline.corpus.categories import slug_of
-from pipeline.corpus.cleaning import clean_text
-from pipeline.corpus.objects import find_objects
-from pipeline.records import Clip, Split
+from pipeline.corpus.captions import clean_text, find_objects
+from pipeline.records import Clip, Split, slug_of
 
-TEMPLATES = Path(__file__).parents[2] / "shared" / "data" / "labels" / "something-v2-templates.txt"
+TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
 
 
 def clip(

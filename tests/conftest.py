@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from locations import ROOT
 from projects import Project
 
-ROOT = Path(__file__).parents[1]
 # Where tests run side by side, each process has its share of the cores: set before torch is imported anywhere.
 os.environ.setdefault(
     "OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from settings import shape_of, transcoding
 
-from pipeline.video import in_process
+from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
-from pipeline.video.ebml import OddFile
 from pipeline.video.limits import DecodeError
 from pipeline.video.timing import ShortClip
+from pipeline.video.webm import OddFile
 
 PLAIN = in_process.read_plain_webm
 

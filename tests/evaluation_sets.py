@@ -8,7 +8,7 @@ import numpy as np
 from settings import changed
 from training_sets import tiny_clips, tiny_params, write_data
 
-from pipeline.evaluation.material import Material
+from pipeline.data.dataset import Material
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
 from pipeline.text.vocabulary import read_vocabulary

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.copies import Copies
+from pipeline.evaluation.memorisation import Copies
 from pipeline.evaluation.metrics import Yardstick
-from pipeline.evaluation.views import Prompt, Views
+from pipeline.evaluation.views import Views
+from pipeline.judges.classes import Prompt
 from pipeline.records import Caption
 
 MEANINGS = 4

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.compute.guarded import Loss
+from pipeline.compute.sandbox import Loss
 from pipeline.errors import UserError
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from training_sets import CPU, tiny_params
 
-from pipeline.planning.steps import Task
+from pipeline.planning.dry_run import Task
 
 
 def task_of(world: int = 1, **train: Any) -> Task:

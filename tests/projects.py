@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from locations import ROOT
 
-ROOT = Path(__file__).parents[1]
 COPIED = (
     "pipeline",
     "stages",
@@ -18,6 +18,7 @@ COPIED = (
     "dvc.yaml",
     "data/demo/dvc.yaml",
     "data/weights/README.md",
+    "data/no-vectors.txt",
     ".dvc/config",
     ".dvc/plots",
     ".dvc/.gitignore",

@@ -13,8 +13,8 @@ import pytest
 import torch.distributed as dist
 from training_sets import CPU
 
-from pipeline.training import launch
-from pipeline.training.devices import Rank
+from pipeline.distributed import launch
+from pipeline.distributed.devices import Rank
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["training_sets", "stages.train_model"])

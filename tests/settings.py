@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from locations import ROOT
 
 from pipeline.params import (
     ClipParams,
@@ -15,7 +16,7 @@ from pipeline.params import (
     check_params,
 )
 
-TREE = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+TREE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
 def changed(changes: dict[str, dict[str, Any]]) -> Params:

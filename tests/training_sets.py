@@ -9,12 +9,12 @@ import torch
 import yaml
 from projects import ROOT, TINY, merged
 
+from pipeline.data.dataset import ClipSet
 from pipeline.params import Params, check_params
 from pipeline.records import Caption, Clip, Frames, Split
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
 from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary, write_vocabulary
-from pipeline.training.clips import ClipSet
 
 torch.set_num_threads(1)  # tiny networks gain nothing from a second core, which others may need
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
-from pipeline.cli.told import cell, parse_figures, read_figures
+from pipeline.cli.printing import cell, parse_figures, print_table, read_figures, widen
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.differences import Difference
+    from pipeline.evaluation.intervals import Difference
     from pipeline.evaluation.metrics import Figure
 
 INSIDE = Path("data/evaluation/intervals.json")  # a project
@@ -30,7 +29,7 @@ def compare(
     together. Another seed of training may differ by more than other clips do: compare several runs.
     """
     figures = read_evaluation(a), read_evaluation(b)
-    from pipeline.evaluation.differences import differences, same_yardstick
+    from pipeline.evaluation.intervals import differences, same_yardstick
 
     if not same_yardstick(*figures):
         print("warning: A and B met other judges or real clips, from which differences come, too", file=sys.stderr)

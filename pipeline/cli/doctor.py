@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.cli.environment import git_fault, has_identity
 from pipeline.cli.prepare import TEMPLATE
-from pipeline.cli.surroundings import git_fault, has_identity
 from pipeline.errors import UserError
 from pipeline.params import load_params
 
@@ -63,7 +63,7 @@ def _torch() -> Finding:
 
 
 def _devices() -> Finding:
-    from pipeline.training.devices import parse_devices
+    from pipeline.distributed.devices import parse_devices
 
     return Finding("ok", ", ".join(str(device) for device in parse_devices(load_params().devices)))
 

@@ -1,26 +1,133 @@
 """`t2v evaluate`: other people's videos in the same table as the generator of a run."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
-from pipeline.cli.told import cell, read_figures
+from pipeline.cli.printing import cell, print_table, read_figures, widen
+from pipeline.compute import map_guarded
+from pipeline.corpus.captions import bare_objects, clean_text, writable_text
+from pipeline.corpus.readers.metadata import read_rows
+from pipeline.corpus.rows import Row
+from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
 from pipeline.errors import UserError
 from pipeline.files import write_json
-from pipeline.params import ColumnParams, load_params
+from pipeline.judges.classes import Hearing
+from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
+from pipeline.records import Caption, Clip, Drop, Frames, slug_of
+from pipeline.shards import ShardReader
+from pipeline.tables import batches, read_table
+from pipeline.text.parsing import encode
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.transcoding import ShardTask, hand_over, make_shard
+
+Labelled = tuple[Clip, Caption]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Every row of the table is in `labelled`, with its frames, or in `drops`."""
+
+    labelled: list[Labelled]  # sorted by id
+    frames: Frames  # uint8 [N,T,H,W,3]
+    drops: list[Drop]
+
+
+def read_given(
+    folder: Path, columns: ColumnParams, shape: ClipParams, params: Params, vocabulary: Vocabulary, hearing: Hearing
+) -> Given:
+    """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
+    rows = read_rows(folder, columns)
+    judged = [_label(row, columns, vocabulary, hearing) for row in rows]
+    drops = [one for one in judged if isinstance(one, Drop)]
+    labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}
+    found = _find([clip for clip, _ in labelled.values()], folder, worker_count(params.compute))
+    drops += [clip for clip in found if isinstance(clip, Drop)]
+    clips = sorted((clip for clip in found if isinstance(clip, Clip)), key=lambda clip: clip.id)
+    if not clips:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in Counter(drop.reason for drop in drops).items())
+        raise UserError(f"{folder}: none of its {len(rows)} clips can be judged ({reasons or 'the table is empty'})")
+    ids, frames, more = _decode(clips, folder, shape, params)
+    drops = sorted([*drops, *more], key=lambda drop: (drop.id, drop.reason, drop.detail))
+    return Given([labelled[name] for name in ids], frames, drops)
+
+
+def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: Hearing) -> Labelled | Drop:
+    """What the clip should show: by the columns where they are named, else as its caption is heard."""
+    text = clean_text(row.label)
+    if not usable_id(row.id):
+        return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
+    try:
+        caption = encode(text, vocabulary, len(text)).caption
+    except UserError as error:
+        return Drop(row.id, "no_words", str(error))
+    category, objects = hearing.meaning(caption)
+    clip = Clip(
+        id=row.id,
+        caption=text,
+        original=writable_text(row.label),
+        category=slug_of(row.template) if columns.category else category,
+        template="",
+        objects=bare_objects(row.objects) if columns.objects else objects,
+        split="test",
+        video=row.video,
+        digest="",
+        mirrored=False,
+    )
+    return clip, caption
+
+
+def _find(clips: Sequence[Clip], folder: Path, workers: int) -> list[Clip | Drop]:
+    """The clips with the files of their videos, or why there is none."""
+    files = find_videos(folder, [(clip.id, clip.video) for clip in clips], workers)
+    digests = iter(digest_videos(folder, [file for file in files if isinstance(file, str)], workers))
+    return [
+        file if isinstance(file, Drop) else replace(clip, video=file, digest=next(digests))
+        for clip, file in zip(clips, files, strict=True)
+    ]
+
+
+def _decode(
+    clips: Sequence[Clip], folder: Path, shape: ClipParams, params: Params
+) -> tuple[list[str], Frames, list[Drop]]:
+    """Ids and frames of the videos that can be decoded, and why the others cannot.
+
+    As `transcode` does it, in workers of this machine that a hostile video cannot harm. A generated video is a clip as
+    a whole, whatever window of real videos the params ask for.
+    """
+    whole = shape.model_copy(update={"seconds": None, "stride": None})
+    options = params.transcode.model_copy(update={"windows": 1, "shard_format": "parquet"})
+    compute = params.compute.model_copy(update={"backend": "processes"})
+    with TemporaryDirectory() as temporary:
+        out = Path(temporary) / "clips"
+        out.mkdir()
+        tasks = [
+            ShardTask(Path(temporary) / f"{number:05}.parquet", folder.absolute(), part, whole, options)
+            for number, part in enumerate(batches(clips, options.shard_clips))
+        ]
+        seconds = options.limits.seconds
+        for _ in map_guarded(make_shard, tasks, len(tasks), compute, seconds=seconds, label="videos, shards"):
+            pass
+        hand_over([task.path for task in tasks], out, whole)
+        shards = ShardReader(out)
+        return shards.ids, shards.frames(range(len(shards))), read_table(out / "dropped.parquet", Drop)
+
 
 if TYPE_CHECKING:
-    from pipeline.cli.given import Given
-    from pipeline.evaluation.assess import Assessment
+    from pipeline.evaluation.evaluate import Assessment
     from pipeline.evaluation.metrics import Figure
-    from pipeline.evaluation.views import Prompt
+    from pipeline.judges.classes import Prompt
 
 NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
+
+
 ENDINGS = (".json", ".csv")
 
 
@@ -49,8 +156,7 @@ def evaluate(
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
     found, given, prompts = _weigh(folder, columns, data, name)
 
-    from pipeline.evaluation.account import write_figures
-    from pipeline.evaluation.headline import told_of
+    from pipeline.evaluation.report import told_of, write_figures
 
     told = told_of(found, name)
     _show(found, told, name, data / "evaluation" / "intervals.json")
@@ -74,14 +180,13 @@ def _require_folders(folder: Path, data: Path) -> None:
 def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Assessment, Given, Sequence[Prompt]]":
     import numpy as np  # these bring spaCy and torch, which take seconds
 
-    from pipeline.cli.given import read_given
-    from pipeline.evaluation.assess import REPORTED_BY, weigh
+    from pipeline.data.dataset import Material
+    from pipeline.evaluation.clip_sets import reals_of
     from pipeline.evaluation.controls import Clips
-    from pipeline.evaluation.hearing import Hearing
-    from pipeline.evaluation.keeping import load_judges
-    from pipeline.evaluation.material import Material
-    from pipeline.evaluation.pretrained import open_networks
-    from pipeline.evaluation.subjects import reals_of
+    from pipeline.evaluation.evaluate import REPORTED_BY, weigh
+    from pipeline.evaluation.pretrained_metrics import open_networks
+    from pipeline.judges.classes import Hearing
+    from pipeline.judges.networks import load_judges
     from pipeline.text.vocabulary import read_vocabulary
 
     params = load_params()
@@ -104,11 +209,11 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
 
 def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
-    from pipeline.evaluation.differences import same_yardstick
-    from pipeline.evaluation.headline import reasons
+    from pipeline.evaluation.control_checks import CHANCE, REAL, SECOND
+    from pipeline.evaluation.intervals import same_yardstick
     from pipeline.evaluation.metrics import METRICS
-    from pipeline.evaluation.pretrained import OUTSIDE
-    from pipeline.evaluation.verdict import CHANCE, REAL, SECOND
+    from pipeline.evaluation.pretrained_metrics import OUTSIDE
+    from pipeline.evaluation.report import reasons
 
     columns = {name: told}
     if last.is_file():

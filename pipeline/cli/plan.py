@@ -30,8 +30,8 @@ def plan(
     if devices:
         os.environ["T2V_DEVICES"] = devices
     read = load_params(params)
+    from pipeline.distributed.devices import Rank, parse_devices
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
-    from pipeline.training.devices import Rank, parse_devices
     from pipeline.training.inputs import Places
 
     found = parse_devices(read.devices)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.corpus.cleaning import clean_text
+from pipeline.corpus.captions import clean_text
 from pipeline.errors import UserError
 from pipeline.records import VECTORS
 from pipeline.rendering.export import check_ending, export_samples
@@ -25,11 +25,11 @@ def sample(
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
     check_ending(out)
+    from pipeline.data.sampler import noise
+    from pipeline.inference import DESCRIPTION, Model  # torch takes seconds: only after the cheap checks
+    from pipeline.inference import sample as sample_clips
     from pipeline.text.embeddings import read_embeddings, take_in
-    from pipeline.text.encode import encode  # brings spaCy, and with it torch
-    from pipeline.training.export import DESCRIPTION, Model  # torch takes seconds: only after the cheap checks
-    from pipeline.training.sampling import sample as sample_clips
-    from pipeline.training.seeds import noise
+    from pipeline.text.parsing import encode  # brings spaCy, and with it torch
 
     generator = Model(model)
     vocabulary = parse_vocabulary(generator.description["vocabulary"], model / DESCRIPTION)

@@ -1,14 +1,15 @@
-"""`t2v sweep`: train one model per point of a grid of params, several at a time.
+"""`t2v sweep`: train one model per point of a grid of params, several at a time."""
 
-A small pool over `dvc --wait-for-lock exp run --temp`: DVC's own queue loses tasks when one is killed, and without
-waiting for the lock parallel runs die on it.
-"""
-
+import copy
+import itertools
+import json
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -16,15 +17,102 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.cli.environment import child_environment, git, require_git
 from pipeline.cli.jobs import Job, run_jobs
-from pipeline.cli.points import Point, read_points
-from pipeline.cli.shared import run_shared_stages
-from pipeline.cli.surroundings import child_environment, git, require_git
 from pipeline.errors import Interrupted, UserError
-from pipeline.params import load_params
+from pipeline.params import check_params, load_params
 
 FOLDER = Path("runs/sweeps")
 PARAMS = Path("params.yaml")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination: pairs of a dotted key of params.yaml and its value."""
+
+    values: tuple[tuple[str, Any], ...]
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.values)
+
+    def overrides(self) -> list[str]:
+        """The point as arguments of `dvc exp run`. JSON is quoted as its grammar wants; `++` also adds a new key."""
+        settings = [f"++{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.values]
+        return [word for setting in settings for word in ("-S", setting)]
+
+
+def read_points(arguments: Sequence[str], tree: Any) -> list[Point]:
+    """All combinations of the arguments' values over the params `tree`. Raises UserError for a value it refuses."""
+    axes = [_read_axis(argument) for argument in arguments]
+    keys = [key for key, _ in axes]
+    if len(set(keys)) != len(keys):
+        raise UserError(f"{max(keys, key=keys.count)} is given twice; write its values in one list: KEY=1,2")
+    combinations = itertools.product(*(values for _, values in axes))
+    points = [Point(tuple(zip(keys, values, strict=True))) for values in combinations]
+    for point in points:
+        check_params(_changed(tree, point), f"params.yaml with {point}")
+    return points
+
+
+def _read_axis(argument: str) -> tuple[str, list[Any]]:
+    key, equals, text = argument.partition("=")
+    if not (equals and text and all(key.split("."))):
+        raise UserError(f"{argument!r} is no axis; write KEY=VALUE,VALUE such as train.penalties.r1=0.1,1,10")
+    try:
+        values: list[Any] = yaml.safe_load(f"[{text}]")
+    except yaml.YAMLError:
+        raise UserError(f"{argument!r}: the values are not a list of YAML values; put brackets in quotes") from None
+    if any(isinstance(value, dict) for value in values):
+        raise UserError(f"{argument!r}: `-S` would mix sections instead of replacing them; name the key within")
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise UserError(f"{argument!r}: a value is given twice")
+    return key, values
+
+
+def _changed(tree: Any, point: Point) -> Any:
+    changed = copy.deepcopy(tree)
+    for key, value in point.values:
+        *sections, last = key.split(".")
+        place = changed
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(f"{key}: {section} is a value, no section; see params.yaml")
+        place[last] = value
+    return changed
+
+
+def run_shared_stages(keys: Sequence[str], environment: dict[str, str]) -> None:
+    """`dvc repro` of the stages that no change of the params `keys` reaches. Raises UserError if one fails."""
+    stages = shared_stages(keys)
+    if not stages:
+        return
+    print(f"what all points share: {', '.join(stages)}", flush=True)
+    if subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], env=environment, check=False).returncode:
+        raise UserError("a stage that all points share has failed (see above), so none was started")
+
+
+def shared_stages(keys: Sequence[str]) -> list[str]:
+    """Names of the stages that neither read one of the params `keys` nor follow one that does."""
+    import networkx  # these two take a second, which `t2v --help` need not wait for
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        graph = repo.index.graph  # from a stage to the stages that it needs
+        ours = {stage for stage in graph if stage.path_in_repo == "dvc.yaml"}
+        needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only while it is used
+        touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _params_of(stage))}
+        reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched))
+        return [stage.addressing for stage in networkx.dfs_postorder_nodes(graph) if stage in needed - reached]
+
+
+def _params_of(stage: Any) -> list[str]:
+    return [name for dependency in stage.params for name in dependency.params]
+
+
+def _overlap(key: str, read: str) -> bool:
+    """Whether one dotted name is the other or lies within it."""
+    return f"{key}.".startswith(f"{read}.") or f"{read}.".startswith(f"{key}.")
 
 
 def sweep(
@@ -73,7 +161,7 @@ def device_environments(jobs: int) -> list[dict[str, str]]:
     environment = child_environment()
     if jobs == 1:
         return [environment]
-    from pipeline.training.devices import VARIABLE, parse_devices  # brings torch, which takes seconds
+    from pipeline.distributed.devices import VARIABLE, parse_devices  # brings torch, which takes seconds
 
     gpus = [device.index for device in parse_devices(load_params(PARAMS).devices) if device.type == "cuda"]
     return [environment | ({VARIABLE: places} if places else {}) for places in deal(gpus, jobs)]

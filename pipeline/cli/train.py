@@ -13,7 +13,7 @@ from pipeline.cli.printing import print_table, widen
 from pipeline.params import load_params
 
 if TYPE_CHECKING:
-    from pipeline.training.tracing import Cost
+    from pipeline.monitoring.profiler import Cost
 
 SHOWN = 15  # operations in the table
 
@@ -43,10 +43,9 @@ def train(
 
 
 def _trace(steps: int) -> "tuple[Path, list[Cost]]":
-    from pipeline.training.devices import Rank, parse_devices, use  # torch takes seconds
+    from pipeline.distributed.devices import Rank, parse_devices, set_up, use  # torch takes seconds
+    from pipeline.monitoring.profiler import Traced, trace_steps
     from pipeline.training.inputs import Inputs, Places
-    from pipeline.training.settings import set_up
-    from pipeline.training.tracing import Traced, trace_steps
 
     params = load_params()
     found = parse_devices(params.devices)

@@ -56,7 +56,7 @@ def near(
 def _lookup(text_file: Path | None, made: Path, wanted: set[str]) -> "Lookup":
     """The vectors of a text file, or else those that `tokenize` wrote."""
     from pipeline.text.embeddings import read_embeddings
-    from pipeline.text.vectors import read_vectors
+    from pipeline.text.vector_files import read_vectors
 
     if text_file:
         return read_vectors(text_file, wanted, 0).words.get

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
-from pipeline.compute.guarded import Guardable, Guarded
-from pipeline.compute.spread import Worker
+from pipeline.compute.pool import Worker
+from pipeline.compute.sandbox import Guardable, Guarded
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")

@@ -1,11 +1,48 @@
-"""Names of objects in params -> objects of the dataset."""
+"""Names in params -> categories and objects of the dataset."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from pipeline.corpus.objects import bare_objects
+from pipeline.corpus.captions import bare_objects
 from pipeline.errors import UserError
+from pipeline.records import slug_of
+
+
+def match_categories(wanted: Iterable[str], clips: Mapping[str, int], key: str = "filter.categories") -> frozenset[str]:
+    """The slugs, among those that have clips, that the names stand for.
+
+    A name is a slug, a template with or without its brackets in any case, or a glob over either with `*` and `?`;
+    brackets belong to templates, so they are never part of a glob. Raises UserError for a name that stands for none;
+    `key` says where in params it stands.
+    """
+    return frozenset(slug for name in wanted for slug in _match_category(name, clips, key))
+
+
+def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
+    slug = slug_of(name)
+    if slug in clips:
+        return [slug]
+    if "*" in name or "?" in name:
+        pattern = _glob(name)
+        found = [slug for slug in clips if fnmatchcase(slug, pattern)]
+        if found:
+            return found
+    raise UserError(f"{key}: no category is called {name!r}; {_nearest(slug, clips)}")
+
+
+def _glob(name: str) -> str:
+    """The glob over slugs that a glob over templates stands for: its words are joined as a slug's are."""
+    plain = re.sub(r"['’\[\]]", "", name.lower())  # noqa: RUF001
+    return re.sub(r"[^\w*?]+|_", "-", plain).strip("-")
+
+
+def _nearest(slug: str, clips: Mapping[str, int]) -> str:
+    near = difflib.get_close_matches(slug, clips, n=4, cutoff=0.5)
+    shown = near or sorted(clips, key=lambda name: (-clips[name], name))[:8]
+    names = ", ".join(f"{name} ({clips[name]} clips)" for name in shown) or "none, since no row has a usable template"
+    return f"{'the nearest are' if near else 'the commonest are'}: {names}"
 
 
 def match_names(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:
@@ -14,21 +51,21 @@ def match_names(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> fr
     A name is a whole object in any case, with or without its article, or a glob over such with `*` and `?`. Raises
     UserError for a name that stands for none: most likely it is misspelt. `key` says where in params it stands.
     """
-    return frozenset(word for name in wanted for word in _match(name, clips, key))
+    return frozenset(word for name in wanted for word in _match_object(name, clips, key))
 
 
-def _match(name: str, clips: Mapping[str, int], key: str) -> list[str]:
+def _match_object(name: str, clips: Mapping[str, int], key: str) -> list[str]:
     plain = "".join(bare_objects([name]))
     if plain in clips:
         return [plain]
     pattern = name.lower().replace("[", "[[]")
     found = [word for word in clips if fnmatchcase(word, pattern)] if "*" in name or "?" in name else []
     if not found:
-        raise UserError(f"{key}: no chosen clip shows {name!r}; {nearest_objects(name, clips)}")
+        raise UserError(f"{key}: no chosen clip shows {name!r}; {suggest_objects(name, clips)}")
     return found
 
 
-def nearest_objects(name: str, clips: Mapping[str, int]) -> str:
+def suggest_objects(name: str, clips: Mapping[str, int]) -> str:
     """What to write instead of a name that stands for no object."""
     near = difflib.get_close_matches(name.lower(), clips, n=4)
     shown = near or sorted(clips, key=lambda word: (-clips[word], word))[:8]

@@ -2,13 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from pipeline.corpus.companions import Companions, video_name
-from pipeline.corpus.hashing import unit_hash
-from pipeline.corpus.likeness import NO_VECTORS, Vectors
-from pipeline.corpus.pairs import Cell, hold_out_pairs
-from pipeline.corpus.phrases import Phrases
-from pipeline.corpus.rows import Labelled, Part
-from pipeline.corpus.words import hold_out_words
+from pipeline.corpus.captions import Phrases
+from pipeline.corpus.held_out import NO_VECTORS, Cell, Vectors, hold_out_pairs, hold_out_words
+from pipeline.corpus.rows import Companions, Labelled, Part, unit_hash, video_name
 from pipeline.errors import UserError
 from pipeline.params import FilterParams, ShareParams
 from pipeline.records import SPLITS, Split

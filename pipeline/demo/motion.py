@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.catalogue import Category, Motion
+from pipeline.demo.plan import Category, Motion
 
 Path = NDArray[np.float64]  # [T,3]: x, y, scale
 

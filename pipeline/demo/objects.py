@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.demo.pen import Colour, Pen, lit
-from pipeline.demo.sprites import Sprite
+from pipeline.demo.sprites import Colour, Pen, Sprite, lit
 
 UNIT = 38.0  # pixels of the sprite per unit: about twice what a frame shows
 DARK: Colour = (38, 34, 40)

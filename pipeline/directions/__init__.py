@@ -7,6 +7,6 @@ and `opposite` give, they turn back into the text they were given, letter for le
 
 from pipeline.directions.mirror import Fault, counter_spelling, mirror_fault, mirrored
 from pipeline.directions.opposite import motion_of, opposite
-from pipeline.directions.words import COUNTER
+from pipeline.directions.rules import COUNTER
 
 __all__ = ["COUNTER", "Fault", "counter_spelling", "mirror_fault", "mirrored", "motion_of", "opposite"]

@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
-from pipeline.directions.words import BETWEEN, COUNTER, whole, words_of, write_like
+from pipeline.directions.rules import BETWEEN, COUNTER, whole, words_of, write_like
+from pipeline.records import Clip, slug_of
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
@@ -35,6 +37,8 @@ OTHER_SENSES = re.compile(
     r"|his|my|their)\b|\bleft overs?\b"
     r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
 )
+
+BEHIND_ID = "-mirrored"
 
 
 @lru_cache(1 << 16)  # templates and objects come again and again
@@ -93,3 +97,27 @@ def _other_side(word: str) -> str:
 
 def _other_turn(word: str, counter: str) -> str:
     return counter if word[:2].lower() == "cl" else "clockwise"
+
+
+def twin_fault(clip: Clip, counter: str = COUNTER) -> Fault | None:
+    """Why the clip must not be flipped, None where it may; `counter` is how its dataset spells counter-clockwise."""
+    return next(filter(None, (mirror_fault(text, counter) for text in texts_of(clip))), None)
+
+
+def twin_of(clip: Clip, counter: str = COUNTER) -> Clip:
+    """The mirror image of a clip that may be flipped."""
+    caption, template, *objects = (mirrored(text, counter) or text for text in texts_of(clip))
+    return replace(
+        clip,
+        id=f"{clip.id}{BEHIND_ID}",
+        caption=caption,
+        template=template,
+        category=clip.category if template == clip.template else slug_of(template),
+        objects=tuple(objects),
+        mirrored=True,
+    )
+
+
+def texts_of(clip: Clip) -> tuple[str, ...]:
+    """All words that may name a side."""
+    return clip.caption, clip.template, *clip.objects

@@ -4,8 +4,7 @@ import re
 from typing import NamedTuple
 
 from pipeline.directions.mirror import in_other_sense
-from pipeline.directions.table import ALWAYS, CAMERA_MOVES, CUES, HEDGES, PLANE, Cue
-from pipeline.directions.words import COUNTER, WORD, whole, write_like
+from pipeline.directions.rules import ALWAYS, CAMERA_MOVES, COUNTER, CUES, HEDGES, PLANE, WORD, Cue, whole, write_like
 
 NOUN = re.compile(rf"{whole('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
 BARE = re.compile(rf"^\W*$|{whole('to')}[\s_-]+$|{whole('let|lets|letting')}.*$", re.I)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.views import Prompt
+from pipeline.judges.classes import Prompt
 from pipeline.records import Frames
 
 NOISE = 8.0  # grey levels

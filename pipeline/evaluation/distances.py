@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.spatial.distance import cdist
 
-from pipeline.measures.discrepancy import Features, mmd
+from pipeline.measures import Features, mmd
 
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
 LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given

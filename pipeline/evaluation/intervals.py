@@ -1,13 +1,21 @@
-"""How sure a figure is: its 95 % interval, over clips."""
+"""How sure a figure is: its 95 % interval, over clips; and which differences between two evaluations are real."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.metrics import Figure
+
 INSIDE = (2.5, 97.5)  # percent
 NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
 Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
+
+UNLIKELY = 0.05  # a real difference comes about by chance less often, over all figures that are compared
+OF_THE_REALS = ("_ceiling", "_of_real")  # endings of figures that say nothing of who made the clips
+PSEUDO = 2  # right and as many wrong answers added to a share of 0 or 1. Agresti & Coull 1998
 
 
 def interval(
@@ -47,3 +55,71 @@ def interval_of_means(
     drawn = [some[rng.integers(0, len(some), (resamples, len(some)))].mean(axis=1) for some in sets]
     low, high = np.percentile(formula(*drawn), INSIDE)
     return float(low), float(high)
+
+
+class Difference(NamedTuple):
+    """The figure of B less that of A; None where either has none, or no interval."""
+
+    a: Figure
+    b: Figure
+    value: float | None = None
+    low: float | None = None  # of the 95 % interval
+    high: float | None = None
+    chance: float | None = None  # how often chance makes as large a difference, corrected for how many are compared
+    real: bool = False
+
+
+def differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
+    """The difference in each figure that A and B both tell of their clips, in the order of A.
+
+    Both are taken as independent and as normally distributed. Where they share captions or noise, less is called real
+    than could be. The chances are corrected by Holm 1979, whatever the figures have to do with each other.
+    """
+    names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
+    found = {name: _difference(a[name], b[name]) for name in names}
+    chances = holm({name: one.chance for name, one in found.items() if one.chance is not None})
+    return {
+        name: one._replace(chance=chances[name], real=chances[name] < UNLIKELY) if name in chances else one
+        for name, one in found.items()
+    }
+
+
+def _difference(a: Figure, b: Figure) -> Difference:
+    if a.value is None or b.value is None or a.low is None or b.low is None:
+        return Difference(a, b)
+    value, error = b.value - a.value, math.hypot(error_of(a), error_of(b))
+    chance = math.erfc(abs(value) / error / math.sqrt(2)) if error else float(value == 0)
+    return Difference(a, b, value, value - NORMAL * error, value + NORMAL * error, chance)
+
+
+def error_of(figure: Figure) -> float:
+    """The standard error that a figure's interval stands for.
+
+    Where no clip failed, or every one, all resamples are alike and the interval is a point: there the error is that of
+    a share of so many clips with a few right and wrong ones added.
+    """
+    if figure.low is None or figure.high is None:
+        return 0.0
+    if figure.low == figure.high and figure.value in (0.0, 1.0) and figure.clips:
+        count = figure.clips + 2 * PSEUDO
+        share = PSEUDO / count
+        return math.sqrt(share * (1 - share) / count)
+    return (figure.high - figure.low) / (2 * NORMAL)
+
+
+def holm(chances: Mapping[str, float]) -> dict[str, float]:
+    """Each chance corrected for how many there are: the least one by all of them, the next one by one less, ..."""
+    corrected: dict[str, float] = {}
+    highest = 0.0
+    for place, name in enumerate(sorted(chances, key=lambda name: chances[name])):
+        highest = max(highest, min(1.0, chances[name] * (len(chances) - place)))
+        corrected[name] = highest
+    return corrected
+
+
+def same_yardstick(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
+    """Whether the same judge saw the same real clips: then these got the same figures both times; not known is no."""
+    names = [name for name in a if name in b and name.endswith(OF_THE_REALS)]
+    pairs = [(a[name].value, b[name].value) for name in names]
+    same = [x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs]
+    return bool(same) and all(same)

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.copies import LEAST_UNSEEN, SPACES, Copies
 from pipeline.evaluation.distances import SETS, Distance, spread
 from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean, interval_of_means
+from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES, Copies
 from pipeline.evaluation.views import Floats, Views
-from pipeline.measures.discrepancy import Features, alike
-from pipeline.measures.motion import agrees
+from pipeline.measures import Features, agrees, alike
 
 FEWEST = 10  # clips that say anything about a share
 STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below that stands still

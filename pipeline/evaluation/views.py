@@ -9,38 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.evaluation.judges import Judge
-from pipeline.measures.coarse import in_parts, shrink
-from pipeline.measures.fineness import fineness_of
-from pipeline.measures.motion import energy_of, flow_of, jerk_of, movement_of
-from pipeline.records import Caption, Frames
-from pipeline.training.batches import pad
+from pipeline.data.batches import pad
+from pipeline.judges.classes import Prompt
+from pipeline.judges.networks import Judge
+from pipeline.measures import energy_of, fineness_of, flow_of, in_parts, jerk_of, movement_of, shrink
+from pipeline.records import Frames
 
 EDGE = 2  # pixels left out all round in small pictures, so that a clip moved by as many still lies upon the other
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class NewWord:
-    """An object that training never showed, and the seen one whose word is nearest to its own."""
-
-    name: str
-    near: str
-    cosine: float
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a clip should show, in the terms of the judge."""
-
-    caption: Caption
-    object: int  # number of the first object among the judge's, -1 where it knows none of that name
-    category: int
-    meaning: int  # number of the pair of category and objects
-    moves: tuple[float, float] | None  # right and down, where the caption says
-    new: NewWord | None = None  # where the object is a new one; `object` is then the seen one that it should look like
 
 
 @dataclass(frozen=True, eq=False)

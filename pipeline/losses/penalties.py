@@ -1,8 +1,4 @@
-"""Gradient penalties on the discriminator's raw logit: one value per clip [B], to be weighted by gamma.
-
-Squared slopes are summed over C,T,H,W. A logit's slope is penalised, never that of a loss: a saturated sigmoid would
-buy the penalty off.
-"""
+"""Gradient penalties on the discriminator's raw logit: one value per clip [B], to be weighted by gamma."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +6,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.losses.draws import Draws
-
 Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond [B,E]) -> logits [B]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws for the rows of the whole batch and hands out this process's share of them.
+
+    So the numbers of a row do not depend on how many processes there are, as long as all of them draw in one order from
+    one seed.
+    """
+
+    rows: int  # of the whole batch
+    share: slice
+    device: torch.device
+
+    def uniform(self, *widths: int) -> Tensor:
+        """Evenly from 0 to 1, float32 [rows of the share, *widths]."""
+        return torch.rand(self.rows, *widths, device=self.device)[self.share]
+
+    def normal(self, *widths: int) -> Tensor:
+        """Standard normal, float32 [rows of the share, *widths]."""
+        return torch.randn(self.rows, *widths, device=self.device)[self.share]
 
 
 @dataclass(frozen=True)

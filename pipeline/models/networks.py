@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.captions import caption_encoder
-from pipeline.models.convgru import ConvGruGenerator
+from pipeline.models.caption_encoders import PADDING, UNKNOWN, caption_encoder
+from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.discriminators import build_discriminator
-from pipeline.models.generators import ResidualGenerator
-from pipeline.models.words import PADDING, UNKNOWN
+from pipeline.models.residual_generator import ResidualGenerator
 from pipeline.params import ClipParams, TrainParams
 
 GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {

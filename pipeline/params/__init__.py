@@ -29,18 +29,20 @@ from pipeline.params.data import (
     TranscodeParams,
     doublings_of,
 )
-from pipeline.params.evaluation import EvaluateParams, JudgeParams, SearchName
 from pipeline.params.training import (
     AdversarialName,
     AugmentationParams,
     CaptionParams,
     Conditioning,
     DiscriminatorParams,
+    EvaluateParams,
     GeneratorParams,
+    JudgeParams,
     LoggingParams,
     MatchingName,
     MixedName,
     PenaltyName,
+    SearchName,
     StatesParams,
     TrainParams,
     ValidationName,

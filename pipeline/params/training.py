@@ -1,10 +1,10 @@
-"""The sections of training: networks, losses, schedules; what is kept and logged meanwhile."""
+"""The sections of training, the judges, evaluation and rendering."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.params.base import Positive, Section, Share, Weight
+from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, Weight
 
 PenaltyName = Literal["r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp"]
 AdversarialName = Literal["relativistic", "nonsaturating", "hinge", "wasserstein"]
@@ -12,6 +12,8 @@ Conditioning = Literal["caption", "object"]
 MatchingName = Literal["relativistic", "reed", "thirds"]
 MixedName = Literal["none", "bgan", "mbgan"]
 ValidationName = Literal["discrepancy", "motion_direction"]
+
+SearchName = Literal["numpy", "faiss"]
 
 
 class StatesParams(Section):
@@ -148,3 +150,32 @@ class TrainParams(Section):
                 f"train.matching thirds needs train.adversarial nonsaturating, not {self.adversarial}; or take reed"
             )
         return self
+
+
+class JudgeParams(Section):
+    clips: PositiveInt
+    min_class_clips: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=4)]
+    steps: PositiveInt
+    batch_clips: PositiveInt
+    lr: Positive
+
+
+class PretrainedParams(Section):
+    weights: QuotedPath
+    clips: PositiveInt
+
+
+class EvaluateParams(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    real_clips: PositiveInt
+    train_clips: PositiveInt
+    samples: PositiveInt
+    varied_captions: PositiveInt
+    varied_samples: Annotated[int, Field(ge=2)]
+    distractors: PositiveInt
+    new_words: list[Text]
+    search: SearchName
+    resamples: PositiveInt
+    pictures: PositiveInt
+    pretrained: PretrainedParams

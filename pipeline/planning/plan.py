@@ -1,19 +1,206 @@
-"""All that can be told of a training before it starts."""
+"""All that can be told of a training before it starts: memory, arithmetic, hours, the batch that fits."""
 
 import math
+import resource
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
 import torch
+from torch import Tensor
 
+from pipeline.data.batches import condition_ids
+from pipeline.data.dataset import read_vectors
+from pipeline.data.loading import RESIDENT_SHARE, free_memory
+from pipeline.distributed.devices import set_up
+from pipeline.errors import UserError
+from pipeline.monitoring.throughput import matmul_rate
 from pipeline.params import Params
-from pipeline.planning.known import known_of, resident_bytes
-from pipeline.planning.memory import Fit, available_memory, fit_of, memory_of
-from pipeline.planning.rehearsal import passes, rehearse
-from pipeline.planning.speed import Speed, held_memory, measure, most_held_memory
-from pipeline.planning.steps import Task, networks_of
-from pipeline.training.inputs import Places
-from pipeline.training.meter import matmul_rate
+from pipeline.planning.dry_run import Needs, Rehearsal, Task, networks_of, passes, rehearse, take_step
+from pipeline.training.inputs import Inputs, Places
+from pipeline.training.step import Networks
+
+WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file
+
+SPARE = 0.1  # of what is free: for whatever else runs here
+# What a process takes for a step, to the bytes of its tensors. Of CPUs measured (docs/recipes.md): kernels have scratch
+# space, and the C library keeps what was freed in pieces. Of GPUs not measured: a guess upwards.
+SCRATCH = {"cpu": 2.1, "cuda": 1.3}
+
+ROUNDS = 3  # of a plain and a penalised step, at most, after those that warm up
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a plan needs of the data."""
+
+    words: int  # that are learned
+    tokens: int  # of the longest caption
+    given: Tensor | None  # vectors of words
+    clips: int  # of the train split; 0 where there are no data yet
+    told: str  # where this comes from
+
+
+def known_of(params: Params, places: Places) -> Known:
+    """Counted in the data where it is there and of the right shape, else assumed."""
+    try:
+        inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
+    except UserError as reason:
+        told = f"{WORDS:,} words and captions of up to {TOKENS} are assumed: {reason}"
+        return Known(WORDS, TOKENS, _assumed_vectors(params), 0, told)
+    shown = {clip.id for clip in inputs.labels if clip.split == "train"} & set(inputs.shards.ids)
+    lengths = [len(condition_ids(c, params.train.captions.conditioning)) for c in inputs.captions if c.id in shown]
+    words = len(inputs.vocabulary) - inputs.vocabulary.unlearned
+    told = f"{len(lengths):,} training clips, {words:,} words, captions of up to {max(lengths, default=1)}"
+    return Known(words, max(lengths, default=1), read_vectors(places.vectors), len(lengths), told)
+
+
+def resident_bytes(params: Params, clips: int, available: int) -> int:
+    """What the training clips take on each device: nothing where they are read from their shards meanwhile."""
+    shape, loading = params.clip, params.compute.loading
+    whole = clips * shape.frames * shape.height * shape.width * 3
+    return whole if loading == "resident" or (loading == "auto" and whole <= available * RESIDENT_SHARE) else 0
+
+
+def _assumed_vectors(params: Params) -> Tensor | None:
+    embeddings = params.tokenize.embeddings
+    if embeddings.source == "learned":
+        return None
+    width = embeddings.width if embeddings.source == "subword" else WIDTH
+    spare = embeddings.spare_words if embeddings.source in ("file", "spacy") else 0
+    return torch.ones(WORDS + spare, width)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Memory of one device, in bytes; batches are of all devices together."""
+
+    weights: int  # of generator, averaged generator and discriminator
+    optimiser: int
+    step: int  # activations, gradients and clips of the largest step
+    scratch: int  # what kernels and the allocator take besides
+    data: int  # the training clips, where they lie on the device
+    available: int
+    batch: int  # clips
+    largest_batch: int  # that fits, 0 if none does
+
+    @property
+    def needed(self) -> int:
+        return self.weights + self.optimiser + self.step + self.scratch + self.data
+
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.available
+
+
+def fit_of(task: Task, rehearsal: Rehearsal, available: int, data: int = 0) -> Fit:
+    """How the largest step of a task, as rehearsed, fits beside `data` bytes of training clips."""
+    needs = rehearsal.needs(task.share)
+    kept = needs.weights + needs.optimiser
+    room = kept + round((available - data - kept) / SCRATCH[task.device.type])  # for tensors alone
+    return Fit(
+        weights=needs.weights,
+        optimiser=needs.optimiser,
+        step=needs.peak - kept,
+        scratch=memory_of(task, needs) - needs.peak,
+        data=data,
+        available=available,
+        batch=task.params.batch_clips,
+        largest_batch=rehearsal.most_clips(room) * task.world,
+    )
+
+
+def memory_of(task: Task, needs: Needs) -> int:
+    """What a process takes for such a step."""
+    kept = needs.weights + needs.optimiser
+    return kept + round((needs.peak - kept) * SCRATCH[task.device.type])
+
+
+def available_memory(task: Task) -> int:
+    """Bytes that each process of a run may take: of its own GPU, or its part of what all of them share."""
+    free = free_memory(task.device) // (1 if task.device.type == "cuda" else task.world)
+    return int(free * (1 - SPARE))
+
+
+def require_fit(task: Task) -> None:
+    """Raise UserError, with the batch that would fit, where training would run out of memory.
+
+    Told by the smallest steps there are: a real one that does not fit may be ended by the system, without a word.
+    """
+    available = available_memory(task)
+    fit = fit_of(task, rehearse(task, penalise=True), available)
+    if fit.fits:
+        return
+    batch, most = fit.batch, fit.largest_batch
+    way_out = f"{most} would fit" if most else "not even the smallest batch fits: make the networks narrower"
+    raise UserError(
+        f"train.batch_clips {batch}: training needs about {fit.needed / 1e9:.1f} GB on each of {task.world} device(s), "
+        f"{task.device} has {available / 1e9:.1f} GB to give; {way_out}, or take more devices; `t2v plan` says more"
+    )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of steps with a device's whole share of the batch, as measured with `clips`."""
+
+    clips: int
+    plain: float
+    penalised: float
+
+
+def measure(task: Task, most_clips: int, seconds: float) -> Speed:
+    """Take real steps with up to `most_clips`, or as many as fit into about so many seconds.
+
+    With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
+    Where they had fewer clips than a share, smaller ones tell how much of a step does not depend on its clips.
+    """
+    set_up(task.device)
+    if task.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // task.world))
+    nets = networks_of(task, compiled=True)
+    end = time.perf_counter() + seconds
+
+    def pair(clips: int) -> tuple[float, float]:
+        return _timed(task, nets, clips, penalise=False), _timed(task, nets, clips, penalise=True)
+
+    def fastest(clips: int) -> list[float]:
+        pairs = [pair(clips)]
+        while len(pairs) < ROUNDS and time.perf_counter() < end:
+            pairs.append(pair(clips))
+        return [min(times) for times in zip(*pairs, strict=True)]
+
+    clips = group = task.params.group_clips
+    pair(clips)
+    while clips < most_clips and sum(pair(clips)) * 2 * (ROUNDS + 1) < end - time.perf_counter():
+        clips = min(2 * clips, most_clips)
+        pair(clips)
+    large = fastest(clips)
+    few, small = (group, fastest(group)) if group < clips < task.share else (0, [0.0, 0.0])
+    each = [max(a - b, 0) / (clips - few) for a, b in zip(large, small, strict=True)]  # clip more
+    plain, penalised = (a + more * (task.share - clips) for a, more in zip(large, each, strict=True))
+    return Speed(clips, plain, penalised)
+
+
+def _timed(task: Task, nets: Networks, clips: int, *, penalise: bool) -> float:
+    start = time.perf_counter()
+    take_step(task, nets, clips, penalise=penalise)
+    if task.device.type == "cuda":
+        torch.cuda.synchronize(task.device)
+    return time.perf_counter() - start
+
+
+def held_memory(device: torch.device) -> int:
+    """Bytes that this process has of the device's memory."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
+
+
+def most_held_memory(device: torch.device) -> int:
+    """The most that it ever had of it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @dataclass(frozen=True)

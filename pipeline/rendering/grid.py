@@ -1,16 +1,66 @@
-"""The picture of the seed, in motion: blocks side by side, in each a window per object."""
+"""Grids of samples on a sheet of paper: moving windows in blocks, or film strips on one still picture."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from pipeline.records import Frames
-from pipeline.rendering.page import HEADING, LABEL, PALE_INK, TITLE, Page, enlarge
+
+Colour = tuple[int, int, int]
+
+PAPER: Colour = (243, 243, 241)
+PANEL: Colour = (255, 255, 255)
+INK: Colour = (34, 36, 40)
+PALE_INK: Colour = (96, 100, 108)
+RADIUS = 8  # of a panel's corners, pixels
+
+TITLE, HEADING, LABEL = 28, 20, 16  # sizes of text, pixels: a README shows the page at about half its width
 
 MARGIN = 24  # around everything, pixels
 GAP = 8  # between windows, and around them in their block
 BLOCK_GAP = 16
 TITLE_LINE, HEADING_LINE, LABEL_LINE = 46, 30, 24  # heights of lines of text with the space below them
+
+STILLS = 6  # frames in a strip, the first and the last among them
+STILL_GAP = 2
+LABEL_WIDTH = 120
+WIDTH = 1800  # pixels; the clips are enlarged less where the sheet would be wider
+
+
+class Page:
+    """A white page of height x width pixels; places are the upper left corners of things."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.image = Image.new("RGB", (width, height), PAPER)
+        self._draw = ImageDraw.Draw(self.image)
+
+    def panel(self, x: int, y: int, width: int, height: int) -> None:
+        """A sheet with round corners."""
+        self._draw.rounded_rectangle((x, y, x + width - 1, y + height - 1), RADIUS, PANEL)
+
+    def text(
+        self, x: int, y: int, text: str, size: int, *, width: int, colour: Colour = INK, centred: bool = False
+    ) -> None:
+        """One line, `size` pixels high, cut with an ellipsis where it is wider than `width`."""
+        font = ImageFont.load_default(size)
+        line = " ".join(text.split())
+        while line and font.getlength(line) > width:
+            line = line.removesuffix("…")[:-1].rstrip() + "…" if line != "…" else ""
+        if centred:
+            x += int(width - font.getlength(line)) // 2
+        self._draw.text((x, y), line, colour, font)
+
+    def pixels(self) -> Frames:
+        """The page as uint8 [H,W,3], free to write on."""
+        return np.array(self.image, np.uint8)
+
+
+def enlarge(frames: Frames, scale: int) -> Frames:
+    """Each pixel of [T,H,W,3] as a square of scale x scale: what the model made, and nothing in between."""
+    return frames.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +143,52 @@ def _draw_block(page: Page, x: int, y: int, block: Block, scale: int) -> Iterato
         top = y + HEADING_LINE + GAP + line * (height + LABEL_LINE + GAP)
         page.text(left, top + height + 2, window.label, LABEL, width=width, colour=PALE_INK, centred=True)
         yield left, top, window
+
+
+def compose_sheet(rows: Sequence[Row], *, scale: int) -> Frames:
+    """A line per object and in it a strip per block, at most `scale` pixels per pixel of a clip: uint8 [H,W,3]."""
+    labels = LABEL_WIDTH if any(window.label for row in rows for window in row.blocks[0].windows) else GAP
+    scale = _fitting_scale(rows, scale)
+    strips = [[[film_strip(window.frames, scale) for window in block.windows] for block in row.blocks] for row in rows]
+    strip_height, strip_width, _ = strips[0][0][0].shape
+    lines = [max(len(block.windows) for block in row.blocks) for row in rows]
+    heights = [HEADING_LINE + GAP + count * (strip_height + GAP) for count in lines]
+    widths = [labels + len(row.blocks) * (strip_width + 2 * GAP) for row in rows]
+    page = Page(
+        2 * MARGIN + sum(TITLE_LINE + height for height in heights) + BLOCK_GAP * (len(rows) - 1),
+        2 * MARGIN + max(widths),
+    )
+    places: list[tuple[int, int, Frames]] = []
+    y = MARGIN
+    for row, row_strips, height, width in zip(rows, strips, heights, widths, strict=True):
+        page.text(MARGIN, y, row.title, TITLE, width=width)
+        y += TITLE_LINE
+        page.panel(MARGIN, y, width, height)
+        for line, window in enumerate(max(row.blocks, key=lambda block: len(block.windows)).windows):
+            middle = y + HEADING_LINE + GAP + line * (strip_height + GAP) + (strip_height - LABEL) // 2
+            page.text(MARGIN + GAP, middle, window.label, LABEL, width=LABEL_WIDTH - 2 * GAP, colour=PALE_INK)
+        for column, (block, block_strips) in enumerate(zip(row.blocks, row_strips, strict=True)):
+            x = MARGIN + labels + column * (strip_width + 2 * GAP)
+            page.text(x, y + GAP, block.title, HEADING, width=strip_width)
+            top = y + HEADING_LINE + GAP
+            places += [(x, top + line * (strip_height + GAP), strip) for line, strip in enumerate(block_strips)]
+        y += height + BLOCK_GAP
+    sheet = page.pixels()
+    for x, y, strip in places:
+        sheet[y : y + strip_height, x : x + strip_width] = strip
+    return sheet
+
+
+def _fitting_scale(rows: Sequence[Row], scale: int) -> int:
+    blocks = max(len(row.blocks) for row in rows)
+    still_width: int = rows[0].blocks[0].windows[0].frames.shape[2] * STILLS * blocks
+    return max(1, min(scale, (WIDTH - LABEL_WIDTH - 2 * (MARGIN + GAP * blocks)) // still_width))
+
+
+def film_strip(frames: Frames, scale: int) -> Frames:
+    """STILLS frames of [T,H,W,3] from the first to the last, side by side: uint8 [H,W,3], enlarged."""
+    numbers = np.linspace(0, len(frames) - 1, min(STILLS, len(frames))).round().astype(int)
+    stills = enlarge(frames[numbers], scale)
+    apart = np.pad(stills, ((0, 0), (0, 0), (0, STILL_GAP), (0, 0)), constant_values=255)
+    strip: Frames = np.concatenate(list(apart), axis=1)[:, :-STILL_GAP]
+    return strip

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.records import Frames
-from pipeline.shards.digests import WAY_OUT, present, require_digests
-from pipeline.shards.folder import INDEX, Shard, read_index
-from pipeline.shards.npz import open_npz
-from pipeline.shards.parquet import open_parquet
-from pipeline.shards.pieces import OpenShard, Piece
+from pipeline.shards.folder import INDEX, WAY_OUT, Shard, present, read_index, require_digests
+from pipeline.shards.formats import OpenShard, Piece, open_npz, open_parquet
 
 MAPPED_AT_ONCE = 512  # files: each mapping keeps its file open, and systems allow 1,024 of them and less
 HELD_BYTES = 256 * 2**20  # of frames that cannot be mapped

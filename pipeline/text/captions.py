@@ -1,18 +1,126 @@
 """Chosen clips -> tokenized captions, the vocabulary they share, and why some were left out."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cache, partial
+
+from spellchecker import SpellChecker
 
 from pipeline.errors import UserError
 from pipeline.params import TokenizeParams
 from pipeline.records import Caption, Clip, Correction, Drop
-from pipeline.text.rare import drop_rare
-from pipeline.text.reading import Worded, read_clips
-from pipeline.text.spans import list_actions
-from pipeline.text.spelling import DISTANCE, find_corrections
-from pipeline.text.tokenizer import lemmatise
+from pipeline.text.parsing import find_slots, list_actions, split_template
+from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
 from pipeline.text.vocabulary import Vocabulary, build_vocabulary
+
+DISTANCE = 1  # letters left out, added, exchanged or swapped; at 2, `headfone` is nearer to `headline`
+SHORTEST = 5  # letters; one letter changed in a shorter word is too often another word
+COMMON = 1000  # in the list's own counts, of 204 million words; `scissors` has 4,708, `scissions` 50
+CLEAR = 10  # times as frequent as the next possible word, or as the rare word itself
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A clip whose caption has been read."""
+
+    clip: Clip
+    tokens: tuple[str, ...]
+    slots: tuple[int, ...]  # as in `Caption`
+
+
+def read_clips(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[Worded], list[Drop]]:
+    """Every clip in one of both, in the order of the clips. `model` is a spaCy pipeline whose tokenizer is used."""
+    words = cache(partial(tokenize, model=model))
+
+    @cache
+    def around(template: str) -> list[tuple[str, ...]]:
+        return [words(text) for text in split_template(template)]
+
+    worded, drops = [], []
+    for clip in clips:
+        tokens = words(clip.caption)
+        if not tokens:
+            drops.append(Drop(clip.id, "no_words", "the caption holds no letter or digit"))
+        elif len(tokens) > max_tokens:
+            drops.append(Drop(clip.id, "too_many_tokens", f"{len(tokens)} tokens, tokenize.max_tokens is {max_tokens}"))
+        else:
+            slots = find_slots(tokens, around(clip.template), [words(name) for name in clip.objects])
+            worded.append(Worded(clip, tokens, slots))
+    return worded, drops
+
+
+def find_corrections(
+    words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Set[str]
+) -> dict[str, str]:
+    """Misspelt word -> the word that is meant, by alphabet; every other word is to stay as it is.
+
+    `trained` counts the words of the train split. What stands there `rarer_than` times and more is right, and a word is
+    looked for there first and then in the English list. Held-out words are neither changed nor put in.
+    """
+    found = {}
+    for word in sorted(set(words)):
+        if trained.get(word, 0) < rarer_than and _looks_wrong(word):
+            near = _english().edit_distance_1(word)
+            least = max(rarer_than, CLEAR * trained.get(word, 0))
+            own = {other: trained[other] for other in near if trained.get(other, 0) >= least}
+            known = {other: _english()[other] for other in near if _english()[other] >= COMMON}
+            meant = _clear(own or known)
+            if meant and _could_be(word, meant) and not {word, meant} & held_out and meant not in KEPT:
+                found[word] = meant
+    return found
+
+
+def _looks_wrong(word: str) -> bool:
+    return len(word) >= SHORTEST and word.isascii() and word.isalpha() and word not in KEPT and word not in _english()
+
+
+def _could_be(word: str, other: str) -> bool:
+    """Whether somebody who meant the other may have written the word: first letters are seldom wrong, plurals never."""
+    begins_alike = other[0] == word[0] or other[:2] == word[1::-1]
+    return begins_alike and other.isalpha() and other != f"{word}s" and word != f"{other}s"
+
+
+def _clear(counts: Mapping[str, int]) -> str | None:
+    """The one that is far more frequent than all others; None where there is none."""
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:
+        return None
+    return ranked[0] if ranked else None
+
+
+@cache
+def _english() -> SpellChecker:
+    return SpellChecker(language="en", distance=DISTANCE)
+
+
+def drop_rare(worded: Sequence[Worded], min_count: int) -> list[Drop]:
+    """The clips with a word that stands less than `min_count` times in the train split, in the order of the clips.
+
+    A clip that goes takes its words with it, so the rest is counted anew until each word of each train caption stands
+    often enough. The objects of `test_words` are unknown on purpose: they drop no clip.
+    """
+    counts = _count(worded)
+    rare: dict[str, Drop] = {}
+    while found := [drop for one in worded if one.clip.id not in rare and (drop := _judge(one, counts, min_count))]:
+        rare |= {drop.id: drop for drop in found}
+        counts = _count(one for one in worded if one.clip.id not in rare)
+    return [rare[one.clip.id] for one in worded if one.clip.id in rare]
+
+
+def _count(worded: Iterable[Worded]) -> Counter[str]:
+    return Counter(token for one in worded if one.clip.split == "train" for token in one.tokens)
+
+
+def _judge(one: Worded, counts: Counter[str], min_count: int) -> Drop | None:
+    for token, slot in zip(one.tokens, one.slots, strict=True):
+        held_out = slot and one.clip.split == "test_words"
+        if counts[token] < min_count and not held_out:
+            detail = (
+                f"{token!r} stands {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
+            )
+            return Drop(one.clip.id, "rare_word", detail)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.batches import object_words
+from pipeline.data.dataset import ClipSet, read_vectors
+from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
 from pipeline.params import ClipParams, Loading, LoggingParams, StatesParams, TrainParams
 from pipeline.records import VECTORS, Caption, Clip, Split
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import read_vocabulary
-from pipeline.training.batches import object_words
-from pipeline.training.clips import ClipSet
-from pipeline.training.devices import Rank
-from pipeline.training.export import read_vectors
-from pipeline.training.run import Run
-from pipeline.training.states import States, fingerprint
-from pipeline.training.unseen import open_validation
-from pipeline.training.validation import Validation
+from pipeline.training.checkpoints import States, fingerprint
+from pipeline.training.loop import Run
+from pipeline.training.validation import Validation, open_validation
 
 
 @dataclass(frozen=True)

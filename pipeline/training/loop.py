@@ -1,30 +1,56 @@
-"""The training loop: from nothing, or from the state of an equal run that was stopped, to the end of the budget."""
+"""The training loop: from nothing, or from a checkpoint of an equal run that was stopped, to the end of the budget."""
 
+import copy
 import math
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from pipeline.data.dataset import ClipSet
+from pipeline.data.sampler import Order, reseed
+from pipeline.distributed.devices import Rank
 from pipeline.errors import Interrupted, UserError
-from pipeline.losses.draws import Draws
-from pipeline.models.norms import synchronise
-from pipeline.training.boards import open_boards
-from pipeline.training.clips import ClipSet
-from pipeline.training.devices import Rank
-from pipeline.training.log import Log, Row
-from pipeline.training.meter import Meter
-from pipeline.training.order import Order
-from pipeline.training.pictures import Sampled
-from pipeline.training.recent import Recent
-from pipeline.training.run import Run, build_networks
-from pipeline.training.schedules import moment
-from pipeline.training.seeds import reseed
-from pipeline.training.step import train_step
-from pipeline.training.stopping import StopRequests
-from pipeline.training.validation import Validation
-from pipeline.training.watch import Watch
+from pipeline.losses.penalties import Draws
+from pipeline.models.layers import channels_last, synchronise
+from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
+from pipeline.monitoring.loggers import Log, Sampled, open_boards
+from pipeline.monitoring.throughput import Meter
+from pipeline.params import ClipParams, LoggingParams, TrainParams
+from pipeline.training.checkpoints import States
+from pipeline.training.history import Recent, Row
+from pipeline.training.step import Networks, moment, train_step
+from pipeline.training.stop_requests import StopRequests
+from pipeline.training.validation import Validation, Watch
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training run is, apart from its data and devices."""
+
+    seed: int
+    shape: ClipParams
+    params: TrainParams
+    words: int  # of the vocabulary that are learned
+    states: States
+    folder: Path  # for TensorBoard and pictures
+    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+    names_object: Tensor | None = None  # bool [words]: which words name objects; all, where nothing is known
+    state_clips: int | None = None  # clips between two saved states; None: saved when asked to stop, and at the end
+    logging: LoggingParams | None = None  # None: to the terminal alone
+
+
+def build_networks(run: Run, device: torch.device) -> Networks:
+    """Freshly initialised networks, the same on every rank."""
+    reseed(run.seed, 0, -1)
+    generator = TextToVideo(run.shape, run.params, run.words, run.given, run.names_object)
+    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.given)
+    for model in (generator, discriminator):
+        channels_last(model.to(device))
+    return Networks(generator, discriminator, copy.deepcopy(generator), run.params)
 
 
 class Trainer:

@@ -1,24 +1,110 @@
-"""One step: the discriminator is updated, then the generator."""
+"""One step: the discriminator is updated, then the generator, then the average; schedules say with which settings."""
 
+import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
 from torch.nn.utils.parametrize import cached
 
-from pipeline.losses.draws import Draws
+from pipeline.data.batches import Batch, to_training
+from pipeline.errors import first_line
+from pipeline.losses.penalties import Draws
+from pipeline.models.convgru_generator import ConvGruGenerator
+from pipeline.models.discriminators import Trunk
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
+from pipeline.models.residual_generator import ResidualGenerator
 from pipeline.params import TrainParams
-from pipeline.training.batches import Batch, to_training
-from pipeline.training.compiling import compile_networks
-from pipeline.training.ema import update_average
-from pipeline.training.mixing import mixed_discriminator_loss, mixed_generator_loss
-from pipeline.training.objectives import Objective, Terms, Values, discriminator_loss, generator_loss
-from pipeline.training.schedules import Moment
+from pipeline.training.objectives import (
+    Objective,
+    Terms,
+    Values,
+    discriminator_loss,
+    generator_loss,
+    mixed_discriminator_loss,
+    mixed_generator_loss,
+)
+
+COMPILED = (ConvGruGenerator, ResidualGenerator, Trunk)
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
 Averager = Callable[[Iterable[nn.Parameter]], None]  # averages gradients over the ranks
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The settings of one step."""
+
+    lr_share: float  # of either learning rate
+    gamma_share: float  # of every penalty's gamma
+    mismatched: float  # weight of mismatched captions
+    beta2: float
+    condition: float  # how far the caption is let into both networks, 0 to 1
+    augmentation: float  # probability of each kind
+    ema_decay: float
+
+
+def moment(params: TrainParams, clips_seen: int) -> Moment:
+    """Everything annealed together by half a cosine, as in R3GAN, arXiv:2501.05441.
+
+    The average of the generator reaches back over a tenth of the run so far at most, so that it forgets the start. The
+    caption is let in evenly over the first part of the run: arXiv:2201.06578.
+    """
+    done = min(clips_seen / params.total_clips, 1.0)
+    left = (1 + math.cos(math.pi * done)) / 2  # 1 -> 0
+
+    def annealed(first: float, last: float) -> float:
+        return last + (first - last) * left
+
+    half_life = max(min(params.ema_clips, clips_seen / 10), 1e-6)
+    return Moment(
+        lr_share=annealed(1.0, params.final_lr_share),
+        gamma_share=annealed(1.0, params.final_gamma_share),
+        mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),
+        beta2=annealed(*params.beta2),
+        condition=min(done / params.condition_ramp, 1.0) if params.condition_ramp else 1.0,
+        augmentation=annealed(*params.augmentation.probability),
+        ema_decay=0.5 ** (params.step_clips / half_life),
+    )
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * model, for every parameter; buffers are copied."""
+    old: list[torch.Tensor] = list(average.parameters())
+    new: list[torch.Tensor] = list(model.parameters())
+    torch._foreach_lerp_(old, new, 1 - decay)
+    for kept, current in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(current)
+
+
+def compile_networks(device: torch.device, *models: nn.Module) -> bool:
+    """Let the parts of the models that make or read clips be compiled when they are first called; whether they will be.
+
+    Says so and leaves them as they are where there is no working compiler. Gradients of what is compiled cannot be
+    differentiated again: `torch.compiler.set_stance("force_eager")` goes around it.
+    """
+    if reason := _obstacle(device):
+        print(f"train.compile: {reason}; training goes on without", file=sys.stderr)
+        return False
+    for model in models:
+        for part in model.modules():
+            if isinstance(part, COMPILED):
+                part.compile(dynamic=False)
+    return True
+
+
+def _obstacle(device: torch.device) -> str:
+    """Why nothing can be compiled for `device`; empty where it can. By trial, since much may be missing."""
+    try:
+        torch.compile(torch.sin)(torch.ones(8, device=device))
+    except BackendCompilerFailed as error:
+        return first_line(error)
+    return ""
 
 
 class Networks:

@@ -1,26 +1,33 @@
-"""What is measured on the split val while a training goes on: cheap, by no other network, each time alike."""
+"""What is measured on the split val while a training goes on, which generator was the best, and when to stop early."""
 
+import math
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.batches import condition_ids, pad, to_frames, to_training
+from pipeline.data.sampler import derive, noise
 from pipeline.directions import motion_of
-from pipeline.measures.coarse import in_parts, shrink
-from pipeline.measures.discrepancy import Features, alike, mmd
-from pipeline.measures.fineness import fineness_of
-from pipeline.measures.motion import agrees, flow_of, movement_of
-from pipeline.records import Frames
-from pipeline.training.batches import to_frames, to_training
-from pipeline.training.log import Row
+from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
+from pipeline.params import TrainParams, ValidationName
+from pipeline.records import Caption, Clip, Frames
+from pipeline.shards import ShardReader
+from pipeline.training.history import Row
 from pipeline.training.objectives import uncompiled
-from pipeline.training.seeds import derive, noise
 from pipeline.training.step import Networks
 
 LEAST = 20  # clips: a figure of fewer would be chance
+
+SIGNS: dict[ValidationName, float] = {"discrepancy": -1.0, "motion_direction": 1.0}  # 1: the larger the better
+EXPORTED = ("average", "discriminator")
+Weights = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -103,3 +110,111 @@ def discrepancy_of(real: Sequence[Features], fake: Sequence[Features]) -> float:
 
 def _mean(logits: list[Tensor]) -> float:
     return float(torch.cat(logits).double().mean())
+
+
+def open_validation(
+    seed: int,
+    params: TrainParams,
+    labels: Sequence[Clip],
+    captions: Sequence[Caption],
+    shards: ShardReader,
+    device: torch.device,
+    at_once: int,
+) -> Validation | None:
+    """The validation of a run on the split val; None, and a sentence that says so, where there is too little of it."""
+    known, heard = {clip.id: clip for clip in labels}, {caption.id: caption for caption in captions}
+    rows = [row for row, name in enumerate(shards.ids) if name in known and name in heard]
+    clips = {row: known[shards.ids[row]] for row in rows}
+    val, train = ([row for row, clip in clips.items() if clip.split == split] for split in ("val", "train"))
+    # The discriminator of mixed batches judges whole groups.
+    count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
+    if count < LEAST:
+        told = f"{len(val)} clips of the split val and {len(train)} of train, at most {params.validation.clips} wanted"
+        print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
+        return None
+    val = [val[at] for at in np.linspace(0, len(val) - 1, count).round().astype(int)]
+    saying = sum(motion_of(clips[row].caption) is not None for row in val)
+    if params.validation.metric == "motion_direction" and saying < LEAST:
+        told = f"{saying} of {count} captions of val say which way things move"
+        print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)
+    places = counterparts([clips[row] for row in val], [clips[row] for row in train])
+
+    def few(rows: Sequence[int]) -> Few:
+        ids = [condition_ids(heard[clips[row].id], params.captions.conditioning) for row in rows]
+        return Few([clips[row].caption for row in rows], shards.frames(rows), pad(ids).to(device))
+
+    return Validation(seed, few([train[place] for place in places]), few(val), at_once)
+
+
+def counterparts(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
+    """For each clip wanted the place of one like it, none twice: of its meaning, else of its category, else any.
+
+    What a discriminator says depends on what is seen; only with equal contents does a difference tell seen from unseen.
+    """
+    free = dict.fromkeys(range(len(clips)))
+    alike: dict[object, list[int]] = defaultdict(list)
+    for place, clip in enumerate(clips):
+        for kind in _kinds(clip):
+            alike[kind].append(place)
+    found = [-1] * len(wanted)
+    for step in range(3):  # what is alike is dealt out first, so that no clip takes it from one it fits better
+        for row, clip in enumerate(wanted):
+            if found[row] < 0:
+                found[row] = next((place for place in alike[_kinds(clip)[step]] if place in free), -1)
+                free.pop(found[row], None)
+    return found
+
+
+def _kinds(clip: Clip) -> tuple[object, object, object]:
+    return (clip.category, clip.objects), clip.category, None
+
+
+class Watch:
+    """Remembers the best of a run by `train.validation.metric`, with its weights where `train.export` asks for them."""
+
+    def __init__(self, params: TrainParams, validation: Validation | None) -> None:
+        self._metric, self._patience = params.validation.metric, params.validation.patience
+        self._keeps = params.export == "best"
+        self._validation = validation
+        self._best, self._clips, self._since = math.nan, 0, 0  # since: validations after the best one
+        self._weights: Weights = {}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many validations brought nothing better that the run should end."""
+        return self._patience is not None and self._since >= self._patience
+
+    def __str__(self) -> str:
+        return f"best {self._metric} {self._best:.4g} after {self._clips} clips"
+
+    def look(self, clips_seen: int, nets: Networks) -> Row:
+        """Figures for the row of the history; none where there is no validation."""
+        row = {} if self._validation is None else self._validation.measure(nets)
+        value = row.get(f"val/{self._metric}")
+        if value is None:
+            return row
+        if math.isnan(self._best) or (value - self._best) * SIGNS[self._metric] > 0:
+            self._best, self._clips, self._since = value, clips_seen, 0
+            if self._keeps:
+                self._weights = {name: _copied(getattr(nets, name).state_dict()) for name in EXPORTED}
+        else:
+            self._since += 1
+        return row
+
+    def choose(self, clips_seen: int, nets: Networks) -> int:
+        """Give the networks the weights that `train.export` asks for -> the clips that they had been shown."""
+        for name, weights in self._weights.items():
+            getattr(nets, name).load_state_dict(weights)
+        return self._clips if self._weights else clips_seen
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self._best, "clips": self._clips, "since": self._since, "weights": self._weights}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._best, self._clips, self._since = state["best"], state["clips"], state["since"]
+        self._weights = state["weights"]
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, where they lie until they are needed."""
+    return {name: value.detach().cpu().clone() for name, value in weights.items()}

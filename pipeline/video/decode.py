@@ -9,14 +9,12 @@ import numpy as np
 
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
-from pipeline.video.by_ffmpeg import ByFfmpeg
-from pipeline.video.geometry import Filter, Picture, centre_crop, clip_filters
-from pipeline.video.in_process import InProcess
-from pipeline.video.limits import DecodeError, check_file
-from pipeline.video.motion import busiest_crop, grey_filters
-from pipeline.video.pictures import Plan, Taken, View
+from pipeline.video.ffmpeg_decoder import ByFfmpeg
+from pipeline.video.filters import Plan, Taken, View
+from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
+from pipeline.video.limits import DecodeError, check_file, stated_length
+from pipeline.video.pyav_decoder import InProcess
 from pipeline.video.timing import ShortClip, Timeline, choose_windows
-from pipeline.video.whole import stated_length
 
 
 class Video(Protocol):

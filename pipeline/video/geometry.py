@@ -1,8 +1,15 @@
-"""Which part of a picture becomes the clip, and by which filters."""
+"""Which part of a picture becomes the clip: the centre or where the movement is, and by which filters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.records import Frames
 
 # 42.5 dB against a float reference where the default flags give 29.9 (docs/decisions.md).
 SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
@@ -10,6 +17,9 @@ SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
 TURNS = {0: (), 1: (("transpose", "cclock"),), 2: (("hflip", ""), ("vflip", "")), 3: (("transpose", "clock"),)}
 
 Filter = tuple[str, str]  # name and arguments, as libavfilter has them
+
+SIDE = 64  # pixels of the longer side of the small grey picture
+NOISE = 10  # of 255: smaller differences are grain, flicker and what the codec made of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +77,43 @@ def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[
 
 def _quarter_turns(picture: Picture) -> int:
     return round(picture.rotation / 90) % 4
+
+
+def grey_filters(picture: Picture) -> list[Filter]:
+    """Filters from a decoded frame to the whole of it, small and grey, uint8 [h,w]."""
+    longer = max(picture.width, picture.height)
+    width, height = (max(1, round(side * min(SIDE, longer) / longer)) for side in (picture.width, picture.height))
+    return [("scale", f"{width}:{height}:flags={SCALE_FLAGS}"), ("format", "gray")]
+
+
+def busiest_crop(greys: Sequence[Frames], picture: Picture, height: int, width: int) -> Crop:
+    """The crop of the centre's size in which most changes from one small grey frame to the next.
+
+    Of equally good places the one in the middle, so the movement is not pressed to an edge, and the crop is the
+    centre's where nothing moves.
+    """
+    crop = centre_crop(picture, height, width)
+    differences = [np.abs(after.astype(np.int64) - before) for before, after in pairwise(greys)]
+    moved = sum((np.where(change > NOISE, change, 0) for change in differences), np.zeros_like(greys[0], np.int64))
+    across, down = picture.chroma_steps
+    x = _busiest(moved.sum(axis=0), picture.width, crop.width, across)
+    y = _busiest(moved.sum(axis=1), picture.height, crop.height, down)
+    return crop._replace(x=x, y=y)
+
+
+def _busiest(moved: NDArray[np.int64], length: int, part: int, step: int) -> int:
+    """Where along a side of `length` pixels a part of it begins that holds most of `moved`, by whole steps.
+
+    In whole numbers throughout, so that equal places are equal everywhere.
+    """
+    before = np.concatenate([[0], np.cumsum(moved)]) * length
+    starts = np.arange(0, length - part + 1, step)
+
+    def up_to(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        cell, rest = np.divmod(pixels * len(moved), length)
+        inside: NDArray[np.int64] = before[cell] + np.append(moved, 0)[cell] * rest
+        return inside
+
+    held = up_to(starts + part) - up_to(starts)
+    best = np.flatnonzero(held == held.max())
+    return int(starts[best[(len(best) - 1) // 2]])

@@ -1,16 +1,23 @@
-"""A plain WebM file -> its video packets, without a demuxer, which would decode some of them to see what they are.
-
-Only what is understood wholly is taken: one segment of known size, one track of VP8 or VP9, one frame per block, and
-nothing that changes how frames are shown. Any other element, value or order makes a file odd, and `av.open` reads it.
-"""
+"""A plain WebM file -> its video packets, without a demuxer, which would decode some of them to see what they are."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from pipeline.video.ebml import VOID, Element, OddFile, elements, number
-from pipeline.video.webm_track import Track, video_track
+VOID = {0xEC, 0xBF}  # elements without a meaning of their own: filling, checksum
+
+TRACK, VIDEO, COLOUR = 0xAE, 0xE0, 0x55B0
+NUMBER, KIND, CODEC = 0xD7, 0x83, 0x86
+PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT = 0xB0, 0xBA, 0x54B0, 0x54BA
+
+IN_TRACK = {0x73C5, 0x88, 0x55AA, 0x22B59C, 0x22B59D, 0x536E, 0x23E383, 0x6DE7} | VOID  # id, flags, names, frame rate
+IN_TRACK_VALUES = {0xB9: {1}, 0x9C: {0, 1}, 0x55EE: {0}, 0x56AA: {0}, 0x56BB: {0}}  # in use, lacing, additions, delay
+IN_VIDEO_VALUES = {0x9A: {0, 2}, 0x54B2: {0}, 0x53B8: {0}, 0x53C0: {0}}  # not interlaced, in pixels, one eye, no alpha
+# The range of broadcasting, which every decoder takes unless told otherwise; matrix, transfer and primaries unknown.
+IN_COLOUR_VALUES = {0x55B9: {0, 1}, 0x55B1: {2}, 0x55BA: {2}, 0x55BB: {2}}
+CODECS = {b"V_VP8": "vp8", b"V_VP9": "vp9"}
+VIDEO_KIND, OTHER_KINDS = 1, {2, 17}  # audio, subtitles
 
 # Ids as in RFC 9559 (Matroska) and RFC 8794 (EBML).
 EBML, SEGMENT, INFO, TRACKS, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
@@ -25,6 +32,105 @@ IN_CLUSTER = {0xA7, 0xAB} | VOID  # place, length of the one before
 IN_GROUP = {0x9B} | VOID  # duration
 LACING_OR_INVISIBLE, KEY = 0x0E, 0x80
 LATEST = 1 << 40  # steps of a timestamp: 35 years in milliseconds
+
+
+class OddFile(Exception):
+    """Not a plain WebM file; `av.open` may find a good video in it all the same."""
+
+
+class Element(NamedTuple):
+    id: int
+    start: int  # of its content
+    end: int
+
+
+def elements(data: bytes, start: int, end: int) -> Iterator[Element]:
+    """The elements that fill a stretch of the file exactly, their sizes known. Raises OddFile."""
+    while start < end:
+        id_length = 9 - data[start].bit_length()
+        size_at = start + id_length
+        if id_length > 4 or size_at >= end or not data[size_at]:
+            raise OddFile(f"no element at {start}")
+        content = size_at + 9 - data[size_at].bit_length()
+        mask = (1 << 7 * (content - size_at)) - 1
+        size = int.from_bytes(data[size_at:content]) & mask
+        if size == mask or content + size > end:
+            raise OddFile(f"the element at {start} has no end, or reaches too far")
+        yield Element(int.from_bytes(data[start:size_at]), content, content + size)
+        start = content + size
+
+
+def number(data: bytes, element: Element) -> int:
+    """The value of an element that holds a whole number. Raises OddFile."""
+    if not 1 <= element.end - element.start <= 8:
+        raise OddFile(f"element {element.id:x} is no number")
+    return int.from_bytes(data[element.start : element.end])
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The only video track of a file."""
+
+    number: int  # 1 to 126, so that it is one byte in each block
+    codec: str  # vp8 | vp9
+    others: frozenset[int]  # numbers of sound and subtitles
+
+
+def video_track(data: bytes, tracks: Element) -> Track:
+    """The video track among the tracks. Raises OddFile where there is none or several, or one that is not plain."""
+    found: list[tuple[int, str]] = []
+    numbers: list[int] = []
+    for track in elements(data, tracks.start, tracks.end):
+        if track.id in VOID:
+            continue
+        parts = {part.id: part for part in elements(data, track.start, track.end)}
+        if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
+            raise OddFile("no whole track")
+        numbers.append(number(data, parts[NUMBER]))
+        kind = number(data, parts[KIND])
+        if kind == VIDEO_KIND:
+            found.append((numbers[-1], _codec(data, track)))
+        elif kind not in OTHER_KINDS:
+            raise OddFile(f"a track of kind {kind}")
+    if len(found) != 1 or len({*numbers}) < len(numbers) or not all(0 < number < 127 for number in numbers):
+        raise OddFile("not one video track with a number of its own")
+    return Track(*found[0], frozenset(numbers) - {found[0][0]})
+
+
+def _codec(data: bytes, track: Element) -> str:
+    """The decoder of a video track. Raises OddFile where anything else is said that matters."""
+    codec = ""
+    for part in elements(data, track.start, track.end):
+        if part.id == CODEC:
+            codec = CODECS.get(data[part.start : part.end], "")
+        elif part.id == VIDEO:
+            _check_video(data, part)
+        elif part.id not in IN_TRACK | {NUMBER, KIND}:
+            _check_value(data, part, IN_TRACK_VALUES)
+    if not codec:
+        raise OddFile("another codec")
+    return codec
+
+
+def _check_video(data: bytes, video: Element) -> None:
+    sides: dict[int, int] = {}
+    for part in elements(data, video.start, video.end):
+        if part.id in (PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT):
+            sides[part.id] = number(data, part)
+        elif part.id == COLOUR:
+            for value in elements(data, part.start, part.end):
+                _check_value(data, value, IN_COLOUR_VALUES)
+        elif part.id not in VOID:
+            _check_value(data, part, IN_VIDEO_VALUES)
+    width, height = sides.get(PIXEL_WIDTH, 0), sides.get(PIXEL_HEIGHT, 0)
+    shown = sides.get(DISPLAY_WIDTH, width), sides.get(DISPLAY_HEIGHT, height)
+    if not width or not height or shown != (width, height):
+        raise OddFile("pixels that are not square")
+
+
+def _check_value(data: bytes, element: Element, values: dict[int, set[int]]) -> None:
+    if number(data, element) not in values.get(element.id, ()):
+        raise OddFile(f"element {element.id:x}")
 
 
 class Packet(NamedTuple):

@@ -1,0 +1,153 @@
+"""A function over many tasks in worker processes: results in the order of the tasks, nothing left behind."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, Generic, Protocol, TypeVar
+
+from pipeline.errors import UserError
+from pipeline.monitoring.progress import progress
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+TaskIn = TypeVar("TaskIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
+
+
+class Worker(Protocol[TaskIn, ResultOut]):
+    """Works on one task at a time, in another process or on another machine."""
+
+    ready: Future[None]  # on a busy cluster some workers start late, or never
+
+    def submit(self, task: TaskIn) -> "Future[Any]": ...
+
+    def is_replaced(self, future: "Future[Any]") -> bool:
+        """Whether the worker was lost with its machine, and another one is starting in its place (see `ready`)."""
+        ...
+
+
+def spread(
+    tasks: Iterable[Task], crew: Sequence[Worker[Task, Result]], label: str, advance: Callable[[], None]
+) -> Iterator[Result]:
+    """Yield the result of every task, in order; `tasks` is read lazily, at most two tasks per worker ahead.
+
+    A task whose worker was lost with its machine goes to the next one that is free. An exception in a worker is
+    raised here as soon as it is seen; a worker that is gone for good (BrokenExecutor) raises UserError naming its
+    task by `str(task)`.
+    """
+    numbered = enumerate(tasks)
+    waiting = deque(islice(numbered, 1))
+    idle: list[Worker[Task, Result]] = []
+    pending: dict[Future[Any], tuple[Worker[Task, Result], tuple[int, Task] | None]]
+    pending = {worker.ready: (worker, None) for worker in crew}
+    done: dict[int, Result] = {}
+    turn = 0
+    while waiting or done or any(job for _, job in pending.values()):
+        while idle and waiting and waiting[0][0] < turn + 2 * len(crew):
+            worker, job = idle.pop(), waiting.popleft()
+            pending[worker.submit(job[1])] = (worker, job)
+            waiting = waiting or deque(islice(numbered, 1))
+        if turn in done:
+            yield done.pop(turn)
+            turn += 1
+            continue
+        for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            worker, given = pending.pop(future)
+            if worker.is_replaced(future):
+                pending[worker.ready] = (worker, None)
+                waiting.extendleft([given] if given else [])
+                continue
+            result = _result(future, label, given)
+            idle.append(worker)
+            if given:
+                done[given[0]] = result
+                advance()
+
+
+def _result(future: Future[Any], label: str, given: tuple[int, object] | None) -> Any:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        task = str(given[1])[:200] if given else "nothing"
+        raise UserError(
+            f"{label}: the worker died on {task} ({error}); "
+            "give the same command again, with fewer compute.workers if memory is short"
+        ) from None
+
+
+def map_ordered(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, label: str
+) -> Iterator[Result]:
+    """Yield `function(task)` in the order of `tasks`, worked out by `workers` spawned processes (1: in this one).
+
+    `function` and the tasks must pickle. At most two results per worker wait for their turn. An exception in a
+    worker is raised here as soon as it is seen; a worker that dies raises UserError naming its task by `str(task)`.
+    However the loop ends, no worker outlives it.
+    """
+    with progress(label, len(tasks)) as advance:
+        if min(workers, len(tasks)) <= 1:
+            for task in tasks:
+                result = function(task)
+                advance()
+                yield result
+        else:
+            with _crew(function, min(workers, len(tasks))) as crew:
+                yield from spread(tasks, crew, label, advance)
+
+
+class _Process(Generic[Task, Result]):
+    """A pool of one process, so that a dead worker tells which task it had."""
+
+    def __init__(self, function: Callable[[Task], Result], far_end: Connection) -> None:
+        context = get_context("spawn")
+        self.function = function
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_tether, initargs=(far_end,))
+        self.ready: Future[None] = Future()
+        self.ready.set_result(None)
+
+    def submit(self, task: Task) -> Future[Result]:
+        # The first call starts the process, which inherits the mask: a Ctrl-C while it imports prints no traceback.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self.pool.submit(self.function, task)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def is_replaced(self, _: Future[Result]) -> bool:
+        return False
+
+
+@contextmanager
+def _crew(function: Callable[[Task], Result], workers: int) -> Iterator[list[_Process[Task, Result]]]:
+    """Yield processes and end them all at once.
+
+    Every worker holds one end of a pipe and leaves when the other end closes, be it here or because this process
+    was killed.
+    """
+    far_end, near_end = get_context("spawn").Pipe(duplex=False)
+    crew = [_Process(function, far_end) for _ in range(workers)]
+    try:
+        yield crew
+    finally:
+        near_end.close()
+        for process in crew:
+            process.pool.shutdown(wait=True, cancel_futures=True)
+        far_end.close()
+
+
+def _tether(far_end: Connection) -> None:
+    """In a worker: leave Ctrl-C to the parent, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def leave() -> None:
+        far_end.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()

@@ -1,0 +1,159 @@
+# ruff: noqa: RUF001 - look-alike letters are what this file is about
+"""Captions as people typed them -> one line of plain text, and the names of the objects in them."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain, zip_longest
+
+QUOTES = str.maketrans({"‘": "'", "’": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
+# Cyrillic and Greek letters that look like Latin ones, in the order of the Latin ones below.
+LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁһАВЕКМНОРСТУХІЈЅοανΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhABEKMHOPCTYXIJSoavABEZHIKMNOPTYX"
+)
+CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # nearly every caption: ASCII without \ and `
+ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
+JOINERS = "\u200c\u200d"  # invisible, but some scripts spell with them
+
+SLOT = re.compile(r"\[([^\]]*)\]")
+PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
+NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
+ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
+
+WORD = re.compile(r"[^\W_]+")
+WORD_OR_BREAK = re.compile(r"[^\W_]+|\n")
+
+
+def clean_text(text: str) -> str:
+    """The text on one line: no control or invisible characters, stray escapes, look-alike letters or doubled spaces.
+
+    Case and punctuation stay. The result can always be written as UTF-8 and cleans to itself.
+    """
+    if CLEAN.fullmatch(text):
+        return text
+    text = _printable(text)
+    if not text.isascii():
+        text = _printable(unicodedata.normalize("NFKC", text))
+    text = text.translate(QUOTES)
+    text = ESCAPED_QUOTE.sub("", text).replace("\\", " ")
+    if not text.isascii():
+        text = _latin(text)
+    return " ".join(text.split())
+
+
+def writable_text(text: str) -> str:
+    """The text as it is; what cannot be written as UTF-8, a lone surrogate, is spelt as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(_visible(letter) for letter in text)
+
+
+def _visible(letter: str) -> str:
+    if letter.isprintable() or letter in JOINERS:
+        return letter
+    # A zero-width character stands inside a word, a control character or a wide space between two.
+    return "" if unicodedata.category(letter) in ("Cf", "Cs", "Co", "Cn") else " "
+
+
+def _latin(text: str) -> str:
+    """Look-alike letters become Latin where the text as a whole is Latin and so is the rest of their word."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if 2 * sum(letter.isascii() for letter in letters) <= len(letters):
+        return text
+    return " ".join(_latin_word(word) for word in text.split())
+
+
+def _latin_word(word: str) -> str:
+    replaced = word.translate(LOOKALIKES)
+    foreign = any(letter.isalpha() and "LATIN" not in unicodedata.name(letter, "") for letter in replaced)
+    return word if foreign else replaced
+
+
+def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tuple[str, ...]:
+    """The objects of a cleaned caption in slot order, lower case, without article.
+
+    Placeholders count where they fill the template to the caption. In derived files they often do not: then the
+    caption is read by the template, and only where that fails, too, are the placeholders taken on trust.
+    """
+    literals, slots = _template_parts(template)
+    text = caption.lower()
+    fillers = [clean_text(word).lower() for word in placeholders]
+    fits = len(fillers) == len(slots) and _join(literals, fillers) == text
+    if not fits:
+        fillers = _read_slots(text, literals) or fillers
+    names = slots if len(fillers) == len(slots) else [""] * len(fillers)
+    return _bare([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
+
+
+def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order, cleaned, lower case and without article; empty ones are left out."""
+    return _bare([clean_text(name).lower() for name in names])
+
+
+@cache
+def _template_parts(template: str) -> tuple[list[str], list[str]]:
+    """The lower-case texts around the slots, one more than slots, and the slots' names."""
+    pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(clean_text(template).lower())
+    return pieces[::2], pieces[1::2]
+
+
+def _join(literals: Sequence[str], fillers: Sequence[str]) -> str:
+    return " ".join("".join(chain(*zip_longest(literals, fillers, fillvalue=""))).split())
+
+
+def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
+    """What stands between the literals, each taken at its first place; empty where the text does not fit.
+
+    A walk, not a pattern: hostile templates make a pattern with many slots take for ever.
+    """
+    first, *between, last = literals if len(literals) > 1 else (text, "")
+    if not text.startswith(first) or not text.endswith(last):
+        return []
+    start, end, fillers = len(first), len(text) - len(last), []
+    for literal in between:
+        place = text.find(literal, start + 1, end)
+        if place < 0:
+            return []
+        fillers.append(text[start:place])
+        start = place + len(literal)
+    return [*fillers, text[start:end]] if start < end else []
+
+
+def _bare(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Lower-case phrases without articles and without what is not a word at their ends; empty ones are left out."""
+    return tuple([word for phrase in phrases if (word := ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])
+
+
+def words_in(text: str) -> list[str]:
+    """Its words in lower case; hyphens and punctuation part them."""
+    return WORD.findall(text.lower())
+
+
+class Phrases:
+    """Names to be found in captions, as whole words in a row; case, hyphens and punctuation do not count."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # by their words
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # in words, of those that start with a word
+        for name in names:
+            words = tuple(words_in(name))
+            if words:
+                self._names[words].append(name)
+                self._lengths[words[0]].add(len(words))
+
+    def find(self, caption: str, objects: Iterable[str]) -> set[str]:
+        """The names that the caption or an object says."""
+        found: set[str] = set()
+        if self._names:
+            # No name goes on from one text into the next, since none holds a line break.
+            words = WORD_OR_BREAK.findall("\n".join((caption, *objects)).lower())
+            for start, word in enumerate(words):
+                for length in self._lengths.get(word, ()):
+                    found.update(self._names.get(tuple(words[start : start + length]), ()))
+        return found

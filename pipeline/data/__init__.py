@@ -1,0 +1,1 @@
+"""The one place that joins labels, captions and shards: dataset, batches, sampler, loading."""

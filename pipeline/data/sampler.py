@@ -1,0 +1,56 @@
+"""Randomness that depends on where a run is, not on how it came there: seeds, noise, the rows of each step."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.params import TrainParams
+
+
+def derive(*parts: int | str) -> int:
+    """A seed of 63 bits for these parts; nearby parts give unrelated seeds."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def reseed(seed: int, rank: int, step: int) -> None:
+    """Open a step, so that step 900 draws the same after a stop at 500."""
+    torch.manual_seed(derive(seed, "step", rank, step))
+
+
+def noise(seed: int, count: int, width: int) -> torch.Tensor:
+    """Fixed z for pictures: [count,width] float32 on the CPU; the first rows do not depend on `count`."""
+    rows = [torch.randn(width, generator=torch.Generator().manual_seed(derive(seed, "z", row))) for row in range(count)]
+    return torch.stack(rows)
+
+
+def shuffled_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
+    """Which rows are clips number `first` to `first + count`, each epoch in its own order -> int64 [count]"""
+    places = np.arange(first, first + count)
+    return np.array([_order(seed, place // rows, rows)[place % rows] for place in places.tolist()], np.int64)
+
+
+@lru_cache(2)  # a batch may lie across the end of an epoch
+def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return np.random.default_rng(derive(seed, "epoch", epoch)).permutation(rows)
+
+
+class Order:
+    """The rows of each step's batches among `clips` of them, on all ranks together; each epoch is shuffled anew."""
+
+    def __init__(self, seed: int, clips: int, params: TrainParams) -> None:
+        self._seed, self._clips = seed, clips
+        self._step_clips, self._batch_clips = params.step_clips, params.batch_clips
+
+    def batches(self, step: int) -> NDArray[np.int64]:
+        """A line for each batch of a step."""
+        rows = shuffled_rows(self._seed, step * self._step_clips, self._step_clips, self._clips)
+        return rows.reshape(-1, self._batch_clips)
+
+    def coming(self, steps: range, share: slice) -> Iterator[NDArray[np.int64]]:
+        """Of each batch of these steps, one after another, the part of one rank."""
+        return (rows[share] for step in steps for rows in self.batches(step))

@@ -1,0 +1,200 @@
+"""The rules: which words stand for one way and which for its opposite, and how they are found in captions and slugs."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+COUNTER = "counter-clockwise"  # unless the dataset spells it otherwise
+WORD = re.compile(r"[^\W_]+")
+BETWEEN = r"[\s_-]+"
+# A word ends at anything but a letter or digit, and inside of CamelCase.
+CAMEL = r"(?-i:(?<=[a-z])(?=[A-Z]))"
+HUMP = re.compile(CAMEL)
+START, END = rf"(?:(?<![^\W_])|{CAMEL})", rf"(?:(?![^\W_])|{CAMEL})"
+
+PLANE = {"side", "height"}  # seen in the picture itself; these two may be reversed together
+ALWAYS = {"side", "turn", "beside"}  # unmistakable, whatever else a caption says
+
+# What must follow a word for it to have its sense: pushing it up (and not: the up key), up a slope.
+PREPOSITIONS = "while|and|on|onto|in|into|to|from|off|out|behind|across|along|over|with|at|by|towards?|slowly|quickly"
+ALONE = rf"(?=[^\w-]*$|\s*[.,;]|{BETWEEN}(?:{PREPOSITIONS})\b)"
+BEFORE_NOUN = rf"(?={BETWEEN}(?:an?|the|one|two|some|his|her|its|my|your|\[?something)\b)"
+FOLLOWED = rf"(?={BETWEEN}\S)"
+
+
+def words_of(text: str) -> list[str]:
+    """The words, lower case, those of CamelCase apart."""
+    return WORD.findall(text if text.islower() else HUMP.sub(" ", text).lower())
+
+
+def whole(words: str) -> str:
+    """The pattern of these words, alternatives or a pattern, as whole words; a space stands for any gap of a slug."""
+    return f"{START}(?:{words.replace(' ', BETWEEN)}){END}"
+
+
+def write_like(words: str, replaced: str, text: str) -> str:
+    """The words with the capitals of what they replace, joined as the text joins its own."""
+    models = re.split(BETWEEN, replaced)
+    # `Approaching` becomes `Moving away from`: one capital says nothing about the words that follow.
+    rest = models[-1] if len(models) > 1 or _is_upper(models[0]) else "x"
+    new = words.split()
+    models += [rest] * (len(new) - len(models))
+    glue = next((mark for mark in " -_" if mark in text), " ")
+    return glue.join(_cased(word, model) for word, model in zip(new, models, strict=False))
+
+
+def _cased(word: str, model: str) -> str:
+    return word.upper() if _is_upper(model) else word[0].upper() + word[1:] if model[0].isupper() else word
+
+
+def _is_upper(word: str) -> bool:
+    return len(word) > 1 and word.isupper()
+
+
+# A caption that hedges says more than one way, or tells of a motion that did not come to pass.
+HEDGES = re.compile(
+    whole(
+        "but|because|until|without(?! actually)|so|then|that|not|cannot|(?:does|do|is|did|ca|wo)n['’]?t|almost|upright"  # noqa: RUF001
+        "|fail(?:s|ed|ing)?|tries|trying|missing|instead|before|after"
+    ),
+    re.I,
+)
+
+
+CAMERA_MOVES = re.compile(
+    whole("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
+)
+
+
+class Cue(NamedTuple):
+    """Words for one way along an axis, in one or two parts with anything in between, and those for the other way."""
+
+    axis: str
+    side: int  # 0 or 1, where 0 is to the right and up
+    pattern: re.Pattern[str]  # a group for each part that is another in the opposite
+    instead: tuple[str, ...]  # of these groups
+    bare: bool  # a verb without an ending, which may be an adjective or an adverb: open, close
+
+
+MOVING = (
+    "moving moves move, pushing pushes push, pulling pulls pull, sliding slides slide, dragging drags drag, "
+    "carrying carries carry, swiping swipes swipe"
+)
+
+
+GOING = (
+    "rolling rolls roll, walking walks walk, running runs run, climbing climbs climb, going goes go, "
+    "driving drives drive, riding rides ride, crawling crawls crawl, jumping jumps jump"
+)
+
+
+PUT, TAKE = "putting puts put", "taking takes take"
+
+
+LIFT, LOWER = "lifting lifts lift", "lowering lowers lower"
+
+
+# axis, verb and second part, opposite verb and second part, what must follow
+VERB_PAIRS = [
+    ("in", PUT, "into", TAKE, "out of", ""),
+    ("in", "burying buries bury", "in", "digging digs dig", "out of", ""),
+    ("in", "plugging plugs plug", "into", "unplugging unplugs unplug", "from", ""),
+    ("in", "pouring pours pour", "into", "pouring pours pour", "out of", ""),
+    ("on", PUT, "onto", TAKE, "off of", ""),
+    ("on", PUT, "on", TAKE, "off", FOLLOWED),
+    ("on", "attaching attaches attach", "to", "detaching detaches detach", "from", ""),
+    ("hold", "picking picks pick", "up", "putting puts put", "down", r"(?=\W*$)"),
+    ("open", "opening opens open", "", "closing closes close", "", ""),
+    ("fold", "folding folds fold", "", "unfolding unfolds unfold", "", ""),
+    ("wrap", "wrapping wraps wrap", "", "unwrapping unwraps unwrap", "", ""),
+    ("zip", "zipping zips zip", "", "unzipping unzips unzip", "", ""),
+    ("cover", "covering covers cover", "", "uncovering uncovers uncover", "", rf"(?!.*{whole('with')})"),
+    ("apart", "approaching approaches approach", "", "moving_away_from moves_away_from move_away_from", "", ""),
+    ("height", LIFT, "", LOWER, "", ""),
+    ("height", LIFT, "up", LOWER, "down", rf"(?:{ALONE}|{BEFORE_NOUN})"),
+    *[("in", verb, "into", verb, "out of", "") for verb in f"{MOVING}, {GOING}".split(", ")],
+    *[("on", verb, "onto", verb, "off of", "") for verb in f"{MOVING}, {GOING}".split(", ")],
+    *[("height", verb, "up", verb, "down", ALONE) for verb in MOVING.split(", ")],
+    *[("slope", verb, "up", verb, "down", BEFORE_NOUN) for verb in MOVING.split(", ")],
+    *[("slope", verb, "up", verb, "down", rf"(?:{ALONE}|{BEFORE_NOUN})") for verb in GOING.split(", ")],
+]
+
+
+# axis, words, opposite words, what must follow
+PHRASES = [
+    ("side", "from left to right", "from right to left", ""),
+    ("side", "from the left to the right", "from the right to the left", ""),
+    ("side", "left to right", "right to left", ""),
+    ("side", "to the right", "to the left", ""),
+    ("side", "from the left", "from the right", ""),
+    ("side", "rightwards", "leftwards", ""),
+    ("side", "rightward", "leftward", ""),
+    ("side", "right", "left", ALONE),
+    ("beside", "to the right of", "to the left of", ""),
+    ("beside", "on the right", "on the left", ""),
+    ("height", "upwards", "downwards", ""),
+    ("height", "upward", "downward", ""),
+    ("height", "from bottom to top", "from top to bottom", ""),
+    ("turn", "clockwise", COUNTER, ""),
+    ("apart", "towards the camera", "away from the camera", ""),
+    ("apart", "closer to the camera", "farther from the camera", ""),
+    ("apart", "closer to", "away from", ""),
+    ("apart", "towards", "further away from", ""),
+    ("apart", "toward", "farther away from", ""),
+    ("apart", "nearer to", "further from", ""),
+    ("along", "forwards", "backwards", ""),
+    ("along", "forward", "backward", ""),
+    ("depth", "in front of", "behind", rf"(?!{BETWEEN}of\b)(?!.*{whole('camera')}){FOLLOWED}"),
+    ("level", "above", "below", FOLLOWED),
+    ("level", "on top of", "underneath", FOLLOWED),
+    ("inside", "inside", "outside", FOLLOWED),
+]
+
+
+OTHER_COUNTERS = ("counter clockwise", "counterclockwise", "anti clockwise", "anticlockwise")
+
+
+def _cues() -> Iterator[tuple[str, Cue]]:
+    """Each cue under its first word."""
+    for axis, verbs, first, opposites, second, after in VERB_PAIRS:
+        for number, (verb, opposite) in enumerate(zip(verbs.split(), opposites.split(), strict=True)):
+            one, other = _parts(verb, first), _parts(opposite, second)
+            yield from _both_ways(axis, one, other, after, bare=number == 2)
+    for axis, words, opposite, after in PHRASES:
+        yield from _both_ways(axis, (words,), (opposite,), after, bare=False)
+    for words in OTHER_COUNTERS:
+        yield words.split()[0], Cue("turn", 1, _pattern((words,), ""), ("clockwise",), False)
+
+
+def _parts(verb: str, second: str) -> tuple[str, ...]:
+    return (verb.replace("_", " "), second) if second else (verb.replace("_", " "),)
+
+
+def _both_ways(
+    axis: str, one: tuple[str, ...], other: tuple[str, ...], after: str, bare: bool
+) -> Iterator[tuple[str, Cue]]:
+    for side, parts, instead in ((0, one, other), (1, other, one)):
+        first = WORD.findall(parts[0])[0]
+        kept = len(parts) == 2 and parts[0] == instead[0]  # the verb: moving up, moving down
+        yield first, Cue(axis, side, _pattern(parts, after, kept), instead[kept:], bare)
+
+
+def _pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> re.Pattern[str]:
+    # Putting on and taking off are no motions, putting something on is one; `on top of` has a rule of its own.
+    particle = parts[-1] in ("on", "off")
+    gap = rf"{BETWEEN}(?:\S.*?{BETWEEN}){'' if particle else '?'}"
+    last = f"(?!{BETWEEN}(?:top|of)\\b)" if particle else ""
+    groups = [f"({whole(part)})" for part in parts]
+    groups[0] = whole(parts[0]) if kept else groups[0]
+    return re.compile(gap.join(groups) + last + after, re.I)
+
+
+def _index(cues: Iterable[tuple[str, Cue]]) -> dict[str, list[Cue]]:
+    found: dict[str, list[Cue]] = defaultdict(list)
+    for word, cue in cues:
+        found[word].append(cue)
+    return dict(found)
+
+
+CUES = _index(_cues())  # first word -> cues

@@ -1,0 +1,1 @@
+"""Devices, process groups and launching: the only place that knows torch.distributed."""

@@ -1,0 +1,152 @@
+"""The processes of a run: one for each device, started here or by torchrun, and what is said when one of them fails."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from pipeline.distributed.devices import PeerLost, Rank, use
+from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending, first_line
+
+PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples
+SAVING = 300  # seconds that ranks have for saving their state once they are asked to stop
+LINGER = 5.0  # seconds; the launcher looks at its processes ten times a second
+LOST = 76  # exit code of a rank that has lost another
+NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # as torchrun gives them
+Task = Callable[..., None]  # (rank, *arguments)
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process, as one of the ranks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def world_size(devices: list[torch.device]) -> int:
+    """Processes of the whole run, over all nodes."""
+    return int(os.environ["WORLD_SIZE"]) if under_torchrun() else len(devices)
+
+
+def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
+    """Call `task(rank, *arguments)` in one process per device; with a single device, in this one.
+
+    Under torchrun, this process is one of the ranks already. Raises Interrupted or UserError where a rank did.
+    """
+    if under_torchrun():
+        try:
+            _join(devices, task, arguments)
+        except PeerLost as error:
+            _linger()
+            raise UserError(f"{_lost(error)}; the message of that rank says why") from None
+    elif len(devices) == 1:
+        use(devices[0])
+        task(Rank(0, 1, devices[0]), *arguments)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            _launch(Path(folder), devices, task, arguments)
+
+
+def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=len(devices),
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",  # a free port
+        local_addr="localhost",  # the machine's own name need not resolve
+        max_restarts=0,
+        start_method="spawn",
+        shutdown_timeout=SAVING,
+    )
+    logging.disable(logging.ERROR)  # the launcher would add tracebacks to what is said below
+    try:
+        elastic_launch(config, _launched)(told, devices, task, arguments)
+    except SignalException:  # it was handed on to the ranks, and all of them have ended
+        raise Interrupted("training was asked to stop and has saved its state, unless it had just begun") from None
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        report = told / str(rank)
+        if failure.exitcode == INTERRUPTED:
+            raise Interrupted(report.read_text(encoding="utf-8")) from None
+        if failure.exitcode > 0 and not report.exists():  # a fault of the program: its traceback is in the error
+            raise
+        raise UserError(_verdict(told, devices, rank, failure)) from None
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
+    """A launched rank: leaves in `told` what ended it, for the launcher to say once."""
+    launcher = multiprocessing.parent_process()
+    if launcher is None or not launcher.is_alive():  # killed before it was noted that this process is to end with it
+        sys.exit(LOST)
+    report = told / os.environ["RANK"]
+    try:
+        ended = ending(lambda: _join(devices, task, arguments))
+    except PeerLost as error:
+        report.write_text(_lost(error), encoding="utf-8")
+        _linger()
+        sys.exit(LOST)
+    if ended:
+        message, code = ended
+        report.write_text(message, encoding="utf-8")
+        sys.exit(code)
+
+
+def _verdict(told: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
+    """What ended the run, whose first failure was that of `rank`."""
+    if failure.exitcode == LOST:
+        silent = [number for number in range(len(devices)) if not (told / str(number)).exists()]
+        if silent:
+            names = ", ".join(f"{number} of {len(devices)} ({devices[number]})" for number in silent)
+            return f"rank {names} did not answer the others; the last saved state is kept: give the same command again"
+    if failure.exitcode < 0:
+        name = f"rank {rank} of {len(devices)} ({devices[rank]})"
+        cause = ", most likely because memory ran out (dmesg tells)" if failure.exitcode == -signal.SIGKILL else ""
+        return (
+            f"{name} was killed by {failure.signal_name()}{cause}; the last saved state is kept: give the same command "
+            "again, with a lower train.batch_clips or fewer devices where it was memory"
+        )
+    return (told / str(rank)).read_text(encoding="utf-8")
+
+
+def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
+    rank, world, local, here = (int(os.environ[name]) for name in NUMBERS)
+    if devices[0].type == "cuda" and here > len(devices):
+        raise UserError(
+            f"torchrun started {here} processes on this node, but devices names {len(devices)} GPUs; "
+            f"give --nproc-per-node={len(devices)}"
+        )
+    device = devices[local % len(devices)]
+    use(device, sharers=here)
+    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would hear of it after the wait only
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    except RuntimeError as error:
+        raise PeerLost(first_line(error)) from error
+    signal.signal(signal.SIGINT, waiting)
+    task(Rank(rank, world, device), *arguments)
+    dist.destroy_process_group()  # not after an error: it would wait for ranks that are gone
+
+
+def _lost(error: PeerLost) -> str:
+    return f"another rank has ended or hangs ({error})"
+
+
+def _linger() -> None:
+    """Give whoever watches the ranks time to see the one whose end was the first, and end at once when told to."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(LINGER)

@@ -1,0 +1,115 @@
+"""A trained model from its folder, and samples of it."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from pipeline.data.batches import condition_ids, pad, to_frames
+from pipeline.data.dataset import read_vectors
+from pipeline.errors import UserError
+from pipeline.files import digest_file, digest_value, replacing, write_json
+from pipeline.models.layers import channels_last
+from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
+from pipeline.params import ClipParams, TrainParams
+from pipeline.records import VECTORS, Caption, Frames
+
+GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
+
+AT_ONCE = 16  # clips in one pass: memory stays small however many are asked for
+
+
+class Model:
+    """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.description = _read_description(folder / DESCRIPTION)
+        try:
+            self.shape = ClipParams.model_validate(self.description["clip"])
+            params = TrainParams.model_validate(self.description["train"])
+            self.vocabulary: list[str] = list(self.description["vocabulary"]["words"])
+            self.conditioning = params.captions.conditioning
+            self.max_tokens = int(self.description["max_tokens"])
+            learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
+            self.generator = TextToVideo(self.shape, params, learned, read_vectors(folder / VECTORS))
+            self.generator.eval().requires_grad_(False)
+            self.generator.load_state_dict(load_file(folder / GENERATOR))
+            channels_last(self.generator)  # as in training: other strides, other rounding
+            self.digest = digest_file(folder / GENERATOR)
+        except FileNotFoundError:
+            raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
+        except (KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
+                "`dvc repro -f train` makes them anew"
+            ) from None
+
+    def condition(self, caption: Caption) -> tuple[int, ...]:
+        """The token ids that the generator hears of a caption."""
+        return condition_ids(caption, self.conditioning)
+
+    def add_words(self, vectors: NDArray[np.float32]) -> None:
+        """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""
+        self.generator.add_words(torch.from_numpy(vectors))
+
+    def provenance(self) -> dict[str, Any]:
+        """What names this model and the code that speaks to it."""
+        return {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
+
+
+def save_model(
+    folder: Path, generator: TextToVideo, discriminator: CaptionedDiscriminator, description: dict[str, Any]
+) -> None:
+    """Write both networks and then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
+    _save(generator, folder / GENERATOR)
+    _save(discriminator, folder / DISCRIMINATOR)
+    write_json(folder / DESCRIPTION, description)
+
+
+def save_vectors(source: Path, folder: Path) -> None:
+    """Copy the word vectors of a run to its model, which is read without its data; there may be none."""
+    if source.exists():
+        with replacing(folder / VECTORS) as temporary:
+            shutil.copyfile(source, temporary)
+    else:
+        (folder / VECTORS).unlink(missing_ok=True)
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    data = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro train` makes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); `dvc repro -f train` makes it anew") from None
+    return description
+
+
+def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:
+    """One clip for each caption and row of z [N,Z] -> uint8 [N,T,H,W,3], on the CPU.
+
+    Raises UserError where the generator draws what is no number, which would look like a black clip.
+    """
+    ids = pad(token_ids)
+    with torch.inference_mode():
+        parts = [model.generator(z[at : at + AT_ONCE], ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE)]
+    clips = torch.cat(parts)
+    if not clips.isfinite().all():
+        raise UserError("the generator draws pixels that are no numbers: its weights are broken; `dvc repro -f train`")
+    return to_frames(clips)

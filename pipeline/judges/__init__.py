@@ -1,0 +1,1 @@
+"""Judges: networks trained on real clips of the `judge` split, which measure generated ones."""

@@ -1,1 +1,0 @@
-"""What can be measured of clips without any weights: by the evaluation, and while a training goes on."""

@@ -1,0 +1,92 @@
+"""The generator of the seed, with its mistakes mended: a GRU over codes, and ConvGRUs between blocks of frames."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.layers import ConditionalBatchNorm, Modulation, conv, linear, rectify, upsample
+from pipeline.models.residual_generator import CURVE_KNOTS, smooth_curves
+from pipeline.params import ClipParams, GeneratorParams, doublings_of
+
+
+class ConvGruGenerator(nn.Module):
+    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] in [-1,1].
+
+    A GRU turns content, caption and smooth motion curves into a code per frame: Tulyakov et al. 2018, arXiv:1707.04993.
+    Each frame is drawn from its code by residual blocks; a ConvGRU behind each block (`frame_memory`) lets a frame
+    remember the ones before it, place by place: Ballas et al. 2016, arXiv:1511.06432. Without it, frames are tied to
+    each other by their codes alone. With `caption_in_blocks` the content noise and the caption enter every block beside
+    the code.
+    """
+
+    def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
+        super().__init__()
+        self.content, self.curves, self.frames = params.content_width, params.motion_width, shape.frames
+        self.z_width = self.content + self.curves * CURVE_KNOTS
+        self.direct = params.caption_in_blocks
+        self.begin = linear(self.content + cond, params.code_width)
+        self.recurrent = nn.GRU(self.curves + cond, params.code_width, batch_first=True)
+        code = params.code_width + (self.content + cond if self.direct else 0)
+        doublings = doublings_of(shape)
+        self.height, self.width = shape.height >> doublings, shape.width >> doublings
+        widths = [min(params.frame_width << (doublings - i), 4 * params.frame_width) for i in range(doublings + 1)]
+        self.start = linear(code, widths[0] * self.height * self.width)
+        self.stages = nn.ModuleList(FrameBlock(width, code, batch_norm=params.batch_norm) for width in widths)
+        self.memories = nn.ModuleList(ConvGru(width) for width in widths[:-1] if params.frame_memory)
+        self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
+        self.last = conv(widths[-1], 3, (1, 3, 3), scale=0.5, rectified=True)
+
+    def forward(self, z: Tensor, cond: Tensor) -> Tensor:
+        content, knots = z[:, : self.content], z[:, self.content :]
+        curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.frames)  # [B,T,M]
+        still = torch.cat((content, cond), dim=1)
+        heard = torch.cat((curves, cond[:, None].expand(-1, self.frames, -1)), dim=2)
+        code, _ = self.recurrent(heard, torch.tanh(self.begin(still))[None])  # [B,T,K]
+        if self.direct:
+            code = torch.cat((code, still[:, None].expand(-1, self.frames, -1)), dim=2)
+        x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,T,h,w]
+        for place, stage in enumerate(self.stages):
+            x = stage(x, code)
+            if place < len(self.memories):
+                x = self.memories[place](x)
+            if place < len(self.narrow):
+                x = upsample(self.narrow[place](x))
+        frames: Tensor = torch.tanh(self.last(rectify(x)))
+        return frames
+
+
+class FrameBlock(nn.Module):
+    """x + two convolutions within each frame, modulated by its code: [B,C,T,H,W], [B,T,K] -> [B,C,T,H,W]."""
+
+    def __init__(self, channels: int, code: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        kind = ConditionalBatchNorm if batch_norm else Modulation
+        self.norms = nn.ModuleList(kind(channels, code) for _ in range(2))
+        self.first = conv(channels, channels, (1, 3, 3), rectified=True)
+        self.second = conv(channels, channels, (1, 3, 3), scale=0.0, rectified=True)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        h = self.first(rectify(self.norms[0](x, code)))
+        changed: Tensor = x + self.second(rectify(self.norms[1](h, code)))
+        return changed
+
+
+class ConvGru(nn.Module):
+    """A GRU at each place, whose gates are convolutions: frames in order [B,C,T,H,W] -> its states [B,C,T,H,W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.of_input = conv(channels, 3 * channels, (1, 3, 3))
+        self.of_state = conv(channels, 2 * channels, (1, 3, 3))
+        self.of_kept = conv(channels, channels, (1, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, states = torch.zeros_like(x[:, :, :1]), []
+        for heard in self.of_input(x).split(1, dim=2):  # of all frames at once; [B,3C,1,H,W] each
+            of_update, of_keep, of_new = heard.chunk(3, dim=1)
+            update, keep = self.of_state(state).chunk(2, dim=1)
+            new = torch.tanh(of_new + self.of_kept(torch.sigmoid(of_keep + keep) * state))
+            state = torch.lerp(state, new, torch.sigmoid(of_update + update))
+            states.append(state)
+        return torch.cat(states, dim=2)

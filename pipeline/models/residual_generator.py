@@ -1,0 +1,220 @@
+"""The residual generator: noise and a caption's vector -> still layers, each moved and scaled over time."""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, linear, rectify, unfold_time, upsample
+from pipeline.params import ClipParams, GeneratorParams, doublings_of
+
+PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
+# How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
+# the frame, where nothing tells them the way back, or to wild scales that never settled.
+MOVING, GROWING = 0.3, 0.1
+
+CURVE_KNOTS = 4  # values that a smooth motion curve runs through
+TAIL = 16  # channels at full resolution
+
+
+class Still(nn.Module):
+    """A code per clip [B,K] -> a picture of any number of channels, without bounds: [B,C,H,W]."""
+
+    def __init__(self, shape: ClipParams, channels: int, code: int, width: int) -> None:
+        super().__init__()
+        doublings = doublings_of(shape)
+        self.height, self.width = shape.height >> doublings, shape.width >> doublings
+        widths = [min(width << (doublings - i), 4 * width) for i in range(doublings + 1)]
+        self.channels = widths[0]
+        self.start = linear(code, widths[0] * self.height * self.width)
+        self.stages = nn.ModuleList(ResidualBlock(count, code=code, temporal=False) for count in widths)
+        self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
+        self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5, rectified=True)
+
+    def forward(self, code: Tensor) -> Tensor:
+        x = self.start(code).view(-1, 1, self.height, self.width, self.channels).permute(0, 4, 1, 2, 3)  # [B,C,1,h,w]
+        for place, stage in enumerate(self.stages):
+            x = stage(x, code[:, None])
+            if place < len(self.narrow):
+                x = enlarge(self.narrow[place](x))
+        picture: Tensor = self.last(rectify(x)).squeeze(2)
+        return picture
+
+
+def enlarge(x: Tensor) -> Tensor:
+    """Twice the height and width, bilinear: repeated pixels would show as blocks. [B,C,1,H,W] -> [B,C,1,2H,2W]."""
+    return F.interpolate(x.squeeze(2), scale_factor=2, mode="bilinear", align_corners=False).unsqueeze(2)
+
+
+def cut_out(picture: Tensor) -> Tensor:
+    """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
+
+    A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
+    """
+    layers = picture.reshape(len(picture), -1, 4, *picture.shape[2:])
+    return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - 1)), dim=2)  # mostly clear at first
+
+
+class Placement(nn.Module):
+    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE]."""
+
+    pace: Tensor
+
+    def __init__(self, code: int, layers: int, frames: int) -> None:
+        super().__init__()
+        self.count, self.frames = layers, frames
+        self.places = linear(code, layers * PLACE, scale=0.6)
+        self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
+
+    def forward(self, code: Tensor) -> Tensor:
+        places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
+        places = places.transpose(1, 2).reshape(-1, self.frames, self.count, PLACE)
+        return places * self.pace
+
+
+def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
+    """Background [B,3,H,W], layers [B,N,4,H,W], places [B,T,N,PLACE] -> frames [B,3,T,H,W], the last layer on top."""
+    frames = background[:, :, None]
+    # Colours are multiplied by alpha before they are moved, so that none bleeds in from transparent pixels.
+    colours, alpha = torch.split(layers, [3, 1], dim=2)
+    for moved in move(torch.cat((colours * alpha, alpha), dim=2), places).unbind(1):
+        above, cover = torch.split(moved, [3, 1], dim=1)
+        frames = torch.addcmul(above, frames, 1 - cover)
+    return frames.contiguous(memory_format=torch.channels_last_3d)
+
+
+def move(layers: Tensor, places: Tensor) -> Tensor:
+    """Layers [B,N,C,H,W] at places [B,T,N,PLACE] -> [B,N,C,T,H,W], bilinear, zero where a layer does not reach.
+
+    As two matrix products rather than `grid_sample`, whose gradient is not deterministic on a GPU; their results lie in
+    memory as T,H,C,W, so that none has to be reordered.
+    """
+    batch, count, channels, height, width = layers.shape
+    places = places.transpose(1, 2).contiguous()
+    rows = _weights(height, places[..., 0], places[..., 2])  # [B,N,T,H,h]
+    columns = _weights(width, places[..., 1], places[..., 3])  # [B,N,T,W,w]
+    lines = layers.transpose(2, 3).reshape(batch * count, height, channels * width)
+    tall = rows.view(batch * count, -1, height) @ lines  # [B*N,T*H,C*w]
+    moved = tall.view(-1, height * channels, width) @ columns.view(-1, width, width).mT  # [B*N*T,H*C,W]
+    return moved.view(batch, count, -1, height, channels, width).permute(0, 1, 4, 2, 3, 5)
+
+
+def _weights(side: int, centre: Tensor, log_scale: Tensor) -> Tensor:
+    """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,side]."""
+    pixels = torch.arange(side, device=centre.device, dtype=centre.dtype)
+    places = (pixels + 0.5) * (2 / side) - 1  # middles of the frame's pixels in [-1,1]
+    shrinking = torch.exp(-log_scale[..., None])  # pixels of the picture to one of the frame
+    source = ((places - centre[..., None]) * shrinking + 1) * (side / 2) - 0.5  # [B,T,side]: where in the picture
+    # One sample of a picture that is shrunk would pass over pixels, and edges would be jagged. The mean of two, by the
+    # rule of Gauss, stands for that of all between; of a picture that is not shrunk both are the same.
+    aside = (shrinking - 1).clamp(min=0) / math.sqrt(12)
+    return (_tents(source - aside, pixels) + _tents(source + aside, pixels)) / 2
+
+
+def _tents(source: Tensor, pixels: Tensor) -> Tensor:
+    """How near each place is to each pixel, 1 at it and 0 from the next on: [B,T,side] -> [B,T,side,side]."""
+    return (1 - (source[..., None] - pixels).abs()).clamp(min=0)
+
+
+class ResidualGenerator(nn.Module):
+    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W], about [-1,1]: only the discriminator bounds colours.
+
+    Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
+    frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
+    Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
+    space and time, with a mask, over both: it draws what changes its shape. The background hears the noise alone: where
+    it heard the caption, every caption got a background of its own and the noise was hardly listened to. The layers
+    that hold objects hear `things` [B,E] and the others, hands above all, `acts` [B,E], where those are given.
+    """
+
+    def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
+        super().__init__()
+        self.content, self.curves = params.content_width, params.motion_width
+        self.z_width = self.content + self.curves * CURVE_KNOTS
+        self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
+        self.steps = shape.frames // self.time
+        code = params.code_width
+        self.code = FrameCode(self.content + self.curves + cond, code)
+        self.look, self.helping = linear(self.content + cond, code), linear(self.content + cond, code)
+        self.setting = linear(self.content, code)
+        half = max(params.still_width // 2, 1)
+        self.layers = Still(shape, 4 * params.object_layers, code, params.still_width)
+        others = params.layers - params.object_layers
+        self.helpers = Still(shape, 4 * others, code, half) if others else None
+        self.background = Still(shape, 3, code, half)
+        self.placement = Placement(code, params.layers, shape.frames)
+        self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
+
+    def forward(self, z: Tensor, cond: Tensor, things: Tensor | None = None, acts: Tensor | None = None) -> Tensor:
+        content, knots = z[:, : self.content], z[:, self.content :]
+        curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
+        still = torch.cat((content, cond), dim=1)
+        with in_float32(z):  # a rounded place would tremble
+            code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
+            places = self.placement(code)
+        look = self.look(torch.cat((content, cond if things is None else things), dim=1))
+        layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
+        if self.helpers is not None:
+            helping = self.helping(torch.cat((content, cond if acts is None else acts), dim=1))
+            layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
+        background = self.background(activate(self.setting(content)))  # [B,3,H,W]
+        with in_float32(z):
+            frames = compose(background.to(places.dtype), layers.to(places.dtype), places)  # [B,3,T,H,W]
+        if self.volume is None:
+            return frames
+        colours, mask = self.volume(code)
+        return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
+
+
+class Volume(nn.Module):
+    """Codes of the steps [B,S,K] -> colours [B,3,T,H,W] in [-1,1] and a mask [B,1,T,H,W] in [0,1]."""
+
+    def __init__(self, shape: ClipParams, width: int, code: int, time: int) -> None:
+        super().__init__()
+        doublings, self.time = doublings_of(shape), time
+        self.height, self.width = shape.height >> doublings, shape.width >> doublings
+        # Half as many pixels on a side, twice as many channels, with a limit where there are few pixels.
+        channels = [min(width << (doublings - 1 - i), 4 * width) for i in range(doublings)]
+        self.start = linear(code, channels[0] * self.height * self.width)
+        self.stages = nn.ModuleList(ResidualBlock(count, code=code) for count in channels)
+        self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
+        self.spread = conv(channels[-1], TAIL * time, (1, 1, 1), rectified=True)
+        self.smooth = conv(TAIL, TAIL, (1, 3, 3), rectified=True)
+        self.last = conv(TAIL, 4, (1, 3, 3), scale=0.5, rectified=True)
+
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,S,h,w]
+        for place, stage in enumerate(self.stages):
+            x = stage(x, code)
+            if place < len(self.narrow):
+                x = upsample(self.narrow[place](x))
+        x = upsample(unfold_time(self.spread(rectify(x)), self.time))  # [B,16,T,H,W]
+        x = self.last(rectify(x + self.smooth(rectify(x))))
+        return torch.tanh(x[:, :3]), torch.sigmoid(x[:, 3:] - 1)
+
+
+class FrameCode(nn.Module):
+    """Features of each step [B,S,F] -> its code [B,S,K]; the step's place in time is added to the features."""
+
+    def __init__(self, features: int, code: int) -> None:
+        super().__init__()
+        self.place = linear(2 * CURVE_KNOTS, code)
+        self.first, self.second, self.third = linear(features, code), linear(code, code), linear(code, code)
+
+    def forward(self, features: Tensor) -> Tensor:
+        steps = torch.linspace(0, 1, features.shape[1], device=features.device, dtype=features.dtype)
+        waves = steps[:, None] * math.pi * torch.arange(1, CURVE_KNOTS + 1, device=features.device) / 2
+        x = self.first(features) + self.place(torch.cat((waves.sin(), waves.cos()), dim=1))
+        x = self.second(activate(x))
+        code: Tensor = activate(self.third(activate(x)))
+        return code
+
+
+def smooth_curves(knots: Tensor, steps: int) -> Tensor:
+    """Curves through evenly spaced knots, eased by a raised cosine: knots [B,M,K] -> [B,steps,M]."""
+    places = torch.linspace(0, knots.shape[2] - 1, steps, device=knots.device, dtype=knots.dtype)
+    left = places.floor().long().clamp(max=knots.shape[2] - 2)
+    ease = (1 - torch.cos(math.pi * (places - left))) / 2
+    return torch.lerp(knots[:, :, left], knots[:, :, left + 1], ease).transpose(1, 2)

@@ -1,0 +1,195 @@
+"""What a training step holds and computes, told from steps on clips and captions drawn at random."""
+
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from pipeline.data.batches import Batch
+from pipeline.distributed.devices import Rank
+from pipeline.losses.penalties import Draws
+from pipeline.models.flops import Operations
+from pipeline.params import ClipParams, TrainParams
+from pipeline.training.checkpoints import States
+from pipeline.training.loop import Run, build_networks
+from pipeline.training.step import Averager, Networks, moment, train_step
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained, on one of how many devices, and how large the captions are."""
+
+    shape: ClipParams
+    params: TrainParams
+    device: torch.device
+    world: int  # devices of the run
+    words: int  # of the vocabulary that are learned
+    tokens: int  # L, of the longest caption
+    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+
+    @property
+    def share(self) -> int:
+        """Clips of a batch on one device."""
+        return self.params.batch_clips // self.world
+
+    @property
+    def step_share(self) -> int:
+        """Real clips that a device sees in one step."""
+        return self.params.step_clips // self.world
+
+
+def task_of(run: Run, rank: Rank, tokens: int) -> Task:
+    """The task of one rank of a run."""
+    return Task(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.given)
+
+
+def networks_of(task: Task, *, compiled: bool = False) -> Networks:
+    """The networks and their optimizers as training begins with them.
+
+    Uncompiled unless asked for: compiling takes minutes, anew for every number of clips.
+    """
+    params = task.params if compiled else task.params.model_copy(update={"compile": False})
+    run = Run(0, task.shape, params, task.words, States("plan"), Path("plan"), task.given)
+    return build_networks(run, task.device)
+
+
+def take_step(task: Task, nets: Networks, clips: int, *, penalise: bool) -> None:
+    """One step with batches of so many clips on this device, drawn for it."""
+    step_on(task, nets, draw_batches(task, nets, clips), penalise=penalise)
+
+
+def step_on(
+    task: Task,
+    nets: Networks,
+    batches: Sequence[Batch],
+    *,
+    penalise: bool,
+    average_gradients: Averager = lambda _: None,
+) -> None:
+    """One step with these batches, at the settings of the middle of the run."""
+    clips = len(batches[0].z)
+    train_step(
+        nets,
+        batches,
+        task.params,
+        moment(task.params, task.params.total_clips // 2),
+        Draws(clips * task.world, slice(0, clips), task.device),
+        penalise=penalise,
+        average_gradients=average_gradients,
+    )
+
+
+def draw_batches(task: Task, nets: Networks, clips: int) -> list[Batch]:
+    """As many batches as a step has, of so many clips each."""
+    return [draw(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
+
+
+def draw(task: Task, nets: Networks, clips: int) -> Batch:
+    """Clips of the task's shape under captions of its longest, all of them noise."""
+    shape, device = task.shape, task.device
+    frames = torch.randint(256, (clips, shape.frames, shape.height, shape.width, 3), dtype=torch.uint8, device=device)
+    own, other = (torch.randint(2, max(task.words, 3), (clips, task.tokens), device=device) for _ in range(2))
+    return Batch(frames, own, other, torch.randn(clips, nets.generator.z_width, device=device))
+
+
+class Costs(Operations):  # type: ignore[no-untyped-call]
+    """Counts besides, within its block, the bytes of all tensors alive (`live`) and the most there were (`peak`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+
+    def watch(self, tensors: Iterable[Tensor]) -> None:
+        """Count these tensors as well until they are gone; views of one storage count once."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            if id(storage) not in self._known:
+                self._count(storage, storage.nbytes())
+        self.peak = max(self.peak, self.live)
+
+    def _count(self, storage: torch.UntypedStorage, nbytes: int) -> None:
+        key = id(storage)
+
+        def forget(_: object) -> None:
+            self.live -= nbytes
+            del self._known[key]
+
+        self._known[key] = weakref.ref(storage, forget)
+        self.live += nbytes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = super().__torch_dispatch__(func, types, args, kwargs)
+        self.watch(leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor))
+        return made
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a step holds and computes on one device."""
+
+    weights: int  # bytes of generator, averaged generator and discriminator
+    optimiser: int  # bytes
+    peak: int  # bytes of all tensors together, those two and the clips of the step among them
+    flops: int
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The smallest steps there are, watched: every group of clips more costs what the second one did."""
+
+    group: int  # clips
+    one: Needs
+    two: Needs
+
+    def needs(self, clips: int) -> Needs:
+        """What a step with so many clips needs on one device."""
+        more = clips / self.group - 1
+        peak = round(self.one.peak + (self.two.peak - self.one.peak) * more)
+        flops = round(self.one.flops + (self.two.flops - self.one.flops) * more)
+        return replace(self.one, peak=peak, flops=flops)
+
+    def most_clips(self, room: int) -> int:
+        """How many clips, in whole groups, a step may have where there is room for so many bytes."""
+        groups = (room - self.one.peak) // (self.two.peak - self.one.peak) + 1
+        return max(groups, 0) * self.group
+
+
+def rehearse(task: Task, *, penalise: bool) -> Rehearsal:
+    """Watch steps of one and of two groups of clips: as many can be afforded wherever training can be thought of."""
+    nets, group = networks_of(task), task.params.group_clips
+    take_step(task, nets, group, penalise=False)  # now the optimisers have their momenta
+    one, two = (_watch(task, nets, clips, penalise=penalise) for clips in (group, 2 * group))
+    return Rehearsal(group, one, two)
+
+
+def passes(task: Task) -> tuple[int, int]:
+    """Operations for drawing one clip and for judging one, without what learning from it costs."""
+    nets, group = networks_of(task), task.params.group_clips
+    batch = draw(task, nets, group)
+    with torch.no_grad(), Costs() as drawing:
+        frames = nets.generator(batch.z, batch.token_ids)
+    with torch.no_grad(), Costs() as judging:
+        nets.discriminator(frames, batch.token_ids)
+    return drawing.counted // group, judging.counted // group
+
+
+def _watch(task: Task, nets: Networks, clips: int, *, penalise: bool) -> Needs:
+    models = (nets.generator, nets.discriminator, nets.average)
+    weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    adams = (nets.generator_adam, nets.discriminator_adam)
+    momenta = [value for adam in adams for state in adam.state.values() for value in state.values()]
+    with Costs() as costs:
+        costs.watch([*weights, *gradients, *momenta])
+        take_step(task, nets, clips, penalise=penalise)
+    return Needs(_bytes(weights), _bytes(momenta), costs.peak, costs.counted)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)

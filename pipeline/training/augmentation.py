@@ -1,0 +1,84 @@
+"""Differentiable augmentation of what the discriminator sees, real and generated clips alike.
+
+Each clip gets one transform for all of its frames, so that no motion is made up. Nothing is mirrored or reversed in
+time: the caption would be wrong then. On both kinds of clips, and differentiable: Zhao et al. 2020, arXiv:2006.10738;
+each kind with a probability: Karras et al. 2020, arXiv:2006.06676.
+"""
+
+import torch
+from torch import Tensor
+
+from pipeline.losses.penalties import Draws
+from pipeline.params import AugmentationParams
+
+
+def augment(frames: Tensor, probability: float, params: AugmentationParams, draws: Draws) -> Tensor:
+    """Clips [B,3,T,H,W] in [-1,1] -> the same shape; each kind of transform meets a clip with `probability`.
+
+    Values may leave the range. With a probability of 0 the clips come back as they are and nothing is drawn.
+    """
+    if probability == 0:
+        return frames
+    if params.translation > 0:
+        frames = translate(frames, *_shifts(frames, params.translation, probability, draws))
+    if params.colour > 0:
+        frames = recolour(frames, *_changes(params.colour, probability, draws))
+    if params.cutout > 0:
+        frames = cut_out(frames, draws.uniform(2), params.cutout, draws.uniform() < probability)
+    return frames
+
+
+def translate(frames: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Clips moved by whole pixels, int64 [B] each; grey, 0, comes in from outside.
+
+    As two matrix products rather than an index, whose gradient is not deterministic on a GPU; in float32, where they
+    only pick values.
+    """
+    rows, columns = _shift(frames.shape[3], down, frames.dtype), _shift(frames.shape[4], right, frames.dtype)
+    with torch.autocast(frames.device.type, enabled=False):
+        moved = torch.einsum("byh,bcthw,bxw->bctyx", rows, frames, columns)
+    return moved.contiguous(memory_format=torch.channels_last_3d)
+
+
+def recolour(frames: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """Clips with `brightness` added, then stretched by two factors: colours off their grey, all off the clip's mean."""
+    frames = frames + _wide(brightness, frames)
+    grey = frames.mean(dim=1, keepdim=True)
+    frames = torch.lerp(grey, frames, _wide(saturation, frames))
+    mean = frames.mean(dim=(1, 2, 3, 4), keepdim=True)
+    return torch.lerp(mean, frames, _wide(contrast, frames))
+
+
+def cut_out(frames: Tensor, centre: Tensor, share: float, chosen: Tensor) -> Tensor:
+    """Chosen clips with a grey box of `share` of both sides around `centre`, [B,2] from 0 to 1; it may stick out."""
+    inside = []
+    for side, at in ((frames.shape[3], centre[:, 0]), (frames.shape[4], centre[:, 1])):
+        middles = (torch.arange(side, device=frames.device) + 0.5) / side
+        inside.append((middles - at[:, None]).abs() < share / 2)  # [B,side]
+    box = inside[0][:, :, None] & inside[1][:, None, :] & chosen[:, None, None]  # [B,H,W]
+    return frames * (~box)[:, None, None].to(frames.dtype)
+
+
+def _shifts(frames: Tensor, share: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor]:
+    """Pixels down and to the right, evenly up to `share` of the sides both ways; 0 where a clip is left alone."""
+    chosen, both = draws.uniform() < probability, draws.uniform(2) * 2 - 1
+    height, width = frames.shape[3:]
+    down, right = both[:, 0] * (height * share), both[:, 1] * (width * share)
+    return down.round().long() * chosen, right.round().long() * chosen
+
+
+def _changes(strength: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """Brightness from -strength/2 to strength/2, saturation and contrast from 1-strength to 1+strength."""
+    chosen = (draws.uniform(3) < probability).float()
+    change = (draws.uniform(3) * 2 - 1) * strength * chosen
+    return change[:, 0] / 2, 1 + change[:, 1], 1 + change[:, 2]
+
+
+def _shift(side: int, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """What moves one side by `pixels`: 1 at [new place, old place], [B,side,side]."""
+    places = torch.arange(side, device=pixels.device)
+    return (places[:, None] - places == pixels[:, None, None]).to(dtype)
+
+
+def _wide(values: Tensor, frames: Tensor) -> Tensor:
+    return values[:, None, None, None, None].to(frames.dtype)

@@ -1,0 +1,117 @@
+"""The values of the steps since the last row of the history, and the history as files."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pipeline.distributed.devices import Rank
+from pipeline.files import replacing, write_json
+
+Values = dict[str, Tensor]  # scalars of one step by name
+
+Row = dict[str, float]
+
+HISTORY, VALIDATION, SUMMARY = "history.csv", "validation.csv", "training.json"
+VAL = "val/"  # begins the names of validation's figures
+FIGURES = ("discriminator_gap", "discriminator_gap_generated", "discrepancy")  # that every validation has
+
+
+class Wrong(NamedTuple):
+    """A value that is not finite."""
+
+    name: str
+    value: float
+    step: int
+    rank: int
+
+
+class Recent:
+    """Values of a run on one rank, step after step. They stay on the device until they are needed."""
+
+    def __init__(self, rank: Rank) -> None:
+        self._rank = rank
+        self._steps: list[Values] = []
+        self._averaged = 0  # how many of them are means over all ranks already
+
+    def add(self, values: Values) -> None:
+        self._steps.append(values)
+
+    def average(self, step: int) -> Wrong | None:
+        """Replace this rank's own values by the means over all ranks; the first wrong one of any, where there is one.
+
+        `step` is the number of steps taken. All ranks call this together.
+        """
+        new = self._steps[self._averaged :]
+        if wrong := self._first_wrong(new, step):
+            return wrong
+        self._rank.average([value for values in new for value in values.values()])
+        self._averaged = len(self._steps)
+        return None
+
+    def row(self) -> Row:
+        """The mean of each value over the steps that have it, by name in order; they are forgotten then."""
+        names = sorted({name for step in self._steps for name in step})
+        row = {n: float(torch.stack([step[n] for step in self._steps if n in step]).mean()) for n in names}
+        self._steps, self._averaged = [], 0
+        return row
+
+    def state(self) -> list[Row]:
+        return [{name: float(value) for name, value in values.items()} for values in self._steps]
+
+    def load(self, state: list[Row]) -> None:
+        device = self._rank.device
+        self._steps = [{n: torch.tensor(v, device=device) for n, v in values.items()} for values in state]
+        self._averaged = len(state)
+
+    def _first_wrong(self, new: list[Values], step: int) -> Wrong | None:
+        """On the ranks' own values, so that it can be said on which one the first wrong value came up."""
+        earliest, place, value = math.inf, 0, 0.0
+        for number, values in enumerate(new, step - len(new) + 1):
+            own = torch.stack(list(values.values())).tolist()
+            if wrong := [place for place, value in enumerate(own) if not math.isfinite(value)]:
+                earliest, place, value = number, wrong[0], own[wrong[0]]
+                break
+        steps = self._rank.each(earliest)
+        if min(steps) == math.inf:
+            return None
+        rank, first = steps.index(min(steps)), int(min(steps))
+        name = list(new[first - step - 1])[int(self._rank.each(place)[rank])]
+        return Wrong(name, self._rank.each(value)[rank], first, rank)
+
+
+def save_history(folder: Path, history: list[Row]) -> None:
+    """Write every row for `dvc plots`, and the last one for `dvc metrics`.
+
+    Validations have a table of their own, since the plots would take an empty cell for 0.
+    """
+    ordinary = [{name: value for name, value in row.items() if not name.startswith(VAL)} for row in history]
+    validated = [
+        {name.removeprefix(VAL): value for name, value in row.items() if name == "clips" or name.startswith(VAL)}
+        for row in history
+    ]
+    _write_rows(folder / HISTORY, ordinary)
+    _write_rows(folder / VALIDATION, [row for row in validated if len(row) > 1], ("clips", *FIGURES))
+    write_json(folder / SUMMARY, {_column(name): float(_short(value)) for name, value in history[-1].items()})
+
+
+def _write_rows(path: Path, rows: list[Row], first: Sequence[str] = ()) -> None:
+    """A table of these rows, with the columns of `first` even where there is none."""
+    names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, [_column(name) for name in names], lineterminator="\n")
+        table.writeheader()
+        table.writerows({_column(name): _short(value) for name, value in row.items()} for row in rows)
+
+
+def _column(name: str) -> str:
+    return name.replace("/", "_")
+
+
+def _short(value: float) -> str:
+    """Six digits, but counts of clips in full."""
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"

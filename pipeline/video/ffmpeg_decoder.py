@@ -1,0 +1,128 @@
+"""A video read by the static ffmpeg, one process to see all its frames and one to view the wanted ones.
+
+Slower than reading in this process, and where that is not to be trusted, safer: a decoder that crashes or hangs takes
+a process of its own with it. In tests it is the judge of what the frames of a video are.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import numpy as np
+from av.video.format import VideoFormat
+
+from pipeline.params import LimitParams
+from pipeline.records import Frames
+from pipeline.video.ffmpeg import FfmpegError, listen, run
+from pipeline.video.filters import Plan, Taken, View
+from pipeline.video.geometry import Filter, Picture
+from pipeline.video.limits import REFUSED_SHARE, DecodeError, Meter, open_options
+from pipeline.video.timing import Timeline
+
+LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
+UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
+FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
+ROTATION = re.compile(LINE + r" *side data - 3x3 displaymatrix: rotation of (-?[\d.]+) degrees")
+CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
+PAM_END = b"ENDHDR\n"
+BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
+
+
+class ByFfmpeg:
+    """A video file, each reading of which is a process."""
+
+    def __init__(self, path: Path, limits: LimitParams) -> None:
+        self._path = path
+        self._limits = limits
+        self._pictures, self._timeline = self._survey()
+
+    def take(self, plan: Plan, view: View) -> Taken:
+        """Decode the whole video and view the frames of the plan. Raises DecodeError."""
+        wanted = sorted({*plan(self._timeline)} & {*range(len(self._pictures))})
+        pictures = {number: self._pictures[number] for number in wanted}
+        if wanted and len({*self._pictures}) > 1:
+            raise DecodeError(CHANGING)
+        frames = self._view(wanted, view(self._pictures[0])) if wanted else {}
+        return Taken(frames, pictures, self._timeline)
+
+    def _survey(self) -> tuple[list[Picture], Timeline]:
+        """Every frame of the video, and when it is shown."""
+        frames = self._limits.video_frames
+        command = self._command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
+        kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
+        with _refusals():
+            text = listen(command, seconds=self._limits.seconds, at_most=kept)
+        return _parse(text.splitlines(), self._limits)
+
+    def _view(self, numbers: list[int], filters: list[Filter]) -> dict[int, Frames]:
+        """The frames as PAM pictures, which say their own size."""
+        steps = [f"{name}={value}" if value else name for name, value in filters]
+        chosen = _any_of([f"eq(n\\,{number})" for number in numbers])
+        chain = ",".join([f"select={chosen}", *steps])
+        with _refusals():
+            data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
+        start = data.find(PAM_END) + len(PAM_END)
+        width, height, depth = (int(value) for value in re.findall(rb"(?:WIDTH|HEIGHT|DEPTH) (\d+)", data[:start]))
+        size = start + width * height * depth
+        if len(data) != size * len(numbers):
+            raise DecodeError(f"{len(data)} bytes of pixels instead of {len(numbers)} times {size}")
+        pixels = np.frombuffer(data, np.uint8).reshape(len(numbers), size)[:, start:]
+        shape = (height, width, depth) if depth > 1 else (height, width)
+        return {number: row.reshape(shape) for number, row in zip(numbers, pixels, strict=True)}
+
+    def _command(self, filters: str, **options: Any) -> Any:
+        reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
+        # The prefix keeps a colon in a file's name from being read as a protocol.
+        video = ffmpeg.input(f"file:{self._path}", **reading)["V:0"]
+        return video.output("pipe:", vf=filters, fps_mode="passthrough", max_error_rate=REFUSED_SHARE, **options)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn a failure of ffmpeg into a DecodeError of one line, without the addresses that differ between runs."""
+    try:
+        yield
+    except FfmpegError as error:
+        last = error.tail.splitlines()[-1:] or [str(error)]
+        raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
+
+
+def _any_of(conditions: list[str]) -> str:
+    """An expression that is true where one of the conditions is; halved, for ffmpeg refuses one nested too deep."""
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return f"({_any_of(conditions[:middle])}+{_any_of(conditions[middle:])})"
+
+
+def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeline]:
+    """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
+    unit = Fraction(1)
+    stamps: list[int | None] = []
+    pictures: list[Picture] = []
+    meter = Meter(limits)
+    for line in lines:
+        if found := FRAME.match(line):
+            number, stamp, pixel_format, across, down, width, height = found.groups()
+            if int(number) != len(stamps):  # new filters for a new geometry count from 0 again
+                raise DecodeError(f"ffmpeg lost count of its frames at {number}" if int(number) else CHANGING)
+            stamps.append(None if stamp == "NOPTS" else int(stamp))
+            aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
+            pictures.append(_picture(int(width), int(height), pixel_format, aspect))
+            meter.add(int(width), int(height))
+        elif found := ROTATION.match(line):
+            pictures[-1] = replace(pictures[-1], rotation=round(float(found[1])))
+        elif (found := UNIT.match(line)) and not stamps:
+            unit = Fraction(found[1])
+    return pictures, Timeline(stamps, unit)
+
+
+def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:
+    layout = VideoFormat(pixel_format)
+    steps = 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
+    return Picture(width, height, pixel_format, steps, aspect, rotation=0)

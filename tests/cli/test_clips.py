@@ -1,0 +1,208 @@
+"""`t2v clips inspect`, on a folder whose figures are known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cli.contact_sheet import choose_cards, compose
+from pipeline.errors import UserError
+from pipeline.records import Clip, Drop
+from pipeline.rendering.grid import film_strip
+from pipeline.shards import ShardReader, write_index, write_shard
+from pipeline.tables import write_table
+
+SHAPE = (4, 8, 8)  # T, H, W
+UP = Clip(
+    id="1",
+    caption="moving a mug up",
+    original="moving a mug up",
+    category="moving-something-up",
+    template="Moving [something] up",
+    objects=("mug",),
+    split="train",
+    video="1.webm",
+    digest="0" * 64,
+    mirrored=False,
+)
+DOWN = replace(UP, caption="moving a pen down", category="moving-something-down", template="Moving [something] down")
+
+
+def grey(*levels):
+    """A clip whose frames have these levels of grey: [T,H,W,3]."""
+    return np.stack([np.full((8, 8, 3), level, np.uint8) for level in levels])
+
+
+def striped(*levels):
+    """The same with every other column black: not blank."""
+    frames = grey(*levels)
+    frames[:, :, ::2] = 0
+    return frames
+
+
+ROWS = [  # id, frames; 2 stands for two windows of one video
+    ("1", striped(100, 100, 100, 100)),
+    ("2", striped(50, 60, 70, 80)),
+    ("2", striped(60, 70, 80, 90)),
+    ("3", grey(8, 8, 8, 8)),
+    ("4", striped(100, 100, 100, 100)),
+]
+LABELS = [UP, replace(DOWN, id="2", objects=("pen", "mug")), replace(UP, id="3", split="val", mirrored=True)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """`clips` and `labels` side by side; clip 4 has no label."""
+    folder = tmp_path / "clips"
+    parts = [ROWS[:3], ROWS[3:]]
+    shards = [
+        write_shard(folder / f"{n}.parquet", [(name, f"caption {name}", f) for name, f in part])
+        for n, part in enumerate(parts)
+    ]
+    write_index(folder, SHAPE, shards)
+    drops = [
+        Drop("8", "too_short", "3 frames"),
+        Drop("9", "too_short", "2 frames"),
+        Drop("7", "undecodable", "[x]\x1b"),
+    ]
+    write_table(folder / "dropped.parquet", Drop, drops)
+    (folder / "report.json").write_text(json.dumps({"frames_per_video": {"min": 4, "median": 5, "max": 9}}))
+    write_table(tmp_path / "labels" / "clips.parquet", Clip, LABELS)
+    return tmp_path
+
+
+def inspect(*words, code=0):
+    """What the command prints."""
+    answer = CliRunner().invoke(app, ["clips", "inspect", *map(str, words)], catch_exceptions=False)
+    assert answer.exit_code == code, answer.output
+    return answer.stdout
+
+
+def figures(*words):
+    return json.loads(inspect(*words, "--json"))
+
+
+def test_clips_are_counted_by_category_object_and_split(data):
+    found = figures(data / "clips")
+    assert (found["clips"], found["ids"], found["shape"]) == (5, 4, [*SHAPE, 3])
+    assert found["labels"] == {
+        "without_label": 1,
+        "splits": {"train": 3, "val": 1},
+        "categories": {"moving-something-down": {"train": 2}, "moving-something-up": {"train": 1, "val": 1}},
+        "objects": {"mug": {"train": 3, "val": 1}, "pen": {"train": 2}},
+        "pairs": {"moving-something-down": {"mug": 2, "pen": 2}, "moving-something-up": {"mug": 2}},
+    }
+
+
+def test_what_was_left_out_is_counted_by_reason_with_an_example(data):
+    assert figures(data / "clips")["dropped"] == {
+        "filter": {},
+        "transcode": {
+            "too_short": {"count": 2, "example": "8: 3 frames"},
+            "undecodable": {"count": 1, "example": "7: [x]\x1b"},
+        },
+    }
+
+
+def test_frames_are_measured(data):
+    sample = figures(data / "clips")["sample"]
+    assert sample["clips"] == 5
+    means = [50, 32.5, 37.5, 8, 50]
+    assert sample["brightness"] == pytest.approx(
+        {"mean": np.mean(means), "std": np.std(means), "min": 8, "max": 50}, rel=1e-6
+    )
+    assert sample["change"]["max"] == pytest.approx(5)  # half of the pixels change by 10
+    assert sample["still_share"] == pytest.approx(3 / 5)
+    assert sample["flat_share"] == pytest.approx(1 / 5)
+    assert sample["repeated_share"] == pytest.approx(1 / 5)
+
+
+def test_shards_are_counted_with_their_bytes(data):
+    files = list((data / "clips").glob("*.parquet"))
+    found = figures(data / "clips")["shards"]
+    assert found == {
+        "count": 2,
+        "bytes": sum(path.stat().st_size for path in files if path.stem.isdigit()),
+        "mapped": True,
+    }
+
+
+def test_clips_without_labels_are_described_too(data):
+    (data / "labels" / "clips.parquet").unlink()
+    assert figures(data / "clips")["labels"] is None
+    assert "moving" not in inspect(data / "clips")
+
+
+def test_labels_may_lie_elsewhere(data):
+    (data / "labels").rename(data / "other")
+    assert figures(data / "clips", "--labels", data / "other")["labels"]["without_label"] == 1
+    with pytest.raises(UserError, match=r"no clips\.parquet in it"):
+        inspect(data / "clips", "--labels", data / "clips")
+
+
+def test_in_a_pipe_a_line_is_a_line(data):
+    """No frames of tables, no wrapping, no control characters of whoever named the files."""
+    printed = inspect(data / "clips")
+    lines = [line.split() for line in printed.splitlines()]
+    assert ["moving-something-up", "2", "1", "1"] in lines
+    assert ["transcode", "undecodable", "1", "7:", "[x]"] in lines
+    assert "5 clips of 4 frames of 8x8 pixels, windows of 4 videos" in printed
+    assert "frames per video: 4 to 9, median 5" in printed
+    assert not set(printed) & set("─│\x1b")
+
+
+def test_verify_finds_an_altered_byte(data):
+    assert "all as they were written" in inspect(data / "clips", "--verify")
+    path = data / "clips" / "0.parquet"
+    held = bytearray(path.read_bytes())
+    held[len(held) // 2] ^= 1
+    path.write_bytes(held)
+    with pytest.raises(UserError, match=r"0\.parquet: altered"):
+        inspect(data / "clips", "--verify")
+
+
+def test_a_report_that_is_no_json_is_named(data):
+    (data / "clips" / "report.json").write_text("{")
+    with pytest.raises(UserError, match=r"report\.json: not JSON"):
+        inspect(data / "clips")
+
+
+def test_the_sheet_holds_the_strips_of_each_category(data):
+    shards = ShardReader(data / "clips")
+    parts = choose_cards(shards, {clip.id: clip for clip in LABELS}, 6)
+    assert [part.title for part in parts] == [
+        "Clips without a label: 1 of 1",
+        "Moving [something] down: 2 of 2",
+        "Moving [something] up: 2 of 2",
+    ]
+    assert {card.note for card in parts[2].cards} == {"1 · train", "3 · val · mirrored"}
+    sheet = compose(parts, shards)
+    for _, frames in ROWS:
+        strip = film_strip(frames, 12)
+        places = np.lib.stride_tricks.sliding_window_view(sheet[:, :, 0], strip.shape[:2])
+        first = (places[:, :, 0, 0] == strip[0, 0, 0]) & (places[:, :, -1, -1] == strip[-1, -1, 0])
+        assert any(np.array_equal(places[y, x], strip[:, :, 0]) for y, x in np.argwhere(first))
+
+
+def test_the_sheet_shows_other_objects_before_an_object_again(data):
+    labels = {name: replace(UP, id=name, objects=(word,)) for name, word in zip("1234", "aaab", strict=True)}
+    (part,) = choose_cards(ShardReader(data / "clips"), labels, 2)
+    assert "4" in [ROWS[card.row][0] for card in part.cards]
+
+
+def test_a_sheet_is_written_as_a_picture(data):
+    inspect(data / "clips", "--sheet", data / "sheet.png")
+    with Image.open(data / "sheet.png") as picture:
+        assert picture.size == compose_size(data)
+    with pytest.raises(UserError, match=r"ends with \.png"):
+        inspect(data / "clips", "--sheet", data / "sheet.jpg")
+
+
+def compose_size(data):
+    shards = ShardReader(data / "clips")
+    height, width, _ = compose(choose_cards(shards, {clip.id: clip for clip in LABELS}, 6), shards).shape
+    return width, height

@@ -1,0 +1,130 @@
+"""`t2v sample`, on a network that has been trained for two steps."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from training_sets import H, T, W, train_project
+
+from pipeline.cli.sample import sample
+from pipeline.errors import UserError
+from pipeline.files import digest_file
+from pipeline.inference import Model
+from pipeline.rendering.export import read_provenance
+
+CAPTION = "pushing a mug from left to right"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project with a trained model. Shared: work in it, write nothing."""
+    return train_project(tmp_path_factory.mktemp("trained") / "project", total_clips=16)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def drawn(trained, name, *arguments, caption=CAPTION):
+    """What `t2v sample` writes."""
+    app = typer.Typer()
+    app.command()(sample)
+    app([caption, "-o", name, "--model", str(trained / "data/model"), *arguments], standalone_mode=False)
+    return Path(name)
+
+
+def frames_of(path):
+    with np.load(path) as file:
+        return file["frames"]
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not(trained):
+    seeds = {"a": "3", "b": "3", "c": "4"}
+    one, two, other = (drawn(trained, f"{name}.npz", "--seed", seed) for name, seed in seeds.items())
+    assert one.read_bytes() == two.read_bytes()
+    assert not np.array_equal(frames_of(one), frames_of(other))
+
+
+def test_an_npz_holds_as_many_clips_as_asked_and_the_first_do_not_depend_on_how_many(trained):
+    five, two = (frames_of(drawn(trained, f"{n}.npz", "--n", str(n))) for n in (5, 2))
+    assert (five.shape, five.dtype) == ((5, T, H, W, 3), np.uint8)
+    assert np.abs(five[:2].astype(int) - two).max() <= 1
+    assert len({clip.tobytes() for clip in five}) == 5
+
+
+def test_other_words_give_other_clips(trained):
+    right = frames_of(drawn(trained, "right.npz"))
+    left = frames_of(drawn(trained, "left.npz", caption="pushing a mug from right to left"))
+    assert not np.array_equal(right, left)
+    assert np.array_equal(right, frames_of(drawn(trained, "again.npz", caption="Pushing a  MUG, from left to right!")))
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4", "png", "npz"])
+def test_every_kind_of_file_can_be_read_and_tells_how_it_was_made(trained, ending):
+    path = drawn(trained, f"out.{ending}", "--seed", "5", "--n", "2")
+    told = read_provenance(path)
+    assert (told["caption"], told["seed"], told["n"]) == (CAPTION, 5, 2)
+    assert told["model"] == digest_file(trained / "data/model/generator.safetensors")
+    if ending in ("gif", "png"):
+        with Image.open(path) as image:
+            assert getattr(image, "n_frames", 1) == (T if ending == "gif" else 1)
+
+
+def test_unknown_words_are_told_of_and_a_caption_of_them_alone_is_refused(trained, capsys):
+    drawn(trained, "out.npz", caption="pushing a xylophone from left to right")
+    assert "never seen xylophone" in capsys.readouterr().err
+    with pytest.raises(UserError, match="knows no word of 'juggling xylophones'"):
+        drawn(trained, "none.npz", caption="juggling xylophones")
+    with pytest.raises(UserError, match="holds no word"):
+        drawn(trained, "none.npz", caption="?!")
+    assert not Path("none.npz").exists()
+
+
+def test_an_ending_that_cannot_be_written_is_refused_before_the_model_is_read(folder):
+    with pytest.raises(UserError, match=r"out\.webp: cannot write \.webp"):
+        drawn(folder / "no such model", "out.webp")
+
+
+def broken(trained, folder, change):
+    """A copy of the model with one file changed."""
+    shutil.copytree(trained / "data/model", folder / "data/model")
+    change(folder / "data/model")
+    return folder
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: cut(model / "generator.safetensors"), "do not fit each other"),
+        (lambda model: (model / "generator.safetensors").unlink(), r"generator\.safetensors: no such file"),
+        (lambda model: (model / "model.json").unlink(), r"model\.json: no such file"),
+        (lambda model: (model / "model.json").write_text("{"), r"model\.json: not JSON"),
+        (lambda model: (model / "model.json").write_text("[1]"), "do not fit each other"),
+        (lambda model: (model / "model.json").write_text("{}"), "do not fit each other"),
+    ],
+)
+def test_a_model_that_is_not_whole_is_refused_with_the_way_out(trained, folder, change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        drawn(broken(trained, folder, change), "out.npz")
+    assert "dvc repro" in str(caught.value)
+
+
+def test_a_model_of_another_vocabulary_is_refused(trained, folder):
+    def change(model):
+        description = json.loads((model / "model.json").read_text())
+        description["vocabulary"]["words"].append("xylophone")
+        (model / "model.json").write_text(json.dumps(description))
+
+    with pytest.raises(UserError, match="do not fit each other"):
+        Model(broken(trained, folder, change) / "data/model")

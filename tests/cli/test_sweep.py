@@ -1,0 +1,87 @@
+"""`t2v sweep` before its first point starts: devices, names, and the stages that all points share."""
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from pipeline.cli.jobs import Job
+from pipeline.cli.sweep import deal, shared_stages, table
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "dealt"),
+    [
+        ([0, 1, 2, 3], 2, ["0,1", "2,3"]),
+        ([3, 4, 5], 2, ["3", "4"]),  # equally many each: sums depend on the number of devices
+        ([7], 2, ["7", "7"]),
+        ([], 2, ["", ""]),
+    ],
+)
+def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
+    assert deal(gpus, jobs) == dealt
+
+
+@pytest.mark.parametrize(
+    ("key", "shared"),
+    [
+        ("train.penalties.r1", {"draw", "filter", "transcode", "tokenize", "judge"}),
+        ("filter.categories", {"draw"}),
+        ("clip.frames", {"draw", "filter", "tokenize"}),
+        ("seed", set()),
+    ],
+)
+def test_the_shared_stages_are_those_that_no_point_changes(root, monkeypatch, key, shared):
+    monkeypatch.chdir(root)
+    known = {"draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"}
+    assert {name.split(":")[-1] for name in shared_stages([key])} & known == shared
+
+
+def test_dvc_finds_every_stage_and_draws_before_it_filters(root, monkeypatch):
+    """DVC does not look into a folder below an ignored `/data/*`, even where git is told to: nothing would be drawn."""
+    monkeypatch.chdir(root)
+    stages = shared_stages([])
+    assert stages.index("data/demo/dvc.yaml:draw") < stages.index("filter") < stages.index("train")
+
+
+def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
+    project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
+    monkeypatch.chdir(project.folder)
+    assert shared_stages(["train.penalties.r1"]) == ["filter", "transcode", "tokenize", "judge"]
+
+
+def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
+    log = tmp_path / "grid-1.log"
+    log.write_text("started\ntrain: 480/12000 clips\n")
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table([Job("grid-1", "train.penalties.r1=0.1", ["true"], log, seconds=75)]))
+    text = console.export_text()
+    for word in ("grid-1", "train.penalties.r1=0.1", "waiting", "1:15", "train: 480/12000 clips"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["train.penalties.r3=1"], "r3"),
+        (["train.penalties.r1=-1"], "greater than or equal to 0"),
+        (["nonsense"], "write KEY=VALUE"),
+    ],
+)
+def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, arguments, answer):
+    printed = project.t2v("sweep", *arguments, code=1)
+    assert answer in printed
+    assert "Traceback" not in printed
+    assert not (project.folder / "runs").exists()
+
+
+def test_without_git_a_sweep_says_what_to_do(project):
+    project.run(sys.executable, "-c", "import shutil; shutil.rmtree('.git')")
+    assert "git init && git add . && git commit" in project.t2v("sweep", "train.penalties.r1=1", code=1)
+
+
+def test_in_another_users_tree_a_sweep_says_how_to_trust_it(project):
+    project.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"
+    printed = project.t2v("sweep", "train.penalties.r1=1", code=1)
+    assert f"git config --global --add safe.directory '{project.folder}'" in printed

@@ -1,0 +1,138 @@
+"""The same work on a Ray cluster; the one of two nodes is started here."""
+
+import importlib
+import socket
+import sys
+import threading
+from itertools import count
+from unittest.mock import Mock
+
+import pytest
+from clip_sets import by, draw_dataset, transcode
+from guarded_functions import Words, act
+from locations import TESTS
+
+from pipeline.compute import map_guarded
+from pipeline.errors import UserError
+
+RAY = by(2, "ray")
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """A cluster of two nodes with one CPU each, so that two workers need both."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs the extra `ray`")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # the nodes need the functions of the tests, too
+    cluster = start_two_nodes(cluster_utils.Cluster, attempts=3)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_two_nodes_make_the_same_bytes_as_processes(two_nodes, tmp_path):
+    dataset = draw_dataset(tmp_path)
+    assert len(two_nodes.list_all_nodes()) == 2
+    assert transcode(dataset, tmp_path / "ray", 2, backend="ray") == transcode(dataset, tmp_path / "here", 2)
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_time_only(two_nodes, tmp_path):
+    gone = threading.Event()
+
+    def lose_a_node():
+        (other,) = set(two_nodes.list_all_nodes()) - {two_nodes.head_node}
+        two_nodes.remove_node(other, allow_graceful=False)
+        gone.set()
+
+    def tasks():
+        left = 5
+        for number in count():
+            left -= gone.is_set()
+            if not left:
+                return
+            yield Words(("nap",) * 10 + (f"w{number}",), tmp_path)
+
+    losing = threading.Thread(target=lose_a_node)
+    results = []
+    for result in map_guarded(act, tasks(), 100, RAY, seconds=60, label="act"):
+        results.append(result[-1])
+        if losing.ident is None and len({pid_of(tmp_path, name) for name in results}) == 2:
+            losing.start()
+    losing.join()
+    assert results == [f"w{number}" for number in range(len(results))]
+    assert len({pid_of(tmp_path, name) for name in results[-3:]}) == 1
+
+
+@pytest.mark.slow
+def test_bad_items_and_errors_are_the_same_on_a_cluster_started_for_the_run(monkeypatch, tmp_path):
+    ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    tasks = [Words(words, tmp_path) for words in (("a", "crash"), ("hang", "b"), ("refuse",))]
+    results = map_guarded(act, tasks, 3, by(1, "ray"), seconds=2, label="act")
+    assert next(results) == ["a", "died: the process died of SIGSEGV, 2 times"]
+    assert next(results) == ["hung: not done after 2 seconds", "b"]
+    with pytest.raises(UserError, match=r"^refuse\.webm: not wanted; take another$"):
+        next(results)
+    assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_node_without_the_project_is_told_in_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "only_here.py").write_text("def work(*_):\n    yield None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    work = importlib.import_module("only_here").work
+    told = (
+        r"^Ray \(.*\): The actor died .* \.\.\. ModuleNotFoundError: No module named 'only_here'; see docs/ray\.md, .*$"
+    )
+    with pytest.raises(UserError, match=told):
+        list(map_guarded(work, [Words((), tmp_path)], 1, RAY, seconds=5, label="work"))
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch, tmp_path):
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    for address, told in ((f"127.0.0.1:{closed}", "Connection refused"), ("nonsense", "Invalid address")):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(UserError, match=rf"^Ray \({address}\): .*{told}.*; see docs/ray\.md"):
+            list(map_guarded(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+
+
+def test_a_cluster_that_starts_too_slowly_is_told_and_a_fault_is_not_hidden(monkeypatch, tmp_path):
+    ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for raised, seen in ((Exception("The current node timed out"), UserError), (KeyError("a fault"), KeyError)):
+        monkeypatch.setattr(ray, "init", Mock(side_effect=raised))
+        with pytest.raises(seen, match=str(raised)):
+            list(map_guarded(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+
+
+def test_without_ray_the_way_out_is_told(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 't2v\[ray\]'"):
+        list(map_guarded(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+
+
+def start_two_nodes(make_cluster, attempts):
+    """A node has 30 s to start, which nothing can change: where others take the cores, it has to be tried again."""
+    cluster = make_cluster()
+    try:
+        cluster.add_node(num_cpus=1, include_dashboard=False, object_store_memory=10**8)
+        cluster.add_node(num_cpus=1, object_store_memory=10**8)
+        cluster.wait_for_nodes()
+    except Exception as error:  # Ray has no name for it
+        cluster.shutdown()
+        if attempts == 1 or "timed out" not in str(error):
+            raise
+        return start_two_nodes(make_cluster, attempts - 1)
+    return cluster
+
+
+def pid_of(folder, word):
+    """The process that has done the word, the last time."""
+    return (folder / word).read_text().split()[-1]

@@ -1,0 +1,136 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import BrokenExecutor
+from contextlib import closing
+
+import pytest
+from guarded_functions import Words, act, die_outside
+from locations import TESTS
+from settings import changed
+from waiting import alive, within
+
+from pipeline.compute import map_guarded
+from pipeline.compute.sandbox import Guarded
+from pipeline.errors import UserError
+
+TWO = changed({"compute": {"backend": "processes", "workers": 2}}).compute
+PROGRAM = """
+import sys
+from pathlib import Path
+from guarded_functions import Words, act
+from settings import changed
+from pipeline.compute.backends import map_guarded
+
+compute = changed({"compute": {"backend": "processes", "workers": 2}}).compute
+tasks = [Words(("hang",), Path(sys.argv[1]))] * 4
+try:
+    list(map_guarded(act, tasks, 4, compute, seconds=600, label="act"))
+except KeyboardInterrupt:
+    sys.exit(75)
+"""
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Call `act` in a child, with a limit of a second."""
+    with closing(Guarded(act, 1.0)) as guarded:
+        yield lambda *words: guarded(Words(words, tmp_path))
+
+
+def pids(folder, word):
+    return (folder / word).read_text().split()
+
+
+def test_a_task_is_worked_on_in_a_child_that_stays(call, tmp_path):
+    assert call("a", "b") == ["a", "b"]
+    assert call("c") == ["c"]
+    assert pids(tmp_path, "a") == pids(tmp_path, "c") != [str(os.getpid())]
+
+
+def test_an_item_that_hangs_costs_itself_alone(call, tmp_path):
+    assert call("a", "hang", "b") == ["a", "hung: not done after 1 seconds", "b"]
+    assert len(pids(tmp_path, "hang")) == 1
+
+
+def test_an_item_that_kills_its_process_twice_costs_itself_alone(call, tmp_path):
+    assert call("a", "crash", "b") == ["a", "died: the process died of SIGSEGV, 2 times", "b"]
+    assert call("leave", "c") == ["died: the process ended with code 3, 2 times", "c"]
+    assert len(set(pids(tmp_path, "crash"))) == len(pids(tmp_path, "crash")) == 2
+
+
+def test_one_death_that_is_not_repeated_costs_nothing(call):
+    assert call("a", "stumble", "b") == ["a", "stumble", "b"]
+
+
+def test_several_bad_items_of_one_task_are_found_one_by_one(call):
+    assert [word.split(":")[0] for word in call("hang", "crash", "leave", "a")] == ["hung", "died", "died", "a"]
+
+
+def test_the_time_limit_holds_for_each_item_and_not_for_the_whole_or_for_what_is_trusted(call):
+    assert len(call(*["nap"] * 14, "pause")) == 15
+
+
+def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
+    with pytest.raises(UserError, match=r"refuse\.webm: not wanted"):
+        call("refuse")
+    with pytest.raises(OSError, match="No space left") as full:
+        call("full")
+    assert (full.value.errno, full.value.filename) == (28, "/full")
+    with pytest.raises(RuntimeError, match=r"guarded_functions\.py(.|\n)*KeyError: 'a fault of the program'"):
+        call("fault")
+    assert call("a") == ["a"]
+
+
+def test_a_child_that_dies_at_no_item_is_no_items_fault(tmp_path):
+    with closing(Guarded(die_outside, 1.0)) as guarded, pytest.raises(BrokenExecutor, match="SIGKILL"):
+        guarded(Words((), tmp_path))
+    with pytest.raises(UserError, match="act: the worker died on one two "):
+        list(map_guarded(die_outside, [Words(("one", "two"), tmp_path)], 1, TWO, seconds=1, label="act"))
+
+
+def test_closing_ends_a_child_in_the_middle(tmp_path):
+    guarded = Guarded(act, 600.0)
+    thread = threading.Thread(target=call_closed, args=(guarded, tmp_path))
+    thread.start()
+    assert within(60, (tmp_path / "hang").exists)
+    guarded.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(pids(tmp_path, "hang")) == 1
+    assert not alive(int(pids(tmp_path, "hang")[0]))
+
+
+def test_results_of_many_tasks_come_in_order_and_tasks_are_read_as_they_are_needed(tmp_path):
+    read = []
+
+    def tasks():
+        for number in range(12):
+            read.append(number)
+            yield Words((f"w{number}", *["hang"] * (number == 3)), tmp_path)
+
+    results = map_guarded(act, tasks(), 12, TWO, seconds=1, label="act")
+    assert next(results) == ["w0"]
+    assert len(read) <= 6
+    assert [result[0] for result in results] == [f"w{number}" for number in range(1, 12)]
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 75), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_no_child_outlives_its_parent(tmp_path, ending, code, whole_group):
+    here = TESTS
+    environment = {**os.environ, "PYTHONPATH": f"{here}:{here.parent}"}
+    command = [sys.executable, "-c", PROGRAM, tmp_path]
+    parent = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    assert within(60, lambda: (tmp_path / "hang").exists() and len(pids(tmp_path, "hang")) == 2)
+    os.killpg(parent.pid, ending) if whole_group else parent.send_signal(ending)
+    assert parent.wait(10) == code
+    assert within(5, lambda: not any(alive(int(pid)) for pid in pids(tmp_path, "hang")))
+    assert "Traceback" not in parent.communicate()[1]
+
+
+def call_closed(guarded, folder):
+    with pytest.raises(BrokenExecutor):
+        guarded(Words(("hang",), folder))

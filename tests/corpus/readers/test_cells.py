@@ -1,0 +1,129 @@
+"""Tables on disk -> the wanted cells."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.corpus.readers.table import read_cells
+from pipeline.errors import UserError
+
+WANTED = {"path": "clip", "caption": "what is said"}
+ROWS = [("a.mp4", "pushing a book"), ("b c.mp4", 'a "red" mug,\nthen a pen'), ("ü.mp4", "")]
+
+
+def write_csv(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def write_lines(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def write_parquet(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read(path, **columns):
+    return list(read_cells(path, columns or WANTED))
+
+
+def complaint(path, **columns):
+    with pytest.raises(UserError) as raised:
+        read(path, **columns)
+    return str(raised.value)
+
+
+def test_the_same_rows_come_out_of_every_format_whatever_other_columns_there_are(tmp_path):
+    quoted = 'n,clip,what is said\n1,a.mp4,pushing a book\n2,b c.mp4,"a ""red"" mug,\nthen a pen"\n3,ü.mp4,""\n'
+    tabbed = 'n\tclip\twhat is said\n1\ta.mp4\tpushing a book\n2\tb c.mp4\t"a ""red"" mug,\nthen a pen"\n3\tü.mp4\t\n'
+    dicts = [{"n": n, "clip": clip, "what is said": said} for n, (clip, said) in enumerate(ROWS)]
+    clips, said = (list(column) for column in zip(*ROWS, strict=True))
+    assert read(write_csv(tmp_path / "t.csv", quoted)) == ROWS
+    assert read(write_csv(tmp_path / "t.tsv", tabbed)) == ROWS
+    assert read(write_lines(tmp_path / "t.jsonl", dicts)) == ROWS
+    assert read(write_parquet(tmp_path / "t.parquet", n=[1, 2, 3], clip=clips, **{"what is said": said})) == ROWS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffclip,what is said\na.mp4,pushing a book\n",
+        "clip,what is said\r\na.mp4,pushing a book\r\n",
+        "clip, what is said\na.mp4, pushing a book",
+        'clip, what is said\n\na.mp4, "pushing a book"\n\n',
+        "what is said,clip\npushing a book,a.mp4\n",
+    ],
+)
+def test_a_csv_may_have_a_byte_order_mark_other_line_ends_spaces_and_empty_lines(tmp_path, text):
+    assert read(write_csv(tmp_path / "t.csv", text)) == ROWS[:1]
+
+
+def test_what_a_row_leaves_out_is_none(tmp_path):
+    assert read(write_csv(tmp_path / "t.csv", "clip,what is said\na.mp4\n")) == [("a.mp4", None)]
+    lines = [{"clip": "a.mp4"}, {"what is said": "x"}, {"clip": None, "what is said": ""}]
+    assert read(write_lines(tmp_path / "t.jsonl", lines)) == [("a.mp4", None), (None, "x"), (None, "")]
+    table = write_parquet(tmp_path / "t.parquet", clip=["a.mp4", None], **{"what is said": [None, "x"]})
+    assert read(table) == [("a.mp4", None), (None, "x")]
+
+
+def test_cells_of_json_and_parquet_keep_their_kind(tmp_path):
+    row = {"clip": 7, "what is said": ["book", "mug"]}
+    assert read(write_lines(tmp_path / "t.jsonl", [row])) == [(7, ["book", "mug"])]
+    table = write_parquet(tmp_path / "t.parquet", clip=[7], **{"what is said": [["book", "mug"]]})
+    assert read(table) == [(7, ["book", "mug"])]
+
+
+def test_one_column_may_serve_twice_and_have_a_dot_in_its_name(tmp_path):
+    table = write_parquet(tmp_path / "t.parquet", **{"a.b": ["x"], "a": [1]})
+    assert read(table, caption="a.b", category="a.b", id="a") == [("x", "x", 1)]
+    assert read(write_csv(tmp_path / "t.csv", "a.b\nx\n"), caption="a.b", category="a.b") == [("x", "x")]
+
+
+def test_a_missing_column_is_answered_with_the_nearest_and_with_all_there_are(tmp_path):
+    said = "has no column 'what is said' (dataset.columns.caption); did you mean 'what was said'?; its columns: "
+    csv_file = write_csv(tmp_path / "t.csv", "clip,what was said\n")
+    assert complaint(csv_file) == f"{csv_file}: {said}clip, what was said"
+    assert said in complaint(write_lines(tmp_path / "t.jsonl", [{"clip": "a"}, {"what was said": "x"}]))
+    assert said in complaint(write_parquet(tmp_path / "t.parquet", clip=["a"], **{"what was said": ["x"]}))
+    assert "its columns: clip;what is said" in complaint(write_csv(tmp_path / "t.csv", "clip;what is said\n"))
+    assert "its columns: none" in complaint(write_csv(tmp_path / "t.csv", ""))
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    assert "has 2 columns 'clip'" in complaint(write_csv(tmp_path / "t.csv", "clip,clip,what is said\n"))
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["clip", "clip", "what is said"]), tmp_path / "t.parquet")
+    assert "has 2 columns 'clip'" in complaint(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"clip,what is said\na.mp4,x\nb.mp4,one, two\n", "line 3 has 3 cells under 2 columns"),
+        ("t.csv", b'clip,what is said\na.mp4,"x\nb.mp4,y\n', "line 3: unexpected end of data"),
+        ("t.csv", b'clip,what is said\na.mp4,"x" y\n', "line 2: ',' expected after '\"'"),
+        ("t.csv", b"clip,what is said\na.mp4,\xff\n", "not UTF-8 (invalid start byte at byte 24)"),
+        ("t.csv", "clip,what is said\n".encode("utf-16"), "not UTF-8"),
+        ("t.jsonl", b'{"clip": "a"}\n{"clip":\n', "line 2 is not JSON"),
+        ("t.jsonl", b"\n[1, 2]\n", "line 2 is no object with a row's cells, but [1, 2]"),
+        ("t.jsonl", b"[" * 100_000, "line 1 is not JSON"),
+        ("t.jsonl", b'{"clip": "\xff"}\n', "not UTF-8"),
+        ("t.parquet", b"PAR1 and no more", "not a whole Parquet file"),
+        ("t.xlsx", b"", "a table ends in .csv, .tsv, .jsonl, .parquet"),
+    ],
+)
+def test_a_broken_table_is_named_with_the_place(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    assert complaint(tmp_path / name).startswith(f"{tmp_path / name}: ") and message in complaint(tmp_path / name)
+
+
+def test_an_absent_table_is_named(tmp_path):
+    assert complaint(tmp_path / "t.csv") == f"{tmp_path / 't.csv'}: no such table; see dataset.labels"
+
+
+def test_a_long_cell_is_read_whole(tmp_path):
+    assert read(write_csv(tmp_path / "t.csv", f"clip,what is said\na.mp4,{'x' * 300_000}\n"))[0][1] == "x" * 300_000

@@ -1,0 +1,77 @@
+"""A folder of videos per category -> rows."""
+
+import pytest
+
+from pipeline.corpus.readers.folders import read_rows, words_of
+from pipeline.errors import UserError
+
+
+def fill(folder, *files):
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(file.encode())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "caption"),
+    [
+        ("ApplyEyeMakeup", "apply eye makeup"),
+        ("YoYo", "yo yo"),
+        ("brush_hair", "brush hair"),
+        ("playing guitar", "playing guitar"),
+        ("catching or throwing baseball", "catching or throwing baseball"),
+        ("doing push-ups", "doing push-ups"),
+        ("pushing-something-up", "pushing something up"),
+        ("BMXRiding", "bmx riding"),
+        ("TV", "tv"),
+        ("Level2Jump", "level2 jump"),
+        ("élan_vital", "élan vital"),
+        ("", ""),
+    ],
+)
+def test_the_name_of_a_class_becomes_words(name, caption):
+    assert words_of(name) == caption
+
+
+def test_classes_are_categories_and_files_come_sorted(tmp_path):
+    fill(tmp_path, "b_class/2.mp4", "b_class/1.avi", "AClass/deeper/3.webm")
+    rows = read_rows(tmp_path)
+    assert [(r.video, r.id, r.template, r.label, r.part) for r in rows] == [
+        ("AClass/deeper/3.webm", "AClass+deeper+3.webm", "AClass", "a class", "all"),
+        ("b_class/1.avi", "b_class+1.avi", "b_class", "b class", "all"),
+        ("b_class/2.mp4", "b_class+2.mp4", "b_class", "b class", "all"),
+    ]
+
+
+def test_folders_of_splits_above_the_classes_are_parts(tmp_path):
+    fill(tmp_path, "train/up/1.mp4", "val/up/2.mp4", "Test/down/3.mp4", "annotations/list.txt")
+    rows = [r for r in read_rows(tmp_path) if r.video.endswith(".mp4")]
+    assert [(r.part, r.template, r.id) for r in rows] == [
+        ("test", "down", "Test+down+3.mp4"),
+        ("train", "up", "train+up+1.mp4"),
+        ("validation", "up", "val+up+2.mp4"),
+    ]
+
+
+def test_folders_called_like_splits_that_hold_videos_or_have_others_beside_them_are_classes(tmp_path):
+    fill(tmp_path / "flat", "train/1.mp4", "test/2.mp4")
+    assert {(r.template, r.part) for r in read_rows(tmp_path / "flat")} == {("train", "all"), ("test", "all")}
+    fill(tmp_path / "vehicles", "train/a/1.mp4", "car/b/2.mp4")
+    assert {(r.template, r.part) for r in read_rows(tmp_path / "vehicles")} == {("train", "all"), ("car", "all")}
+
+
+def test_hidden_files_are_passed_over_and_others_are_rows_whatever_they_are(tmp_path):
+    fill(tmp_path, "up/1.mp4", "up/.DS_Store", ".git/x.mp4", "up/notes.txt", "top.mp4")
+    (tmp_path / "linked").symlink_to(tmp_path / "up")
+    assert {(r.video, r.template) for r in read_rows(tmp_path)} == {
+        ("up/1.mp4", "up"),
+        ("up/notes.txt", "up"),
+        ("top.mp4", ""),
+        ("linked", ""),
+    }
+
+
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no such folder of videos; see dataset\.labels"):
+        read_rows(tmp_path / "nowhere")

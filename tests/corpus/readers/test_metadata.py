@@ -1,0 +1,86 @@
+"""Metadata beside the videos -> rows."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from settings import reading
+
+from pipeline.corpus.readers.metadata import read_rows
+from pipeline.errors import UserError
+
+
+def columns(**named):
+    return reading("metadata", **named).columns
+
+
+def write_csv(path, *rows, header="file_name,caption"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def seen(rows):
+    return [(r.id, r.video, r.label, r.part) for r in rows]
+
+
+def test_the_file_and_its_folder_give_the_same_rows_in_every_format(tmp_path):
+    expected = [("a.mp4", "a.mp4", "x", "all"), ("s+b.mp4", "s/b.mp4", "y", "all")]
+    write_csv(tmp_path / "one" / "metadata.csv", "a.mp4,x", "s/b.mp4,y")
+    (tmp_path / "two").mkdir()
+    lines = [{"file_name": "a.mp4", "caption": "x"}, {"file_name": "s/b.mp4", "caption": "y"}]
+    (tmp_path / "two" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "three").mkdir()
+    pq.write_table(pa.Table.from_pylist(lines), tmp_path / "three" / "metadata.parquet")
+    for folder in ("one", "two", "three"):
+        assert seen(read_rows(tmp_path / folder, columns())) == expected
+        (path,) = (tmp_path / folder).iterdir()
+        assert seen(read_rows(path, columns())) == expected
+
+
+def test_the_other_columns_have_the_names_given(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "a.mp4,x,up,dev,5", header="file_name,text,label,fold,n")
+    (row,) = read_rows(tmp_path, columns(caption="text", category="label", split="fold", id="n"))
+    assert (row.id, row.video, row.label, row.template, row.part) == ("5", "a.mp4", "x", "up", "validation")
+
+
+def test_folders_of_splits_with_a_table_each_start_their_paths_there(tmp_path):
+    for folder in ("train", "validation", "test"):
+        write_csv(tmp_path / folder / "metadata.csv", "a.mp4,x")
+    assert seen(read_rows(tmp_path, columns())) == [
+        ("test+a.mp4", "test/a.mp4", "x", "test"),
+        ("train+a.mp4", "train/a.mp4", "x", "train"),
+        ("validation+a.mp4", "validation/a.mp4", "x", "validation"),
+    ]
+
+
+def test_one_table_above_folders_of_splits_knows_them_by_the_paths(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "train/a.mp4,x", "val/b.mp4,y")
+    assert [r.part for r in read_rows(tmp_path, columns())] == ["train", "validation"]
+    write_csv(tmp_path / "metadata.csv", "train/a.mp4,x", "other/b.mp4,y")
+    assert [r.part for r in read_rows(tmp_path, columns())] == ["all", "all"]
+
+
+def test_a_column_of_splits_wins_over_the_folders(tmp_path):
+    write_csv(tmp_path / "train" / "metadata.csv", "a.mp4,x,test", "b.mp4,x,", header="file_name,caption,split")
+    assert [r.part for r in read_rows(tmp_path, columns(split="split"))] == ["test", "all"]
+
+
+def test_tables_that_may_list_the_same_videos_are_refused(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "train/a.mp4,x")
+    write_csv(tmp_path / "train" / "metadata.csv", "a.mp4,x")
+    with pytest.raises(UserError, match=r"metadata\.csv and .*train/metadata\.csv may list the same videos"):
+        read_rows(tmp_path, columns())
+    (tmp_path / "metadata.csv").unlink()
+    (tmp_path / "train" / "metadata.jsonl").touch()
+    with pytest.raises(UserError, match="keep one in each folder"):
+        read_rows(tmp_path, columns())
+
+
+def test_a_folder_without_metadata_and_a_table_without_file_names_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"neither it nor a folder in it holds metadata\.csv, metadata\.jsonl"):
+        read_rows(tmp_path, columns())
+    write_csv(tmp_path / "metadata.csv", "a.mp4,x", header="filename,caption")
+    with pytest.raises(UserError, match=r"has no column 'file_name' .*did you mean 'filename'\?"):
+        read_rows(tmp_path, columns())

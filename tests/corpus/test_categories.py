@@ -1,0 +1,81 @@
+"""Slugs, and names in params -> slugs."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from locations import SHARED
+
+from pipeline.corpus.names import match_categories
+from pipeline.errors import UserError
+from pipeline.records import slug_of
+
+TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
+RIGHT, LEFT = "pushing-something-from-left-to-right", "pushing-something-from-right-to-left"
+CLIPS = {RIGHT: 3199, LEFT: 2960, "moving-something-up": 3750, "moving-something-down": 3242, "folding-something": 1787}
+
+
+@pytest.fixture
+def official_templates():
+    if not TEMPLATES.exists():
+        pytest.skip("shared/data, the real category names, is not here")
+    return TEMPLATES.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_174_official_templates_have_174_slugs_whether_in_brackets_or_not(official_templates):
+    slugs = [slug_of(template) for template in official_templates]
+    bracketed = [re.sub("(?i)something", "[something]", template) for template in official_templates]
+    assert len(slugs) == len(set(slugs)) == 174
+    assert [slug_of(template) for template in bracketed] == slugs
+    assert [slug_of(slug) for slug in slugs] == slugs
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", slug) for slug in slugs)  # safe in `dvc exp run -S`
+
+
+def test_each_official_template_is_found_by_slug_by_name_and_by_a_glob_of_itself(official_templates):
+    clips = dict.fromkeys(map(slug_of, official_templates), 1)
+    for template in official_templates:
+        wanted = frozenset([slug_of(template)])
+        assert match_categories([slug_of(template)], clips) == wanted
+        assert match_categories([template.upper()], clips) == wanted
+        assert wanted <= match_categories([f"{template[:20]}*"], clips)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (RIGHT, {RIGHT}),
+        ("Pushing [something] from left to right", {RIGHT}),
+        ("pushing something from LEFT to right", {RIGHT}),
+        ("pushing-*", {RIGHT, LEFT}),
+        ("Pushing [something] *", {RIGHT, LEFT}),
+        ("* something up", {"moving-something-up"}),
+        ("moving [something] ?p", {"moving-something-up"}),
+        ("*", set(CLIPS)),
+    ],
+)
+def test_a_name_stands_for_these_categories(name, found):
+    assert match_categories([name], CLIPS) == found
+
+
+def test_several_names_are_joined():
+    assert match_categories([RIGHT, "moving-*"], CLIPS) == {RIGHT, "moving-something-up", "moving-something-down"}
+
+
+@pytest.mark.parametrize("name", ["pushing-somthing-from-left-to-rihgt", "Pushing [something] from left to write"])
+def test_an_unknown_category_raises_with_the_nearest_names_and_their_clips(name):
+    with pytest.raises(UserError) as raised:
+        match_categories([name], CLIPS)
+    assert name in str(raised.value)
+    assert f"nearest are: {RIGHT} (3199 clips)" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["zzz", "zzz*", "[]", ""])
+def test_a_name_near_nothing_raises_with_the_commonest(name):
+    with pytest.raises(UserError, match=r"commonest are: moving-something-up \(3750 clips\)"):
+        match_categories([name], CLIPS)
+
+
+@given(st.text(max_size=40))
+def test_a_slugs_slug_is_itself(text):
+    assert slug_of(slug_of(text)) == slug_of(text)

@@ -1,0 +1,120 @@
+"""Names from the labels -> files in the videos folder, and no others."""
+
+import os
+
+import pytest
+
+from pipeline.corpus.video_files import Refused, VideosFolder
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """A folder of videos, some of them in sub-folders, beside a file that is none of its business."""
+    folder = tmp_path / "videos"
+    for name in ("a.mp4", "b.webm", "class/c.avi", "class/D.MOV", "v1.2.mp4", "notes.txt", "plain"):
+        write(folder / name)
+    write(tmp_path / "outside" / "secret.mp4")
+    return folder
+
+
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"bytes")
+    return path
+
+
+def refusal(videos, path):
+    """The reason and the detail with which a path is refused."""
+    with pytest.raises(Refused) as raised:
+        VideosFolder(videos).find_path(path)
+    return raised.value.reason, raised.value.detail
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("a.mp4", "a.mp4"),
+        ("./a.mp4", "a.mp4"),
+        ("class//c.avi", "class/c.avi"),
+        ("class/D.MOV", "class/D.MOV"),
+        ("class/c", "class/c.avi"),
+        ("b", "b.webm"),
+        ("v1.2", "v1.2.mp4"),
+    ],
+)
+def test_a_path_with_or_without_its_ending_leads_to_its_file(videos, path, file):
+    assert VideosFolder(videos).find_path(path) == file
+
+
+@pytest.mark.parametrize("name", ["it's.mp4", 'a "b".mp4', "a & b.mp4", "a:b.mp4", "-x.mp4", "new\nline.mp4", "ü?.mp4"])
+def test_an_odd_name_is_a_name_like_others(videos, name):
+    write(videos / name)
+    assert VideosFolder(videos).find_path(name) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "detail"),
+    [
+        ("/etc/passwd", "unusable_path", "'/etc/passwd' is absolute; paths start from dataset.videos"),
+        ("../outside/secret.mp4", "unusable_path", "'../outside/secret.mp4' climbs with `..`"),
+        ("class/../a.mp4", "unusable_path", "'class/../a.mp4' climbs with `..`"),
+        ("nul\0.mp4", "unusable_path", "'nul\\x00.mp4' holds a NUL"),
+        ("\udcff.mp4", "unusable_path", "'\\udcff.mp4' is not UTF-8"),
+        ("x" * 300 + ".mp4", "unusable_path", "x" * 80 + ": File name too long"),
+        ("notes.txt", "unusable_path", "notes.txt does not end like a video"),
+        ("plain", "unusable_path", "plain does not end like a video"),
+        ("class", "unusable_path", "class does not end like a video"),
+        ("nowhere.mp4", "missing_video", "no nowhere.mp4"),
+        ("a.mp4/b.mp4", "missing_video", "no a.mp4/b.mp4"),
+        ("nowhere", "missing_video", "no nowhere.webm, nor with .mp4, .mkv, .avi, .mov"),
+        ("https://example.org/a.mp4", "missing_video", "no https:/example.org/a.mp4"),
+    ],
+)
+def test_a_path_of_no_use_is_refused_with_the_reason(videos, path, reason, detail):
+    assert refusal(videos, path) == (reason, detail)
+
+
+def test_links_out_of_the_folder_are_refused_and_links_within_it_are_fine(videos):
+    (videos / "out.mp4").symlink_to(videos.parent / "outside" / "secret.mp4")
+    (videos / "away").symlink_to(videos.parent / "outside")
+    (videos / "chain.mp4").symlink_to(videos / "out.mp4")
+    (videos / "climbing.mp4").symlink_to("class/../../outside/secret.mp4")
+    (videos / "device.mp4").symlink_to("/dev/zero")
+    for path in ("out.mp4", "away/secret.mp4", "chain.mp4", "climbing.mp4", "device.mp4"):
+        assert refusal(videos, path) == (
+            "unusable_path",
+            f"{path} is a link out of the videos folder, or lies behind one",
+        )
+    (videos / "in.mp4").symlink_to("class/c.avi")
+    (videos / "here").symlink_to("class")
+    assert VideosFolder(videos).find_path("in.mp4") == "in.mp4"
+    assert VideosFolder(videos).find_path("here/c.avi") == "here/c.avi"
+
+
+def test_the_folder_itself_may_be_a_link(videos):
+    (videos.parent / "link").symlink_to(videos)
+    assert VideosFolder(videos.parent / "link").find_path("class/c.avi") == "class/c.avi"
+
+
+@pytest.mark.parametrize("cache", ["cache/files/md5", "project/.dvc/cache"])
+def test_a_link_into_a_cache_of_dvc_is_fine_and_one_beside_it_is_not(videos, cache):
+    tracked = write(videos.parent / cache / "ab" / ("c" * 30))
+    (videos / "tracked.mp4").symlink_to(tracked)
+    assert VideosFolder(videos).find_path("tracked.mp4") == "tracked.mp4"
+    for name in (f"{'c' * 30}.mp4", "private.mp4"):
+        (videos / name).symlink_to(write(tracked.with_name(name)))
+        assert refusal(videos, name)[0] == "unusable_path"
+
+
+def test_loops_dangling_links_pipes_and_empty_files_are_refused(videos):
+    (videos / "loop.mp4").symlink_to("loop.mp4")
+    (videos / "dangling.mp4").symlink_to("nowhere.mp4")
+    os.mkfifo(videos / "pipe.mp4")
+    (videos / "folder.mp4").mkdir()
+    (videos / "empty.mp4").touch()
+    assert refusal(videos, "loop.mp4") == ("unusable_path", "loop.mp4: Too many levels of symbolic links")
+    assert refusal(videos, "dangling.mp4") == ("missing_video", "no dangling.mp4")
+    assert refusal(videos, "pipe.mp4") == ("missing_video", "pipe.mp4 is not a regular file")
+    assert refusal(videos, "folder.mp4") == ("missing_video", "folder.mp4 is not a regular file")
+    assert refusal(videos, "empty.mp4") == ("empty_video", "empty.mp4 holds no bytes")
+    assert refusal(videos, "empty")[0] == "empty_video"

@@ -1,0 +1,175 @@
+"""Words for devices, shares of a batch, and who counts as DVC."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from training_sets import CPU
+
+from pipeline.distributed import devices
+from pipeline.distributed.devices import Rank, parse_devices
+from pipeline.errors import UserError
+from pipeline.training.stop_requests import StopRequests, is_dvc
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Set how many GPUs the machine shows."""
+    monkeypatch.delenv(devices.VARIABLE, raising=False)
+
+    def show(count):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    show(0)
+    return show
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "expected"),
+    [
+        ("auto", 0, ["cpu"]),
+        ("auto", 2, ["cuda:0", "cuda:1"]),
+        ("cpu", 2, ["cpu"]),
+        ("cpu:3", 0, ["cpu", "cpu", "cpu"]),
+        (" 3-5 ", 6, ["cuda:3", "cuda:4", "cuda:5"]),
+        ("0,2", 3, ["cuda:0", "cuda:2"]),
+        ("4,0-1", 5, ["cuda:4", "cuda:0", "cuda:1"]),
+    ],
+)
+def test_words_for_devices(gpus, text, count, expected):
+    gpus(count)
+    assert [str(device) for device in parse_devices(text)] == expected
+
+
+@pytest.mark.parametrize("text", ["", "gpu", "cpu:0", "cpu:", "cpu:-1", "1-", "-1", "0;1", "cuda:0", "²", "9" * 30])
+def test_other_words_are_refused_with_the_ones_there_are(gpus, text):
+    gpus(8)
+    with pytest.raises(UserError, match=r"devices: .* is none of auto, cpu, cpu:2"):
+        parse_devices(text)
+
+
+@pytest.mark.parametrize(("text", "fault"), [("5-3", "empty range"), ("0,0", "twice"), ("0-2,1", "twice")])
+def test_empty_ranges_and_a_gpu_named_twice_are_refused(gpus, text, fault):
+    gpus(8)
+    with pytest.raises(UserError, match=fault):
+        parse_devices(text)
+
+
+def test_a_gpu_that_is_not_there_is_named(gpus):
+    gpus(2)
+    with pytest.raises(UserError, match="names GPU 2, but this machine shows 2"):
+        parse_devices("1-3")
+
+
+def test_gpus_are_counted_among_the_visible_ones_and_those_are_named(gpus, monkeypatch):
+    gpus(2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert [device.index for device in parse_devices("0-1")] == [0, 1]
+    with pytest.raises(UserError, match=r"names GPU 4, but .* shows 2 \(CUDA_VISIBLE_DEVICES=4,5\), counted from 0"):
+        parse_devices("4,5")
+
+
+def test_the_environment_wins_and_is_named_where_it_is_wrong(gpus, monkeypatch):
+    gpus(0)
+    monkeypatch.setenv(devices.VARIABLE, "cpu:2")
+    assert len(parse_devices("7")) == 2
+    monkeypatch.setenv(devices.VARIABLE, "seven")
+    with pytest.raises(UserError, match=r"T2V_DEVICES: 'seven'"):
+        parse_devices("cpu")
+
+
+def test_shares_of_a_batch_are_equal_and_leave_nothing_out():
+    rows = [row for rank in range(4) for row in range(12)[Rank(rank, 4, CPU).share(12)]]
+    assert rows == list(range(12))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(UserError, match=r"train\.batch_clips 10 does not divide over 4 devices"):
+        Rank(0, 4, CPU).share(10)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (["dvc", "repro"], True),
+        (["/usr/bin/dvc", "repro"], True),
+        (["/venv/bin/python3.12", "/venv/bin/dvc", "exp", "run"], True),
+        (["/venv/bin/python", "-m", "dvc", "repro"], True),
+        (["python", "-B", "-m", "dvc", "exp", "exec-run"], True),
+        (["bash", "-c", "cd dvc-project; python -m stages.train_model"], False),
+        (["vim", "dvc"], False),
+        (["python", "-m", "pytest", "dvc"], False),
+        (["python", "-c", "import dvc", "dvc"], False),
+        (["python", "dvc.py"], False),
+        (["python", "/home/dvc/train.py"], False),
+        (["python", "-m", "dvc_tools", "dvc"], False),
+        (["python"], False),
+        ([], False),
+    ],
+)
+def test_only_dvc_itself_counts_as_dvc(command, answer):
+    assert is_dvc(command) is answer
+
+
+def test_a_first_signal_raises_the_flag_and_a_second_acts_as_always():
+    with StopRequests() as stop:
+        assert not stop
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_patient_run_takes_any_number_of_signals():
+    with StopRequests(patient=True) as stop:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert stop
+
+
+def test_handlers_are_put_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with StopRequests():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_trainer_notices_that_its_dvc_is_gone(tmp_path):
+    """A parent called `dvc` starts a shell that starts the trainer, and is killed."""
+    (tmp_path / "dvc").write_text(
+        "import subprocess, sys\n"
+        "command = [sys.executable, '-c', sys.argv[1]]\n"
+        "subprocess.Popen(['sh', '-c', '\"$@\"; true', 'sh', *command]).wait()\n"
+    )
+    trainer = (
+        "import time, pathlib\n"
+        "from pipeline.training.stopping import StopRequests\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "with StopRequests() as stop:\n"
+        "    (folder / 'before').write_text(str(bool(stop)))\n"
+        "    for _ in range(300):\n"
+        "        if stop: break\n"
+        "        time.sleep(0.05)\n"
+        "    (folder / 'new').write_text(str(bool(stop)))\n"
+        "    (folder / 'new').rename(folder / 'after')\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "dvc"), trainer])
+    wait_for(tmp_path / "before")
+    time.sleep(0.2)
+    parent.kill()  # and left a zombie until the end
+    wait_for(tmp_path / "after")
+    parent.wait()
+    assert [(tmp_path / name).read_text() for name in ("before", "after")] == ["False", "True"]
+
+
+def wait_for(path):
+    """Wait until there is such a file."""
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not come")

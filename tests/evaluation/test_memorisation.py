@@ -1,0 +1,79 @@
+"""A copy is found wherever it is moved to, and unseen clips are not taken for copies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_views import prompt, views
+
+from pipeline.evaluation.controls import noisy
+from pipeline.evaluation.memorisation import QUANTILE, SPACES, Copies
+from pipeline.evaluation.views import small_pictures
+from pipeline.measures import in_parts
+
+TRAIN, UNSEEN = 120, 80
+
+
+def blobs(count, seed):
+    """Clips of a soft light that wanders, each another: uint8 [N,T,H,W,3]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:24, :24]
+    frames = np.empty((count, 6, 24, 24, 3), np.uint8)
+    for clip in frames:
+        start, step, colour = rng.uniform(4, 20, 2), rng.uniform(-2, 2, 2), rng.uniform(60, 200, 3)
+        for time, frame in enumerate(clip):
+            place = start + time * step
+            light = np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / 20)
+            frame[:] = 30 + light[..., None] * colour
+    return frames
+
+
+def seen(frames, seed=0):
+    """Views of these frames; features and flows are strewn at random."""
+    pixels = small_pictures([in_parts(clip) for clip in frames])
+    return views(len(frames), seed, frames=frames, pixels=pixels)
+
+
+@pytest.fixture(scope="module")
+def copies():
+    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "numpy")
+
+
+def test_a_copy_is_found_though_it_is_moved_and_grained(copies):
+    rng = np.random.default_rng(3)
+    for frames in (copies.train.frames, noisy(copies.train.frames, rng)):
+        near = copies.nearest(seen(frames), "pixels")
+        assert (near.rows == np.arange(TRAIN)).mean() > 0.95
+        assert copies.nearer(seen(frames))["pixels"].mean() > 0.95
+
+
+def test_the_nearest_is_that_of_a_plain_search(copies):
+    other = seen(blobs(10, 4), 4)
+    for space in ("features", "flows"):
+        distances = np.linalg.norm(getattr(other, space)[:, None] - getattr(copies.train, space)[None], axis=2)
+        near = copies.nearest(other, space)
+        assert near.rows.tolist() == distances.argmin(axis=1).tolist()
+        assert near.distances == pytest.approx(distances.min(axis=1))
+
+
+def test_no_more_unseen_clips_than_the_quantile_are_nearer_than_the_limit(copies):
+    unseen = seen(blobs(UNSEEN, 2), 2)
+    for space, nearer in copies.nearer(unseen).items():
+        assert nearer.mean() <= QUANTILE
+        assert copies.nearest(unseen, space).distances.min() <= copies.limits[space]
+
+
+def test_fresh_clips_are_hardly_ever_taken_for_copies(copies):
+    nearer = copies.nearer(seen(blobs(200, 5), 5))
+    assert set(nearer) == set(SPACES)
+    assert all(found.mean() < 0.05 for found in nearer.values())
+
+
+def test_whose_nearest_training_clip_shows_another_object_is_a_mimic(copies):
+    shown = [one.object for one in copies.train.prompts]
+    prompts = [prompt(thing) for thing in shown]
+    prompts[:3] = [prompt(shown[0] + 1), prompt(-1), prompt(shown[2])]
+    mimics = copies.mimics(replace(copies.train, prompts=prompts))
+    assert (mimics[0], mimics[2]) == (1, 0)
+    assert np.isnan(mimics[1])
+    assert np.nansum(mimics) == 1

@@ -1,0 +1,188 @@
+"""The generator: shape and strides for any clip shape; what its frames depend on and what they do not."""
+
+import pytest
+import torch
+from settings import shape_of
+from training_sets import tiny_params
+
+from pipeline.data.batches import object_words
+from pipeline.errors import UserError
+from pipeline.models.networks import TextToVideo
+from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
+from pipeline.params import check_params
+from pipeline.records import Caption
+
+PARAMS = tiny_params()
+E = PARAMS.train.captions.width
+
+
+def generator(shape=PARAMS.clip, seed=0):
+    torch.manual_seed(seed)
+    return ResidualGenerator(shape, PARAMS.train.generator, E)
+
+
+def stirred(model):
+    """The model with random weights where it starts with zeros, so that every path counts."""
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+def inputs(model, batch=2):
+    draw = torch.Generator().manual_seed(7)
+    return torch.randn(batch, model.z_width, generator=draw), torch.randn(batch, E, generator=draw)
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
+)
+def test_frames_have_the_shape_of_training(frames, height, width):
+    model = stirred(generator(shape_of(frames, height, width)))
+    clips = model(*inputs(model))
+    assert clips.shape == (2, 3, frames, height, width)
+    assert clips.dtype == torch.float32
+    assert clips.isfinite().all()
+    assert clips.std() > 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 16), (4, 4), (9, 8), (22, 22), (16, 18), (34, 32)])
+def test_a_shape_that_doubling_cannot_reach_is_refused_with_its_numbers(height, width):
+    with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
+        generator(shape_of(4, height, width))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (22, 22), (16, 18)])
+def test_such_a_shape_stops_the_first_stage_already(tree, height, width):
+    tree["clip"] |= {"height": height, "width": width}
+    with pytest.raises(UserError) as caught:
+        check_params(tree, "params.yaml")
+    assert str(caught.value).startswith("params.yaml has 1 wrong value(s):\n  clip.height ")
+    assert f"clip.height {height} and clip.width {width} must be at least 8 and multiples of" in str(caught.value)
+    assert len(str(caught.value)) < 200  # the whole file is not shown as the wrong value
+
+
+def test_frames_depend_on_every_value_of_noise_and_caption():
+    model = stirred(generator())
+    z, cond = (value.requires_grad_() for value in inputs(model))
+    model(z, cond).square().sum().backward()
+    assert (z.grad != 0).all()
+    assert (cond.grad != 0).all()
+
+
+def test_a_clip_depends_on_its_own_noise_and_caption_only():
+    model = stirred(generator())
+    z, cond = inputs(model, batch=3)
+    together = model(z, cond)
+    alone = torch.cat([model(z[[row]], cond[[row]]) for row in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+def test_frames_have_the_strides_that_convolutions_want():
+    model = TextToVideo(PARAMS.clip, PARAMS.train, words=12)
+    clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3], [4, 0]]))
+    assert clips.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_frames_vary_with_the_order_of_the_words():
+    torch.manual_seed(0)
+    model = stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=12))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    right, left = model(z, torch.tensor([[2, 3, 4, 5, 6, 7, 0], [2, 3, 4, 7, 6, 5, 0]]))
+    assert (right - left).abs().max() > 0.01
+
+
+def test_smooth_curves_pass_through_their_knots():
+    knots = torch.randn(2, 3, CURVE_KNOTS)
+    curves = smooth_curves(knots, 2 * (CURVE_KNOTS - 1) + 1)
+    torch.testing.assert_close(curves[:, ::2], knots.transpose(1, 2))
+    torch.testing.assert_close(curves[:, 1::2], (knots[..., :-1] + knots[..., 1:]).transpose(1, 2) / 2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 16])
+def test_smooth_curves_keep_constants_and_stay_within_their_knots(steps):
+    knots = torch.randn(2, 3, 1).expand(-1, -1, CURVE_KNOTS)
+    torch.testing.assert_close(smooth_curves(knots, steps), knots[..., :1].transpose(1, 2).expand(-1, steps, -1))
+    knots = torch.randn(5, 4, CURVE_KNOTS)
+    curves = smooth_curves(knots, steps)
+    assert (curves <= knots.amax(dim=2)[:, None] + 1e-6).all()
+    assert (curves >= knots.amin(dim=2)[:, None] - 1e-6).all()
+
+
+def test_smooth_curves_move_slowly():
+    """No step of a finely drawn curve is longer than the steepest slope of the easing, pi/2 times the mean one."""
+    knots, steps = torch.randn(4, 4, CURVE_KNOTS), 301
+    longest = smooth_curves(knots, steps).diff(dim=1).abs().amax(dim=1)
+    mean = knots.diff(dim=2).abs().amax(dim=2) * (CURVE_KNOTS - 1) / (steps - 1)
+    assert (longest <= mean * torch.pi / 2 * 1.01).all()
+
+
+def test_the_background_hears_the_noise_and_not_the_caption():
+    model = stirred(generator())
+    heard = []
+    model.background.register_forward_hook(lambda *call: heard.append(call[2]))
+    z, cond = inputs(model)
+    for noise, caption in ((z, cond), (z, -cond), (-z, cond)):
+        model(noise, caption)
+    torch.testing.assert_close(heard[0], heard[1])
+    assert (heard[0] - heard[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+
+
+def hears_objects(**words: bool) -> TextToVideo:
+    """A model of the words 2, 3, ... as named, each of which names an object or does not."""
+    named = torch.tensor([False, False, *words.values()])
+    return stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=len(named), names_object=named))
+
+
+def test_an_object_looks_the_same_whatever_is_done_with_it():
+    torch.manual_seed(0)
+    model = hears_objects(mug=True, left=False, right=False)
+    seen = []
+    model.generator.look.register_forward_hook(lambda *call: seen.append(call[2]))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    left, right = model(z, torch.tensor([[2, 3], [2, 4]]))
+    torch.testing.assert_close(seen[0][0], seen[0][1])
+    assert (left - right).abs().max() > 0.01  # but it moves another way
+
+
+def test_what_helps_an_object_along_looks_the_same_whatever_the_object():
+    torch.manual_seed(0)
+    model = hears_objects(mug=True, book=True, left=False)
+    seen = []
+    model.generator.helping.register_forward_hook(lambda *call: seen.append(call[2]))
+    z = torch.randn(1, model.z_width).expand(2, -1)
+    mug, book = model(z, torch.tensor([[2, 4], [3, 4]]))
+    torch.testing.assert_close(seen[0][0], seen[0][1])
+    assert (mug - book).abs().max() > 0.01
+
+
+def test_a_word_that_was_never_trained_on_counts_as_an_object():
+    model = hears_objects(mug=True, left=False)
+    named = model._named(torch.tensor([[1, 2, 3, 9, 0]]))
+    assert named.tolist() == [[True, True, False, True, False]]
+
+
+def test_without_any_object_in_the_data_all_words_are_heard():
+    captions = [Caption("1", "moving up", ("moving", "up"), (2, 3), (0, 0))]
+    assert object_words(captions, 4).tolist() == [True] * 4
+
+
+def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
+    captions = [
+        Caption("1", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
+        Caption("2", "moving the mug into the box", (), (2, 3, 5, 6, 3, 4), (0, -1, 1, 0, 0, 0)),
+        Caption("3", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
+    ]
+    assert object_words(captions, 6).tolist() == [False, False, False, False, True, True]
+
+
+@pytest.mark.parametrize("volume", [0, 4])
+def test_frames_in_float64_are_those_in_float32_with_more_digits(volume):
+    params = PARAMS.train.generator.model_copy(update={"volume_width": volume})
+    torch.manual_seed(0)
+    model = stirred(ResidualGenerator(PARAMS.clip, params, E))
+    z, cond = inputs(model)
+    expected = model(z, cond)
+    found = model.double()(z.double(), cond.double())
+    assert found.dtype == torch.float64
+    assert not torch.equal(found, found.float().double())
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))

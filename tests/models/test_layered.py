@@ -1,0 +1,119 @@
+"""Layers: pictures moved over a background."""
+
+import math
+
+import torch
+from settings import shape_of
+
+from pipeline.models.residual_generator import Placement, Still, compose, cut_out, enlarge, move
+
+STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
+
+
+def moved_picture(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """One layer [B,C,H,W] at places [B,T,PLACE] -> [B,C,T,H,W]."""
+    return move(picture[:, None], places[:, :, None])[:, 0]
+
+
+def picture(seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_picture_that_is_not_moved_stays_as_it_is() -> None:
+    torch.testing.assert_close(moved_picture(picture(), STILL)[:, :, 0], picture())
+
+
+def test_a_step_of_one_pixel_shifts_by_one_pixel_and_leaves_nothing_behind() -> None:
+    place = torch.tensor([[[0.0, 2 / 8, 0.0, 0.0]]])  # the frame is 2 wide: one of 8 pixels to the right
+    moved = moved_picture(picture(), place)[:, :, 0]
+    torch.testing.assert_close(moved[..., 1:], picture()[..., :-1])
+    assert (moved[..., 0] == 0).all()
+
+
+def test_half_a_pixel_down_is_the_mean_of_two_rows() -> None:
+    moved = moved_picture(picture(), torch.tensor([[[1 / 8, 0.0, 0.0, 0.0]]]))[:, :, 0]
+    torch.testing.assert_close(moved[..., 1:, :], (picture()[..., 1:, :] + picture()[..., :-1, :]) / 2)
+
+
+def test_twice_the_size_shows_the_middle_half() -> None:
+    whole = torch.ones(1, 4, 8, 8)
+    whole[..., :, :2] = 0  # a quarter at the left: twice as large, it is out of the frame but for the blend at the edge
+    moved = moved_picture(whole, torch.tensor([[[0.0, 0.0, 0.0, math.log(2)]]]))[:, :, 0]
+    torch.testing.assert_close(moved[..., 1:], torch.ones(1, 4, 8, 7))
+
+
+def test_half_the_size_passes_over_no_pixel() -> None:
+    for row in range(2, 6):
+        line = torch.zeros(1, 4, 8, 8)
+        line[..., row, :] = 1
+        moved = moved_picture(line, torch.tensor([[[0.0, 0.0, -math.log(2), 0.0]]]))
+        torch.testing.assert_close(moved.sum(dim=3), torch.full((1, 4, 1, 8), 0.5), atol=0.02, rtol=0)
+
+
+def test_a_shrunk_picture_of_one_colour_keeps_it() -> None:
+    moved = moved_picture(torch.ones(1, 4, 8, 8), torch.tensor([[[0.0, 0.0, -0.4, -0.4]]]))[:, :, 0]
+    torch.testing.assert_close(moved[..., 3:5, 3:5], torch.ones(1, 4, 2, 2))
+
+
+def test_pictures_are_enlarged_without_steps() -> None:
+    slope = torch.arange(4.0).expand(1, 2, 1, 3, 4)
+    steps = enlarge(slope).diff(dim=4)
+    assert steps.shape == (1, 2, 1, 6, 7)
+    torch.testing.assert_close(steps[..., 1:-1], torch.full((1, 2, 1, 6, 5), 0.5))
+
+
+def test_every_frame_has_its_own_place() -> None:
+    places = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]])
+    frames = moved_picture(picture(), places)
+    torch.testing.assert_close(frames[:, :, 0, :, :-2], frames[:, :, 1, :, 2:])
+
+
+def test_a_transparent_layer_shows_the_background_and_an_opaque_one_hides_it() -> None:
+    background = torch.full((1, 3, 8, 8), 0.25)
+    layers = picture()[:, None].repeat(1, 2, 1, 1, 1)
+    places = STILL[:, :, None].repeat(1, 3, 2, 1)  # 3 frames, 2 layers
+    layers[:, :, 3] = 0
+    torch.testing.assert_close(compose(background, layers, places), background[:, :, None].expand(-1, -1, 3, -1, -1))
+    layers[:, 1, 3] = 1
+    frames = compose(background, layers, places)
+    torch.testing.assert_close(frames, layers[:, 1, :3, None].expand(-1, -1, 3, -1, -1))
+    assert frames.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_the_last_layer_lies_on_top() -> None:
+    layers = torch.stack((torch.full((4, 8, 8), -1.0), torch.full((4, 8, 8), 1.0)))[None]
+    layers[:, :, 3] = 1
+    frames = compose(torch.zeros(1, 3, 8, 8), layers, STILL[:, :, None].expand(-1, -1, 2, -1))
+    assert (frames == 1).all()
+
+
+def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> None:
+    torch.manual_seed(0)
+    shape = shape_of(6, 16, 16)
+    background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
+    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10)).clamp(-1, 1)
+    assert background.shape == (5, 3, 16, 16)
+    assert layers.shape == (5, 3, 4, 16, 16)
+    frames = compose(background, layers, torch.randn(5, 6, 3, 4))
+    assert frames.abs().max() <= 1 + 1e-6
+
+
+def test_places_follow_the_codes_over_time() -> None:
+    torch.manual_seed(0)
+    placement = Placement(8, 2, 16)
+    code = torch.randn(3, 1, 8).expand(-1, 8, -1)
+    places = placement(code)
+    assert places.shape == (3, 16, 2, 4)
+    torch.testing.assert_close(places, places[:, :1].expand_as(places))  # one code at all steps: nothing moves
+    assert placement(torch.randn(3, 8, 8)).diff(dim=1).abs().max() > 0
+
+
+def test_the_slope_with_regard_to_a_place_points_the_way_of_the_motion() -> None:
+    """What makes motion learnable: moving a bright spot towards a bright target lowers the error."""
+    spot = torch.zeros(1, 4, 8, 8)
+    spot[..., 3:5, 2:4] = 1
+    target = moved_picture(spot, torch.tensor([[[0.0, 0.25, 0.0, 0.0]]]))
+    place = torch.zeros(1, 1, 4, requires_grad=True)
+    (moved_picture(spot, place) - target).square().sum().backward()
+    assert place.grad is not None
+    assert place.grad[0, 0, 1] < 0

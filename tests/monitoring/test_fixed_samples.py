@@ -1,0 +1,50 @@
+"""Which captions are drawn while a training goes on, and that they stay the same."""
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+from training_sets import CPU, tiny_clips, tiny_params, tiny_set
+
+from pipeline.monitoring.loggers import SHOWN, Sampled, spread_out
+from pipeline.training.loop import Run, build_networks
+
+
+def clips_of(*meanings):
+    """One clip for each (category, object)."""
+    model = tiny_clips(1)[0][0]
+    return [replace(model, category=category, objects=(thing,)) for category, thing in meanings]
+
+
+def shown(clips, count=SHOWN):
+    return [(clips[row].category, clips[row].objects[0]) for row in spread_out(clips, count)]
+
+
+def test_categories_take_turns_and_the_commonest_objects_come_first():
+    clips = clips_of(*[("up", "pen")] * 2, *[("up", "mug")] * 3, ("down", "box"), ("up", "zip"))
+    assert shown(clips, 4) == [("down", "box"), ("up", "mug"), ("up", "pen"), ("up", "zip")]
+
+
+def test_of_more_categories_than_pictures_a_part_is_shown_evenly():
+    clips = clips_of(*[(f"c{number:02}", "pen") for number in range(29)])
+    assert [category for category, _ in shown(clips)] == [f"c{number:02}" for number in range(0, 29, 4)]
+
+
+def test_fewer_meanings_than_pictures_come_again():
+    assert Counter(shown(clips_of(("up", "pen"), ("up", "pen"), ("down", "pen")))) == {
+        ("up", "pen"): 4,
+        ("down", "pen"): 4,
+    }
+
+
+def test_the_same_captions_and_noise_are_drawn_each_time(tmp_path):
+    clips = tiny_set(tmp_path)
+    params = tiny_params()
+    nets = build_networks(Run(1, params.clip, params.train, 20, None, tmp_path), CPU)
+    sampled = Sampled(3, clips)
+    torch.manual_seed(1)
+    first = sampled.draw(nets)
+    torch.manual_seed(2)
+    assert (first == Sampled(3, clips).draw(nets)).all()
+    assert first.shape == (SHOWN, 8, 16, 16, 3)
+    assert len(set(sampled.captions)) == 6  # all there are

@@ -1,0 +1,97 @@
+"""Where figures and pictures go: files of TensorBoard, of DVCLive, and pictures of samples."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipeline.errors import UserError
+from pipeline.monitoring.loggers import open_boards
+from pipeline.params import LoggingParams
+
+CLIPS = np.random.default_rng(1).integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
+CAPTIONS = ["pushing a pen", "pushing a mug", "lifting a box"]
+
+
+def logging(**values):
+    nothing = {"tensorboard": False, "dvclive": False, "sample_clips": 8, "keep_pictures": 0}
+    return LoggingParams(**nothing | values)
+
+
+def rows(count):
+    return [{"clips": 8.0 * (n + 1), "loss/generator": n / 4, "val/discrepancy": 1.0 - n} for n in range(count)]
+
+
+def report(board, rows):
+    for row in rows:
+        board.scalars(int(row["clips"]), row)
+
+
+def test_no_board_is_opened_unless_asked_for(tmp_path):
+    assert open_boards(None, tmp_path, 0, []) == []
+    assert open_boards(logging(), tmp_path, 0, []) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_newest_pictures_are_kept_with_their_captions(tmp_path):
+    (board,) = open_boards(logging(keep_pictures=2), tmp_path, 0, [])
+    for clips_seen in (8, 16, 1000, 24000):
+        board.picture(clips_seen, CLIPS, CAPTIONS)
+    board.close()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["captions.txt", "samples-000001000.gif", "samples-000024000.gif"]
+    assert (tmp_path / "captions.txt").read_text().splitlines() == CAPTIONS
+    with Image.open(tmp_path / names[1]) as picture:
+        assert (picture.n_frames, picture.size) == (4, (48, 16))
+
+
+def test_tensorboard_shows_what_a_resumed_run_went_on_from_and_not_what_it_repeats(tmp_path):
+    (board,) = open_boards(logging(tensorboard=True), tmp_path, 0, [])
+    report(board, rows(4))
+    board.picture(8, CLIPS, CAPTIONS)
+    board.close()
+    (board,) = open_boards(logging(tensorboard=True), tmp_path, 16, rows(2))
+    report(board, [{"clips": 24.0, "loss/generator": 9.0}])
+    board.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss/generator")] == [
+        (8, 0.0),
+        (16, 0.25),
+        (24, 9.0),
+    ]
+    assert [event.step for event in events.Images("samples")] == [8]
+
+
+@pytest.fixture
+def live(tmp_path, monkeypatch):
+    """DVCLive in an empty folder that is no project."""
+    pytest.importorskip("dvclive", reason="DVCLive is an extra: pip install 't2v[dvclive]'")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "dvclive"
+
+
+def test_dvclive_holds_every_row_once_also_after_a_run_was_resumed(live):
+    (board,) = open_boards(logging(dvclive=True), live.parent, 0, [])
+    report(board, rows(4))
+    (board,) = open_boards(logging(dvclive=True), live.parent, 16, rows(2))
+    report(board, rows(3)[2:])
+    board.close()
+    with (live / "plots/metrics/val/discrepancy.tsv").open() as file:
+        table = [(int(row["step"]), float(row["discrepancy"])) for row in csv.DictReader(file, delimiter="\t")]
+    assert table == [(8, 1.0), (16, 0.0), (24, -1.0)]
+    assert json.loads((live / "metrics.json").read_text()) == {
+        "loss": {"generator": 0.5},
+        "val": {"discrepancy": -1.0},
+        "step": 24,
+    }
+    assert sorted(path.name for path in live.iterdir()) == ["metrics.json", "plots"]
+
+
+def test_without_its_package_dvclive_is_refused_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dvclive", None)
+    with pytest.raises(UserError, match=r"logging\.dvclive: DVCLive is not installed; pip install 't2v\[dvclive\]'"):
+        open_boards(logging(dvclive=True), tmp_path, 0, [])

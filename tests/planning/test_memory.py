@@ -1,0 +1,35 @@
+"""Which training fits, and what is said where it does not."""
+
+import pytest
+from planned import task_of
+
+from pipeline.errors import UserError
+from pipeline.planning import plan as memory
+from pipeline.planning.dry_run import rehearse
+from pipeline.planning.plan import fit_of, require_fit
+
+
+def test_the_largest_batch_fits_and_one_group_more_does_not():
+    task, available = task_of(world=2), 200_000_000
+    rehearsed = rehearse(task, penalise=True)
+    largest = fit_of(task, rehearsed, available).largest_batch
+    assert largest % 2 == 0
+    for batch, fits in ((largest, True), (largest + 2, False)):
+        assert fit_of(task_of(world=2, batch_clips=batch), rehearsed, available).fits is fits
+
+
+def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_batch_that_would(monkeypatch):
+    task = task_of()
+    require_fit(task)
+    enough = fit_of(task, rehearse(task, penalise=True), 1).needed / (1 - memory.SPARE)
+    monkeypatch.setattr(memory, "free_memory", lambda _: int(enough * 0.95))
+    with pytest.raises(UserError, match=r"train\.batch_clips 8: training needs about .* GB .*; [1-7] would fit"):
+        require_fit(task)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+    with pytest.raises(UserError, match="not even the smallest batch fits"):
+        require_fit(task)
+
+
+def test_processes_on_one_machine_share_its_memory(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+    assert [memory.available_memory(task_of(world=world)) for world in (1, 2)] == [900, 450]

@@ -1,0 +1,226 @@
+"""Who may import whom, read from the syntax tree; MAY_IMPORT is the one table of it."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from source_tree import MODULES, ROOT, SOURCES, module_name, parse, read_imports
+
+# room -> the rooms of ours that it may import, besides itself and those of EVERYWHERE
+MAY_IMPORT = {
+    "directions": {"records"},
+    "errors": set(),
+    "files": {"errors"},
+    "params": set(),
+    "records": set(),
+    "source_code": set(),
+    "state_folders": set(),
+    "tables": {"records"},
+    "shards": {"records"},
+    "demo": {"params", "records", "video"},
+    "corpus": {"params", "records", "tables"},
+    "video": {"params", "records"},
+    "text": {"params", "records"},
+    "compute": {"params", "records"},
+    "transcoding": {"compute", "params", "records", "shards", "tables", "video"},
+    "models": {"params"},
+    "losses": set(),
+    "measures": {"records"},
+    "pretrained": {"records"},
+    "distributed": set(),
+    "data": {"params", "records", "shards", "tables", "text"},
+    "training": {"data", "distributed", "losses", "measures", "models", "params", "records"},
+    "inference": {"data", "models", "params", "records"},
+    "judges": {"data", "models", "params", "records", "text"},
+    "evaluation": {
+        *("data", "distributed", "inference", "judges", "measures", "models", "params", "pretrained", "records"),
+        *("tables", "text"),
+    },
+    "rendering": {"records", "text", "video"},
+    "monitoring": {"data", "models", "params", "records", "training"},
+    "planning": {"data", "distributed", "losses", "models", "params", "records", "training"},
+}
+EVERYWHERE = {"directions", "errors", "files", "source_code", "state_folders"}
+FREE = {"cli"}  # may import every room, but no stage
+
+# package -> the files and folders that are its one door
+DOORS = {
+    "av": ("pipeline/video",),
+    "dvc": ("pipeline/cli",),
+    "dvclive": ("pipeline/monitoring/loggers.py",),
+    "faiss": ("pipeline/evaluation/memorisation.py",),
+    "ffmpeg": ("pipeline/video",),
+    "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
+    "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
+    "ray": ("pipeline/compute",),
+    "sentence_transformers": ("pipeline/text/embeddings.py",),
+    "spacy": ("pipeline/text/tokenizer.py", "pipeline/text/embeddings.py"),
+    "torch": (
+        "pipeline/cli",
+        "pipeline/data",
+        "pipeline/distributed",
+        "pipeline/evaluation",
+        "pipeline/inference.py",
+        "pipeline/judges",
+        "pipeline/losses",
+        "pipeline/models",
+        "pipeline/monitoring",
+        "pipeline/planning",
+        "pipeline/pretrained",
+        "pipeline/training",
+        "stages/render_samples.py",
+        "stages/train_model.py",
+    ),
+    "torch.distributed": ("pipeline/distributed",),
+    "transformers": ("pipeline/pretrained",),
+    "vl_convert": ("pipeline/cli/prepare.py",),
+}
+PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+FILE_LINES, FUNCTION_LINES = 400, 40
+LONG_FUNCTIONS = {"pipeline/training/loop.py"}  # only the training loop may ask for more
+
+
+def room(name: str) -> str:
+    """pipeline.video.encode -> video; empty for the package itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def faults(find: Callable[[Path], Iterable[object]]) -> list[str]:
+    """What `find` returns for every module of ours, each with the module's path."""
+    return [f"{path.relative_to(ROOT)}: {fault}" for path in SOURCES for fault in find(path)]
+
+
+def test_a_room_imports_only_the_rooms_it_may():
+    def beyond(path: Path) -> Iterable[str]:
+        own = room(module_name(path))
+        if module_name(path).startswith("stages") or own in FREE:
+            return []
+        allowed = MAY_IMPORT.get(own, set()) | EVERYWHERE | {own}
+        return (name for name in ours(path) if room(name) not in allowed)
+
+    assert faults(beyond) == []
+
+
+def test_no_module_imports_a_stage():
+    assert faults(lambda path: (name for name in ours(path) if name.startswith("stages"))) == []
+
+
+def test_every_import_of_ours_leads_to_a_module():
+    assert faults(lambda path: ours(path) - MODULES.keys()) == []
+
+
+def test_a_heavy_package_is_imported_through_its_door_only():
+    def through_a_wall(path: Path) -> Iterable[str]:
+        closed = [name for name, doors in DOORS.items() if not any(path.is_relative_to(ROOT / door) for door in doors)]
+        return (name for name in read_imports(path) for package in closed if f"{name}.".startswith(f"{package}."))
+
+    assert faults(through_a_wall) == []
+
+
+def test_imports_are_absolute_and_readable():
+    """A relative import or one made of a text would slip through the checks of this file."""
+
+    def unreadable(path: Path) -> Iterable[int]:
+        relative = [node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom) and node.level]
+        return (node.lineno for node in [*relative, *calls(path, "import_module", "__import__")])
+
+    assert faults(unreadable) == []
+
+
+def test_the_records_and_the_params_need_no_heavy_package():
+    files = [ROOT / "pipeline/records.py", *(ROOT / "pipeline/params").glob("*.py")]
+    packages = frozenset().union(*map(read_imports, files))
+    top = {name.split(".")[0] for name in packages}
+    assert top - sys.stdlib_module_names <= {"numpy", "pipeline", "pydantic", "yaml"}
+
+
+def test_only_errors_that_have_a_name_are_caught():
+    """`except Exception` hides the disk being full."""
+
+    def broad(path: Path) -> Iterable[int]:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ExceptHandler):
+                kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in kinds):
+                    yield node.lineno
+
+    assert faults(broad) == []
+
+
+def test_nothing_is_unpickled():
+    """Of the pickling packages only the name of an error may be taken, to catch it."""
+
+    def picklers(path: Path) -> Iterable[str]:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Import):
+                yield from {alias.name for alias in node.names} & PICKLERS
+            elif isinstance(node, ast.ImportFrom) and node.module in PICKLERS:
+                yield from (alias.name for alias in node.names if not alias.name.endswith("Error"))
+
+    assert faults(picklers) == []
+
+
+def test_arrays_and_states_are_loaded_without_unpickling():
+    def unsafe(path: Path) -> Iterable[int]:
+        for call in calls(path, "load"):
+            is_torch = ast.unparse(call.func) == "torch.load"
+            if keyword(call, "allow_pickle") not in (None, "False") or (
+                is_torch and keyword(call, "weights_only") != "True"
+            ):
+                yield call.lineno
+
+    assert faults(unsafe) == []
+
+
+def test_no_module_hides_one_of_the_standard_library():
+    """A `tokenize.py` in the folder that Python starts in breaks Python itself."""
+    assert faults(lambda path: {path.stem} & sys.stdlib_module_names) == []
+
+
+def test_a_file_stays_under_400_lines():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {str(path): count for path, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_a_function_stays_under_40_lines():
+    def long(path: Path) -> Iterable[str]:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                if lines >= FUNCTION_LINES and str(path.relative_to(ROOT)) not in LONG_FUNCTIONS:
+                    yield f"{node.name} has {lines}"
+
+    assert faults(long) == []
+
+
+def test_every_module_says_what_it_is_for():
+    assert faults(lambda path: [] if ast.get_docstring(parse(path)) or not parse(path).body else ["silent"]) == []
+
+
+def test_a_stage_says_inputs_and_outputs_and_ends_with_run():
+    def unlike(path: Path) -> Iterable[str]:
+        if path.parent.name == "stages" and path.name != "__init__.py":
+            tree = parse(path)
+            if "->" not in str(ast.get_docstring(tree)).splitlines()[0]:
+                yield "its first line should say: inputs -> outputs"
+            if ast.unparse(tree.body[-1]) != "if __name__ == '__main__':\n    run(main)":
+                yield "it should end with run(main)"
+
+    assert faults(unlike) == []
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of this project that the module imports, besides itself."""
+    return {name for name in read_imports(path) if name.split(".")[0] in ("pipeline", "stages")} - {module_name(path)}
+
+
+def calls(path: Path, *names: str) -> list[ast.Call]:
+    """The calls in a module of a function or method with one of these names."""
+    found = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+    return [node for node in found if ast.unparse(node.func).split(".")[-1] in names]
+
+
+def keyword(call: ast.Call, name: str) -> str | None:
+    """The source of a keyword argument, None where it is not given."""
+    return next((ast.unparse(word.value) for word in call.keywords if word.arg == name), None)

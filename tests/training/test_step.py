@@ -1,0 +1,264 @@
+"""One step: who gets which gradient, how penalties are weighted, and that it can be repeated to the bit."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_sets import CPU, tiny_params, tiny_set
+
+from pipeline.data.batches import to_training
+from pipeline.data.sampler import reseed
+from pipeline.losses.penalties import PENALTIES, Draws
+from pipeline.training import objectives
+from pipeline.training.loop import Run, build_networks
+from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
+from pipeline.training.step import moment, train_step
+
+PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
+NOW = moment(PARAMS.train, 16)
+DRAWS = Draws(8, slice(0, 8), CPU)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return tiny_set(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def nets(tmp_path):
+    run = Run(PARAMS.seed, PARAMS.clip, PARAMS.train, 20, None, tmp_path)
+    nets = build_networks(run, CPU)
+    torch.manual_seed(1)
+    for model in (nets.generator, nets.discriminator):
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return nets
+
+
+@pytest.fixture
+def batch(clips, nets):
+    torch.manual_seed(2)
+    return clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8))
+
+
+def take(nets, *batches, params=PARAMS.train, now=NOW, penalise=True):
+    reseed(3, 1, 0)
+    return train_step(nets, batches, params, now, DRAWS, penalise=penalise, average_gradients=lambda _: None)
+
+
+def terms(params=PARAMS.train, **gammas):
+    return Terms(params, NOW, gammas, DRAWS)
+
+
+def weights(model):
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def same(before, model):
+    return all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_the_loss_is_the_weighted_sum_of_what_is_reported(nets, batch):
+    real = to_training(batch.frames)
+    fake = nets.generator(batch.z, batch.token_ids).detach()
+    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, terms(r1=2.0, r2=1.0))
+    assert loss.item() == pytest.approx(
+        values["loss/discriminator"].item()
+        + 0.7 * values["loss/matching"].item()
+        + 2 * values["penalty/r1"].item()
+        + values["penalty/r2"].item(),
+        rel=1e-5,
+    )
+    on_real = nets.discriminator(real, batch.token_ids)
+    on_fake = nets.discriminator(fake, batch.token_ids)
+    on_mismatched = nets.discriminator(real, batch.mismatched_ids)
+    softplus = torch.nn.functional.softplus
+    assert values["loss/discriminator"].item() == pytest.approx(softplus(on_fake - on_real).mean().item(), rel=1e-4)
+    assert values["loss/matching"].item() == pytest.approx(softplus(on_mismatched - on_real).mean().item(), rel=1e-4)
+    assert values["logits/real"].item() == pytest.approx(on_real.mean().item(), rel=1e-4, abs=1e-5)
+
+
+def test_every_kth_step_is_penalised_k_times(nets, batch):
+    values = take(nets, batch)
+    share = NOW.gamma_share * PARAMS.train.penalty_every
+    expected = share * (0.5 * values["penalty/r1"] + 0.25 * values["penalty/r2"])
+    torch.testing.assert_close(values["loss/penalties"], expected)
+
+
+def test_steps_between_compute_no_penalty(nets, batch, monkeypatch):
+    monkeypatch.setattr(objectives, "PENALTIES", dict.fromkeys(PENALTIES))
+    assert not any("penal" in name for name in take(nets, batch, penalise=False))
+
+
+def test_a_gamma_of_zero_and_a_weight_of_zero_switch_their_part_off(nets, batch):
+    params = PARAMS.train.model_copy(update={"penalties": {"r1": 0.0, "r2": 1.0}, "mismatched": 0.0})
+    names = take(nets, batch, params=params, now=moment(params, 16))
+    assert "penalty/r1" not in names
+    assert "penalty/r2" in names
+    assert "loss/matching" not in names
+
+
+def test_the_generators_loss_reaches_the_generator_alone(nets, batch):
+    real = to_training(batch.frames)
+    fake = nets.generator(batch.z, batch.token_ids)
+    learning = [parameter.requires_grad for parameter in nets.discriminator.parameters()]
+    generator_loss(nets.discriminator, real, fake, batch, terms()).backward()
+    assert all(parameter.grad is None for parameter in nets.discriminator.parameters())
+    assert all(parameter.grad is not None for parameter in nets.generator.parameters())
+    assert [parameter.requires_grad for parameter in nets.discriminator.parameters()] == learning
+
+
+def test_the_discriminators_update_reaches_the_discriminator_alone(nets, batch):
+    """With the generator's learning rate at zero, only the discriminator moves."""
+    before, judged = weights(nets.generator), weights(nets.discriminator)
+    take(nets, batch, params=PARAMS.train.model_copy(update={"generator_lr": 0.0}))
+    assert same(before, nets.generator)
+    assert not same(judged, nets.discriminator)
+
+
+def test_the_generators_update_leaves_the_discriminator_as_it_was(nets, batch):
+    before, drawn = weights(nets.discriminator), weights(nets.generator)
+    take(nets, batch, params=PARAMS.train.model_copy(update={"discriminator_lr": 0.0}))
+    assert same(before, nets.discriminator)
+    assert not same(drawn, nets.generator)
+
+
+def test_a_step_lowers_the_loss_it_is_taken_on(nets, batch):
+    """On the same batch, with the generator at rest and no penalty; the discriminator learns to tell it apart."""
+    params = PARAMS.train.model_copy(update={"generator_lr": 0.0, "discriminator_lr": 1e-3})
+    losses = [take(nets, batch, params=params, penalise=False)["loss/discriminator"].item() for _ in range(15)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_first_update_of_adam_is_its_learning_rate_in_the_direction_of_the_gradient(nets, batch):
+    """With beta1 = 0 and one step, m/sqrt(v) is the sign of the gradient; the schedule scales the rate."""
+    before = weights(nets.generator)
+    take(nets, batch)
+    expected = PARAMS.train.generator_lr * NOW.lr_share
+    for old, new in zip(before, nets.generator.parameters(), strict=True):
+        strong = new.grad.abs() > 1e-5
+        moved = (new.detach() - old)[strong]
+        torch.testing.assert_close(moved, -expected * new.grad[strong].sign(), rtol=0.02, atol=1e-6)
+
+
+def test_adam_takes_its_momenta_from_the_schedule(nets, batch):
+    take(nets, batch)
+    for adam in (nets.generator_adam, nets.discriminator_adam):
+        assert adam.param_groups[0]["betas"] == (0.0, NOW.beta2)
+
+
+def test_one_step_twice_from_the_same_state_gives_the_same_bytes(nets, batch):
+    start = copy.deepcopy(nets.state())
+    first, values = None, []
+    for _ in range(2):
+        nets.load(copy.deepcopy(start))
+        values.append({name: value.item() for name, value in take(nets, batch).items()})
+        now = [*weights(nets.generator), *weights(nets.discriminator), *weights(nets.average)]
+        assert first is None or all(torch.equal(a, b) for a, b in zip(first, now, strict=True))
+        first = now
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("adversarial", ["relativistic", "nonsaturating", "hinge", "wasserstein"])
+def test_every_adversarial_loss_trains_both_networks_with_every_penalty(nets, batch, adversarial):
+    params = PARAMS.train.model_copy(update={"adversarial": adversarial, "penalties": dict.fromkeys(PENALTIES, 0.1)})
+    before = weights(nets.generator), weights(nets.discriminator)
+    values = take(nets, batch, params=params)
+    assert all(value.isfinite() for value in values.values())
+    assert {f"penalty/{name}" for name in PENALTIES} <= set(values)
+    assert not same(before[0], nets.generator)
+    assert not same(before[1], nets.discriminator)
+    assert nets.finite()
+
+
+def test_a_weight_that_is_not_finite_is_seen(nets):
+    assert nets.finite()
+    next(nets.discriminator.parameters()).data.view(-1)[0] = float("nan")
+    assert not nets.finite()
+
+
+def test_a_step_leaves_no_gradient_behind_in_the_clips(nets, batch, monkeypatch):
+    """They require one where they are penalised; reading it would cost a pass through the first convolution."""
+    seen = []
+    make = objectives.sensitive
+    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    take(nets, batch)
+    assert [(clips.requires_grad, clips.grad) for clips in seen[0]] == [(True, None)] * 2
+
+
+def test_weights_at_rest_stay_at_rest(nets):
+    """What was frozen before the discriminator was asked for an opinion, such as given word vectors, is so after it."""
+    next(nets.discriminator.parameters()).requires_grad_(False)
+    learning = [parameter.requires_grad for parameter in nets.discriminator.parameters()]
+    with objectives.frozen(nets.discriminator):
+        assert not any(parameter.requires_grad for parameter in nets.discriminator.parameters())
+    assert [parameter.requires_grad for parameter in nets.discriminator.parameters()] == learning
+
+
+@pytest.mark.parametrize(("of_discriminator", "of_generator"), [(1, 1), (3, 1), (1, 2), (2, 2)])
+def test_each_network_is_updated_as_often_as_params_say(nets, clips, of_discriminator, of_generator):
+    """Each update draws its own batch; the last one serves both networks."""
+    params = PARAMS.train.model_copy(
+        update={"discriminator_steps": of_discriminator, "generator_steps": of_generator, "batch_clips": 8}
+    )
+    count = max(of_discriminator, of_generator)
+    assert params.step_clips == 8 * count
+    batches = [clips.batch(np.arange(8) + place, nets.generator.z_width, slice(0, 8)) for place in range(count)]
+    take(nets, *batches, params=params)
+    steps = [next(iter(adam.state.values()))["step"].item() for adam in (nets.discriminator_adam, nets.generator_adam)]
+    assert steps == [of_discriminator, of_generator]
+
+
+def test_two_updates_of_the_discriminator_are_two_steps_with_the_generator_at_rest(nets, clips):
+    """The second of them sees the second batch, and the fakes of the same generator."""
+    batches = [clips.batch(np.arange(8) + place, nets.generator.z_width, slice(0, 8)) for place in (0, 9)]
+    twice = PARAMS.train.model_copy(update={"discriminator_steps": 2})
+    start = copy.deepcopy(nets.state())
+    take(nets, *batches, params=twice)
+    together = weights(nets.discriminator)
+    nets.load(start)
+    for batch in batches:
+        take(nets, batch, params=PARAMS.train.model_copy(update={"generator_lr": 0.0}))
+    assert same(together, nets.discriminator)
+
+
+def test_a_mismatch_that_reads_the_same_teaches_nothing(nets, batch):
+    """The loss is then what it is without mismatched captions."""
+    same_text = replace(batch, mismatched_ids=batch.token_ids)
+    assert batch.mismatches().tolist() == [1.0] * 8
+    assert same_text.mismatches().tolist() == [0.0] * 8
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+    loss, values = discriminator_loss(nets.discriminator, real, fake, same_text, terms())
+    assert loss.item() == pytest.approx(values["loss/discriminator"].item(), rel=1e-6)
+
+
+def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
+    """At the start of the ramp neither network tells captions apart; half-way the logits are half-way."""
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+    found = {}
+    for condition in (0.0, 0.5, 1.0):
+        settings = replace(terms(), now=replace(NOW, condition=condition))
+        found[condition] = discriminator_loss(nets.discriminator, real, fake, batch, settings)[1]
+    assert found[0.0]["loss/matching"].item() == pytest.approx(math.log(2), rel=1e-6)
+    halfway = (found[0.0]["logits/real"] + found[1.0]["logits/real"]) / 2
+    torch.testing.assert_close(found[0.5]["logits/real"], halfway)  # a projection is linear in the caption
+    unheard = nets.generator(batch.z, batch.token_ids, 0.0)
+    torch.testing.assert_close(unheard, nets.generator(batch.z, batch.mismatched_ids, 0.0))
+
+
+def test_augmentation_changes_what_the_discriminator_sees_and_reaches_the_generator(nets, batch, monkeypatch):
+    """The same step with and without it: real and generated clips are changed, and the gradient comes through."""
+    seen = []
+    make = objectives.sensitive
+    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    start = copy.deepcopy(nets.state())
+    take(nets, batch)
+    nets.load(start)
+    take(nets, batch, now=replace(NOW, augmentation=1.0))
+    for plain, changed in zip(*seen, strict=True):
+        assert (plain != changed).flatten(1).any(dim=1).all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in nets.generator.parameters())
+    assert any((p.grad != 0).any() for p in nets.generator.parameters())
