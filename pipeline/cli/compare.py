@@ -12,8 +12,7 @@ from pipeline.cli.printing import cell, parse_figures, print_table, read_figures
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.intervals import Difference
-    from pipeline.evaluation.metrics import Figure
+    from pipeline.evaluation.intervals import Difference, Figure
 
 INSIDE = Path("data/evaluation/intervals.json")  # a project
 

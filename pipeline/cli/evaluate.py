@@ -122,7 +122,7 @@ def _decode(
 
 if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import Assessment
-    from pipeline.evaluation.metrics import Figure
+    from pipeline.evaluation.intervals import Figure
     from pipeline.judges.classes import Prompt
 
 NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run

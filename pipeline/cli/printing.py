@@ -39,7 +39,7 @@ def _plain(text: str) -> str:
 
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.metrics import Figure
+    from pipeline.evaluation.intervals import Figure
 
 
 def read_figures(path: Path) -> "dict[str, Figure]":

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scipy.stats import binom
 
-from pipeline.evaluation.metrics import Figure
+from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.pretrained_metrics import DISTANCES, ORDERED
 from pipeline.judges.classes import Prompt
 

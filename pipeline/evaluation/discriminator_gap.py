@@ -16,8 +16,8 @@ from pipeline.data.batches import pad, to_training
 from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError
 from pipeline.evaluation.controls import Clips
-from pipeline.evaluation.intervals import Formula, interval_of_means
-from pipeline.evaluation.metrics import FEWEST, Figure
+from pipeline.evaluation.intervals import Figure, Formula, interval_of_means
+from pipeline.evaluation.metrics import FEWEST
 from pipeline.evaluation.views import Floats
 from pipeline.inference import DISCRIMINATOR, Model
 from pipeline.models.layers import channels_last

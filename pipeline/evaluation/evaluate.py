@@ -9,8 +9,9 @@ import torch
 from pipeline.evaluation.clip_sets import Draw, Reals, different, generated, planted
 from pipeline.evaluation.control_checks import REAL, SECOND, Check, check
 from pipeline.evaluation.controls import Clips
+from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.memorisation import Copies
-from pipeline.evaluation.metrics import Figure, Yardstick, measure, share
+from pipeline.evaluation.metrics import Yardstick, measure, share
 from pipeline.evaluation.pretrained_metrics import Outsiders
 from pipeline.evaluation.views import Floats, Views, look
 from pipeline.inference import Model

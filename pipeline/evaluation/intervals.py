@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import Figure
-
 INSIDE = (2.5, 97.5)  # percent
 NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
 Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
@@ -16,6 +14,16 @@ Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
 UNLIKELY = 0.05  # a real difference comes about by chance less often, over all figures that are compared
 OF_THE_REALS = ("_ceiling", "_of_real")  # endings of figures that say nothing of who made the clips
 PSEUDO = 2  # right and as many wrong answers added to a share of 0 or 1. Agresti & Coull 1998
+
+
+class Figure(NamedTuple):
+    """One metric of one set of clips; None with a reason where there is nothing to measure."""
+
+    value: float | None
+    low: float | None = None  # of the 95 % interval
+    high: float | None = None
+    clips: int = 0
+    reason: str = ""
 
 
 def interval(

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.evaluation.distances import SETS, Distance, spread
-from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean, interval_of_means
+from pipeline.evaluation.intervals import Figure, interval, interval_by_halves, interval_of_mean, interval_of_means
 from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES, Copies
 from pipeline.evaluation.views import Floats, Views
 from pipeline.measures import Features, agrees, alike
@@ -15,16 +14,6 @@ from pipeline.measures import Features, agrees, alike
 FEWEST = 10  # clips that say anything about a share
 STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below that stands still
 HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
-
-
-class Figure(NamedTuple):
-    """One metric of one set of clips; None with a reason where there is nothing to measure."""
-
-    value: float | None
-    low: float | None = None  # of the 95 % interval
-    high: float | None = None
-    clips: int = 0
-    reason: str = ""
 
 
 @dataclass(frozen=True)

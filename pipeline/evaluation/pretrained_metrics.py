@@ -14,7 +14,8 @@ import torch
 
 from pipeline.distributed.devices import parse_devices
 from pipeline.evaluation.distances import LEAST, frechet
-from pipeline.evaluation.metrics import Figure, Yardstick, distance_figure, share
+from pipeline.evaluation.intervals import Figure
+from pipeline.evaluation.metrics import Yardstick, distance_figure, share
 from pipeline.evaluation.views import Floats, Views, ranks_of
 from pipeline.judges.classes import Prompt
 from pipeline.measures import Features, mmd

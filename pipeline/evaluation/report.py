@@ -12,8 +12,8 @@ import numpy as np
 from pipeline.evaluation.control_checks import ABSENT, CHANCE, REAL, SECOND, Check, scaled, withdrawn
 from pipeline.evaluation.distances import SETS
 from pipeline.evaluation.evaluate import NO_PAIRS, Assessment, mimicked, turned
-from pipeline.evaluation.intervals import OF_THE_REALS, interval_of_mean
-from pipeline.evaluation.metrics import JUDGED, METRICS, PER_CLIP, Figure, ratio
+from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
+from pipeline.evaluation.metrics import JUDGED, METRICS, PER_CLIP, ratio
 from pipeline.evaluation.pretrained_metrics import DISTANCES, MATCHES, OUTSIDE
 from pipeline.files import replacing, write_json
 from pipeline.judges.classes import Classes, NewWord

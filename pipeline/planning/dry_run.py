@@ -17,7 +17,8 @@ from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import States
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.step import Averager, Networks, moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import Averager, Networks, train_step
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from pipeline.monitoring.throughput import Meter
 from pipeline.params import ClipParams, LoggingParams, TrainParams
 from pipeline.training.checkpoints import States
 from pipeline.training.history import Recent, Row
-from pipeline.training.step import Networks, moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import Networks, train_step
 from pipeline.training.stop_requests import StopRequests
 from pipeline.training.validation import Validation, Watch
 

@@ -16,7 +16,7 @@ from pipeline.losses.penalties import PENALTIES, Draws, Judged
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import PenaltyName, TrainParams
 from pipeline.training.augmentation import augment
-from pipeline.training.step import Moment
+from pipeline.training.schedules import Moment
 
 Values = dict[str, Tensor]  # scalars by name, for the report
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from settings import filtering
-from test_corpus_split import clip
 
 from pipeline.corpus.held_out import find_nearest_objects, rank_by_distance
 from pipeline.corpus.split import split_clips
 from pipeline.errors import UserError
+from tests.corpus.test_split import clip
 
 PLACES = {"mug": 0, "cup": 10, "glass": 24, "book": 100, "album": 130, "red": 45, "duck": 180}  # degrees
 VECTORS = {

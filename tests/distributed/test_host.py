@@ -5,13 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_training_meter import KINDS
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeCopyMode, FakeTensorMode
 from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.losses.penalties import Draws
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.step import Networks, moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import Networks, train_step
+from tests.monitoring.test_throughput import KINDS
 
 AUGMENTED = {"augmentation": {"probability": [0.5, 0.5]}, "opposites": 0.5, "condition_ramp": 0.5}
 

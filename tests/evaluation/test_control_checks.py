@@ -9,7 +9,8 @@ from evaluation_views import prompt, views, yardstick
 
 from pipeline.evaluation.control_checks import CHANCE, REAL, RULES, SECOND, check, scaled, withdrawn
 from pipeline.evaluation.evaluate import Assessment
-from pipeline.evaluation.metrics import METRICS, Figure
+from pipeline.evaluation.intervals import Figure
+from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.pretrained_metrics import OUTSIDE
 from pipeline.evaluation.report import headline, summary
 

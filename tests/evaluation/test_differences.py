@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipeline.evaluation.intervals import differences, error_of, holm, interval_of_mean, same_yardstick
-from pipeline.evaluation.metrics import Figure
+from pipeline.evaluation.intervals import Figure, differences, error_of, holm, interval_of_mean, same_yardstick
 
 
 def figure(value, error, clips=100):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evaluation_views import views, yardstick
-from test_evaluation_judges import CLASSES, CLIPS, PROMPTS, caption
 
 from pipeline.errors import UserError
 from pipeline.evaluation.clip_sets import as_neighbours, hosts_of, in_place
@@ -16,6 +15,7 @@ from pipeline.judges.classes import NewWord
 from pipeline.text.embeddings import Embeddings, take_in
 from pipeline.text.neighbours import SeenObjects
 from pipeline.text.vocabulary import Vocabulary
+from tests.judges.test_networks import CLASSES, CLIPS, PROMPTS, caption
 
 ANGLES = {"book": 0.0, "mug": 2.0, "pen": 4.0, "novel": 0.1, "cup": 2.9}
 WORDS = ("<pad>", "<unk>", *sorted({word for clip in CLIPS for word in clip.caption.split()}))

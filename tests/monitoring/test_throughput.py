@@ -17,7 +17,8 @@ from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput as meter
 from pipeline.monitoring.throughput import Meter, Rates, matmul_rate, memory_taken
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.step import moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import train_step
 from stages.train_model import main
 
 BATCH, WIDTH, OUT = 5, 7, 3

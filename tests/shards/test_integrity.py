@@ -4,7 +4,6 @@ import os
 import shutil
 
 import pytest
-from test_shards import rows_of
 from training_sets import write_project
 
 from pipeline.errors import UserError
@@ -13,6 +12,7 @@ from pipeline.shards import write_index, write_shard
 from pipeline.shards.folder import require_unaltered
 from pipeline.training.loop import Trainer
 from stages.train_model import main
+from tests.shards.test_shards import rows_of
 
 NAMES = [f"clips-{number:05}.parquet" for number in range(3)]
 

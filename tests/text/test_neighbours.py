@@ -2,7 +2,6 @@
 
 import pytest
 import typer
-from test_stages_tokenize import clip
 
 from pipeline.cli.words import app
 from pipeline.errors import UserError
@@ -11,6 +10,7 @@ from pipeline.tables import write_table
 from pipeline.text.neighbours import name_vectors, nearest
 from pipeline.text.vector_files import read_vectors
 from pipeline.text.vocabulary import Vocabulary, write_vocabulary
+from tests.stages.test_tokenize import clip
 
 ROWS = "book 1 0 0\nalbum 4 3 0\nmug 0 1 0\nred 0 0 2\ncup -3 4 0\n"
 VOCABULARY = Vocabulary(("<pad>", "<unk>", "book"))

@@ -21,8 +21,8 @@ WORDS = tuple(sorted({word for caption in CAPTIONS for word in caption}))
 VECTORS = subword_vectors(WORDS, CAPTIONS, 256)
 PRINT = """
 import hashlib, sys
-sys.path.insert(0, "tests")
-from test_text_subword import VECTORS, WORDS
+sys.path[:0] = [".", "tests"]
+from tests.text.test_subword import VECTORS, WORDS
 from pipeline.text.subword import unseen_vector
 print(hashlib.sha256(VECTORS.tobytes() + unseen_vector("mugs", WORDS, VECTORS).tobytes()).hexdigest())
 """

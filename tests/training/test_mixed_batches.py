@@ -18,7 +18,8 @@ from pipeline.losses.penalties import PENALTIES, Draws
 from pipeline.models.discriminators import make_symmetric
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import Terms, mixed_discriminator_loss, mixed_generator_loss
-from pipeline.training.step import Networks, moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import Networks, train_step
 
 GROUP = 4
 CENTRES = torch.tensor([[0.6, 0.6, -0.6], [-0.6, 0.0, 0.6]])

@@ -15,7 +15,8 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import Draws
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.step import compile_networks, moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import compile_networks, train_step
 
 SEED_2019 = {
     "adversarial": "nonsaturating",

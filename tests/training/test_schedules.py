@@ -9,7 +9,8 @@ import torch
 from training_sets import tiny_params
 
 from pipeline.data.sampler import derive, noise, reseed, shuffled_rows
-from pipeline.training.step import moment, update_average
+from pipeline.training.schedules import moment
+from pipeline.training.step import update_average
 
 ANNEALED = tiny_params(
     total_clips=1000,

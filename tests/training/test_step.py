@@ -15,7 +15,8 @@ from pipeline.losses.penalties import PENALTIES, Draws
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
-from pipeline.training.step import moment, train_step
+from pipeline.training.schedules import moment
+from pipeline.training.step import train_step
 
 PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
 NOW = moment(PARAMS.train, 16)
