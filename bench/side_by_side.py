@@ -34,7 +34,9 @@ def main(
     recipe: Annotated[Path, typer.Option(help="whose section `train` is the other one")] = Path(
         "recipes/seed-2019.yaml"
     ),
-    out: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")] = Path("docs/side-by-side.png"),
+    out: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")] = Path(
+        "docs/experiments/side-by-side.png"
+    ),
 ) -> None:
     """Train both, one after the other, and draw what they draw."""
     set_up(ALONE.device)

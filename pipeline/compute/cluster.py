@@ -125,4 +125,4 @@ def _cluster_error(address: str, error: object) -> UserError:
     """Ray tells the matter in its first line and the cause in its last one; between are ids and tracebacks."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines() if line.strip()]
     told = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
-    return UserError(f"Ray ({address}): {told}; see docs/ray.md, then give the same command again")
+    return UserError(f"Ray ({address}): {told}; see docs/how-to/transcode-on-ray.md, then give the same command again")

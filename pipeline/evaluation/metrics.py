@@ -1,4 +1,4 @@
-"""Every metric of a set of clips, by name; docs/evaluation.md says what each means and what its controls demand."""
+"""Every metric of a set of clips, by name; docs/reference/evaluation.md defines each and what its controls demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

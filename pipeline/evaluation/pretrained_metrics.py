@@ -1,6 +1,6 @@
 """Figures by networks that others have trained: FVD and its kin, and how well clips fit their captions by CLIP.
 
-The same sets of clips at the same numbers as everywhere here; docs/backends.md says by which protocols.
+The same sets of clips at the same numbers as everywhere here; docs/how-to/pretrained-metrics.md has the protocols.
 """
 
 import math
@@ -94,7 +94,7 @@ class Outsiders:
         """Why a network says nothing about clips; empty where it does."""
         network = self._networks.get(name)
         if network is None:
-            return f"no {PLACES[name]} in evaluate.pretrained.weights; see docs/backends.md"
+            return f"no {PLACES[name]} in evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
         return network.fault(views.frames.shape[1])
 
     def _distance(self, distance: Distance, views: Views, yardstick: Yardstick) -> Figure:

@@ -25,8 +25,8 @@ from pipeline.training.step import Networks
 WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file
 
 SPARE = 0.1  # of what is free: for whatever else runs here
-# What a process takes for a step, to the bytes of its tensors. Of CPUs measured (docs/recipes.md): kernels have scratch
-# space, and the C library keeps what was freed in pieces. Of GPUs not measured: a guess upwards.
+# What a process takes for a step, over the bytes of its tensors. Measured on CPUs (docs/experiments/memory.md):
+# kernels have scratch space, and the C library keeps freed pieces. Not measured on GPUs: a guess upwards.
 SCRATCH = {"cpu": 2.1, "cuda": 1.3}
 
 ROUNDS = 3  # of a plain and a penalised step, at most, after those that warm up

@@ -25,13 +25,14 @@ class I3D(Network):
         try:
             network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
         except (RuntimeError, OSError) as error:
-            raise UserError(f"{path}: not a TorchScript file ({first_line(error)}); see docs/backends.md") from None
+            reason = f"not a TorchScript file ({first_line(error)})"
+            raise UserError(f"{path}: {reason}; see docs/how-to/pretrained-metrics.md") from None
         schema = getattr(network.forward, "schema", None)
         takes = [argument.name for argument in schema.arguments] if schema else []
         if missing := [name for name in SWITCHES if name not in takes]:
             raise UserError(
                 f"{path}: a TorchScript network without the switch {missing[0]}, so not the i3d_torchscript.pt of "
-                "StyleGAN-V; see docs/backends.md"
+                "StyleGAN-V; see docs/how-to/pretrained-metrics.md"
             )
         super().__init__(path, digest_file(path), device)
         self._network = network.eval()

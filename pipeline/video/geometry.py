@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.records import Frames
 
-# 42.5 dB against a float reference where the default flags give 29.9 (docs/decisions.md).
+# 42.5 dB against a float reference where the default flags give 29.9 (docs/experiments/decoding.md).
 SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
 
 TURNS = {0: (), 1: (("transpose", "cclock"),), 2: (("hflip", ""), ("vflip", "")), 3: (("transpose", "clock"),)}

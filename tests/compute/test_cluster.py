@@ -87,7 +87,8 @@ def test_a_node_without_the_project_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     work = importlib.import_module("only_here").work
     told = (
-        r"^Ray \(.*\): The actor died .* \.\.\. ModuleNotFoundError: No module named 'only_here'; see docs/ray\.md, .*$"
+        r"^Ray \(.*\): The actor died .* \.\.\. ModuleNotFoundError: No module named 'only_here'; "
+        r"see docs/how-to/transcode-on-ray\.md, .*$"
     )
     with pytest.raises(UserError, match=told):
         list(map_guarded(work, [Words((), tmp_path)], 1, RAY, seconds=5, label="work"))
@@ -99,7 +100,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch, tmp_path):
         closed = server.getsockname()[1]
     for address, told in ((f"127.0.0.1:{closed}", "Connection refused"), ("nonsense", "Invalid address")):
         monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(UserError, match=rf"^Ray \({address}\): .*{told}.*; see docs/ray\.md"):
+        with pytest.raises(UserError, match=rf"^Ray \({address}\): .*{told}.*; see docs/how-to/transcode-on-ray\.md"):
             list(map_guarded(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
 
 

@@ -55,7 +55,7 @@ def test_without_networks_there_are_reasons_and_no_numbers():
     for name, figure in figures.items():
         place = PLACES[DISTANCES[name].network] if name in DISTANCES else "clip"
         assert (figure.value, figure.low) == (None, None)
-        assert figure.reason == f"no {place} in evaluate.pretrained.weights; see docs/backends.md"
+        assert figure.reason == f"no {place} in evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
     assert outsiders().absent == set(OUTSIDE)
     assert outsiders(i3d=StandIn(), clip=Reader()).absent == {name for name in OUTSIDE if name.startswith("v")}
 

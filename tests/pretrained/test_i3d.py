@@ -48,7 +48,7 @@ def test_other_weights_have_another_digest(tmp_path):
 @pytest.mark.parametrize("data", [b"", b"no network" * 50])
 def test_a_file_that_is_no_torchscript_is_named(tmp_path, data):
     (tmp_path / "i3d.pt").write_bytes(data)
-    with pytest.raises(UserError, match=r"i3d\.pt: not a TorchScript file .* see docs/backends\.md"):
+    with pytest.raises(UserError, match=r"i3d\.pt: not a TorchScript file .* see docs/how-to/pretrained-metrics\.md"):
         I3D(tmp_path / "i3d.pt", CPU)
 
 
