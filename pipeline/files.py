@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
+
 BLOCK = 1 << 16  # bytes read at once
 
 
@@ -32,6 +34,17 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON with sorted keys: equal values give equal bytes."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Read a file of JSON. Raises UserError that names the file, what is wrong with it and the remedy."""
+    try:
+        # Some programs put a byte order mark first. Deep nesting ends in RecursionError.
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: no such file; {remedy}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
 
 
 def digest_file(path: Path) -> str:

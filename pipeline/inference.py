@@ -1,6 +1,5 @@
 """A trained model from its folder, and samples of it."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.data.batches import condition_ids, pad, to_frames
 from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError
-from pipeline.files import digest_file, digest_value, replacing, write_json
+from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
@@ -33,7 +32,7 @@ class Model:
     """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`."""
 
     def __init__(self, folder: Path) -> None:
-        self.description = _read_description(folder / DESCRIPTION)
+        self.description = read_json(folder / DESCRIPTION, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
             params = TrainParams.model_validate(self.description["train"])
@@ -89,16 +88,6 @@ def _save(model: nn.Module, path: Path) -> None:
     data = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro train` makes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); `dvc repro -f train` makes it anew") from None
-    return description
 
 
 def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:

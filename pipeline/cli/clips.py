@@ -15,6 +15,7 @@ from rich.console import Console
 from pipeline.cli.contact_sheet import choose_cards, write_sheet
 from pipeline.cli.printing import print_table, widen
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.records import SPLITS, Clip, Drop, Frames
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
@@ -140,10 +141,7 @@ def _table(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 def _read_report(path: Path) -> Figures:
     if not path.is_file():
         return {}
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); `dvc repro -f transcode` writes it anew") from None
+    report = read_json(path, "`dvc repro -f transcode` writes it anew")
     return report if isinstance(report, dict) else {}
 
 

@@ -49,7 +49,7 @@ def read_figures(path: Path) -> "dict[str, Figure]":
 
 def parse_figures(text: str, source: str) -> "dict[str, Figure]":
     """The same from its text."""
-    from pipeline.evaluation.metrics import Figure  # brings torch, which takes seconds
+    from pipeline.evaluation.intervals import Figure  # brings torch, which takes seconds
 
     try:
         tree = json.loads(text)

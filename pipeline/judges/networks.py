@@ -1,7 +1,6 @@
 """The two judges, built differently, and how they are saved and loaded."""
 
 import itertools
-import json
 import math
 import textwrap
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.data.batches import to_training
 from pipeline.errors import UserError
-from pipeline.files import replacing, write_json
+from pipeline.files import read_json, replacing, write_json
 from pipeline.judges.classes import Classes
 from pipeline.models.layers import ResidualBlock, activate, conv, downsample, linear
 from pipeline.params import ClipParams, doublings_of
@@ -32,6 +31,7 @@ FEWEST_LESSONS = 20  # clips: fewer teach nothing that could be called judging
 AT_ONCE = 32  # clips in one pass: memory stays small however many there are
 
 DESCRIPTION = "judges.json"
+REMEDY = "`dvc repro judge` makes it"
 NAMES: tuple[JudgeName, ...] = get_args(JudgeName)
 
 
@@ -198,11 +198,11 @@ def save_judges(folder: Path, judges: dict[JudgeName, Judge], description: dict[
 
 def load_judges(folder: Path) -> tuple[dict[JudgeName, Judge], Classes, ClipParams]:
     """The judges, ready to look. Raises UserError where files are absent or do not fit each other."""
-    for path in (folder / DESCRIPTION, *(folder / _file(name) for name in NAMES)):
-        if not path.exists():
-            raise UserError(f"{path}: no such file; `dvc repro judge` makes it")
+    told = read_json(folder / DESCRIPTION, REMEDY)
+    for name in NAMES:
+        if not (folder / _file(name)).exists():
+            raise UserError(f"{folder / _file(name)}: no such file; {REMEDY}")
     try:
-        told = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         shape, classes = (
             ClipParams.model_validate(told["clip"]),
             Classes(tuple(told["objects"]), tuple(told["categories"])),

@@ -1,6 +1,5 @@
 """Folders of `transformers` networks: config.json, model.safetensors, preprocessor_config.json."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.errors import UserError, first_line
-from pipeline.files import digest_file, digest_value
+from pipeline.files import digest_file, digest_value, read_json
 
 DIGESTED = ("*.json", "*.txt", "*.safetensors")
 
@@ -69,12 +68,7 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not folder.is_dir():
         raise UserError(f"{folder}: a file; make it a folder with config.json, model.safetensors and what lies beside")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder}: holds no config.json; fetch all of the folder, not the weights alone") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); fetch it again") from None
+    config = read_json(path, "fetch all of the folder, not the weights alone")
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != kind:
         raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected")
@@ -128,8 +122,8 @@ def read_pixels(folder: Path, wanted: Sides) -> Pixels:
     path = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if path is None:
         raise UserError(f"{folder}: holds no {FILES[1]}, which tells how frames are resized; fetch it with the weights")
+    told = read_json(path, "fetch it again")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
         return _parse(path, told.get("video_processor") or told.get("image_processor") or told, wanted)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: does not tell how frames are resized ({error!r}); fetch it again") from None

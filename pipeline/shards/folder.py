@@ -1,16 +1,14 @@
 """A folder of shards: each written whole or not at all, the index last, and checked against its digests."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file, digest_value, replacing, write_json
+from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.records import Frames
 from pipeline.shards.formats import write_npz, write_parquet
 from pipeline.state_folders import ROOT, held
@@ -56,16 +54,15 @@ def write_index(folder: Path, shape: tuple[int, int, int], shards: Iterable[Shar
 
 def read_index(folder: Path) -> Index:
     """What `write_index` wrote. Raises UserError where the folder is not whole."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them")
+    index = read_json(path, "`dvc repro transcode` makes it")
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         frames, height, width, channels = map(int, index["shape"])
         shards = tuple(Shard(str(line["file"]), int(line["clips"]), str(line["digest"])) for line in index["shards"])
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them"
-        ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / INDEX}: not an index of shards ({error!r}); `dvc repro -f transcode`") from None
+        raise UserError(f"{path}: not an index of shards ({error!r}); `dvc repro -f transcode`") from None
     return Index((frames, height, width, channels), shards)
 
 
@@ -119,8 +116,6 @@ def _stamp(path: Path) -> str:
 
 
 def _stamps_of(path: Path) -> dict[str, str]:
-    try:
-        stamps: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return stamps
+    with suppress(UserError, TypeError, ValueError):  # there are none yet, or they were cut off: all shards are read
+        return dict(read_json(path, ""))
+    return {}

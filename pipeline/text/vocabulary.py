@@ -1,6 +1,5 @@
 """Words <-> ids, and how captions of this set are read. 0 is padding, 1 is any word that is not in the vocabulary."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1
@@ -69,13 +68,7 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read `write_vocabulary`'s file. Raises UserError if it is absent or not one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such vocabulary; `dvc repro tokenize` makes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}; `dvc repro tokenize` makes it anew") from None
-    return parse_vocabulary(value, path)
+    return parse_vocabulary(read_json(path, "`dvc repro tokenize` makes it"), path)
 
 
 def parse_vocabulary(value: Any, source: Path) -> Vocabulary:

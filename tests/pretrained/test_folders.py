@@ -193,7 +193,7 @@ def test_a_config_that_is_none_is_named(shelf, tmp_path, text):
     with pytest.raises(UserError, match=r"vjepa2/config\.json: (not JSON|describes a network of the kind)"):
         VJEPA2(folder, CPU)
     (folder / "config.json").unlink()
-    with pytest.raises(UserError, match=r"vjepa2: holds no config\.json"):
+    with pytest.raises(UserError, match=r"vjepa2/config\.json: no such file; fetch all of the folder"):
         VJEPA2(folder, CPU)
     (tmp_path / "file").write_text("weights")
     with pytest.raises(UserError, match="file: a file; make it a folder"):

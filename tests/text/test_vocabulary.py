@@ -64,5 +64,5 @@ def test_a_file_that_is_no_vocabulary_is_named(tmp_path, text, message):
 
 
 def test_a_missing_vocabulary_is_named_with_the_stage_that_makes_it(tmp_path):
-    with pytest.raises(UserError, match=r"v\.json: no such vocabulary; `dvc repro tokenize`"):
+    with pytest.raises(UserError, match=r"v\.json: no such file; `dvc repro tokenize`"):
         read_vocabulary(tmp_path / "v.json")

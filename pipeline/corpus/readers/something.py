@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.corpus.captions import SLOT
 from pipeline.corpus.rows import Part, Row, text_of
 from pipeline.errors import UserError
+from pipeline.files import read_json
 
 FIELDS = ("id", "label", "template")
 NAMES: dict[Part, tuple[str, str]] = {
@@ -43,11 +44,7 @@ def _find(folder: Path, part: Part) -> Path | None:
 
 
 def _read_file(path: Path, part: Part) -> list[Row]:
-    try:
-        # Deep nesting ends in RecursionError; some derived files begin with a byte order mark.
-        listed = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}; load it anew or mend it") from None
+    listed = read_json(path, "load it anew or mend it")
     if not isinstance(listed, list):
         hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
         raise UserError(f"{path}: holds no list of rows with {', '.join(FIELDS)}{hint}")
