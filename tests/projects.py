@@ -14,6 +14,7 @@ from locations import ROOT
 COPIED = (
     "pipeline",
     "stages",
+    "extensions",
     "params.yaml",
     "dvc.yaml",
     "data/demo/dvc.yaml",
