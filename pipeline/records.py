@@ -112,7 +112,7 @@ class Drop:
 
 
 @cache
-def slug_of(template: str) -> str:
+def slugify(template: str) -> str:
     """A template's name for params: `Pushing [something] up` -> `pushing-something-up`. A slug's slug is itself.
 
     Brackets, case and punctuation do not count, so both ways to write a template have one slug. Empty where the

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.data.dataset import Material
 from pipeline.data.sampler import noise
-from pipeline.directions import motion_of, opposite
+from pipeline.directions import find_motion, opposite
 from pipeline.errors import UserError, run
 from pipeline.evaluation.clip_sets import Reals, as_neighbours, hosts_of, in_place, reals_of
 from pipeline.evaluation.control_checks import withdrawn
@@ -23,7 +23,7 @@ from pipeline.judges.classes import Classes, Prompt
 from pipeline.judges.networks import load_judges
 from pipeline.params import EvaluateParams, load_params
 from pipeline.pretrained import Networks
-from pipeline.records import VECTORS, Clip, Frames, Split, slug_of
+from pipeline.records import VECTORS, Clip, Frames, Split, slugify
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
 from pipeline.text.embeddings import read_embeddings, take_in
@@ -125,9 +125,9 @@ def _logits(critic: Critic, found: Assessment) -> dict[str, Floats]:
 def _opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
     """The clip's caption with its direction turned round, None where that is not right or means no other motion."""
     caption, template = opposite(clip.caption), opposite(clip.template)
-    if caption is None or motion_of(caption) is None:
+    if caption is None or find_motion(caption) is None:
         return None
-    turned = replace(clip, caption=caption, category=slug_of(template) if template else clip.category)
+    turned = replace(clip, caption=caption, category=slugify(template) if template else clip.category)
     return classes.prompt(turned, encode(caption, vocabulary, len(caption)).caption)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.data.dataset import Material
 from pipeline.data.sampler import derive
-from pipeline.directions.mirror import twin_fault, twin_of
+from pipeline.directions.mirror import mirror_clip, twin_fault
 from pipeline.errors import run
 from pipeline.judges.classes import Classes, Prompt, classes_of
 from pipeline.judges.networks import NAMES, save_judges
@@ -57,7 +57,7 @@ def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None
     """What the mirror image of a clip shows, None where it must not be flipped."""
     if twin_fault(clip):
         return None
-    twin = twin_of(clip)
+    twin = mirror_clip(clip)
     return classes.prompt(twin, encode(twin.caption, vocabulary, len(twin.caption)).caption)
 
 

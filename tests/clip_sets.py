@@ -1,9 +1,11 @@
 """Videos and the list of clips that `filter` would have chosen from them, for the tests of transcoding."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from settings import changed, shape_of, transcoding
+from made import make_clip
+from settings import changed, clip_shape, transcoding
 from videos import draw
 
 from pipeline.files import digest_file
@@ -12,7 +14,7 @@ from pipeline.records import Clip
 from pipeline.tables import write_table
 from stages.transcode_clips import transcode_clips
 
-SHAPE = shape_of(8, 16, 16)
+SHAPE = clip_shape(8, 16, 16)
 OPTIONS = transcoding(short_clips="drop", shard_format="parquet", shard_clips=4)
 LENGTHS = {"7": 24, "10": 30, "9": 8, "8": 7, "31": 12, "30": 40, "5": 24, "6": 25, "4": 26}  # 8 is short
 
@@ -23,7 +25,7 @@ def draw_dataset(folder: Path) -> Path:
     for name, frames in LENGTHS.items():
         draw(folder / "videos" / f"{name}.mkv", shape="64x48", frames=frames, vf=f"hue=h={name}0", vcodec="ffv1")
     (folder / "videos" / "1.mkv").write_text("no video")
-    write_clips(folder, [clip_of(folder / "videos" / f"{name}.mkv") for name in [*LENGTHS, "1"]])
+    write_clips(folder, [choose_clip(folder / "videos" / f"{name}.mkv") for name in [*LENGTHS, "1"]])
     return folder
 
 
@@ -32,21 +34,17 @@ def write_clips(folder: Path, clips: list[Clip]) -> None:
     write_table(folder / "labels" / "clips.parquet", Clip, sorted(clips, key=lambda clip: clip.id))
 
 
-def clip_of(path: Path, **values: Any) -> Clip:
+def choose_clip(path: Path, **values: Any) -> Clip:
     """A chosen clip: the whole of one video."""
-    row = {
-        "id": path.stem,
-        "caption": f"pushing {path.stem} up",
-        "original": f"pushing {path.stem} up",
-        "category": "pushing-something-up",
-        "template": "Pushing [something] up",
-        "objects": (path.stem,),
-        "split": "train",
-        "video": path.name,
-        "digest": digest_file(path),
-        "mirrored": False,
-    }
-    return Clip(**{**row, **values})
+    made = make_clip(
+        path.stem,
+        f"pushing {path.stem} up",
+        template="Pushing [something] up",
+        objects=(path.stem,),
+        video=path.name,
+        digest=digest_file(path),
+    )
+    return replace(made, **values)
 
 
 def transcode(

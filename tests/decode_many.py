@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from settings import shape_of, transcoding
+from settings import clip_shape, transcoding
 
 from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
@@ -23,7 +23,7 @@ PLAIN = in_process.read_plain_webm
 def outcome(path: Path, options) -> list[str]:
     """What becomes of one file."""
     try:
-        clips = decode_video(path, shape_of(4, 16, 16), options, "key").clips
+        clips = decode_video(path, clip_shape(4, 16, 16), options, "key").clips
     except (DecodeError, ShortClip) as error:
         return [type(error).__name__, str(error)]
     assert all(clip.shape == (4, 16, 16, 3) and clip.dtype == "uint8" for clip in clips)

@@ -29,7 +29,7 @@ def evaluating(**values: Any) -> EvaluateParams:
     return changed({"evaluate": {**TINY_EVALUATION, "pictures": 2, **values}}).evaluate
 
 
-def clips_of(counts: dict[Split, int]) -> list[tuple[Clip, Frames]]:
+def make_clips(counts: dict[Split, int]) -> list[tuple[Clip, Frames]]:
     """So many clips of each split, each a little different from all others."""
     rng = np.random.default_rng(1)
     made = tiny_clips(sum(counts.values()))
@@ -42,7 +42,7 @@ def clips_of(counts: dict[Split, int]) -> list[tuple[Clip, Frames]]:
 
 def judged(folder: Path, counts: dict[Split, int] = COUNTS) -> Path:
     """`folder` with data of these splits and judges that have learned a little."""
-    write_data(folder, clips_of(counts))
+    write_data(folder, make_clips(counts))
     learn(folder, folder / "judge")
     return folder
 

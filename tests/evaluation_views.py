@@ -3,19 +3,19 @@
 from typing import Any
 
 import numpy as np
+from made import make_caption
 
 from pipeline.evaluation.memorisation import Copies
 from pipeline.evaluation.metrics import Yardstick
 from pipeline.evaluation.views import Views
 from pipeline.judges.classes import Prompt
-from pipeline.records import Caption
 
 MEANINGS = 4
 
 
 def prompt(thing: int, category: int = 0, moves: tuple[float, float] | None = (1.0, 0.0)) -> Prompt:
     """What a clip should show; its meaning follows from the two numbers."""
-    caption = Caption("0", f"pushing {thing} as {category}", ("pushing",), (2 + thing,), (0,))
+    caption = make_caption(f"pushing {thing} as {category}", (2 + thing,))
     return Prompt(caption, thing, category, 10 * category + thing, moves)
 
 

@@ -33,7 +33,7 @@ def reading(kind: str, labels: Path | str = "labels", **columns: str | None) -> 
     ).dataset
 
 
-def shape_of(frames: int, height: int, width: int, **window: Any) -> ClipParams:
+def clip_shape(frames: int, height: int, width: int, **window: Any) -> ClipParams:
     """A clip's shape; the window is the whole video where nothing else is said. May be one no network can make."""
     return ClipParams(**{**TREE["clip"], "frames": frames, "height": height, "width": width, **window})
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from made import make_caption, make_clip
 from projects import ROOT, TINY, merged
 
 from pipeline.data.dataset import ClipSet
@@ -63,26 +64,22 @@ def tiny_clips(count: int = 24, split: Split = "train", val: int = 2) -> list[tu
     for number in range(count):
         thing, direction = list(COLOURS)[number % 3], (RIGHT, LEFT)[number // 3 % 2]
         name = f"{number:03}"
-        clip = Clip(
-            id=name,
-            caption=f"pushing a {thing} {direction}",
+        clip = make_clip(
+            name,
+            f"pushing a {thing} {direction}",
+            "val" if number >= count - val else split,
+            f"Pushing [something] {direction}",
+            (thing,),
             original=f"Pushing a {thing} {direction}",
-            category=f"pushing-something-{direction.replace(' ', '-')}",
-            template=f"Pushing [something] {direction}",
-            objects=(thing,),
-            split="val" if number >= count - val else split,
-            video=f"{name}.webm",
-            digest="0" * 64,
-            mirrored=False,
         )
         made.append((clip, moving_square(thing, direction, number % 5)))
     return made
 
 
-def caption_of(clip: Clip, token_ids: tuple[int, ...]) -> Caption:
+def tokenize_clip(clip: Clip, token_ids: tuple[int, ...]) -> Caption:
     """The clip's caption, whose objects are single words."""
-    tokens = tuple(clip.caption.split())
-    return Caption(clip.id, clip.caption, tokens, token_ids, tuple(int(token in clip.objects) for token in tokens))
+    slots = tuple(int(token in clip.objects) for token in clip.caption.split())
+    return make_caption(clip.caption, token_ids, slots, clip.id)
 
 
 def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Path:
@@ -91,7 +88,7 @@ def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> P
     words = (PAD, UNKNOWN, *sorted({word for clip, _ in made for word in clip.caption.split()}))
     vocabulary = Vocabulary(words)
     tokens = {clip.id: tuple(clip.caption.split()) for clip, _ in made}
-    captions = [caption_of(clip, vocabulary.encode(tokens[clip.id])) for clip, _ in made]
+    captions = [tokenize_clip(clip, vocabulary.encode(tokens[clip.id])) for clip, _ in made]
     write_table(folder / "labels" / "clips.parquet", Clip, [clip for clip, _ in made])
     write_table(folder / "captions" / "captions.parquet", Caption, captions)
     write_vocabulary(folder / "captions" / "vocabulary.json", vocabulary)
@@ -106,7 +103,7 @@ def tiny_set(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Cli
     write_data(folder, made)
     words = sorted({word for clip, _ in made for word in clip.caption.split()})
     ids = {word: number for number, word in enumerate(words, start=2)}
-    captions = [caption_of(clip, tuple(ids[word] for word in clip.caption.split())) for clip, _ in made]
+    captions = [tokenize_clip(clip, tuple(ids[word] for word in clip.caption.split())) for clip, _ in made]
     return ClipSet([clip for clip, _ in made], captions, ShardReader(folder / "clips"), "train", CPU)
 
 

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.judges.classes import Hearing
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
-from pipeline.records import Caption, Clip, Drop, Frames, slug_of
+from pipeline.records import Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
 from pipeline.tables import batches, read_table
 from pipeline.text.parsing import encode
@@ -73,7 +73,7 @@ def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: Hea
         id=row.id,
         caption=text,
         original=writable_text(row.label),
-        category=slug_of(row.template) if columns.category else category,
+        category=slugify(row.template) if columns.category else category,
         template="",
         objects=bare_objects(row.objects) if columns.objects else objects,
         split="test",

@@ -14,10 +14,10 @@ from pipeline.corpus.rows import Labelled, Row, unit_hash
 from pipeline.corpus.split import Held, later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
 from pipeline.directions import counter_spelling
-from pipeline.directions.mirror import texts_of, twin_fault, twin_of
+from pipeline.directions.mirror import list_texts, mirror_clip, twin_fault
 from pipeline.errors import UserError
 from pipeline.params import FilterParams
-from pipeline.records import Clip, Drop, Reason, Split, slug_of
+from pipeline.records import Clip, Drop, Reason, Split, slugify
 
 Sifted = tuple[list[Labelled], list[Drop]]  # what stays, and what goes
 Fault = Callable[[Labelled], str | None]  # what is wrong with a clip, None where nothing is
@@ -107,7 +107,7 @@ def _refuse_duplicates(rows: Sequence[Row]) -> None:
 
 
 def _choose_rows(rows: Sequence[Row], wanted: Sequence[str]) -> tuple[list[Labelled], list[Drop]]:
-    slugs = [slug_of(row.template) for row in rows]
+    slugs = [slugify(row.template) for row in rows]
     chosen = match_categories(wanted, Counter(slug for slug in slugs if slug))
     labelled: list[Labelled] = []
     drops: list[Drop] = []
@@ -242,9 +242,9 @@ def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter
         if fault:
             without[fault] += 1
             continue
-        twin = twin_of(clip, counter)
+        twin = mirror_clip(clip, counter)
         # Only other words can ask for another split.
-        if texts_of(twin) != texts_of(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
+        if list_texts(twin) != list_texts(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
             clip.split if clip.split in HELD_OUT else None
         ):
             without["held_out"] += 1

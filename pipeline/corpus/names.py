@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.corpus.captions import bare_objects
 from pipeline.errors import UserError
-from pipeline.records import slug_of
+from pipeline.records import slugify
 
 
 def match_categories(wanted: Iterable[str], clips: Mapping[str, int], key: str = "filter.categories") -> frozenset[str]:
@@ -21,7 +21,7 @@ def match_categories(wanted: Iterable[str], clips: Mapping[str, int], key: str =
 
 
 def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
-    slug = slug_of(name)
+    slug = slugify(name)
     if slug in clips:
         return [slug]
     if "*" in name or "?" in name:

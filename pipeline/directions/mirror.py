@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from pipeline.directions.rules import BETWEEN, COUNTER, whole, words_of, write_like
-from pipeline.records import Clip, slug_of
+from pipeline.records import Clip, slugify
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
@@ -101,23 +101,23 @@ def _other_turn(word: str, counter: str) -> str:
 
 def twin_fault(clip: Clip, counter: str = COUNTER) -> Fault | None:
     """Why the clip must not be flipped, None where it may; `counter` is how its dataset spells counter-clockwise."""
-    return next(filter(None, (mirror_fault(text, counter) for text in texts_of(clip))), None)
+    return next(filter(None, (mirror_fault(text, counter) for text in list_texts(clip))), None)
 
 
-def twin_of(clip: Clip, counter: str = COUNTER) -> Clip:
+def mirror_clip(clip: Clip, counter: str = COUNTER) -> Clip:
     """The mirror image of a clip that may be flipped."""
-    caption, template, *objects = (mirrored(text, counter) or text for text in texts_of(clip))
+    caption, template, *objects = (mirrored(text, counter) or text for text in list_texts(clip))
     return replace(
         clip,
         id=f"{clip.id}{BEHIND_ID}",
         caption=caption,
         template=template,
-        category=clip.category if template == clip.template else slug_of(template),
+        category=clip.category if template == clip.template else slugify(template),
         objects=tuple(objects),
         mirrored=True,
     )
 
 
-def texts_of(clip: Clip) -> tuple[str, ...]:
+def list_texts(clip: Clip) -> tuple[str, ...]:
     """All words that may name a side."""
     return clip.caption, clip.template, *clip.objects

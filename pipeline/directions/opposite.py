@@ -30,7 +30,7 @@ def opposite(text: str, counter: str = COUNTER) -> str | None:
     return turned if turned is not None and _turn(turned, counter) == text else None
 
 
-def motion_of(text: str) -> tuple[int, int] | None:
+def find_motion(text: str) -> tuple[int, int] | None:
     """Which way the picture moves: (dx, dy), each -1, 0 or 1, to the right and downwards as pixels are counted.
 
     None where the caption names neither left, right, up nor down as a way to go, or names them at odds.

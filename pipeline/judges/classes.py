@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.directions import motion_of
+from pipeline.directions import find_motion
 from pipeline.records import Caption, Clip
 
 Meaning = tuple[str, tuple[str, ...]]  # category and objects
@@ -48,7 +48,7 @@ class Classes:
             object=self.object_number(clip.objects[0] if clip.objects else ""),
             category=_place(self.categories, clip.category),
             meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
-            moves=motion_of(clip.caption),
+            moves=find_motion(clip.caption),
         )
 
     def object_number(self, name: str) -> int:

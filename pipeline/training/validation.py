@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.data.batches import condition_ids, pad, to_frames, to_training
 from pipeline.data.sampler import derive, noise
-from pipeline.directions import motion_of
+from pipeline.directions import find_motion
 from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
 from pipeline.params import TrainParams, ValidationName
 from pipeline.records import Caption, Clip, Frames
@@ -47,7 +47,7 @@ class Validation:
 
     def __init__(self, seed: int, train: Few, val: Few, at_once: int) -> None:
         self._seed, self._train, self._val, self._at_once = derive(seed, "val"), train, val, at_once
-        self._said = {row: said for row, caption in enumerate(val.captions) if (said := motion_of(caption))}
+        self._said = {row: said for row, caption in enumerate(val.captions) if (said := find_motion(caption))}
         self._looks = looks_of(val.frames)
 
     def measure(self, nets: Networks) -> Row:
@@ -133,7 +133,7 @@ def open_validation(
         print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
         return None
     val = [val[at] for at in np.linspace(0, len(val) - 1, count).round().astype(int)]
-    saying = sum(motion_of(clips[row].caption) is not None for row in val)
+    saying = sum(find_motion(clips[row].caption) is not None for row in val)
     if params.validation.metric == "motion_direction" and saying < LEAST:
         told = f"{saying} of {count} captions of val say which way things move"
         print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)

@@ -40,13 +40,13 @@ def test_ways_are_measured_in_turn_and_the_best_round_of_each_part_counts():
 
 
 def test_frames_that_differ_are_counted(tmp_path, monkeypatch):
-    from settings import shape_of, transcoding
+    from settings import clip_shape, transcoding
     from videos import draw
 
     from bench import decoding
 
     paths = [draw(tmp_path / f"{n}.webm", frames=20, vcodec="libvpx-vp9") for n in range(2)]
-    asked = paths, shape_of(8, 16, 16), transcoding()
+    asked = paths, clip_shape(8, 16, 16), transcoding()
     assert decoding.count_equal(*asked) == {"equal": 2, "plain": 2}
     decode = decoding.decode_video
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made import make_clip
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -17,18 +18,7 @@ from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
 
 SHAPE = (4, 8, 8)  # T, H, W
-UP = Clip(
-    id="1",
-    caption="moving a mug up",
-    original="moving a mug up",
-    category="moving-something-up",
-    template="Moving [something] up",
-    objects=("mug",),
-    split="train",
-    video="1.webm",
-    digest="0" * 64,
-    mirrored=False,
-)
+UP = make_clip("1", "moving a mug up", template="Moving [something] up", objects=("mug",))
 DOWN = replace(UP, caption="moving a pen down", category="moving-something-down", template="Moving [something] down")
 
 

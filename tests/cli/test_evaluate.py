@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from evaluation_sets import clips_of, evaluating, judged
+from evaluation_sets import evaluating, judged, make_clips
 from training_sets import LEFT, RIGHT, T, moving_square, tiny_params
 from typer.testing import CliRunner
 
@@ -66,7 +66,7 @@ def evaluate(project, folder, *words, code=0):
 @pytest.fixture(scope="module")
 def real(project, tmp_path_factory):
     """The real clips of the split test as videos of three codecs, evaluated."""
-    test = [(clip, frames) for clip, frames in clips_of(COUNTS) if clip.split == "test"]
+    test = [(clip, frames) for clip, frames in make_clips(COUNTS) if clip.split == "test"]
     rows = [(f"{n}.{CODECS[n % 3][1]}", frames, clip.caption) for n, (clip, frames) in enumerate(test)]
     folder = write_folder(tmp_path_factory.mktemp("real") / "real", rows)
     printed, warned = evaluate(project, folder)
@@ -77,7 +77,7 @@ def real(project, tmp_path_factory):
 def noise(project, tmp_path_factory):
     """Noise under the same captions, evaluated."""
     rng = np.random.default_rng(0)
-    captions = [clip.caption for clip, _ in clips_of(COUNTS) if clip.split == "test"]
+    captions = [clip.caption for clip, _ in make_clips(COUNTS) if clip.split == "test"]
     rows = [(f"{n}.gif", rng.integers(0, 256, (T, 16, 16, 3), np.uint8), said) for n, said in enumerate(captions)]
     folder = write_folder(tmp_path_factory.mktemp("noise") / "noise", rows)
     evaluate(project, folder)

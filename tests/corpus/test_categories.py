@@ -9,7 +9,7 @@ from locations import SHARED
 
 from pipeline.corpus.names import match_categories
 from pipeline.errors import UserError
-from pipeline.records import slug_of
+from pipeline.records import slugify
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
 RIGHT, LEFT = "pushing-something-from-left-to-right", "pushing-something-from-right-to-left"
@@ -24,19 +24,19 @@ def official_templates():
 
 
 def test_the_174_official_templates_have_174_slugs_whether_in_brackets_or_not(official_templates):
-    slugs = [slug_of(template) for template in official_templates]
+    slugs = [slugify(template) for template in official_templates]
     bracketed = [re.sub("(?i)something", "[something]", template) for template in official_templates]
     assert len(slugs) == len(set(slugs)) == 174
-    assert [slug_of(template) for template in bracketed] == slugs
-    assert [slug_of(slug) for slug in slugs] == slugs
+    assert [slugify(template) for template in bracketed] == slugs
+    assert [slugify(slug) for slug in slugs] == slugs
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", slug) for slug in slugs)  # safe in `dvc exp run -S`
 
 
 def test_each_official_template_is_found_by_slug_by_name_and_by_a_glob_of_itself(official_templates):
-    clips = dict.fromkeys(map(slug_of, official_templates), 1)
+    clips = dict.fromkeys(map(slugify, official_templates), 1)
     for template in official_templates:
-        wanted = frozenset([slug_of(template)])
-        assert match_categories([slug_of(template)], clips) == wanted
+        wanted = frozenset([slugify(template)])
+        assert match_categories([slugify(template)], clips) == wanted
         assert match_categories([template.upper()], clips) == wanted
         assert wanted <= match_categories([f"{template[:20]}*"], clips)
 
@@ -78,4 +78,4 @@ def test_a_name_near_nothing_raises_with_the_commonest(name):
 
 @given(st.text(max_size=40))
 def test_a_slugs_slug_is_itself(text):
-    assert slug_of(slug_of(text)) == slug_of(text)
+    assert slugify(slugify(text)) == slugify(text)

@@ -14,12 +14,12 @@ from pipeline.corpus.choose import choose_clips
 from pipeline.corpus.rows import Row
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
-from pipeline.records import slug_of
+from pipeline.records import slugify
 
 TRAIN_ONLY = ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0)
 TWO_SPLITS = ShareParams(train=0.9, judge=0.0, val=0.1, test=0.0)
 MANY_SPLITS = ShareParams(train=0.7, judge=0.1, val=0.1, test=0.1)
-TO_RIGHT, TO_LEFT = slug_of(RIGHT), slug_of(LEFT)
+TO_RIGHT, TO_LEFT = slugify(RIGHT), slugify(LEFT)
 TEMPLATES = (RIGHT, LEFT, UP, "Putting [something] left of [something]", "Putting [something] right of [something]")
 WORDS = ("mug", "red mug", "book", "left shoe", "right shoe", "alarm clock", "t-shirt", "&")
 

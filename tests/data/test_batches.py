@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made import make_caption, make_clip
 from training_sets import CPU, tiny_clips, tiny_set
 
 from pipeline.data.batches import Meanings, condition_ids, opposite_ids, pad, to_frames, to_training
 from pipeline.data.dataset import ClipSet
 from pipeline.errors import UserError
-from pipeline.records import Caption, Clip
+from pipeline.records import Clip
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_the_stated_share_of_mismatches_is_the_own_caption_turned_round(clips):
 def test_captions_without_a_direction_or_with_words_never_seen_have_no_opposite():
     def spoken(*texts):
         ids = {word: number for number, word in enumerate(sorted({w for text in texts for w in text.split()}), 2)}
-        return [Caption("", text, tuple(t := text.split()), tuple(ids[w] for w in t), (0,) * len(t)) for text in texts]
+        return [make_caption(text, tuple(ids[word] for word in text.split())) for text in texts]
 
     left, up, none = spoken("pushing a mug from left to right", "moving a pen up", "holding a mug")
     first, last = left.token_ids[:4], left.token_ids[4:]
@@ -110,7 +111,7 @@ def test_an_empty_split_is_refused_by_name(clips):
 
 
 def meaning(number: int, objects: tuple[str, ...], category: str = "right") -> Clip:
-    return Clip(str(number), "", "", category, "", objects, "train", "", "", False)
+    return make_clip(str(number), category=category, objects=objects)
 
 
 def test_others_have_another_meaning_and_every_other_meaning_is_equally_likely():
@@ -150,6 +151,6 @@ def test_where_objects_alone_are_heard_the_category_makes_no_other_meaning():
 
 
 def test_a_caption_without_objects_is_heard_whole():
-    caption = Caption("", "", ("pushing", "a", "mug"), (5, 6, 7), (0, -1, 1))
+    caption = make_caption("pushing a mug", (5, 6, 7), (0, -1, 1))
     assert (condition_ids(caption, "caption"), condition_ids(caption, "object")) == ((5, 6, 7), (7,))
-    assert condition_ids(Caption("", "", ("moving",), (5,), (0,)), "object") == (5,)
+    assert condition_ids(make_caption("moving", (5,)), "object") == (5,)

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from locations import SHARED
 
-from pipeline.directions import counter_spelling, mirror_fault, mirrored, motion_of, opposite
-from pipeline.records import slug_of
+from pipeline.directions import counter_spelling, find_motion, mirror_fault, mirrored, opposite
+from pipeline.records import slugify
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
 
@@ -96,7 +96,7 @@ def templates():
 
 @pytest.mark.parametrize(("one", "other"), pairs(EACH_OTHER) + pairs(BEYOND))
 def test_two_categories_are_each_others_opposite_as_text_as_template_and_as_slug(one, other):
-    for form in (str, str.lower, bracketed, slug_of):
+    for form in (str, str.lower, bracketed, slugify):
         assert opposite(form(one)) == form(other)
         assert opposite(form(other)) == form(one)
 
@@ -123,7 +123,7 @@ def test_the_mirror_image_swaps_the_six_categories_with_sides_and_keeps_all_othe
 
 
 def test_exactly_these_categories_go_one_way_in_the_picture(templates):
-    assert {template: way for template in templates if (way := motion_of(template))} == MOTIONS
+    assert {template: way for template in templates if (way := find_motion(template))} == MOTIONS
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_no_opposite_where_no_way_or_none_without_doubt_is_named(text):
     ],
 )
 def test_the_motion_is_the_way_that_the_caption_names(text, way):
-    assert motion_of(text) == way
+    assert find_motion(text) == way
 
 
 words = st.sampled_from(
@@ -278,11 +278,11 @@ def test_what_is_turned_twice_is_the_text_again(text, counter):
 
 @given(texts)
 def test_the_motion_turns_with_the_caption(text):
-    way, turned, flipped = motion_of(text), opposite(text), mirrored(text)
+    way, turned, flipped = find_motion(text), opposite(text), mirrored(text)
     if way and turned:
-        assert motion_of(turned) == (-way[0], -way[1])
+        assert find_motion(turned) == (-way[0], -way[1])
     if way and flipped:
-        assert motion_of(flipped) == (-way[0], way[1])
+        assert find_motion(flipped) == (-way[0], way[1])
 
 
 @pytest.mark.parametrize("words", ["putting ", "left to ", "taking a ", "-", "letting ", "the left ", "counter "])
@@ -290,6 +290,6 @@ def test_the_motion_turns_with_the_caption(text):
 def test_a_hostile_caption_costs_no_time(words, length):
     text = (words * length)[:length]
     start = time.process_time()
-    for turn in (opposite, mirrored, motion_of):
+    for turn in (opposite, mirrored, find_motion):
         turn(text)
     assert time.process_time() - start < 1

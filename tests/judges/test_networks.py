@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
-from settings import changed, shape_of
-from training_sets import LEFT, RIGHT, T, caption_of, tiny_clips
+from settings import changed, clip_shape
+from training_sets import LEFT, RIGHT, T, tiny_clips, tokenize_clip
 
 from pipeline.data.batches import to_training
 from pipeline.errors import UserError
@@ -18,7 +18,7 @@ from pipeline.judges.networks import TRUNKS, FramesTrunk, Judge, load_judges, sa
 from pipeline.judges.training import lessons_of, marks_of, taught, vary
 from pipeline.records import Caption
 
-SHAPE = shape_of(T, 16, 16)
+SHAPE = clip_shape(T, 16, 16)
 LEARNING = changed({"judge": {"steps": 90, "batch_clips": 12, "lr": 6.0e-3, "width": 8}}).judge
 MADE = tiny_clips(48)
 WORDS = sorted({word for clip, _ in MADE for word in clip.caption.split()})
@@ -28,7 +28,7 @@ CLASSES = classes_of(CLIPS, 2)
 
 
 def caption(clip) -> Caption:
-    return caption_of(clip, tuple(2 + WORDS.index(word) for word in clip.caption.split()))
+    return tokenize_clip(clip, tuple(2 + WORDS.index(word) for word in clip.caption.split()))
 
 
 def turned(clip):
@@ -123,7 +123,7 @@ def test_many_clips_at_once_are_described_as_one_by_one(judges):
 
 @pytest.mark.parametrize(("frames", "seen"), [(1, 1), (7, 7), (8, 8), (9, 4), (15, 7), (16, 8), (20, 6), (64, 8)])
 def test_the_second_judge_looks_at_eight_frames_at_most(frames, seen):
-    trunk, looked_at = FramesTrunk(shape_of(frames, 8, 8), 4), []
+    trunk, looked_at = FramesTrunk(clip_shape(frames, 8, 8), 4), []
     trunk.time.register_forward_pre_hook(lambda _, given: looked_at.append(given[0].shape[1]))
     trunk(torch.zeros(2, 3, frames, 8, 8))
     assert looked_at == [seen]

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
-from settings import shape_of
+from settings import clip_shape
 from torch import nn
 from training_sets import tiny_params
 
@@ -39,7 +39,7 @@ def test_every_generator_in_params_is_registered():
 @pytest.mark.parametrize("simple", [False, True])
 def test_frames_have_the_shape_and_range_of_training(frames, height, width, simple):
     options = {"frame_memory": False, "caption_in_blocks": False, "batch_norm": False} if simple else {}
-    model = generator(shape_of(frames, height, width), **options)
+    model = generator(clip_shape(frames, height, width), **options)
     clips = model(*inputs(model))
     assert clips.shape == (3, 3, frames, height, width)
     assert clips.abs().max() <= 1

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 import torch
-from settings import shape_of
+from settings import clip_shape
 from training_sets import tiny_params
 
 from pipeline.losses.penalties import PENALTIES, Draws, Judged
@@ -43,7 +43,7 @@ def penalise(name, model, real, fake, cond):
     ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
 )
 def test_one_logit_per_clip_of_any_shape(frames, height, width):
-    shape = shape_of(frames, height, width)
+    shape = clip_shape(frames, height, width)
     logits = discriminator(shape)(*inputs(shape))
     assert logits.shape == (3,)
     assert logits.isfinite().all()
@@ -52,7 +52,7 @@ def test_one_logit_per_clip_of_any_shape(frames, height, width):
 @pytest.mark.parametrize(("height", "width"), [(7, 16), (22, 22), (16, 18)])
 def test_a_shape_that_halving_cannot_divide_is_refused(height, width):
     with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
-        discriminator(shape_of(4, height, width))
+        discriminator(clip_shape(4, height, width))
 
 
 def test_a_logit_depends_on_its_own_clip_and_caption_only():

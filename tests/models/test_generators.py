@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from settings import shape_of
+from made import make_caption
+from settings import clip_shape
 from training_sets import tiny_params
 
 from pipeline.data.batches import object_words
@@ -10,7 +11,6 @@ from pipeline.errors import UserError
 from pipeline.models.networks import TextToVideo
 from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
 from pipeline.params import check_params
-from pipeline.records import Caption
 
 PARAMS = tiny_params()
 E = PARAMS.train.captions.width
@@ -37,7 +37,7 @@ def inputs(model, batch=2):
     ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
 )
 def test_frames_have_the_shape_of_training(frames, height, width):
-    model = stirred(generator(shape_of(frames, height, width)))
+    model = stirred(generator(clip_shape(frames, height, width)))
     clips = model(*inputs(model))
     assert clips.shape == (2, 3, frames, height, width)
     assert clips.dtype == torch.float32
@@ -48,7 +48,7 @@ def test_frames_have_the_shape_of_training(frames, height, width):
 @pytest.mark.parametrize(("height", "width"), [(7, 16), (4, 4), (9, 8), (22, 22), (16, 18), (34, 32)])
 def test_a_shape_that_doubling_cannot_reach_is_refused_with_its_numbers(height, width):
     with pytest.raises(ValueError, match=rf"clip\.height {height} and clip\.width {width}"):
-        generator(shape_of(4, height, width))
+        generator(clip_shape(4, height, width))
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (22, 22), (16, 18)])
@@ -162,15 +162,15 @@ def test_a_word_that_was_never_trained_on_counts_as_an_object():
 
 
 def test_without_any_object_in_the_data_all_words_are_heard():
-    captions = [Caption("1", "moving up", ("moving", "up"), (2, 3), (0, 0))]
+    captions = [make_caption("moving up", (2, 3))]
     assert object_words(captions, 4).tolist() == [True] * 4
 
 
 def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
     captions = [
-        Caption("1", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
-        Caption("2", "moving the mug into the box", (), (2, 3, 5, 6, 3, 4), (0, -1, 1, 0, 0, 0)),
-        Caption("3", "moving the box", ("moving", "the", "box"), (2, 3, 4), (0, -1, 1)),
+        make_caption("moving the box", (2, 3, 4), (0, -1, 1)),
+        make_caption("moving the mug into the box", (2, 3, 5, 6, 3, 4), (0, -1, 1, 0, 0, 0)),
+        make_caption("moving the box", (2, 3, 4), (0, -1, 1)),
     ]
     assert object_words(captions, 6).tolist() == [False, False, False, False, True, True]
 

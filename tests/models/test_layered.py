@@ -3,7 +3,7 @@
 import math
 
 import torch
-from settings import shape_of
+from settings import clip_shape
 
 from pipeline.models.residual_generator import Placement, Still, compose, cut_out, enlarge, move
 
@@ -89,7 +89,7 @@ def test_the_last_layer_lies_on_top() -> None:
 
 def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> None:
     torch.manual_seed(0)
-    shape = shape_of(6, 16, 16)
+    shape = clip_shape(6, 16, 16)
     background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
     layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10)).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from settings import shape_of
+from settings import clip_shape
 from training_sets import tiny_params
 
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
@@ -55,7 +55,7 @@ def unmoved(model):
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
     torch.manual_seed(0)
-    model = TextToVideo(shape_of(*size), narrow(generator=GENERATORS[kind]), WORDS)
+    model = TextToVideo(clip_shape(*size), narrow(generator=GENERATORS[kind]), WORDS)
     clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3, 4], [5, 6, 0]]))
     assert clips.shape == (2, 3, *size)
     assert clips.isfinite().all()
@@ -67,7 +67,7 @@ def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
 def test_a_discriminator_judges_clips_of_the_shape_and_its_slope_has_a_slope(size, kind):
     torch.manual_seed(0)
-    model = CaptionedDiscriminator(shape_of(*size), narrow(discriminator=DISCRIMINATORS[kind]), WORDS)
+    model = CaptionedDiscriminator(clip_shape(*size), narrow(discriminator=DISCRIMINATORS[kind]), WORDS)
     clips = torch.randn(2, 3, *size, requires_grad=True)
     logits = model(clips, torch.tensor([[2, 3, 4], [5, 6, 0]]))
     assert logits.shape == (2,)

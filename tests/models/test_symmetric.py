@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from settings import shape_of
+from settings import clip_shape
 from torch import nn
 from training_sets import tiny_params
 
@@ -54,7 +54,7 @@ def test_an_answer_depends_on_the_whole_group_and_on_no_other(discriminator):
 
 def test_what_starts_at_zero_still_does():
     params = tiny_params(mixed={"loss": "bgan", "group": GROUP})
-    model = CaptionedDiscriminator(shape_of(2, 16, 16), params.train, words=12)
+    model = CaptionedDiscriminator(clip_shape(2, 16, 16), params.train, words=12)
     last = model.clips.trunk.stages[0].time
     assert not last.own.weight.any()
     assert not last.common.weight.any()

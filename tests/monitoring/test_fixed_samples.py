@@ -10,7 +10,7 @@ from pipeline.monitoring.loggers import SHOWN, Sampled, spread_out
 from pipeline.training.loop import Run, build_networks
 
 
-def clips_of(*meanings):
+def make_clips(*meanings):
     """One clip for each (category, object)."""
     model = tiny_clips(1)[0][0]
     return [replace(model, category=category, objects=(thing,)) for category, thing in meanings]
@@ -21,17 +21,17 @@ def shown(clips, count=SHOWN):
 
 
 def test_categories_take_turns_and_the_commonest_objects_come_first():
-    clips = clips_of(*[("up", "pen")] * 2, *[("up", "mug")] * 3, ("down", "box"), ("up", "zip"))
+    clips = make_clips(*[("up", "pen")] * 2, *[("up", "mug")] * 3, ("down", "box"), ("up", "zip"))
     assert shown(clips, 4) == [("down", "box"), ("up", "mug"), ("up", "pen"), ("up", "zip")]
 
 
 def test_of_more_categories_than_pictures_a_part_is_shown_evenly():
-    clips = clips_of(*[(f"c{number:02}", "pen") for number in range(29)])
+    clips = make_clips(*[(f"c{number:02}", "pen") for number in range(29)])
     assert [category for category, _ in shown(clips)] == [f"c{number:02}" for number in range(0, 29, 4)]
 
 
 def test_fewer_meanings_than_pictures_come_again():
-    assert Counter(shown(clips_of(("up", "pen"), ("up", "pen"), ("down", "pen")))) == {
+    assert Counter(shown(make_clips(("up", "pen"), ("up", "pen"), ("down", "pen")))) == {
         ("up", "pen"): 4,
         ("down", "pen"): 4,
     }

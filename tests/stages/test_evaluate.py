@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluation_sets import COUNTS, clips_of, evaluating, judged
+from evaluation_sets import COUNTS, evaluating, judged, make_clips
 from PIL import Image
 from pretrained_files import Reader, StandIn
 from training_sets import train_project, write_data
@@ -147,7 +147,7 @@ def test_the_discriminator_is_asked_about_training_clips_unseen_ones_and_samples
 
 
 def test_too_few_clips_give_no_figures_but_the_numbers_that_are_needed(data, tmp_path):
-    write_data(tmp_path, clips_of({**COUNTS, "test": 3, "val": 2, "test_pairs": 0}))
+    write_data(tmp_path, make_clips({**COUNTS, "test": 3, "val": 2, "test_pairs": 0}))
     told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
     notes = {
         name: figure["reason"] for name, figure in json.loads((tmp_path / "one/intervals.json").read_text()).items()
@@ -173,7 +173,7 @@ def test_blind_judges_leave_what_needs_no_judge(data, tmp_path):
 
 
 def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_path):
-    write_data(tmp_path, clips_of({**COUNTS, "val": 0}))
+    write_data(tmp_path, make_clips({**COUNTS, "val": 0}))
     evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
     table = {(row["set"], row["metric"]): row for row in rows(tmp_path / "one/table.csv")}
     assert table["model", "copy_rate"]["value"]
@@ -191,7 +191,7 @@ def test_new_words_need_vectors(data, tmp_path):
 
 def test_what_real_clips_of_held_out_words_get_is_their_ceiling(data, evaluated, tmp_path):
     assert json.loads((evaluated / "one.json").read_text())["new_words_accuracy_ceiling"] is None
-    write_data(tmp_path, clips_of({**COUNTS, "test_words": 12}))
+    write_data(tmp_path, make_clips({**COUNTS, "test_words": 12}))
     told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
     found = {(row["set"], row["metric"]): row["value"] for row in rows(tmp_path / "one/table.csv")}
     assert found["real words", "object_accuracy"] == f"{told['new_words_accuracy_ceiling']:.6g}"
@@ -201,7 +201,7 @@ def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):
     """All test clips show an object that is neither trained on nor known; its pictures and means are left out."""
     made = [
         (replace(clip, objects=("violin",)) if clip.split == "test" else clip, frames)
-        for clip, frames in clips_of(COUNTS)
+        for clip, frames in make_clips(COUNTS)
     ]
     write_data(tmp_path, made)
     told = evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
@@ -213,13 +213,13 @@ def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):
 
 @pytest.mark.parametrize("absent", ["test", "train"])
 def test_an_empty_split_is_named(data, tmp_path, absent):
-    write_data(tmp_path, clips_of({**COUNTS, absent: 0}))
+    write_data(tmp_path, make_clips({**COUNTS, absent: 0}))
     with pytest.raises(UserError, match=r"0 (clips in the split test|in train).* both are needed; see filter\.shares"):
         evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
 
 
 def test_a_model_of_other_words_is_refused(data, tmp_path):
-    made = [(replace(clip, caption=f"slowly {clip.caption}"), frames) for clip, frames in clips_of(COUNTS)]
+    made = [(replace(clip, caption=f"slowly {clip.caption}"), frames) for clip, frames in make_clips(COUNTS)]
     write_data(tmp_path, made)
     with pytest.raises(UserError, match="know other words; `dvc repro`"):
         evaluate(data, tmp_path / "one", captions=tmp_path / "captions")

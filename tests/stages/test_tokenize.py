@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from made import make_clip
 from projects import ROOT, merged
 from settings import TREE, tokenizing
 
@@ -19,15 +20,11 @@ from stages.tokenize_captions import tokenize_captions
 OPTIONS = tokenizing(max_tokens=8, min_word_count=1)
 
 
-def clip(clip_id, caption, split="train"):
-    return Clip(clip_id, caption, caption, "right", "Right", ("book",), split, f"{clip_id}.webm", "0" * 64, False)
-
-
 CLIPS = [
-    clip("1", "pushing a book from left to right"),
-    clip("2", "pushing a mug from left to right", "test_words"),
-    clip("3", "?!"),
-    clip("4", "pushing a book from left to right to left to right"),
+    make_clip("1", "pushing a book from left to right", objects=("book",)),
+    make_clip("2", "pushing a mug from left to right", "test_words", objects=("book",)),
+    make_clip("3", "?!", objects=("book",)),
+    make_clip("4", "pushing a book from left to right to left to right", objects=("book",)),
 ]
 
 
@@ -53,8 +50,11 @@ def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
 
 
 def test_every_correction_is_listed_and_counted(labels, tmp_path):
-    clips = [clip(str(number), "pushing a book up") for number in range(10)]
-    clips += [clip("a", "pushign a book up"), clip("b", "pushign a book up", "val")]
+    clips = [make_clip(str(number), "pushing a book up", objects=("book",)) for number in range(10)]
+    clips += [
+        make_clip("a", "pushign a book up", objects=("book",)),
+        make_clip("b", "pushign a book up", "val", objects=("book",)),
+    ]
     write_table(labels / "clips.parquet", Clip, clips)
     tokenize_captions(labels, labels, tmp_path / "out", tokenizing(spelling=2))
     listed = read_table(tmp_path / "out" / "corrections.parquet", Correction)
@@ -65,7 +65,10 @@ def test_every_correction_is_listed_and_counted(labels, tmp_path):
 
 def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, tmp_path):
     things = ["book", "botle", *["bottle"] * 20, "umbrela", "kettel", "wug", "blickets"]
-    clips = [clip(f"{number:02}", f"pushing a {thing} to the right") for number, thing in enumerate(things)]
+    clips = [
+        make_clip(f"{number:02}", f"pushing a {thing} to the right", objects=("book",))
+        for number, thing in enumerate(things)
+    ]
     write_table(labels / "clips.parquet", Clip, [*CLIPS, *clips])
     options = {"spelling": 3, "min_word_count": 2, "oov": "subword", "embeddings": {"source": "subword"}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(merged(TREE, {"tokenize": options})))
@@ -122,7 +125,11 @@ def test_as_many_captions_as_something_something_has_take_a_minute_and_little_me
     chances = [1 / (number + 1) for number in range(len(things))]
     drawn = iter(draw.choices(things, chances, k=440_000))
     clips = [
-        clip(str(number), f"pretending to put a {next(drawn)} {next(drawn)} next to it, from left to right")
+        make_clip(
+            str(number),
+            f"pretending to put a {next(drawn)} {next(drawn)} next to it, from left to right",
+            objects=("book",),
+        )
         for number in range(220_000)
     ]
     write_table(tmp_path / "clips.parquet", Clip, clips)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clip_sets import OPTIONS, SHAPE, draw_dataset, transcode, write_clips
 from locations import ROOT
-from settings import shape_of
+from settings import clip_shape
 from waiting import within
 
 from pipeline.errors import UserError
@@ -104,7 +104,7 @@ def test_clips_out_of_order_are_refused(dataset, tmp_path):
 
 
 def test_no_clip_left_is_told_with_the_counts_by_reason(dataset, tmp_path):
-    shape = shape_of(100, 16, 16)
+    shape = clip_shape(100, 16, 16)
     with pytest.raises(UserError, match=r"none of the 10 chosen clips is left \(too_short: 9, undecodable: 1\)"):
         transcode(dataset, tmp_path / "out", shape=shape)
     assert not (tmp_path / "out" / "index.json").exists()

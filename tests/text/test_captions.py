@@ -1,7 +1,7 @@
 """All captions of the chosen clips."""
 
 import pytest
-from captions import clip
+from made import make_clip
 from settings import tokenizing
 
 from pipeline.errors import UserError
@@ -12,7 +12,7 @@ OPTIONS = tokenizing(max_tokens=4, min_word_count=1)
 
 
 def test_captions_keep_their_text_and_get_words_and_ids():
-    done = tokenize_clips([clip("1", "Up, up!"), clip("2", "go up", "val")], OPTIONS)
+    done = tokenize_clips([make_clip("1", "Up, up!"), make_clip("2", "go up", "val")], OPTIONS)
     assert done.captions == [
         Caption("1", "Up, up!", ("up", "up"), (2, 2), (0, 0)),
         Caption("2", "go up", ("go", "up"), (1, 2), (0, 0)),  # `go` is never trained on
@@ -20,13 +20,13 @@ def test_captions_keep_their_text_and_get_words_and_ids():
 
 
 def test_only_kept_captions_of_the_train_split_make_words():
-    clips = [clip("1", "up"), clip("2", "five words are too many"), clip("3", "down", "test_words")]
+    clips = [make_clip("1", "up"), make_clip("2", "five words are too many"), make_clip("3", "down", "test_words")]
     assert tokenize_clips(clips, OPTIONS).vocabulary.words == ("<pad>", "<unk>", "up")
 
 
 def test_captions_without_words_and_with_too_many_are_dropped_with_their_reason():
     done = tokenize_clips(
-        [clip("1", "?!"), clip("2", "one two three four five"), clip("3", "one two three four")], OPTIONS
+        [make_clip("1", "?!"), make_clip("2", "one two three four five"), make_clip("3", "one two three four")], OPTIONS
     )
     assert [caption.id for caption in done.captions] == ["3"]
     assert done.drops[0].reason == "no_words"
@@ -35,12 +35,12 @@ def test_captions_without_words_and_with_too_many_are_dropped_with_their_reason(
 
 def test_no_trained_caption_left_is_refused():
     with pytest.raises(UserError, match=r"no caption of the train split is left \(1 too_many_tokens\)"):
-        tokenize_clips([clip("1", "one two three four five"), clip("2", "up", "val")], OPTIONS)
+        tokenize_clips([make_clip("1", "one two three four five"), make_clip("2", "up", "val")], OPTIONS)
 
 
 def test_captions_that_all_become_unknown_are_refused():
     with pytest.raises(UserError, match=r"every caption would be <unk>; the commonest stands 1 times"):
-        tokenize_clips([clip("1", "up")], tokenizing(max_tokens=4, min_word_count=2))
+        tokenize_clips([make_clip("1", "up")], tokenizing(max_tokens=4, min_word_count=2))
 
 
 ODD = [
@@ -63,7 +63,7 @@ ODD = [
 
 @pytest.mark.parametrize(("oov", "spelling"), [("unk", None), ("unk", 3), ("drop", 3)])
 def test_odd_captions_are_read_or_counted_among_the_dropped(oov, spelling):
-    clips = [clip("good", "up up"), *(clip(str(number), text, "val") for number, (text, _) in enumerate(ODD))]
+    clips = [make_clip("good", "up up"), *(make_clip(str(number), text, "val") for number, (text, _) in enumerate(ODD))]
     done = tokenize_clips(clips, tokenizing(oov=oov, spelling=spelling))
     reasons = {drop.id: drop.reason for drop in done.drops}
     instead = {"no_known_word": "rare_word"} if oov == "drop" else {}
@@ -72,13 +72,13 @@ def test_odd_captions_are_read_or_counted_among_the_dropped(oov, spelling):
 
 
 def test_other_scripts_are_words_like_any_other():
-    done = tokenize_clips([clip("1", "推 盒子"), clip("2", "двигать кружку")], OPTIONS)
+    done = tokenize_clips([make_clip("1", "推 盒子"), make_clip("2", "двигать кружку")], OPTIONS)
     assert [caption.tokens for caption in done.captions] == [("推", "盒子"), ("двигать", "кружку")]
     assert len(done.vocabulary) == 6
 
 
 def test_a_dataset_of_one_word_has_a_vocabulary_of_one():
-    done = tokenize_clips([clip(str(number), "book") for number in range(5)], OPTIONS)
+    done = tokenize_clips([make_clip(str(number), "book") for number in range(5)], OPTIONS)
     assert done.vocabulary.words == ("<pad>", "<unk>", "book")
     assert {caption.token_ids for caption in done.captions} == {(2,)}
 

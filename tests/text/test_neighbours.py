@@ -2,6 +2,7 @@
 
 import pytest
 import typer
+from made import make_clip
 
 from pipeline.cli.words import app
 from pipeline.errors import UserError
@@ -10,7 +11,6 @@ from pipeline.tables import write_table
 from pipeline.text.neighbours import name_vectors, nearest
 from pipeline.text.vector_files import read_vectors
 from pipeline.text.vocabulary import Vocabulary, write_vocabulary
-from tests.stages.test_tokenize import clip
 
 ROWS = "book 1 0 0\nalbum 4 3 0\nmug 0 1 0\nred 0 0 2\ncup -3 4 0\n"
 VOCABULARY = Vocabulary(("<pad>", "<unk>", "book"))
@@ -34,8 +34,7 @@ def test_objects_come_nearest_first_with_cosine_and_number_of_clips(vec):
 def near(tmp_path, *words):
     """What the command does in a project whose objects are book, mug and a held-out cup."""
     objects = {"book": "train", "mug": "train", "cup": "test_words"}
-    clips = [clip(name, f"pushing a {name}", split) for name, split in objects.items()]
-    chosen = [Clip(**{f: getattr(c, f) for f in Clip.__dataclass_fields__} | {"objects": (c.id,)}) for c in clips]
+    chosen = [make_clip(name, f"pushing a {name}", split, objects=(name,)) for name, split in objects.items()]
     write_table(tmp_path / "labels" / "clips.parquet", Clip, chosen)
     write_vocabulary(tmp_path / "captions" / "vocabulary.json", VOCABULARY)
     places = ["--labels", str(tmp_path / "labels"), "--captions", str(tmp_path / "captions")]

@@ -4,9 +4,10 @@ import re
 from itertools import cycle
 
 import pytest
-from captions import TEMPLATES, chosen, clip
+from captions import TEMPLATES, chosen
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import make_clip
 from settings import tokenizing
 
 from pipeline.text.captions import tokenize_clips
@@ -32,7 +33,7 @@ def spoken(text):
     return re.findall(r"\d+\.\d+|'s|[a-z0-9]+", text)
 
 
-def caption_of(made):
+def tokenize_clip(made):
     """The tokenized caption of one clip."""
     return tokenize_clips([made], PLAIN).captions[0]
 
@@ -101,14 +102,14 @@ def test_ids_of_objects_and_action_are_those_of_their_words():
     ],
 )
 def test_labels_as_people_typed_them(label, placeholders, tokens, slots):
-    caption = caption_of(chosen("1", label, "Pushing [something] from left to right", *placeholders))
+    caption = tokenize_clip(chosen("1", label, "Pushing [something] from left to right", *placeholders))
     assert " ".join(caption.tokens) == tokens
     assert caption.slots == tuple(-1 if sign == "a" else int(sign) for sign in slots)
 
 
 def test_a_caption_that_says_its_template_twice_still_has_its_object():
-    caption = caption_of(
-        clip(
+    caption = tokenize_clip(
+        make_clip(
             "1", "pushing pushing a pen from left to right from left to right", "train", "Pushing [something]", ("pen",)
         )
     )
@@ -116,7 +117,9 @@ def test_a_caption_that_says_its_template_twice_still_has_its_object():
 
 
 def test_a_caption_from_a_table_names_its_objects_anywhere_and_in_any_order():
-    caption = caption_of(clip("1", "The cat, a dog and the cat again", "train", "all", ("dog", "cat", "bird", "cat")))
+    caption = tokenize_clip(
+        make_clip("1", "The cat, a dog and the cat again", "train", "all", ("dog", "cat", "bird", "cat"))
+    )
     assert caption.slots == (-4, 4, -1, 1, 0, -2, 2, 0)
 
 

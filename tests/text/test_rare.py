@@ -1,7 +1,8 @@
 """Rare and unknown words: dropped, <unk>, or with an id of their own."""
 
 import pytest
-from captions import clip, pushed
+from captions import pushed
+from made import make_clip
 from pydantic import ValidationError
 from settings import TREE, tokenizing
 
@@ -18,7 +19,7 @@ CLIPS = [
     pushed("val_mug", "mug", "val"),
     pushed("val_new", "wug", "val"),
     pushed("held_out", "blicket", "test_words"),
-    clip("held_out_odd", "tossing a blicket up", "test_words", "Tossing [something] up", ("blicket",)),
+    make_clip("held_out_odd", "tossing a blicket up", "test_words", "Tossing [something] up", ("blicket",)),
 ]
 
 
@@ -40,7 +41,13 @@ def test_clips_with_rare_words_are_dropped_but_for_the_objects_of_test_words():
 
 
 def test_a_word_that_becomes_rare_by_a_drop_drops_its_clips_as_well():
-    clips = [clip("1", "a b"), clip("2", "b c"), clip("3", "c d d"), clip("4", "d e"), clip("5", "e e")]
+    clips = [
+        make_clip("1", "a b"),
+        make_clip("2", "b c"),
+        make_clip("3", "c d d"),
+        make_clip("4", "d e"),
+        make_clip("5", "e e"),
+    ]
     done = tokenize_clips(clips, tokenizing(oov="drop", min_word_count=2))
     # a stands once, so 1 goes; then b, so 2; then c, so 3; then d, so 4; only e is left.
     assert [caption.id for caption in done.captions] == ["5"]
@@ -49,7 +56,7 @@ def test_a_word_that_becomes_rare_by_a_drop_drops_its_clips_as_well():
 
 
 def test_no_train_caption_has_an_unknown_word_where_they_are_dropped():
-    clips = [clip(str(number), text) for number, text in enumerate(["a b c", "a b", "a c c", "b", "d a", "d d e"])]
+    clips = [make_clip(str(number), text) for number, text in enumerate(["a b c", "a b", "a c c", "b", "d a", "d d e"])]
     for least in (1, 2, 3):
         done = tokenize_clips(clips, tokenizing(oov="drop", min_word_count=least))
         assert all(1 not in caption.token_ids for caption in done.captions)
@@ -57,7 +64,7 @@ def test_no_train_caption_has_an_unknown_word_where_they_are_dropped():
 
 
 def test_rare_words_become_unknown_and_captions_of_nothing_else_are_dropped():
-    clips = [*CLIPS, clip("odd", "wug wug", "val"), clip("alone", "thing", "train")]
+    clips = [*CLIPS, make_clip("odd", "wug wug", "val"), make_clip("alone", "thing", "train")]
     done = tokenize_clips(clips, tokenizing(oov="unk", min_word_count=2))
     assert done.drops == [
         Drop("odd", "no_known_word", "none of its words is in the vocabulary"),
@@ -85,6 +92,6 @@ def test_words_not_learned_need_vectors():
 def test_where_every_train_clip_is_dropped_the_message_counts_why():
     with pytest.raises(UserError, match=r"no caption of the train split is left \(2 rare_word, 1 too_many_tokens\)"):
         tokenize_clips(
-            [clip("1", "a b"), clip("2", "c"), clip("3", "d d d d")],
+            [make_clip("1", "a b"), make_clip("2", "c"), make_clip("3", "d d d d")],
             tokenizing(oov="drop", min_word_count=2, max_tokens=3),
         )

@@ -1,7 +1,8 @@
 """Misspelt words."""
 
 import pytest
-from captions import clip, pushed
+from captions import pushed
+from made import make_clip
 from settings import tokenizing
 
 from pipeline.records import Correction
@@ -114,5 +115,9 @@ def test_nothing_is_corrected_unless_asked_for():
 
 
 def test_val_does_not_make_a_word_frequent():
-    clips = [*(pushed(f"v{number}", "blicket", "val") for number in range(50)), pushed("t", "blickex"), clip("u", "up")]
+    clips = [
+        *(pushed(f"v{number}", "blicket", "val") for number in range(50)),
+        pushed("t", "blickex"),
+        make_clip("u", "up"),
+    ]
     assert tokenize_clips(clips, tokenizing(spelling=3)).corrections == []

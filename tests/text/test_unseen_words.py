@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from made import make_caption
 
 from pipeline.errors import UserError
-from pipeline.records import Caption
 from pipeline.text.embeddings import Embeddings
 from pipeline.text.neighbours import SeenObjects, put_in_place
 from pipeline.text.vocabulary import Vocabulary
@@ -14,8 +14,7 @@ VOCABULARY = Vocabulary(WORDS)
 
 
 def caption(text, *slots):
-    tokens = tuple(text.split())
-    return Caption("1", text, tokens, VOCABULARY.encode(tokens), slots)
+    return make_caption(text, VOCABULARY.encode(text.split()), slots)
 
 
 ONTO = caption("pushing a old box onto a table", 0, -1, 1, 1, 0, -2, 2)

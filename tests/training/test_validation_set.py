@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_sets import CPU, caption_of, tiny_clips, tiny_params, write_data
+from training_sets import CPU, tiny_clips, tiny_params, tokenize_clip, write_data
 
 from pipeline.shards import ShardReader
 from pipeline.training.validation import counterparts, open_validation
@@ -16,7 +16,7 @@ def opened(folder, made, clips=64, metric="discrepancy", **train):
     validation = params.validation.model_copy(update={"clips": clips, "metric": metric})
     params = params.model_copy(update={"validation": validation})
     write_data(folder, made)
-    captions = [caption_of(clip, (2, 3, 4)) for clip, _ in made]
+    captions = [tokenize_clip(clip, (2, 3, 4)) for clip, _ in made]
     return open_validation(1, params, [clip for clip, _ in made], captions, ShardReader(folder / "clips"), CPU, 8)
 
 

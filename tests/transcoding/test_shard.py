@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bad_videos import make_bad_shard
-from clip_sets import OPTIONS, clip_of, transcode, write_clips
+from clip_sets import OPTIONS, choose_clip, transcode, write_clips
 from videos import draw
 
 from pipeline.params import LimitParams
@@ -24,7 +24,7 @@ def bad_videos(tmp_path, monkeypatch):
     def write(*names):
         for length, name in enumerate(names, start=1):
             (tmp_path / "videos" / name).write_bytes(bytes(length))
-        write_clips(tmp_path, [clip_of(tmp_path / "videos" / name) for name in names])
+        write_clips(tmp_path, [choose_clip(tmp_path / "videos" / name) for name in names])
         return tmp_path
 
     return write
@@ -39,7 +39,7 @@ def large_videos(tmp_path_factory):
         draw(folder / "videos" / name, shape="64x48", frames=8, vcodec="ffv1")
     draw(folder / "videos" / "b.webm", shape="7680x4320", frames=2, vcodec="libvpx", deadline="realtime")
     draw(folder / "videos" / "c.mp4", shape="7680x4320", frames=2, vcodec="mjpeg")
-    write_clips(folder, [clip_of(path) for path in (folder / "videos").iterdir()])
+    write_clips(folder, [choose_clip(path) for path in (folder / "videos").iterdir()])
     return folder
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from locations import SHARED
 from PIL import Image
-from settings import TREE, shape_of, transcoding
+from settings import TREE, clip_shape, transcoding
 from videos import draw
 
 from pipeline.video import pyav_decoder as in_process
@@ -16,7 +16,7 @@ from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import InProcess
 from pipeline.video.timing import ShortClip
 
-SHAPE = shape_of(8, 32, 48)
+SHAPE = clip_shape(8, 32, 48)
 CLIPS = SHARED / "clips"
 REAL = [path for path in sorted(CLIPS.rglob("*")) if path.is_file()]
 
@@ -85,7 +85,7 @@ def test_a_turned_video_is_shown_upright(tmp_path, angle):
     run(source.output(str(flat), vcodec="qtrle"), input=picture.tobytes() * 4, seconds=60)
     turned = tmp_path / "turned.mov"
     run(ffmpeg.input(str(flat), display_rotation=angle).output(str(turned), c="copy"), seconds=60)
-    clip = decoded(turned, shape_of(4, 16, 16), short_clips="drop")
+    clip = decoded(turned, clip_shape(4, 16, 16), short_clips="drop")
     upright = np.asarray(Image.fromarray(picture).resize((16, 16)).rotate(angle))
     assert np.array_equal(clip.frames[0] > 127, upright > 127)
 

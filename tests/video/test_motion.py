@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from settings import shape_of, transcoding
+from settings import clip_shape, transcoding
 from videos import draw
 
 from pipeline.video.decode import decode_video
@@ -61,7 +61,7 @@ def test_a_ball_at_the_side_is_in_the_clip_and_not_in_the_centres(tmp_path, deco
     run(source.output(str(flat), vf=filters, vcodec="libx264", crf=1, **{"frames:v": 12}), seconds=60)
     path = tmp_path / "turned.mp4"
     run(ffmpeg.input(str(flat), display_rotation=turned).output(str(path), c="copy"), seconds=60)
-    shape = shape_of(4, 16, 16)
+    shape = clip_shape(4, 16, 16)
     centre, motion = (
         decode_video(path, shape, transcoding(crop=crop, decoder=decoder), "").clips[0] for crop in ("centre", "motion")
     )
@@ -75,7 +75,7 @@ def test_each_window_has_a_crop_of_its_own_that_stands_still(tmp_path):
     source = ffmpeg.input("color=black:s=240x80:r=12", f="lavfi")
     path = tmp_path / "two.mkv"
     run(source.output(str(path), vf=f"geq=lum='{light}':cb=128:cr=128", vcodec="ffv1", **{"frames:v": 24}), seconds=60)
-    shape = shape_of(12, 16, 16, stride=1)
+    shape = clip_shape(12, 16, 16, stride=1)
     first, second = decode_video(path, shape, transcoding(crop="motion", windows=2), "").clips
     for clip in (first, second):
         assert np.ptp(clip[:, -1], axis=0).max() == 0  # the lowest row never changes
@@ -84,5 +84,7 @@ def test_each_window_has_a_crop_of_its_own_that_stands_still(tmp_path):
 
 def test_a_drawn_video_without_movement_is_cropped_at_the_centre(tmp_path):
     path = draw(tmp_path / "still.mkv", vf="select=eq(n\\,0),loop=23:1", vcodec="ffv1")
-    clips = [decode_video(path, shape_of(4, 16, 16), transcoding(crop=crop), "").clips for crop in ("centre", "motion")]
+    clips = [
+        decode_video(path, clip_shape(4, 16, 16), transcoding(crop=crop), "").clips for crop in ("centre", "motion")
+    ]
     assert np.array_equal(*clips)

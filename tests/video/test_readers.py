@@ -4,7 +4,7 @@ import ffmpeg
 import numpy as np
 import pytest
 from locations import SHARED
-from settings import shape_of, transcoding
+from settings import clip_shape, transcoding
 from videos import draw
 
 from pipeline.video import pyav_decoder as in_process
@@ -42,7 +42,7 @@ WINDOWS = [{}, {"seconds": 0.7}, {"stride": 2}]
 
 def outcome(path, window, **options):
     """The clips of a video and its number of frames, or why there are none."""
-    shape = shape_of(8, 32, 48, **window)
+    shape = clip_shape(8, 32, 48, **window)
     try:
         video = decode_video(path, shape, transcoding(short_clips="repeat_last", windows=2, **options), "key")
     except (DecodeError, ShortClip) as error:
@@ -125,7 +125,7 @@ def test_a_video_that_changes_its_size_is_followed_in_process_and_refused_by_ffm
 
 def test_hundreds_of_wanted_frames_are_not_too_many_for_ffmpeg(tmp_path):
     path = draw(tmp_path / "long.mkv", shape="32x24", frames=400, vcodec="ffv1")
-    shape, clips = shape_of(400, 8, 8), []
+    shape, clips = clip_shape(400, 8, 8), []
     for decoder in ("in_process", "ffmpeg"):
         clips += decode_video(path, shape, transcoding(decoder=decoder), "").clips
     assert np.array_equal(*clips)

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from settings import shape_of, transcoding
+from settings import clip_shape, transcoding
 
 from pipeline.video.limits import DecodeError
 from pipeline.video.timing import ShortClip, Timeline, choose_frames, choose_windows
@@ -43,7 +43,7 @@ def test_the_last_frame_of_a_short_clip_stands_still_on_request():
 
 def windows_of(stamps, *, key="", unit=Fraction(1, 1000), frames=4, **values):
     window = {name: values.pop(name) for name in ("seconds", "stride") if name in values}
-    return choose_windows(Timeline(stamps, unit), shape_of(frames, 8, 8, **window), transcoding(**values), key)
+    return choose_windows(Timeline(stamps, unit), clip_shape(frames, 8, 8, **window), transcoding(**values), key)
 
 
 STEADY = [round(1000 * number / 12) for number in range(48)]  # four seconds at 12 fps, as WebM rounds it
