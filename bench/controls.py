@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import print_table, widen
-from pipeline.data.dataset import Material
+from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.evaluation.clip_sets import reals_of
 from pipeline.evaluation.control_checks import Check
 from pipeline.evaluation.evaluate import REPORTED_BY, weigh
@@ -29,10 +29,11 @@ def main(
     data: Annotated[Path, typer.Option(help="holds labels, clips and captions")] = Path("data"),
 ) -> None:
     """Train the judge of the figures with each seed and try every control on it."""
-    params, material = load_params(), Material(data / "labels", data / "clips", data / "captions")
+    params = load_params()
+    dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     vocabulary = read_vocabulary(data / "captions/vocabulary.json")
-    classes, lessons = read_lessons(material, vocabulary, params.judge)
-    reals = reals_of(material, classes, params.evaluate)
+    classes, lessons = read_lessons(dataset, vocabulary, params.judge)
+    reals = reals_of(dataset, classes, params.evaluate)
     checks: dict[Demand, list[Check]] = defaultdict(list)
     for seed in seeds:
         judge = taught(REPORTED_BY, params.clip, classes, len(vocabulary), lessons, params.judge, seed)

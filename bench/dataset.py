@@ -14,6 +14,7 @@ from pipeline.compute.pool import map_ordered
 from pipeline.demo.plan import Plan, plan_clips
 from pipeline.demo.scene import draw_frames
 from pipeline.files import digest_file
+from pipeline.monitoring.progress import progress
 from pipeline.records import Clip
 from pipeline.video.ffmpeg import run
 
@@ -31,7 +32,7 @@ def draw_clips(folder: Path, count: int, workers: int) -> list[Path]:
     """Videos of the demo's drawing, enlarged, with the unrest and the grain of a camera held by hand."""
     folder.mkdir(parents=True)
     plans = list(plan_clips(7, count, 0.1))
-    return list(map_ordered(partial(_draw, folder), plans, workers, label="drawing clips"))
+    return list(map_ordered(partial(_draw, folder), plans, workers, label="drawing clips", progress=progress))
 
 
 def _draw(folder: Path, plan: Plan) -> Path:

@@ -14,6 +14,7 @@ import typer
 
 from bench.ways import ALONE
 from pipeline.data.batches import to_frames
+from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.data.sampler import noise
 from pipeline.distributed.devices import set_up
 from pipeline.errors import run
@@ -23,9 +24,9 @@ from pipeline.params import Params, TrainParams, load_params
 from pipeline.records import Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.training.inputs import Inputs, Places
+from pipeline.training.loop import build_run
 
-PLACES = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+FOLDERS = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
 
 
 def main(
@@ -50,9 +51,11 @@ def main(
 
 def _samples(params: Params, train: TrainParams, name: str, count: int, captions: int) -> tuple[Block, Block]:
     """Samples of the averaged generator for the first captions that differ, and real clips of the same ones."""
-    inputs = Inputs(PLACES, params.seed, params.clip, train, "resident")
-    clips = inputs.clips("train", ALONE)
-    training = Traced(ALONE, inputs.run(clips, params.states, params.logging), clips)
+    dataset = Dataset(FOLDERS)
+    dataset.require_shape(params.clip)
+    clips = TrainingSplit(dataset, "train", ALONE.device, train.captions.conditioning)
+    run = build_run(dataset, clips, params.seed, params.clip, train, params.states, params.logging)
+    training = Traced(ALONE, run, clips)
     for _ in training.advance(count // train.step_clips):
         pass
     first = {clip.objects: row for row, clip in reversed(list(enumerate(clips.clips)))}

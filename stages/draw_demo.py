@@ -9,6 +9,7 @@ from pipeline.demo.plan import CATEGORIES, Plan, plan_clips
 from pipeline.demo.scene import FPS, draw_frames
 from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
+from pipeline.monitoring.progress import progress
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.encode import encode_frames
 
@@ -18,7 +19,7 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     _empty(labels, r"(train|validation|labels)\.json|checksums\.txt")
     _empty(videos, r"\d+\.webm")
     plans = list(plan_clips(seed, options.clips, options.validation_share))
-    digests = map_ordered(partial(draw_clip, videos), plans, workers, label="drawing clips")
+    digests = map_ordered(partial(draw_clip, videos), plans, workers, label="drawing clips", progress=progress)
     drawn = sorted(zip(plans, digests, strict=True), key=lambda pair: int(pair[0].id))
     # With these lines the labels folder changes whenever a video does, so whoever depends on it sees both.
     with replacing(labels / "checksums.txt") as temporary:

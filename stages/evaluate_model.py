@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.dataset import Material
+from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import noise
 from pipeline.directions import find_motion, opposite
 from pipeline.errors import UserError, run
@@ -48,21 +48,21 @@ class Places:
 def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluateParams, networks: Networks) -> None:
     """Measure the generator beside real clips and planted controls; the same code path for all of them."""
     judges, classes, shape = load_judges(places.judge)
-    material, model = Material(places.labels, places.clips, places.captions), Model(places.model)
+    dataset, model = Dataset(DataFolders(places.labels, places.clips, places.captions)), Model(places.model)
     vocabulary = read_vocabulary(places.captions / "vocabulary.json")
-    if material.shards.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
+    if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
         raise UserError(f"{places.model}, {places.judge} and {places.clips} are of different shapes; `dvc repro`")
     if list(vocabulary.words) != model.vocabulary or any(judge.words != len(vocabulary) for judge in judges.values()):
         raise UserError(f"{places.model}, {places.judge} and {places.captions} know other words; `dvc repro`")
-    reals = reals_of(material, classes, options)
-    held_out, put = _newcomers(material, reals, classes, vocabulary, model, places.captions / VECTORS, options)
+    reals = reals_of(dataset, classes, options)
+    held_out, put = _newcomers(dataset, reals, classes, vocabulary, model, places.captions / VECTORS, options)
     reals = reals._replace(words=Clips(reals.words.frames, held_out))
 
     def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
         z = noise(seed, len(prompts), model.generator.z_width)
         return sample(model, [model.condition(prompt.caption) for prompt in prompts], z)
 
-    tested = material.clips(material.rows("test", options.real_clips))
+    tested = dataset.clips(dataset.rows("test", options.real_clips))
     opposites = {clip.caption: turned for clip in tested if (turned := _opposite(clip, classes, vocabulary))}
     found = assess(judges[REPORTED_BY], reals, draw, [*held_out, *put], opposites, options, networks)
     logits = _logits(Critic(places.model, model), found)
@@ -86,7 +86,7 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
 
 
 def _newcomers(
-    material: Material,
+    dataset: Dataset,
     reals: Reals,
     classes: Classes,
     vocabulary: Vocabulary,
@@ -100,19 +100,19 @@ def _newcomers(
         if options.new_words:
             raise UserError(f"{vectors}: no such file, but evaluate.new_words needs it; see tokenize.embeddings.source")
         return list(reals.words.prompts), []
-    seen = SeenObjects(_first_objects(material, "train", options.train_clips), vocabulary, embeddings)
+    seen = SeenObjects(_first_objects(dataset, "train", options.train_clips), vocabulary, embeddings)
     held_out = as_neighbours(
-        reals.words.prompts, _first_objects(material, "test_words", options.real_clips), seen, classes
+        reals.words.prompts, _first_objects(dataset, "test_words", options.real_clips), seen, classes
     )
     parts = (part for word in options.new_words for part in words_of(word, vocabulary))
     larger, added = take_in(parts, vocabulary, embeddings)
     model.add_words(added)
-    hosts = hosts_of(material.clips(material.rows("test", options.real_clips)), material.captions)
+    hosts = hosts_of(dataset.clips(dataset.rows("test", options.real_clips)), dataset.captions)
     return held_out, in_place(options.new_words, hosts, seen, larger, classes)
 
 
-def _first_objects(material: Material, split: Split, most: int) -> list[str]:
-    return [clip.objects[0] if clip.objects else "" for clip in material.clips(material.rows(split, most))]
+def _first_objects(dataset: Dataset, split: Split, most: int) -> list[str]:
+    return [clip.objects[0] if clip.objects else "" for clip in dataset.clips(dataset.rows(split, most))]
 
 
 def _logits(critic: Critic, found: Assessment) -> dict[str, Floats]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.data.dataset import Material
+from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import derive
 from pipeline.directions.mirror import mirror_clip, twin_fault
 from pipeline.errors import run
@@ -16,17 +16,17 @@ from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 
 
 def train_judges(
-    material: Material, vocabulary: Vocabulary, out: Path, shape: ClipParams, options: JudgeParams, seed: int
+    dataset: Dataset, vocabulary: Vocabulary, out: Path, shape: ClipParams, options: JudgeParams, seed: int
 ) -> None:
     """Train both judges on clips that the generator never meets; say how well they see those of the split val."""
-    val = material.rows("val", options.clips)
-    classes, lessons = read_lessons(material, vocabulary, options)
+    val = dataset.rows("val", options.clips)
+    classes, lessons = read_lessons(dataset, vocabulary, options)
     judges = {
         name: taught(name, shape, classes, len(vocabulary), lessons, options, derive(seed, "judge", name))
         for name in NAMES
     }
-    exam = classes.prompts(material.clips(val), material.captions)
-    marks = {name: marks_of(judge, material.frames(val), exam) for name, judge in judges.items()}
+    exam = classes.prompts(dataset.clips(val), dataset.captions)
+    marks = {name: marks_of(judge, dataset.frames(val), exam) for name, judge in judges.items()}
     description = {
         "clip": shape.model_dump(),
         "width": options.width,
@@ -44,13 +44,13 @@ def train_judges(
         print(f"judge {name}: {len(lessons)} clips learned; of {len(val)} clips of val right: {mark}")
 
 
-def read_lessons(material: Material, vocabulary: Vocabulary, options: JudgeParams) -> tuple[Classes, Lessons]:
+def read_lessons(dataset: Dataset, vocabulary: Vocabulary, options: JudgeParams) -> tuple[Classes, Lessons]:
     """What there is to be told apart in the split judge, and the clips to learn it from."""
-    rows = material.rows("judge", options.clips)
-    clips = material.clips(rows)
+    rows = dataset.rows("judge", options.clips)
+    clips = dataset.clips(rows)
     classes = classes_of(clips, options.min_class_clips)
-    prompts = classes.prompts(clips, material.captions)
-    return classes, lessons_of(material.frames(rows), prompts, [_twin(clip, classes, vocabulary) for clip in clips])
+    prompts = classes.prompts(clips, dataset.captions)
+    return classes, lessons_of(dataset.frames(rows), prompts, [_twin(clip, classes, vocabulary) for clip in clips])
 
 
 def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
@@ -69,8 +69,8 @@ def main(
 ) -> None:
     """Train the judges on the real clips that were set aside for them."""
     params = load_params()
-    material = Material(labels, clips, captions)
-    train_judges(material, read_vocabulary(captions / "vocabulary.json"), out, params.clip, params.judge, params.seed)
+    dataset = Dataset(DataFolders(labels, clips, captions))
+    train_judges(dataset, read_vocabulary(captions / "vocabulary.json"), out, params.clip, params.judge, params.seed)
 
 
 if __name__ == "__main__":

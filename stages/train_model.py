@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.distributed.devices import Rank, enough_memory, parse_devices, set_up
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
@@ -14,32 +15,36 @@ from pipeline.planning.plan import require_fit
 from pipeline.shards.folder import require_unaltered
 from pipeline.training.checkpoints import begin, ingredients
 from pipeline.training.history import save_history
-from pipeline.training.inputs import Inputs, Places
-from pipeline.training.loop import Trainer
+from pipeline.training.loop import Trainer, build_run, describe_run
+from pipeline.training.validation import open_validation
 
 
-def train_model(rank: Rank, places: Places, out: Path, params: Params) -> None:
+def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
     """Train on this rank; the first one writes the result."""
     set_up(rank.device)
-    inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
-    parts = ingredients(inputs.hashed, places.files())
+    dataset = Dataset(folders)
+    dataset.require_shape(params.clip)
+    conditioning, loading = params.train.captions.conditioning, params.compute.loading
+    settings = describe_run(params.seed, params.clip, params.train)
+    parts = ingredients(settings, folders.list_files())
     rank.agree(parts)
-    clips = inputs.clips("train", rank)
-    training = inputs.run(clips, params.states, params.logging)
+    clips = TrainingSplit(dataset, "train", rank.device, conditioning, loading, rank.world)
+    training = build_run(dataset, clips, params.seed, params.clip, params.train, params.states, params.logging)
     require_fit(task_of(training, rank, clips.token_ids.shape[1]))
-    validation = inputs.validation(rank) if rank.rank == 0 else None
+    share = params.train.batch_clips // rank.world
+    validation = open_validation(params.seed, params.train, dataset, rank.device, share) if rank.rank == 0 else None
     lock = training.states.locked() if rank.rank == 0 else nullcontext()
     with lock, enough_memory(rank, params.train.batch_clips):
         if rank.rank == 0:
-            begin(training.states, inputs.hashed, parts, params.states.keep_runs)
+            begin(training.states, settings, parts, params.states.keep_runs)
         trainer = Trainer(rank, training, clips, validation)
         trainer.train()
         if rank.rank == 0:
             shown = trainer.choose()
-            vocabulary = {"vocabulary": asdict(inputs.vocabulary), "max_tokens": params.tokenize.max_tokens}
-            description = {**inputs.hashed, **vocabulary, "clips": shown}
+            vocabulary = {"vocabulary": asdict(dataset.vocabulary), "max_tokens": params.tokenize.max_tokens}
+            description = {**settings, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
-            save_vectors(places.vectors, out)
+            save_vectors(folders.vectors, out)
             save_history(out, trainer.history)
             training.states.forget()
 
@@ -56,7 +61,7 @@ def main(
     # Before any process starts:
     Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)
     require_unaltered(clips)
-    run_on(devices, train_model, Places(labels, clips, captions), out, params)
+    run_on(devices, train_model, DataFolders(labels, clips, captions), out, params)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.compute import map_guarded
 from pipeline.errors import run
+from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import Clip
 from pipeline.shards import INDEX
@@ -43,7 +44,8 @@ def transcode_clips(
     with held(state, wait=True):
         remove_abandoned(states, "transcode", KEPT_STATES)
         seconds = options.limits.seconds
-        for _ in map_guarded(make_shard, tasks(), shards, compute, seconds=seconds, label="transcode, shards"):
+        label = "transcode, shards"
+        for _ in map_guarded(make_shard, tasks(), shards, compute, seconds=seconds, label=label, progress=progress):
             pass
         _clear(out)
         read, kept = hand_over(paths, out, shape)

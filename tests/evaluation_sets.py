@@ -8,7 +8,7 @@ import numpy as np
 from settings import changed
 from training_sets import tiny_clips, tiny_params, write_data
 
-from pipeline.data.dataset import Material
+from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
 from pipeline.text.vocabulary import read_vocabulary
@@ -49,9 +49,9 @@ def judged(folder: Path, counts: dict[Split, int] = COUNTS) -> Path:
 
 def learn(folder: Path, out: Path) -> None:
     """Run the stage `judge` on the data in `folder`."""
-    material = Material(folder / "labels", folder / "clips", folder / "captions")
+    dataset = Dataset(DataFolders(folder / "labels", folder / "clips", folder / "captions"))
     vocabulary = read_vocabulary(folder / "captions/vocabulary.json")
-    train_judges(material, vocabulary, out, tiny().clip, judging(), seed=17)
+    train_judges(dataset, vocabulary, out, tiny().clip, judging(), seed=17)
 
 
 def tiny() -> Params:

@@ -10,10 +10,10 @@ import yaml
 from made import make_caption, make_clip
 from projects import ROOT, TINY, merged
 
-from pipeline.data.dataset import ClipSet
+from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.params import Params, check_params
 from pipeline.records import Caption, Clip, Frames, Split
-from pipeline.shards import ShardReader, write_index, write_shard
+from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
 from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary, write_vocabulary
 
@@ -97,14 +97,14 @@ def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> P
     return folder
 
 
-def tiny_set(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> ClipSet:
+def open_dataset(folder: Path) -> Dataset:
+    """What `write_data` has laid out in `folder`."""
+    return Dataset(DataFolders(folder / "labels", folder / "clips", folder / "captions"))
+
+
+def tiny_set(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> TrainingSplit:
     """The train split of `write_data` as training sees it, on the CPU."""
-    made = tiny_clips() if made is None else made
-    write_data(folder, made)
-    words = sorted({word for clip, _ in made for word in clip.caption.split()})
-    ids = {word: number for number, word in enumerate(words, start=2)}
-    captions = [tokenize_clip(clip, tuple(ids[word] for word in clip.caption.split())) for clip, _ in made]
-    return ClipSet([clip for clip, _ in made], captions, ShardReader(folder / "clips"), "train", CPU)
+    return TrainingSplit(open_dataset(write_data(folder, made)), "train", CPU)
 
 
 def write_project(folder: Path, **train: Any) -> Path:

@@ -20,6 +20,7 @@ from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.judges.classes import Hearing
+from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
 from pipeline.records import Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
@@ -112,8 +113,8 @@ def _decode(
             ShardTask(Path(temporary) / f"{number:05}.parquet", folder.absolute(), part, whole, options)
             for number, part in enumerate(batches(clips, options.shard_clips))
         ]
-        seconds = options.limits.seconds
-        for _ in map_guarded(make_shard, tasks, len(tasks), compute, seconds=seconds, label="videos, shards"):
+        seconds, label = options.limits.seconds, "videos, shards"
+        for _ in map_guarded(make_shard, tasks, len(tasks), compute, seconds=seconds, label=label, progress=progress):
             pass
         hand_over([task.path for task in tasks], out, whole)
         shards = ShardReader(out)
@@ -180,7 +181,7 @@ def _require_folders(folder: Path, data: Path) -> None:
 def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Assessment, Given, Sequence[Prompt]]":
     import numpy as np  # these bring spaCy and torch, which take seconds
 
-    from pipeline.data.dataset import Material
+    from pipeline.data.dataset import DataFolders, Dataset
     from pipeline.evaluation.clip_sets import reals_of
     from pipeline.evaluation.controls import Clips
     from pipeline.evaluation.evaluate import REPORTED_BY, weigh
@@ -191,13 +192,13 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
 
     params = load_params()
     judges, classes, shape = load_judges(data / "judge")
-    material = Material(data / "labels", data / "clips", data / "captions")
+    dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     vocabulary = read_vocabulary(data / "captions" / "vocabulary.json")
     judge = judges[REPORTED_BY]
-    if material.shards.shape != (shape.frames, shape.height, shape.width, 3) or judge.words != len(vocabulary):
+    if dataset.shape != (shape.frames, shape.height, shape.width, 3) or judge.words != len(vocabulary):
         raise UserError(f"{data}: its judges were trained on other clips or captions; `dvc repro judge`")
-    reals = reals_of(material, classes, params.evaluate)
-    hearing = Hearing(material.clips(range(len(material.shards))), material.captions)
+    reals = reals_of(dataset, classes, params.evaluate)
+    hearing = Hearing(dataset.clips(), dataset.captions)
     given = read_given(folder, columns, shape, params, vocabulary, hearing)
     prompts = [classes.prompt(clip, caption) for clip, caption in given.labelled]
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.

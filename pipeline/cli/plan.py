@@ -30,14 +30,14 @@ def plan(
     if devices:
         os.environ["T2V_DEVICES"] = devices
     read = load_params(params)
+    from pipeline.data.dataset import DataFolders
     from pipeline.distributed.devices import Rank, parse_devices
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
-    from pipeline.training.inputs import Places
 
     found = parse_devices(read.devices)
     Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.group_clips)
-    places = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
-    planned = plan_training(read, found, places, seconds)
+    folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+    planned = plan_training(read, found, folders, seconds)
     if as_json:
         print(json.dumps(asdict(planned), indent=2))
     else:

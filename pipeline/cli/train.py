@@ -43,9 +43,10 @@ def train(
 
 
 def _trace(steps: int) -> "tuple[Path, list[Cost]]":
-    from pipeline.distributed.devices import Rank, parse_devices, set_up, use  # torch takes seconds
+    from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit  # torch takes seconds
+    from pipeline.distributed.devices import Rank, parse_devices, set_up, use
     from pipeline.monitoring.profiler import Traced, trace_steps
-    from pipeline.training.inputs import Inputs, Places
+    from pipeline.training.loop import build_run
 
     params = load_params()
     found = parse_devices(params.devices)
@@ -53,10 +54,11 @@ def _trace(steps: int) -> "tuple[Path, list[Cost]]":
     rank = Rank(0, 1, found[0])
     use(rank.device, sharers=len(found))
     set_up(rank.device)
-    places = Places(Path("data/labels"), Path("data/clips"), Path("data/captions"))
-    inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
-    clips = inputs.clips("train", rank)
-    run = inputs.run(clips, params.states, params.logging)
+    dataset = Dataset(DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions")))
+    dataset.require_shape(params.clip)
+    conditioning, loading = params.train.captions.conditioning, params.compute.loading
+    clips = TrainingSplit(dataset, "train", rank.device, conditioning, loading)
+    run = build_run(dataset, clips, params.seed, params.clip, params.train, params.states, params.logging)
     alone = params.train.model_copy(update={"batch_clips": part.stop - part.start})
     file = Path("runs") / "profile" / f"{run.folder.name}.json"
     return file, trace_steps(Traced(rank, replace(run, params=alone), clips), steps, file)

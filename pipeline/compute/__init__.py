@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
 from pipeline.compute.cluster import cluster_crew
-from pipeline.compute.pool import Worker, spread
+from pipeline.compute.pool import Progress, Worker, show_nothing, spread
 from pipeline.compute.sandbox import Guardable, Guarded
-from pipeline.monitoring.progress import progress
 from pipeline.params import ComputeParams, worker_count
 
 Task = TypeVar("Task")
@@ -23,6 +22,7 @@ def map_guarded(
     *,
     seconds: float,
     label: str,
+    progress: Progress = show_nothing,
 ) -> Iterator[Result]:
     """Yield the results of `total` tasks in their order; an item may take `seconds`, then it is condemned.
 

@@ -6,19 +6,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import UserError
-from pipeline.monitoring.progress import progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 TaskIn = TypeVar("TaskIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
+# (label, total) -> a context that yields a function to call after each item, such as `pipeline.monitoring.progress`
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
 class Worker(Protocol[TaskIn, ResultOut]):
@@ -31,6 +32,12 @@ class Worker(Protocol[TaskIn, ResultOut]):
     def is_replaced(self, future: "Future[Any]") -> bool:
         """Whether the worker was lost with its machine, and another one is starting in its place (see `ready`)."""
         ...
+
+
+@contextmanager
+def show_nothing(label: str, total: int) -> Iterator[Callable[[], None]]:  # noqa: ARG001
+    """The progress of a run that shows none."""
+    yield lambda: None
 
 
 def spread(
@@ -83,7 +90,12 @@ def _result(future: Future[Any], label: str, given: tuple[int, object] | None) -
 
 
 def map_ordered(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, label: str
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    *,
+    label: str,
+    progress: Progress = show_nothing,
 ) -> Iterator[Result]:
     """Yield `function(task)` in the order of `tasks`, worked out by `workers` spawned processes (1: in this one).
 

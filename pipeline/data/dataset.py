@@ -1,7 +1,9 @@
-"""The clips of a split with their captions and frames."""
+"""The one place that joins labels, captions and shards: a dataset, and one split of it as training sees it."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,97 +16,151 @@ from torch import Tensor
 from pipeline.data.batches import Batch, Meanings, condition_ids, opposite_ids, pad
 from pipeline.data.loading import open_source, send
 from pipeline.errors import UserError
-from pipeline.params import Conditioning, Loading
-from pipeline.records import Caption, Clip, Frames, Split
-from pipeline.shards import ShardReader
+from pipeline.params import ClipParams, Conditioning, Loading
+from pipeline.records import VECTORS, Caption, Clip, Frames, Split
+from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
+from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 
 
-class ClipSet:
-    """The clips of one split that have both frames and a caption, ready on `device`; `source` gives the frames.
+@dataclass(frozen=True)
+class DataFolders:
+    """The folders that the stages `filter`, `transcode` and `tokenize` write."""
 
-    Raises UserError where the split is empty, or is to lie on the device and does not fit.
+    labels: Path
+    clips: Path
+    captions: Path
+
+    @property
+    def vectors(self) -> Path:
+        """The word vectors; there is no such file where they are learned."""
+        return self.captions / VECTORS
+
+    def list_files(self) -> list[Path]:
+        """The files whose digests name this data; the index of the shards holds the digests of their frames."""
+        captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
+        paths = [self.labels / "clips.parquet", self.clips / INDEX, *captions]
+        return [*paths, self.vectors] if self.vectors.exists() else paths
+
+
+class Dataset:
+    """The clips that have a label, frames and a caption. A row is a place in the shards.
+
+    A row is a window of a video, so the same clip may have several. Raises UserError where a file is missing.
+    """
+
+    def __init__(self, folders: DataFolders) -> None:
+        self.folders = folders
+        labels = {clip.id: clip for clip in read_table(folders.labels / "clips.parquet", Clip)}
+        self.captions = {c.id: c for c in read_table(folders.captions / "captions.parquet", Caption)}
+        self.shards = ShardReader(folders.clips)
+        self._clips = {
+            row: labels[name] for row, name in enumerate(self.shards.ids) if name in labels and name in self.captions
+        }
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the frames of every clip: (T, H, W, 3)."""
+        return self.shards.shape
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words that the token ids of the captions stand for."""
+        return read_vocabulary(self.folders.captions / "vocabulary.json")
+
+    def require_shape(self, shape: ClipParams) -> None:
+        """Raises UserError where the clips have another shape than `clip` in params.yaml."""
+        if self.shape != (shape.frames, shape.height, shape.width, 3):
+            raise UserError(
+                f"{self.folders.clips}: holds clips of {self.shape}, but `clip` differs; run `dvc repro transcode`"
+            )
+
+    def rows(self, split: Split | None = None, most: int | None = None) -> list[int]:
+        """The rows of a split, or of all of them, in order; of more than `most`, so many spread evenly over it."""
+        return select_evenly([row for row, clip in self._clips.items() if split in (None, clip.split)], most)
+
+    def find_rows(self, ids: Iterable[str]) -> list[int]:
+        """The last row of each of these clips."""
+        row_of = {clip.id: row for row, clip in self._clips.items()}
+        return [row_of[clip_id] for clip_id in ids]
+
+    def clips(self, rows: Iterable[int] | None = None) -> list[Clip]:
+        """What the labels say of these rows; of all rows in order without any."""
+        return [self._clips[row] for row in (self._clips if rows is None else rows)]
+
+    def frames(self, rows: Sequence[int]) -> Frames:
+        """uint8 [N,T,H,W,3]."""
+        return self.shards.frames(rows)
+
+    def read_vectors(self) -> Tensor | None:
+        """The pretrained vectors of the vocabulary [V,D]; None where they are learned."""
+        return read_vectors(self.folders.vectors)
+
+
+class TrainingSplit:
+    """One split of a dataset, ready on `device`: rows are counted within the split, `source` gives the frames.
+
+    Raises UserError where the split is empty, or has to lie on the device and does not fit.
     """
 
     def __init__(
         self,
-        labels: Sequence[Clip],
-        captions: Sequence[Caption],
-        shards: ShardReader,
+        dataset: Dataset,
         split: Split,
         device: torch.device,
         conditioning: Conditioning = "caption",
         loading: Loading = "resident",
         sharers: int = 1,
     ) -> None:
-        clips = {clip.id: clip for clip in labels if clip.split == split}
-        by_id = {caption.id: caption for caption in captions}
-        rows = [row for row, name in enumerate(shards.ids) if name in clips and name in by_id]
+        rows = dataset.rows(split)
         if not rows:
             raise UserError(
                 f"no clip of split {split} has frames and a caption; data/*/report.json say where they went"
             )
-        self.clips = [clips[shards.ids[row]] for row in rows]
-        self.source = open_source(shards, np.array(rows, np.int64), device, loading, sharers)
-        heard = [by_id[clip.id] for clip in self.clips]
-        turned = opposite_ids(heard, heard) if conditioning == "caption" else [()] * len(heard)
-        ids = pad([*(condition_ids(caption, conditioning) for caption in heard), *turned]).to(device)
-        self.token_ids, self.opposite_ids = ids[: len(heard)], ids[len(heard) :]  # opposites: zeros where there is none
+        self.clips = dataset.clips(rows)
+        self.source = open_source(dataset.shards, np.array(rows, np.int64), device, loading, sharers)
+        captions = [dataset.captions[clip.id] for clip in self.clips]
+        opposites = opposite_ids(captions, captions) if conditioning == "caption" else [()] * len(captions)
+        ids = pad([*(condition_ids(caption, conditioning) for caption in captions), *opposites]).to(device)
+        # The second half are the captions with their direction reversed: zeros where there is none.
+        self.token_ids, self.opposite_ids = ids[: len(captions)], ids[len(captions) :]
         self.meanings = Meanings(self.clips, device, conditioning)
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def ahead(self, coming: Iterable[NDArray[np.int64]]) -> AbstractContextManager[None]:
+    def read_ahead(self, coming: Iterable[NDArray[np.int64]]) -> AbstractContextManager[None]:
         """Within it, frames are read before they are asked for; `coming` are the rows of this rank's batches."""
-        return self.source.ahead(coming)
+        return self.source.read_ahead(coming)
 
     def batch(self, rows: NDArray[np.int64], z_width: int, share: slice, opposites: float = 0.0) -> Batch:
         """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
 
-        Of the mismatched captions the share `opposites` are the clip's own turned round, where it can be. Randomness is
-        drawn for all rows, so that it does not depend on how many ranks there are.
+        Of the mismatched captions the share `opposites` is the clip's own with its direction reversed, where it has
+        one. Random numbers are drawn for all rows, so that they do not depend on how many ranks there are.
         """
         places = send(torch.from_numpy(rows), self.token_ids.device)
         others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
         mismatched = self.token_ids[others]
         if opposites:
-            turned = self.opposite_ids[places[share]]
-            chosen = (torch.rand(len(rows), device=places.device)[share] < opposites) & turned.any(dim=1)
-            mismatched = torch.where(chosen[:, None], turned, mismatched)
+            reversed_ids = self.opposite_ids[places[share]]
+            chosen = (torch.rand(len(rows), device=places.device)[share] < opposites) & reversed_ids.any(dim=1)
+            mismatched = torch.where(chosen[:, None], reversed_ids, mismatched)
         return Batch(self.source.take(rows[share]), self.token_ids[places[share]], mismatched, z)
 
 
-class Material:
-    """The clips that have frames and a caption. A row is a window of a video, so clips may come several times."""
-
-    def __init__(self, labels: Path, clips: Path, captions: Path) -> None:
-        self.shards = ShardReader(clips)
-        self.captions = {caption.id: caption for caption in read_table(captions / "captions.parquet", Caption)}
-        labelled = {clip.id: clip for clip in read_table(labels / "clips.parquet", Clip)}
-        self._clips = [labelled.get(name) if name in self.captions else None for name in self.shards.ids]
-
-    def rows(self, split: Split, most: int) -> list[int]:
-        """The rows of a split in order; of more than `most`, so many spread evenly over it."""
-        rows = [row for row, clip in enumerate(self._clips) if clip is not None and clip.split == split]
-        if len(rows) <= most:
-            return rows
-        return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
-
-    def clips(self, rows: Sequence[int]) -> list[Clip]:
-        """What is known of these rows."""
-        return [clip for row in rows if (clip := self._clips[row]) is not None]
-
-    def frames(self, rows: Sequence[int]) -> Frames:
-        """uint8 [N,T,H,W,3]."""
-        return self.shards.frames(rows)
+def select_evenly(rows: Sequence[int], most: int | None) -> list[int]:
+    """All rows, or `most` of them spread evenly from the first to the last."""
+    if most is None or len(rows) <= most:
+        return list(rows)
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def read_vectors(path: Path) -> Tensor | None:
-    """The given vectors of the vocabulary [V,D]; None where there is no such file, since they are learned."""
+    """The pretrained vectors of a vocabulary [V,D]; None where there is no such file, since they are learned."""
     try:
         return load_file(path)["vectors"]
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError) as error:
-        raise UserError(f"{path}: not a file of word vectors ({error}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: not a file of word vectors ({error}); run `dvc repro` to make it again") from None

@@ -71,7 +71,7 @@ class Resident:
         return self._frames.index_select(0, send(torch.from_numpy(rows), self._frames.device))  # copies whole clips
 
     @contextmanager
-    def ahead(self, coming: Iterable[Rows]) -> Iterator[None]:  # noqa: ARG002
+    def read_ahead(self, coming: Iterable[Rows]) -> Iterator[None]:  # noqa: ARG002
         """Nothing is left to be read."""
         yield
 
@@ -105,7 +105,7 @@ class Streamed:
         return frames.to(self._device, non_blocking=True)
 
     @contextmanager
-    def ahead(self, coming: Iterable[Rows]) -> Iterator[None]:
+    def read_ahead(self, coming: Iterable[Rows]) -> Iterator[None]:
         """Within it, what `take` will be asked for next is read beforehand, in the order of `coming`."""
         with ThreadPoolExecutor(AHEAD, "clips") as self._pool:
             self._coming = iter(coming)

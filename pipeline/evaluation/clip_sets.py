@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.dataset import Material
+from pipeline.data.dataset import Dataset
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
 from pipeline.evaluation.controls import Clips
@@ -71,12 +71,12 @@ class Reals(NamedTuple):
     words: Clips
 
 
-def reals_of(material: Material, classes: Classes, params: EvaluateParams) -> Reals:
+def reals_of(dataset: Dataset, classes: Classes, params: EvaluateParams) -> Reals:
     """The real clips of a run, no more of each split than `params` allows. Raises UserError where there are too few."""
 
     def real(split: Split, most: int) -> Clips:
-        rows = material.rows(split, most)
-        return Clips(material.frames(rows), classes.prompts(material.clips(rows), material.captions))
+        rows = dataset.rows(split, most)
+        return Clips(dataset.frames(rows), classes.prompts(dataset.clips(rows), dataset.captions))
 
     reals = Reals(
         test=real("test", params.real_clips),

@@ -17,7 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.data.batches import to_frames
-from pipeline.data.dataset import ClipSet
+from pipeline.data.dataset import TrainingSplit
 from pipeline.data.sampler import noise
 from pipeline.errors import UserError
 from pipeline.files import replacing
@@ -202,7 +202,7 @@ class Log:
 class Sampled:
     """The same captions with the same noise throughout a run: `captions`, from left to right."""
 
-    def __init__(self, seed: int, clips: ClipSet) -> None:
+    def __init__(self, seed: int, clips: TrainingSplit) -> None:
         self._seed = seed
         rows = spread_out(clips.clips, SHOWN)
         self.captions = [clips.clips[row].caption for row in rows]

@@ -31,7 +31,7 @@ class Traced(Trainer):
 
     def advance(self, steps: int) -> Iterator[None]:
         """Take the next steps, one for each turn."""
-        with self.clips.ahead(self._order.coming(range(self.step, self.step + steps), self.share)):
+        with self.clips.read_ahead(self._order.coming(range(self.step, self.step + steps), self.share)):
             for _ in range(steps):
                 self._take_step()
                 self.step += 1

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from pipeline.data.batches import condition_ids
-from pipeline.data.dataset import read_vectors
+from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.loading import RESIDENT_SHARE, free_memory
 from pipeline.distributed.devices import set_up
 from pipeline.errors import UserError
 from pipeline.monitoring.throughput import matmul_rate
 from pipeline.params import Params
 from pipeline.planning.dry_run import Needs, Rehearsal, Task, networks_of, passes, rehearse, take_step
-from pipeline.training.inputs import Inputs, Places
 from pipeline.training.step import Networks
 
 WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file
@@ -43,18 +42,19 @@ class Known:
     told: str  # where this comes from
 
 
-def known_of(params: Params, places: Places) -> Known:
+def known_of(params: Params, folders: DataFolders) -> Known:
     """Counted in the data where it is there and of the right shape, else assumed."""
     try:
-        inputs = Inputs(places, params.seed, params.clip, params.train, params.compute.loading)
+        dataset = Dataset(folders)
+        dataset.require_shape(params.clip)
+        words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
     except UserError as reason:
         told = f"{WORDS:,} words and captions of up to {TOKENS} are assumed: {reason}"
         return Known(WORDS, TOKENS, _assumed_vectors(params), 0, told)
-    shown = {clip.id for clip in inputs.labels if clip.split == "train"} & set(inputs.shards.ids)
-    lengths = [len(condition_ids(c, params.train.captions.conditioning)) for c in inputs.captions if c.id in shown]
-    words = len(inputs.vocabulary) - inputs.vocabulary.unlearned
+    captions = [dataset.captions[clip.id] for clip in dataset.clips(dataset.rows("train"))]
+    lengths = [len(condition_ids(caption, params.train.captions.conditioning)) for caption in captions]
     told = f"{len(lengths):,} training clips, {words:,} words, captions of up to {max(lengths, default=1)}"
-    return Known(words, max(lengths, default=1), read_vectors(places.vectors), len(lengths), told)
+    return Known(words, max(lengths, default=1), dataset.read_vectors(), len(lengths), told)
 
 
 def resident_bytes(params: Params, clips: int, available: int) -> int:
@@ -240,12 +240,12 @@ class Plan:
     measured: Measured | None  # None where not even the smallest step fits
 
 
-def plan_training(params: Params, devices: Sequence[torch.device], places: Places, seconds: float) -> Plan:
+def plan_training(params: Params, devices: Sequence[torch.device], folders: DataFolders, seconds: float) -> Plan:
     """Watch the smallest steps, then measure larger ones on the first device for about so many seconds.
 
     In float32 where bf16 would be imitated: that takes many times as long, and tells nothing of the devices it is for.
     """
-    known, told = known_of(params, places), ""
+    known, told = known_of(params, folders), ""
     if params.train.precision == "bf16" and not has_bf16(devices[0]):
         params = params.model_copy(update={"train": params.train.model_copy(update={"precision": "float32"})})
         told = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"

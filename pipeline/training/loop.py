@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from pipeline.data.dataset import ClipSet
+from pipeline.data.batches import object_words
+from pipeline.data.dataset import Dataset, TrainingSplit
 from pipeline.data.sampler import Order, reseed
 from pipeline.distributed.devices import Rank
 from pipeline.errors import Interrupted, UserError
@@ -19,8 +21,8 @@ from pipeline.models.layers import channels_last, synchronise
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.monitoring.loggers import Log, Sampled, open_boards
 from pipeline.monitoring.throughput import Meter
-from pipeline.params import ClipParams, LoggingParams, TrainParams
-from pipeline.training.checkpoints import States
+from pipeline.params import ClipParams, LoggingParams, StatesParams, TrainParams
+from pipeline.training.checkpoints import States, fingerprint
 from pipeline.training.history import Recent, Row
 from pipeline.training.schedules import moment
 from pipeline.training.step import Networks, train_step
@@ -43,6 +45,33 @@ class Run:
     state_clips: int | None = None  # clips between two saved states; None: saved when asked to stop, and at the end
     logging: LoggingParams | None = None  # None: to the terminal alone
 
+    def describe(self) -> dict[str, Any]:
+        """The settings that its result depends on, as plain values."""
+        return describe_run(self.seed, self.shape, self.params)
+
+
+def describe_run(seed: int, shape: ClipParams, params: TrainParams) -> dict[str, Any]:
+    """The settings that the result of a run depends on, as plain values."""
+    return {"seed": seed, "clip": shape.model_dump(), "train": params.model_dump()}
+
+
+def build_run(
+    dataset: Dataset,
+    split: TrainingSplit,
+    seed: int,
+    shape: ClipParams,
+    params: TrainParams,
+    states: StatesParams,
+    logging: LoggingParams,
+) -> Run:
+    """The training on a split of these data; its states and logs are named by all that its result depends on."""
+    name = fingerprint(describe_run(seed, shape, params), dataset.folders.list_files())
+    folder = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
+    words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
+    named = object_words([dataset.captions[name] for name in {clip.id for clip in split.clips}], words)
+    kept = States(name, keep=states.keep)
+    return Run(seed, shape, params, words, kept, folder, dataset.read_vectors(), named, states.every_clips, logging)
+
 
 def build_networks(run: Run, device: torch.device) -> Networks:
     """Freshly initialised networks, the same on every rank."""
@@ -57,7 +86,7 @@ def build_networks(run: Run, device: torch.device) -> Networks:
 class Trainer:
     """A run on one rank. `nets` and `history` (one row per report) are its result once `train` returns."""
 
-    def __init__(self, rank: Rank, run: Run, clips: ClipSet, validation: Validation | None = None) -> None:
+    def __init__(self, rank: Rank, run: Run, clips: TrainingSplit, validation: Validation | None = None) -> None:
         self.rank, self.run, self.clips = rank, run, clips
         self.share = rank.share(run.params.batch_clips, run.params.group_clips)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
@@ -96,7 +125,7 @@ class Trainer:
         boards = [] if quiet else open_boards(self.run.logging, self.run.folder, self.clips_seen, self.history)
         self._meter = None if quiet else Meter(self.rank.device, self.run.params, self.clips_seen)
         coming = self._order.coming(range(self.step, self.steps), self.share)
-        with Log(boards, total, self.clips_seen, quiet=quiet) as log, stops as stop, self.clips.ahead(coming):
+        with Log(boards, total, self.clips_seen, quiet=quiet) as log, stops as stop, self.clips.read_ahead(coming):
             log.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
             if self.step:
                 log.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")

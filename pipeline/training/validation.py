@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data.batches import condition_ids, pad, to_frames, to_training
+from pipeline.data.dataset import Dataset, select_evenly
 from pipeline.data.sampler import derive, noise
 from pipeline.directions import find_motion
 from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
 from pipeline.params import TrainParams, ValidationName
-from pipeline.records import Caption, Clip, Frames
-from pipeline.shards import ShardReader
+from pipeline.records import Clip, Frames
 from pipeline.training.history import Row
 from pipeline.training.objectives import uncompiled
 from pipeline.training.step import Networks
@@ -115,33 +115,29 @@ def _mean(logits: list[Tensor]) -> float:
 def open_validation(
     seed: int,
     params: TrainParams,
-    labels: Sequence[Clip],
-    captions: Sequence[Caption],
-    shards: ShardReader,
+    dataset: Dataset,
     device: torch.device,
     at_once: int,
 ) -> Validation | None:
     """The validation of a run on the split val; None, and a sentence that says so, where there is too little of it."""
-    known, heard = {clip.id: clip for clip in labels}, {caption.id: caption for caption in captions}
-    rows = [row for row, name in enumerate(shards.ids) if name in known and name in heard]
-    clips = {row: known[shards.ids[row]] for row in rows}
-    val, train = ([row for row, clip in clips.items() if clip.split == split] for split in ("val", "train"))
+    val, train = dataset.rows("val"), dataset.rows("train")
     # The discriminator of mixed batches judges whole groups.
     count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
     if count < LEAST:
         told = f"{len(val)} clips of the split val and {len(train)} of train, at most {params.validation.clips} wanted"
         print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
         return None
-    val = [val[at] for at in np.linspace(0, len(val) - 1, count).round().astype(int)]
-    saying = sum(find_motion(clips[row].caption) is not None for row in val)
+    val = select_evenly(val, count)
+    saying = sum(find_motion(clip.caption) is not None for clip in dataset.clips(val))
     if params.validation.metric == "motion_direction" and saying < LEAST:
         told = f"{saying} of {count} captions of val say which way things move"
         print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)
-    places = counterparts([clips[row] for row in val], [clips[row] for row in train])
+    places = counterparts(dataset.clips(val), dataset.clips(train))
 
     def few(rows: Sequence[int]) -> Few:
-        ids = [condition_ids(heard[clips[row].id], params.captions.conditioning) for row in rows]
-        return Few([clips[row].caption for row in rows], shards.frames(rows), pad(ids).to(device))
+        clips = dataset.clips(rows)
+        ids = [condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
+        return Few([clip.caption for clip in clips], dataset.frames(rows), pad(ids).to(device))
 
     return Validation(seed, few([train[place] for place in places]), few(val), at_once)
 

@@ -1,15 +1,13 @@
 """Frames survive the way to training and back; a batch holds what its rows say; mismatched captions differ."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from made import make_caption, make_clip
-from training_sets import CPU, tiny_clips, tiny_set
+from training_sets import CPU, open_dataset, tiny_clips, tiny_set, write_data
 
 from pipeline.data.batches import Meanings, condition_ids, opposite_ids, pad, to_frames, to_training
-from pipeline.data.dataset import ClipSet
+from pipeline.data.dataset import TrainingSplit
 from pipeline.errors import UserError
 from pipeline.records import Clip
 
@@ -105,9 +103,10 @@ def test_captions_without_a_direction_or_with_words_never_seen_have_no_opposite(
     assert opposite_ids([left, up, none], [left, up, none]) == [first + last[::-1], (), ()]
 
 
-def test_an_empty_split_is_refused_by_name(clips):
+def test_an_empty_split_is_refused_by_name(tmp_path):
+    dataset = open_dataset(write_data(tmp_path))
     with pytest.raises(UserError, match="no clip of split test_words"):
-        ClipSet(clips.clips, [], SimpleNamespace(ids=["000"]), "test_words", CPU)
+        TrainingSplit(dataset, "test_words", CPU)
 
 
 def meaning(number: int, objects: tuple[str, ...], category: str = "right") -> Clip:

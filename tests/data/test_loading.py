@@ -45,7 +45,7 @@ def test_both_ways_give_the_frames_of_the_rows(shards):
     whole, streamed = Resident(shards, ROWS, CPU), Streamed(shards, ROWS, CPU)
     planned = batches(9)
     unforeseen = np.array([7, 7], np.int64)
-    with streamed.ahead(planned):
+    with streamed.read_ahead(planned):
         for rows in [planned[0], unforeseen, *planned[1:], unforeseen]:
             expected = shards.frames(ROWS[rows])
             assert np.array_equal(whole.take(rows).numpy(), expected)
@@ -56,7 +56,7 @@ def test_what_is_coming_is_read_once_and_no_more_than_a_few_batches_ahead(shards
     reader = Counting(shards)
     streamed = Streamed(reader, ROWS, CPU)
     planned = batches(20)
-    with streamed.ahead(planned):
+    with streamed.read_ahead(planned):
         for taken, rows in enumerate(planned, 1):
             streamed.take(rows)
             assert taken <= len(reader.asked) <= taken + AHEAD
@@ -66,12 +66,12 @@ def test_what_is_coming_is_read_once_and_no_more_than_a_few_batches_ahead(shards
 def test_waiting_is_counted_where_reading_is_slow_and_hidden_where_steps_are(shards):
     planned = batches(6)
     slow = Streamed(Counting(shards, wait=0.1), ROWS, CPU)
-    with slow.ahead([]):
+    with slow.read_ahead([]):
         for rows in planned:
             slow.take(rows)
     assert slow.waited > 0.5
     hidden = Streamed(Counting(shards, wait=0.02), ROWS, CPU)
-    with hidden.ahead(planned):
+    with hidden.read_ahead(planned):
         for rows in planned:
             time.sleep(0.1)
             hidden.take(rows)
@@ -83,7 +83,7 @@ def test_what_a_thread_fails_at_is_raised_where_the_batch_is_taken(tmp_path):
     (tmp_path / "clips" / "00000.parquet").unlink()
     streamed = Streamed(shards, ROWS, CPU)
     gone = pytest.raises(UserError, match=r"00000\.parquet: the index names this shard, but it is gone")
-    with gone, streamed.ahead(batches(9)):
+    with gone, streamed.read_ahead(batches(9)):
         streamed.take(batches(9)[0])
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("clips")]
 
@@ -91,7 +91,7 @@ def test_what_a_thread_fails_at_is_raised_where_the_batch_is_taken(tmp_path):
 def test_no_thread_outlives_a_training_that_is_stopped(shards):
     reader = Counting(shards, wait=0.05)
     streamed = Streamed(reader, ROWS, CPU)
-    with pytest.raises(KeyboardInterrupt), streamed.ahead(batches(99)):
+    with pytest.raises(KeyboardInterrupt), streamed.read_ahead(batches(99)):
         streamed.take(batches(99)[0])
         raise KeyboardInterrupt
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("clips")]
@@ -108,7 +108,7 @@ def test_streaming_takes_the_memory_of_a_few_batches(tmp_path):
     planned = [rng.integers(0, 800, 10) for _ in range(300)]
     gc.collect()
     before, most = own_memory(), 0
-    with streamed.ahead(planned):
+    with streamed.read_ahead(planned):
         for rows in planned:
             streamed.take(rows)
             most = max(most, own_memory())

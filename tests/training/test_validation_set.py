@@ -4,20 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_sets import CPU, tiny_clips, tiny_params, tokenize_clip, write_data
+from training_sets import CPU, open_dataset, tiny_clips, tiny_params, write_data
 
-from pipeline.shards import ShardReader
 from pipeline.training.validation import counterparts, open_validation
 
 
 def opened(folder, made, clips=64, metric="discrepancy", **train):
-    """The validation on these clips, whose captions all have the same words."""
+    """The validation on these clips."""
     params = tiny_params(**train).train
     validation = params.validation.model_copy(update={"clips": clips, "metric": metric})
     params = params.model_copy(update={"validation": validation})
-    write_data(folder, made)
-    captions = [tokenize_clip(clip, (2, 3, 4)) for clip, _ in made]
-    return open_validation(1, params, [clip for clip, _ in made], captions, ShardReader(folder / "clips"), CPU, 8)
+    return open_validation(1, params, open_dataset(write_data(folder, made)), CPU, 8)
 
 
 def named(clips):
