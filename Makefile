@@ -32,7 +32,7 @@ bench-train: setup
 
 setup:
 	@test -n "$(PYTHON)" || { echo "error: no CPython 3.11 to 3.13 on PATH; install one, or: make PYTHON=/path/to/python3"; exit 1; }
-	@"$(PYTHON)" -I pipeline/cli/install.py "$(VENV)"
+	@"$(PYTHON)" -I tools/install.py "$(VENV)"
 	@$(RUN) python -m pipeline.cli prepare
 
 clean:

@@ -1,23 +1,53 @@
-"""`t2v`: the commands around `dvc repro`. One module per command."""
+"""`t2v`: the commands around `dvc repro`. One module per command, imported when that command is called."""
+
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from pipeline.cli import clips, words
-from pipeline.cli.compare import compare
-from pipeline.cli.doctor import doctor
-from pipeline.cli.evaluate import evaluate
-from pipeline.cli.plan import plan
-from pipeline.cli.prepare import prepare
-from pipeline.cli.sample import sample
-from pipeline.cli.sweep import sweep
-from pipeline.cli.train import train
 from pipeline.errors import guard
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (plan, train, sample, evaluate, compare, sweep, doctor, prepare):
-    app.command()(command)
-app.add_typer(clips.app, name="clips")
-app.add_typer(words.app, name="words")
+# Command -> its line in `t2v --help`; the help of each command says more, and would cost seconds of imports here.
+# A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` where it has several.
+COMMANDS = {
+    "plan": "Estimate memory, arithmetic and hours of a training.",
+    "train": "Train, or trace a few steps with --profile.",
+    "sample": "Sample clips for a caption.",
+    "evaluate": "Judge a folder of videos as a run is judged.",
+    "compare": "Compare two evaluations, figure by figure.",
+    "sweep": "Train one model per combination of values.",
+    "clips": "Look into the clips: what they show, which were dropped.",
+    "words": "Ask the word vectors.",
+    "doctor": "Check what the pipeline needs on this machine.",
+    "prepare": "Fit DVC to this machine; `make` does it.",
+}
+
+
+class Commands(TyperGroup):
+    """Lists the commands without importing their modules."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command to run: here its module is imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(str(name)) if command else None, rest
+
+
+def load_command(name: str) -> Any:
+    """The command with its arguments and help."""
+    module = import_module(f"pipeline.cli.{name}")
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(getattr(module, name))
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

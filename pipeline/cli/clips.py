@@ -30,7 +30,12 @@ FLAT = 4.0  # standard deviation of all pixels below which nothing is seen at al
 
 MOST_LINES = 20  # of objects; --json holds all
 
-app = typer.Typer(no_args_is_help=True, help="Look into the shards that `transcode` wrote.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Look into the shards that `transcode` wrote.",
+)
 
 
 def folder_figures(folder: Path, shards: ShardReader) -> Figures:

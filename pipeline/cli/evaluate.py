@@ -19,17 +19,22 @@ from pipeline.corpus.rows import Row
 from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
 from pipeline.errors import UserError
 from pipeline.files import write_json
-from pipeline.judges.classes import Hearing
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
 from pipeline.records import Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
 from pipeline.tables import batches, read_table
-from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.transcoding import ShardTask, hand_over, make_shard
 
+if TYPE_CHECKING:
+    from pipeline.evaluation.evaluate import Assessment
+    from pipeline.evaluation.intervals import Figure
+    from pipeline.judges.classes import Hearing, Prompt
+
 Labelled = tuple[Clip, Caption]
+NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
+ENDINGS = (".json", ".csv")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Given:
 
 
 def read_given(
-    folder: Path, columns: ColumnParams, shape: ClipParams, params: Params, vocabulary: Vocabulary, hearing: Hearing
+    folder: Path, columns: ColumnParams, shape: ClipParams, params: Params, vocabulary: Vocabulary, hearing: "Hearing"
 ) -> Given:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
     rows = read_rows(folder, columns)
@@ -60,8 +65,10 @@ def read_given(
     return Given([labelled[name] for name in ids], frames, drops)
 
 
-def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: Hearing) -> Labelled | Drop:
+def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: "Hearing") -> Labelled | Drop:
     """What the clip should show: by the columns where they are named, else as its caption is heard."""
+    from pipeline.text.parsing import encode  # brings spaCy, which takes seconds
+
     text = clean_text(row.label)
     if not usable_id(row.id):
         return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
@@ -119,17 +126,6 @@ def _decode(
         hand_over([task.path for task in tasks], out, whole)
         shards = ShardReader(out)
         return shards.ids, shards.frames(range(len(shards))), read_table(out / "dropped.parquet", Drop)
-
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.evaluate import Assessment
-    from pipeline.evaluation.intervals import Figure
-    from pipeline.judges.classes import Prompt
-
-NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
-
-
-ENDINGS = (".json", ".csv")
 
 
 def evaluate(

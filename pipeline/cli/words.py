@@ -14,7 +14,7 @@ from pipeline.tables import read_table
 if TYPE_CHECKING:
     from pipeline.text.neighbours import Lookup
 
-app = typer.Typer(no_args_is_help=True, help="Ask the word vectors.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 @app.callback()
@@ -32,7 +32,9 @@ def near(
     captions: Annotated[Path, typer.Option(help="what `tokenize` wrote")] = Path("data/captions"),
     count: Annotated[int, typer.Option(min=1, help="how many objects")] = 10,
 ) -> None:
-    """List the objects that training sees, the nearest first, with cosine and number of clips."""
+    """List the objects of the training clips, the nearest first.
+
+    With cosine and number of clips."""
     from pipeline.text.neighbours import name_vectors, nearest, words_of  # brings spaCy, which takes seconds
     from pipeline.text.vocabulary import read_vocabulary
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from pipeline.cli import install
+from pipeline.cli import COMMANDS, app
 from pipeline.cli.prepare import configure_dvc, write_plots_template
+from tools import install
 
 
 @pytest.fixture
@@ -109,15 +111,54 @@ def test_make_names_the_pythons_that_will_do_when_there_is_none(root):
 
 def test_the_environment_is_made_by_the_standard_library_alone(root):
     """It runs before anything is installed."""
-    code = f"import runpy; runpy.run_path({str(root / 'pipeline/cli/install.py')!r}, run_name='no')"
+    code = f"import runpy; runpy.run_path({str(root / 'tools/install.py')!r}, run_name='no')"
     subprocess.run([sys.executable, "-S", "-I", "-c", code], check=True)
 
 
-def test_the_commands_start_without_torch_and_spacy(root):
-    """`make` calls one of them every time. spaCy counts since it loads torch, which takes seconds."""
-    code = "import sys, pipeline.cli; print(sorted({'torch', 'spacy'} & set(sys.modules)))"
+HEAVY = ("PIL", "av", "dvc", "numpy", "pyarrow", "pydantic", "ray", "rich", "scipy", "spacy", "torch", "yaml")
+
+
+def loaded(root, code, heavy):
+    """Which of the heavy packages are loaded after `code`, in a process of its own."""
+    code = f"import sys\n{code}\nprint(*sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert answer.stdout == "[]\n"
+    return answer.stderr.split()
+
+
+def test_the_list_of_commands_loads_nothing_heavy(root):
+    assert loaded(root, "from pipeline.cli import app; app(['--help'], standalone_mode=False)", HEAVY) == []
+
+
+def test_the_commands_start_without_torch_and_spacy(root):
+    """Bad input is reported at once. spaCy counts since it loads torch, which takes seconds."""
+    code = f"from pipeline.cli import load_command; [load_command(name) for name in {list(COMMANDS)}]"
+    assert loaded(root, code, ("torch", "spacy")) == []
+
+
+def test_each_command_is_listed_and_answers_for_itself():
+    runner = CliRunner()
+    listed = runner.invoke(app, ["--help"]).output
+    for name, line in COMMANDS.items():
+        assert f"  {name} " in listed
+        assert line in listed, "a line of --help is cut off where it is too long"
+        assert f"{name} [OPTIONS]" in runner.invoke(app, [name, "--help"], catch_exceptions=False).output
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest():
+    assert "Did you mean 'plan'?" in CliRunner().invoke(app, ["plna"]).output
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("t2v pl", "plan"), ("t2v plan --s", "--seconds"), ("t2v clips i", "inspect")]
+)
+def test_a_shell_completes_commands_and_their_options(root, words, found):
+    """As the scripts of --install-completion ask for it."""
+    asked = {"_T2V_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; sys.argv = ['t2v']; from pipeline.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert found in answer.stdout.split()
 
 
 def test_every_dependency_of_the_project_is_held_to_an_exact_version(root):

@@ -1,4 +1,4 @@
-"""Make the virtual environment, or do nothing if it is the right one: `python3 -I pipeline/cli/install.py FOLDER`.
+"""Make the virtual environment, or do nothing if it is the right one: `python3 -I tools/install.py FOLDER`.
 
 Runs before anything is installed, hence as a plain script on the standard library alone.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 UV = "uv>=0.9,<0.14"
 SETTING = re.compile(r"^\S*?\.(find-links|index-url)='(.*)'$", re.MULTILINE)
 UV_NAMES = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}

@@ -1,0 +1,31 @@
+"""CPU seconds of `t2v --help`, and how many times those of `import typer` they are: `python -m tools.start_time`."""
+
+import resource
+import subprocess
+import sys
+
+ROUNDS = 5  # of which the fastest counts
+COMMANDS = {
+    "import typer": ["-c", "import typer"],
+    "t2v --help": ["-m", "pipeline.cli", "--help"],
+    "t2v plan --help": ["-m", "pipeline.cli", "plan", "--help"],
+}
+
+
+def measure_cpu_seconds(arguments: list[str]) -> float:
+    """User and system time of one start of Python with these arguments."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print a line per command."""
+    seconds = {name: min(measure_cpu_seconds(words) for _ in range(ROUNDS)) for name, words in COMMANDS.items()}
+    for name, value in seconds.items():
+        print(f"{name:16} {value:6.3f} CPU seconds {value / seconds['import typer']:6.2f} x")
+
+
+if __name__ == "__main__":
+    main()
