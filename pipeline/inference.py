@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.data.batches import condition_ids, pad, to_frames
 from pipeline.data.dataset import read_vectors
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
@@ -42,19 +42,24 @@ class Model:
             learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
             self.generator = TextToVideo(self.shape, params, learned, read_vectors(folder / VECTORS))
             self.generator.eval().requires_grad_(False)
-            self.generator.load_state_dict(load_file(folder / GENERATOR))
+            weights = load_file(folder / GENERATOR)
+            if weights.keys() != self.generator.state_dict().keys():
+                raise UserError(_outdated(folder))
+            self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training: other strides, other rounding
             self.digest = digest_file(folder / GENERATOR)
         except FileNotFoundError:
             raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
-        except (KeyError, TypeError, ValueError, ValidationError, SafetensorError, RuntimeError) as error:
+        except ValidationError:
+            raise UserError(_outdated(folder)) from None
+        except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
-                f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other or this version ({error}); "
-                "`dvc repro -f train` makes them anew"
+                f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other ({first_line(error)}); "
+                "run `dvc repro -f train`"
             ) from None
 
     def condition(self, caption: Caption) -> tuple[int, ...]:
-        """The token ids that the generator hears of a caption."""
+        """The token ids of a caption that the generator is conditioned on."""
         return condition_ids(caption, self.conditioning)
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
@@ -88,6 +93,10 @@ def _save(model: nn.Module, path: Path) -> None:
     data = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _outdated(folder: Path) -> str:
+    return f"{folder}: this model was made by an earlier version of the pipeline; run `dvc repro -f train`"
 
 
 def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:

@@ -15,7 +15,7 @@ from pipeline.params import Params, check_params
 from pipeline.records import Caption, Clip, Frames, Split
 from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
-from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary, write_vocabulary
+from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary, write_vocabulary
 
 torch.set_num_threads(1)  # tiny networks gain nothing from a second core, which others may need
 
@@ -85,7 +85,7 @@ def tokenize_clip(clip: Clip, token_ids: tuple[int, ...]) -> Caption:
 def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> Path:
     """Lay clips out in `folder` as `filter`, `transcode` and `tokenize` would, and return it."""
     made = tiny_clips() if made is None else made
-    words = (PAD, UNKNOWN, *sorted({word for clip, _ in made for word in clip.caption.split()}))
+    words = (PAD_TOKEN, UNKNOWN_TOKEN, *sorted({word for clip, _ in made for word in clip.caption.split()}))
     vocabulary = Vocabulary(words)
     tokens = {clip.id: tuple(clip.caption.split()) for clip, _ in made}
     captions = [tokenize_clip(clip, vocabulary.encode(tokens[clip.id])) for clip, _ in made]

@@ -10,11 +10,11 @@ Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond 
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Draws for the rows of the whole batch and hands out this process's share of them.
+class SharedRng:
+    """Random numbers for the rows of the whole batch, of which this process takes its share.
 
-    So the numbers of a row do not depend on how many processes there are, as long as all of them draw in one order from
-    one seed.
+    The numbers of a row do not depend on how many processes there are, as long as all of them draw in the same order
+    from the same seed.
     """
 
     rows: int  # of the whole batch
@@ -31,23 +31,23 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a discriminator has said about a batch, so that no penalty needs a second pass at the clips themselves.
+class DiscriminatorOutputs:
+    """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
-    `r1` and `r2` differentiate the logits at hand, so `real` or `fake` must require its gradient before it is judged.
+    `r1` and `r2` differentiate the logits at hand, so `real` or `fake` must require its gradient before the pass.
     """
 
     discriminator: Discriminator
     cond: Tensor  # [B,E]
     real: Tensor  # [B,C,T,H,W]
     fake: Tensor
-    on_real: Tensor  # logits [B]
-    on_fake: Tensor
-    draws: Draws
+    real_logits: Tensor  # [B]
+    fake_logits: Tensor  # [B]
+    rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
 
 
-Penalty = Callable[[Judged], Tensor]  # -> [B]
+Penalty = Callable[[DiscriminatorOutputs], Tensor]  # -> [B]
 
 
 def squared_slope(logits: Tensor, frames: Tensor) -> Tensor:
@@ -56,48 +56,48 @@ def squared_slope(logits: Tensor, frames: Tensor) -> Tensor:
     return slope.square().flatten(1).sum(1)
 
 
-def between(real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
     """A random point on the line from each real clip to its fake: [B,C,T,H,W] each -> the same, requiring gradient."""
-    share = draws.uniform(*[1] * (real.dim() - 1)).to(real.dtype)
+    share = rng.uniform(*[1] * (real.dim() - 1)).to(real.dtype)
     return torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
 
 
-def r1(judged: Judged) -> Tensor:
+def r1(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_slope(judged.on_real, judged.real) / 2
+    return squared_slope(outputs.real_logits, outputs.real) / 2
 
 
-def r2(judged: Judged) -> Tensor:
+def r2(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on generated clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_slope(judged.on_fake, judged.fake) / 2
+    return squared_slope(outputs.fake_logits, outputs.fake) / 2
 
 
-def r1_fd(judged: Judged) -> Tensor:
+def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R1 by finite differences: in the mean over the noise it tends to r1 as sigma does to 0. arXiv:2501.08316."""
-    return _difference(judged, judged.real, judged.on_real) / 2
+    return _difference(outputs, outputs.real, outputs.real_logits) / 2
 
 
-def r2_fd(judged: Judged) -> Tensor:
+def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R2 by finite differences, as r1_fd."""
-    return _difference(judged, judged.fake, judged.on_fake) / 2
+    return _difference(outputs, outputs.fake, outputs.fake_logits) / 2
 
 
-def zero_gp(judged: Judged) -> Tensor:
+def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
     """The squared slope between real and fake. Thanh-Tung 2019, arXiv:1902.03984."""
-    point = between(judged.real, judged.fake, judged.draws)
-    return squared_slope(judged.discriminator(point, judged.cond), point)
+    point = between(outputs.real, outputs.fake, outputs.rng)
+    return squared_slope(outputs.discriminator(point, outputs.cond), point)
 
 
-def wgan_gp(judged: Judged) -> Tensor:
+def wgan_gp(outputs: DiscriminatorOutputs) -> Tensor:
     """The squared distance of the slope from 1 between real and fake. Gulrajani 2017, arXiv:1704.00028."""
-    return (torch.sqrt(zero_gp(judged) + 1e-12) - 1).square()  # the root's own slope is infinite at 0
+    return (torch.sqrt(zero_gp(outputs) + 1e-12) - 1).square()  # the root's own slope is infinite at 0
 
 
-def _difference(judged: Judged, frames: Tensor, logits: Tensor) -> Tensor:
+def _difference(outputs: DiscriminatorOutputs, frames: Tensor, logits: Tensor) -> Tensor:
     """(D(x + sigma n) - D(x))^2 / sigma^2 with n standard normal -> [B]; no second derivative is taken."""
-    noise = judged.draws.normal(*frames.shape[1:]).to(frames.dtype)
-    moved = torch.add(frames.detach(), noise, alpha=judged.sigma)  # with the strides of the frames
-    return ((judged.discriminator(moved, judged.cond) - logits) / judged.sigma).square()
+    noise = outputs.rng.normal(*frames.shape[1:]).to(frames.dtype)
+    moved = torch.add(frames.detach(), noise, alpha=outputs.sigma)  # with the strides of the frames
+    return ((outputs.discriminator(moved, outputs.cond) - logits) / outputs.sigma).square()
 
 
 PENALTIES: dict[str, Penalty] = {

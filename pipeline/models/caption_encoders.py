@@ -9,50 +9,50 @@ from torch import Tensor, nn
 from pipeline.models.layers import in_float32, linear
 from pipeline.params import CaptionParams
 
-PADDING, UNKNOWN = 0, 1  # token ids
+PAD_ID, UNKNOWN_ID = 0, 1  # token ids
 
 
 class WordVectors(nn.Module):
     """Token ids [B,L], padded with 0 at the end -> word vectors [B,L,E], zero where padded.
 
-    Without `given` each of the `count` words learns its own vector. With it (float [V,D], V >= count; a row of zeros
-    for a word that has none) the vectors come through a learned projection, so that a word never trained on is read
-    like its neighbours: all ids from `count` on are such words. The others have a part of their own besides: all of
-    them if they are `trained`, else those without a vector. Any other word is unknown.
-    Vectors are read less the mean of those of the `count` words. `given` is no part of the state: it lies beside the
-    model.
+    Without `pretrained` vectors each of the `count` words learns its own. With them (float [V,D], V >= count; a row of
+    zeros for a word that has none) the vectors pass through a learned projection, so that a word never trained on is
+    read like its neighbours: all ids from `count` on are such words. The others add a learned vector of their own: all
+    of them if they are `trained`, else those without a pretrained one. Any other word is unknown.
+    The mean of the vectors of the `count` words is subtracted first. `pretrained` is not part of the state: it is saved
+    beside the model.
     """
 
     mean: Tensor
-    given: Tensor
+    pretrained: Tensor
     free: Tensor
 
-    def __init__(self, count: int, width: int, given: Tensor | None, *, trained: bool) -> None:
+    def __init__(self, count: int, width: int, pretrained: Tensor | None, *, trained: bool) -> None:
         super().__init__()
-        self.own = nn.Embedding(count, width, padding_idx=PADDING)
+        self.own = nn.Embedding(count, width, padding_idx=PAD_ID)
         self.project = None
-        if given is not None:
-            missing = given[:count].eq(0).all(dim=1, keepdim=True)
-            self.register_buffer("mean", _mean_vector(given[:count]), persistent=False)
-            self.register_buffer("given", self._centred(given), persistent=False)
+        if pretrained is not None:
+            missing = pretrained[:count].eq(0).all(dim=1, keepdim=True)
+            self.register_buffer("mean", _mean_vector(pretrained[:count]), persistent=False)
+            self.register_buffer("pretrained", self._centred(pretrained), persistent=False)
             self.register_buffer("free", torch.ones_like(missing) if trained else missing, persistent=False)
-            self.project = linear(given.shape[1], width, bias=False)
+            self.project = linear(pretrained.shape[1], width, bias=False)
             with torch.no_grad():
                 self.own.weight.mul_(missing)  # a word with a vector starts from that alone
 
     def forward(self, token_ids: Tensor) -> Tensor:
         learned = token_ids < self.own.num_embeddings
         if self.project is None:
-            words: Tensor = self.own(token_ids.where(learned, UNKNOWN))
+            words: Tensor = self.own(token_ids.where(learned, UNKNOWN_ID))
             return words
-        vectors = self.given[token_ids]  # [B,L,D]
-        row = token_ids.where(learned, torch.where(vectors.any(dim=2), PADDING, UNKNOWN))
+        vectors = self.pretrained[token_ids]  # [B,L,D]
+        row = token_ids.where(learned, torch.where(vectors.any(dim=2), PAD_ID, UNKNOWN_ID))
         read: Tensor = self.project(vectors) + self.own(row) * self.free[row]
         return read
 
     def add(self, vectors: Tensor) -> None:
         """Take in more words that were not trained on: [N,D]; their ids follow on the last one."""
-        self.given = torch.cat((self.given, self._centred(vectors.to(self.given))))
+        self.pretrained = torch.cat((self.pretrained, self._centred(vectors.to(self.pretrained))))
 
     def _centred(self, vectors: Tensor) -> Tensor:
         """Each row less the mean, and as loud as a learned vector at its start; rows of zeros stay."""
@@ -92,7 +92,7 @@ class MeanCaptionEncoder(CaptionEncoder):
 
     def read(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         words = self.words(token_ids)  # [B,L,E]
-        return _of_fixed_length(self.project(_mean(words, token_ids))), words
+        return _normalise_length(self.project(_mean(words, token_ids))), words
 
 
 class GruCaptionEncoder(CaptionEncoder):
@@ -120,7 +120,7 @@ class GruCaptionEncoder(CaptionEncoder):
         ends = [states.gather(1, end).squeeze(1) for states in (onward, homeward)]
         cond = self.project(torch.cat((_mean(words, token_ids), *ends), dim=1))
         states = (onward + homeward.gather(1, mirrored)) * _mask(token_ids)[:, :, None]
-        return _of_fixed_length(cond), states
+        return _normalise_length(cond), states
 
 
 class TransformerCaptionEncoder(CaptionEncoder):
@@ -148,12 +148,12 @@ class TransformerCaptionEncoder(CaptionEncoder):
         states = self.norm(states) * mask[:, :, None]
         weights = self.weigh(states).squeeze(2).masked_fill(~mask, -math.inf).softmax(dim=1)  # [B,L]
         cond = self.project((weights[:, :, None] * states).sum(dim=1))
-        return _of_fixed_length(cond), states
+        return _normalise_length(cond), states
 
 
-def caption_encoder(params: CaptionParams, words: int, given: Tensor | None) -> CaptionEncoder:
-    """The encoder that params name, for a vocabulary of so many words; `given`: their vectors, if not learned."""
-    vectors = WordVectors(words, params.width, given, trained=params.words == "trained")
+def build_caption_encoder(params: CaptionParams, words: int, pretrained: Tensor | None) -> CaptionEncoder:
+    """The encoder that params name, for a vocabulary of `words` words; `pretrained`: their vectors, if not learned."""
+    vectors = WordVectors(words, params.width, pretrained, trained=params.words == "trained")
     if params.encoder == "transformer":
         return TransformerCaptionEncoder(vectors, params.layers, params.heads)
     return {"mean": MeanCaptionEncoder, "gru": GruCaptionEncoder}[params.encoder](vectors)
@@ -162,7 +162,7 @@ def caption_encoder(params: CaptionParams, words: int, given: Tensor | None) -> 
 def _mask(token_ids: Tensor) -> Tensor:
     """Where there are words: bool [B,L]. A caption without any counts as one silent word."""
     first = torch.arange(token_ids.shape[1], device=token_ids.device) == 0
-    return (token_ids != PADDING) | first
+    return (token_ids != PAD_ID) | first
 
 
 def _mean(words: Tensor, token_ids: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def _mean(words: Tensor, token_ids: Tensor) -> Tensor:
     return mean
 
 
-def _of_fixed_length(cond: Tensor) -> Tensor:
+def _normalise_length(cond: Tensor) -> Tensor:
     """Mean square 1 for each row of [B,E]."""
     return F.layer_norm(cond, cond.shape[1:])
 

@@ -59,18 +59,18 @@ class Discriminator(nn.Module):
     Features and logits are float32, also where clips are read in less.
     """
 
-    described: int  # F, the number of features of a clip
+    feature_width: int  # F, the number of features of a clip
 
-    def describe(self, frames: Tensor) -> Tensor:
+    def extract_features(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
         raise NotImplementedError
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        """Logits of described clips for any captions: features [B,F], cond [B,E] -> [B]."""
+        """Logits of clips, from their features, for any captions: features [B,F], cond [B,E] -> [B]."""
         raise NotImplementedError
 
     def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
-        features = self.describe(frames)
+        features = self.extract_features(frames)
         with in_float32(features):
             return self.score(features, cond)
 
@@ -123,12 +123,12 @@ class ProjectionDiscriminator(Discriminator):
         super().__init__()
         self.trunk = Trunk(shape, params)
         self.pool = self.trunk.weights_of_places()
-        self.described = self.trunk.channels
-        self.features = linear(self.described, self.described)
-        self.realness = linear(self.described, 1)
-        self.match = linear(cond, self.described, bias=False)
+        self.feature_width = self.trunk.channels
+        self.features = linear(self.feature_width, self.feature_width)
+        self.realness = linear(self.feature_width, 1)
+        self.match = linear(cond, self.feature_width, bias=False)
 
-    def describe(self, frames: Tensor) -> Tensor:
+    def extract_features(self, frames: Tensor) -> Tensor:
         pooled = (self.trunk(frames) * self.pool).sum(dim=(2, 3, 4))
         with in_float32(pooled):
             return activate(self.features(pooled))
@@ -147,12 +147,12 @@ class StackedDiscriminator(Discriminator):
         self.trunk = Trunk(shape, params)
         self.pool = self.trunk.weights_of_places()
         self.channels = self.trunk.channels
-        self.described = self.channels * math.prod(self.trunk.volume)
+        self.feature_width = self.channels * math.prod(self.trunk.volume)
         self.match = linear(cond, self.channels)
         self.join = conv(2 * self.channels, self.channels, (1, 1, 1))
         self.realness = linear(self.channels, 1)
 
-    def describe(self, frames: Tensor) -> Tensor:
+    def extract_features(self, frames: Tensor) -> Tensor:
         features: Tensor = self.trunk(frames)
         return features.float().flatten(1)
 
@@ -173,20 +173,20 @@ class ClipsAndFrames(Discriminator):
     def __init__(self, clips: Discriminator, frames: Discriminator, count: int) -> None:
         super().__init__()
         self.clips, self.frames, self.count = clips, frames, count
-        self.described = clips.described + count * frames.described
+        self.feature_width = clips.feature_width + count * frames.feature_width
 
-    def describe(self, frames: Tensor) -> Tensor:
+    def extract_features(self, frames: Tensor) -> Tensor:
         steps = frames.shape[2]
         each = frames.unbind(2)  # rather than an index from a list, for which a GPU would have to be waited
         chosen = torch.stack([each[step * steps // self.count] for step in range(self.count)], dim=1)  # [B,k,3,H,W]
         single = chosen.flatten(0, 1)[:, :, None]  # [B*k,3,1,H,W], clip after clip
-        of_frames = self.frames.describe(single.contiguous(memory_format=torch.channels_last_3d))
-        return torch.cat((self.clips.describe(frames), of_frames.reshape(len(frames), -1)), dim=1)
+        of_frames = self.frames.extract_features(single.contiguous(memory_format=torch.channels_last_3d))
+        return torch.cat((self.clips.extract_features(frames), of_frames.reshape(len(frames), -1)), dim=1)
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        of_clips, of_frames = features[:, : self.clips.described], features[:, self.clips.described :]
+        of_clips, of_frames = features[:, : self.clips.feature_width], features[:, self.clips.feature_width :]
         each = self.frames.score(
-            of_frames.reshape(-1, self.frames.described), cond.repeat_interleave(self.count, dim=0)
+            of_frames.reshape(-1, self.frames.feature_width), cond.repeat_interleave(self.count, dim=0)
         )
         return self.clips.score(of_clips, cond) + each.view(-1, self.count).mean(dim=1)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.caption_encoders import PADDING, UNKNOWN, caption_encoder
+from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
 from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.discriminators import build_discriminator
 from pipeline.models.residual_generator import ResidualGenerator
@@ -18,9 +18,9 @@ GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
 class TextToVideo(nn.Module):
     """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] about [-1,1], float32 with channels_last_3d strides.
 
-    Motion hears the whole caption. What things look like may hear less: the layers of objects the words alone that name
-    objects, bool [words], and the other layers all but those. Then an object looks the same whatever is done with it,
-    also in a pair of both that training never showed.
+    Motion is conditioned on the whole caption. Appearance may be conditioned on less: the layers of objects on the
+    words alone that name objects, bool [words], and the other layers on all but those. Then an object looks the same
+    whatever is done with it, also in a pair of both that training never showed.
     """
 
     names_object: Tensor
@@ -30,59 +30,65 @@ class TextToVideo(nn.Module):
         shape: ClipParams,
         params: TrainParams,
         words: int,
-        given: Tensor | None = None,
+        pretrained: Tensor | None = None,
         names_object: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.captions = caption_encoder(params.captions, words, given)
-        self.objects = None
+        self.caption_encoder = build_caption_encoder(params.captions, words, pretrained)
+        self.object_encoder = None
         if params.generator.kind == "residual" and params.generator.looks_hear == "objects":
-            self.objects = caption_encoder(params.captions.model_copy(update={"encoder": "mean"}), words, given)
+            self.object_encoder = build_caption_encoder(
+                params.captions.model_copy(update={"encoder": "mean"}), words, pretrained
+            )
             named = torch.ones(words, dtype=torch.bool) if names_object is None else names_object
             self.register_buffer("names_object", named)
         self.generator = GENERATORS[params.generator.kind](shape, params.generator, params.captions.width)
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
-        """`condition` is how far the caption is let in: below 1 only while training begins."""
-        if self.objects is None:
-            frames: Tensor = self.generator(z, self.captions(token_ids) * condition)
+        """`condition` scales the caption's vectors: below 1 only while training begins."""
+        if self.object_encoder is None:
+            frames: Tensor = self.generator(z, self.caption_encoder(token_ids) * condition)
         else:
             named = self._named(token_ids)
-            both = self.captions(torch.cat((token_ids, token_ids.where(~named, UNKNOWN)))) * condition
-            cond, acts = both.chunk(2)
-            frames = self.generator(z, cond, self.objects(token_ids.where(named, PADDING)) * condition, acts)
+            both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~named, UNKNOWN_ID)))) * condition
+            cond, action_cond = both.chunk(2)
+            frames = self.generator(
+                z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond
+            )
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
         """Take in words that were not trained on, by their vectors [N,D]; their ids follow on the last one."""
-        for encoder in (self.captions, self.objects):
+        for encoder in (self.caption_encoder, self.object_encoder):
             if encoder is not None:
                 encoder.words.add(vectors)
 
     def _named(self, token_ids: Tensor) -> Tensor:
         """Which words name objects; one never trained on nearly always does. Padding does not."""
         learned = len(self.names_object)
-        named = self.names_object[token_ids.clamp(max=learned - 1)] | (token_ids >= learned) | (token_ids == UNKNOWN)
-        return named & (token_ids != PADDING)
+        named = self.names_object[token_ids.clamp(max=learned - 1)] | (token_ids >= learned) | (token_ids == UNKNOWN_ID)
+        return named & (token_ids != PAD_ID)
 
 
 class CaptionedDiscriminator(nn.Module):
     """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; `captions` and `clips` may be called apart."""
 
-    def __init__(self, shape: ClipParams, params: TrainParams, words: int, given: Tensor | None = None) -> None:
+    def __init__(self, shape: ClipParams, params: TrainParams, words: int, pretrained: Tensor | None = None) -> None:
         super().__init__()
-        self.captions = caption_encoder(params.captions, words, given)
-        self.clips = build_discriminator(shape, params.discriminator, params.captions.width, params.group_clips)
+        self.caption_encoder = build_caption_encoder(params.captions, words, pretrained)
+        self.clip_discriminator = build_discriminator(
+            shape, params.discriminator, params.captions.width, params.group_clips
+        )
         if params.adversarial == "relativistic" and params.mixed.loss == "none":
             self._rest_the_level()
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
-        logits: Tensor = self.clips(frames, self.captions(token_ids))
+        logits: Tensor = self.clip_discriminator(frames, self.caption_encoder(token_ids))
         return logits
 
     def _rest_the_level(self) -> None:
         """Keep the level of all logits at zero: where differences alone count, Adam moves it by its rounding errors."""
-        for name, parameter in self.clips.named_parameters():
+        for name, parameter in self.clip_discriminator.named_parameters():
             if name.endswith("realness.bias"):
                 parameter.requires_grad_(False)

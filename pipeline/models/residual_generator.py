@@ -124,9 +124,10 @@ class ResidualGenerator(nn.Module):
     Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
     Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
-    space and time, with a mask, over both: it draws what changes its shape. The background hears the noise alone: where
-    it heard the caption, every caption got a background of its own and the noise was hardly listened to. The layers
-    that hold objects hear `things` [B,E] and the others, hands above all, `acts` [B,E], where those are given.
+    space and time, with a mask, over both: it draws what changes its shape. The background depends on the noise alone:
+    conditioned on the caption, it became the same for each caption and hardly used the noise. The layers that hold
+    objects are conditioned on `object_cond` [B,E] and the others, hands above all, on `action_cond` [B,E], where those
+    are given; otherwise on `cond`.
     """
 
     def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
@@ -147,17 +148,19 @@ class ResidualGenerator(nn.Module):
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
-    def forward(self, z: Tensor, cond: Tensor, things: Tensor | None = None, acts: Tensor | None = None) -> Tensor:
+    def forward(
+        self, z: Tensor, cond: Tensor, object_cond: Tensor | None = None, action_cond: Tensor | None = None
+    ) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
         still = torch.cat((content, cond), dim=1)
         with in_float32(z):  # a rounded place would tremble
             code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
             places = self.placement(code)
-        look = self.look(torch.cat((content, cond if things is None else things), dim=1))
+        look = self.look(torch.cat((content, cond if object_cond is None else object_cond), dim=1))
         layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
         if self.helpers is not None:
-            helping = self.helping(torch.cat((content, cond if acts is None else acts), dim=1))
+            helping = self.helping(torch.cat((content, cond if action_cond is None else action_cond), dim=1))
             layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
         background = self.background(activate(self.setting(content)))  # [B,3,H,W]
         with in_float32(z):

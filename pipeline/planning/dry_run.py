@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from pipeline.data.batches import Batch
 from pipeline.distributed.devices import Rank
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import States
@@ -79,7 +79,7 @@ def step_on(
         batches,
         task.params,
         moment(task.params, task.params.total_clips // 2),
-        Draws(clips * task.world, slice(0, clips), task.device),
+        SharedRng(clips * task.world, slice(0, clips), task.device),
         penalise=penalise,
         average_gradients=average_gradients,
     )

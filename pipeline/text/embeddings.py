@@ -18,11 +18,11 @@ from pipeline.files import replacing
 from pipeline.params import EmbeddingParams
 from pipeline.text.subword import subword_vectors, unseen_vector
 from pipeline.text.vector_files import Vector, read_vectors
-from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary
+from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
 Vectors = dict[str, NDArray[np.float32]]
 
-SPECIAL = (PAD, UNKNOWN)
+SPECIAL = (PAD_TOKEN, UNKNOWN_TOKEN)
 
 
 def spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 
-PAD, UNKNOWN = "<pad>", "<unk>"
+PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1
 
 
@@ -56,9 +56,9 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
         most = max(counts.values(), default=0)
         raise UserError(
             f"tokenize.min_word_count: no word of the train split stands {min_count} times, "
-            f"so every caption would be {UNKNOWN}; the commonest stands {most} times"
+            f"so every caption would be {UNKNOWN_TOKEN}; the commonest stands {most} times"
         )
-    return Vocabulary((PAD, UNKNOWN, *words))
+    return Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *words))
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
@@ -77,9 +77,9 @@ def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
         vocabulary = TypeAdapter(Vocabulary).validate_python(value)
     except ValidationError:
         raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` makes it anew") from None
-    if vocabulary.words[:2] != (PAD, UNKNOWN) or len(vocabulary.ids) != len(vocabulary):
+    if vocabulary.words[:2] != (PAD_TOKEN, UNKNOWN_TOKEN) or len(vocabulary.ids) != len(vocabulary):
         raise UserError(
-            f"{source}: the words of the vocabulary are not different ones that begin with {PAD}, {UNKNOWN}; "
-            "`dvc repro` makes it anew"
+            f"{source}: the words of the vocabulary are not different ones that begin with {PAD_TOKEN}, "
+            f"{UNKNOWN_TOKEN}; `dvc repro` makes it anew"
         )
     return vocabulary

@@ -8,11 +8,11 @@ each kind with a probability: Karras et al. 2020, arXiv:2006.06676.
 import torch
 from torch import Tensor
 
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.params import AugmentationParams
 
 
-def augment(frames: Tensor, probability: float, params: AugmentationParams, draws: Draws) -> Tensor:
+def augment(frames: Tensor, probability: float, params: AugmentationParams, rng: SharedRng) -> Tensor:
     """Clips [B,3,T,H,W] in [-1,1] -> the same shape; each kind of transform meets a clip with `probability`.
 
     Values may leave the range. With a probability of 0 the clips come back as they are and nothing is drawn.
@@ -20,11 +20,11 @@ def augment(frames: Tensor, probability: float, params: AugmentationParams, draw
     if probability == 0:
         return frames
     if params.translation > 0:
-        frames = translate(frames, *_shifts(frames, params.translation, probability, draws))
+        frames = translate(frames, *_shifts(frames, params.translation, probability, rng))
     if params.colour > 0:
-        frames = recolour(frames, *_changes(params.colour, probability, draws))
+        frames = recolour(frames, *_changes(params.colour, probability, rng))
     if params.cutout > 0:
-        frames = cut_out(frames, draws.uniform(2), params.cutout, draws.uniform() < probability)
+        frames = cut_out(frames, rng.uniform(2), params.cutout, rng.uniform() < probability)
     return frames
 
 
@@ -59,18 +59,18 @@ def cut_out(frames: Tensor, centre: Tensor, share: float, chosen: Tensor) -> Ten
     return frames * (~box)[:, None, None].to(frames.dtype)
 
 
-def _shifts(frames: Tensor, share: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor]:
+def _shifts(frames: Tensor, share: float, probability: float, rng: SharedRng) -> tuple[Tensor, Tensor]:
     """Pixels down and to the right, evenly up to `share` of the sides both ways; 0 where a clip is left alone."""
-    chosen, both = draws.uniform() < probability, draws.uniform(2) * 2 - 1
+    chosen, both = rng.uniform() < probability, rng.uniform(2) * 2 - 1
     height, width = frames.shape[3:]
     down, right = both[:, 0] * (height * share), both[:, 1] * (width * share)
     return down.round().long() * chosen, right.round().long() * chosen
 
 
-def _changes(strength: float, probability: float, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+def _changes(strength: float, probability: float, rng: SharedRng) -> tuple[Tensor, Tensor, Tensor]:
     """Brightness from -strength/2 to strength/2, saturation and contrast from 1-strength to 1+strength."""
-    chosen = (draws.uniform(3) < probability).float()
-    change = (draws.uniform(3) * 2 - 1) * strength * chosen
+    chosen = (rng.uniform(3) < probability).float()
+    change = (rng.uniform(3) * 2 - 1) * strength * chosen
     return change[:, 0] / 2, 1 + change[:, 1], 1 + change[:, 2]
 
 

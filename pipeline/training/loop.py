@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset, TrainingSplit
 from pipeline.data.sampler import Order, reseed
 from pipeline.distributed.devices import Rank
 from pipeline.errors import Interrupted, UserError
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.models.layers import channels_last, synchronise
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.monitoring.loggers import Log, Sampled, open_boards
@@ -149,7 +149,7 @@ class Trainer:
             [self.clips.batch(rows, z_width, self.share, params.opposites) for rows in self._order.batches(self.step)],
             params,
             moment(params, self.clips_seen),
-            Draws(params.batch_clips, self.share, self.rank.device),
+            SharedRng(params.batch_clips, self.share, self.rank.device),
             penalise=penalise,
             average_gradients=self.rank.average_gradients,
         )

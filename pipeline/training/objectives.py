@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from pipeline.data.batches import Batch
 from pipeline.losses.adversarial import ADVERSARIAL, MATCHING
 from pipeline.losses.mixed_batches import MIXED_BATCHES, first_rows, realised_shares, spread_shares
-from pipeline.losses.penalties import PENALTIES, Draws, Judged
+from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import PenaltyName, TrainParams
 from pipeline.training.augmentation import augment
@@ -28,7 +28,7 @@ class Terms:
     params: TrainParams
     now: Moment
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
-    draws: Draws
+    rng: SharedRng
 
     @contextmanager
     def passes(self, *readers: PenaltyName) -> Iterator[None]:
@@ -37,13 +37,13 @@ class Terms:
         Their slopes are small differences, and compiled code cannot be differentiated twice.
         """
         exact = not self.gammas.keys().isdisjoint(readers)
-        lowered = torch.autocast(self.draws.device.type, torch.bfloat16, self.params.precision == "bf16" and not exact)
+        lowered = torch.autocast(self.rng.device.type, torch.bfloat16, self.params.precision == "bf16" and not exact)
         with lowered, uncompiled() if exact else nullcontext():
             yield
 
     def augmented(self, frames: Tensor) -> Tensor:
         """Clips as the discriminator gets to see them."""
-        return augment(frames, self.now.augmentation, self.params.augmentation, self.draws)
+        return augment(frames, self.now.augmentation, self.params.augmentation, self.rng)
 
 
 class Objective(NamedTuple):
@@ -59,25 +59,32 @@ def discriminator_loss(
     """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
     real, fake = sensitive(real, fake, terms.gammas)
     # Read together: a recurrent encoder takes hardly longer for twice the captions.
-    both = discriminator.captions(torch.cat((batch.token_ids, batch.mismatched_ids))) * terms.now.condition
+    both = discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * terms.now.condition
     cond, others = both.chunk(2)
     with terms.passes("r1", "r1_fd"):
-        features = discriminator.clips.describe(real)
+        features = discriminator.clip_discriminator.extract_features(real)
     with terms.passes("r2", "r2_fd"):
-        on_fake = discriminator.clips(fake, cond)
-    on_real = discriminator.clips.score(features, cond)
+        fake_logits = discriminator.clip_discriminator(fake, cond)
+    real_logits = discriminator.clip_discriminator.score(features, cond)
     adversarial = ADVERSARIAL[terms.params.adversarial].discriminator
-    losses = adversarial(on_real, on_fake)
-    values = {"loss/discriminator": losses.mean(), "logits/real": on_real.mean(), "logits/fake": on_fake.mean()}
+    losses = adversarial(real_logits, fake_logits)
+    values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
     if terms.now.mismatched > 0:
-        on_mismatched = discriminator.clips.score(features, others)
+        mismatched_logits = discriminator.clip_discriminator.score(features, others)
         weight = terms.now.mismatched * batch.mismatches()
-        losses = MATCHING[terms.params.matching](adversarial, on_real, on_fake, on_mismatched, weight)
-        values["loss/matching"] = softplus(on_mismatched - on_real).mean()  # of any kind: log 2 where none is heard
-    judged = Judged(
-        discriminator.clips, cond, real, fake, on_real, on_fake, terms.draws, sigma=terms.params.penalty_sigma
+        losses = MATCHING[terms.params.matching](adversarial, real_logits, fake_logits, mismatched_logits, weight)
+        values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
+    outputs = DiscriminatorOutputs(
+        discriminator.clip_discriminator,
+        cond,
+        real,
+        fake,
+        real_logits,
+        fake_logits,
+        terms.rng,
+        sigma=terms.params.penalty_sigma,
     )
-    return add_penalties(losses.mean(), values, judged, terms.gammas)
+    return add_penalties(losses.mean(), values, outputs, terms.gammas)
 
 
 def generator_loss(
@@ -85,10 +92,13 @@ def generator_loss(
 ) -> Tensor:
     """The generator's loss; gradients reach `fake` but not the discriminator."""
     with frozen(discriminator):
-        cond = discriminator.captions(batch.token_ids) * terms.now.condition
+        cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
         with terms.passes():
-            on_real, on_fake = discriminator.clips(real, cond), discriminator.clips(fake, cond)
-    return ADVERSARIAL[terms.params.adversarial].generator(on_real, on_fake).mean()
+            real_logits, fake_logits = (
+                discriminator.clip_discriminator(real, cond),
+                discriminator.clip_discriminator(fake, cond),
+            )
+    return ADVERSARIAL[terms.params.adversarial].generator(real_logits, fake_logits).mean()
 
 
 @contextmanager
@@ -115,12 +125,14 @@ def sensitive(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor,
     return real.detach().requires_grad_("r1" in names), fake.detach().requires_grad_("r2" in names)
 
 
-def add_penalties(loss: Tensor, values: Values, judged: Judged, gammas: dict[str, float]) -> tuple[Tensor, Values]:
+def add_penalties(
+    loss: Tensor, values: Values, outputs: DiscriminatorOutputs, gammas: dict[str, float]
+) -> tuple[Tensor, Values]:
     """The loss with every penalty that has a gamma, and the values with what they came to."""
     if not gammas:
         return loss, values
     with uncompiled():
-        slopes = {name: PENALTIES[name](judged).mean() for name in gammas}
+        slopes = {name: PENALTIES[name](outputs).mean() for name in gammas}
     whole = torch.stack([gammas[name] * slope for name, slope in slopes.items()]).sum()
     values = values | {f"penalty/{name}": slope for name, slope in slopes.items()} | {"loss/penalties": whole}
     return loss + whole, values
@@ -133,40 +145,47 @@ def mixed_discriminator_loss(
 
     Of the penalties, `r1` is taken at the groups and `r2` at their counterparts.
     """
-    loss_of, group = MIXED_BATCHES[terms.params.mixed.loss], terms.params.mixed.group
+    group_loss, group = MIXED_BATCHES[terms.params.mixed.loss], terms.params.mixed.group
     is_real = _some_rows(terms)
     shares = realised_shares(is_real, group)
     mixed, rest = sensitive(*_mix(real, fake, is_real), terms.gammas)
-    cond = discriminator.captions(batch.token_ids) * terms.now.condition
+    cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
     with terms.passes("r1", "r1_fd"):
-        on_mixed = discriminator.clips(mixed, cond)
+        mixed_logits = discriminator.clip_discriminator(mixed, cond)
     with terms.passes("r2", "r2_fd"):
-        on_rest = discriminator.clips(rest, cond)
+        rest_logits = discriminator.clip_discriminator(rest, cond)
     values = {
-        "loss/discriminator": (loss_of(on_mixed, shares) + loss_of(on_rest, 1 - shares)).mean() / 2,
-        "logits/real": torch.where(is_real, on_mixed, on_rest).mean(),
-        "logits/fake": torch.where(is_real, on_rest, on_mixed).mean(),
+        "loss/discriminator": (group_loss(mixed_logits, shares) + group_loss(rest_logits, 1 - shares)).mean() / 2,
+        "logits/real": torch.where(is_real, mixed_logits, rest_logits).mean(),
+        "logits/fake": torch.where(is_real, rest_logits, mixed_logits).mean(),
     }
     loss = values["loss/discriminator"]
     if terms.now.mismatched > 0:
         values["loss/matching"] = _caption_loss(discriminator, real, batch, terms)
         loss = loss + terms.now.mismatched * values["loss/matching"]
-    judged = Judged(
-        discriminator.clips, cond, mixed, rest, on_mixed, on_rest, terms.draws, sigma=terms.params.penalty_sigma
+    outputs = DiscriminatorOutputs(
+        discriminator.clip_discriminator,
+        cond,
+        mixed,
+        rest,
+        mixed_logits,
+        rest_logits,
+        terms.rng,
+        sigma=terms.params.penalty_sigma,
     )
-    return add_penalties(loss, values, judged, terms.gammas)
+    return add_penalties(loss, values, outputs, terms.gammas)
 
 
 def mixed_generator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
 ) -> Tensor:
     """How far the answers on the groups are from "all real"; gradients reach `fake` but not the discriminator."""
-    loss_of, all_real = MIXED_BATCHES[terms.params.mixed.loss], real.new_ones(len(real) // terms.params.mixed.group)
+    group_loss, all_real = MIXED_BATCHES[terms.params.mixed.loss], real.new_ones(len(real) // terms.params.mixed.group)
     with frozen(discriminator):
-        cond = discriminator.captions(batch.token_ids) * terms.now.condition
+        cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
         with terms.passes():
-            logits = [discriminator.clips(clips, cond) for clips in _mix(real, fake, _some_rows(terms))]
-    return torch.stack([loss_of(each, all_real).mean() for each in logits]).mean()
+            logits = [discriminator.clip_discriminator(clips, cond) for clips in _mix(real, fake, _some_rows(terms))]
+    return torch.stack([group_loss(each, all_real).mean() for each in logits]).mean()
 
 
 def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Batch, terms: Terms) -> Tensor:
@@ -176,15 +195,15 @@ def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Ba
     """
     own = _some_rows(terms) | (batch.mismatches() == 0)
     token_ids = torch.where(own[:, None], batch.token_ids, batch.mismatched_ids)
-    cond = discriminator.captions(token_ids) * terms.now.condition
+    cond = discriminator.caption_encoder(token_ids) * terms.now.condition
     with terms.passes():
-        logits = discriminator.clips(real, cond)
+        logits = discriminator.clip_discriminator(real, cond)
     return MIXED_BATCHES[terms.params.mixed.loss](logits, realised_shares(own, terms.params.mixed.group)).mean()
 
 
 def _some_rows(terms: Terms) -> Tensor:
     """Which rows of each group are real, by the law of the shares: bool [B]."""
-    shares = spread_shares(terms.draws.uniform()[:: terms.params.mixed.group], terms.params.mixed.edge)
+    shares = spread_shares(terms.rng.uniform()[:: terms.params.mixed.group], terms.params.mixed.edge)
     return first_rows(shares, terms.params.mixed.group)
 
 

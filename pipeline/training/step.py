@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import cached
 
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.discriminators import Trunk
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
@@ -111,7 +111,7 @@ def train_step(
     batches: Sequence[Batch],
     params: TrainParams,
     now: Moment,
-    draws: Draws,
+    rng: SharedRng,
     *,
     penalise: bool,
     average_gradients: Averager,
@@ -123,7 +123,7 @@ def train_step(
     nets.set_rates(params, now)
     share = now.gamma_share * params.penalty_every if penalise else 0.0
     gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
-    terms = Terms(params, now, gammas, draws)
+    terms = Terms(params, now, gammas, rng)
     *earlier, last = batches[-params.discriminator_steps :]
     for batch in earlier:
         with torch.no_grad():

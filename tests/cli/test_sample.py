@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from training_sets import H, T, W, train_project
 
 from pipeline.cli.sample import sample
@@ -118,6 +119,30 @@ def test_a_model_that_is_not_whole_is_refused_with_the_way_out(trained, folder, 
     with pytest.raises(UserError, match=message) as caught:
         drawn(broken(trained, folder, change), "out.npz")
     assert "dvc repro" in str(caught.value)
+
+
+def name_weights_as_before(model):
+    """The caption encoders of a generator were called `captions` and `objects`."""
+    path = model / "generator.safetensors"
+    former = {"caption_encoder": "captions", "object_encoder": "objects"}
+    weights = {".".join(former.get(part, part) for part in name.split(".")): w for name, w in load_file(path).items()}
+    save_file(weights, path)
+
+
+def name_params_as_before(model):
+    """`appearance_conditioning` was called `looks_hear`."""
+    description = json.loads((model / "model.json").read_text())
+    description["train"]["generator"]["looks_hear"] = "objects"
+    (model / "model.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize("change", [name_weights_as_before])
+def test_a_model_of_an_earlier_version_is_refused_in_one_line(trained, folder, change):
+    with pytest.raises(UserError) as caught:
+        Model(broken(trained, folder, change) / "data/model")
+    assert str(caught.value).endswith(
+        "data/model: this model was made by an earlier version of the pipeline; run `dvc repro -f train`"
+    )
 
 
 def test_a_model_of_another_vocabulary_is_refused(trained, folder):

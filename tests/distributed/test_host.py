@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeCopyMode, FakeTensorMode
 from training_sets import CPU, tiny_params, tiny_set
 
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.step import Networks, train_step
@@ -37,6 +37,6 @@ def test_no_value_of_a_step_is_asked_for(clips, tmp_path, kind):
     with mode:
         nets = Networks(*models, params.train)
         batch = clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8), params.train.opposites)
-        now, draws = moment(params.train, 8), Draws(8, slice(0, 8), CPU)
-        values = train_step(nets, [batch], params.train, now, draws, penalise=True, average_gradients=lambda _: None)
+        now, rng = moment(params.train, 8), SharedRng(8, slice(0, 8), CPU)
+        values = train_step(nets, [batch], params.train, now, rng, penalise=True, average_gradients=lambda _: None)
     assert all(value.shape == () for value in values.values())

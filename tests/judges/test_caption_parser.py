@@ -7,11 +7,11 @@ from training_sets import LEFT, RIGHT, tiny_clips
 from pipeline.judges.classes import Hearing
 from pipeline.records import Caption
 from pipeline.text.parsing import encode
-from pipeline.text.vocabulary import PAD, UNKNOWN, Vocabulary
+from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
 CLIPS = [clip for clip, _ in tiny_clips()]
 WORDS = sorted({word for clip in CLIPS for word in clip.caption.split()})
-VOCABULARY = Vocabulary((PAD, UNKNOWN, *WORDS), actions=(f"pushing * {RIGHT}", f"pushing * {LEFT}"))
+VOCABULARY = Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *WORDS), actions=(f"pushing * {RIGHT}", f"pushing * {LEFT}"))
 CAPTIONS = {clip.id: encode(clip.caption, VOCABULARY, 20).caption for clip in CLIPS}
 
 

@@ -6,14 +6,14 @@ from typing import get_args
 import pytest
 import torch
 
-from pipeline.losses.penalties import PENALTIES, Draws, Judged, between
+from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng, between
 from pipeline.params import PenaltyName
 
 B, SHAPE = 3, (2, 4, 3, 5)  # C,T,H,W
 DOUBLE = torch.float64
 SIGMA = 1e-3
 CPU = torch.device("cpu")
-DRAWS = Draws(B, slice(0, B), CPU)
+RNG = SharedRng(B, slice(0, B), CPU)
 
 
 def linear_discriminator(weight):
@@ -41,7 +41,9 @@ def weight():
 def judge(discriminator, real, fake, cond, sigma=SIGMA):
     """What training hands to a penalty."""
     real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-    return Judged(discriminator, cond, real, fake, discriminator(real, cond), discriminator(fake, cond), DRAWS, sigma)
+    return DiscriminatorOutputs(
+        discriminator, cond, real, fake, discriminator(real, cond), discriminator(fake, cond), RNG, sigma
+    )
 
 
 def penalty_of(name, discriminator, clips, seed=6, sigma=SIGMA):
@@ -102,12 +104,12 @@ def test_finite_differences_tend_to_the_slope_in_the_mean_over_the_noise(clips, 
     """The square of one draw is spread like chi^2: 20,000 draws know its mean to one part in a hundred."""
     discriminator, many = quadratic_discriminator(weight.detach()), 20_000
     real = clips[0][:1].expand(many, *SHAPE)
-    judged = Judged(
-        discriminator, None, real, real, discriminator(real, None), None, Draws(many, slice(0, many), CPU), 1e-4
+    outputs = DiscriminatorOutputs(
+        discriminator, None, real, real, discriminator(real, None), None, SharedRng(many, slice(0, many), CPU), 1e-4
     )
     torch.manual_seed(1)
     expected = (squares(weight * real[:1]) / 2).item()
-    assert PENALTIES["r1_fd"](judged).mean().item() == pytest.approx(expected, rel=0.05)
+    assert PENALTIES["r1_fd"](outputs).mean().item() == pytest.approx(expected, rel=0.05)
 
 
 def test_finite_differences_need_no_second_derivative(clips, weight):
@@ -132,14 +134,14 @@ def test_zero_gp_and_wgan_gp_are_taken_at_one_point_between_real_and_fake(clips,
     discriminator = quadratic_discriminator(weight)
     for name, of_slope in (("zero_gp", lambda s: s), ("wgan_gp", lambda s: (s.sqrt() - 1).square())):
         torch.manual_seed(5)
-        point = between(real, fake, DRAWS)
+        point = between(real, fake, RNG)
         found = penalty_of(name, discriminator, clips, seed=5)
         torch.testing.assert_close(found, of_slope(squares(weight * point)))
 
 
 def test_points_between_lie_on_the_line_anywhere_each_clip_at_its_own():
     real, fake = torch.zeros(2000, *SHAPE), torch.ones(2000, *SHAPE)
-    points = between(real, fake, Draws(2000, slice(0, 2000), CPU)).flatten(1)
+    points = between(real, fake, SharedRng(2000, slice(0, 2000), CPU)).flatten(1)
     assert (points == points[:, :1]).all()
     share = points[:, 0]
     assert share.min() >= 0
@@ -153,9 +155,9 @@ def test_processes_that_share_a_batch_draw_what_one_process_would(clips, weight,
     whole = penalty_of(name, quadratic_discriminator(weight), clips)
     for row in range(B):
         share = slice(row, row + 1)
-        judged = judge(quadratic_discriminator(weight), *(part[share] for part in clips))
+        outputs = judge(quadratic_discriminator(weight), *(part[share] for part in clips))
         torch.manual_seed(6)
-        part = PENALTIES[name](replace(judged, draws=Draws(B, share, CPU)))
+        part = PENALTIES[name](replace(outputs, rng=SharedRng(B, share, CPU)))
         torch.testing.assert_close(part, whole[share])
 
 

@@ -1,16 +1,16 @@
-"""Draws: a row's numbers are the same however many processes share the batch."""
+"""Shared random numbers: a row's numbers are the same however many processes share the batch."""
 
 import torch
 
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 
 CPU = torch.device("cpu")
 
 
 def drawn(share):
     torch.manual_seed(4)
-    draws = Draws(6, share, CPU)
-    return [draws.uniform(2), draws.normal(3, 1), draws.uniform()]
+    rng = SharedRng(6, share, CPU)
+    return [rng.uniform(2), rng.normal(3, 1), rng.uniform()]
 
 
 def test_shares_put_together_are_what_one_process_draws():
@@ -21,8 +21,8 @@ def test_shares_put_together_are_what_one_process_draws():
 
 def test_uniform_and_normal_draws_have_the_moments_of_their_laws():
     torch.manual_seed(4)
-    draws = Draws(40_000, slice(0, 40_000), CPU)
-    uniform, normal = draws.uniform(), draws.normal()
+    rng = SharedRng(40_000, slice(0, 40_000), CPU)
+    uniform, normal = rng.uniform(), rng.normal()
     assert (uniform.min() >= 0).item()
     assert (uniform.max() <= 1).item()
     expected = torch.tensor([1 / 2, 1 / 12, 0.0, 1.0])

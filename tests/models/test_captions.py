@@ -7,7 +7,7 @@ from settings import changed
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from pipeline.models.caption_encoders import caption_encoder
+from pipeline.models.caption_encoders import build_caption_encoder
 
 TO_THE_RIGHT, TO_THE_LEFT = [2, 3, 4, 5, 6, 7], [2, 3, 4, 7, 6, 5]  # pushing a book from left to right; right to left
 RAGGED = torch.tensor([[*TO_THE_RIGHT, 0, 0], [8, 9, 0, 0, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8, 9, 10]])
@@ -19,7 +19,7 @@ GIVEN[0] = 0
 def encoder(name="gru", given=None, width=8, **captions):
     torch.manual_seed(1)
     options = {"encoder": name, "width": width, "layers": 2, "heads": 2, **captions}
-    return caption_encoder(
+    return build_caption_encoder(
         changed({"train": {"captions": {"words": "trained", "conditioning": "caption"} | options}}).train.captions,
         12,
         given,

@@ -7,7 +7,7 @@ import torch
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import PENALTIES, Draws, Judged
+from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng
 from pipeline.models.discriminators import CONDITIONS, ProjectionDiscriminator, build_discriminator
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import DiscriminatorParams
@@ -34,9 +34,9 @@ def inputs(shape=PARAMS.clip, batch=3):
 def penalise(name, model, real, fake, cond):
     """The sum of a penalty over the clips, as training computes it."""
     real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
-    draws = Draws(len(real), slice(0, len(real)), real.device)
-    judged = Judged(model, cond, real, fake, model(real, cond), model(fake, cond), draws, sigma=0.01)
-    return PENALTIES[name](judged).sum()
+    rng = SharedRng(len(real), slice(0, len(real)), real.device)
+    outputs = DiscriminatorOutputs(model, cond, real, fake, model(real, cond), model(fake, cond), rng, sigma=0.01)
+    return PENALTIES[name](outputs).sum()
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_logit_knows_the_direction_of_time():
 
 def test_describing_and_scoring_is_the_forward_pass():
     model, (frames, cond) = discriminator(), inputs()
-    assert torch.equal(model.score(model.describe(frames), cond), model(frames, cond))
+    assert torch.equal(model.score(model.extract_features(frames), cond), model(frames, cond))
 
 
 def test_the_projection_is_linear_in_the_caption():
     model, (frames, cond) = discriminator(), inputs()
-    features = model.describe(frames)
+    features = model.extract_features(frames)
     bare = model.score(features, torch.zeros_like(cond))
     fit = model.score(features, cond) - bare
     torch.testing.assert_close(model.score(features, -3 * cond) - bare, -3 * fit, atol=1e-4, rtol=1e-4)
@@ -93,7 +93,7 @@ def test_a_captioned_discriminator_is_its_two_parts_in_a_row():
     torch.manual_seed(0)
     model = CaptionedDiscriminator(PARAMS.clip, PARAMS.train, words=12)
     frames, ids = inputs()[0], torch.tensor([[2, 3, 4], [5, 6, 0], [7, 0, 0]])
-    assert torch.equal(model(frames, ids), model.clips(frames, model.captions(ids)))
+    assert torch.equal(model(frames, ids), model.clip_discriminator(frames, model.caption_encoder(ids)))
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -154,7 +154,7 @@ def test_whatever_the_parts_a_logit_is_of_its_own_clip_and_caption(options):
     slopes = torch.autograd.grad(model(frames.requires_grad_(), cond.requires_grad_())[1], (frames, cond))
     for slope in slopes:
         assert (slope.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
-    assert model.describe(frames).shape == (3, model.described)
+    assert model.extract_features(frames).shape == (3, model.feature_width)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

@@ -33,7 +33,7 @@ def test_a_layer_is_its_formula():
 
 
 def test_every_layer_of_the_discriminator_sees_the_group(discriminator):
-    clips = discriminator[0].clips
+    clips = discriminator[0].clip_discriminator
     inside = {id(part) for layer in clips.modules() if isinstance(layer, Symmetric) for part in layer.children()}
     bare = [m for m in clips.modules() if isinstance(m, nn.Conv3d | nn.Linear) and id(m) not in inside]
     assert inside
@@ -55,7 +55,7 @@ def test_an_answer_depends_on_the_whole_group_and_on_no_other(discriminator):
 def test_what_starts_at_zero_still_does():
     params = tiny_params(mixed={"loss": "bgan", "group": GROUP})
     model = CaptionedDiscriminator(clip_shape(2, 16, 16), params.train, words=12)
-    last = model.clips.trunk.stages[0].time
+    last = model.clip_discriminator.trunk.stages[0].time
     assert not last.own.weight.any()
     assert not last.common.weight.any()
-    assert model.clips.trunk.stages[0].space.common.weight.any()
+    assert model.clip_discriminator.trunk.stages[0].space.common.weight.any()

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipeline.models.caption_encoders import WordVectors
+from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, WordVectors
+from pipeline.text import vocabulary
 
 GIVEN = torch.tensor([[0.0, 0, 0], [0, 0, 0], [4, 0, 4], [0, 3, 0], [-1, 0, -1]])  # <pad>, <unk> and three words
 CENTRED = torch.tensor([[3.0, -1, 3], [-1, 2, -1], [-2, -1, -2]])  # of which the mean is 1, 1, 1
@@ -37,12 +38,12 @@ def test_given_words_begin_as_loud_as_learned_ones():
 def test_a_shift_of_all_given_vectors_is_not_heard():
     known = GIVEN.any(dim=1, keepdim=True)
     shifted = words(GIVEN + known * torch.tensor([5.0, -2, 8]), trained=False)
-    torch.testing.assert_close(shifted.given, words(trained=False).given)
+    torch.testing.assert_close(shifted.pretrained, words(trained=False).pretrained)
 
 
 def test_a_lone_given_vector_is_left_where_it_is():
     alone = words(GIVEN * (torch.arange(5) == 3)[:, None], trained=False)
-    torch.testing.assert_close(alone.given[3], torch.tensor([0, 3**0.5, 0]))
+    torch.testing.assert_close(alone.pretrained[3], torch.tensor([0, 3**0.5, 0]))
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -69,15 +70,15 @@ def test_an_added_word_is_read_like_a_seen_one_in_its_direction():
 def test_added_words_are_as_if_given_from_the_start():
     later, first = words(trained=False), words(torch.cat((GIVEN, MORE)), trained=False)
     later.add(MORE)
-    assert torch.equal(later.given, first.given)
+    assert torch.equal(later.pretrained, first.pretrained)
     assert torch.equal(later.mean, first.mean)
 
 
 def test_words_without_a_vector_stay_without_one():
     table = words(torch.cat((GIVEN, MORE)), trained=True)
-    assert table.given.any(dim=1).tolist() == [False, False, True, True, True, True, False, True]
+    assert table.pretrained.any(dim=1).tolist() == [False, False, True, True, True, True, False, True]
     table.add(torch.zeros(1, 3))
-    assert not table.given[-1].any()
+    assert not table.pretrained[-1].any()
 
 
 def test_a_word_beyond_the_learned_ones_is_its_given_vector_and_unknown_without_one():
@@ -90,3 +91,11 @@ def test_a_word_beyond_the_learned_ones_is_its_given_vector_and_unknown_without_
 
 def test_given_vectors_are_no_part_of_the_state():
     assert words(trained=True).state_dict().keys() == {"own.weight", "project.weight"}
+
+
+def test_the_ids_of_padding_and_of_unknown_words_are_those_of_the_vocabulary():
+    assert (PAD_ID, UNKNOWN_ID) == (vocabulary.PAD_ID, vocabulary.UNKNOWN_ID)
+    assert vocabulary.Vocabulary((vocabulary.PAD_TOKEN, vocabulary.UNKNOWN_TOKEN)).ids == {
+        "<pad>": PAD_ID,
+        "<unk>": UNKNOWN_ID,
+    }

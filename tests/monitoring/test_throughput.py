@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_sets import CPU, tiny_params, tiny_set, write_project
 
 from pipeline.data.sampler import reseed
-from pipeline.losses.penalties import PENALTIES, Draws
+from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput as meter
 from pipeline.monitoring.throughput import Meter, Rates, matmul_rate, memory_taken
@@ -96,7 +96,7 @@ def test_counting_changes_no_byte_of_a_step(clips, tmp_path, kind):
                     [batch],
                     params.train,
                     moment(params.train, 8 * number),
-                    Draws(8, slice(0, 8), CPU),
+                    SharedRng(8, slice(0, 8), CPU),
                     penalise=number != 1,
                     average_gradients=lambda _: None,
                 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.training.augmentation import augment, cut_out, recolour, translate
 
 CPU = torch.device("cpu")
@@ -24,13 +24,13 @@ def clips(count=4, seed=0):
 def augmented(frames, probability, *kinds, share=None, seed=1):
     torch.manual_seed(seed)
     share = share or slice(0, len(frames))
-    return augment(frames[share], probability, section(*kinds), Draws(len(frames), share, CPU))
+    return augment(frames[share], probability, section(*kinds), SharedRng(len(frames), share, CPU))
 
 
 def test_nothing_is_drawn_or_copied_where_the_probability_is_zero():
     before = torch.get_rng_state()
     frames = clips()
-    assert augment(frames, 0.0, section(*KINDS), Draws(4, slice(0, 4), CPU)) is frames
+    assert augment(frames, 0.0, section(*KINDS), SharedRng(4, slice(0, 4), CPU)) is frames
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -14,7 +14,7 @@ from pipeline.data.batches import Batch, to_training
 from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
 from pipeline.losses.mixed_batches import MIXED_BATCHES
-from pipeline.losses.penalties import PENALTIES, Draws
+from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.discriminators import make_symmetric
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import Terms, mixed_discriminator_loss, mixed_generator_loss
@@ -45,10 +45,10 @@ class Judge(nn.Module):
         self.last = nn.Linear(32, 1)
         make_symmetric(self, GROUP)
 
-    def captions(self, token_ids):
+    def caption_encoder(self, token_ids):
         return token_ids.float()
 
-    def clips(self, frames, cond):  # noqa: ARG002
+    def clip_discriminator(self, frames, cond):  # noqa: ARG002
         return self.last(self.layers(frames.flatten(1))).squeeze(1)
 
 
@@ -93,9 +93,9 @@ def test_training_moves_a_toy_distribution_onto_its_target(loss):
     before = distance(nets.average(z, None).flatten(1).detach(), real)
     for step in range(200):
         batch = Batch(target(64), ids, ids, torch.randn(64, 4))
-        draws = Draws(64, slice(0, 64), CPU)
+        rng = SharedRng(64, slice(0, 64), CPU)
         now = moment(params, step * 64)
-        train_step(nets, [batch], params, now, draws, penalise=True, average_gradients=lambda _: None)
+        train_step(nets, [batch], params, now, rng, penalise=True, average_gradients=lambda _: None)
     after = distance(nets.average(z, None).flatten(1).detach(), real)
     assert before > 0.35
     assert after < 0.13  # two draws of the target are 0.02 apart
@@ -116,7 +116,7 @@ def scene(request, clips):
         for parameter in model.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
     batch = clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8))
-    return nets, batch, Terms(params.train, moment(params.train, 16), {}, Draws(8, slice(0, 8), CPU))
+    return nets, batch, Terms(params.train, moment(params.train, 16), {}, SharedRng(8, slice(0, 8), CPU))
 
 
 def both(nets, batch):
@@ -127,7 +127,7 @@ def test_a_step_moves_both_networks_with_every_penalty(scene):
     nets, batch, terms = scene
     before = [[p.detach().clone() for p in model.parameters()] for model in (nets.generator, nets.discriminator)]
     params = terms.params.model_copy(update={"penalties": dict.fromkeys(PENALTIES, 0.1)})
-    values = train_step(nets, [batch], params, terms.now, terms.draws, penalise=True, average_gradients=lambda _: None)
+    values = train_step(nets, [batch], params, terms.now, terms.rng, penalise=True, average_gradients=lambda _: None)
     assert {f"penalty/{name}" for name in PENALTIES} <= set(values)
     assert all(value.isfinite() for value in values.values())
     for old, model in zip(before, (nets.generator, nets.discriminator), strict=True):
@@ -160,7 +160,7 @@ def test_the_generators_loss_reaches_every_generated_clip_and_not_the_discrimina
 def test_captions_that_all_read_the_same_count_as_the_clips_own(scene):
     """Then every group of captions is all right, which a sure discriminator says at no cost."""
     nets, batch, terms = scene
-    clips = nets.discriminator.clips
+    clips = nets.discriminator.clip_discriminator
     head = next(m for n, m in clips.named_modules() if n.endswith("realness"))
     head.own.bias.data.fill_(1e4)
     real, fake = both(nets, batch)
@@ -178,7 +178,7 @@ def test_devices_that_share_a_batch_mix_it_as_one_would(scene):
     for share in (slice(0, 8), slice(0, 4), slice(4, 8)):
         torch.manual_seed(9)
         part = Batch(batch.frames[share], batch.token_ids[share], batch.mismatched_ids[share], batch.z[share])
-        settings = replace(terms, draws=Draws(8, share, CPU))
+        settings = replace(terms, rng=SharedRng(8, share, CPU))
         found.append(mixed_discriminator_loss(nets.discriminator, real[share], fake[share], part, settings)[0])
     torch.testing.assert_close((found[1] + found[2]) / 2, found[0])
 

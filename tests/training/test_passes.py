@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.data.sampler import reseed
-from pipeline.losses.penalties import Draws
+from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.step import compile_networks, train_step
@@ -61,9 +61,9 @@ class Training:
             self.clips.batch(rows + 8 * n, self.nets.generator.z_width, slice(0, 8), self.params.opposites)
             for n in range(self.params.step_clips // 8)
         ]
-        draws, now = Draws(8, slice(0, 8), CPU), moment(self.params, 32)
+        rng, now = SharedRng(8, slice(0, 8), CPU), moment(self.params, 32)
         options = {"penalise": penalise, "average_gradients": lambda _: None}
-        return train_step(self.nets, batches, self.params, now, draws, **options)
+        return train_step(self.nets, batches, self.params, now, rng, **options)
 
     def weights(self):
         models = (self.nets.generator, self.nets.discriminator, self.nets.average)
@@ -100,12 +100,12 @@ def test_what_makes_a_gpu_wait_is_seen():
 def test_nothing_in_a_step_waits_for_the_device(clips, method):
     training = Training(clips, **method)
     training.step(penalise=True)  # Adam makes its state in the first one
-    rows, draws, now = np.arange(8), Draws(8, slice(0, 8), CPU), moment(training.params, 32)
+    rows, rng, now = np.arange(8), SharedRng(8, slice(0, 8), CPU), moment(training.params, 32)
     made = [clips.batch(rows, training.nets.generator.z_width, slice(0, 8)) for _ in range(2)]
     for penalise in (True, False):
         options = {"penalise": penalise, "average_gradients": lambda _: None}
         with Waits() as waits:
-            train_step(training.nets, made, training.params, now, draws, **options)
+            train_step(training.nets, made, training.params, now, rng, **options)
         assert waits.found == {}
 
 
@@ -185,7 +185,7 @@ print(compile_networks(torch.device("cpu"), torch.nn.Linear(1, 1)))
 def test_the_level_of_the_logits_rests_where_differences_alone_count(clips, adversarial):
     """Its gradient is then rounding alone, which Adam would make as large as any other."""
     training = Training(clips, adversarial=adversarial)
-    bias = training.nets.discriminator.clips.realness.bias
+    bias = training.nets.discriminator.clip_discriminator.realness.bias
     before = bias.detach().clone()
     training.step(penalise=True), training.step(penalise=False)
     assert torch.equal(before, bias) == (adversarial == "relativistic")

@@ -11,7 +11,7 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.data.batches import to_training
 from pipeline.data.sampler import reseed
-from pipeline.losses.penalties import PENALTIES, Draws
+from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
@@ -20,7 +20,7 @@ from pipeline.training.step import train_step
 
 PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
 NOW = moment(PARAMS.train, 16)
-DRAWS = Draws(8, slice(0, 8), CPU)
+RNG = SharedRng(8, slice(0, 8), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def batch(clips, nets):
 
 def take(nets, *batches, params=PARAMS.train, now=NOW, penalise=True):
     reseed(3, 1, 0)
-    return train_step(nets, batches, params, now, DRAWS, penalise=penalise, average_gradients=lambda _: None)
+    return train_step(nets, batches, params, now, RNG, penalise=penalise, average_gradients=lambda _: None)
 
 
 def terms(params=PARAMS.train, **gammas):
-    return Terms(params, NOW, gammas, DRAWS)
+    return Terms(params, NOW, gammas, RNG)
 
 
 def weights(model):
