@@ -10,7 +10,7 @@ from importlib.metadata import version
 from itertools import accumulate, groupby
 from pathlib import Path
 
-from pipeline.compute.sandbox import Loss, memory_limit
+from pipeline.compute.sandbox import Failure, memory_limit
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing, write_json
 from pipeline.params import ClipParams, TranscodeParams
@@ -101,7 +101,7 @@ class _Refused(Exception):
         self.reason, self.detail = reason, detail
 
 
-def make_shard(task: ShardTask, lost: Mapping[str, Loss]) -> Generator[str | None, None, None]:
+def make_shard(task: ShardTask, lost: Mapping[str, Failure]) -> Generator[str | None, None, None]:
     """Write the shard and then its account; a shard that is finished already stays as it is. See `compute.guarded`.
 
     Raises UserError where a video is no longer the one that `filter` chose.
@@ -128,7 +128,7 @@ def make_shard(task: ShardTask, lost: Mapping[str, Loss]) -> Generator[str | Non
     write_account(account_path(task.path), Account(len(task.clips), tuple(drops), counts, shard))
 
 
-def _decode(task: ShardTask, clip: Clip, loss: Loss | None) -> DecodedVideo:
+def _decode(task: ShardTask, clip: Clip, loss: Failure | None) -> DecodedVideo:
     """The windows of a video, the same ones for all its clips. Raises _Refused."""
     path, limits = task.videos / clip.video, task.options.limits
     if loss is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import derive
-from pipeline.directions.mirror import mirror_clip, twin_fault
+from pipeline.directions.mirror import find_twin_fault, make_twin
 from pipeline.errors import run
 from pipeline.judges.classes import Classes, Prompt, classes_of
 from pipeline.judges.networks import NAMES, save_judges
@@ -55,9 +55,9 @@ def read_lessons(dataset: Dataset, vocabulary: Vocabulary, options: JudgeParams)
 
 def _twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
     """What the mirror image of a clip shows, None where it must not be flipped."""
-    if twin_fault(clip):
+    if find_twin_fault(clip):
         return None
-    twin = mirror_clip(clip)
+    twin = make_twin(clip)
     return classes.prompt(twin, encode(twin.caption, vocabulary, len(twin.caption)).caption)
 
 

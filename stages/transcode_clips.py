@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.compute import map_guarded
+from pipeline.compute import map_sandboxed
 from pipeline.errors import run
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
@@ -45,7 +45,7 @@ def transcode_clips(
         remove_abandoned(states, "transcode", KEPT_STATES)
         seconds = options.limits.seconds
         label = "transcode, shards"
-        for _ in map_guarded(make_shard, tasks(), shards, compute, seconds=seconds, label=label, progress=progress):
+        for _ in map_sandboxed(make_shard, tasks(), shards, compute, seconds=seconds, label=label, progress=progress):
             pass
         _clear(out)
         read, kept = hand_over(paths, out, shape)

@@ -8,16 +8,16 @@ from unittest.mock import patch
 
 import numpy as np
 
-from pipeline.compute.sandbox import Loss
+from pipeline.compute.sandbox import Failure
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.transcoding import ShardTask, make_shard
 from pipeline.video.decode import DecodedVideo
 
 
-def make_bad_shard(task: ShardTask, lost: Mapping[str, Loss]) -> Generator[str | None, None, None]:
+def make_bad_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[str | None, None, None]:
     """Decode by name: hang, crash, hog, or two windows of one colour."""
     with patch("pipeline.transcoding.decode_video", decode_by_name):
-        yield from make_shard(task, lost)
+        yield from make_shard(task, failures)
 
 
 def decode_by_name(path: Path, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:

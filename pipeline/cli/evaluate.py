@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import cell, print_table, read_figures, widen
-from pipeline.compute import map_guarded
+from pipeline.compute import map_sandboxed
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import Row
@@ -121,7 +121,7 @@ def _decode(
             for number, part in enumerate(batches(clips, options.shard_clips))
         ]
         seconds, label = options.limits.seconds, "videos, shards"
-        for _ in map_guarded(make_shard, tasks, len(tasks), compute, seconds=seconds, label=label, progress=progress):
+        for _ in map_sandboxed(make_shard, tasks, len(tasks), compute, seconds=seconds, label=label, progress=progress):
             pass
         hand_over([task.path for task in tasks], out, whole)
         shards = ShardReader(out)

@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: the one that RAY_ADDRESS names, or one started here and stopped again.
 
-A worker is an actor of one CPU that keeps a guarded child. When its node is lost another one is asked for, and its
-task goes to whoever is free first. Tasks and results are small: paths travel, frames never do.
+A worker is an actor of one CPU with a sandbox. When its node is lost another one is requested, and its task goes to
+whichever worker is free first. Tasks and results are small: paths travel, frames never do.
 """
 
 import logging
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 from pipeline.compute.pool import Worker
-from pipeline.compute.sandbox import Guardable, Guarded
+from pipeline.compute.sandbox import Sandbox, SandboxedFunction
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")
@@ -24,24 +24,24 @@ Result = TypeVar("Result")
 LOCAL = "local"  # what Ray calls a cluster of this machine, for this run
 LOCAL_OPTIONS = {"include_dashboard": False, "object_store_memory": 100_000_000}  # about the least; it stays empty
 CONNECT_SECONDS = 10
-LOSSES = 3  # of one worker, without a result in between; more is no accident
+MOST_LOSSES = 3  # of one worker, without a result in between; more is no accident
 
 
-class _Supervisor(Generic[Task, Result]):
+class _RemoteSandbox(Generic[Task, Result]):
     """What runs in the actor."""
 
-    def __init__(self, function: Guardable[Task, Result], seconds: float) -> None:
-        self.guarded = Guarded(function, seconds)
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float) -> None:
+        self.sandbox = Sandbox(function, seconds)
 
     def start(self) -> None:
         """Returns once there is an actor."""
 
     def work(self, task: Task) -> Result:
-        return self.guarded(task)
+        return self.sandbox(task)
 
 
-class _Actor(Generic[Task, Result]):
-    """This side's handle of an actor, and of those that follow it when it is lost."""
+class _ClusterWorker(Generic[Task, Result]):
+    """An actor as seen from here, and those that follow it when it is lost."""
 
     def __init__(self, start: Callable[[], Any], lost: type[Exception]) -> None:
         self.start, self.lost = start, lost
@@ -57,7 +57,7 @@ class _Actor(Generic[Task, Result]):
         return future
 
     def is_replaced(self, future: Future[Result]) -> bool:
-        if isinstance(future.exception(), self.lost) and self.losses < LOSSES:
+        if isinstance(future.exception(), self.lost) and self.losses < MOST_LOSSES:
             self.losses += 1
             self.begin()
             return True
@@ -66,8 +66,8 @@ class _Actor(Generic[Task, Result]):
 
 
 @contextmanager
-def cluster_crew(
-    function: Guardable[Task, Result], workers: int | Literal["auto"], tasks: int, seconds: float
+def cluster_workers(
+    function: SandboxedFunction[Task, Result], workers: int | Literal["auto"], tasks: int, seconds: float
 ) -> Iterator[list[Worker[Task, Result]]]:
     """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
     try:
@@ -83,9 +83,9 @@ def cluster_crew(
         with _Joining(address):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         cpus = int(ray.cluster_resources().get("CPU", 1))
-        start = partial(ray.remote(num_cpus=1)(_Supervisor).remote, function, seconds)
+        start = partial(ray.remote(num_cpus=1)(_RemoteSandbox).remote, function, seconds)
         count = min(cpus if workers == "auto" else workers, tasks)
-        yield [_Actor(start, RayActorError) for _ in range(count)]
+        yield [_ClusterWorker(start, RayActorError) for _ in range(count)]
     except RayTaskError as error:
         raise error.cause from None
     except RayError as error:
@@ -95,9 +95,9 @@ def cluster_crew(
 
 
 class _Joining:
-    """Around the start of Ray: what it raises where there is no cluster, or another version, as UserError.
+    """Around the start of Ray: turns what it raises where there is no cluster, or another version, into UserError.
 
-    A process of its own that is late, on a busy machine, is a bare Exception there, so that is told by its class.
+    Ray raises a bare Exception where one of its processes starts too late, so that is recognised by its class.
     """
 
     def __init__(self, address: str) -> None:
@@ -112,7 +112,7 @@ class _Joining:
 
 
 def _check_reachable(address: str) -> None:
-    """Knock at host:port, since Ray itself would knock for many minutes; other addresses are left to it."""
+    """Try host:port, since Ray itself would try for many minutes; other addresses are left to it."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         try:
@@ -122,7 +122,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _cluster_error(address: str, error: object) -> UserError:
-    """Ray tells the matter in its first line and the cause in its last one; between are ids and tracebacks."""
+    """Ray names the fault in its first line and the cause in its last one; between are ids and tracebacks."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines() if line.strip()]
     told = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
-    return UserError(f"Ray ({address}): {told}; see docs/how-to/transcode-on-ray.md, then give the same command again")
+    return UserError(f"Ray ({address}): {told}; see docs/how-to/transcode-on-ray.md, then run the same command again")

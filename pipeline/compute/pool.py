@@ -18,7 +18,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 TaskIn = TypeVar("TaskIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
-# (label, total) -> a context that yields a function to call after each item, such as `pipeline.monitoring.progress`
+
+# (label, total) -> a context that yields a function to call after each of `total` items
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
@@ -35,69 +36,15 @@ class Worker(Protocol[TaskIn, ResultOut]):
 
 
 @contextmanager
-def show_nothing(label: str, total: int) -> Iterator[Callable[[], None]]:  # noqa: ARG001
-    """The progress of a run that shows none."""
+def silent(_label: str, _total: int) -> Iterator[Callable[[], None]]:
+    """Show no progress."""
     yield lambda: None
 
 
-def spread(
-    tasks: Iterable[Task], crew: Sequence[Worker[Task, Result]], label: str, advance: Callable[[], None]
-) -> Iterator[Result]:
-    """Yield the result of every task, in order; `tasks` is read lazily, at most two tasks per worker ahead.
-
-    A task whose worker was lost with its machine goes to the next one that is free. An exception in a worker is
-    raised here as soon as it is seen; a worker that is gone for good (BrokenExecutor) raises UserError naming its
-    task by `str(task)`.
-    """
-    numbered = enumerate(tasks)
-    waiting = deque(islice(numbered, 1))
-    idle: list[Worker[Task, Result]] = []
-    pending: dict[Future[Any], tuple[Worker[Task, Result], tuple[int, Task] | None]]
-    pending = {worker.ready: (worker, None) for worker in crew}
-    done: dict[int, Result] = {}
-    turn = 0
-    while waiting or done or any(job for _, job in pending.values()):
-        while idle and waiting and waiting[0][0] < turn + 2 * len(crew):
-            worker, job = idle.pop(), waiting.popleft()
-            pending[worker.submit(job[1])] = (worker, job)
-            waiting = waiting or deque(islice(numbered, 1))
-        if turn in done:
-            yield done.pop(turn)
-            turn += 1
-            continue
-        for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            worker, given = pending.pop(future)
-            if worker.is_replaced(future):
-                pending[worker.ready] = (worker, None)
-                waiting.extendleft([given] if given else [])
-                continue
-            result = _result(future, label, given)
-            idle.append(worker)
-            if given:
-                done[given[0]] = result
-                advance()
-
-
-def _result(future: Future[Any], label: str, given: tuple[int, object] | None) -> Any:
-    try:
-        return future.result()
-    except BrokenExecutor as error:
-        task = str(given[1])[:200] if given else "nothing"
-        raise UserError(
-            f"{label}: the worker died on {task} ({error}); "
-            "give the same command again, with fewer compute.workers if memory is short"
-        ) from None
-
-
 def map_ordered(
-    function: Callable[[Task], Result],
-    tasks: Sequence[Task],
-    workers: int,
-    *,
-    label: str,
-    progress: Progress = show_nothing,
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, label: str, progress: Progress = silent
 ) -> Iterator[Result]:
-    """Yield `function(task)` in the order of `tasks`, worked out by `workers` spawned processes (1: in this one).
+    """Yield `function(task)` in the order of `tasks`, computed by `workers` spawned processes (1: in this one).
 
     `function` and the tasks must pickle. At most two results per worker wait for their turn. An exception in a
     worker is raised here as soon as it is seen; a worker that dies raises UserError naming its task by `str(task)`.
@@ -110,12 +57,61 @@ def map_ordered(
                 advance()
                 yield result
         else:
-            with _crew(function, min(workers, len(tasks))) as crew:
-                yield from spread(tasks, crew, label, advance)
+            with _processes(function, min(workers, len(tasks))) as pool:
+                yield from distribute(tasks, pool, label, advance)
+
+
+def distribute(
+    tasks: Iterable[Task], workers: Sequence[Worker[Task, Result]], label: str, advance: Callable[[], None]
+) -> Iterator[Result]:
+    """Yield the result of every task, in order; `tasks` is read lazily, at most two tasks per worker ahead.
+
+    A task whose worker was lost with its machine goes to the next one that is free. An exception in a worker is
+    raised here as soon as it is seen; a worker that died for good (BrokenExecutor) raises UserError naming its
+    task by `str(task)`.
+    """
+    numbered = enumerate(tasks)
+    waiting = deque(islice(numbered, 1))
+    idle: list[Worker[Task, Result]] = []
+    pending: dict[Future[Any], tuple[Worker[Task, Result], tuple[int, Task] | None]]
+    pending = {worker.ready: (worker, None) for worker in workers}
+    done: dict[int, Result] = {}
+    turn = 0
+    while waiting or done or any(job for _, job in pending.values()):
+        while idle and waiting and waiting[0][0] < turn + 2 * len(workers):
+            worker, job = idle.pop(), waiting.popleft()
+            pending[worker.submit(job[1])] = (worker, job)
+            waiting = waiting or deque(islice(numbered, 1))
+        if turn in done:
+            yield done.pop(turn)
+            turn += 1
+            continue
+        for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            worker, assigned = pending.pop(future)
+            if worker.is_replaced(future):
+                pending[worker.ready] = (worker, None)
+                waiting.extendleft([assigned] if assigned else [])
+                continue
+            result = _result(future, label, assigned)
+            idle.append(worker)
+            if assigned:
+                done[assigned[0]] = result
+                advance()
+
+
+def _result(future: Future[Any], label: str, job: tuple[int, object] | None) -> Any:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        task = str(job[1])[:200] if job else "nothing"
+        raise UserError(
+            f"{label}: the worker died on {task} ({error}); "
+            "run the same command again, with fewer compute.workers if memory is short"
+        ) from None
 
 
 class _Process(Generic[Task, Result]):
-    """A pool of one process, so that a dead worker tells which task it had."""
+    """A pool of one process, so that it is known which task a dead worker had."""
 
     def __init__(self, function: Callable[[Task], Result], far_end: Connection) -> None:
         context = get_context("spawn")
@@ -137,19 +133,19 @@ class _Process(Generic[Task, Result]):
 
 
 @contextmanager
-def _crew(function: Callable[[Task], Result], workers: int) -> Iterator[list[_Process[Task, Result]]]:
+def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[_Process[Task, Result]]]:
     """Yield processes and end them all at once.
 
     Every worker holds one end of a pipe and leaves when the other end closes, be it here or because this process
     was killed.
     """
     far_end, near_end = get_context("spawn").Pipe(duplex=False)
-    crew = [_Process(function, far_end) for _ in range(workers)]
+    workers = [_Process(function, far_end) for _ in range(count)]
     try:
-        yield crew
+        yield workers
     finally:
         near_end.close()
-        for process in crew:
+        for process in workers:
             process.pool.shutdown(wait=True, cancel_futures=True)
         far_end.close()
 

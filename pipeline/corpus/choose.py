@@ -13,8 +13,8 @@ from pipeline.corpus.names import match_categories, match_names
 from pipeline.corpus.rows import Labelled, Row, unit_hash
 from pipeline.corpus.split import Held, later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
-from pipeline.directions import counter_spelling
-from pipeline.directions.mirror import list_texts, mirror_clip, twin_fault
+from pipeline.directions import find_counter_spelling
+from pipeline.directions.mirror import find_twin_fault, list_texts, make_twin
 from pipeline.errors import UserError
 from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
@@ -230,19 +230,19 @@ def _names(objects: Sequence[str]) -> str:
 
 
 def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter[str]]:
-    """The twins, and how many clips have none, by reason: a fault of `mirror_fault`, or `held_out`.
+    """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
     Raises UserError where the id of a twin is that of a clip.
     """
-    counter = counter_spelling(clip.caption for clip in clips)
+    counter = find_counter_spelling(clip.caption for clip in clips)
     twins: list[Clip] = []
     without: Counter[str] = Counter()
     for clip in clips:
-        fault = twin_fault(clip, counter)
+        fault = find_twin_fault(clip, counter)
         if fault:
             without[fault] += 1
             continue
-        twin = mirror_clip(clip, counter)
+        twin = make_twin(clip, counter)
         # Only other words can ask for another split.
         if list_texts(twin) != list_texts(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
             clip.split if clip.split in HELD_OUT else None

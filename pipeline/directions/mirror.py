@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
-from pipeline.directions.rules import BETWEEN, COUNTER, whole, words_of, write_like
+from pipeline.directions.rules import BETWEEN, COUNTER, split_words, whole_words, write_like
 from pipeline.records import Clip, slugify
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
-SIDES = re.compile(whole("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), re.I)
-COUNTERS = re.compile(whole(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
-TURNS = re.compile(f"{COUNTERS.pattern}|{whole('clockwise')}", re.I)
+SIDES = re.compile(whole_words("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), re.I)
+COUNTERS = re.compile(whole_words(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
+TURNS = re.compile(f"{COUNTERS.pattern}|{whole_words('clockwise')}", re.I)
 
 # What looks wrong in a mirror: anything to be read, and threads, which turn one way only.
 SIGNS = """
@@ -47,13 +47,13 @@ def mirrored(text: str, counter: str = COUNTER) -> str | None:
 
     `counter` is how the dataset spells counter-clockwise.
     """
-    return None if mirror_fault(text, counter) else _flip(text, counter)
+    return None if find_mirror_fault(text, counter) else _flip(text, counter)
 
 
 @lru_cache(1 << 16)
-def mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
+def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
     """Why a clip with this caption must not be flipped, None where it may."""
-    if not ONE_WAY.isdisjoint(words_of(text)) and not ONE_WAY.isdisjoint(words_of(AMOUNT.sub("", text))):
+    if not ONE_WAY.isdisjoint(split_words(text)) and not ONE_WAY.isdisjoint(split_words(AMOUNT.sub("", text))):
         return "writing"
     if not text.isascii() and any(letter.isalpha() and letter > LAST_LATIN for letter in text):
         return "other_script"
@@ -67,11 +67,11 @@ def mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
 
 def in_other_sense(text: str) -> bool:
     """Whether left or right may stand for something else than a side: `right next to`, `left behind`."""
-    plain = SURE_SIDES.sub("aside", " ".join(words_of(text)))
+    plain = SURE_SIDES.sub("aside", " ".join(split_words(text)))
     return _is_sided(plain) and OTHER_SENSES.search(plain) is not None
 
 
-def counter_spelling(texts: Iterable[str]) -> str:
+def find_counter_spelling(texts: Iterable[str]) -> str:
     """How these captions spell counter-clockwise, in the commonest way."""
     found = Counter(match[0].lower() for text in texts for match in COUNTERS.finditer(text))
     return min(found, key=lambda spelling: (-found[spelling], spelling)) if found else COUNTER
@@ -99,12 +99,12 @@ def _other_turn(word: str, counter: str) -> str:
     return counter if word[:2].lower() == "cl" else "clockwise"
 
 
-def twin_fault(clip: Clip, counter: str = COUNTER) -> Fault | None:
+def find_twin_fault(clip: Clip, counter: str = COUNTER) -> Fault | None:
     """Why the clip must not be flipped, None where it may; `counter` is how its dataset spells counter-clockwise."""
-    return next(filter(None, (mirror_fault(text, counter) for text in list_texts(clip))), None)
+    return next(filter(None, (find_mirror_fault(text, counter) for text in list_texts(clip))), None)
 
 
-def mirror_clip(clip: Clip, counter: str = COUNTER) -> Clip:
+def make_twin(clip: Clip, counter: str = COUNTER) -> Clip:
     """The mirror image of a clip that may be flipped."""
     caption, template, *objects = (mirrored(text, counter) or text for text in list_texts(clip))
     return replace(

@@ -4,15 +4,26 @@ import re
 from typing import NamedTuple
 
 from pipeline.directions.mirror import in_other_sense
-from pipeline.directions.rules import ALWAYS, CAMERA_MOVES, COUNTER, CUES, HEDGES, PLANE, WORD, Cue, whole, write_like
+from pipeline.directions.rules import (
+    ALWAYS,
+    CAMERA_MOVES,
+    COUNTER,
+    CUES,
+    HEDGES,
+    PLANE,
+    WORD,
+    Cue,
+    whole_words,
+    write_like,
+)
 
-NOUN = re.compile(rf"{whole('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
-BARE = re.compile(rf"^\W*$|{whole('to')}[\s_-]+$|{whole('let|lets|letting')}.*$", re.I)
+NOUN = re.compile(rf"{whole_words('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
+BARE = re.compile(rf"^\W*$|{whole_words('to')}[\s_-]+$|{whole_words('let|lets|letting')}.*$", re.I)
 LONGEST = 1000  # letters; what is longer is no caption, and takes time that grows with its square
 
 
-class Found(NamedTuple):
-    """A cue in a text: where its parts stand, and what stands there in the opposite text."""
+class CueMatch(NamedTuple):
+    """A cue in a text: where its parts are, and what replaces them in the opposite text."""
 
     axis: str
     side: int
@@ -38,7 +49,7 @@ def find_motion(text: str) -> tuple[int, int] | None:
     found = [cue for cue in _find(text) if cue.axis in PLANE]
     ways = {(cue.axis, cue.side) for cue in found}
     axes = {axis for axis, _ in ways}
-    if not ways or len(ways) > len(axes) or _doubtful(text, axes):
+    if not ways or len(ways) > len(axes) or _is_doubtful(text, axes):
         return None
     # Where the camera turns to the left, all that it films goes to the right.
     sign = -1 if CAMERA_MOVES.search(text) else 1
@@ -51,7 +62,7 @@ def _turn(text: str, counter: str) -> str | None:
     found = _find(text)
     axes = {cue.axis for cue in found}
     at_odds = len({(cue.axis, cue.side) for cue in found}) > len(axes) or (len(axes) > 1 and not axes <= PLANE)
-    if not found or at_odds or _doubtful(text, axes):
+    if not found or at_odds or _is_doubtful(text, axes):
         return None
     pieces = [(span, words) for cue in found for span, words in zip(cue.spans, cue.instead, strict=True)]
     turned = text
@@ -61,23 +72,23 @@ def _turn(text: str, counter: str) -> str | None:
     return turned
 
 
-def _doubtful(text: str, axes: set[str]) -> bool:
+def _is_doubtful(text: str, axes: set[str]) -> bool:
     return ("side" in axes and in_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
 
 
-def _find(text: str) -> list[Found]:
+def _find(text: str) -> list[CueMatch]:
     """The cues in a text; of those that overlap the one that starts first, then the longer."""
-    hits: list[Found] = []
+    hits: list[CueMatch] = []
     if len(text) > LONGEST:
         return hits
     for word in dict.fromkeys(WORD.findall(text.lower())):
         for cue in CUES.get(word, ()):
             for match in cue.pattern.finditer(text):
-                if _stands_free(text[: match.start()], cue):
+                if _keeps_its_sense(text[: match.start()], cue):
                     spans = tuple(match.span(number) for number in range(1, len(cue.instead) + 1))
-                    hits.append(Found(cue.axis, cue.side, spans, cue.instead))
+                    hits.append(CueMatch(cue.axis, cue.side, spans, cue.instead))
     hits.sort(key=lambda hit: (hit.spans[0][0], -sum(end - start for start, end in hit.spans)))
-    kept: list[Found] = []
+    kept: list[CueMatch] = []
     taken: set[int] = set()
     for hit in hits:
         places = {place for span in hit.spans for place in range(*span)}
@@ -87,6 +98,6 @@ def _find(text: str) -> list[Found]:
     return kept
 
 
-def _stands_free(before: str, cue: Cue) -> bool:
-    """Whether what stands before a cue leaves it its sense: no noun as in `an opening`, no adjective as in `open`."""
+def _keeps_its_sense(before: str, cue: Cue) -> bool:
+    """Whether the words before a cue leave it its sense: no noun as in `an opening`, no adjective as in `open`."""
     return not NOUN.search(before) and (not cue.bare or BARE.search(before) is not None)

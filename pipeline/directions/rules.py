@@ -1,4 +1,4 @@
-"""The rules: which words stand for one way and which for its opposite, and how they are found in captions and slugs."""
+"""The table of cues: which words name one way and which its opposite, and the patterns that find them in captions."""
 
 import re
 from collections import defaultdict
@@ -23,12 +23,12 @@ BEFORE_NOUN = rf"(?={BETWEEN}(?:an?|the|one|two|some|his|her|its|my|your|\[?some
 FOLLOWED = rf"(?={BETWEEN}\S)"
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words, lower case, those of CamelCase apart."""
     return WORD.findall(text if text.islower() else HUMP.sub(" ", text).lower())
 
 
-def whole(words: str) -> str:
+def whole_words(words: str) -> str:
     """The pattern of these words, alternatives or a pattern, as whole words; a space stands for any gap of a slug."""
     return f"{START}(?:{words.replace(' ', BETWEEN)}){END}"
 
@@ -54,16 +54,15 @@ def _is_upper(word: str) -> bool:
 
 # A caption that hedges says more than one way, or tells of a motion that did not come to pass.
 HEDGES = re.compile(
-    whole(
+    whole_words(
         "but|because|until|without(?! actually)|so|then|that|not|cannot|(?:does|do|is|did|ca|wo)n['’]?t|almost|upright"  # noqa: RUF001
         "|fail(?:s|ed|ing)?|tries|trying|missing|instead|before|after"
     ),
     re.I,
 )
 
-
 CAMERA_MOVES = re.compile(
-    whole("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
+    whole_words("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
 )
 
 
@@ -82,18 +81,14 @@ MOVING = (
     "carrying carries carry, swiping swipes swipe"
 )
 
-
 GOING = (
     "rolling rolls roll, walking walks walk, running runs run, climbing climbs climb, going goes go, "
     "driving drives drive, riding rides ride, crawling crawls crawl, jumping jumps jump"
 )
 
-
 PUT, TAKE = "putting puts put", "taking takes take"
 
-
 LIFT, LOWER = "lifting lifts lift", "lowering lowers lower"
-
 
 # axis, verb and second part, opposite verb and second part, what must follow
 VERB_PAIRS = [
@@ -109,7 +104,7 @@ VERB_PAIRS = [
     ("fold", "folding folds fold", "", "unfolding unfolds unfold", "", ""),
     ("wrap", "wrapping wraps wrap", "", "unwrapping unwraps unwrap", "", ""),
     ("zip", "zipping zips zip", "", "unzipping unzips unzip", "", ""),
-    ("cover", "covering covers cover", "", "uncovering uncovers uncover", "", rf"(?!.*{whole('with')})"),
+    ("cover", "covering covers cover", "", "uncovering uncovers uncover", "", rf"(?!.*{whole_words('with')})"),
     ("apart", "approaching approaches approach", "", "moving_away_from moves_away_from move_away_from", "", ""),
     ("height", LIFT, "", LOWER, "", ""),
     ("height", LIFT, "up", LOWER, "down", rf"(?:{ALONE}|{BEFORE_NOUN})"),
@@ -119,7 +114,6 @@ VERB_PAIRS = [
     *[("slope", verb, "up", verb, "down", BEFORE_NOUN) for verb in MOVING.split(", ")],
     *[("slope", verb, "up", verb, "down", rf"(?:{ALONE}|{BEFORE_NOUN})") for verb in GOING.split(", ")],
 ]
-
 
 # axis, words, opposite words, what must follow
 PHRASES = [
@@ -145,12 +139,11 @@ PHRASES = [
     ("apart", "nearer to", "further from", ""),
     ("along", "forwards", "backwards", ""),
     ("along", "forward", "backward", ""),
-    ("depth", "in front of", "behind", rf"(?!{BETWEEN}of\b)(?!.*{whole('camera')}){FOLLOWED}"),
+    ("depth", "in front of", "behind", rf"(?!{BETWEEN}of\b)(?!.*{whole_words('camera')}){FOLLOWED}"),
     ("level", "above", "below", FOLLOWED),
     ("level", "on top of", "underneath", FOLLOWED),
     ("inside", "inside", "outside", FOLLOWED),
 ]
-
 
 OTHER_COUNTERS = ("counter clockwise", "counterclockwise", "anti clockwise", "anticlockwise")
 
@@ -181,12 +174,12 @@ def _both_ways(
 
 
 def _pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> re.Pattern[str]:
-    # Putting on and taking off are no motions, putting something on is one; `on top of` has a rule of its own.
+    # Putting on and taking off are no motions, putting something on is one; `on top of` has an entry of its own.
     particle = parts[-1] in ("on", "off")
     gap = rf"{BETWEEN}(?:\S.*?{BETWEEN}){'' if particle else '?'}"
     last = f"(?!{BETWEEN}(?:top|of)\\b)" if particle else ""
-    groups = [f"({whole(part)})" for part in parts]
-    groups[0] = whole(parts[0]) if kept else groups[0]
+    groups = [f"({whole_words(part)})" for part in parts]
+    groups[0] = whole_words(parts[0]) if kept else groups[0]
     return re.compile(gap.join(groups) + last + after, re.I)
 
 

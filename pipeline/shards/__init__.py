@@ -6,7 +6,6 @@ still read them. An NPZ shard holds the arrays `id`, `caption` and `frames`, lik
 written last: a folder without it is not whole. An id may stand in several rows: windows of one video share theirs.
 """
 
-from pipeline.shards.folder import INDEX, Shard, write_index, write_shard
-from pipeline.shards.reader import ShardReader
+from pipeline.shards.folder import INDEX, Shard, ShardReader, write_index, write_shard
 
 __all__ = ["INDEX", "Shard", "ShardReader", "write_index", "write_shard"]

@@ -18,26 +18,21 @@ LOCAL_HEADER = 30  # bytes before a member's name; the lengths of name and extra
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Neighbouring clips that are brought in together."""
+class RowGroup:
+    """Neighbouring clips that are loaded together: all of a mapped file, or one row group of Parquet."""
 
     clips: int
-    bring: Callable[[], Frames]  # -> uint8 [clips,T,H,W,3]; raises what reading a damaged file raises
+    load: Callable[[], Frames]  # -> uint8 [clips,T,H,W,3]; raises what reading a damaged file raises
     mapped: bool  # in place: costs no memory
 
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """One shard; its pieces in row order."""
+    """What is known of one shard; its groups in row order."""
 
     ids: list[str]
     captions: list[str]
-    pieces: list[Piece]
-
-
-def map_frames(path: Path, start: int, shape: tuple[int, ...]) -> Frames:
-    """The bytes of a file from `start` on as a read-only array: only what is touched is read."""
-    return np.asarray(np.memmap(path, np.uint8, "r", start, shape))
+    groups: list[RowGroup]
 
 
 def write_npz(path: Path, ids: Sequence[str], captions: Sequence[str], frames: Sequence[Frames]) -> None:
@@ -46,7 +41,7 @@ def write_npz(path: Path, ids: Sequence[str], captions: Sequence[str], frames: S
 
 
 def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
-    """A shard of this or another writer; a compressed one is brought in whole when one of its clips is needed."""
+    """A shard of this or another writer; a compressed one is loaded whole when one of its clips is needed."""
     with np.load(path, allow_pickle=False) as file:
         ids, captions = file["id"].tolist(), file["caption"].tolist()
     with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
@@ -57,25 +52,10 @@ def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
     if kind != np.uint8 or stored_shape[1:] != shape:
         raise ValueError(f"its frames are {kind} {stored_shape[1:]}")
     if by_column or entry.compress_type != zipfile.ZIP_STORED:
-        return OpenShard(ids, captions, [Piece(stored_shape[0], partial(_read_member, path), mapped=False)])
+        return OpenShard(ids, captions, [RowGroup(stored_shape[0], partial(_read_member, path), mapped=False)])
     start = _data_start(path, entry.header_offset) + header
     return OpenShard(
-        ids, captions, [Piece(stored_shape[0], partial(map_frames, path, start, stored_shape), mapped=True)]
-    )
-
-
-def _read_member(path: Path) -> Frames:
-    with np.load(path, allow_pickle=False) as file:
-        frames: Frames = file["frames"]
-    return frames
-
-
-def _data_start(path: Path, header_offset: int) -> int:
-    with path.open("rb") as file:
-        file.seek(header_offset)
-        header = file.read(LOCAL_HEADER)
-    return (
-        header_offset + LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        ids, captions, [RowGroup(stored_shape[0], partial(_map_frames, path, start, stored_shape), mapped=True)]
     )
 
 
@@ -116,10 +96,25 @@ def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
         start = _mapped_start(path, file, place, shape)
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     if start is not None:
-        pieces = [Piece(counts[0], partial(map_frames, path, start, (counts[0], *shape)), mapped=True)]
+        groups = [RowGroup(counts[0], partial(_map_frames, path, start, (counts[0], *shape)), mapped=True)]
     else:
-        pieces = [Piece(n, partial(_read_group, path, group, shape), mapped=False) for group, n in enumerate(counts)]
-    return OpenShard(names["id"].to_pylist(), names["caption"].to_pylist(), pieces)
+        groups = [RowGroup(n, partial(_read_group, path, group, shape), mapped=False) for group, n in enumerate(counts)]
+    return OpenShard(names["id"].to_pylist(), names["caption"].to_pylist(), groups)
+
+
+def _read_member(path: Path) -> Frames:
+    with np.load(path, allow_pickle=False) as file:
+        frames: Frames = file["frames"]
+    return frames
+
+
+def _data_start(path: Path, header_offset: int) -> int:
+    with path.open("rb") as file:
+        file.seek(header_offset)
+        header = file.read(LOCAL_HEADER)
+    return (
+        header_offset + LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    )
 
 
 def _is_binary(kind: pa.DataType, width: int) -> bool:
@@ -152,7 +147,7 @@ def _mapped_start(path: Path, file: pq.ParquetFile, place: int, shape: tuple[int
         return None
     start: int = chunk.data_page_offset + chunk.total_compressed_size - length
     first = next(file.iter_batches(1, columns=["frames"])).column(0)[0]
-    return start if first.as_py() == map_frames(path, start, shape).tobytes() else None
+    return start if first.as_py() == _map_frames(path, start, shape).tobytes() else None
 
 
 def _page_bytes(path: Path, offset: int) -> int | None:
@@ -178,3 +173,8 @@ def _thrift_number(head: Iterator[int]) -> int | None:
         if byte < 0x80:
             break
     return value >> 1
+
+
+def _map_frames(path: Path, start: int, shape: tuple[int, ...]) -> Frames:
+    """The bytes of a file from `start` on as a read-only array: only what is touched is read."""
+    return np.asarray(np.memmap(path, np.uint8, "r", start, shape))

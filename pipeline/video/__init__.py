@@ -1,1 +1,33 @@
-"""Pixels without torch: decode, crop, scale, time and encode. ffmpeg starts only in `ffmpeg.py`."""
+"""Videos without torch: decoding, encoding, geometry and timing. PyAV and ffmpeg-python are imported here only.
+
+A reader is opened with the path of a video and the limits, and `read` may be called several times: `pyav_decoder` reads
+in this process, `ffmpeg_decoder` in processes of its own, and both give the same bytes.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.records import Frames
+from pipeline.video.geometry import Filter, Picture
+from pipeline.video.timing import Timeline
+
+FrameChoice = Callable[[Timeline], Iterable[int]]  # numbers of the wanted frames, from what is known before decoding
+FilterChoice = Callable[[Picture], list[Filter]]  # filters for a frame, the last of them to gbrp or gray
+
+
+@dataclass(frozen=True, slots=True)
+class FramesRead:
+    """The wanted frames of a video, as far as it has them, and when each of all its frames is shown."""
+
+    frames: dict[int, Frames]  # uint8, by number: [H,W,3], or [H,W] where the filters make them grey
+    pictures: dict[int, Picture]
+    timeline: Timeline
+
+
+class VideoReader(Protocol):
+    """A video file that can be read several times."""
+
+    def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
+        """Decode the whole video and filter the chosen frames. Raises DecodeError."""
+        ...

@@ -1,7 +1,7 @@
-"""A video read by the static ffmpeg, one process to see all its frames and one to view the wanted ones.
+"""A video read by the static ffmpeg: one process lists all its frames, and one fetches the wanted ones.
 
-Slower than reading in this process, and where that is not to be trusted, safer: a decoder that crashes or hangs takes
-a process of its own with it. In tests it is the judge of what the frames of a video are.
+Slower than reading in this process, and safer: a decoder that crashes or hangs takes a process of its own with it. In
+tests it is the reference for what the frames of a video are.
 """
 
 import re
@@ -18,10 +18,10 @@ from av.video.format import VideoFormat
 
 from pipeline.params import LimitParams
 from pipeline.records import Frames
+from pipeline.video import FilterChoice, FrameChoice, FramesRead
 from pipeline.video.ffmpeg import FfmpegError, listen, run
-from pipeline.video.filters import Plan, Taken, View
 from pipeline.video.geometry import Filter, Picture
-from pipeline.video.limits import REFUSED_SHARE, DecodeError, Meter, open_options
+from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
@@ -33,7 +33,7 @@ PAM_END = b"ENDHDR\n"
 BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
 
 
-class ByFfmpeg:
+class FfmpegReader:
     """A video file, each reading of which is a process."""
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
@@ -41,14 +41,14 @@ class ByFfmpeg:
         self._limits = limits
         self._pictures, self._timeline = self._survey()
 
-    def take(self, plan: Plan, view: View) -> Taken:
-        """Decode the whole video and view the frames of the plan. Raises DecodeError."""
-        wanted = sorted({*plan(self._timeline)} & {*range(len(self._pictures))})
+    def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
+        """Decode the whole video and filter the chosen frames. Raises DecodeError."""
+        wanted = sorted({*choose(self._timeline)} & {*range(len(self._pictures))})
         pictures = {number: self._pictures[number] for number in wanted}
         if wanted and len({*self._pictures}) > 1:
             raise DecodeError(CHANGING)
-        frames = self._view(wanted, view(self._pictures[0])) if wanted else {}
-        return Taken(frames, pictures, self._timeline)
+        frames = self._fetch(wanted, filters(self._pictures[0])) if wanted else {}
+        return FramesRead(frames, pictures, self._timeline)
 
     def _survey(self) -> tuple[list[Picture], Timeline]:
         """Every frame of the video, and when it is shown."""
@@ -59,10 +59,10 @@ class ByFfmpeg:
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
         return _parse(text.splitlines(), self._limits)
 
-    def _view(self, numbers: list[int], filters: list[Filter]) -> dict[int, Frames]:
+    def _fetch(self, numbers: list[int], filters: list[Filter]) -> dict[int, Frames]:
         """The frames as PAM pictures, which say their own size."""
         steps = [f"{name}={value}" if value else name for name, value in filters]
-        chosen = _any_of([f"eq(n\\,{number})" for number in numbers])
+        chosen = _join_conditions([f"eq(n\\,{number})" for number in numbers])
         chain = ",".join([f"select={chosen}", *steps])
         with _refusals():
             data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
@@ -92,12 +92,12 @@ def _refusals() -> Iterator[None]:
         raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
 
 
-def _any_of(conditions: list[str]) -> str:
+def _join_conditions(conditions: list[str]) -> str:
     """An expression that is true where one of the conditions is; halved, for ffmpeg refuses one nested too deep."""
     if len(conditions) == 1:
         return conditions[0]
     middle = len(conditions) // 2
-    return f"({_any_of(conditions[:middle])}+{_any_of(conditions[middle:])})"
+    return f"({_join_conditions(conditions[:middle])}+{_join_conditions(conditions[middle:])})"
 
 
 def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeline]:
@@ -105,7 +105,7 @@ def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeli
     unit = Fraction(1)
     stamps: list[int | None] = []
     pictures: list[Picture] = []
-    meter = Meter(limits)
+    budget = Budget(limits)
     for line in lines:
         if found := FRAME.match(line):
             number, stamp, pixel_format, across, down, width, height = found.groups()
@@ -114,7 +114,7 @@ def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeli
             stamps.append(None if stamp == "NOPTS" else int(stamp))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))
-            meter.add(int(width), int(height))
+            budget.add(int(width), int(height))
         elif found := ROTATION.match(line):
             pictures[-1] = replace(pictures[-1], rotation=round(float(found[1])))
         elif (found := UNIT.match(line)) and not stamps:

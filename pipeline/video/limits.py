@@ -1,4 +1,4 @@
-"""What a video file may be and may cost: it is untrusted, whatever its header says; and whether it was cut off."""
+"""What an untrusted video file may be and may cost, whatever its header says; and whether it is truncated."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -39,8 +39,8 @@ def check_file(path: Path) -> None:
         raise DecodeError("no such file, or not a regular one")
 
 
-class Meter:
-    """Counts what a video has cost so far."""
+class Budget:
+    """Counts the frames and pixels of a video against the limits."""
 
     def __init__(self, limits: LimitParams) -> None:
         self._limits = limits
@@ -48,7 +48,7 @@ class Meter:
         self._pixels = 0
 
     def add(self, width: int, height: int) -> None:
-        """One more frame. Raises DecodeError beyond a limit."""
+        """Count one more frame. Raises DecodeError beyond a limit."""
         self._frames += 1
         self._pixels += width * height
         frames, pixels = self._limits.video_frames, self._limits.video_pixels
@@ -58,30 +58,30 @@ class Meter:
             )
 
 
-def stated_length(path: Path) -> int | None:
-    """Bytes that a Matroska, WebM or MP4 file says it has; None where it does not say, or is something else."""
+def read_stated_length(path: Path) -> int | None:
+    """The length in bytes that a Matroska, WebM or MP4 file states; None where it states none, or is something else."""
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
         if head[:4] == EBML:
-            return _matroska_length(file)
-        return _mp4_length(file, path.stat().st_size) if head[4:] in MP4_BOXES else None
+            return _read_matroska_length(file)
+        return _read_mp4_length(file, path.stat().st_size) if head[4:] in MP4_BOXES else None
 
 
-def _matroska_length(file: BinaryIO) -> int | None:
+def _read_matroska_length(file: BinaryIO) -> int | None:
     """End of the segment; unknown in a live recording."""
     file.seek(4)
-    header = _ebml_size(file)
+    header = _read_ebml_size(file)
     if header is None:
         return None
     file.seek(header, 1)
     if file.read(4) != SEGMENT:
         return None
-    size = _ebml_size(file)
+    size = _read_ebml_size(file)
     return None if size is None else file.tell() + size
 
 
-def _ebml_size(file: BinaryIO) -> int | None:
+def _read_ebml_size(file: BinaryIO) -> int | None:
     """A number of 1 to 8 bytes, of which the leading zero bits tell how many; all ones means unknown."""
     first = file.read(1)
     if not first or first[0] == 0:
@@ -92,7 +92,7 @@ def _ebml_size(file: BinaryIO) -> int | None:
     return None if value == mask else value
 
 
-def _mp4_length(file: BinaryIO, length: int) -> int | None:
+def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
     """End of the last known box; a box of size 0 reaches to the end, one of size 1 has its size in 8 more bytes."""
     end = 0
     while end < length:

@@ -1,7 +1,7 @@
 """A video read by PyAV in this process: plain WebM packet by packet, everything else through `av.open`.
 
-Only the wanted frames are scaled, as they pass, and none is held. Which ones they are is planned on what the packets
-say; where that was wrong, the video is decoded once more.
+Only the wanted frames are scaled, as they pass, and none is held. They are chosen by what the packets say; where that
+was wrong, the caller reads the video once more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
+from av.filter import Graph
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -19,17 +21,20 @@ from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
 from pipeline.records import Frames
-from pipeline.video.filters import Plan, Scaler, Taken, View, describe
-from pipeline.video.geometry import Picture
-from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, DecodeError, Meter, open_options
+from pipeline.video import FilterChoice, FrameChoice, FramesRead
+from pipeline.video.geometry import Filter, Picture
+from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
+MOST_IDLE = 16  # filter graphs that wait for the next frame of their kind
+
+_idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class _Source:
     """An opened video."""
 
     timeline: Timeline  # as far as the packets tell
@@ -37,7 +42,7 @@ class Source:
     frames: Iterator[VideoFrame]
 
 
-class InProcess:
+class PyavReader:
     """A video file, each reading of which opens it anew."""
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
@@ -46,16 +51,16 @@ class InProcess:
         self._small = path.stat().st_size <= HELD_BYTES
         self._plain = self._read_plain() if self._small else None
 
-    def take(self, plan: Plan, view: View) -> Taken:
-        """Decode the whole video and view the frames of the plan. Raises DecodeError."""
+    def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
+        """Decode the whole video and filter the chosen frames. Raises DecodeError."""
         if self._plain:
             try:
-                return _take(_plain_source(self._plain, self._limits), plan, view, self._limits)
+                return _read(_plain_source(self._plain, self._limits), choose, filters, self._limits)
             except av.FFmpegError:
                 self._plain = None  # damaged: let `av.open` find out how much of it is still a video
         try:
             with _opened(self._path, self._limits, ahead=self._small) as source:
-                return _take(source, plan, view, self._limits)
+                return _read(source, choose, filters, self._limits)
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
                 raise
@@ -70,22 +75,22 @@ class InProcess:
             return None
 
 
-def _take(source: Source, plan: Plan, view: View, limits: LimitParams) -> Taken:
-    wanted = set(plan(source.timeline))
+def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: LimitParams) -> FramesRead:
+    wanted = set(choose(source.timeline))
     frames: dict[int, Frames] = {}
     pictures: dict[int, Picture] = {}
     stamps: list[int | None] = []
-    meter, scaler = Meter(limits), Scaler(view)
+    budget, scaler = Budget(limits), _Scaler(filters)
     for number, frame in enumerate(source.frames):
-        meter.add(frame.width, frame.height)
+        budget.add(frame.width, frame.height)
         stamps.append(frame.pts)
         if number in wanted:
-            pictures[number] = describe(frame, source.pixel_aspect)
+            pictures[number] = _describe(frame, source.pixel_aspect)
             frames[number] = scaler(frame, pictures[number])
-    return Taken(frames, pictures, Timeline(stamps, source.timeline.unit))
+    return FramesRead(frames, pictures, Timeline(stamps, source.timeline.unit))
 
 
-def _plain_source(plain: PlainWebm, limits: LimitParams) -> Source:
+def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
     """The decoder is a new one for every file: one kept open saves nothing, and a bad file could spoil the next."""
     decoder = av.CodecContext.create(plain.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
@@ -101,11 +106,11 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> Source:
         yield from decoder.decode(None)
 
     stamps = [packet.timestamp for packet in plain.packets]
-    return Source(Timeline([*stamps], plain.unit), Fraction(1), frames())
+    return _Source(Timeline([*stamps], plain.unit), Fraction(1), frames())
 
 
 @contextmanager
-def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[Source]:
+def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source]:
     """Yield the first video stream, with `ahead` after reading all its packets into memory."""
     # The prefix keeps a colon in a file's name from being read as a protocol.
     with av.open(f"file:{path}", options=open_options(limits), metadata_errors="replace") as container:
@@ -118,7 +123,7 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[Source]
             packets = list(packets)
             stamps = _sorted([packet.pts for packet in packets if packet.size])
         unit = stream.time_base or Fraction(1)
-        yield Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), _decoded(packets))
+        yield _Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), _decoded(packets))
 
 
 def _sorted(stamps: list[int | None]) -> list[int | None]:
@@ -148,3 +153,40 @@ def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
             refused += 1
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
+
+
+class _Scaler:
+    """Filters frames; a video may change its geometry or its colours on the way."""
+
+    def __init__(self, choose: FilterChoice) -> None:
+        self._choose = choose
+        self._filters: dict[Picture, tuple[Filter, ...]] = {}
+
+    def __call__(self, frame: VideoFrame, picture: Picture) -> Frames:
+        """The frame as the filters show it."""
+        if picture not in self._filters:
+            self._filters[picture] = tuple(self._choose(picture))
+        filters = self._filters[picture]
+        kind = filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
+        # Taken out of the store while in use: a graph in which an error has left a frame is never used again.
+        graph = _idle.pop(kind, None) or _make_graph(frame, filters)
+        graph.vpush(frame)
+        pixels = np.asarray(graph.vpull().to_ndarray(), np.uint8)
+        _idle[kind] = graph
+        if len(_idle) > MOST_IDLE:
+            del _idle[next(iter(_idle))]
+        return pixels
+
+
+def _make_graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    graph.link_nodes(source, *(graph.add(*step) for step in filters), graph.add("buffersink")).configure()
+    return graph
+
+
+def _describe(frame: VideoFrame, pixel_aspect: Fraction) -> Picture:
+    """What `geometry` needs to know of a frame."""
+    steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
+    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, frame.rotation)

@@ -11,11 +11,12 @@ from waiting import alive, within
 
 from pipeline.compute.pool import map_ordered
 from pipeline.errors import UserError
+from pipeline.monitoring.progress import progress
 
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from pipeline.compute.processes import map_ordered
+from pipeline.compute.pool import map_ordered
 
 def hang(folder):
     Path(folder, str(os.getpid())).touch()
@@ -87,7 +88,7 @@ def test_few_tasks_are_started_ahead_of_the_reader(tmp_path):
 
 
 def test_a_line_tells_how_far_it_is_where_there_is_no_terminal(capsys):
-    list(map_ordered(square_slowly, range(3), 1, label="square"))
+    list(map_ordered(square_slowly, range(3), 1, label="square", progress=progress))
     assert capsys.readouterr().err.startswith("square: 3/3, ")
 
 

@@ -7,27 +7,27 @@ from concurrent.futures import BrokenExecutor
 from contextlib import closing
 
 import pytest
-from guarded_functions import Words, act, die_outside
 from locations import TESTS
+from sandboxed_functions import Words, act, die_outside
 from settings import changed
 from waiting import alive, within
 
-from pipeline.compute import map_guarded
-from pipeline.compute.sandbox import Guarded
+from pipeline.compute import map_sandboxed
+from pipeline.compute.sandbox import Sandbox
 from pipeline.errors import UserError
 
 TWO = changed({"compute": {"backend": "processes", "workers": 2}}).compute
 PROGRAM = """
 import sys
 from pathlib import Path
-from guarded_functions import Words, act
+from sandboxed_functions import Words, act
 from settings import changed
-from pipeline.compute.backends import map_guarded
+from pipeline.compute import map_sandboxed
 
 compute = changed({"compute": {"backend": "processes", "workers": 2}}).compute
 tasks = [Words(("hang",), Path(sys.argv[1]))] * 4
 try:
-    list(map_guarded(act, tasks, 4, compute, seconds=600, label="act"))
+    list(map_sandboxed(act, tasks, 4, compute, seconds=600, label="act"))
 except KeyboardInterrupt:
     sys.exit(75)
 """
@@ -36,8 +36,8 @@ except KeyboardInterrupt:
 @pytest.fixture
 def call(tmp_path):
     """Call `act` in a child, with a limit of a second."""
-    with closing(Guarded(act, 1.0)) as guarded:
-        yield lambda *words: guarded(Words(words, tmp_path))
+    with closing(Sandbox(act, 1.0)) as sandbox:
+        yield lambda *words: sandbox(Words(words, tmp_path))
 
 
 def pids(folder, word):
@@ -79,24 +79,24 @@ def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
     with pytest.raises(OSError, match="No space left") as full:
         call("full")
     assert (full.value.errno, full.value.filename) == (28, "/full")
-    with pytest.raises(RuntimeError, match=r"guarded_functions\.py(.|\n)*KeyError: 'a fault of the program'"):
+    with pytest.raises(RuntimeError, match=r"sandboxed_functions\.py(.|\n)*KeyError: 'a fault of the program'"):
         call("fault")
     assert call("a") == ["a"]
 
 
 def test_a_child_that_dies_at_no_item_is_no_items_fault(tmp_path):
-    with closing(Guarded(die_outside, 1.0)) as guarded, pytest.raises(BrokenExecutor, match="SIGKILL"):
-        guarded(Words((), tmp_path))
+    with closing(Sandbox(die_outside, 1.0)) as sandbox, pytest.raises(BrokenExecutor, match="SIGKILL"):
+        sandbox(Words((), tmp_path))
     with pytest.raises(UserError, match="act: the worker died on one two "):
-        list(map_guarded(die_outside, [Words(("one", "two"), tmp_path)], 1, TWO, seconds=1, label="act"))
+        list(map_sandboxed(die_outside, [Words(("one", "two"), tmp_path)], 1, TWO, seconds=1, label="act"))
 
 
 def test_closing_ends_a_child_in_the_middle(tmp_path):
-    guarded = Guarded(act, 600.0)
-    thread = threading.Thread(target=call_closed, args=(guarded, tmp_path))
+    sandbox = Sandbox(act, 600.0)
+    thread = threading.Thread(target=call_closed, args=(sandbox, tmp_path))
     thread.start()
     assert within(60, (tmp_path / "hang").exists)
-    guarded.close()
+    sandbox.close()
     thread.join(5)
     assert not thread.is_alive()
     assert len(pids(tmp_path, "hang")) == 1
@@ -111,7 +111,7 @@ def test_results_of_many_tasks_come_in_order_and_tasks_are_read_as_they_are_need
             read.append(number)
             yield Words((f"w{number}", *["hang"] * (number == 3)), tmp_path)
 
-    results = map_guarded(act, tasks(), 12, TWO, seconds=1, label="act")
+    results = map_sandboxed(act, tasks(), 12, TWO, seconds=1, label="act")
     assert next(results) == ["w0"]
     assert len(read) <= 6
     assert [result[0] for result in results] == [f"w{number}" for number in range(1, 12)]
@@ -131,6 +131,6 @@ def test_no_child_outlives_its_parent(tmp_path, ending, code, whole_group):
     assert "Traceback" not in parent.communicate()[1]
 
 
-def call_closed(guarded, folder):
+def call_closed(sandbox, folder):
     with pytest.raises(BrokenExecutor):
-        guarded(Words(("hang",), folder))
+        sandbox(Words(("hang",), folder))

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from locations import SHARED
 
-from pipeline.directions import counter_spelling, find_motion, mirror_fault, mirrored, opposite
+from pipeline.directions import find_counter_spelling, find_mirror_fault, find_motion, mirrored, opposite
 from pipeline.records import slugify
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
@@ -114,7 +114,7 @@ def test_the_pairs_are_categories_and_all_other_categories_have_no_opposite(temp
 def test_the_mirror_image_swaps_the_six_categories_with_sides_and_keeps_all_others_but_one(templates):
     for template in templates:
         if template == OTHERWISE:
-            assert (mirrored(template), mirror_fault(template)) == (None, "other_sense")
+            assert (mirrored(template), find_mirror_fault(template)) == (None, "other_sense")
         elif SIDED.search(template):
             assert mirrored(template) == opposite(template)
         else:
@@ -170,13 +170,13 @@ def test_a_flipped_caption_has_all_its_sides_swapped_and_nothing_else(text, flip
 )
 def test_a_clip_is_not_flipped_where_the_picture_or_the_words_would_be_wrong(text, fault):
     assert mirrored(text) is None
-    assert mirror_fault(text) == fault
+    assert find_mirror_fault(text) == fault
 
 
 def test_counter_clockwise_is_written_as_the_dataset_writes_it():
     texts = ["Turning Hand Counterclockwise", "turning it counterclockwise", "turning it anti-clockwise", "up"]
-    assert counter_spelling(texts) == "counterclockwise"
-    assert counter_spelling(["clockwise"]) == "counter-clockwise"
+    assert find_counter_spelling(texts) == "counterclockwise"
+    assert find_counter_spelling(["clockwise"]) == "counter-clockwise"
     for turned in (mirrored, opposite):
         assert turned("Turning Hand Clockwise", "counterclockwise") == "Turning Hand Counterclockwise"
         assert turned("Turning Hand Counterclockwise", "counterclockwise") == "Turning Hand Clockwise"

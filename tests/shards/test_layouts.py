@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.shards import ShardReader, reader, write_index, write_shard
+from pipeline.shards import ShardReader, folder, write_index, write_shard
 
 SHAPE = (2, 4, 4)  # T, H, W
 WIDTH = 2 * 4 * 4 * 3
@@ -37,20 +37,20 @@ def write_groups(folder, counts, group=4, **options):
 
 
 def count_loads(shards, monkeypatch):
-    """A counter of how often each piece is brought in from now on."""
+    """A counter of how often each row group is loaded from now on."""
     loads = Counter()
-    bring = shards._bring_piece
+    load = shards._load_group
 
     def counting(number):
         loads[number] += 1
-        return bring(number)
+        return load(number)
 
-    monkeypatch.setattr(shards, "_bring", reader.lru_cache(shards._held)(counting))
+    monkeypatch.setattr(shards, "_load", folder.lru_cache(shards._held)(counting))
     return loads
 
 
 def hold(monkeypatch, clips):
-    monkeypatch.setattr(reader, "HELD_BYTES", clips * WIDTH)
+    monkeypatch.setattr(folder, "HELD_BYTES", clips * WIDTH)
 
 
 def test_frames_are_right_where_values_have_no_fixed_width(tmp_path):
@@ -92,7 +92,7 @@ def test_no_more_row_groups_stay_in_memory_than_may(tmp_path, monkeypatch):
     shards = ShardReader(tmp_path)
     order = np.random.default_rng(0).permutation(28)
     assert np.array_equal(shards.frames(order), frames[order])
-    assert shards._bring.cache_info().currsize == 2
+    assert shards._load.cache_info().currsize == 2
 
 
 def test_a_row_group_above_the_limit_is_held_alone(tmp_path, monkeypatch):
@@ -100,10 +100,10 @@ def test_a_row_group_above_the_limit_is_held_alone(tmp_path, monkeypatch):
     frames = write_groups(tmp_path, [9])
     shards = ShardReader(tmp_path)
     assert np.array_equal(shards.frames(range(9)), frames)
-    assert shards._bring.cache_info().currsize == 1
+    assert shards._load.cache_info().currsize == 1
 
 
-def test_batches_along_the_shuffled_order_bring_every_row_group_in_once(tmp_path, monkeypatch):
+def test_batches_along_the_shuffled_order_load_every_row_group_in_once(tmp_path, monkeypatch):
     hold(monkeypatch, 12)
     frames = write_groups(tmp_path, [16, 10, 14])
     shards = ShardReader(tmp_path)
@@ -170,7 +170,7 @@ def test_a_shard_that_goes_away_while_it_is_read_is_named(tmp_path):
 @pytest.mark.parametrize("kind", ["parquet", "npz"])
 def test_a_folder_may_hold_more_shards_than_files_may_be_open(tmp_path, monkeypatch, kind):
     """220,847 clips in shards of 128 are 1,726 files; a mapping keeps its file open."""
-    monkeypatch.setattr(reader, "MAPPED_AT_ONCE", 20)
+    monkeypatch.setattr(folder, "MAPPED_AT_ONCE", 20)
     frames = frames_of(90)
     shards = [write_shard(tmp_path / f"{k}.{kind}", [(f"{k}", "", clip)]) for k, clip in enumerate(frames)]
     write_index(tmp_path, SHAPE, shards)

@@ -13,7 +13,7 @@ from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.limits import DecodeError
-from pipeline.video.pyav_decoder import InProcess
+from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.timing import ShortClip
 
 SHAPE = clip_shape(8, 32, 48)
@@ -172,7 +172,7 @@ def test_frames_agree_with_another_decoders():
     folder = CLIPS / "torchcodec"
     reference = np.load(folder / "nasa_13013_stream0_reference.npz")
     chosen = [0, 9, 15, 35]
-    video = InProcess(folder / "nasa_13013.mp4", transcoding().limits)
-    shown = video.take(lambda _: chosen, lambda _: [("format", "rgb24")]).frames
+    video = PyavReader(folder / "nasa_13013.mp4", transcoding().limits)
+    shown = video.read(lambda _: chosen, lambda _: [("format", "rgb24")]).frames
     for name, number in zip(sorted(reference.files), chosen, strict=True):
         assert np.abs(shown[number].astype(int) - reference[name]).mean() < 3

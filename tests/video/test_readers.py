@@ -10,9 +10,9 @@ from videos import draw
 from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.ffmpeg_decoder import ByFfmpeg
+from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.limits import DecodeError
-from pipeline.video.pyav_decoder import InProcess
+from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.timing import ShortClip
 from pipeline.video.webm import OddFile
 
@@ -80,12 +80,12 @@ def test_the_fast_path_takes_plain_files_and_no_others(tmp_path):
     taken = set()
     for name in (name for name in KINDS if name.startswith("vp")):
         path = draw(tmp_path / name, shape="64x48", frames=8, **KINDS[name])
-        taken |= {name} if InProcess(path, transcoding().limits)._plain else set()
+        taken |= {name} if PyavReader(path, transcoding().limits)._plain else set()
     assert taken == plain
     loud = tmp_path / "loud.webm"
     drawing = ffmpeg.input("testsrc2=s=64x48:r=12", f="lavfi"), ffmpeg.input("sine", f="lavfi")
     run(ffmpeg.output(*drawing, str(loud), vcodec="libvpx-vp9", acodec="libopus", t=1, strict=-2), seconds=60)
-    assert InProcess(loud, transcoding().limits)._plain
+    assert PyavReader(loud, transcoding().limits)._plain
     assert outcome(loud, {}) == outcome(loud, {}, decoder="ffmpeg")
 
 
@@ -115,12 +115,12 @@ def test_a_video_that_changes_its_size_is_followed_in_process_and_refused_by_ffm
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     limits = transcoding().limits
-    taken = InProcess(path, limits).take(lambda _: range(24), lambda _: [("scale", "8:8"), ("format", "gbrp")])
+    taken = PyavReader(path, limits).read(lambda _: range(24), lambda _: [("scale", "8:8"), ("format", "gbrp")])
     widths = [picture.width for picture in taken.pictures.values()]
     assert widths == sorted(widths) and {*widths} == {64, 96}
     assert {frame.shape for frame in taken.frames.values()} == {(8, 8, 3)}
     with pytest.raises(DecodeError, match="changes its geometry"):
-        ByFfmpeg(path, limits)
+        FfmpegReader(path, limits)
 
 
 def test_hundreds_of_wanted_frames_are_not_too_many_for_ffmpeg(tmp_path):

@@ -1,4 +1,4 @@
-"""Guarded functions for the tests, in a module that a child process can import; words of a task say what they do."""
+"""Sandboxed functions for the tests, in a module that a child process can import; words of a task say what they do."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.compute.sandbox import Loss
+from pipeline.compute.sandbox import Failure
 from pipeline.errors import UserError
 
 
@@ -21,13 +21,13 @@ class Words(NamedTuple):
         return " ".join(self.words)
 
 
-def act(task: Words, lost: Mapping[str, Loss]) -> Generator[str | None, None, list[str]]:
-    """Do what each word says; the result is the words that went well, and the losses."""
+def act(task: Words, failures: Mapping[str, Failure]) -> Generator[str | None, None, list[str]]:
+    """Do what each word says; the result is the words that went well, and the failures."""
     done = []
     for word in task.words:
         yield word
-        if word in lost:
-            done.append(f"{lost[word].kind}: {lost[word].detail}")
+        if word in failures:
+            done.append(f"{failures[word].kind}: {failures[word].detail}")
         else:
             _act(word, task.folder)
             done.append(word)
