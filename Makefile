@@ -23,8 +23,6 @@ lint: setup
 bench: bench-data bench-train
 
 bench-data: setup
-	@$(RUN) python -c "import cv2" 2>/dev/null || $(RUN) python -m pip install -q -c constraints.txt -e ".[bench]" \
-		|| echo "OpenCV cannot be installed: its line of the table stays empty"
 	$(RUN) python -m bench.data
 
 bench-train: setup

@@ -13,6 +13,7 @@ import torch
 import typer
 
 from bench.ways import ALONE
+from pipeline.cli.recipe import load_recipe
 from pipeline.data.batches import to_frames
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.data.sampler import noise
@@ -32,9 +33,7 @@ FOLDERS = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captio
 def main(
     clips: Annotated[int, typer.Option(min=1, help="that each training is shown")] = 960,
     captions: Annotated[int, typer.Option(min=1, help="different ones, of the training")] = 6,
-    recipe: Annotated[Path, typer.Option(help="whose section `train` is the other one")] = Path(
-        "recipes/seed-2019.yaml"
-    ),
+    recipe: Annotated[str, typer.Option(help="whose section `train` is the other one")] = "seed-2019",
     out: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")] = Path(
         "docs/experiments/side-by-side.png"
     ),
@@ -42,8 +41,8 @@ def main(
     """Train both, one after the other, and draw what they draw."""
     set_up(ALONE.device)
     params = load_params(Path("params.yaml"))
-    other = load_params(recipe).train.model_copy(update={"batch_clips": params.train.batch_clips})
-    theirs, real = _samples(params, other, recipe.stem, clips, captions)
+    other = load_recipe(recipe).train.model_copy(update={"batch_clips": params.train.batch_clips})
+    theirs, real = _samples(params, other, recipe, clips, captions)
     ours, _ = _samples(params, params.train, "params.yaml", clips, captions)
     title = f"after {clips} clips in batches of {params.train.batch_clips}"
     export_samples([Row(title, [theirs, ours, real])], out, scale=2, fps=params.render.fps, provenance={"clips": clips})

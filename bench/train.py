@@ -18,6 +18,7 @@ from bench.on_gpu import gpu_measures
 from bench.processes import measure_processes
 from bench.table import figures_of, print_table
 from bench.ways import sampling_measures, step_measures
+from pipeline.cli.recipe import load_recipe
 from pipeline.distributed.devices import set_up
 from pipeline.errors import run
 from pipeline.files import write_json
@@ -29,12 +30,12 @@ def main(
     batch_clips: Annotated[int, typer.Option(min=1, help="of every way that is compared")] = 8,
     rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 5,
     params: Annotated[Path, typer.Option(help="what is measured")] = Path("params.yaml"),
-    seed_recipe: Annotated[Path, typer.Option(help="what it is compared with")] = Path("recipes/seed-2019.yaml"),
+    seed_recipe: Annotated[str, typer.Option(help="what it is compared with")] = "seed-2019",
     out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/train.json"),
 ) -> None:
     """Measure it all, some minutes; with smaller numbers, whether it runs."""
     set_up(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    ours, seed = load_params(params), load_params(seed_recipe)
+    ours, seed = load_params(params), load_recipe(seed_recipe)
     shape = ours.clip.model_copy(update={"height": side, "width": side})
     train, of_seed = (each.train.model_copy(update={"batch_clips": batch_clips}) for each in (ours, seed))
     with tempfile.TemporaryDirectory() as name:

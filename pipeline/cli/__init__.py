@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Judge a folder of videos as a run is judged.",
     "compare": "Compare two evaluations, figure by figure.",
     "sweep": "Train one model per combination of values.",
+    "recipe": "Write params.yaml from a recipe, or compare it with one.",
     "clips": "Look into the clips: what they show, which were dropped.",
     "words": "Ask the word vectors.",
     "doctor": "Check what the pipeline needs on this machine.",

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import print_table, widen
+from pipeline.cli.recipe import load_recipe
 from pipeline.params import Params, load_params
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def plan(
-    params: Annotated[Path, typer.Option(help="a params file, such as recipes/ssv2-64.yaml")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="a params file")] = Path("params.yaml"),
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="a recipe in place of the file, such as ssv2-64")] = "",
     devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
     seconds: Annotated[float, typer.Option(min=0, help="for measured steps, about")] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
@@ -29,7 +31,7 @@ def plan(
     """
     if devices:
         os.environ["T2V_DEVICES"] = devices
-    read = load_params(params)
+    read = load_recipe(recipe) if recipe else load_params(params)
     from pipeline.data.dataset import DataFolders
     from pipeline.distributed.devices import Rank, parse_devices
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds

@@ -1,0 +1,177 @@
+"""`t2v recipe`: starting points for params.yaml, each written down as what differs from the defaults."""
+
+import difflib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from pipeline import params as params_package
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.params import Params, check_params
+
+DEFAULTS = Path(params_package.__file__).with_name("defaults.yaml")
+FOLDER = Path("recipes")
+PARAMS = Path("params.yaml")
+DEMO = "demo"  # the recipe without differences
+REPLACED = {"penalties"}  # mappings of which a recipe gives all keys, as it does of a section with another `kind`
+ABSENT = "absent"
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+Name = Annotated[str, typer.Argument(help="a recipe; see `t2v recipe list`")]
+
+
+@app.callback()
+def recipe() -> None:
+    """Write params.yaml from a recipe, or compare it with one."""
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """List the recipes of the folder `recipes`, each with what it is for."""
+    names = _find_names()
+    for name in names:
+        print(f"{name:{max(map(len, names))}}  {_read_head(name)[0].removeprefix('# ')}")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a recipe: only the keys that differ from the defaults."""
+    print(_read_text(_locate(name)), end="")
+
+
+@app.command()
+def write(
+    name: Name,
+    to: Annotated[Path, typer.Option(help="where the whole file of params goes")] = PARAMS,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that holds changes of yours")] = False,
+) -> None:
+    """Write the whole params.yaml: the defaults with their comments, and the values of a recipe."""
+    text = build_text(name)
+    check_params(yaml.safe_load(text), str(_locate(name)))
+    if to.exists() and not force and not any(_read_tree(to) == _merged(known) for known in _find_names()):
+        raise UserError(f"{to}: holds changes of yours (`t2v recipe diff`); keep a copy, then repeat with --force")
+    with replacing(to) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{to}: {name}; `t2v recipe diff` lists what differs from the defaults")
+
+
+@app.command()
+def diff(
+    name: Annotated[str, typer.Argument(help="the recipe to compare with")] = DEMO,
+    params: Annotated[Path, typer.Option(help="the file that is compared")] = PARAMS,
+) -> None:
+    """List the keys of params.yaml that depart from the defaults, or from a recipe."""
+    if not params.exists():
+        raise UserError(f"{params}: no such file in {Path.cwd()}; `t2v recipe write {name}` makes it")
+    found = list(find_differences(_merged(name), _read_tree(params)))
+    for key, old, new in found:
+        print(f"{key}: {old} -> {new}")
+    print(f"{params} departs from {name} in {len(found)} key(s)" if found else f"{params} is {name}")
+
+
+def load_recipe(name: str) -> Params:
+    """The params of a recipe: the defaults with its values."""
+    return check_params(_merged(name), str(_locate(name)))
+
+
+def build_text(name: str) -> str:
+    """The defaults as text, comments and columns kept, with the values of a recipe and its head."""
+    from ruamel.yaml import YAML  # takes a while to import, and only this keeps comments
+
+    changes = _read_tree(_locate(name))
+    if not changes:
+        return _read_text(DEFAULTS)
+    editor = YAML()
+    editor.width = 10_000  # no line is folded
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    tree = editor.load(_read_text(DEFAULTS))
+    merge(tree, editor.load(_read_text(_locate(name))))
+    text = io.StringIO()
+    editor.dump(tree, text)
+    return "\n".join([*_read_head(name), text.getvalue()])
+
+
+def merge(tree: Any, changes: Any) -> None:
+    """Put the values of `changes` into `tree`, section by section; comments of ruamel.yaml stay where they are."""
+    for key, value in changes.items():
+        old = tree.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            if key in REPLACED or value.get("kind", old.get("kind")) != old.get("kind"):
+                for gone in list(old):
+                    del old[gone]
+            merge(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and old:
+            old[:] = value
+        else:
+            tree[key] = value
+
+
+def find_differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Dotted key, value in `old`, value in `new` of every key whose value is not the same, in the order of `old`."""
+    for key in [*old, *(key for key in new if key not in old)]:
+        one, other = old.get(key, ABSENT), new.get(key, ABSENT)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from find_differences(one, other, f"{path}{key}.")
+        elif one != other or type(one) is not type(other):
+            yield f"{path}{key}", _show(one), _show(other)
+
+
+def _show(value: Any) -> str:
+    """A value as YAML, in one line."""
+    text = str(yaml.safe_dump(value, default_flow_style=True, width=10_000))
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _merged(name: str) -> Any:
+    tree = _read_tree(DEFAULTS)
+    merge(tree, _read_tree(_locate(name)))
+    return tree
+
+
+def _find_names() -> list[str]:
+    """The recipes of this project, the defaults first."""
+    names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    if not names:
+        raise UserError(f"{FOLDER}: no recipes in {Path.cwd()}; run in the project's folder")
+    return sorted(names, key=lambda name: name != DEMO)
+
+
+def _locate(name: str) -> Path:
+    names = _find_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise UserError(f"{name}: no such recipe; {hint}")
+    return FOLDER / f"{name}.yaml"
+
+
+def _read_head(name: str) -> list[str]:
+    """The comment lines that a recipe begins with: what it is for."""
+    lines = _read_text(_locate(name)).splitlines()
+    count = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return lines[:count] or [f"# {name}"]
+
+
+def _read_tree(path: Path) -> Any:
+    try:
+        tree = yaml.safe_load(_read_text(path)) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: holds no keys with values; see {FOLDER}/{DEMO}.yaml and params.yaml")
+    return tree
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None

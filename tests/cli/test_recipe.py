@@ -1,0 +1,138 @@
+"""`t2v recipe`: whole params files from what differs, and what differs from a whole file."""
+
+import shutil
+
+import pytest
+import yaml
+from locations import ROOT
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cli.recipe import DEFAULTS, build_text, load_recipe, merge
+from pipeline.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A project with the shipped params and recipes."""
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shutil.copyfile(DEFAULTS, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recipe(*words):
+    """What a command prints."""
+    return CliRunner().invoke(app, ["recipe", *words], catch_exceptions=False).output
+
+
+def add(folder, name, text):
+    (folder / "recipes" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def test_recipes_are_listed_with_what_they_are_for_the_defaults_first(folder):
+    add(folder, "mine", "# For my cats.\nseed: 5\n")
+    lines = recipe("list").splitlines()
+    assert lines[0].startswith("demo ")
+    assert "mine       For my cats." in lines
+
+
+def test_a_recipe_is_shown_as_it_is_written_down(folder):
+    add(folder, "mine", "# For my cats.\nseed: 5\n")
+    assert recipe("show", "mine") == "# For my cats.\nseed: 5\n"
+
+
+def test_a_written_file_is_the_defaults_but_for_the_values_of_the_recipe(folder):
+    add(folder, "mine", "# For my cats.\nseed: 5\nclip:\n  height: 48\n")
+    recipe("write", "mine")
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    expected = (
+        DEFAULTS.read_text(encoding="utf-8").replace("seed: 17", "seed: 5").replace("height: 32  ", "height: 48  ")
+    )
+    assert text == "# For my cats.\n" + expected
+
+
+def test_penalties_lists_and_sections_of_another_kind_are_replaced_as_a_whole():
+    tree = {"penalties": {"r1": 1.0}, "words": ["a", "b"], "net": {"kind": "old", "width": 1}, "clip": {"a": 1}}
+    merge(tree, {"penalties": {"r2": 2.0}, "words": ["c"], "net": {"kind": "new", "depth": 3}, "clip": {"b": 3}})
+    assert tree == {
+        "penalties": {"r2": 2.0},
+        "words": ["c"],
+        "net": {"kind": "new", "depth": 3},
+        "clip": {"a": 1, "b": 3},
+    }
+
+
+def test_the_defaults_come_back_after_any_recipe(folder):
+    recipe("write", "seed-2019")
+    assert (folder / "params.yaml").read_bytes() != DEFAULTS.read_bytes()
+    recipe("write", "demo")
+    assert (folder / "params.yaml").read_bytes() == DEFAULTS.read_bytes()
+
+
+def test_a_file_with_changes_of_ones_own_is_replaced_only_on_demand(folder):
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 17", "seed: 18"))
+    with pytest.raises(UserError, match=r"holds changes of yours .*--force"):
+        recipe("write", "demo")
+    assert "seed: 18" in params.read_text()
+    recipe("write", "demo", "--force")
+    assert params.read_bytes() == DEFAULTS.read_bytes()
+
+
+def test_another_file_can_be_written(folder):
+    recipe("write", "ssv2-64", "--to", "other.yaml")
+    assert (folder / "other.yaml").read_text() == build_text("ssv2-64")
+    assert (folder / "params.yaml").read_bytes() == DEFAULTS.read_bytes()
+
+
+def test_differences_are_named_key_by_key(folder):
+    assert recipe("diff") == "params.yaml is demo\n"
+    tree = yaml.safe_load(DEFAULTS.read_text())
+    tree["seed"] = 18
+    tree["train"]["penalties"] = {"r1": 5.0, "zero_gp": 1.0}
+    tree["filter"]["max_clips"] = 10
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
+    assert recipe("diff").splitlines() == [
+        "seed: 17 -> 18",
+        "filter.max_clips: null -> 10",
+        "train.penalties.r2: 5.0 -> absent",
+        "train.penalties.zero_gp: absent -> 1.0",
+        "params.yaml departs from demo in 4 key(s)",
+    ]
+
+
+def test_a_written_recipe_does_not_differ_from_itself():
+    recipe("write", "ssv2-128")
+    assert recipe("diff", "ssv2-128") == "params.yaml is ssv2-128\n"
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match=r"ssv-64: no such recipe; did you mean ssv2-64"):
+        recipe("write", "ssv-64")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# x\nseeed: 5\n", "recipes/mine.yaml has 1 wrong value.*seeed: no such key; did you mean seed"),
+        ("# x\nclip:\n  height: tall\n", "clip.height"),
+        ("# x\nseed: [\n", "recipes/mine.yaml: not YAML"),
+        ("# x\n- 5\n", "recipes/mine.yaml: holds no keys"),
+        ("# x\nclip: 5\n", "recipes/mine.yaml has 1 wrong value.*clip"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_before_anything_is_written(folder, text, told):
+    add(folder, "mine", text)
+    with pytest.raises(UserError, match=f"(?s){told}"):
+        recipe("write", "mine")
+    with pytest.raises(UserError, match=f"(?s){told}"):
+        load_recipe("mine")
+    assert (folder / "params.yaml").read_bytes() == DEFAULTS.read_bytes()
+
+
+def test_outside_a_project_the_way_is_told(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"no recipes in .*run in the project's folder"):
+        recipe("list")
