@@ -1,4 +1,4 @@
-"""Do all planted controls move as demanded, whatever the seed? Other judges, other planted clips, the same real ones.
+"""Do all planted controls move the metrics as demanded, whatever the seed of the judge and of the planted clips?
 
 `python -m bench.controls` reads data/ as `dvc repro judge` leaves it and prints a table: every demand, and with how
 many of the seeds it was met. No demand is on the generator, so none is needed.
@@ -15,11 +15,9 @@ from pipeline.cli.printing import print_table, widen
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.evaluation.clip_sets import reals_of
 from pipeline.evaluation.control_checks import Check
-from pipeline.evaluation.evaluate import REPORTED_BY, weigh
-from pipeline.judges.training import taught
+from pipeline.evaluation.evaluate import weigh
+from pipeline.judges.training import read_examples, train_judge
 from pipeline.params import load_params
-from pipeline.text.vocabulary import read_vocabulary
-from stages.train_judges import read_lessons
 
 Demand = tuple[str, str]  # metric and control
 
@@ -28,34 +26,33 @@ def main(
     seeds: Annotated[list[int], typer.Argument(help="of the judge, and of the planted clips")] = [1, 2, 3, 4, 5],  # noqa: B006
     data: Annotated[Path, typer.Option(help="holds labels, clips and captions")] = Path("data"),
 ) -> None:
-    """Train the judge of the figures with each seed and try every control on it."""
+    """Train the judge with each seed and check every control with it."""
     params = load_params()
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
-    vocabulary = read_vocabulary(data / "captions/vocabulary.json")
-    classes, lessons = read_lessons(dataset, vocabulary, params.judge)
+    classes, examples = read_examples(dataset, params.judge)
     reals = reals_of(dataset, classes, params.evaluate)
     checks: dict[Demand, list[Check]] = defaultdict(list)
     for seed in seeds:
-        judge = taught(REPORTED_BY, params.clip, classes, len(vocabulary), lessons, params.judge, seed)
+        judge = train_judge(params.clip, classes, len(dataset.vocabulary), examples, params.judge, seed)
         for check in weigh(judge, reals, {}, params.evaluate.model_copy(update={"seed": seed}), networks={}).checks:
             checks[check.metric, check.control].append(check)
         print(f"seed {seed}: {sum(of[-1].passed is False for of in checks.values())} demands are not met", flush=True)
     console = Console()
     widen(console)
-    lines = [(*demand, of[-1].demand, span(of), met(of)) for demand, of in checks.items()]
+    lines = [(*demand, of[-1].demand, format_range(of), count_met(of)) for demand, of in checks.items()]
     print_table(console, ["metric", "control", "demand (last seed)", "found", "met"], lines)
     always = sum(all(check.passed is not False for check in of) for of in checks.values())
     console.print(f"{always} of {len(checks)} demands are met with every seed", highlight=False)
 
 
-def span(checks: list[Check]) -> str:
+def format_range(checks: list[Check]) -> str:
     """The least and the largest figure."""
     found = [check.found for check in checks if check.found is not None]
     return f"{min(found):.3g} to {max(found):.3g}" if found else "n/a"
 
 
-def met(checks: list[Check]) -> str:
-    """With how many seeds a demand was met, of those where it could be tried."""
+def count_met(checks: list[Check]) -> str:
+    """With how many seeds a demand was met, of those where it could be checked."""
     tried = [check.passed for check in checks if check.passed is not None]
     return f"{sum(tried)} of {len(tried)}"
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: generator + judges + real clips -> metrics.json, tables, controls and pictures of the worst."""
+"""Stage `evaluate`: generator + judge + real clips -> metrics.json, tables, controls and pictures of the worst."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from pipeline.evaluation.clip_sets import Reals, as_neighbours, hosts_of, in_pla
 from pipeline.evaluation.control_checks import withdrawn
 from pipeline.evaluation.controls import Clips
 from pipeline.evaluation.discriminator_gap import MADE, TRAINED, UNSEEN, Critic, gap_figures, logit_figures
-from pipeline.evaluation.evaluate import REPORTED_BY, Assessment, assess, cost_of
+from pipeline.evaluation.evaluate import Assessment, assess, cost_of
 from pipeline.evaluation.examples import Shown, nearest, worst
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import headline, summary, write_account, write_logits, write_metrics
 from pipeline.evaluation.views import Floats
-from pipeline.files import write_json
+from pipeline.files import digest_file, write_json
 from pipeline.inference import Model, sample
 from pipeline.judges.classes import Classes, Prompt
-from pipeline.judges.networks import load_judges
+from pipeline.judges.networks import WEIGHTS, load_judge
 from pipeline.params import EvaluateParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.records import VECTORS, Clip, Frames, Split, slugify
@@ -47,12 +47,12 @@ class Places:
 
 def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluateParams, networks: Networks) -> None:
     """Measure the generator beside real clips and planted controls; the same code path for all of them."""
-    judges, classes, shape = load_judges(places.judge)
+    judge, classes, shape = load_judge(places.judge)
     dataset, model = Dataset(DataFolders(places.labels, places.clips, places.captions)), Model(places.model)
     vocabulary = read_vocabulary(places.captions / "vocabulary.json")
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
         raise UserError(f"{places.model}, {places.judge} and {places.clips} are of different shapes; `dvc repro`")
-    if list(vocabulary.words) != model.vocabulary or any(judge.words != len(vocabulary) for judge in judges.values()):
+    if list(vocabulary.words) != model.vocabulary or judge.words != len(vocabulary):
         raise UserError(f"{places.model}, {places.judge} and {places.captions} know other words; `dvc repro`")
     reals = reals_of(dataset, classes, options)
     held_out, put = _newcomers(dataset, reals, classes, vocabulary, model, places.captions / VECTORS, options)
@@ -64,16 +64,17 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
 
     tested = dataset.clips(dataset.rows("test", options.real_clips))
     opposites = {clip.caption: turned for clip in tested if (turned := _opposite(clip, classes, vocabulary))}
-    found = assess(judges[REPORTED_BY], reals, draw, [*held_out, *put], opposites, options, networks)
+    found = assess(judge, reals, draw, [*held_out, *put], opposites, options, networks)
     logits = _logits(Critic(places.model, model), found)
     told = headline(found) | gap_figures(logits, options.resamples, options.seed)
     write_account(out, found, told, classes)
     write_logits(out / "logits.csv", logit_figures(logits, options.resamples, options.seed))
-    protocol = {"judge": REPORTED_BY, "clip": shape.model_dump(), **options.model_dump(), **_counts(reals)}
+    judge_digest = digest_file(places.judge / WEIGHTS)
+    protocol = {"judge": judge_digest, "clip": shape.model_dump(), **options.model_dump(), **_counts(reals)}
     protocol["networks"] = {name: network.digest for name, network in networks.items()}
     protocol |= {"withdrawn": sorted(withdrawn(found.checks)), **cost_of(model)}
     write_json(out / "protocol.json", protocol)
-    provenance = {**model.provenance(), "judge": REPORTED_BY, "evaluate": options.model_dump()}
+    provenance = {**model.provenance(), "judge": judge_digest, "evaluate": options.model_dump()}
     for name, lines in (
         ("nearest", nearest(found, options.pictures)),
         ("worst", worst(found, options.pictures, WORST_SAMPLES)),
@@ -128,7 +129,7 @@ def _opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | 
     if caption is None or find_motion(caption) is None:
         return None
     turned = replace(clip, caption=caption, category=slugify(template) if template else clip.category)
-    return classes.prompt(turned, encode(caption, vocabulary, len(caption)).caption)
+    return classes.build_prompt(turned, encode(caption, vocabulary, len(caption)).caption)
 
 
 def _counts(reals: Reals) -> dict[str, int]:
@@ -152,7 +153,7 @@ def main(
     out: Path = Path("data/evaluation"),
     metrics: Path = Path("metrics.json"),
 ) -> None:
-    """Evaluate the averaged generator on the splits that neither it nor the judges have met."""
+    """Evaluate the averaged generator on the splits that neither it nor the judge was trained on."""
     params = load_params()
     networks = open_networks(weights, params.devices)
     evaluate_model(Places(labels, clips, captions, model, judge), out, metrics, params.evaluate, networks)

@@ -11,8 +11,7 @@ from training_sets import tiny_clips, tiny_params, write_data
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
-from pipeline.text.vocabulary import read_vocabulary
-from stages.train_judges import train_judges
+from stages.train_judge import train_judge
 
 COUNTS: dict[Split, int] = {"train": 36, "judge": 48, "val": 54, "test": 54, "test_pairs": 12}
 TINY_JUDGE = {"steps": 25, "batch_clips": 16, "lr": 6.0e-3, "width": 4}
@@ -20,7 +19,7 @@ TINY_EVALUATION = {"samples": 24, "varied_captions": 3, "varied_samples": 4, "di
 
 
 def judging() -> JudgeParams:
-    """The section `judge` of a short lesson."""
+    """The section `judge` of a short training."""
     return changed({"judge": TINY_JUDGE}).judge
 
 
@@ -41,7 +40,7 @@ def make_clips(counts: dict[Split, int]) -> list[tuple[Clip, Frames]]:
 
 
 def judged(folder: Path, counts: dict[Split, int] = COUNTS) -> Path:
-    """`folder` with data of these splits and judges that have learned a little."""
+    """`folder` with data of these splits and a judge that has learned a little."""
     write_data(folder, make_clips(counts))
     learn(folder, folder / "judge")
     return folder
@@ -50,8 +49,7 @@ def judged(folder: Path, counts: dict[Split, int] = COUNTS) -> Path:
 def learn(folder: Path, out: Path) -> None:
     """Run the stage `judge` on the data in `folder`."""
     dataset = Dataset(DataFolders(folder / "labels", folder / "clips", folder / "captions"))
-    vocabulary = read_vocabulary(folder / "captions/vocabulary.json")
-    train_judges(dataset, vocabulary, out, tiny().clip, judging(), seed=17)
+    train_judge(dataset, out, tiny().clip, judging(), seed=17)
 
 
 def tiny() -> Params:

@@ -114,10 +114,10 @@ class StandIn(Network):
         super().__init__(Path("stand-in"), "digest", CPU)
         self.width, self.seen = width, Counter()
 
-    def fault(self, frames):
+    def find_obstacle(self, frames):
         return f"clips of {frames} frames, 2 are needed" if frames < 2 else ""
 
-    def describe(self, clips):
+    def extract(self, clips):
         self.seen["clips"] += len(clips)
         return clips.flatten(1)[:, : self.width].float()
 
@@ -128,7 +128,7 @@ class Reader(CLIP):
     def __init__(self):
         Network.__init__(self, Path("reader"), "digest", CPU)
 
-    def describe(self, clips):
+    def extract(self, clips):
         return torch.nn.functional.one_hot(clips.flatten(1)[:, 0].long() % 12, 12).float()
 
     @staticmethod
@@ -136,5 +136,5 @@ class Reader(CLIP):
         word = text.split()[1]
         return (int(word) if word.isdigit() else len(word)) % 12
 
-    def describe_captions(self, texts):
+    def embed_captions(self, texts):
         return torch.nn.functional.one_hot(torch.tensor([self.named(text) for text in texts]), 12).double()

@@ -31,7 +31,10 @@ def compare(
     from pipeline.evaluation.intervals import differences, same_yardstick
 
     if not same_yardstick(*figures):
-        print("warning: A and B met other judges or real clips, from which differences come, too", file=sys.stderr)
+        print(
+            "warning: A and B were evaluated with different judges or real clips, which makes differences, too",
+            file=sys.stderr,
+        )
     found = differences(*figures)
     if not found:
         raise UserError(f"{a} and {b} have no figure in common")

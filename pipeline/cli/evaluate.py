@@ -30,7 +30,7 @@ from pipeline.transcoding import ShardTask, hand_over, make_shard
 if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import Assessment
     from pipeline.evaluation.intervals import Figure
-    from pipeline.judges.classes import Hearing, Prompt
+    from pipeline.judges.classes import CaptionParser, Prompt
 
 Labelled = tuple[Clip, Caption]
 NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
@@ -47,11 +47,16 @@ class Given:
 
 
 def read_given(
-    folder: Path, columns: ColumnParams, shape: ClipParams, params: Params, vocabulary: Vocabulary, hearing: "Hearing"
+    folder: Path,
+    columns: ColumnParams,
+    shape: ClipParams,
+    params: Params,
+    vocabulary: Vocabulary,
+    parser: "CaptionParser",
 ) -> Given:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
     rows = read_rows(folder, columns)
-    judged = [_label(row, columns, vocabulary, hearing) for row in rows]
+    judged = [_label(row, columns, vocabulary, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}
     found = _find([clip for clip, _ in labelled.values()], folder, worker_count(params.compute))
@@ -65,8 +70,8 @@ def read_given(
     return Given([labelled[name] for name in ids], frames, drops)
 
 
-def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: "Hearing") -> Labelled | Drop:
-    """What the clip should show: by the columns where they are named, else as its caption is heard."""
+def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, parser: "CaptionParser") -> Labelled | Drop:
+    """What the clip should show: by the columns where they are named, else as its caption names it."""
     from pipeline.text.parsing import encode  # brings spaCy, which takes seconds
 
     text = clean_text(row.label)
@@ -76,7 +81,7 @@ def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, hearing: "He
         caption = encode(text, vocabulary, len(text)).caption
     except UserError as error:
         return Drop(row.id, "no_words", str(error))
-    category, objects = hearing.meaning(caption)
+    category, objects = parser.parse(caption)
     clip = Clip(
         id=row.id,
         caption=text,
@@ -133,7 +138,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="by its ending: json (for `t2v compare`) or csv (with controls)")
     ] = None,
-    data: Annotated[Path, typer.Option(help="folder of a run: its judges, labels, captions and clips")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="folder of a run: its judge, labels, captions and clips")] = Path("data"),
     caption: Annotated[str, typer.Option(metavar="COLUMN", help="holds the captions")] = "caption",
     category: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="holds the categories; else the captions tell them")
@@ -180,23 +185,22 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
     from pipeline.data.dataset import DataFolders, Dataset
     from pipeline.evaluation.clip_sets import reals_of
     from pipeline.evaluation.controls import Clips
-    from pipeline.evaluation.evaluate import REPORTED_BY, weigh
+    from pipeline.evaluation.evaluate import weigh
     from pipeline.evaluation.pretrained_metrics import open_networks
-    from pipeline.judges.classes import Hearing
-    from pipeline.judges.networks import load_judges
+    from pipeline.judges.classes import CaptionParser
+    from pipeline.judges.networks import load_judge
     from pipeline.text.vocabulary import read_vocabulary
 
     params = load_params()
-    judges, classes, shape = load_judges(data / "judge")
+    judge, classes, shape = load_judge(data / "judge")
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     vocabulary = read_vocabulary(data / "captions" / "vocabulary.json")
-    judge = judges[REPORTED_BY]
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or judge.words != len(vocabulary):
-        raise UserError(f"{data}: its judges were trained on other clips or captions; `dvc repro judge`")
+        raise UserError(f"{data}: its judge was trained on other clips or captions; `dvc repro judge`")
     reals = reals_of(dataset, classes, params.evaluate)
-    hearing = Hearing(dataset.clips(), dataset.captions)
-    given = read_given(folder, columns, shape, params, vocabulary, hearing)
-    prompts = [classes.prompt(clip, caption) for clip, caption in given.labelled]
+    parser = CaptionParser(dataset.clips(), dataset.captions)
+    given = read_given(folder, columns, shape, params, vocabulary, parser)
+    prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = Clips(given.frames[order], [prompts[place] for place in order])
@@ -216,7 +220,10 @@ def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Pa
     if last.is_file():
         columns["model"] = read_figures(last)
         if not same_yardstick(told, columns["model"]):
-            print(f"warning: {last.parent} is of other judges or real clips; `dvc repro evaluate`", file=sys.stderr)
+            print(
+                f"warning: {last.parent} is of another judge or other real clips; run `dvc repro evaluate`",
+                file=sys.stderr,
+            )
     columns |= {other: found.figures[other] for other in (REAL, SECOND, CHANCE, "noise") if other in found.figures}
     console = Console()
     widen(console)
@@ -233,7 +240,7 @@ def _warn(given: "Given", prompts: "Sequence[Prompt]") -> None:
         print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
     for kind, captions in _unknown(prompts).items():
         if captions:
-            told = f"{len(captions)} of {len(prompts)} captions name no {kind} that the judges know"
+            told = f"{len(captions)} of {len(prompts)} captions name no {kind} that the judge knows"
             print(f"warning: {told}, the first {captions[0]!r}", file=sys.stderr)
 
 

@@ -41,7 +41,7 @@ def in_place(
                 "vectors of more words (tokenize.embeddings: another file, or more spare_words)"
             )
         for clip, caption in hosts:
-            asked = classes.prompt(replace(clip, objects=(word,)), put_in_place(caption, word, vocabulary))
+            asked = classes.build_prompt(replace(clip, objects=(word,)), put_in_place(caption, word, vocabulary))
             prompts.append(_as_neighbour(asked, word, near, classes))
     return prompts
 
@@ -58,7 +58,7 @@ def hosts_of(clips: Iterable[Clip], captions: Mapping[str, Caption]) -> list[Hos
 def _as_neighbour(prompt: Prompt, name: str, near: Neighbour | None, classes: Classes) -> Prompt:
     if near is None:
         return replace(prompt, object=-1)
-    return replace(prompt, object=classes.object_number(near.name), new=NewWord(name, near.name, near.cosine))
+    return replace(prompt, object=classes.find_object(near.name), new=NewWord(name, near.name, near.cosine))
 
 
 class Reals(NamedTuple):
@@ -76,7 +76,7 @@ def reals_of(dataset: Dataset, classes: Classes, params: EvaluateParams) -> Real
 
     def real(split: Split, most: int) -> Clips:
         rows = dataset.rows(split, most)
-        return Clips(dataset.frames(rows), classes.prompts(dataset.clips(rows), dataset.captions))
+        return Clips(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
 
     reals = Reals(
         test=real("test", params.real_clips),

@@ -16,12 +16,11 @@ from pipeline.evaluation.pretrained_metrics import Outsiders
 from pipeline.evaluation.views import Floats, Views, look
 from pipeline.inference import Model
 from pipeline.judges.classes import Prompt
-from pipeline.judges.networks import Judge, JudgeName
+from pipeline.judges.networks import Judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams
 from pipeline.pretrained import Networks
 
-REPORTED_BY: JudgeName = "b"  # the judge of the figures; the other one is for choosing a model, which nothing does yet
 NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
 
 
@@ -65,9 +64,8 @@ def weigh(
     train = look(judge, *reals.train, bank, params.distractors)
     pool = views[REAL].joined(views[SECOND]) if SECOND in views else views[REAL]
     equal = min(len(views[name]) for name in (REAL, SECOND) if name in views)
-    excuse = judge.excuse if judge.blind else ""
     copies = Copies(train, pool, params.search)
-    yardstick = Yardstick(views[REAL], pool, copies, equal, params.resamples, params.seed, excuse)
+    yardstick = Yardstick(views[REAL], pool, copies, equal, params.resamples, params.seed, judge.unavailable_reason)
     outsiders = Outsiders(networks, min(equal, params.pretrained.clips), bank, params.distractors)
     figures = {name: measure(seen, yardstick) | outsiders.measure(seen, yardstick) for name, seen in views.items()}
     checks = check(figures, views[REAL].prompts, params.distractors)

@@ -88,14 +88,14 @@ class Outsiders:
         return found | {name: self._distance(distance, views, yardstick) for name, distance in DISTANCES.items()}
 
     def _look(self, network: Network, views: Views) -> Features:
-        return network.describe_all(views.frames[: self._clips])
+        return network.extract_all(views.frames[: self._clips])
 
     def _missing(self, name: NetworkName, views: Views) -> str:
         """Why a network says nothing about clips; empty where it does."""
         network = self._networks.get(name)
         if network is None:
             return f"no {PLACES[name]} in evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
-        return network.fault(views.frames.shape[1])
+        return network.find_obstacle(views.frames.shape[1])
 
     def _distance(self, distance: Distance, views: Views, yardstick: Yardstick) -> Figure:
         if reason := self._missing(distance.network, views):
@@ -128,7 +128,7 @@ class Outsiders:
         prompts = views.prompts[: len(clips)]
         said = [prompt.caption.text for prompt in prompts]
         texts = sorted({*said, *(prompt.caption.text for prompt in self._bank)})
-        cosines = clips @ network.describe_captions(texts).T  # [N,K]
+        cosines = clips @ network.embed_captions(texts).T  # [N,K]
         rows = {text: row for row, text in enumerate(texts)}
         own = cosines[range(len(said)), [rows[text] for text in said]]
         others = cosines[:, [rows[prompt.caption.text] for prompt in self._bank]]

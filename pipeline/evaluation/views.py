@@ -59,7 +59,7 @@ class Views:
 
 def look(judge: Judge, frames: Frames, prompts: Sequence[Prompt], bank: Sequence[Prompt], distractors: int) -> Views:
     """See clips that should show `prompts`; `bank` holds one prompt per meaning, to draw wrong captions from."""
-    features, looks = judge.describe_all(frames)
+    features, looks = judge.extract_all(frames)
     with torch.inference_mode():
         objects, categories = judge.objects(features).argmax(dim=1), judge.categories(features).argmax(dim=1)
         ranks = _ranks(judge, features, prompts, bank, distractors)

@@ -1,1 +1,1 @@
-"""Judges: networks trained on real clips of the `judge` split, which measure generated ones."""
+"""The judge: a network trained on real clips of the split `judge`, which measures generated ones."""

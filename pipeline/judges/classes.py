@@ -1,4 +1,4 @@
-"""Names <-> numbers for the judges, clips and free captions as prompts."""
+"""Objects, categories and captions in numbers, as the judge classifies them; and parsing a caption into names."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +9,12 @@ from pipeline.records import Caption, Clip
 
 Meaning = tuple[str, tuple[str, ...]]  # category and objects
 
-Words = tuple[str, ...]
+Tokens = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class NewWord:
-    """An object that training never showed, and the seen one whose word is nearest to its own."""
+    """An object that training never showed, and the seen object whose word vector is nearest."""
 
     name: str
     near: str
@@ -23,84 +23,84 @@ class NewWord:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a clip should show, in the terms of the judge."""
+    """What a clip should show, in the judge's classes."""
 
     caption: Caption
-    object: int  # number of the first object among the judge's, -1 where it knows none of that name
+    object: int  # class of the first object, -1 where the judge has none of that name
     category: int
     meaning: int  # number of the pair of category and objects
-    moves: tuple[float, float] | None  # right and down, where the caption says
-    new: NewWord | None = None  # where the object is a new one; `object` is then the seen one that it should look like
+    moves: tuple[float, float] | None  # right and down, where the caption names a direction
+    new: NewWord | None = None  # where the object is an unseen one; `object` is then the seen one it should look like
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What the judges can tell apart. A clip's object is the first one that its caption names."""
+    """What the judge classifies. A clip's object is the first one that its caption names."""
 
     objects: tuple[str, ...]
     categories: tuple[str, ...]
     _meanings: dict[Meaning, int] = field(default_factory=dict, compare=False)
 
-    def prompt(self, clip: Clip, caption: Caption) -> Prompt:
-        """The clip's caption in numbers; -1 for what no judge knows."""
+    def build_prompt(self, clip: Clip, caption: Caption) -> Prompt:
+        """The clip's caption in numbers; -1 for what the judge has no class for."""
         return Prompt(
             caption=caption,
-            object=self.object_number(clip.objects[0] if clip.objects else ""),
-            category=_place(self.categories, clip.category),
+            object=self.find_object(clip.objects[0] if clip.objects else ""),
+            category=_find(self.categories, clip.category),
             meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
             moves=find_motion(clip.caption),
         )
 
-    def object_number(self, name: str) -> int:
-        """-1 for an object that no judge knows."""
-        return _place(self.objects, name)
+    def find_object(self, name: str) -> int:
+        """The class of an object by name; -1 where there is none."""
+        return _find(self.objects, name)
 
-    def prompts(self, clips: Sequence[Clip], captions: Mapping[str, Caption]) -> list[Prompt]:
-        """The same for many; `captions` by clip id."""
-        return [self.prompt(clip, captions[clip.id]) for clip in clips]
+    def build_prompts(self, clips: Sequence[Clip], captions: Mapping[str, Caption]) -> list[Prompt]:
+        """A prompt for each clip; `captions` by clip id."""
+        return [self.build_prompt(clip, captions[clip.id]) for clip in clips]
 
 
-def classes_of(clips: Sequence[Clip], min_clips: int) -> Classes:
-    """The first objects and the categories that stand in at least `min_clips` of the clips, by alphabet."""
+def select_classes(clips: Sequence[Clip], min_clips: int) -> Classes:
+    """The first objects and the categories of at least `min_clips` of the clips, in alphabetical order."""
     objects = Counter(clip.objects[0] for clip in clips if clip.objects)
     categories = Counter(clip.category for clip in clips)
-    return Classes(_frequent(objects, min_clips), _frequent(categories, min_clips))
+    return Classes(_select_frequent(objects, min_clips), _select_frequent(categories, min_clips))
 
 
-def _frequent(counts: Counter[str], least: int) -> tuple[str, ...]:
+def _select_frequent(counts: Counter[str], least: int) -> tuple[str, ...]:
     return tuple(sorted(name for name, count in counts.items() if count >= least))
 
 
-def _place(names: Sequence[str], name: str) -> int:
+def _find(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else -1
 
 
-class Hearing:
-    """Knows by which words the captions of a run name their categories and objects."""
+class CaptionParser:
+    """Finds the category and the objects that a caption names, by the words that the captions of a run use for them."""
 
     def __init__(self, clips: Iterable[Clip], captions: Mapping[str, Caption]) -> None:
-        categories: dict[Words, Counter[str]] = defaultdict(Counter)
-        objects: dict[Words, Counter[str]] = defaultdict(Counter)
+        categories: dict[Tokens, Counter[str]] = defaultdict(Counter)
+        objects: dict[Tokens, Counter[str]] = defaultdict(Counter)
         for clip in clips:
             caption = captions[clip.id]
             categories[caption.action_tokens][clip.category] += 1
-            # A caption may lack one of the objects, so they are told apart by their slots.
+            # A caption may lack one of the objects, so each is found by its slot.
             for number, name in enumerate(clip.objects, 1):
-                objects[_words_of(caption, number)][name] += 1
+                objects[_select_slot(caption, number)][name] += 1
         objects.pop((), None)
         self._categories, self._objects = _commonest(categories), _commonest(objects)
 
-    def meaning(self, caption: Caption) -> Meaning:
+    def parse(self, caption: Caption) -> Meaning:
         """The category, empty where the words around the objects are those of none, and the objects."""
         numbers = range(1, max(caption.slots, default=0) + 1)
-        parts = [words for number in numbers if (words := _words_of(caption, number))]
-        objects = tuple(self._objects.get(words, " ".join(words)) for words in parts)
+        parts = [tokens for number in numbers if (tokens := _select_slot(caption, number))]
+        objects = tuple(self._objects.get(tokens, " ".join(tokens)) for tokens in parts)
         return self._categories.get(caption.action_tokens, ""), objects
 
 
-def _words_of(caption: Caption, number: int) -> Words:
+def _select_slot(caption: Caption, number: int) -> Tokens:
     return tuple(token for token, slot in zip(caption.tokens, caption.slots, strict=True) if slot == number)
 
 
-def _commonest(names: Mapping[Words, Counter[str]]) -> dict[Words, str]:
-    return {words: counts.most_common(1)[0][0] for words, counts in names.items()}
+def _commonest(names: Mapping[Tokens, Counter[str]]) -> dict[Tokens, str]:
+    return {tokens: counts.most_common(1)[0][0] for tokens, counts in names.items()}

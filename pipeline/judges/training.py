@@ -1,26 +1,34 @@
-"""Training a judge on the real clips of one split."""
+"""Training the judge on the real clips of one split, and measuring how often it is right on another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.data.batches import pad, to_training
+from pipeline.data.dataset import Dataset
+from pipeline.data.sampler import derive
+from pipeline.directions.mirror import find_twin_fault, make_twin
 from pipeline.errors import UserError
-from pipeline.judges.classes import Classes, Prompt
-from pipeline.judges.networks import Judge, JudgeName
+from pipeline.judges.classes import Classes, Prompt, select_classes
+from pipeline.judges.networks import Judge
 from pipeline.params import ClipParams, JudgeParams
-from pipeline.records import Frames
+from pipeline.records import Clip, Frames
+from pipeline.text.parsing import encode
+from pipeline.text.vocabulary import Vocabulary
 
 SHIFT = 8  # a clip is shifted by up to 1/SHIFT of its height and width
-SMOOTHING = 0.05  # of the labels: a few clips per object are easily learned by heart
+SMOOTHING = 0.05  # of the labels, since a network soon memorises a few clips per object
+
+Accuracy = dict[str, float | None]  # of "object" and "category"; None without clips that the judge has classes for
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """Clips with what there is to know about them; a label of -1 is unknown and teaches nothing."""
+class Examples:
+    """Clips with their classes and captions; a class of -1 is unknown and has no loss."""
 
     frames: Tensor  # uint8 [N,T,H,W,3]
     token_ids: Tensor  # int64 [N,L]
@@ -36,12 +44,12 @@ class Lessons:
         return len(self.frames)
 
 
-def lessons_of(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt | None]) -> Lessons:
+def build_examples(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt | None]) -> Examples:
     """Clips uint8 [N,T,H,W,3], what each shows, and what its mirror image shows: None where it may not be flipped."""
     shown = [twin or prompt for prompt, twin in zip(prompts, twins, strict=True)]
     ids = pad([prompt.caption.token_ids for prompt in (*prompts, *shown)])
     token_ids, twin_ids = ids[: len(prompts)], ids[len(prompts) :]
-    return Lessons(
+    return Examples(
         frames=torch.from_numpy(frames),
         token_ids=token_ids,
         objects=torch.tensor([prompt.object for prompt in prompts]),
@@ -54,64 +62,103 @@ def lessons_of(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt
     )
 
 
-def taught(
-    name: JudgeName, shape: ClipParams, classes: Classes, words: int, lessons: Lessons, options: JudgeParams, seed: int
-) -> Judge:
-    """A new judge that has learned its lessons, where they are enough to teach anything; equal seeds, equal judges.
+def read_examples(dataset: Dataset, options: JudgeParams) -> tuple[Classes, Examples]:
+    """The classes that the split `judge` has clips for, and those clips."""
+    rows = dataset.rows("judge", options.clips)
+    clips = dataset.clips(rows)
+    classes = select_classes(clips, options.min_class_clips)
+    prompts = classes.build_prompts(clips, dataset.captions)
+    twins = [_build_twin(clip, classes, dataset.vocabulary) for clip in clips]
+    return classes, build_examples(dataset.frames(rows), prompts, twins)
 
-    Raises UserError if it diverges.
+
+def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
+    """What the mirror image of a clip shows, None where it must not be flipped."""
+    if find_twin_fault(clip):
+        return None
+    twin = make_twin(clip)
+    return classes.build_prompt(twin, encode(twin.caption, vocabulary, len(twin.caption)).caption)
+
+
+def train_on_split(
+    dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int
+) -> tuple[Judge, dict[str, Any]]:
+    """A judge trained on clips that the generator never sees, and its description, with its accuracy on the split val.
+
+    The description holds what `load_judge` needs to build the judge again.
     """
+    classes, examples = read_examples(dataset, options)
+    # The "b" is left over from a pair of judges; it stays so that equal params still give equal weights.
+    judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, derive(seed, "judge", "b"))
+    rows = dataset.rows("val", options.clips)
+    prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
+    description = {
+        "clip": shape.model_dump(),
+        "width": options.width,
+        "words": len(dataset.vocabulary),
+        "objects": classes.objects,
+        "categories": classes.categories,
+        "clips": len(examples),
+        "val": {"clips": len(rows), "accuracy": measure_accuracy(judge, dataset.frames(rows), prompts)},
+    }
+    return judge, description
+
+
+def train_judge(
+    shape: ClipParams, classes: Classes, words: int, examples: Examples, options: JudgeParams, seed: int
+) -> Judge:
+    """A new judge, trained where there are enough clips; equal seeds, equal judges. Raises UserError if it diverges."""
     torch.manual_seed(seed)
-    judge = Judge(name, shape, options.width, len(classes.objects), len(classes.categories), words)
-    judge.lessons = len(lessons)
-    if not judge.blind:
-        teach(judge, lessons, options, torch.Generator().manual_seed(seed))
+    judge = Judge(shape, options.width, len(classes.objects), len(classes.categories), words)
+    judge.training_clips = len(examples)
+    if not judge.untrained:
+        fit(judge, examples, options, torch.Generator().manual_seed(seed))
     judge.eval().requires_grad_(False)
     if not all(torch.isfinite(weight).all() for weight in judge.parameters()):
-        raise UserError(f"judge {name}: its weights are no numbers any more; lower judge.lr, {options.lr:g} now")
+        raise UserError(f"the judge diverged: its weights are not finite; lower judge.lr, now {options.lr:g}")
     return judge
 
 
-def marks_of(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) -> dict[str, float | None]:
-    """The share of clips whose object and category a judge names right, among those that it can know."""
-    marks: dict[str, float | None] = {"object": None, "category": None}
-    if not prompts or judge.blind:
-        return marks  # no clip to be asked about, or nobody to ask
-    features, _ = judge.describe_all(frames)
+def measure_accuracy(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) -> Accuracy:
+    """The share of clips whose object and category the judge names right, among those that it has classes for."""
+    accuracy: Accuracy = {"object": None, "category": None}
+    if not prompts or judge.untrained:
+        return accuracy
+    features, _ = judge.extract_all(frames)
     with torch.inference_mode():
         answers = {"object": judge.objects(features).argmax(1), "category": judge.categories(features).argmax(1)}
     for kind, answer in answers.items():
         wanted = torch.tensor([getattr(prompt, kind) for prompt in prompts])
         known = wanted >= 0
         if known.any():
-            marks[kind] = round(float((answer == wanted)[known].float().mean()), 4)
-    return marks
+            accuracy[kind] = round(float((answer == wanted)[known].float().mean()), 4)
+    return accuracy
 
 
-def teach(judge: Judge, lessons: Lessons, options: JudgeParams, generator: torch.Generator) -> None:
-    """Train in place; `generator` is all its randomness."""
+def fit(judge: Judge, examples: Examples, options: JudgeParams, generator: torch.Generator) -> None:
+    """Train in place; `generator` is the only source of randomness."""
     optimizer = torch.optim.AdamW(judge.parameters(), lr=options.lr, weight_decay=0.05)
     judge.train()
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.lr * (1 - step / options.steps)
-        rows = torch.randint(len(lessons), (options.batch_clips,), generator=generator)
-        loss = _loss(judge, lessons, rows, generator)
+        rows = torch.randint(len(examples), (options.batch_clips,), generator=generator)
+        loss = _compute_loss(judge, examples, rows, generator)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
-def _loss(judge: Judge, lessons: Lessons, rows: Tensor, generator: torch.Generator) -> Tensor:
-    flips = lessons.flippable[rows] & (torch.rand(len(rows), generator=generator) < 0.5)
-    frames = vary(to_training(lessons.frames[rows]), flips, generator)
-    features, _ = judge.describe(frames)
-    categories = torch.where(flips, lessons.twin_categories[rows], lessons.categories[rows])
-    spoken = torch.where(flips[:, None], lessons.twin_ids[rows], lessons.token_ids[rows])
-    meanings = torch.where(flips, lessons.twin_meanings[rows], lessons.meanings[rows])
-    objects = _cross_entropy(judge.objects(features), lessons.objects[rows])
-    kinds = _cross_entropy(judge.categories(features), categories)
-    return objects + kinds + _contrast(judge, features, spoken, meanings)
+def _compute_loss(judge: Judge, examples: Examples, rows: Tensor, generator: torch.Generator) -> Tensor:
+    flips = examples.flippable[rows] & (torch.rand(len(rows), generator=generator) < 0.5)
+    frames = augment(to_training(examples.frames[rows]), flips, generator)
+    features, _ = judge.extract(frames)
+    categories = torch.where(flips, examples.twin_categories[rows], examples.categories[rows])
+    token_ids = torch.where(flips[:, None], examples.twin_ids[rows], examples.token_ids[rows])
+    meanings = torch.where(flips, examples.twin_meanings[rows], examples.meanings[rows])
+    object_loss = _cross_entropy(judge.objects(features), examples.objects[rows])
+    category_loss = _cross_entropy(judge.categories(features), categories)
+    return object_loss + category_loss + _contrastive_loss(judge, features, token_ids, meanings)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -120,7 +167,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return summed / known.sum().clamp(min=1)
 
 
-def _contrast(judge: Judge, features: Tensor, token_ids: Tensor, meanings: Tensor) -> Tensor:
+def _contrastive_loss(judge: Judge, features: Tensor, token_ids: Tensor, meanings: Tensor) -> Tensor:
     """Each clip finds its caption and each caption its clip among the batch; equal meanings are all right answers."""
     cosines = judge.clip_vectors(features) @ judge.caption_vectors(token_ids).T * judge.sharpness.exp()
     right = (meanings[:, None] == meanings).float()
@@ -128,8 +175,8 @@ def _contrast(judge: Judge, features: Tensor, token_ids: Tensor, meanings: Tenso
     return (F.cross_entropy(cosines, right) + F.cross_entropy(cosines.T, right)) / 2
 
 
-def vary(frames: Tensor, flips: Tensor, generator: torch.Generator) -> Tensor:
-    """Clips [B,3,T,H,W] flipped where `flips` says so, and shifted, brightened and grained, each clip as a whole."""
+def augment(frames: Tensor, flips: Tensor, generator: torch.Generator) -> Tensor:
+    """Clips [B,3,T,H,W] flipped where `flips` is true, and shifted, brightened and grained, each clip as a whole."""
     count, _, _, height, width = frames.shape
     frames = torch.where(flips[:, None, None, None, None], frames.flip(4), frames)
     reach = height // SHIFT, width // SHIFT

@@ -37,10 +37,10 @@ class I3D(Network):
         super().__init__(path, digest_file(path), device)
         self._network = network.eval()
 
-    def fault(self, frames: int) -> str:
+    def find_obstacle(self, frames: int) -> str:
         return f"clips of {frames} frames, I3D needs {LEAST_FRAMES}" if frames < LEAST_FRAMES else ""
 
-    def describe(self, clips: Tensor) -> Tensor:
+    def extract(self, clips: Tensor) -> Tensor:
         x = clips.permute(0, 4, 1, 2, 3).contiguous().to(self.device)  # [B,3,T,H,W]
         features: Tensor = self._network(x, **dict.fromkeys(SWITCHES, True))
         if features.shape != (len(clips), FEATURES):

@@ -23,18 +23,18 @@ class Network(ABC):
         self.device = device
 
     @abstractmethod
-    def fault(self, frames: int) -> str:
+    def find_obstacle(self, frames: int) -> str:
         """Why it cannot describe clips of so many frames; empty where it can."""
 
     @abstractmethod
-    def describe(self, clips: Tensor) -> Tensor:
+    def extract(self, clips: Tensor) -> Tensor:
         """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
 
-    def describe_all(self, frames: Frames) -> NDArray[np.float64]:
+    def extract_all(self, frames: Frames) -> NDArray[np.float64]:
         """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are no numbers."""
         with torch.inference_mode():
             parts = [
-                self.describe(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
+                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
                 for at in range(0, len(frames), AT_ONCE)
             ]
         features = torch.cat(parts).double()

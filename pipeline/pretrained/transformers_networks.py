@@ -28,15 +28,15 @@ class CLIP(Network):
         self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
         super().__init__(folder, digest_folder(folder), device)
 
-    def fault(self, frames: int) -> str:  # noqa: ARG002  one is enough
+    def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  one is enough
         return ""
 
-    def describe(self, clips: Tensor) -> Tensor:
+    def extract(self, clips: Tensor) -> Tensor:
         x = self._pixels.prepare(clips).to(self.device)
         vectors = self._network.get_image_features(pixel_values=x.flatten(0, 1)).pooler_output  # [B*T,E]
         return F.normalize(vectors, dim=1).view(*clips.shape[:2], -1).mean(dim=1)
 
-    def describe_captions(self, texts: Sequence[str]) -> Tensor:
+    def embed_captions(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors [N,E] of texts; what is beyond the length that it knows is cut off."""
         most = self._network.config.text_config.max_position_embeddings
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
@@ -66,11 +66,11 @@ class VideoMAE(Network):
         self._pixels = read_pixels(folder, both(self._network.config.image_size))
         super().__init__(folder, digest_folder(folder), device)
 
-    def fault(self, frames: int) -> str:
+    def find_obstacle(self, frames: int) -> str:
         needed = self._network.config.num_frames
         return f"clips of {frames} frames, this VideoMAE needs {needed}" if frames < needed else ""
 
-    def describe(self, clips: Tensor) -> Tensor:
+    def extract(self, clips: Tensor) -> Tensor:
         x = self._pixels.prepare(spread(clips, self._network.config.num_frames)).to(self.device)
         return _pooled(self._network(pixel_values=x))
 
@@ -83,11 +83,11 @@ class VJEPA2(Network):
         self._pixels = read_pixels(folder, both(self._network.config.crop_size))
         super().__init__(folder, digest_folder(folder), device)
 
-    def fault(self, frames: int) -> str:
+    def find_obstacle(self, frames: int) -> str:
         needed = self._network.config.tubelet_size
         return f"clips of {frames} frames, V-JEPA 2 needs {needed}" if frames < needed else ""
 
-    def describe(self, clips: Tensor) -> Tensor:
+    def extract(self, clips: Tensor) -> Tensor:
         config = self._network.config
         count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
         x = self._pixels.prepare(spread(clips, count)).to(self.device)

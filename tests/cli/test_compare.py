@@ -63,7 +63,7 @@ def test_an_evaluation_does_not_differ_from_itself(folders):
 def test_other_judges_are_warned_of(folders):
     _, file = folders
     write_json(file, B | {"joint_accuracy_ceiling": {**A["joint_accuracy_ceiling"], "value": 0.7}})
-    assert "A and B met other judges or real clips" in compare(*folders)[1]
+    assert "A and B were evaluated with different judges or real clips" in compare(*folders)[1]
 
 
 def test_revisions_and_experiments_are_read_from_the_cache(project, monkeypatch):

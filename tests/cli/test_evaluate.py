@@ -127,7 +127,7 @@ def test_the_generator_stands_beside_and_the_csv_holds_the_controls(project, rea
     finally:
         shutil.rmtree(last.parent)
     assert printed.split("\n")[1].split()[:3] == ["metric", "few/", "model"]
-    assert "warning: data/evaluation is of other judges or real clips" in warned
+    assert "warning: data/evaluation is of another judge or other real clips" in warned
     assert ": n/a, clips that tell it: 1, needed: 10" in printed
     with (tmp_path / "all.csv").open(newline="") as file:
         found = {(row["set"], row["metric"]): row["value"] for row in csv.DictReader(file)}
@@ -164,7 +164,7 @@ def test_what_cannot_be_judged_is_listed_with_its_reason(project, tmp_path):
     assert told["clips"] == 3
     assert sorted(told["unknown"]["object"]) == ["a thing falls", f"pushing a hat {LEFT}"]
     assert told["unknown"]["category"] == ["a thing falls"]
-    assert "1 of 3 captions name no category that the judges know, the first 'a thing falls'" in warned
+    assert "1 of 3 captions name no category that the judge knows, the first 'a thing falls'" in warned
 
 
 def test_columns_tell_what_captions_do_not_and_a_long_video_counts_as_a_whole(project, tmp_path):

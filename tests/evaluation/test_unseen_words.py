@@ -40,7 +40,7 @@ def seen(vocabulary):
 
 def test_a_held_out_object_should_look_like_the_nearest_and_one_without_a_vector_like_nothing(seen):
     asked = as_neighbours(PROMPTS[:2], ["novel", "violin"], seen[0], CLASSES)
-    assert [one.object for one in asked] == [CLASSES.object_number("book"), -1]
+    assert [one.object for one in asked] == [CLASSES.find_object("book"), -1]
     assert (asked[0].new.name, asked[0].new.near) == ("novel", "book")
     assert asked[0].new.cosine == pytest.approx(np.cos(0.1), abs=1e-3)
     assert asked[0].category == PROMPTS[0].category
@@ -57,7 +57,7 @@ def test_a_new_word_stands_in_one_caption_of_each_category(seen, vocabulary):
     assert len({one.category for one in asked}) == len(asked) == 2
     assert [" a cup from " in one.caption.text for one in asked] == [True, True]
     assert {one.caption.token_ids[2] for one in asked} == {len(WORDS)}
-    assert {one.object for one in asked} == {CLASSES.object_number("mug")}
+    assert {one.object for one in asked} == {CLASSES.find_object("mug")}
     assert len({one.meaning for one in asked}) == 2
 
 

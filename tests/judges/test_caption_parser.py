@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training_sets import LEFT, RIGHT, tiny_clips
 
-from pipeline.judges.classes import Hearing
+from pipeline.judges.classes import CaptionParser
 from pipeline.records import Caption
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
@@ -15,9 +15,9 @@ VOCABULARY = Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *WORDS), actions=(f"pushing *
 CAPTIONS = {clip.id: encode(clip.caption, VOCABULARY, 20).caption for clip in CLIPS}
 
 
-def meaning(text, hearing=None):
+def meaning(text, parser=None):
     caption = encode(text, VOCABULARY, len(text)).caption
-    return (hearing or Hearing(CLIPS, CAPTIONS)).meaning(caption)
+    return (parser or CaptionParser(CLIPS, CAPTIONS)).parse(caption)
 
 
 def test_the_captions_of_the_clips_mean_what_the_clips_are():
@@ -41,6 +41,6 @@ def test_an_object_has_the_name_that_the_labels_give_it():
     clips = [replace(clip, objects=("t-shirt",)) for clip in CLIPS[:1]]
     words = ("pushing", "a", "t", "-", "shirt", *RIGHT.split())
     slots = (0, -1, 1, 1, 1, *(0,) * 4)
-    hearing = Hearing(clips, {"000": Caption("000", " ".join(words), words, (), slots)})
-    assert hearing.meaning(Caption("x", "", words, (), slots)) == (clips[0].category, ("t-shirt",))
-    assert hearing.meaning(Caption("x", "", words, (), (0,) * 9)) == ("", ())
+    parser = CaptionParser(clips, {"000": Caption("000", " ".join(words), words, (), slots)})
+    assert parser.parse(Caption("x", "", words, (), slots)) == (clips[0].category, ("t-shirt",))
+    assert parser.parse(Caption("x", "", words, (), (0,) * 9)) == ("", ())

@@ -85,7 +85,7 @@ def test_a_classifier_of_videos_describes_by_what_its_last_layer_is_given(shelf)
     frames = shown[:, [0, 2, 5, 7]]  # 4 of 8, evenly spread
     x = torch.cat([library_pixels("videomae", clip) for clip in frames])
     expected = model.fc_norm(model.videomae(x).last_hidden_state.mean(dim=1))
-    found = VideoMAE(shelf / "videomae", CPU).describe_all(shown)
+    found = VideoMAE(shelf / "videomae", CPU).extract_all(shown)
     assert np.allclose(found, expected.detach().numpy(), atol=0.05)
 
 
@@ -93,36 +93,36 @@ def test_a_pretrained_network_describes_by_the_mean_of_its_tokens(tmp_path, shel
     write_videomae(tmp_path / "videomae", classifies=False)
     model = transformers().VideoMAEModel.from_pretrained(tmp_path / "videomae").eval()
     x = torch.cat([library_pixels("videomae", clip) for clip in clips(2, frames=4)])
-    found = VideoMAE(tmp_path / "videomae", CPU).describe_all(clips(2, frames=4))
+    found = VideoMAE(tmp_path / "videomae", CPU).extract_all(clips(2, frames=4))
     assert np.allclose(found, model(x).last_hidden_state.mean(dim=1).detach().numpy(), atol=0.05)
 
     model = transformers().VJEPA2Model.from_pretrained(shelf / "vjepa2").eval()
     x = torch.cat([library_pixels("videomae", clip) for clip in clips(2)])
-    found = VJEPA2(shelf / "vjepa2", CPU).describe_all(clips(2))
+    found = VJEPA2(shelf / "vjepa2", CPU).extract_all(clips(2))
     assert np.allclose(found, model.get_vision_features(x).mean(dim=1).detach().numpy(), atol=0.05)
 
 
 def test_v_jepa_2_sees_clips_of_other_lengths_and_uses_the_pooler_of_a_classifier(shelf, tmp_path):
     network = VJEPA2(shelf / "vjepa2", CPU)
-    assert [network.describe_all(clips(1, frames)).shape for frames in (2, 5, 8, 30)] == [(1, 24)] * 4
+    assert [network.extract_all(clips(1, frames)).shape for frames in (2, 5, 8, 30)] == [(1, 24)] * 4
     write_vjepa2(tmp_path / "classifier", classifies=True)
     model = transformers().VJEPA2ForVideoClassification.from_pretrained(tmp_path / "classifier").eval()
     x = torch.cat([library_pixels("videomae", clip) for clip in clips(2)])
-    found = VJEPA2(tmp_path / "classifier", CPU).describe_all(clips(2))
+    found = VJEPA2(tmp_path / "classifier", CPU).extract_all(clips(2))
     assert np.allclose(found, model.pooler(model.vjepa2(x).last_hidden_state).detach().numpy(), atol=0.05)
 
 
 def test_clips_of_too_few_frames_are_refused_with_the_number(shelf):
-    assert VideoMAE(shelf / "videomae", CPU).fault(3) == "clips of 3 frames, this VideoMAE needs 4"
-    assert VJEPA2(shelf / "vjepa2", CPU).fault(1) == "clips of 1 frames, V-JEPA 2 needs 2"
-    assert CLIP(shelf / "clip", CPU).fault(1) == ""
+    assert VideoMAE(shelf / "videomae", CPU).find_obstacle(3) == "clips of 3 frames, this VideoMAE needs 4"
+    assert VJEPA2(shelf / "vjepa2", CPU).find_obstacle(1) == "clips of 1 frames, V-JEPA 2 needs 2"
+    assert CLIP(shelf / "clip", CPU).find_obstacle(1) == ""
 
 
 def test_clip_says_the_mean_cosine_of_frames_and_caption(shelf):
     network = CLIP(shelf / "clip", CPU)
     model = transformers().CLIPModel.from_pretrained(shelf / "clip").eval()
     texts, shown = ["a cab", "a very long caption that goes far beyond what it knows"], clips(2, frames=3)
-    found = network.describe_all(shown) @ network.describe_captions(texts).numpy().T
+    found = network.extract_all(shown) @ network.embed_captions(texts).numpy().T
     for row, clip in enumerate(shown):
         tokens = transformers().AutoTokenizer.from_pretrained(shelf / "clip")(
             texts, padding=True, truncation=True, max_length=24, return_tensors="pt"
@@ -134,7 +134,7 @@ def test_clip_says_the_mean_cosine_of_frames_and_caption(shelf):
 
 def test_the_order_of_frames_is_nothing_to_clip(shelf):
     network, shown = CLIP(shelf / "clip", CPU), clips(1)
-    assert np.allclose(network.describe_all(shown), network.describe_all(shown[:, ::-1]))
+    assert np.allclose(network.extract_all(shown), network.extract_all(shown[:, ::-1]))
 
 
 def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(shelf, tmp_path):

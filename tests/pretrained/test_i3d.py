@@ -25,7 +25,7 @@ def clips(count, frames=10, height=24, width=40):
 def test_features_are_those_of_the_raw_file_called_with_all_switches(tmp_path):
     network = I3D(write_i3d(tmp_path / "i3d.pt"), CPU)
     shown = clips(6)  # more than one batch
-    features = network.describe_all(shown)
+    features = network.extract_all(shown)
     raw = torch.jit.load(tmp_path / "i3d.pt")
     x = torch.from_numpy(shown).permute(0, 4, 1, 2, 3)
     expected = raw(x, rescale=True, resize=True, return_features=True)
@@ -35,8 +35,8 @@ def test_features_are_those_of_the_raw_file_called_with_all_switches(tmp_path):
 
 def test_clips_of_fewer_frames_than_it_can_halve_are_refused_with_the_number(tmp_path):
     network = I3D(write_i3d(tmp_path / "i3d.pt"), CPU)
-    assert network.fault(LEAST_FRAMES) == ""
-    assert network.fault(LEAST_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
+    assert network.find_obstacle(LEAST_FRAMES) == ""
+    assert network.find_obstacle(LEAST_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
 
 
 def test_other_weights_have_another_digest(tmp_path):
@@ -62,11 +62,11 @@ def test_a_network_of_another_call_or_width_says_what_was_expected(tmp_path):
     with pytest.raises(UserError, match=r"i3d\.pt: a TorchScript network without the switch rescale, so not"):
         I3D(write_i3d(tmp_path / "i3d.pt", Plain()), CPU)
     with pytest.raises(UserError, match=r"i3d\.pt: describes a clip by \[1024\] values, where I3D has \[400\]"):
-        I3D(write_i3d(tmp_path / "i3d.pt", TinyI3D(1024)), CPU).describe_all(clips(1))
+        I3D(write_i3d(tmp_path / "i3d.pt", TinyI3D(1024)), CPU).extract_all(clips(1))
 
 
 def test_features_that_are_no_numbers_are_an_error_and_never_a_figure(tmp_path):
     broken = TinyI3D()
     nn.init.constant_(broken.look.bias, torch.nan)
     with pytest.raises(UserError, match=r"i3d\.pt: describes clips by values that are no numbers"):
-        I3D(write_i3d(tmp_path / "i3d.pt", broken), CPU).describe_all(clips(2))
+        I3D(write_i3d(tmp_path / "i3d.pt", broken), CPU).extract_all(clips(2))

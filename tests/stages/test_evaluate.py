@@ -1,4 +1,4 @@
-"""The stage `evaluate`, on a network that was trained for two steps and judges that learned a little."""
+"""The stage `evaluate`, on a network that was trained for two steps and a judge that learned a little."""
 
 import csv
 import json
@@ -15,6 +15,7 @@ from training_sets import train_project, write_data
 from pipeline.errors import UserError
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.pretrained_metrics import OUTSIDE
+from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.rendering.export import read_provenance
 from stages import evaluate_model as stage
@@ -40,7 +41,7 @@ OTHER_KEYS = [
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Data, judges and a model. Shared: write nothing into it."""
+    """Data, a judge and a model. Shared: write nothing into it."""
     folder = tmp_path_factory.mktemp("evaluate")
     trained = train_project(folder / "project", total_clips=16)
     judged(folder / "data")
@@ -126,7 +127,10 @@ def test_objects_and_categories_have_lines_of_their_own(evaluated):
 def test_the_pictures_name_their_model_and_judge(data, evaluated):
     for name in ("nearest.png", "worst.png"):
         told = read_provenance(evaluated / "one" / name)
-        assert (told["model"], told["judge"]) == (Model(data / "model").digest, "b")
+        assert (told["model"], told["judge"]) == (
+            Model(data / "model").digest,
+            digest_file(data / "judge/judge.safetensors"),
+        )
         with Image.open(evaluated / "one" / name) as picture:
             assert picture.width > picture.height / 10
 
@@ -159,7 +163,7 @@ def test_too_few_clips_give_no_figures_but_the_numbers_that_are_needed(data, tmp
     assert notes["pairs_joint_accuracy"] == "no pair is held out; see filter.test_pairs"
 
 
-def test_blind_judges_leave_what_needs_no_judge(data, tmp_path):
+def test_an_untrained_judge_leaves_what_needs_no_judge(data, tmp_path):
     """Twelve clips in the split judge: flow, copies, diversity and distances are there, all else is not."""
     judged(tmp_path, {**COUNTS, "judge": 12})
     told = evaluate(data, tmp_path / "one", **{n: tmp_path / n for n in ("labels", "clips", "captions", "judge")})
@@ -169,7 +173,7 @@ def test_blind_judges_leave_what_needs_no_judge(data, tmp_path):
     for name in ("motion_direction", "flicker", "copy_rate", "copy_rate_flows", "diversity_pixels", "mmd", "recall"):
         assert table[name]["value"], name
     notes = json.loads((tmp_path / "one/intervals.json").read_text())
-    assert notes["joint_accuracy"]["reason"].startswith("the judges had 12 clips to learn from, 20 are needed")
+    assert notes["joint_accuracy"]["reason"].startswith("the judge had 12 clips to learn from, 20 are needed")
 
 
 def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_path):

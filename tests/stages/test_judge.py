@@ -6,46 +6,45 @@ import pytest
 from evaluation_sets import COUNTS, judged, learn
 from training_sets import T
 
-from pipeline.judges.networks import load_judges
+from pipeline.judges.networks import load_judge
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Data with judges. Shared: write nothing into it."""
+    """Data with a judge. Shared: write nothing into it."""
     return judged(tmp_path_factory.mktemp("judged"))
 
 
-def test_both_judges_and_what_they_know_are_written(data):
-    assert sorted(path.name for path in (data / "judge").iterdir()) == [
-        "judge_a.safetensors",
-        "judge_b.safetensors",
-        "judges.json",
-    ]
-    judges, classes, shape = load_judges(data / "judge")
-    assert (list(judges), classes.objects, shape.frames) == (["a", "b"], ("book", "mug", "pen"), T)
-    told = json.loads((data / "judge/judges.json").read_text())
-    assert told["clips"] == COUNTS["judge"]
-    assert all(0 <= mark <= 1 for marks in told["val"].values() for mark in marks.values())
+def read_description(folder):
+    return json.loads((folder / "judge/judge.json").read_text())
+
+
+def test_the_judge_and_its_classes_are_written(data):
+    assert sorted(path.name for path in (data / "judge").iterdir()) == ["judge.json", "judge.safetensors"]
+    judge, classes, shape = load_judge(data / "judge")
+    assert (classes.objects, shape.frames) == (("book", "mug", "pen"), T)
+    assert read_description(data)["clips"] == judge.training_clips == COUNTS["judge"]
+    assert read_description(data)["val"]["clips"] == COUNTS["val"]
+    assert all(0 <= accuracy <= 1 for accuracy in read_description(data)["val"]["accuracy"].values())
 
 
 def test_two_runs_give_the_same_bytes_and_say_what_was_learned(data, tmp_path, capsys):
     learn(data, tmp_path / "again")
     for path in (data / "judge").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    assert "judge b: 48 clips learned; of 54 clips of val right: {'object': " in capsys.readouterr().out
+    assert "judge: trained on 48 clips; accuracy on 54 clips of val: {'object': " in capsys.readouterr().out
 
 
-def test_without_a_split_val_nobody_is_asked(tmp_path):
+def test_without_a_split_val_there_is_no_accuracy(tmp_path):
     judged(tmp_path, {"train": 6, "judge": 24})
-    told = json.loads((tmp_path / "judge/judges.json").read_text())
-    assert told["val"]["a"] == {"object": None, "category": None}
+    assert read_description(tmp_path)["val"]["accuracy"] == {"object": None, "category": None}
 
 
 @pytest.mark.parametrize("count", [0, 19])
-def test_too_few_clips_leave_the_judges_blind_and_say_so(tmp_path, capsys, count):
+def test_too_few_clips_leave_the_judge_untrained_and_the_stage_says_so(tmp_path, capsys, count):
     judged(tmp_path, {"train": 6, "judge": count, "val": 4})
-    why = f"the judges had {count} clips to learn from, 20 are needed; see filter.shares.judge"
-    assert f"judge a: blind: {why}" in capsys.readouterr().out
-    judges, _, _ = load_judges(tmp_path / "judge")
-    assert {judge.excuse for judge in judges.values() if judge.blind} == {why}
-    assert json.loads((tmp_path / "judge/judges.json").read_text())["val"]["b"] == {"object": None, "category": None}
+    why = f"the judge had {count} clips to learn from, 20 are needed; see filter.shares.judge"
+    assert f"judge: not trained: {why}" in capsys.readouterr().out
+    judge, _, _ = load_judge(tmp_path / "judge")
+    assert (judge.untrained, judge.unavailable_reason) == (True, why)
+    assert read_description(tmp_path)["val"]["accuracy"] == {"object": None, "category": None}
