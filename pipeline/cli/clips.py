@@ -1,10 +1,11 @@
-"""`t2v clips inspect`: what is in a folder of shards, in tables, as JSON, and as a sheet of film strips."""
+"""`t2v clips`: what is in a folder of shards, as tables, JSON and film strips; and what became of one clip, and why."""
 
+import difflib
 import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,10 @@ from pipeline.cli.contact_sheet import choose_cards, write_sheet
 from pipeline.cli.printing import print_table, widen
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.records import SPLITS, Clip, Drop, Frames
+from pipeline.records import SPLITS, Caption, Clip, Drop, Frames
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
-from pipeline.tables import read_table
+from pipeline.tables import iterate_table, read_table
 
 Figures = dict[str, Any]  # what JSON can hold
 
@@ -221,7 +222,7 @@ def _counts(row: dict[str, int], splits: Sequence[str]) -> list[str]:
 
 @app.callback()
 def clips() -> None:
-    """Look into the shards that `transcode` wrote."""
+    """Look into the clips: what they show, which were dropped, and why."""
 
 
 @app.command()
@@ -255,3 +256,70 @@ def inspect(
         parts = choose_cards(shards, chosen, per_category)
         write_sheet(sheet, parts, shards)
         print(f"{sheet}: {sum(len(part.cards) for part in parts)} clips", file=sys.stderr)
+
+
+@app.command()
+def why(
+    clip_id: Annotated[str, typer.Argument(metavar="ID", help="of a clip, as the dataset has it")],
+    data: Annotated[Path, typer.Option(help="the folder that holds labels, clips and captions")] = Path("data"),
+) -> None:
+    """Say what became of a clip in each stage: kept, and where it is; or dropped, and why."""
+    found = {
+        "filter": _trace(data / "labels" / "clips.parquet", clip_id),
+        "transcode": _trace(data / "clips" / "index.json", clip_id),
+        "tokenize": _trace(data / "captions" / "captions.parquet", clip_id),
+    }
+    if not any(found.values()):
+        raise UserError(_explain_absence(clip_id, data))
+    ended = False
+    for stage, lines in found.items():
+        passed = "left out before" if ended else f"not known: `dvc repro {stage}` has not run, or ran on other clips"
+        for line in lines or [passed]:
+            print(f"{stage:11}{line}")
+        ended |= any(line.startswith("dropped") for line in lines)
+
+
+def _trace(product: Path, clip_id: str) -> list[str]:
+    """What a stage did with the clip, by its product and the drops beside it; empty where it never met the clip."""
+    if not product.is_file():
+        return []
+    kept = {"clips.parquet": _trace_label, "index.json": _trace_frames, "captions.parquet": _trace_caption}
+    drops = [drop for drop in iterate_table(product.with_name("dropped.parquet"), Drop) if drop.id == clip_id]
+    return [*kept[product.name](product, clip_id), *(f"dropped: {drop.reason}: {drop.detail}" for drop in drops)]
+
+
+def _trace_label(path: Path, clip_id: str) -> list[str]:
+    return [
+        f"kept: split {clip.split}, category {clip.category}, objects {', '.join(clip.objects) or 'none'}, "
+        f"video {clip.video}{', mirrored' if clip.mirrored else ''}"
+        for clip in iterate_table(path, Clip)
+        if clip.id == clip_id
+    ]
+
+
+def _trace_frames(path: Path, clip_id: str) -> list[str]:
+    """One line for each window of the clip's video."""
+    shards = [(shard.file, place) for shard in read_index(path.parent).shards for place in range(shard.clips)]
+    rows = [row for row, name in enumerate(ShardReader(path.parent).ids) if name == clip_id]
+    return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} of all)" for row in rows]
+
+
+def _trace_caption(path: Path, clip_id: str) -> list[str]:
+    return [
+        f"kept: tokens {' '.join(caption.tokens)}" for caption in iterate_table(path, Caption) if caption.id == clip_id
+    ]
+
+
+def _explain_absence(clip_id: str, data: Path) -> str:
+    known = set(_read_ids(data))
+    if not known:
+        return f"{data}: holds no clips and no drops yet; `dvc repro filter` makes them"
+    near = difflib.get_close_matches(clip_id, known, n=1, cutoff=0)
+    return f"{clip_id}: no clip of {data} has this id, kept or dropped; the nearest is {near[0]}"
+
+
+def _read_ids(data: Path) -> Iterator[str]:
+    chosen, dropped = (data / "labels" / f"{name}.parquet" for name in ("clips", "dropped"))
+    if chosen.is_file() and dropped.is_file():
+        yield from (clip.id for clip in iterate_table(chosen, Clip))
+        yield from (drop.id for drop in iterate_table(dropped, Drop))

@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.environment import git_fault, has_identity
-from pipeline.cli.prepare import TEMPLATE
+from pipeline.cli.prepare import TEMPLATE, git_fault, has_identity
 from pipeline.errors import UserError
 from pipeline.params import load_params
 

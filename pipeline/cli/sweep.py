@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.cli.environment import child_environment, git, require_git
 from pipeline.cli.jobs import Job, run_jobs
+from pipeline.cli.prepare import child_environment, git, require_git
 from pipeline.errors import Interrupted, UserError
 from pipeline.params import check_params, load_params
 

@@ -1,4 +1,4 @@
-"""`t2v clips inspect`, on a folder whose figures are known."""
+"""`t2v clips inspect` and `t2v clips why`, on a folder whose figures are known."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.cli.contact_sheet import choose_cards, compose
 from pipeline.errors import UserError
-from pipeline.records import Clip, Drop
+from pipeline.records import Caption, Clip, Drop
 from pipeline.rendering.grid import film_strip
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
@@ -196,3 +196,60 @@ def compose_size(data):
     shards = ShardReader(data / "clips")
     height, width, _ = compose(choose_cards(shards, {clip.id: clip for clip in LABELS}, 6), shards).shape
     return width, height
+
+
+@pytest.fixture
+def stages(data):
+    """The same with what the other stages left out, and with the captions of clips 1 and 2."""
+    write_table(data / "labels" / "dropped.parquet", Drop, [Drop("5", "other_category", "Folding [something]")])
+    captions = [Caption(name, "moving a mug", ("moving", "a", "mug"), (2, 3, 4), (0, -1, 1)) for name in ("1", "2")]
+    write_table(data / "captions" / "captions.parquet", Caption, captions)
+    write_table(data / "captions" / "dropped.parquet", Drop, [Drop("3", "rare_word", "mug")])
+    return data
+
+
+def why(data, name):
+    """The lines that the command prints."""
+    words = ["clips", "why", name, "--data", str(data)]
+    return CliRunner().invoke(app, words, catch_exceptions=False).stdout.splitlines()
+
+
+def test_a_kept_clip_is_traced_to_its_split_shard_row_and_tokens(stages):
+    assert why(stages, "1") == [
+        "filter     kept: split train, category moving-something-up, objects mug, video 1.webm",
+        "transcode  kept: shard 0.parquet, row 0 (row 0 of all)",
+        "tokenize   kept: tokens moving a mug",
+    ]
+
+
+def test_every_window_of_a_clip_has_its_row(stages):
+    found = [line for line in why(stages, "2") if line.startswith("transcode")]
+    assert [line.split("kept: ")[1] for line in found] == [
+        "shard 0.parquet, row 1 (row 1 of all)",
+        "shard 0.parquet, row 2 (row 2 of all)",
+    ]
+
+
+def test_the_stage_that_dropped_a_clip_tells_its_reason(stages):
+    assert why(stages, "5") == [
+        "filter     dropped: other_category: Folding [something]",
+        "transcode  left out before",
+        "tokenize   left out before",
+    ]
+    assert why(stages, "3")[2] == "tokenize   dropped: rare_word: mug"
+    assert "split val" in why(stages, "3")[0]
+    assert why(stages, "3")[0].endswith(", mirrored")
+    assert "shard 1.parquet, row 0 (row 3 of all)" in why(stages, "3")[1]
+    assert why(stages, "8")[1] == "transcode  dropped: too_short: 3 frames"
+
+
+def test_a_stage_that_has_not_run_is_named(data):
+    write_table(data / "labels" / "dropped.parquet", Drop, [])
+    assert why(data, "1")[2].startswith("tokenize   not known: `dvc repro tokenize` has not run")
+
+
+def test_an_unknown_id_is_answered_with_the_nearest(stages, tmp_path):
+    with pytest.raises(UserError, match=r"55: no clip of .* has this id, kept or dropped; the nearest is 5"):
+        why(stages, "55")
+    with pytest.raises(UserError, match="holds no clips and no drops yet"):
+        why(tmp_path / "nothing", "1")
