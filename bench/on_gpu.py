@@ -9,7 +9,7 @@ from bench.steps import Steps
 from bench.table import Measure
 from pipeline.distributed.devices import Rank
 from pipeline.models.flops import step_flops
-from pipeline.monitoring.throughput import matmul_rate
+from pipeline.monitoring.throughput import measure_matmul_rate
 from pipeline.params import ClipParams, TrainParams
 
 SIDES = (64, 128)
@@ -32,7 +32,7 @@ def gpu_measures(shape: ClipParams, train: TrainParams, rounds: int) -> list[Mea
         cycles = {kind: lambda _, steps=steps: steps.cycle() for kind, steps in ways.items()}
         times = interleaved(cycles, [None], rounds, time.perf_counter)
         full, fast = times["float32"], times["bf16"]
-        products = matmul_rate(rank.device, torch.bfloat16)
+        products = measure_matmul_rate(rank.device, torch.bfloat16)
         clips = train.step_clips * train.penalty_every
         found += [
             Measure(names[0], f"at {shape.frames}x{side}x{side}", "", clips / fast.best, clips / fast.median),

@@ -20,12 +20,11 @@ from pipeline.data.sampler import noise
 from pipeline.distributed.devices import set_up
 from pipeline.errors import run
 from pipeline.models.networks import TextToVideo
-from pipeline.monitoring.profiler import Traced
 from pipeline.params import Params, TrainParams, load_params
 from pipeline.records import Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.training.loop import build_run
+from pipeline.training.loop import Trainer, build_run
 
 FOLDERS = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
 
@@ -53,9 +52,9 @@ def _samples(params: Params, train: TrainParams, name: str, count: int, captions
     dataset = Dataset(FOLDERS)
     dataset.require_shape(params.clip)
     clips = TrainingSplit(dataset, "train", ALONE.device, train.captions.conditioning)
-    run = build_run(dataset, clips, params.seed, params.clip, train, params.states, params.logging)
-    training = Traced(ALONE, run, clips)
-    for _ in training.advance(count // train.step_clips):
+    run = build_run(dataset, clips, params.seed, params.clip, train)
+    training = Trainer(ALONE, run, clips)
+    for _ in training.take_steps(count // train.step_clips):
         pass
     first = {clip.objects: row for row, clip in reversed(list(enumerate(clips.clips)))}
     rows = [first[things] for things in sorted(first)][:captions]

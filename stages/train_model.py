@@ -1,5 +1,6 @@
 """Stage `train`: shards of frames uint8 [T,H,W,C] + token ids -> two networks (safetensors) and their history."""
 
+import os
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -9,35 +10,42 @@ from pipeline.distributed.devices import Rank, enough_memory, parse_devices, set
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
 from pipeline.inference import save_model, save_vectors
+from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.params import Params, load_params
 from pipeline.planning.dry_run import task_of
 from pipeline.planning.plan import require_fit
 from pipeline.shards.folder import require_unaltered
-from pipeline.training.checkpoints import begin, ingredients
+from pipeline.training.checkpoints import Checkpoints, digest_inputs, fingerprint, start_run
 from pipeline.training.history import save_history
 from pipeline.training.loop import Trainer, build_run, describe_run
 from pipeline.training.validation import open_validation
 
 
 def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
-    """Train on this rank; the first one writes the result."""
+    """Train on this rank; the first one watches, saves and writes the result."""
     set_up(rank.device)
     dataset = Dataset(folders)
     dataset.require_shape(params.clip)
-    conditioning, loading = params.train.captions.conditioning, params.compute.loading
     settings = describe_run(params.seed, params.clip, params.train)
-    parts = ingredients(settings, folders.list_files())
-    rank.agree(parts)
-    clips = TrainingSplit(dataset, "train", rank.device, conditioning, loading, rank.world)
-    training = build_run(dataset, clips, params.seed, params.clip, params.train, params.states, params.logging)
-    require_fit(task_of(training, rank, clips.token_ids.shape[1]))
-    share = params.train.batch_clips // rank.world
-    validation = open_validation(params.seed, params.train, dataset, rank.device, share) if rank.rank == 0 else None
-    lock = training.states.locked() if rank.rank == 0 else nullcontext()
+    inputs = digest_inputs(settings, folders.list_files())
+    rank.agree(inputs)
+    conditioning, loading = params.train.captions.conditioning, params.compute.loading
+    split = TrainingSplit(dataset, "train", rank.device, conditioning, loading, rank.world)
+    training = build_run(dataset, split, params.seed, params.clip, params.train)
+    require_fit(task_of(training, rank, split.token_ids.shape[1]))
+    name, saving = fingerprint(inputs), params.checkpoints
+    checkpoints = Checkpoints(name, keep=saving.keep, every_clips=saving.every_clips)
+    validation = monitor = None
+    if rank.rank == 0:
+        share = params.train.batch_clips // rank.world
+        validation = open_validation(params.seed, params.train, dataset, rank.device, share)
+        logs = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
+        monitor = RunMonitor(rank.device, params.train, params.logging, logs, FixedSamples(params.seed, split))
+    lock = checkpoints.locked() if rank.rank == 0 else nullcontext()
     with lock, enough_memory(rank, params.train.batch_clips):
         if rank.rank == 0:
-            begin(training.states, settings, parts, params.states.keep_runs)
-        trainer = Trainer(rank, training, clips, validation)
+            start_run(checkpoints, settings, inputs, saving.keep_runs)
+        trainer = Trainer(rank, training, split, validation, checkpoints, monitor)
         trainer.train()
         if rank.rank == 0:
             shown = trainer.choose()
@@ -46,7 +54,7 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
             save_vectors(folders.vectors, out)
             save_history(out, trainer.history)
-            training.states.forget()
+            checkpoints.forget()
 
 
 def main(

@@ -28,7 +28,7 @@ COPIED = (
 )
 TINY: dict[str, Any] = {
     "compute": {"workers": 2},
-    "states": {"every_clips": 32},
+    "checkpoints": {"every_clips": 32},
     "logging": {"sample_clips": 32},
     "demo": {"clips": 100},
     "filter": {"shares": {"train": 0.3, "judge": 0.5, "val": 0.1, "test": 0.1}},

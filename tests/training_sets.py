@@ -133,6 +133,6 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {name: (folder / "data/model" / name).read_bytes() for name in FILES}
 
 
-def states_of(folder: Path) -> list[Path]:
-    """The saved states of all runs in the project."""
+def find_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of all runs in the project."""
     return sorted((folder / ".dvc/tmp/state").glob("*/*.pt"))

@@ -45,8 +45,9 @@ def train(
 def _trace(steps: int) -> "tuple[Path, list[Cost]]":
     from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit  # torch takes seconds
     from pipeline.distributed.devices import Rank, parse_devices, set_up, use
-    from pipeline.monitoring.profiler import Traced, trace_steps
-    from pipeline.training.loop import build_run
+    from pipeline.monitoring.profiler import trace_steps
+    from pipeline.training.checkpoints import digest_inputs, fingerprint
+    from pipeline.training.loop import Trainer, build_run, describe_run
 
     params = load_params()
     found = parse_devices(params.devices)
@@ -58,7 +59,9 @@ def _trace(steps: int) -> "tuple[Path, list[Cost]]":
     dataset.require_shape(params.clip)
     conditioning, loading = params.train.captions.conditioning, params.compute.loading
     clips = TrainingSplit(dataset, "train", rank.device, conditioning, loading)
-    run = build_run(dataset, clips, params.seed, params.clip, params.train, params.states, params.logging)
+    run = build_run(dataset, clips, params.seed, params.clip, params.train)
     alone = params.train.model_copy(update={"batch_clips": part.stop - part.start})
-    file = Path("runs") / "profile" / f"{run.folder.name}.json"
-    return file, trace_steps(Traced(rank, replace(run, params=alone), clips), steps, file)
+    settings = describe_run(params.seed, params.clip, params.train)
+    name = fingerprint(digest_inputs(settings, dataset.folders.list_files()))
+    file = Path("runs") / "profile" / f"{name[:12]}.json"
+    return file, trace_steps(Trainer(rank, replace(run, params=alone), clips), steps, file)

@@ -1,10 +1,11 @@
-"""Where the figures and sample clips of a training go: the terminal, TensorBoard, DVCLive, GIF files."""
+"""Where the metrics and sample clips of a training go: the terminal, TensorBoard, DVCLive, GIF files."""
 
 import io
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -21,42 +22,42 @@ from pipeline.data.dataset import TrainingSplit
 from pipeline.data.sampler import noise
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.monitoring.throughput import Rates
-from pipeline.params import LoggingParams
+from pipeline.models.networks import TextToVideo
+from pipeline.monitoring.throughput import ThroughputMeter
+from pipeline.params import LoggingParams, TrainParams
 from pipeline.records import Clip, Frames
-from pipeline.training.history import Row
-from pipeline.training.step import Networks
+from pipeline.training.history import MetricRow, Values
 
 FRAME_MILLISECONDS = 125
 
-SHOWN = 8  # clips in a picture
+SAMPLES = 8  # clips side by side
 
 
-class Board(Protocol):
+class Logger(Protocol):
     """Takes what a run reports after so many clips."""
 
-    def scalars(self, clips_seen: int, values: Mapping[str, float]) -> None: ...
+    def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None: ...
 
-    def picture(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+    def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """Sample clips [N,T,H,W,3]."""
 
     def close(self) -> None: ...
 
 
-class TensorBoard:
+class TensorBoardLogger:
     """Event files in `folder`; what a stopped run wrote there after `clips_seen` is hidden."""
 
     def __init__(self, folder: Path, clips_seen: int) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=clips_seen + 1)
 
-    def scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
+    def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, clips_seen)
 
-    def picture(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+    def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """As one animated picture in the image tab, with the captions from left to right."""
         count, _, height, width, _ = clips.shape
-        image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=moving(clips))
+        image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=encode_gif(clips))
         summary = Summary(value=[Summary.Value(tag="samples", image=image)])
         self._writer._get_file_writer().add_summary(summary, clips_seen)  # type: ignore[no-untyped-call]
         self._writer.add_text("captions of the samples", "\n\n".join(captions), clips_seen)
@@ -65,7 +66,7 @@ class TensorBoard:
         self._writer.close()
 
 
-class DvcLive:
+class DvcLiveLogger:
     """Files of DVCLive in `dvclive/`, made anew from the history of the run so far; git ignores the folder.
 
     It saves no experiment, writes no dvc.yaml and no report: those are the pipeline's own, and would be changes in git.
@@ -77,38 +78,38 @@ class DvcLive:
             from dvclive import Live
         except ImportError:
             raise UserError(
-                "logging.dvclive: DVCLive is not installed; pip install 't2v[dvclive]', or say false"
+                "logging.dvclive: DVCLive is not installed; pip install 't2v[dvclive]', or set it to false"
             ) from None
         self._live = Live("dvclive", save_dvc_exp=False, dvcyaml=None)
         for row in history:
-            self.scalars(int(row["clips"]), row)
+            self.log_scalars(int(row["clips"]), row)
 
-    def scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
+    def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
         self._live.step = clips_seen
         for name, value in values.items():
             if name != "clips":
                 self._live.log_metric(name, value)
         self._live.sync()
 
-    def picture(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+    def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """Nothing: of a moving picture DVCLive keeps one frame."""
 
     def close(self) -> None:
         self._live.end()
 
 
-class Pictures:
-    """The newest `keep` pictures of samples as `samples-<clips>.gif` in `folder`."""
+class GifLogger:
+    """The newest `keep` sets of samples as `samples-<clips>.gif` in `folder`."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
-    def scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
+    def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
         pass
 
-    def picture(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+    def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         with replacing(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
-            temporary.write_bytes(moving(clips))
+            temporary.write_bytes(encode_gif(clips))
         with replacing(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
         for path in sorted(self._folder.glob("samples-*.gif"))[: -self._keep]:
@@ -118,21 +119,21 @@ class Pictures:
         pass
 
 
-def open_boards(
+def open_loggers(
     logging: LoggingParams | None, folder: Path, clips_seen: int, history: Sequence[Mapping[str, float]]
-) -> list[Board]:
-    """Those that are asked for, to go on after so many clips and the rows of the history so far."""
-    boards: list[Board] = []
+) -> list[Logger]:
+    """The loggers that params ask for, which continue after so many clips and these rows of the history."""
+    loggers: list[Logger] = []
     if logging and logging.tensorboard:
-        boards.append(TensorBoard(folder, clips_seen))
+        loggers.append(TensorBoardLogger(folder, clips_seen))
     if logging and logging.dvclive:
-        boards.append(DvcLive(history))
+        loggers.append(DvcLiveLogger(history))
     if logging and logging.keep_pictures:
-        boards.append(Pictures(folder, logging.keep_pictures))
-    return boards
+        loggers.append(GifLogger(folder, logging.keep_pictures))
+    return loggers
 
 
-def moving(clips: Frames) -> bytes:
+def encode_gif(clips: Frames) -> bytes:
     """Clips [N,T,H,W,3] side by side as an endless GIF."""
     images = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in clips.transpose(1, 0, 2, 3, 4)]
     file = io.BytesIO()
@@ -140,15 +141,21 @@ def moving(clips: Frames) -> bytes:
     return file.getvalue()
 
 
-class Log:
-    """Reports of one run; quiet and without boards on every rank but the first. Use as a context."""
+class RunMonitor:
+    """The monitor of one run: reports to the terminal and the loggers, counts what it costs, shows fixed samples."""
 
-    def __init__(self, boards: Sequence[Board], total_clips: int, clips_seen: int, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._total = total_clips
+    def __init__(
+        self,
+        device: torch.device,
+        params: TrainParams,
+        logging: LoggingParams | None,
+        folder: Path,
+        samples: "FixedSamples",
+    ) -> None:
+        self._device, self._params = device, params
+        self._logging, self._folder, self._samples = logging, folder, samples
         self._console = Console(stderr=True)
-        self._live = self._console.is_terminal and not quiet
-        self._boards = boards
+        self._loggers: list[Logger] = []
         self._progress = Progress(
             TextColumn("train"),
             BarColumn(),
@@ -157,30 +164,44 @@ class Log:
             TimeRemainingColumn(),
             TextColumn("{task.fields[line]}"),
             console=self._console,
-            disable=not self._live,
+            disable=not self._console.is_terminal,
         )
+
+    @property
+    def sample_clips(self) -> int | None:
+        """Clips between two pictures of the samples."""
+        return self._logging.sample_clips if self._logging else None
+
+    @contextmanager
+    def watch(self, total_clips: int, clips_seen: int, history: Sequence[MetricRow]) -> Iterator[None]:
+        """Loggers are open, and the bar is live, until the run ends in whatever way."""
+        self._total = total_clips
+        self._loggers = open_loggers(self._logging, self._folder, clips_seen, history)
+        self._throughput = ThroughputMeter(self._device, self._params, clips_seen)
         self._task = self._progress.add_task("train", total=total_clips, completed=clips_seen, line="")
+        try:
+            with self._progress:
+                yield
+        finally:
+            for logger in self._loggers:
+                logger.close()
 
-    def __enter__(self) -> "Log":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-        for board in self._boards:
-            board.close()
+    def measure(self, step: Callable[[], Values], *, penalised: bool) -> Values:
+        """What `step` returns; the first step of each kind has its operations counted."""
+        return self._throughput.measure(step, penalised=penalised)
 
     def advance(self, clips_seen: int) -> None:
         """Move the live bar."""
         self._progress.update(self._task, completed=clips_seen)
 
-    def report(self, clips_seen: int, row: Row, rates: Rates) -> None:
-        """One row of the history and what it took: to the boards and the terminal."""
-        for board in self._boards:
-            board.scalars(clips_seen, row | rates.scalars())
+    def report(self, clips_seen: int, row: MetricRow, waited: float) -> None:
+        """One row of the history and what it took: to the loggers and the terminal."""
+        rates = self._throughput.read(clips_seen, waited)
+        for logger in self._loggers:
+            logger.log_scalars(clips_seen, row | rates.scalars())
         losses = " ".join(f"{name.split('/')[-1]} {value:.3f}" for name, value in row.items() if "/" in name)
         self._progress.update(self._task, completed=clips_seen, line=f"{rates}  {losses}")
-        if not self._live:
+        if not self._console.is_terminal:
             left = (self._total - clips_seen) / max(rates.clips, 1e-9)
             print(
                 f"train: {clips_seen}/{self._total} clips, {rates}, {left / 60:.1f} min left, {losses}",
@@ -188,34 +209,34 @@ class Log:
                 flush=True,
             )
 
-    def show(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
-        """Sample clips [N,T,H,W,3] of these captions."""
-        for board in self._boards:
-            board.picture(clips_seen, clips, captions)
+    def sample(self, clips_seen: int, generator: TextToVideo) -> None:
+        """Show the fixed samples as they are now."""
+        clips = self._samples.generate(generator)
+        for logger in self._loggers:
+            logger.log_clips(clips_seen, clips, self._samples.captions)
 
     def warn(self, message: str) -> None:
-        """Say something once, above the live line."""
-        if not self._quiet:
-            self._console.print(message, markup=False, highlight=False)
+        """Print a line above the live bar."""
+        self._console.print(message, markup=False, highlight=False)
 
 
-class Sampled:
-    """The same captions with the same noise throughout a run: `captions`, from left to right."""
+class FixedSamples:
+    """Samples with the same captions and the same noise throughout a run: `captions`, from left to right."""
 
     def __init__(self, seed: int, clips: TrainingSplit) -> None:
         self._seed = seed
-        rows = spread_out(clips.clips, SHOWN)
+        rows = select_varied(clips.clips, SAMPLES)
         self.captions = [clips.clips[row].caption for row in rows]
         self._token_ids = clips.token_ids[rows]
 
-    def draw(self, nets: Networks) -> Frames:
-        """Samples of the averaged generator: uint8 [N,T,H,W,3]."""
-        z = noise(self._seed, len(self.captions), nets.average.z_width).to(self._token_ids.device)
+    def generate(self, generator: TextToVideo) -> Frames:
+        """uint8 [N,T,H,W,3]."""
+        z = noise(self._seed, len(self.captions), generator.z_width).to(self._token_ids.device)
         with torch.no_grad():
-            return to_frames(nets.average(z, self._token_ids))
+            return to_frames(generator(z, self._token_ids))
 
 
-def spread_out(clips: Sequence[Clip], count: int) -> list[int]:
+def select_varied(clips: Sequence[Clip], count: int) -> list[int]:
     """Rows of `count` clips: every category in turn, of each the commonest objects first.
 
     Of more categories than that a part is taken, evenly by name; with fewer meanings than that they come again.

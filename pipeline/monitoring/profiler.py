@@ -1,6 +1,5 @@
 """A few steps of a run under torch's profiler: a trace to look at, and which operations took longest."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,22 +22,7 @@ class Cost:
     share: float  # of the time of all operations
 
 
-class Traced(Trainer):
-    """A run from its first step on, that nobody logs and that leaves no state behind."""
-
-    def _restore(self) -> None:
-        """It begins anew, whether or not an equal run has been stopped."""
-
-    def advance(self, steps: int) -> Iterator[None]:
-        """Take the next steps, one for each turn."""
-        with self.clips.read_ahead(self._order.coming(range(self.step, self.step + steps), self.share)):
-            for _ in range(steps):
-                self._take_step()
-                self.step += 1
-                yield
-
-
-def trace_steps(trainer: Traced, steps: int, file: Path) -> list[Cost]:
+def trace_steps(trainer: Trainer, steps: int, file: Path) -> list[Cost]:
     """Trace warm steps, the first of them a penalised one -> what they cost, the dearest first; `file` is the trace."""
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
@@ -53,7 +37,7 @@ def trace_steps(trainer: Traced, steps: int, file: Path) -> list[Cost]:
     with profile(
         activities=activities, schedule=schedule(wait=warm - 1, warmup=1, active=steps), on_trace_ready=keep
     ) as p:
-        for _ in trainer.advance(warm + steps):
+        for _ in trainer.take_steps(warm + steps):
             p.step()
     return costs
 

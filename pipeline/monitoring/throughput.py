@@ -1,6 +1,6 @@
 """What training costs: clips/s, waiting for data, memory, and arithmetic beside what the device can do at most.
 
-These are clock times, so they go to the terminal and the boards alone, never into an output.
+These are clock times, so they go to the terminal and the loggers alone, never into an output.
 """
 
 import time
@@ -19,7 +19,9 @@ MATMUL_SECONDS = 0.1
 Clock = Callable[[], float]
 
 
-def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
+def measure_matmul_rate(
+    device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter
+) -> float:
     """Floating-point operations per second in a product of square matrices, the best of those in a tenth of a second.
 
     Its numbers come from a generator of its own, so those of a run stay as they are.
@@ -38,7 +40,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32, clock:
     return 2 * side**3 / max(best, 1e-9)
 
 
-def memory_taken(device: torch.device) -> int:
+def measure_memory(device: torch.device) -> int:
     """Bytes: the most that was ever held of a GPU; else what this process holds now, without the files it has mapped.
 
     Freed memory stays with a process that trains on a CPU, so there it is the most that was held, too.
@@ -50,7 +52,7 @@ def memory_taken(device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class Rates:
+class Throughput:
     """What happened from one report to the next; memory and operations are those of one device."""
 
     clips: float  # per second, over all devices
@@ -60,7 +62,7 @@ class Rates:
     matmul: float  # operations per second of matrix products alone
 
     def scalars(self) -> dict[str, float]:
-        """By name, for the boards."""
+        """By name, for the loggers."""
         found = {"clips_per_second": self.clips, "waiting_for_data": self.waiting, "memory_gb": self.memory / 1e9}
         if self.flops is not None:
             found |= {"gflops": self.flops / 1e9, "share_of_matmul": self.flops / self.matmul}
@@ -73,19 +75,19 @@ class Rates:
         return f"{told}, {self.flops / 1e9:.3g} GFLOP/s ({self.flops / self.matmul:.0%} of matrix products)"
 
 
-class Meter:
+class ThroughputMeter:
     """Watches the steps of one process."""
 
     def __init__(self, device: torch.device, params: TrainParams, clips_seen: int) -> None:
         # On a GPU the tensor cores set the mark, whatever a run makes of them.
         fast = device.type == "cuda" or params.precision == "bf16"
-        self._device, self._matmul = device, matmul_rate(device, torch.bfloat16 if fast else torch.float32)
+        self._device, self._matmul = device, measure_matmul_rate(device, torch.bfloat16 if fast else torch.float32)
         self._counts = not params.compile  # a step that is counted runs uncompiled, and so rounds otherwise
         self._flops: dict[bool, int] = {}  # of a step, by whether it is penalised
         self._steps: Counter[bool] = Counter()  # since the last report, likewise
         self._since, self._seen, self._waited = time.perf_counter(), clips_seen, 0.0
 
-    def take(self, step: Callable[[], Result], *, penalised: bool) -> Result:
+    def measure(self, step: Callable[[], Result], *, penalised: bool) -> Result:
         """What `step` returns. The first of each kind is counted; others cost the same."""
         self._steps[penalised] += 1
         if penalised in self._flops or not self._counts:
@@ -93,7 +95,7 @@ class Meter:
         result, self._flops[penalised] = _counted(step)
         return result
 
-    def rates(self, clips_seen: int, waited: float) -> Rates:
+    def read(self, clips_seen: int, waited: float) -> Throughput:
         """Since the last call; `waited` are the seconds since the start in which the next clips were not there yet."""
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
@@ -101,8 +103,8 @@ class Meter:
         flops = sum(self._flops[kind] * steps for kind, steps in self._steps.items()) if self._counts else 0
         self._since, self._seen, self._waited = now, clips_seen, waited
         self._steps.clear()
-        memory = memory_taken(self._device)
-        return Rates(clips, waiting, memory, flops / seconds if self._counts else None, self._matmul)
+        memory = measure_memory(self._device)
+        return Throughput(clips, waiting, memory, flops / seconds if self._counts else None, self._matmul)
 
 
 def _finish(device: torch.device) -> None:

@@ -33,6 +33,7 @@ from pipeline.params.training import (
     AdversarialName,
     AugmentationParams,
     CaptionParams,
+    CheckpointParams,
     Conditioning,
     DiscriminatorParams,
     EvaluateParams,
@@ -43,7 +44,6 @@ from pipeline.params.training import (
     MixedName,
     PenaltyName,
     SearchName,
-    StatesParams,
     TrainParams,
     ValidationName,
     ValidationParams,
@@ -53,6 +53,7 @@ __all__ = [
     "AdversarialName",
     "AugmentationParams",
     "CaptionParams",
+    "CheckpointParams",
     "ClipParams",
     "ColumnParams",
     "ComputeParams",
@@ -76,7 +77,6 @@ __all__ = [
     "SearchName",
     "Section",
     "ShareParams",
-    "StatesParams",
     "TokenizeParams",
     "TrainParams",
     "TranscodeParams",
@@ -87,6 +87,9 @@ __all__ = [
     "load_params",
     "worker_count",
 ]
+
+# Keys that have had another name, so that a params.yaml of an older version is refused with the new one: old -> new.
+OLD_KEYS = {"states": "checkpoints"}
 
 
 class RenderParams(Section):
@@ -101,7 +104,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     devices: Text
     compute: ComputeParams
-    states: StatesParams
+    checkpoints: CheckpointParams
     logging: LoggingParams
     demo: DemoParams
     dataset: DatasetParams
@@ -159,7 +162,9 @@ def check_params(tree: Any, source: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        problems = [(".".join(map(str, problem["loc"])), problem) for problem in error.errors()]
+        renamed = {OLD_KEYS[where] for where, _ in problems if where in OLD_KEYS}  # not to be called missing as well
+        lines = [_explain(problem) for where, problem in problems if where not in renamed]
         raise UserError("\n  ".join([f"{source} has {len(lines)} wrong value(s):", *lines])) from None
 
 
@@ -171,6 +176,8 @@ def worker_count(compute: ComputeParams) -> int:
 def _explain(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
     value = problem["input"]
+    if problem["type"] == "extra_forbidden" and where in OLD_KEYS:
+        return f"{where}: now called {OLD_KEYS[where]}; rename it"
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
         return f"{where}: no such key" + (f"; did you mean {near[0]}?" if near else "")

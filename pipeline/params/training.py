@@ -16,7 +16,7 @@ ValidationName = Literal["discrepancy", "motion_direction"]
 SearchName = Literal["numpy", "faiss"]
 
 
-class StatesParams(Section):
+class CheckpointParams(Section):
     every_clips: PositiveInt
     keep: PositiveInt
     keep_runs: PositiveInt

@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from pipeline.distributed.devices import Rank
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
-from pipeline.training.checkpoints import States
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.step import Averager, Networks, train_step
@@ -46,7 +44,7 @@ class Task:
 
 def task_of(run: Run, rank: Rank, tokens: int) -> Task:
     """The task of one rank of a run."""
-    return Task(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.given)
+    return Task(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.vectors)
 
 
 def networks_of(task: Task, *, compiled: bool = False) -> Networks:
@@ -55,7 +53,7 @@ def networks_of(task: Task, *, compiled: bool = False) -> Networks:
     Uncompiled unless asked for: compiling takes minutes, anew for every number of clips.
     """
     params = task.params if compiled else task.params.model_copy(update={"compile": False})
-    run = Run(0, task.shape, params, task.words, States("plan"), Path("plan"), task.given)
+    run = Run(0, task.shape, params, task.words, task.given)
     return build_networks(run, task.device)
 
 

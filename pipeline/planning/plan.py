@@ -16,7 +16,7 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.loading import RESIDENT_SHARE, free_memory
 from pipeline.distributed.devices import set_up
 from pipeline.errors import UserError
-from pipeline.monitoring.throughput import matmul_rate
+from pipeline.monitoring.throughput import measure_matmul_rate
 from pipeline.params import Params
 from pipeline.planning.dry_run import Needs, Rehearsal, Task, networks_of, passes, rehearse, take_step
 from pipeline.training.step import Networks
@@ -290,7 +290,7 @@ def _extrapolated(task: Task, speed: Speed, arithmetic: Arithmetic) -> dict[str,
         "penalised": speed.penalised,
         "clips_per_second": params.step_clips / step,
         "hours": math.ceil(params.total_clips / params.step_clips) * step / 3600,
-        "matmul_share": arithmetic.average * task.step_share / step / matmul_rate(task.device, dtype),
+        "matmul_share": arithmetic.average * task.step_share / step / measure_matmul_rate(task.device, dtype),
     }
 
 

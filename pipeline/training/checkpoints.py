@@ -1,7 +1,6 @@
-"""Checkpoints of a training, and what sets a new run apart from those that were stopped."""
+"""Checkpoints of a training, and the run diff: what sets a new run apart from one that was stopped."""
 
 import io
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,63 +13,65 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from pipeline.errors import UserError, first_line
-from pipeline.files import digest_file, digest_value, replacing, write_json
+from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.source_code import digest_code
 from pipeline.state_folders import ROOT, held, remove_abandoned
 
-KIND = "train"  # of the folders in `pipeline.states.ROOT`
-
-RUN = "run.json"  # in the folder of its states: what the run is
-TOLD = 4  # differences, at most
-
-
-def fingerprint(params: dict[str, Any], inputs: Iterable[Path]) -> str:
-    """Names a run by everything that its result depends on, but not by its devices or folder."""
-    return digest_value(list(ingredients(params, inputs).values()))
+KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`
+LAYOUT = 2  # of a checkpoint: another number means that its keys have changed
+RUN = "run.json"  # in the folder of its checkpoints: what the run is
+MAX_DIFFERENCES = 4  # in a message
 
 
-def ingredients(params: dict[str, Any], inputs: Iterable[Path]) -> dict[str, str]:
-    """Everything that the result of a run depends on: name -> digest."""
+def digest_inputs(settings: dict[str, Any], files: Iterable[Path]) -> dict[str, str]:
+    """Everything that the result of a run depends on, but not its devices or folder: name -> digest."""
     return {
-        "params": digest_value(params),
-        **{str(path): digest_file(path) for path in inputs},
+        "params": digest_value(settings),
+        **{str(path): digest_file(path) for path in files},
         "code": digest_code("stages.train_model"),
         "torch": str(torch.__version__),
     }
 
 
-class States:
-    """The newest `keep` saved states of one run: each a mapping of tensors and plain values, its `step` among them."""
+def fingerprint(inputs: Mapping[str, str]) -> str:
+    """Names a run by its inputs; where the files lie does not count."""
+    return digest_value(list(inputs.values()))
 
-    def __init__(self, name: str, root: Path = ROOT, keep: int = 2) -> None:
-        self.folder, self._keep = root / f"{KIND}-{name}", keep
+
+class Checkpoints:
+    """The newest `keep` checkpoints of one run: each a mapping of tensors and plain values, its `step` among them.
+
+    `every_clips` is how many clips lie between two of them; without it a run is saved when it is asked to stop, and at
+    its end.
+    """
+
+    def __init__(self, name: str, root: Path = ROOT, keep: int = 2, every_clips: int | None = None) -> None:
+        self.folder, self.every_clips, self._keep = root / f"{KIND}-{name}", every_clips, keep
 
     def paths(self) -> list[Path]:
-        """The states there are, the newest first."""
+        """The checkpoints there are, the newest first."""
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
     def save(self, state: dict[str, Any]) -> None:
         # Through memory: torch hides from its caller that the disk is full.
         file = io.BytesIO()
-        torch.save(state, file)
+        torch.save({"layout": LAYOUT, **state}, file)
         with replacing(self.folder / f"step-{state['step']:09}.pt") as temporary:
             temporary.write_bytes(file.getbuffer())
         for path in self.paths()[self._keep :]:
             path.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest state that can be read, or None; an unreadable one is told of and passed over."""
+        """The newest checkpoint that can be used, or None; one that cannot is reported in a line and passed over."""
         for path in self.paths():
             try:
-                _require_whole(path)
-                state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-                return state
+                return _read_checkpoint(path, device)
             except (BadZipFile, RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
-                print(f"{path}: not a readable state ({first_line(error)}); passed over", file=sys.stderr)
+                print(f"{path}: not a readable checkpoint ({first_line(error)}); passed over", file=sys.stderr)
         return None
 
     def forget(self) -> None:
-        """Remove the states of a run that has ended well."""
+        """Remove the checkpoints of a run that has ended well."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
@@ -82,6 +83,15 @@ class States:
             yield
 
 
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Raises ValueError where it was written by a version of this project that laid checkpoints out differently."""
+    _require_whole(path)
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(state, dict) or state.pop("layout", None) != LAYOUT:
+        raise ValueError("written by another version of t2v")
+    return state
+
+
 def _require_whole(path: Path) -> None:
     """Raises BadZipFile where bytes differ from their checksums, which torch writes and does not look at again."""
     with ZipFile(path) as parts:
@@ -89,42 +99,55 @@ def _require_whole(path: Path) -> None:
             raise BadZipFile(f"{damaged} is damaged")
 
 
-def begin(states: States, params: Mapping[str, Any], parts: Mapping[str, str], keep_runs: int) -> None:
-    """Note what this run is, and say once what it has changed, where it starts afresh beside one that was stopped.
+def start_run(checkpoints: Checkpoints, settings: Mapping[str, Any], inputs: Mapping[str, str], keep_runs: int) -> None:
+    """Note what this run is, and report once how it differs from one that was stopped, where it cannot resume that.
 
-    `parts` are the ingredients of the run. All but the `keep_runs` newest runs lose their states.
+    All but the `keep_runs` newest runs lose their checkpoints.
     """
     # The points of a sweep, which run in folders of their own, differ on purpose.
-    if not states.paths() and states.folder.resolve().is_relative_to(Path.cwd()):
-        for folder in _others(states.folder):
-            before = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            changes = [*_changes(before["params"], params), *_changed_parts(before["parts"], parts)]
-            told = ", ".join(changes[:TOLD]) + (f" and {len(changes) - TOLD} more" if len(changes) > TOLD else "")
-            print(f"train: starts afresh: {told}; undo that, and the run that was stopped goes on", file=sys.stderr)
+    if not checkpoints.paths() and checkpoints.folder.resolve().is_relative_to(Path.cwd()):
+        for before in _find_stopped_runs(checkpoints.folder):
+            changes = [*_diff_settings(before["params"], settings), *_diff_inputs(before["parts"], inputs)]
+            shown = ", ".join(changes[:MAX_DIFFERENCES])
+            more = f" and {len(changes) - MAX_DIFFERENCES} more" if len(changes) > MAX_DIFFERENCES else ""
+            print(f"train: starts afresh: {shown}{more}; undo that to resume the run that was stopped", file=sys.stderr)
             break
-    write_json(states.folder / RUN, {"params": params, "parts": parts})
-    remove_abandoned(states.folder.parent, KIND, keep_runs)
+    write_json(checkpoints.folder / RUN, {"params": settings, "parts": inputs})
+    remove_abandoned(checkpoints.folder.parent, KIND, keep_runs)
 
 
-def _others(own: Path) -> Iterator[Path]:
-    """Folders of other runs that were stopped after they had saved a state, the newest first."""
+def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
+    """The records of other runs that were stopped after they had saved a checkpoint, the newest first."""
     folders = [path for path in own.parent.glob(f"{KIND}-*") if path != own and (path / RUN).exists()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with held(folder, wait=False) as stopped:
-            if stopped and any(folder.glob("step-*.pt")):
-                yield folder
+            if stopped and any(folder.glob("step-*.pt")) and (record := _read_record(folder / RUN)):
+                yield record
 
 
-def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
-    """Every value that is another one: `train.mismatched 1.0 -> 0.5`."""
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """What a run has noted of itself; None, and a line that says so, where an older version laid it out differently."""
+    try:
+        record = read_json(path, "passed over")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return None
+    if not isinstance(record, dict) or not {"params", "parts"} <= record.keys():
+        print(f"{path}: written by another version of t2v; passed over", file=sys.stderr)
+        return None
+    return record
+
+
+def _diff_settings(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Every value that differs: `train.mismatched 1.0 -> 0.5`."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in sorted({*before, *now}):
-            yield from _changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+            yield from _diff_settings(before.get(name), now.get(name), f"{key}.{name}" if key else name)
     elif before != now:
         yield f"{key} {before} -> {now}"
 
 
-def _changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+def _diff_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     """Other data, by file, other code, another torch."""
     names = sorted(name for name in {*before, *now} - {"params"} if before.get(name) != now.get(name))
     for name in names:

@@ -14,14 +14,14 @@ from pipeline.files import replacing, write_json
 
 Values = dict[str, Tensor]  # scalars of one step by name
 
-Row = dict[str, float]
+MetricRow = dict[str, float]
 
 HISTORY, VALIDATION, SUMMARY = "history.csv", "validation.csv", "training.json"
 VAL = "val/"  # begins the names of validation's figures
 FIGURES = ("discriminator_gap", "discriminator_gap_generated", "discrepancy")  # that every validation has
 
 
-class Wrong(NamedTuple):
+class NonFinite(NamedTuple):
     """A value that is not finite."""
 
     name: str
@@ -30,8 +30,8 @@ class Wrong(NamedTuple):
     rank: int
 
 
-class Recent:
-    """Values of a run on one rank, step after step. They stay on the device until they are needed."""
+class MetricAccumulator:
+    """The values of the steps since the last row, on one rank. They stay on the device until they are needed."""
 
     def __init__(self, rank: Rank) -> None:
         self._rank = rank
@@ -41,7 +41,7 @@ class Recent:
     def add(self, values: Values) -> None:
         self._steps.append(values)
 
-    def average(self, step: int) -> Wrong | None:
+    def average_over_ranks(self, step: int) -> NonFinite | None:
         """Replace this rank's own values by the means over all ranks; the first wrong one of any, where there is one.
 
         `step` is the number of steps taken. All ranks call this together.
@@ -53,22 +53,22 @@ class Recent:
         self._averaged = len(self._steps)
         return None
 
-    def row(self) -> Row:
+    def take_row(self) -> MetricRow:
         """The mean of each value over the steps that have it, by name in order; they are forgotten then."""
         names = sorted({name for step in self._steps for name in step})
         row = {n: float(torch.stack([step[n] for step in self._steps if n in step]).mean()) for n in names}
         self._steps, self._averaged = [], 0
         return row
 
-    def state(self) -> list[Row]:
+    def state(self) -> list[MetricRow]:
         return [{name: float(value) for name, value in values.items()} for values in self._steps]
 
-    def load(self, state: list[Row]) -> None:
+    def load(self, state: list[MetricRow]) -> None:
         device = self._rank.device
         self._steps = [{n: torch.tensor(v, device=device) for n, v in values.items()} for values in state]
         self._averaged = len(state)
 
-    def _first_wrong(self, new: list[Values], step: int) -> Wrong | None:
+    def _first_wrong(self, new: list[Values], step: int) -> NonFinite | None:
         """On the ranks' own values, so that it can be said on which one the first wrong value came up."""
         earliest, place, value = math.inf, 0, 0.0
         for number, values in enumerate(new, step - len(new) + 1):
@@ -81,10 +81,10 @@ class Recent:
             return None
         rank, first = steps.index(min(steps)), int(min(steps))
         name = list(new[first - step - 1])[int(self._rank.each(place)[rank])]
-        return Wrong(name, self._rank.each(value)[rank], first, rank)
+        return NonFinite(name, self._rank.each(value)[rank], first, rank)
 
 
-def save_history(folder: Path, history: list[Row]) -> None:
+def save_history(folder: Path, history: list[MetricRow]) -> None:
     """Write every row for `dvc plots`, and the last one for `dvc metrics`.
 
     Validations have a table of their own, since the plots would take an empty cell for 0.
@@ -99,7 +99,7 @@ def save_history(folder: Path, history: list[Row]) -> None:
     write_json(folder / SUMMARY, {_column(name): float(_short(value)) for name, value in history[-1].items()})
 
 
-def _write_rows(path: Path, rows: list[Row], first: Sequence[str] = ()) -> None:
+def _write_rows(path: Path, rows: list[MetricRow], first: Sequence[str] = ()) -> None:
     """A table of these rows, with the columns of `first` even where there is none."""
     names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
     with replacing(path) as temporary, temporary.open("w", newline="") as file:

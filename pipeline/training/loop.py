@@ -2,11 +2,11 @@
 
 import copy
 import math
-import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -19,15 +19,56 @@ from pipeline.errors import Interrupted, UserError
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.layers import channels_last, synchronise
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
-from pipeline.monitoring.loggers import Log, Sampled, open_boards
-from pipeline.monitoring.throughput import Meter
-from pipeline.params import ClipParams, LoggingParams, StatesParams, TrainParams
-from pipeline.training.checkpoints import States, fingerprint
-from pipeline.training.history import Recent, Row
+from pipeline.params import ClipParams, TrainParams
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.history import MetricAccumulator, MetricRow, Values
 from pipeline.training.schedules import moment
 from pipeline.training.step import Networks, train_step
 from pipeline.training.stop_requests import StopRequests
 from pipeline.training.validation import Validation, Watch
+
+
+class Monitor(Protocol):
+    """Watches a run on its first rank: nothing that it does changes the result. See `pipeline.monitoring`."""
+
+    @property
+    def sample_clips(self) -> int | None:
+        """Clips between two calls of `sample`."""
+
+    def watch(self, total_clips: int, clips_seen: int, history: Sequence[MetricRow]) -> AbstractContextManager[object]:
+        """Entered while the run trains; `history` holds the rows so far."""
+
+    def measure(self, step: Callable[[], Values], *, penalised: bool) -> Values:
+        """What `step` returns."""
+
+    def advance(self, clips_seen: int) -> None:
+        """A step has ended."""
+
+    def report(self, clips_seen: int, row: MetricRow, waited: float) -> None:
+        """A new row of the history; `waited` are the seconds so far in which the next clips were not there yet."""
+
+    def sample(self, clips_seen: int, generator: TextToVideo) -> None:
+        """Time to look at samples of the averaged generator."""
+
+    def warn(self, message: str) -> None:
+        """Something to know about the run."""
+
+
+class NoMonitor:
+    """Reports nothing."""
+
+    sample_clips = None
+
+    def watch(self, *_: object) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def measure(self, step: Callable[[], Values], *, penalised: bool) -> Values:  # noqa: ARG002
+        return step()
+
+    def advance(self, *_: object) -> None:
+        pass
+
+    report = sample = warn = advance
 
 
 @dataclass(frozen=True)
@@ -38,16 +79,8 @@ class Run:
     shape: ClipParams
     params: TrainParams
     words: int  # of the vocabulary that are learned
-    states: States
-    folder: Path  # for TensorBoard and pictures
-    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+    vectors: Tensor | None = None  # pretrained ones of the vocabulary [V,D]
     names_object: Tensor | None = None  # bool [words]: which words name objects; all, where nothing is known
-    state_clips: int | None = None  # clips between two saved states; None: saved when asked to stop, and at the end
-    logging: LoggingParams | None = None  # None: to the terminal alone
-
-    def describe(self) -> dict[str, Any]:
-        """The settings that its result depends on, as plain values."""
-        return describe_run(self.seed, self.shape, self.params)
 
 
 def describe_run(seed: int, shape: ClipParams, params: TrainParams) -> dict[str, Any]:
@@ -55,29 +88,18 @@ def describe_run(seed: int, shape: ClipParams, params: TrainParams) -> dict[str,
     return {"seed": seed, "clip": shape.model_dump(), "train": params.model_dump()}
 
 
-def build_run(
-    dataset: Dataset,
-    split: TrainingSplit,
-    seed: int,
-    shape: ClipParams,
-    params: TrainParams,
-    states: StatesParams,
-    logging: LoggingParams,
-) -> Run:
-    """The training on a split of these data; its states and logs are named by all that its result depends on."""
-    name = fingerprint(describe_run(seed, shape, params), dataset.folders.list_files())
-    folder = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
+def build_run(dataset: Dataset, split: TrainingSplit, seed: int, shape: ClipParams, params: TrainParams) -> Run:
+    """The training on a split of a dataset."""
     words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
     named = object_words([dataset.captions[name] for name in {clip.id for clip in split.clips}], words)
-    kept = States(name, keep=states.keep)
-    return Run(seed, shape, params, words, kept, folder, dataset.read_vectors(), named, states.every_clips, logging)
+    return Run(seed, shape, params, words, dataset.read_vectors(), named)
 
 
 def build_networks(run: Run, device: torch.device) -> Networks:
     """Freshly initialised networks, the same on every rank."""
     reseed(run.seed, 0, -1)
-    generator = TextToVideo(run.shape, run.params, run.words, run.given, run.names_object)
-    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.given)
+    generator = TextToVideo(run.shape, run.params, run.words, run.vectors, run.names_object)
+    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.vectors)
     for model in (generator, discriminator):
         channels_last(model.to(device))
     return Networks(generator, discriminator, copy.deepcopy(generator), run.params)
@@ -86,22 +108,29 @@ def build_networks(run: Run, device: torch.device) -> Networks:
 class Trainer:
     """A run on one rank. `nets` and `history` (one row per report) are its result once `train` returns."""
 
-    def __init__(self, rank: Rank, run: Run, clips: TrainingSplit, validation: Validation | None = None) -> None:
+    def __init__(
+        self,
+        rank: Rank,
+        run: Run,
+        clips: TrainingSplit,
+        validation: Validation | None = None,
+        checkpoints: Checkpoints | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
         self.rank, self.run, self.clips = rank, run, clips
         self.share = rank.share(run.params.batch_clips, run.params.group_clips)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
         self.nets = build_networks(run, rank.device)
         if rank.world > 1:
             synchronise(self.nets.generator, rank.mean)
-        self.states = run.states
         self.step = 0
-        self.history: list[Row] = []
-        self._recent = Recent(rank)
+        self.history: list[MetricRow] = []
+        self._metrics = MetricAccumulator(rank)
         self._watch = Watch(run.params, validation)  # the first rank's alone has a validation to look at
         self._ended = False  # before its budget was used up
         self._order = Order(run.seed, len(clips), run.params)
-        self._meter: Meter | None = None  # of the first rank, while it trains
-        self._sampled = Sampled(run.seed, clips)
+        self._checkpoints = checkpoints  # None: nothing is saved
+        self._monitor: Monitor = monitor or NoMonitor()
         self._restore()
 
     @property
@@ -121,25 +150,31 @@ class Trainer:
         total = self.steps * self.run.params.step_clips
         # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
         stops = StopRequests(patient=self.rank.world > 1)
-        quiet = self.rank.rank > 0
-        boards = [] if quiet else open_boards(self.run.logging, self.run.folder, self.clips_seen, self.history)
-        self._meter = None if quiet else Meter(self.rank.device, self.run.params, self.clips_seen)
         coming = self._order.coming(range(self.step, self.steps), self.share)
-        with Log(boards, total, self.clips_seen, quiet=quiet) as log, stops as stop, self.clips.read_ahead(coming):
-            log.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
+        watching = self._monitor.watch(total, self.clips_seen, self.history)
+        with watching, stops as stop, self.clips.read_ahead(coming):
+            self._monitor.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
             if self.step:
-                log.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")
+                self._monitor.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")
             while not self.finished:
-                self._recent.add(self._take_step())
+                self._metrics.add(self._take_step())
                 self.step += 1
-                log.advance(self.clips_seen)
+                self._monitor.advance(self.clips_seen)
                 stopping = self.rank.any(bool(stop))
-                self._report(log, stopping)
+                self._report(stopping)
                 if stopping and not self.finished:
                     self.rank.any(True)  # the first rank has saved: an earlier end of another would cut it short
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
 
-    def _take_step(self) -> dict[str, Tensor]:
+    def take_steps(self, steps: int) -> Iterator[None]:
+        """Take the next steps, one for each turn, without reports and validation; nothing is saved."""
+        with self.clips.read_ahead(self._order.coming(range(self.step, self.step + steps), self.share)):
+            for _ in range(steps):
+                self._take_step()
+                self.step += 1
+                yield
+
+    def _take_step(self) -> Values:
         params = self.run.params
         reseed(self.run.seed, 0, self.step)  # the same on all ranks: each draws for the whole batch and takes its share
         z_width, penalise = self.nets.generator.z_width, self.step % params.penalty_every == 0
@@ -153,37 +188,39 @@ class Trainer:
             penalise=penalise,
             average_gradients=self.rank.average_gradients,
         )
-        return self._meter.take(step, penalised=penalise) if self._meter else step()
+        return self._monitor.measure(step, penalised=penalise)
 
-    def _report(self, log: Log, stopping: bool) -> None:
+    def _report(self, stopping: bool) -> None:
         validate = self._due(self.run.params.validation.every_clips)
-        report, save = validate or self._due(self.run.params.report_clips), stopping or self._due(self.run.state_clips)
+        report = validate or self._due(self.run.params.report_clips)
+        every = self._checkpoints.every_clips if self._checkpoints else None
+        save = stopping or self._due(every)
         if report or save:
             self._require_finite()
         if report:
-            row = {"clips": float(self.clips_seen), **self._recent.row()}
-            self.history.append(row | self._validate(log) if validate else row)
-            if self._meter:
-                rates = self._meter.rates(self.clips_seen, self.clips.source.waited)
-                log.report(self.clips_seen, self.history[-1], rates)
+            row = {"clips": float(self.clips_seen), **self._metrics.take_row()}
+            self.history.append(row | self._validate() if validate else row)
+            self._monitor.report(self.clips_seen, self.history[-1], self.clips.source.waited)
         if self.rank.rank > 0:
             return
-        if save or self._ended:
-            self.states.save(self._state())
-        if self.run.logging and self._due(self.run.logging.sample_clips):
-            log.show(self.clips_seen, self._sampled.draw(self.nets), self._sampled.captions)
+        if self._checkpoints and (save or self._ended):
+            self._checkpoints.save(self._state())
+        if self._due(self._monitor.sample_clips):
+            self._monitor.sample(self.clips_seen, self.nets.average)
 
     def _due(self, every: int | None) -> bool:
         """Whether the last step passed a multiple of `every` clips, or was the last of all."""
         before = self.clips_seen - self.run.params.step_clips
         return self.finished or (every is not None and before // every < self.clips_seen // every)
 
-    def _validate(self, log: Log) -> Row:
+    def _validate(self) -> MetricRow:
         """Figures of the first rank, which decides for all whether the run goes on."""
         row = self._watch.look(self.clips_seen, self.nets) if self.rank.rank == 0 else {}
         self._ended = self.rank.any(self._watch.exhausted)
         if self._ended:
-            log.warn(f"train: ends after {self.clips_seen} clips: {self._watch}, see train.validation.patience")
+            self._monitor.warn(
+                f"train: ends after {self.clips_seen} clips: {self._watch}, see train.validation.patience"
+            )
         return row
 
     def choose(self) -> int:
@@ -191,17 +228,15 @@ class Trainer:
         return self._watch.choose(self.clips_seen, self.nets)
 
     def _require_finite(self) -> None:
-        if wrong := self._recent.average(self.step):
+        if wrong := self._metrics.average_over_ranks(self.step):
             where = f" on rank {wrong.rank} of {self.rank.world}" if self.rank.world > 1 else ""
             self._diverged(f"{wrong.name} was {wrong.value} at step {wrong.step} of {self.steps}{where}")
         if not self.nets.finite():
             self._diverged(f"weights are not finite after step {self.step} of {self.steps}")
 
     def _diverged(self, what: str) -> NoReturn:
-        raise UserError(
-            f"{what}; the last good state is kept in {self.states.folder}. "
-            "Lower the learning rates or raise the gammas under `train`"
-        )
+        kept = f"; the last good state is kept in {self._checkpoints.folder}" if self._checkpoints else ""
+        raise UserError(f"{what}{kept}. Lower the learning rates or raise the gammas under `train`")
 
     def _state(self) -> dict[str, Any]:
         # Values that are in no row yet are kept, so that a resumed history has the same rows.
@@ -209,15 +244,16 @@ class Trainer:
             "step": self.step,
             "ended": self._ended,
             "history": self.history,
-            "recent": self._recent.state(),
-            "watch": self._watch.state(),
+            "metrics": self._metrics.state(),
+            "best": self._watch.state(),
             "networks": self.nets.state(),
         }
 
     def _restore(self) -> None:
+        saved = self._checkpoints
         # All begin with what the first rank has, down to the last bit: processors of other kinds may round otherwise.
-        state = self.rank.first(lambda: self.states.load(torch.device("cpu")) or self._state())
+        state = self.rank.first(lambda: (saved.load(torch.device("cpu")) if saved else None) or self._state())
         self.step, self._ended, self.history = state["step"], state["ended"], state["history"]
-        self._recent.load(state["recent"])
-        self._watch.load(state["watch"])
+        self._metrics.load(state["metrics"])
+        self._watch.load(state["best"])
         self.nets.load(state["networks"])

@@ -19,7 +19,7 @@ from pipeline.directions import find_motion
 from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
 from pipeline.params import TrainParams, ValidationName
 from pipeline.records import Clip, Frames
-from pipeline.training.history import Row
+from pipeline.training.history import MetricRow
 from pipeline.training.objectives import uncompiled
 from pipeline.training.step import Networks
 
@@ -50,7 +50,7 @@ class Validation:
         self._said = {row: said for row, caption in enumerate(val.captions) if (said := find_motion(caption))}
         self._looks = looks_of(val.frames)
 
-    def measure(self, nets: Networks) -> Row:
+    def measure(self, nets: Networks) -> MetricRow:
         """Figures by name; `val/motion_direction` is missing where too few captions say which way things move.
 
         The discriminator's gap is its mean logit on train less that on val, which grows as it learns its clips by
@@ -183,7 +183,7 @@ class Watch:
     def __str__(self) -> str:
         return f"best {self._metric} {self._best:.4g} after {self._clips} clips"
 
-    def look(self, clips_seen: int, nets: Networks) -> Row:
+    def look(self, clips_seen: int, nets: Networks) -> MetricRow:
         """Figures for the row of the history; none where there is no validation."""
         row = {} if self._validation is None else self._validation.measure(nets)
         value = row.get(f"val/{self._metric}")

@@ -50,10 +50,10 @@ def test_a_profile_is_a_chrome_trace_of_warm_steps_the_first_with_penalties(proj
 
 def test_a_profile_begins_anew_beside_the_saved_state_of_an_equal_run(project, monkeypatch):
     """It neither goes on from that state nor changes it."""
-    from pipeline.training.checkpoints import States
+    from pipeline.training.checkpoints import Checkpoints
 
-    monkeypatch.setattr(States, "load", lambda *_: pytest.fail("a state was read"))
-    monkeypatch.setattr(States, "save", lambda *_: pytest.fail("a state was written"))
+    monkeypatch.setattr(Checkpoints, "load", lambda *_: pytest.fail("a checkpoint was read"))
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: pytest.fail("a checkpoint was written"))
     train(profile=True, steps=1)
     assert not (project / ".dvc").exists()
 

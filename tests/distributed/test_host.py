@@ -28,9 +28,9 @@ def test_a_value_that_is_asked_for_would_be_seen():
 
 
 @pytest.mark.parametrize("kind", ["the seed's", "mixed", "augmented"])
-def test_no_value_of_a_step_is_asked_for(clips, tmp_path, kind):
+def test_no_value_of_a_step_is_asked_for(clips, kind):
     params = tiny_params(**(KINDS | {"augmented": AUGMENTED})[kind])
-    real = build_networks(Run(1, params.clip, params.train, 20, None, tmp_path), CPU)
+    real = build_networks(Run(1, params.clip, params.train, 20), CPU)
     mode = FakeTensorMode(allow_non_fake_inputs=True)  # clips and captions of the set are real, batches are not
     with mode, FakeCopyMode(mode):
         models = [copy.deepcopy(model) for model in (real.generator, real.discriminator, real.average)]

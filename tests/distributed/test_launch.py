@@ -13,7 +13,7 @@ import psutil
 import pytest
 from projects import ROOT
 from safetensors.numpy import load_file
-from training_sets import TEN_STEPS, outputs, states_of, train_project, write_project
+from training_sets import TEN_STEPS, find_checkpoints, outputs, train_project, write_project
 
 DRIVER = """
 import os, signal, time
@@ -114,7 +114,7 @@ def test_two_processes_stop_together_go_on_and_end_with_the_networks_of_one(fini
     """SIGTERM reaches the launcher only, as from `kill`; both ranks save and end. They end after its kill -9, too."""
     code, printed = in_process(project, "TERM-PARENT 3 0", T2V_DEVICES="cpu:2")
     assert (code, "Traceback" in printed) == (75, False), printed
-    assert states_of(project)
+    assert find_checkpoints(project)
     code, printed = in_process(project, "KILL-PARENT 7 1", T2V_DEVICES="cpu:2")
     assert code == -signal.SIGKILL, printed
     code, printed = in_process(project, "none 99 0", T2V_DEVICES="cpu:2")

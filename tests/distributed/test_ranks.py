@@ -12,7 +12,7 @@ from training_sets import TEN_STEPS, outputs, tiny_params, tiny_set, train_proje
 
 from pipeline.distributed.devices import PeerLost
 from pipeline.errors import UserError
-from pipeline.training.checkpoints import States
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Run, Trainer
 from stages.train_model import main
 
@@ -42,8 +42,8 @@ def trainer_of(rank, folder, train):
     """A run of tiny networks on this rank; the first rank's states lie in `folder`, the others have none."""
     torch.use_deterministic_algorithms(True)
     params, own = tiny_params(**train), folder / f"rank-{rank.rank}"
-    run = Run(params.seed, params.clip, params.train, 20, States("state", own), own / "board")
-    return Trainer(rank, run, tiny_set(own / "data"))
+    run = Run(params.seed, params.clip, params.train, 20)
+    return Trainer(rank, run, tiny_set(own / "data"), checkpoints=Checkpoints("state", own))
 
 
 def weights(trainer):

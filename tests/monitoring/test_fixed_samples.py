@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from training_sets import CPU, tiny_clips, tiny_params, tiny_set
 
-from pipeline.monitoring.loggers import SHOWN, Sampled, spread_out
+from pipeline.monitoring.loggers import SAMPLES, FixedSamples, select_varied
 from pipeline.training.loop import Run, build_networks
 
 
@@ -16,8 +16,8 @@ def make_clips(*meanings):
     return [replace(model, category=category, objects=(thing,)) for category, thing in meanings]
 
 
-def shown(clips, count=SHOWN):
-    return [(clips[row].category, clips[row].objects[0]) for row in spread_out(clips, count)]
+def shown(clips, count=SAMPLES):
+    return [(clips[row].category, clips[row].objects[0]) for row in select_varied(clips, count)]
 
 
 def test_categories_take_turns_and_the_commonest_objects_come_first():
@@ -40,11 +40,11 @@ def test_fewer_meanings_than_pictures_come_again():
 def test_the_same_captions_and_noise_are_drawn_each_time(tmp_path):
     clips = tiny_set(tmp_path)
     params = tiny_params()
-    nets = build_networks(Run(1, params.clip, params.train, 20, None, tmp_path), CPU)
-    sampled = Sampled(3, clips)
+    nets = build_networks(Run(1, params.clip, params.train, 20), CPU)
+    sampled = FixedSamples(3, clips)
     torch.manual_seed(1)
-    first = sampled.draw(nets)
+    first = sampled.generate(nets.average)
     torch.manual_seed(2)
-    assert (first == Sampled(3, clips).draw(nets)).all()
-    assert first.shape == (SHOWN, 8, 16, 16, 3)
+    assert (first == FixedSamples(3, clips).generate(nets.average)).all()
+    assert first.shape == (SAMPLES, 8, 16, 16, 3)
     assert len(set(sampled.captions)) == 6  # all there are

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.errors import UserError
-from pipeline.monitoring.loggers import open_boards
+from pipeline.monitoring.loggers import open_loggers
 from pipeline.params import LoggingParams
 
 CLIPS = np.random.default_rng(1).integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
@@ -26,22 +26,22 @@ def rows(count):
     return [{"clips": 8.0 * (n + 1), "loss/generator": n / 4, "val/discrepancy": 1.0 - n} for n in range(count)]
 
 
-def report(board, rows):
+def report(logger, rows):
     for row in rows:
-        board.scalars(int(row["clips"]), row)
+        logger.log_scalars(int(row["clips"]), row)
 
 
-def test_no_board_is_opened_unless_asked_for(tmp_path):
-    assert open_boards(None, tmp_path, 0, []) == []
-    assert open_boards(logging(), tmp_path, 0, []) == []
+def test_no_logger_is_opened_unless_asked_for(tmp_path):
+    assert open_loggers(None, tmp_path, 0, []) == []
+    assert open_loggers(logging(), tmp_path, 0, []) == []
     assert not list(tmp_path.iterdir())
 
 
 def test_the_newest_pictures_are_kept_with_their_captions(tmp_path):
-    (board,) = open_boards(logging(keep_pictures=2), tmp_path, 0, [])
+    (logger,) = open_loggers(logging(keep_pictures=2), tmp_path, 0, [])
     for clips_seen in (8, 16, 1000, 24000):
-        board.picture(clips_seen, CLIPS, CAPTIONS)
-    board.close()
+        logger.log_clips(clips_seen, CLIPS, CAPTIONS)
+    logger.close()
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["captions.txt", "samples-000001000.gif", "samples-000024000.gif"]
     assert (tmp_path / "captions.txt").read_text().splitlines() == CAPTIONS
@@ -50,13 +50,13 @@ def test_the_newest_pictures_are_kept_with_their_captions(tmp_path):
 
 
 def test_tensorboard_shows_what_a_resumed_run_went_on_from_and_not_what_it_repeats(tmp_path):
-    (board,) = open_boards(logging(tensorboard=True), tmp_path, 0, [])
-    report(board, rows(4))
-    board.picture(8, CLIPS, CAPTIONS)
-    board.close()
-    (board,) = open_boards(logging(tensorboard=True), tmp_path, 16, rows(2))
-    report(board, [{"clips": 24.0, "loss/generator": 9.0}])
-    board.close()
+    (logger,) = open_loggers(logging(tensorboard=True), tmp_path, 0, [])
+    report(logger, rows(4))
+    logger.log_clips(8, CLIPS, CAPTIONS)
+    logger.close()
+    (logger,) = open_loggers(logging(tensorboard=True), tmp_path, 16, rows(2))
+    report(logger, [{"clips": 24.0, "loss/generator": 9.0}])
+    logger.close()
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss/generator")] == [
         (8, 0.0),
@@ -75,11 +75,11 @@ def live(tmp_path, monkeypatch):
 
 
 def test_dvclive_holds_every_row_once_also_after_a_run_was_resumed(live):
-    (board,) = open_boards(logging(dvclive=True), live.parent, 0, [])
-    report(board, rows(4))
-    (board,) = open_boards(logging(dvclive=True), live.parent, 16, rows(2))
-    report(board, rows(3)[2:])
-    board.close()
+    (logger,) = open_loggers(logging(dvclive=True), live.parent, 0, [])
+    report(logger, rows(4))
+    (logger,) = open_loggers(logging(dvclive=True), live.parent, 16, rows(2))
+    report(logger, rows(3)[2:])
+    logger.close()
     with (live / "plots/metrics/val/discrepancy.tsv").open() as file:
         table = [(int(row["step"]), float(row["discrepancy"])) for row in csv.DictReader(file, delimiter="\t")]
     assert table == [(8, 1.0), (16, 0.0), (24, -1.0)]
@@ -94,4 +94,4 @@ def test_dvclive_holds_every_row_once_also_after_a_run_was_resumed(live):
 def test_without_its_package_dvclive_is_refused_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dvclive", None)
     with pytest.raises(UserError, match=r"logging\.dvclive: DVCLive is not installed; pip install 't2v\[dvclive\]'"):
-        open_boards(logging(dvclive=True), tmp_path, 0, [])
+        open_loggers(logging(dvclive=True), tmp_path, 0, [])

@@ -14,8 +14,8 @@ from training_sets import CPU, tiny_params, tiny_set, write_project
 from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.flops import step_flops
-from pipeline.monitoring import throughput as meter
-from pipeline.monitoring.throughput import Meter, Rates, matmul_rate, memory_taken
+from pipeline.monitoring import throughput
+from pipeline.monitoring.throughput import Throughput, ThroughputMeter, measure_matmul_rate, measure_memory
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.schedules import moment
 from pipeline.training.step import train_step
@@ -34,8 +34,8 @@ def clips(tmp_path_factory):
 def clock(monkeypatch):
     """A clock that stands still unless it is put forward."""
     hands = [100.0]
-    monkeypatch.setattr(meter.time, "perf_counter", lambda: hands[0])
-    monkeypatch.setattr(meter, "matmul_rate", lambda *_: 1000.0)
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: hands[0])
+    monkeypatch.setattr(throughput, "measure_matmul_rate", lambda *_: 1000.0)
     return hands
 
 
@@ -79,9 +79,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_counting_changes_no_byte_of_a_step(clips, tmp_path, kind):
+def test_counting_changes_no_byte_of_a_step(clips, kind):
     params = tiny_params(**KINDS[kind])
-    nets = build_networks(Run(1, params.clip, params.train, 20, None, tmp_path), CPU)
+    nets = build_networks(Run(1, params.clip, params.train, 20), CPU)
     start = copy.deepcopy(nets.state())
     found = []
     for way in (lambda step: step(), step_flops):
@@ -108,7 +108,7 @@ def test_counting_changes_no_byte_of_a_step(clips, tmp_path, kind):
 def test_a_rate_is_the_operations_of_a_product_over_its_best_time_and_draws_nothing_from_the_run():
     ticks = iter(np.cumsum([0.0, *[3.0, 1.0, 2.0] * 999]).tolist())  # each product takes 3 s or 2 s or 1 s
     torch.manual_seed(1)
-    rate = matmul_rate(CPU, clock=lambda: next(ticks))
+    rate = measure_matmul_rate(CPU, clock=lambda: next(ticks))
     drawn = torch.rand(3)
     assert rate in {2 * 1024**3 / seconds for seconds in (1.0, 2.0, 3.0)}
     torch.manual_seed(1)
@@ -119,43 +119,43 @@ def test_rates_are_those_of_the_time_since_the_last_report(clock):
     """Steps of two kinds, a product and two of them; each is counted once."""
     weight, frames = torch.randn(WIDTH, OUT), torch.randn(BATCH, WIDTH)
     steps = {False: lambda: product(frames, weight), True: lambda: [product(frames, weight) for _ in range(2)]}
-    watch = Meter(CPU, tiny_params().train, 40)
+    watch = ThroughputMeter(CPU, tiny_params().train, 40)
     for penalised in (True, False, False, True, False):
-        watch.take(steps[penalised], penalised=penalised)
+        watch.measure(steps[penalised], penalised=penalised)
     clock[0] += 4
-    rates = watch.rates(80, waited=1.0)
+    rates = watch.read(80, waited=1.0)
     assert (rates.clips, rates.waiting, rates.flops) == (10.0, 0.25, 7 * PRODUCT / 4)
-    watch.take(steps[True], penalised=True)
+    watch.measure(steps[True], penalised=True)
     clock[0] += 2
-    rates = watch.rates(88, waited=1.5)
+    rates = watch.read(88, waited=1.5)
     assert (rates.clips, rates.waiting, rates.flops) == (4.0, 0.25, 2 * PRODUCT / 2)
     assert rates.scalars()["speed/share_of_matmul"] == pytest.approx(PRODUCT / 1000)
 
 
 def test_a_compiled_step_is_never_counted(clock, monkeypatch):
     """Counting runs a step uncompiled, and that rounds otherwise."""
-    monkeypatch.setattr(meter, "_counted", lambda _: pytest.fail("counted"))
-    watch = Meter(CPU, tiny_params(compile=True).train, 0)
-    assert watch.take(lambda: 3, penalised=True) == 3
+    monkeypatch.setattr(throughput, "_counted", lambda _: pytest.fail("counted"))
+    watch = ThroughputMeter(CPU, tiny_params(compile=True).train, 0)
+    assert watch.measure(lambda: 3, penalised=True) == 3
     clock[0] += 1
-    assert watch.rates(8, 0.0).flops is None
+    assert watch.read(8, 0.0).flops is None
 
 
 def test_the_line_says_all_of_it():
-    assert str(Rates(12.34, 0.0012, 1_230_000_000, 61.2e9, 100e9)) == (
+    assert str(Throughput(12.34, 0.0012, 1_230_000_000, 61.2e9, 100e9)) == (
         "12.3 clips/s, 0.1% waiting for data, 1.23 GB, 61.2 GFLOP/s (61% of matrix products)"
     )
-    assert str(Rates(12.34, 0.0, 10**9, None, 100e9)) == "12.3 clips/s, 0.0% waiting for data, 1.00 GB"
+    assert str(Throughput(12.34, 0.0, 10**9, None, 100e9)) == "12.3 clips/s, 0.0% waiting for data, 1.00 GB"
 
 
 def test_memory_is_what_this_process_has_taken_itself_and_no_mapped_file(tmp_path):
     (tmp_path / "file").write_bytes(bytes(50_000_000))
-    before = memory_taken(CPU)
+    before = measure_memory(CPU)
     assert not np.memmap(tmp_path / "file", np.uint8, "r").any()
-    assert memory_taken(CPU) - before < 10e6
+    assert measure_memory(CPU) - before < 10e6
     with mmap.mmap(-1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as own:
         own[:] = bytes(50_000_000)
-        assert 40e6 < memory_taken(CPU) - before < 120e6
+        assert 40e6 < measure_memory(CPU) - before < 120e6
 
 
 def test_a_run_tells_its_cost_to_terminal_and_board_but_not_to_its_history(tmp_path, monkeypatch, capsys):
@@ -168,7 +168,7 @@ def test_a_run_tells_its_cost_to_terminal_and_board_but_not_to_its_history(tmp_p
     assert len(lines) == 3
     (event,) = (tmp_path / "project" / "runs").rglob("events.*")
     scalars = EventAccumulator(str(event)).Reload().Tags()["scalars"]
-    names = set(Rates(1.0, 1.0, 1, 1.0, 1.0).scalars())
+    names = set(Throughput(1.0, 1.0, 1, 1.0, 1.0).scalars())
     assert names <= set(scalars)
     history = (tmp_path / "project/data/model/history.csv").read_text()
     assert not re.search("speed|second|waiting|memory|flops", history)

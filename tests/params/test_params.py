@@ -268,3 +268,11 @@ def test_new_words_without_vectors_are_refused_before_anything_is_trained(sectio
         changed({section: {"new_words": ["penny"]}})
     embeddings = changed({}).tokenize.embeddings.model_dump() | {"source": "subword"}
     changed({section: {"new_words": ["penny"]}, "tokenize": {"embeddings": embeddings}})
+
+
+def test_a_key_that_has_been_renamed_is_refused_once_with_its_new_name(tree):
+    old = {"states" if key == "checkpoints" else key: value for key, value in tree.items()}
+    assert complaint(old).splitlines() == [
+        "params.yaml has 1 wrong value(s):",
+        "  states: now called checkpoints; rename it",
+    ]

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from training_sets import (
     FILES,
     TEN_STEPS,
+    find_checkpoints,
     outputs,
-    states_of,
     tiny_clips,
     tiny_params,
     train_project,
@@ -24,7 +24,7 @@ from training_sets import (
 )
 
 from pipeline.errors import Interrupted, UserError
-from pipeline.training.checkpoints import States
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Trainer
 from stages.train_model import main
 
@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(finished, project, m
         assert not (project / "data/model").exists()
     main()
     assert outputs(project) == outputs(finished)
-    assert states_of(project) == []
+    assert find_checkpoints(project) == []
 
 
 def test_a_signal_in_the_last_step_lets_the_run_finish(finished, project, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_truncated_state_falls_back_to_the_one_before(finished, project, monke
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Trainer, "_take_step", signalled(6))
         main()
-    last = states_of(project)[-1]
+    last = find_checkpoints(project)[-1]
     last.write_bytes(last.read_bytes()[:1000])
     main()
     assert "passed over" in capsys.readouterr().err
@@ -146,12 +146,12 @@ def test_a_changed_run_starts_afresh_and_the_old_one_can_still_go_on(finished, p
 @pytest.mark.usefixtures("project")
 def test_an_equal_run_in_progress_is_told_of(monkeypatch):
     held = {}
-    original = States.locked
-    monkeypatch.setattr(States, "locked", lambda self: held.setdefault("states", self) and original(self))
+    original = Checkpoints.locked
+    monkeypatch.setattr(Checkpoints, "locked", lambda self: held.setdefault("it", self) and original(self))
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Trainer, "_take_step", signalled(0))
         main()
-    with original(held["states"]), pytest.raises(UserError, match="an equal run is in progress"):
+    with original(held["it"]), pytest.raises(UserError, match="an equal run is in progress"):
         main()
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_good_state(project, monk
     monkeypatch.setattr(Trainer, "_take_step", poisoned)
     with pytest.raises(UserError, match=r"was nan at step 6 of 10; the last good state is kept in .*Lower"):
         main()
-    assert [path.name for path in states_of(project)] == ["step-000000004.pt"]
+    assert [path.name for path in find_checkpoints(project)] == ["step-000000004.pt"]
     monkeypatch.setattr(Trainer, "_take_step", lambda self: pytest.fail(f"step {self.step}"))
     with pytest.raises(pytest.fail.Exception, match="step 4"):
         main()

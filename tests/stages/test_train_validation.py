@@ -11,7 +11,7 @@ import pytest
 import yaml
 from projects import ROOT
 from safetensors.numpy import load_file
-from training_sets import TEN_STEPS, outputs, states_of, tiny_clips, write_data, write_project
+from training_sets import TEN_STEPS, find_checkpoints, outputs, tiny_clips, write_data, write_project
 
 from pipeline.errors import Interrupted
 from pipeline.training.loop import Trainer
@@ -84,7 +84,7 @@ def test_a_run_ends_early_says_why_and_is_whole(tmp_path, monkeypatch, capsys):
     assert told in " ".join(capsys.readouterr().err.split())
     assert [row["clips"] for row in table(folder)] == ["16", "24", "32", "48", "64"]
     assert json.loads((folder / "data/model/model.json").read_text())["clips"] == 64
-    assert states_of(folder) == []
+    assert find_checkpoints(folder) == []
 
 
 def test_the_best_generator_is_exported_where_that_is_asked_for(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_stopped_at_any_step_a_run_ends_as_it_would_have_early_and_with_the_best
     for stop in range(8):
         folder = project(tmp_path / f"stopped-{stop}", **changes)
         tree = yaml.safe_load((folder / "params.yaml").read_text())
-        tree["states"]["every_clips"] = 24
+        tree["checkpoints"]["every_clips"] = 24
         (folder / "params.yaml").write_text(yaml.safe_dump(tree))
         with monkeypatch.context() as patch:
             patch.setattr(Validation, "measure", planted(values))

@@ -1,7 +1,6 @@
 """Every recipe makes a complete params file, and its training takes two steps at reduced width."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,18 +22,6 @@ each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.ste
 def in_the_project(monkeypatch):
     """Recipes are those of the folder that a command runs in."""
     monkeypatch.chdir(ROOT)
-
-
-class NoStates:
-    """Nothing is saved, nothing is there to go on from."""
-
-    folder = Path()
-
-    def load(self, device):  # noqa: ARG002
-        return None
-
-    def save(self, state):
-        pass
 
 
 def comments(text):
@@ -90,7 +77,7 @@ def test_a_recipe_takes_two_steps_that_move_every_network(path, tmp_path):
         update={"train": params.train.model_copy(update={"total_clips": 2 * params.train.step_clips})}
     )
     clips = tiny_set(tmp_path / "data")
-    trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20, NoStates(), tmp_path), clips)
+    trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), clips)
     models = (trainer.nets.generator, trainer.nets.discriminator, trainer.nets.average)
     before = [[p.detach().clone() for p in model.parameters()] for model in models]
     trainer.train()

@@ -110,7 +110,7 @@ def clips(tmp_path_factory):
 def scene(request, clips):
     """(networks with random weights, a batch, terms) for groups of 4 in a batch of 8."""
     params = tiny_params(mixed={"loss": request.param, "group": GROUP}, mismatched=0.5)
-    nets = build_networks(Run(1, params.clip, params.train, 20, None, None), CPU)
+    nets = build_networks(Run(1, params.clip, params.train, 20), CPU)
     torch.manual_seed(1)
     for model in (nets.generator, nets.discriminator):
         for parameter in model.parameters():

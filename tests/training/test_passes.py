@@ -48,7 +48,7 @@ class Training:
 
     def __init__(self, clips, **train):
         self.clips, self.params = clips, tiny_params(**train).train
-        self.nets = build_networks(Run(3, tiny_params().clip, self.params, 20, None, None), CPU)
+        self.nets = build_networks(Run(3, tiny_params().clip, self.params, 20), CPU)
         torch.manual_seed(1)
         for model in (self.nets.generator, self.nets.discriminator):
             for parameter in model.parameters():

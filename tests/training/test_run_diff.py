@@ -1,4 +1,4 @@
-"""What a run says that starts afresh beside one that was stopped, and whose states it removes."""
+"""What a run says that starts afresh beside one that was stopped, and whose checkpoints it removes."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.training.checkpoints import RUN, States, begin
+from pipeline.training.checkpoints import RUN, Checkpoints, start_run
 
 PARTS = {"params": "p", "data/clips/index.json": "1", "code": "c", "torch": "2.13.0"}
 PARAMS = {"seed": 17, "train": {"mismatched": 1.0, "penalties": {"r1": 5.0}}}
@@ -14,20 +14,20 @@ PARAMS = {"seed": 17, "train": {"mismatched": 1.0, "penalties": {"r1": 5.0}}}
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """The folder of all states, within the working folder as in a project."""
+    """The folder of all checkpoints, within the working folder as in a project."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "state"
 
 
 def run(root, name, params=PARAMS, parts=PARTS, keep_runs=8, step=None):
-    """Begin a run, and save a state of it where a step is given."""
-    states = States(name, root)
-    with states.locked():
-        begin(states, params, parts, keep_runs)
+    """Begin a run, and save a checkpoint of it where a step is given."""
+    checkpoints = Checkpoints(name, root)
+    with checkpoints.locked():
+        start_run(checkpoints, params, parts, keep_runs)
         if step:
-            states.save({"step": step})
+            checkpoints.save({"step": step})
     time.sleep(0.01)  # so that folders have an order in time
-    return states
+    return checkpoints
 
 
 def said(capsys):
@@ -41,7 +41,7 @@ def test_a_changed_value_is_told_with_what_it_was(root, capsys):
     run(root, "b", changed)
     assert said(capsys).splitlines() == [
         "train: starts afresh: train.mismatched 1.0 -> 0.5, train.penalties.r2 None -> 1.0; "
-        "undo that, and the run that was stopped goes on"
+        "undo that to resume the run that was stopped"
     ]
 
 
@@ -73,13 +73,26 @@ def test_nothing_is_said_of_a_run_that_goes_on_of_one_without_states_or_of_one_i
     said(capsys)
     run(root, "a", {"seed": 1})
     assert said(capsys) == ""
-    with States("a", root).locked():
+    with Checkpoints("a", root).locked():
         run(root, "c", {"seed": 3})
     assert said(capsys) == ""
 
 
+@pytest.mark.parametrize("text", ['{"settings": {"seed": 1}}', "[]", "no json"])
+def test_the_record_of_an_older_version_is_reported_in_a_line_and_passed_over(root, capsys, text):
+    run(root, "a", {"seed": 1}, step=1)
+    run(root, "b", {"seed": 2}, step=1)
+    (root / "train-b" / RUN).write_text(text)
+    said(capsys)
+    run(root, "c", {"seed": 3})
+    first, second = said(capsys).splitlines()
+    assert first.endswith("passed over")
+    assert f"train-b/{RUN}: " in first
+    assert "seed 1 -> 3;" in second
+
+
 def test_the_points_of_a_sweep_say_nothing(root, capsys, monkeypatch):
-    """They run in folders of their own, with the states of the workspace."""
+    """They run in folders of their own, with the checkpoints of the workspace."""
     run(root, "a", {"seed": 1}, step=1)
     said(capsys)
     elsewhere = root.parent / "exps" / "tmp1"

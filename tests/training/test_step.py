@@ -29,8 +29,8 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture
-def nets(tmp_path):
-    run = Run(PARAMS.seed, PARAMS.clip, PARAMS.train, 20, None, tmp_path)
+def nets():
+    run = Run(PARAMS.seed, PARAMS.clip, PARAMS.train, 20)
     nets = build_networks(run, CPU)
     torch.manual_seed(1)
     for model in (nets.generator, nets.discriminator):
