@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | bench-data | bench-train | clean: each sets up what it needs, once.
+# make demo | quick | test | lint | bench | bench-data | bench-train | clean: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,13 +7,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo test lint bench bench-data bench-train clean setup
+.PHONY: demo quick test lint bench bench-data bench-train clean setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
 
+# What to run while you work: everything but the tests marked slow, under 3 minutes on 2 cores.
+quick: lint
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder -m "not slow"
+
 test: lint
-	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 lint: setup
 	$(RUN) ruff check .

@@ -15,6 +15,26 @@ os.environ.setdefault(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what runs in one process where tests run side by side, and begin with what takes longest.
+
+    A file stays together, since its tests share fixtures; so do all tests of the reproduced project, so that it is
+    made once. The order counts with --dist loadgroup --no-loadscope-reorder: a long file begun last would run alone.
+    """
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        shared = "reproduced" in getattr(item, "fixturenames", ())
+        groups.setdefault("reproduced" if shared else item.path.stem, []).append(item)
+    for name, members in groups.items():
+        for item in members:
+            item.add_marker(pytest.mark.xdist_group(name))
+
+    def weight(members: list[pytest.Item]) -> int:
+        return sum(item.get_closest_marker("slow") is not None for item in members)
+
+    items[:] = [item for members in sorted(groups.values(), key=weight, reverse=True) for item in members]
+
+
 @pytest.fixture
 def root() -> Path:
     """The project's folder."""

@@ -39,6 +39,7 @@ def test_ways_are_measured_in_turn_and_the_best_round_of_each_part_counts():
     assert done == [("a", 1), ("b", 1), ("a", 2), ("b", 2)] * 3
 
 
+@pytest.mark.slow
 def test_frames_that_differ_are_counted(tmp_path, monkeypatch):
     from settings import clip_shape, transcoding
     from videos import draw

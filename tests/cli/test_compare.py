@@ -66,6 +66,7 @@ def test_other_judges_are_warned_of(folders):
     assert "A and B were evaluated with different judges or real clips" in compare(*folders)[1]
 
 
+@pytest.mark.slow
 def test_revisions_and_experiments_are_read_from_the_cache(project, monkeypatch):
     evaluation = project.folder / "data/evaluation/intervals.json"
     write_json(evaluation, A)

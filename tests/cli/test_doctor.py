@@ -2,12 +2,15 @@
 
 import shutil
 
+import pytest
+
 
 def lines(printed):
     """Check -> (state, text), from what doctor printed."""
     return {line[5:15].strip(): (line[:5].strip(), line[15:]) for line in printed.splitlines()}
 
 
+@pytest.mark.slow
 def test_a_sound_machine_is_all_ok(project):
     project.t2v("prepare")
     found = lines(project.t2v("doctor"))
@@ -16,6 +19,7 @@ def test_a_sound_machine_is_all_ok(project):
     )
 
 
+@pytest.mark.slow
 def test_what_would_fail_is_named_with_its_way_out(project):
     project.change({"devices": "gpu", "train": {"penalty": 1}})
     project.environment |= {"T2V_DEVICES": "gpu"}
@@ -25,6 +29,7 @@ def test_what_would_fail_is_named_with_its_way_out(project):
     assert found["ffmpeg"][0] == "ok"
 
 
+@pytest.mark.slow
 def test_what_only_experiments_need_is_a_warning(project):
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
         del project.environment[name]

@@ -21,6 +21,8 @@ from pipeline.files import write_json
 from pipeline.text.vocabulary import read_vocabulary, write_vocabulary
 from pipeline.video.encode import encode_frames
 
+pytestmark = pytest.mark.slow
+
 CODECS = (("h264", "mp4"), ("vp9", "webm"), ("gif", "gif"))
 COUNTS = {"train": 30, "judge": 48, "test": 54}  # without val, so that an evaluation takes seconds
 

@@ -16,6 +16,7 @@ def python_job(folder, name, code):
     return Job(name, name, [sys.executable, "-c", code], folder / f"{name}.log")
 
 
+@pytest.mark.slow
 def test_no_more_jobs_run_at_once_than_there_are_places(tmp_path):
     running, most = set(), []
 
@@ -50,6 +51,7 @@ def test_the_last_line_skips_what_only_moves_the_cursor(tmp_path):
     assert job.last_line() == "step 7"
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_children_of_a_job_and_waits_until_they_have_saved(tmp_path):
     """As `dvc` does, the job starts a child in its process group; the child takes a second to save."""
     saved = tmp_path / "saved"

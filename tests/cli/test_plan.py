@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 
 
+@pytest.mark.slow
 def test_hours_are_those_of_so_many_measured_steps(tmp_path, monkeypatch):
     write_project(tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
@@ -27,6 +28,7 @@ def test_hours_are_those_of_so_many_measured_steps(tmp_path, monkeypatch):
     assert "a batch of 8 fits" in shown
 
 
+@pytest.mark.slow
 def test_a_processor_without_bf16_plans_in_float32_and_says_so(tmp_path, monkeypatch):
     write_project(tmp_path / "project", precision="bf16")
     monkeypatch.chdir(tmp_path / "project")
@@ -41,6 +43,7 @@ def test_a_processor_without_bf16_plans_in_float32_and_says_so(tmp_path, monkeyp
     assert memory[False] > memory[True]
 
 
+@pytest.mark.slow
 def test_devices_that_are_given_win_over_the_environment(tmp_path, monkeypatch):
     write_project(tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")

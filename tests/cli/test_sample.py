@@ -46,6 +46,7 @@ def frames_of(path):
         return file["frames"]
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes_and_others_do_not(trained):
     seeds = {"a": "3", "b": "3", "c": "4"}
     one, two, other = (drawn(trained, f"{name}.npz", "--seed", seed) for name, seed in seeds.items())

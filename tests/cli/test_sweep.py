@@ -23,6 +23,7 @@ def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
     assert deal(gpus, jobs) == dealt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "shared"),
     [
@@ -61,6 +62,7 @@ def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
         assert word in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
@@ -76,6 +78,7 @@ def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, argum
     assert not (project.folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_without_git_a_sweep_says_what_to_do(project):
     project.run(sys.executable, "-c", "import shutil; shutil.rmtree('.git')")
     assert "git init && git add . && git commit" in project.t2v("sweep", "train.penalties.r1=1", code=1)

@@ -26,6 +26,7 @@ def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_profile_is_a_chrome_trace_of_warm_steps_the_first_with_penalties(project, monkeypatch, capsys):
     steps, take = [], Trainer._take_step
     monkeypatch.setattr(Trainer, "_take_step", lambda self: steps.append(self.step) or take(self))
@@ -48,6 +49,7 @@ def test_a_profile_is_a_chrome_trace_of_warm_steps_the_first_with_penalties(proj
     assert 50 < sum(shares) <= 100.1
 
 
+@pytest.mark.slow
 def test_a_profile_begins_anew_beside_the_saved_state_of_an_equal_run(project, monkeypatch):
     """It neither goes on from that state nor changes it."""
     from pipeline.training.checkpoints import Checkpoints

@@ -92,6 +92,7 @@ def test_a_line_tells_how_far_it_is_where_there_is_no_terminal(capsys):
     assert capsys.readouterr().err.startswith("square: 3/3, ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 75), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
 def test_workers_end_with_their_parent(tmp_path, ending, code):
     program, folder = tmp_path / "program.py", tmp_path / "pids"

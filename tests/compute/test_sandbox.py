@@ -65,10 +65,12 @@ def test_one_death_that_is_not_repeated_costs_nothing(call):
     assert call("a", "stumble", "b") == ["a", "stumble", "b"]
 
 
+@pytest.mark.slow
 def test_several_bad_items_of_one_task_are_found_one_by_one(call):
     assert [word.split(":")[0] for word in call("hang", "crash", "leave", "a")] == ["hung", "died", "died", "a"]
 
 
+@pytest.mark.slow
 def test_the_time_limit_holds_for_each_item_and_not_for_the_whole_or_for_what_is_trusted(call):
     assert len(call(*["nap"] * 14, "pause")) == 15
 
@@ -117,6 +119,7 @@ def test_results_of_many_tasks_come_in_order_and_tasks_are_read_as_they_are_need
     assert [result[0] for result in results] == [f"w{number}" for number in range(1, 12)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 75), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_no_child_outlives_its_parent(tmp_path, ending, code, whole_group):

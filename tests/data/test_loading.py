@@ -98,6 +98,7 @@ def test_no_thread_outlives_a_training_that_is_stopped(shards):
     assert len(reader.asked) <= 2 * AHEAD
 
 
+@pytest.mark.slow
 def test_streaming_takes_the_memory_of_a_few_batches(tmp_path):
     """123 MB of clips, 1.5 MB to a batch; what is mapped belongs to the system."""
     rng = np.random.default_rng(0)
@@ -148,6 +149,7 @@ def test_nothing_is_read_before_it_is_known_that_clips_fit(shards, monkeypatch):
     assert reader.asked == []
 
 
+@pytest.mark.slow
 def test_a_streamed_run_gives_the_bytes_of_a_resident_one_and_reads_each_batch_once(tmp_path, monkeypatch):
     monkeypatch.delenv("T2V_DEVICES", raising=False)
     asked = []

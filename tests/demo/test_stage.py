@@ -23,6 +23,7 @@ def drawn(tmp_path_factory):
     return folder, draw(folder)
 
 
+@pytest.mark.slow
 def test_one_and_two_workers_write_equal_bytes(drawn, tmp_path):
     assert draw(tmp_path, workers=2) == drawn[1]
 

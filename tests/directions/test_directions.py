@@ -267,6 +267,7 @@ words = st.sampled_from(
 texts = st.tuples(st.lists(words, max_size=9), st.sampled_from(" -_")).map(lambda drawn: drawn[1].join(drawn[0]))
 
 
+@pytest.mark.slow
 @given(texts | st.text(max_size=30), st.sampled_from(["counter-clockwise", "anticlockwise", "counter clockwise"]))
 @example("Opening the left box to the left", "counter-clockwise")
 def test_what_is_turned_twice_is_the_text_again(text, counter):

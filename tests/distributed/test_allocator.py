@@ -26,5 +26,6 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_buffer_that_was_freed_is_taken_again_without_a_page_fault():
     assert faults("kept") < 100 < faults("given back")

@@ -27,6 +27,7 @@ def test_a_value_that_is_asked_for_would_be_seen():
         bool(torch.rand(3).sum() > 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["the seed's", "mixed", "augmented"])
 def test_no_value_of_a_step_is_asked_for(clips, kind):
     params = tiny_params(**(KINDS | {"augmented": AUGMENTED})[kind])

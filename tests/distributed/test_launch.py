@@ -96,6 +96,7 @@ def session_of(pid):
         return 0
 
 
+@pytest.mark.slow
 def test_sigterm_ends_with_75_and_kill_with_the_last_saved_state(finished, project):
     """As DVC sees it: SIGTERM at step 2, kill -9 at step 6, then to the end."""
     code, printed = in_process(project, "TERM 2 0")

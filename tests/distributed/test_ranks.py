@@ -95,6 +95,7 @@ def unbroken(tmp_path_factory):
     return on(1, tmp_path_factory.mktemp("unbroken"), FOUR_STEPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_a_run_goes_on_with_another_number_of_processes(unbroken, tmp_path, before, after):
     _, halfway = on(before, tmp_path, FOUR_STEPS, until=2)
@@ -103,6 +104,7 @@ def test_a_run_goes_on_with_another_number_of_processes(unbroken, tmp_path, befo
     assert max(apart(unbroken, (unbroken[0], end))) < 0.05
 
 
+@pytest.mark.slow
 def test_two_processes_that_go_on_end_with_the_same_bits(tmp_path):
     _, whole = on(2, tmp_path / "whole", FOUR_STEPS)
     on(2, tmp_path / "resumed", FOUR_STEPS, until=2)
@@ -124,6 +126,7 @@ def train_until_killed(folder, step):
     main()
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_steps_ends_with_the_same_bytes(tmp_path):
     finished = train_project(tmp_path / "finished", **TEN_STEPS)
     folder = write_project(tmp_path / "killed", **TEN_STEPS)
@@ -186,6 +189,7 @@ def late(rank):
     rank.any(False)
 
 
+@pytest.mark.slow
 def test_a_rank_that_does_not_come_is_waited_for_no_longer_than_agreed():
     errors = together(2, late, patience=2)
     assert [type(error) for error in errors] == [PeerLost, PeerLost]

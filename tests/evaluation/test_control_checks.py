@@ -85,6 +85,7 @@ def test_chance_is_what_equal_answers_and_even_ranks_give():
     assert demands["r_precision_at_2"] == f"at chance, {own + (1 - own) * 2 / 32:.3g}"
 
 
+@pytest.mark.slow
 def test_an_honest_metric_is_hardly_ever_withdrawn_for_a_lucky_deal():
     """Captions dealt anew two thousand times to 60 clips that are all judged right: in 1 of 1,000 deals, at most."""
     rng = np.random.default_rng(2)

@@ -71,6 +71,7 @@ def some_clips(count):
     return Clips(frames, [prompt(row % 3) for row in range(count)])
 
 
+@pytest.mark.slow
 def test_the_critic_is_the_discriminator_of_the_model(model):
     """Twenty clips go through in more than one pass, and the last group is filled up."""
     read, clips = Model(model), some_clips(20)

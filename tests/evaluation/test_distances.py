@@ -90,6 +90,7 @@ def test_the_limit_of_a_known_line_is_found():
     assert limit_of_line(counts, 0.7 + 5 / counts) == pytest.approx(0.7)
 
 
+@pytest.mark.slow
 def test_frechet_at_infinity_takes_off_most_of_what_few_fakes_add():
     """Equal distributions: the distance is 0, and what is found of 60 fakes is their small number."""
     found = [

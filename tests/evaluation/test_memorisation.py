@@ -39,6 +39,7 @@ def copies():
     return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "numpy")
 
 
+@pytest.mark.slow
 def test_a_copy_is_found_though_it_is_moved_and_grained(copies):
     rng = np.random.default_rng(3)
     for frames in (copies.train.frames, noisy(copies.train.frames, rng)):

@@ -97,6 +97,7 @@ def test_diversity_is_the_spread_within_captions_over_that_of_real_clips():
     assert (figure.low, figure.high) == (pytest.approx(0.5), pytest.approx(0.5))
 
 
+@pytest.mark.slow
 def test_diversity_of_identical_clips_is_0_and_of_real_ones_unknown():
     same = views(60, features=np.ones((60, 6)))
     assert measure(same, yardstick())["diversity"].value == 0
@@ -105,6 +106,7 @@ def test_diversity_of_identical_clips_is_0_and_of_real_ones_unknown():
     assert measure(others, yardstick())["diversity"].reason == "0 clips with another one of the caption, 10 are needed"
 
 
+@pytest.mark.slow
 def test_copies_are_counted_in_any_space_and_with_few_unseen_clips_not_at_all():
     stick = yardstick()
     figures = measure(stick.copies.train, stick)

@@ -67,12 +67,14 @@ def test_clips_of_one_meaning_have_one_number_and_others_another():
     assert {one.moves for one in PROMPTS} == {(1, 0), (-1, 0)}
 
 
+@pytest.mark.slow
 def test_a_judge_learns_objects_categories_and_captions(judge):
     assert measure_accuracy(judge, FRAMES, PROMPTS) == {"object": 1.0, "category": 1.0}
     seen = look(judge, FRAMES, PROMPTS, PROMPTS[:6], distractors=5)
     assert (seen.ranks == 0).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_mirrored_twins_teach_the_other_direction():
     """Shown clips of one direction alone, a judge knows the other one from the mirror."""
     rows = [row for row, clip in enumerate(CLIPS) if RIGHT in clip.caption]

@@ -170,6 +170,7 @@ def test_the_caption_reaches_the_discriminator(clips, name):
     torch.testing.assert_close(penalty, expected[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_slopes_of_penalties_agree_with_finite_differences(clips, weight, name):
     """Through the weights and the caption of a discriminator that is not linear in anything."""

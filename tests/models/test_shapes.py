@@ -51,6 +51,7 @@ def unmoved(model):
     return [name for name, p in learning if p.grad is None or not p.grad.isfinite().all()]
 
 
+@pytest.mark.slow
 @each_shape
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
@@ -63,6 +64,7 @@ def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
     assert unmoved(model) == []
 
 
+@pytest.mark.slow
 @each_shape
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
 def test_a_discriminator_judges_clips_of_the_shape_and_its_slope_has_a_slope(size, kind):

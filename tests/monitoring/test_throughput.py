@@ -78,6 +78,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_counting_changes_no_byte_of_a_step(clips, kind):
     params = tiny_params(**KINDS[kind])

@@ -18,6 +18,7 @@ def test_the_largest_batch_fits_and_one_group_more_does_not():
         assert fit_of(task_of(world=2, batch_clips=batch), rehearsed, available).fits is fits
 
 
+@pytest.mark.slow
 def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_batch_that_would(monkeypatch):
     task = task_of()
     require_fit(task)

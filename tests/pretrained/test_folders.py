@@ -40,6 +40,7 @@ def library_pixels(kind, frames):
     return pixels[None] if kind == "clip" else pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["videomae", "clip"])  # bilinear, bicubic
 @pytest.mark.parametrize(("height", "width"), [(24, 40), (90, 47), (32, 32)])
 def test_frames_are_resized_and_scaled_as_by_the_library(shelf, kind, height, width):

@@ -21,6 +21,8 @@ from pipeline.rendering.export import read_provenance
 from stages import evaluate_model as stage
 from stages.evaluate_model import Places, evaluate_model
 
+pytestmark = pytest.mark.slow
+
 FILES = ["categories.csv", "controls.csv", "intervals.json", "logits.csv", "nearest.png", "nearness.csv", "objects.csv"]
 FILES += ["protocol.json", "table.csv", "words.csv", "worst.png"]
 KEYS = ["object_accuracy", "category_accuracy", "joint_accuracy", "motion_direction", "r_precision_at_1"]

@@ -131,6 +131,7 @@ def empty_videos(dataset):
         path.write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

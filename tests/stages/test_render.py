@@ -46,6 +46,7 @@ def render(trained, out, new_words=(), **places):
     )
 
 
+@pytest.mark.slow
 def test_the_grid_comes_as_picture_gif_and_film_and_each_names_its_model(trained, folder):
     render(trained, folder / "one")
     render(trained, folder / "two")

@@ -63,6 +63,7 @@ def test_every_correction_is_listed_and_counted(labels, tmp_path):
     assert (report["words_corrected"], report["different_captions"], report["captions_without_object"]) == (2, 1, 0)
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, tmp_path):
     things = ["book", "botle", *["bottle"] * 20, "umbrela", "kettel", "wug", "blickets"]
     clips = [
@@ -89,6 +90,7 @@ def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("labels")
 def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)

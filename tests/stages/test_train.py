@@ -63,6 +63,7 @@ def signalled(step, number=signal.SIGTERM):
     return taken
 
 
+@pytest.mark.slow
 def test_a_run_writes_both_networks_their_history_and_no_state(finished):
     assert sorted(path.name for path in (finished / "data/model").iterdir()) == sorted(FILES)
     assert not list((finished / ".dvc/tmp/state").iterdir())
@@ -83,11 +84,13 @@ def test_what_is_exported_is_the_average_and_it_is_not_the_start(finished):
     assert (description["seed"], description["clip"]) == (17, tiny_params().clip.model_dump())
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes(finished, project):
     main()
     assert outputs(project) == outputs(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stops", "number"), [([0], signal.SIGTERM), ([4, 7], signal.SIGINT)])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(finished, project, monkeypatch, stops, number):
     for stop in stops:
@@ -100,12 +103,14 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(finished, project, m
     assert find_checkpoints(project) == []
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_step_lets_the_run_finish(finished, project, monkeypatch):
     monkeypatch.setattr(Trainer, "_take_step", signalled(9))
     main()
     assert outputs(project) == outputs(finished)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_while_it_wrote_its_result_writes_it_again(finished, project, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("stages.train_model.save_history", lambda *_: signal.raise_signal(signal.SIGINT))
@@ -115,6 +120,7 @@ def test_a_run_stopped_while_it_wrote_its_result_writes_it_again(finished, proje
     assert outputs(project) == outputs(finished)
 
 
+@pytest.mark.slow
 def test_a_truncated_state_falls_back_to_the_one_before(finished, project, monkeypatch, capsys):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Trainer, "_take_step", signalled(6))
@@ -126,6 +132,7 @@ def test_a_truncated_state_falls_back_to_the_one_before(finished, project, monke
     assert outputs(project) == outputs(finished)
 
 
+@pytest.mark.slow
 def test_a_changed_run_starts_afresh_and_the_old_one_can_still_go_on(finished, project, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Trainer, "_take_step", signalled(6))
@@ -143,6 +150,7 @@ def test_a_changed_run_starts_afresh_and_the_old_one_can_still_go_on(finished, p
     assert outputs(project) == outputs(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_an_equal_run_in_progress_is_told_of(monkeypatch):
     held = {}
@@ -155,6 +163,7 @@ def test_an_equal_run_in_progress_is_told_of(monkeypatch):
         main()
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_says_so_and_keeps_its_last_good_state(project, monkeypatch):
     """From step 5 on a weight is not a number; the state of step 4 stays."""
     take = Trainer._take_step
@@ -173,6 +182,7 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_good_state(project, monk
         main()
 
 
+@pytest.mark.slow
 def test_weights_that_break_in_the_last_update_are_not_exported(project, monkeypatch):
     """The losses of that step were taken before it, so they look well."""
     take = Trainer._take_step
@@ -189,6 +199,7 @@ def test_weights_that_break_in_the_last_update_are_not_exported(project, monkeyp
     assert not (project / "data/model").exists()
 
 
+@pytest.mark.slow
 def test_an_absurd_learning_rate_ends_with_a_clear_message(project):
     change(project, generator_lr=1.0e30, discriminator_lr=1.0e30)
     with pytest.raises(UserError, match="Lower the learning rates"):

@@ -56,6 +56,7 @@ def table(folder, name="history.csv"):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_figures_have_a_table_of_their_own_and_each_makes_a_row_of_the_history(tmp_path, monkeypatch):
     folder = ended(project(tmp_path / "p"), monkeypatch)
     rows, validated = table(folder), table(folder, "validation.csv")
@@ -69,6 +70,7 @@ def test_figures_have_a_table_of_their_own_and_each_makes_a_row_of_the_history(t
     assert 0 <= last["val_motion_direction"] <= 1
 
 
+@pytest.mark.slow
 def test_validation_changes_no_weight(tmp_path, monkeypatch):
     with_it = ended(project(tmp_path / "with"), monkeypatch)
     without = ended(project(tmp_path / "without", validation=VALIDATION | {"clips": 19}), monkeypatch)
@@ -87,6 +89,7 @@ def test_a_run_ends_early_says_why_and_is_whole(tmp_path, monkeypatch, capsys):
     assert find_checkpoints(folder) == []
 
 
+@pytest.mark.slow
 def test_the_best_generator_is_exported_where_that_is_asked_for(tmp_path, monkeypatch):
     folder = project(tmp_path / "best", export="best")
     ended(folder, monkeypatch, [3.0, 2.0, 0.5, 2.1, 2.2])
@@ -144,6 +147,7 @@ def killed_after(stop, folder, patch):
         main()
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_step_of_an_early_end_lets_the_run_finish(tmp_path, monkeypatch):
     folder = project(tmp_path / "p", validation=VALIDATION | {"patience": 1})
     take = Trainer._take_step
@@ -159,6 +163,7 @@ def test_a_signal_in_the_step_of_an_early_end_lets_the_run_finish(tmp_path, monk
     assert len(table(folder)) == 3
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_wrote_its_early_result_writes_it_without_another_step(tmp_path, monkeypatch):
     folder = project(tmp_path / "p", validation=VALIDATION | {"patience": 1}, export="best")
     with monkeypatch.context() as patch, pytest.raises(Interrupted):

@@ -25,6 +25,7 @@ def dataset(tmp_path_factory):
     return draw_dataset(tmp_path_factory.mktemp("dataset"))
 
 
+@pytest.mark.slow
 def test_clips_stand_in_the_order_of_their_ids_with_their_frames(dataset, tmp_path):
     transcode(dataset, tmp_path / "out")
     reader = ShardReader(tmp_path / "out")
@@ -53,6 +54,7 @@ def test_short_clips_are_kept_on_request(dataset, tmp_path):
     assert "8" in ShardReader(tmp_path / "out").ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard_format", ["parquet", "npz"])
 def test_bytes_do_not_depend_on_the_number_of_workers(dataset, tmp_path, shard_format):
     alone, together = (
@@ -70,6 +72,7 @@ def test_both_formats_hold_the_same_clips(dataset, tmp_path):
     assert np.array_equal(one.frames(range(8)), other.frames(range(8)))
 
 
+@pytest.mark.slow
 def test_nothing_of_an_earlier_run_is_left(dataset, tmp_path):
     assert "clips-00009.parquet" in transcode(dataset, tmp_path / "out", shard_clips=1)
     for name in ("clips-00001", "dropped", "report"):
@@ -77,6 +80,7 @@ def test_nothing_of_an_earlier_run_is_left(dataset, tmp_path):
     assert transcode(dataset, tmp_path / "out") == transcode(dataset, tmp_path / "anew")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_video_that_changed_after_filtering_stops_the_stage(dataset, tmp_path, workers):
     clips = read_table(dataset / "labels" / "clips.parquet", Clip)
@@ -115,6 +119,7 @@ def test_the_stage_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT).returncode == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_stage_with_75_and_the_next_run_is_whole(dataset, tmp_path, root, tree):
     tree["transcode"]["shard_clips"] = 1
     (tmp_path / "params.yaml").write_text(json.dumps(tree))

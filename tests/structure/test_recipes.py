@@ -64,6 +64,7 @@ def test_a_recipe_says_nothing_that_the_defaults_say(path):
     assert list(repeated(changes, yaml.safe_load(DEFAULTS.read_text(encoding="utf-8")))) == []
 
 
+@pytest.mark.slow
 @each_recipe
 def test_a_recipe_takes_two_steps_that_move_every_network(path, tmp_path):
     """The methods are the recipe's own; widths, batch and shape are small."""

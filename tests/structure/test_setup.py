@@ -47,6 +47,7 @@ def test_other_local_settings_stay(dvc_folder):
     assert "html_template = plots.html" in text
 
 
+@pytest.mark.slow
 def test_what_is_prepared_is_not_written_again(dvc_folder):
     template = dvc_folder / ".dvc/plots.html"
     for _ in range(2):
@@ -56,6 +57,7 @@ def test_what_is_prepared_is_not_written_again(dvc_folder):
     assert template.stat().st_mtime == 1
 
 
+@pytest.mark.slow
 def test_plots_show_without_the_internet(project):
     """DVC's own page loads its plotting library from a server; ours carries it."""
     project.t2v("prepare")

@@ -92,6 +92,7 @@ def test_a_box_is_cut_out_of_chosen_clips_and_may_stick_out():
     assert torch.equal(cut, expected)
 
 
+@pytest.mark.slow
 def test_the_gradient_passes_through_to_the_clips():
     """To the generator, with every transform on: in float64 against finite differences."""
     frames = clips(2)[:, :, :1].double().requires_grad_()

@@ -54,25 +54,30 @@ def leave(rank, how):
     rank.any(False)
 
 
+@pytest.mark.slow
 def test_a_rank_that_was_killed_is_named_with_what_to_do():
     told = told_by(leave, "SIGKILL")
     assert told.startswith("rank 1 of 2 (cpu) was killed by SIGKILL, most likely because memory ran out")
     assert "lower train.batch_clips" in told
 
 
+@pytest.mark.slow
 def test_a_rank_that_crashed_is_named_with_its_signal():
     assert told_by(leave, "SIGSEGV").startswith("rank 1 of 2 (cpu) was killed by SIGSEGV; the last saved state is kept")
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_before_all_have_met_ends_all_and_is_said_once(capfd):
     assert told_by(leave, "user error") == "its disk is full"
     assert "disk is full" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_an_interrupted_rank_interrupts_the_run():
     assert told_by(leave, "interrupted", error=Interrupted) == "training is saved at step 3 of 10"
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_program_keeps_its_traceback():
     assert "LookupError: a fault of the program" in told_by(leave, "fault", error=ChildFailedError)
 

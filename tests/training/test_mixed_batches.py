@@ -82,6 +82,7 @@ def distance(a, b):
     return ((a @ directions.T).sort(dim=0).values - (b @ directions.T).sort(dim=0).values).abs().mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", MIXED_BATCHES)
 def test_training_moves_a_toy_distribution_onto_its_target(loss):
     torch.manual_seed(0)

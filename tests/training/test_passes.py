@@ -96,6 +96,7 @@ def test_what_makes_a_gpu_wait_is_seen():
     assert waits.found == {"_local_scalar_dense": 2, "index": 1, "lift_fresh": 1}
 
 
+@pytest.mark.slow
 @each_method
 def test_nothing_in_a_step_waits_for_the_device(clips, method):
     training = Training(clips, **method)
@@ -109,6 +110,7 @@ def test_nothing_in_a_step_waits_for_the_device(clips, method):
         assert waits.found == {}
 
 
+@pytest.mark.slow
 @each_method
 def test_bf16_trains_like_float32(clips, method):
     """Losses are near, all weights stay float32 and move, nothing overflows."""

@@ -67,6 +67,7 @@ def stamps(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("clips-*")}
 
 
+@pytest.mark.slow
 def test_only_unfinished_shards_are_made_again(dataset, undisturbed, stopped, tmp_path):
     made = stamps(stopped)
     assert len(made) == 18  # nine shards and their accounts

@@ -43,6 +43,7 @@ def large_videos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_video_that_hangs_or_kills_its_decoder_costs_itself_alone(bad_videos, tmp_path, workers):
     dataset = bad_videos(*(f"{name}.mkv" for name in ("a", "b-hang", "c", "d-crash", "e", "f-hog", "g", "h")))

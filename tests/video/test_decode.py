@@ -155,6 +155,7 @@ def test_odd_file_names_are_only_names(tmp_path):
     assert decoded(odd, SHAPE, short_clips="drop").count == 24
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="the shared test clips are not here")
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
 def test_real_files_are_decoded_right_or_refused(path):

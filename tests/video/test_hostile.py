@@ -129,6 +129,7 @@ PLAYLISTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
 def test_a_playlist_dressed_as_a_video_opens_nothing(whole, tmp_path, listening, decoder):
     """What it points at is a video, a pipe on which a reader would wait for ever, and a socket that hears a caller."""
@@ -145,6 +146,7 @@ def test_a_playlist_dressed_as_a_video_opens_nothing(whole, tmp_path, listening,
     assert {line["outcome"][0] for line in lines} == {"DecodeError"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
 def test_odd_names_are_only_names_and_what_is_no_file_is_refused(whole, tmp_path, decoder):
     folder = tmp_path / "videos"

@@ -61,6 +61,7 @@ def by_open(monkeypatch, *args, **options):
         return outcome(*args, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["214x120", "101x177"])
 @pytest.mark.parametrize("name", KINDS)
 def test_drawn_videos_give_the_same_bytes_each_way(tmp_path, monkeypatch, name, size):

@@ -47,6 +47,7 @@ def frames(trained, folder, thing):
         return file["frames"].astype(int)
 
 
+@pytest.mark.slow
 def test_an_unseen_word_is_shown_as_the_seen_one_that_it_is_near_to(trained, tmp_path, capsys):
     mugs, mug, pen = (frames(trained, tmp_path, thing) for thing in ("mugs", "mug", "pen"))
     assert np.abs(mugs - mug).mean() < np.abs(mugs - pen).mean()
