@@ -15,6 +15,7 @@ os.environ.setdefault(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what runs in one process where tests run side by side, and begin with what takes longest.
 
