@@ -36,14 +36,17 @@ class Signature:
 
     text: str  # for messages: "a function (real logits [B], fake logits [B]) -> loss [B]"
     arguments: tuple[str, ...] = ()  # positional ones that it is called with; empty: it is not called
-    base: type | None = None  # the class that it is an instance or a subclass of
+    base: type | None = None  # the class that it is an instance of
+    is_class: bool = False  # it is a subclass of `base` instead
 
     def find_fault(self, member: object) -> str:
         """What is wrong with `member`; empty where it fits."""
         if self.base is not None:
-            is_class = isinstance(member, type)
-            if not (issubclass(member, self.base) if isinstance(member, type) else isinstance(member, self.base)):
-                return f"is no {'subclass' if is_class else 'instance'} of {self.base.__module__}.{self.base.__name__}"
+            name = f"{self.base.__module__}.{self.base.__name__}"
+            if self.is_class and not (isinstance(member, type) and issubclass(member, self.base)):
+                return f"is no subclass of {name}"
+            if not self.is_class and not isinstance(member, self.base):
+                return f"is no {name}"
         if not self.arguments:
             return ""
         if not callable(member):

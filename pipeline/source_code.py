@@ -66,9 +66,10 @@ def find_loaded(path: Path) -> set[Path]:
     return found
 
 
-def digest_code(module: str) -> str:
-    """Names the code that decides what `module` makes: its own file and those of all it loads, less the exempt ones."""
-    files = {path.relative_to(ROOT).as_posix(): path for path in find_loaded(modules()[module])}
+def digest_code(*names: str) -> str:
+    """Names the code that decides what modules make: their files and those of all they load, less the exempt ones."""
+    loaded = {path for name in names for path in find_loaded(modules()[name])}
+    files = {path.relative_to(ROOT).as_posix(): path for path in loaded}
     return digest_value({name: digest_file(path) for name, path in files.items() if not name.startswith(EXEMPT)})
 
 

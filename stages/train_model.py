@@ -18,6 +18,7 @@ from pipeline.shards.folder import require_unaltered
 from pipeline.training.checkpoints import Checkpoints, digest_inputs, fingerprint, start_run
 from pipeline.training.history import save_history
 from pipeline.training.loop import Trainer, build_run, describe_run
+from pipeline.training.objectives import check_references
 from pipeline.training.validation import open_validation
 
 
@@ -65,6 +66,7 @@ def main(
 ) -> None:
     """Train the conditional video GAN on the devices of params.yaml or T2V_DEVICES."""
     params = load_params(Path("params.yaml"))
+    check_references(params.train)
     devices = parse_devices(params.devices)
     # Before any process starts:
     Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)

@@ -26,6 +26,8 @@ CPU = torch.device("cpu")
 SHORT = {"total_clips": 64, "batch_clips": 8, "ema_clips": 16, "captions": {"width": 8}}
 SHORT |= {"report_clips": 16}
 TEN_STEPS = {"total_clips": 80, "report_clips": 24, "penalty_every": 3}
+WIDTHS = {"content_width": 8, "motion_width": 8, "code_width": 8, "frame_width": 8}
+CONVGRU = {"kind": "convgru", **WIDTHS, "frame_memory": True, "caption_in_blocks": True, "batch_norm": True}
 FILES = (
     "generator.safetensors",
     "discriminator.safetensors",
@@ -39,6 +41,8 @@ FILES = (
 def tiny_params(**train: Any) -> Params:
     """params.yaml with small networks, a short run, and `train` in place of its own values."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    if train.get("generator", {}).get("kind") == "convgru":
+        tree["train"]["generator"] = CONVGRU
     for network in ("generator", "discriminator"):
         tree["train"][network] = {key: shrunk(key, value) for key, value in tree["train"][network].items()}
     return check_params(merged(tree, TINY | {"devices": "cpu", "train": SHORT | train}), "tiny params")

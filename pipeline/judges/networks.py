@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.files import read_json, replacing, write_json
 from pipeline.judges.classes import Classes
 from pipeline.models.layers import linear
-from pipeline.params import ClipParams, doublings_of
+from pipeline.params import ClipParams, count_doublings
 from pipeline.records import Frames
 from pipeline.text.vocabulary import UNKNOWN_ID
 
@@ -40,7 +40,7 @@ class Trunk(nn.Module):
 
     def __init__(self, shape: ClipParams, width: int) -> None:
         super().__init__()
-        channels = [min(width << place, 4 * width) for place in range(doublings_of(shape))]
+        channels = [min(width << place, 4 * width) for place in range(count_doublings(shape))]
         layers: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.GroupNorm(GROUPS, width), nn.GELU()]
         for a, b in itertools.pairwise(channels):
             layers += [nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(GROUPS, b), nn.GELU(), nn.AvgPool2d(2)]

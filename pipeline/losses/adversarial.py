@@ -6,6 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from pipeline.extensions import Signature, resolve
+
 LogitLoss = Callable[[Tensor, Tensor], Tensor]
 
 # (the discriminator's adversarial loss, logits on real, fake and mismatched [B], weight of the mismatch [B]) -> [B]
@@ -40,13 +42,6 @@ RELATIVISTIC = Adversarial(  # Jolicoeur-Martineau 2018, arXiv:1807.00734
     generator=lambda real, fake: softplus(real - fake),
 )
 
-ADVERSARIAL: dict[str, Adversarial] = {
-    "relativistic": RELATIVISTIC,
-    "nonsaturating": NONSATURATING,
-    "hinge": HINGE,
-    "wasserstein": WASSERSTEIN,
-}
-
 
 def relativistic(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor) -> Tensor:
     """A clip must score higher under its own caption: the pairing of arXiv:1807.00734, beside any adversarial loss."""
@@ -63,4 +58,29 @@ def thirds(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tenso
     return (adversarial(real, fake) + weight * softplus(mismatched)) / (2 + weight)
 
 
+ADVERSARIAL: dict[str, Adversarial] = {
+    "relativistic": RELATIVISTIC,
+    "nonsaturating": NONSATURATING,
+    "hinge": HINGE,
+    "wasserstein": WASSERSTEIN,
+}
+ADVERSARIAL_LOSS = Signature(
+    "a pipeline.losses.adversarial:Adversarial of two functions (real logits [B], fake logits [B]) -> loss [B]",
+    base=Adversarial,
+)
+
 MATCHING: dict[str, Matching] = {"relativistic": relativistic, "reed": reed, "thirds": thirds}
+MATCHING_LOSS = Signature(
+    "a function (adversarial loss, real, fake, mismatched logits, weight), [B] each -> loss [B]",
+    arguments=("adversarial", "real", "fake", "mismatched", "weight"),
+)
+
+
+def find_adversarial(name: str) -> Adversarial:
+    """The loss that train.adversarial names. Raises UserError."""
+    return resolve(name, ADVERSARIAL, "train.adversarial", ADVERSARIAL_LOSS)
+
+
+def find_matching(name: str) -> Matching:
+    """The loss that train.matching names. Raises UserError."""
+    return resolve(name, MATCHING, "train.matching", MATCHING_LOSS)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pipeline.extensions import Signature, resolve
+
 GroupLoss = Callable[[Tensor, Tensor], Tensor]  # (logits of all rows [G*N], share of real clips [G]) -> [G]
 
 
@@ -47,3 +49,11 @@ def mbgan(logits: Tensor, shares: Tensor) -> Tensor:
 
 
 MIXED_BATCHES: dict[str, GroupLoss] = {"bgan": bgan, "mbgan": mbgan}
+GROUP_LOSS = Signature(
+    "a function (logits of all rows [G*N], share of real clips [G]) -> loss [G]", arguments=("logits", "shares")
+)
+
+
+def find_group_loss(name: str) -> GroupLoss:
+    """The loss that train.mixed.loss names. Raises UserError."""
+    return resolve(name, MIXED_BATCHES, "train.mixed.loss", GROUP_LOSS)

@@ -1,10 +1,12 @@
 """Gradient penalties on the discriminator's raw logit: one value per clip [B], to be weighted by gamma."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pipeline.extensions import Signature, is_reference, resolve
 
 Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond [B,E]) -> logits [B]
 
@@ -108,3 +110,14 @@ PENALTIES: dict[str, Penalty] = {
     "zero_gp": zero_gp,
     "wgan_gp": wgan_gp,
 }
+PENALTY = Signature("a function (outputs: DiscriminatorOutputs) -> penalty [B]", arguments=("outputs",))
+
+
+def find_penalty(name: str) -> Penalty:
+    """The penalty that a key of train.penalties names. Raises UserError."""
+    return resolve(name, PENALTIES, "train.penalties", PENALTY)
+
+
+def differentiates(names: Iterable[str], *readers: str) -> bool:
+    """Whether any of the named penalties is one of `readers`, or a user's own, which may differentiate anything."""
+    return any(name in readers or is_reference(name) for name in names)

@@ -1,11 +1,13 @@
 """Caption encoders: token ids -> one vector per caption, and one per word; word vectors are learned or pretrained."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.extensions import Signature, resolve
 from pipeline.models.layers import in_float32, linear
 from pipeline.params import CaptionParams
 
@@ -67,7 +69,10 @@ def _mean_vector(vectors: Tensor) -> Tensor:
 
 
 class CaptionEncoder(nn.Module):
-    """Token ids [B,L], padded with 0 at the end -> cond [B,E], float32; `read` gives the states of words as well."""
+    """Token ids [B,L], padded with 0 at the end -> cond [B,E], float32; `read` gives the states of words as well.
+
+    A subclass is built with (words, params): the word vectors and the section train.captions.
+    """
 
     def __init__(self, words: WordVectors) -> None:
         super().__init__()
@@ -86,7 +91,7 @@ class CaptionEncoder(nn.Module):
 class MeanCaptionEncoder(CaptionEncoder):
     """What the caption is about, whatever the order of its words. The states are the words themselves."""
 
-    def __init__(self, words: WordVectors) -> None:
+    def __init__(self, words: WordVectors, params: CaptionParams) -> None:  # noqa: ARG002
         super().__init__(words)
         self.project = linear(self.width, self.width)
 
@@ -102,7 +107,7 @@ class GruCaptionEncoder(CaptionEncoder):
     since "from left to right" and "from right to left" hold the same ones. Cho et al. 2014, arXiv:1406.1078.
     """
 
-    def __init__(self, words: WordVectors) -> None:
+    def __init__(self, words: WordVectors, params: CaptionParams) -> None:  # noqa: ARG002
         super().__init__(words)
         self.forwards = nn.GRU(self.width, self.width, batch_first=True)
         self.backwards = nn.GRU(self.width, self.width, batch_first=True)
@@ -129,12 +134,12 @@ class TransformerCaptionEncoder(CaptionEncoder):
     Vaswani et al. 2017, arXiv:1706.03762; normalised before each block: Xiong et al. 2020, arXiv:2002.04745.
     """
 
-    def __init__(self, words: WordVectors, layers: int, heads: int) -> None:
+    def __init__(self, words: WordVectors, params: CaptionParams) -> None:
         super().__init__(words)
-        width = self.width
+        width, heads = self.width, params.heads
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
-            for _ in range(layers)
+            for _ in range(params.layers)
         )
         self.norm = nn.LayerNorm(width)
         self.weigh = linear(width, 1, scale=0.1)  # begins near the plain mean
@@ -154,9 +159,7 @@ class TransformerCaptionEncoder(CaptionEncoder):
 def build_caption_encoder(params: CaptionParams, words: int, pretrained: Tensor | None) -> CaptionEncoder:
     """The encoder that params name, for a vocabulary of `words` words; `pretrained`: their vectors, if not learned."""
     vectors = WordVectors(words, params.width, pretrained, trained=params.words == "trained")
-    if params.encoder == "transformer":
-        return TransformerCaptionEncoder(vectors, params.layers, params.heads)
-    return {"mean": MeanCaptionEncoder, "gru": GruCaptionEncoder}[params.encoder](vectors)
+    return find_caption_encoder(params)(vectors, params)
 
 
 def _mask(token_ids: Tensor) -> Tensor:
@@ -182,3 +185,22 @@ def _positions(token_ids: Tensor, width: int) -> Tensor:
     rates = torch.exp(torch.arange(0, width, 2, device=token_ids.device) * (-math.log(10_000) / width))
     angles = places[:, None] * rates
     return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :width]
+
+
+BuildEncoder = Callable[[WordVectors, CaptionParams], CaptionEncoder]
+CAPTION_ENCODERS: dict[str, BuildEncoder] = {
+    "mean": MeanCaptionEncoder,
+    "gru": GruCaptionEncoder,
+    "transformer": TransformerCaptionEncoder,
+}
+CAPTION_ENCODER = Signature(
+    "a subclass of pipeline.models.caption_encoders:CaptionEncoder",
+    arguments=("words", "params"),
+    base=CaptionEncoder,
+    is_class=True,
+)
+
+
+def find_caption_encoder(params: CaptionParams) -> BuildEncoder:
+    """The class that train.captions.encoder names. Raises UserError."""
+    return resolve(params.encoder, CAPTION_ENCODERS, "train.captions.encoder", CAPTION_ENCODER)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.layers import ConditionalBatchNorm, Modulation, conv, linear, rectify, upsample
+from pipeline.models.networks import Generator
 from pipeline.models.residual_generator import CURVE_KNOTS, smooth_curves
-from pipeline.params import ClipParams, GeneratorParams, doublings_of
+from pipeline.params import ClipParams, ConvGruParams, count_doublings
 
 
-class ConvGruGenerator(nn.Module):
+class ConvGruGenerator(Generator):
     """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] in [-1,1].
 
     A GRU turns content, caption and smooth motion curves into a code per frame: Tulyakov et al. 2018, arXiv:1707.04993.
@@ -20,7 +21,7 @@ class ConvGruGenerator(nn.Module):
     the code.
     """
 
-    def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
+    def __init__(self, shape: ClipParams, params: ConvGruParams, cond: int) -> None:
         super().__init__()
         self.content, self.curves, self.frames = params.content_width, params.motion_width, shape.frames
         self.z_width = self.content + self.curves * CURVE_KNOTS
@@ -28,7 +29,7 @@ class ConvGruGenerator(nn.Module):
         self.begin = linear(self.content + cond, params.code_width)
         self.recurrent = nn.GRU(self.curves + cond, params.code_width, batch_first=True)
         code = params.code_width + (self.content + cond if self.direct else 0)
-        doublings = doublings_of(shape)
+        doublings = count_doublings(shape)
         self.height, self.width = shape.height >> doublings, shape.width >> doublings
         widths = [min(params.frame_width << (doublings - i), 4 * params.frame_width) for i in range(doublings + 1)]
         self.start = linear(code, widths[0] * self.height * self.width)
@@ -41,8 +42,8 @@ class ConvGruGenerator(nn.Module):
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.frames)  # [B,T,M]
         still = torch.cat((content, cond), dim=1)
-        heard = torch.cat((curves, cond[:, None].expand(-1, self.frames, -1)), dim=2)
-        code, _ = self.recurrent(heard, torch.tanh(self.begin(still))[None])  # [B,T,K]
+        inputs = torch.cat((curves, cond[:, None].expand(-1, self.frames, -1)), dim=2)
+        code, _ = self.recurrent(inputs, torch.tanh(self.begin(still))[None])  # [B,T,K]
         if self.direct:
             code = torch.cat((code, still[:, None].expand(-1, self.frames, -1)), dim=2)
         x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,T,h,w]
@@ -83,8 +84,8 @@ class ConvGru(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         state, states = torch.zeros_like(x[:, :, :1]), []
-        for heard in self.of_input(x).split(1, dim=2):  # of all frames at once; [B,3C,1,H,W] each
-            of_update, of_keep, of_new = heard.chunk(3, dim=1)
+        for inputs in self.of_input(x).split(1, dim=2):  # of all frames at once; [B,3C,1,H,W] each
+            of_update, of_keep, of_new = inputs.chunk(3, dim=1)
             update, keep = self.of_state(state).chunk(2, dim=1)
             new = torch.tanh(of_new + self.of_kept(torch.sigmoid(of_keep + keep) * state))
             state = torch.lerp(state, new, torch.sigmoid(of_update + update))

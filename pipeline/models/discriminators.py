@@ -1,4 +1,4 @@
-"""Layers that see a group of clips and not their order, for discriminators of mixed batches.
+"""Discriminators, and the layers that let them see a group of clips and not their order, for mixed batches.
 
 y_i = Theta x_i + Lambda mean_j(x_j) + b: Lucas et al. 2018, arXiv:1806.07185.
 """
@@ -6,10 +6,12 @@ y_i = Theta x_i + Lambda mean_j(x_j) + b: Lucas et al. 2018, arXiv:1806.07185.
 import copy
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.extensions import Signature, resolve
 from pipeline.models.layers import (
     ResidualBlock,
     activate,
@@ -20,7 +22,7 @@ from pipeline.models.layers import (
     normalise_weights,
     rectify,
 )
-from pipeline.params import ClipParams, DiscriminatorParams, doublings_of
+from pipeline.params import ClipParams, DiscriminatorParams, count_doublings
 
 
 class Symmetric(nn.Module):
@@ -56,10 +58,11 @@ def make_symmetric(model: nn.Module, group: int) -> None:
 class Discriminator(nn.Module):
     """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> raw logits [B]; losses own the sigmoid.
 
-    Features and logits are float32, also where clips are read in less.
+    Features and logits are float32, also where clips are read in less. A subclass is built with (shape, params, cond):
+    the shape of the clips, the section train.discriminator, the width of the captions' vectors.
     """
 
-    feature_width: int  # F, the number of features of a clip
+    feature_width: int  # F, the number of features of a clip; set when it is built
 
     def extract_features(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
@@ -87,7 +90,7 @@ class Trunk(nn.Module):
         throughout = params.time == "throughout" and shape.frames > 1
         time = 2 if throughout and shape.frames % 2 == 0 else 1
         layers = 2 if params.time == "head" and shape.frames > 1 else 0
-        halvings = doublings_of(shape)
+        halvings = count_doublings(shape)
         channels = [min(params.width << i, 4 * params.width) for i in range(halvings)]
         # Overlapping patches: the gradient of patches side by side would draw their borders into the samples.
         self.stem = conv(3, channels[0], (time, 4, 4), stride=(time, 2, 2), padding=(0, 1, 1))
@@ -158,8 +161,8 @@ class StackedDiscriminator(Discriminator):
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
         places = features.view(-1, self.channels, *self.trunk.volume)
-        heard = self.match(cond)[:, :, None, None, None].expand_as(places)
-        x = activate(self.join(torch.cat((places, heard), dim=1)))
+        beside = self.match(cond)[:, :, None, None, None].expand_as(places)
+        x = activate(self.join(torch.cat((places, beside), dim=1)))
         logits: Tensor = self.realness((x * self.pool).sum(dim=(2, 3, 4))).squeeze(1)
         return logits
 
@@ -191,15 +194,9 @@ class ClipsAndFrames(Discriminator):
         return self.clips.score(of_clips, cond) + each.view(-1, self.count).mean(dim=1)
 
 
-CONDITIONS: dict[str, type[ProjectionDiscriminator | StackedDiscriminator]] = {
-    "projection": ProjectionDiscriminator,
-    "stacked": StackedDiscriminator,
-}
-
-
 def build_discriminator(shape: ClipParams, params: DiscriminatorParams, cond: int, group: int = 1) -> Discriminator:
-    """The discriminator that params ask for; with a `group`, one that judges so many clips together."""
-    kind = CONDITIONS[params.condition]
+    """The discriminator that params ask for; with a `group`, one that judges `group` clips together."""
+    kind = find_discriminator(params)
     clips = kind(shape, params, cond)
     if group > 1:
         make_symmetric(clips, group)
@@ -212,3 +209,21 @@ def build_discriminator(shape: ClipParams, params: DiscriminatorParams, cond: in
     if params.spectral_norm:
         normalise_weights(model)
     return model
+
+
+BuildDiscriminator = Callable[[ClipParams, DiscriminatorParams, int], Discriminator]
+DISCRIMINATORS: dict[str, BuildDiscriminator] = {
+    "projection": ProjectionDiscriminator,
+    "stacked": StackedDiscriminator,
+}
+DISCRIMINATOR = Signature(
+    "a subclass of pipeline.models.discriminators:Discriminator",
+    arguments=("shape", "params", "cond"),
+    base=Discriminator,
+    is_class=True,
+)
+
+
+def find_discriminator(params: DiscriminatorParams) -> BuildDiscriminator:
+    """The class that train.discriminator.condition names. Raises UserError."""
+    return resolve(params.condition, DISCRIMINATORS, "train.discriminator.condition", DISCRIMINATOR)

@@ -1,18 +1,31 @@
 """The two networks of a run, each with a caption encoder of its own, built from params."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from pipeline.extensions import Signature, resolve
 from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
-from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.discriminators import build_discriminator
-from pipeline.models.residual_generator import ResidualGenerator
-from pipeline.params import ClipParams, TrainParams
+from pipeline.params import ClipParams, GeneratorParams, TrainParams
 
-GENERATORS: dict[str, type[ResidualGenerator | ConvGruGenerator]] = {
-    "residual": ResidualGenerator,
-    "convgru": ConvGruGenerator,
-}
+
+class Generator(nn.Module):
+    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] about [-1,1]: what every kind of generator looks like.
+
+    It is called with (z, cond); where `separates_objects` asks for it, with (z, cond, object_cond, action_cond), of
+    which `object_cond` [B,E] is made of the words that name objects and `action_cond` [B,E] of all the others. It is
+    built with (shape, params, cond): the shape of the clips, the section train.generator, the width E of the captions.
+    """
+
+    z_width: int  # Z, noise values per clip; set when it is built
+
+    @classmethod
+    def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003
+        """Whether `forward` takes `object_cond` and `action_cond`, for a section train.generator."""
+        return False
 
 
 class TextToVideo(nn.Module):
@@ -36,13 +49,15 @@ class TextToVideo(nn.Module):
         super().__init__()
         self.caption_encoder = build_caption_encoder(params.captions, words, pretrained)
         self.object_encoder = None
-        if params.generator.kind == "residual" and params.generator.looks_hear == "objects":
+        kind = find_generator(params.generator)
+        if kind.separates_objects(params.generator):
             self.object_encoder = build_caption_encoder(
                 params.captions.model_copy(update={"encoder": "mean"}), words, pretrained
             )
             named = torch.ones(words, dtype=torch.bool) if names_object is None else names_object
             self.register_buffer("names_object", named)
-        self.generator = GENERATORS[params.generator.kind](shape, params.generator, params.captions.width)
+        build: Callable[[ClipParams, Any, int], Generator] = kind
+        self.generator = build(shape, params.generator, params.captions.width)
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
@@ -92,3 +107,17 @@ class CaptionedDiscriminator(nn.Module):
         for name, parameter in self.clip_discriminator.named_parameters():
             if name.endswith("realness.bias"):
                 parameter.requires_grad_(False)
+
+
+GENERATOR = Signature(
+    "a subclass of pipeline.models.networks:Generator",
+    arguments=("shape", "params", "cond"),
+    base=Generator,
+    is_class=True,
+)
+
+
+def find_generator(params: GeneratorParams) -> type[Generator]:
+    """The class that a section train.generator names; those of built-in kinds do so in pipeline/params/training.py."""
+    kind: type[Generator] = resolve(params.network, {}, "train.generator.kind", GENERATOR)
+    return kind

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, linear, rectify, unfold_time, upsample
-from pipeline.params import ClipParams, GeneratorParams, doublings_of
+from pipeline.models.networks import Generator
+from pipeline.params import ClipParams, ResidualParams, count_doublings
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 # How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
@@ -24,7 +25,7 @@ class Still(nn.Module):
 
     def __init__(self, shape: ClipParams, channels: int, code: int, width: int) -> None:
         super().__init__()
-        doublings = doublings_of(shape)
+        doublings = count_doublings(shape)
         self.height, self.width = shape.height >> doublings, shape.width >> doublings
         widths = [min(width << (doublings - i), 4 * width) for i in range(doublings + 1)]
         self.channels = widths[0]
@@ -118,7 +119,7 @@ def _tents(source: Tensor, pixels: Tensor) -> Tensor:
     return (1 - (source[..., None] - pixels).abs()).clamp(min=0)
 
 
-class ResidualGenerator(nn.Module):
+class ResidualGenerator(Generator):
     """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W], about [-1,1]: only the discriminator bounds colours.
 
     Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
@@ -130,7 +131,7 @@ class ResidualGenerator(nn.Module):
     are given; otherwise on `cond`.
     """
 
-    def __init__(self, shape: ClipParams, params: GeneratorParams, cond: int) -> None:
+    def __init__(self, shape: ClipParams, params: ResidualParams, cond: int) -> None:
         super().__init__()
         self.content, self.curves = params.content_width, params.motion_width
         self.z_width = self.content + self.curves * CURVE_KNOTS
@@ -147,6 +148,10 @@ class ResidualGenerator(nn.Module):
         self.background = Still(shape, 3, code, half)
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
+
+    @classmethod
+    def separates_objects(cls, params: ResidualParams) -> bool:
+        return params.appearance_conditioning == "objects"
 
     def forward(
         self, z: Tensor, cond: Tensor, object_cond: Tensor | None = None, action_cond: Tensor | None = None
@@ -176,7 +181,7 @@ class Volume(nn.Module):
 
     def __init__(self, shape: ClipParams, width: int, code: int, time: int) -> None:
         super().__init__()
-        doublings, self.time = doublings_of(shape), time
+        doublings, self.time = count_doublings(shape), time
         self.height, self.width = shape.height >> doublings, shape.width >> doublings
         # Half as many pixels on a side, twice as many channels, with a limit where there are few pixels.
         channels = [min(width << (doublings - 1 - i), 4 * width) for i in range(doublings)]

@@ -3,7 +3,6 @@
 They hold no default values: DVC cannot see a default, so changing one would leave old outputs in place.
 """
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UserError
-from pipeline.params.base import Section, Text
+from pipeline.params.base import Section, Text, find_near
 from pipeline.params.data import (
     ClipParams,
     ColumnParams,
@@ -27,14 +26,23 @@ from pipeline.params.data import (
     ShareParams,
     TokenizeParams,
     TranscodeParams,
-    doublings_of,
+    count_doublings,
 )
 from pipeline.params.training import (
+    ADVERSARIAL_NAMES,
+    CONDITION_NAMES,
+    ENCODER_NAMES,
+    GENERATORS,
+    MATCHING_NAMES,
+    MIXED_NAMES,
+    PENALTY_NAMES,
     AdversarialName,
     AugmentationParams,
     CaptionParams,
     CheckpointParams,
     Conditioning,
+    ConvGruParams,
+    CustomGeneratorParams,
     DiscriminatorParams,
     EvaluateParams,
     GeneratorParams,
@@ -43,6 +51,7 @@ from pipeline.params.training import (
     MatchingName,
     MixedName,
     PenaltyName,
+    ResidualParams,
     SearchName,
     TrainParams,
     ValidationName,
@@ -50,6 +59,14 @@ from pipeline.params.training import (
 )
 
 __all__ = [
+    "ADVERSARIAL_NAMES",
+    "CONDITION_NAMES",
+    "ENCODER_NAMES",
+    "GENERATORS",
+    "MATCHING_NAMES",
+    "MIXED_NAMES",
+    "OLD_KEYS",
+    "PENALTY_NAMES",
     "AdversarialName",
     "AugmentationParams",
     "CaptionParams",
@@ -58,6 +75,8 @@ __all__ = [
     "ColumnParams",
     "ComputeParams",
     "Conditioning",
+    "ConvGruParams",
+    "CustomGeneratorParams",
     "DatasetParams",
     "DemoParams",
     "DiscriminatorParams",
@@ -74,6 +93,7 @@ __all__ = [
     "Params",
     "PenaltyName",
     "RenderParams",
+    "ResidualParams",
     "SearchName",
     "Section",
     "ShareParams",
@@ -83,13 +103,16 @@ __all__ = [
     "ValidationName",
     "ValidationParams",
     "check_params",
-    "doublings_of",
+    "count_doublings",
     "load_params",
     "worker_count",
 ]
 
 # Keys that have had another name, so that a params.yaml of an older version is refused with the new one: old -> new.
-OLD_KEYS = {"states": "checkpoints"}
+OLD_KEYS = {
+    "states": "checkpoints",
+    "train.generator.looks_hear": "train.generator.appearance_conditioning",
+}
 
 
 class RenderParams(Section):
@@ -127,7 +150,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _clip_fits_the_networks(self) -> Self:
-        doublings_of(self.clip)
+        count_doublings(self.clip)
         return self
 
     @model_validator(mode="after")
@@ -162,9 +185,9 @@ def check_params(tree: Any, source: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        problems = [(".".join(map(str, problem["loc"])), problem) for problem in error.errors()]
+        problems = [(_spell(problem["loc"]), problem) for problem in error.errors()]
         renamed = {OLD_KEYS[where] for where, _ in problems if where in OLD_KEYS}  # not to be called missing as well
-        lines = [_explain(problem) for where, problem in problems if where not in renamed]
+        lines = [_explain(where, problem) for where, problem in problems if where not in renamed]
         raise UserError("\n  ".join([f"{source} has {len(lines)} wrong value(s):", *lines])) from None
 
 
@@ -173,14 +196,17 @@ def worker_count(compute: ComputeParams) -> int:
     return len(os.sched_getaffinity(0)) if compute.workers == "auto" else compute.workers
 
 
-def _explain(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
-    value = problem["input"]
-    if problem["type"] == "extra_forbidden" and where in OLD_KEYS:
-        return f"{where}: now called {OLD_KEYS[where]}; rename it"
+def _spell(location: tuple[Any, ...]) -> str:
+    """The dotted key of a location, without the chosen kind of a union and pydantic's mark of a key."""
+    return ".".join(part for part in map(str, location) if part != "[key]" and not part.startswith("kind="))
+
+
+def _explain(where: str, problem: Any) -> str:
+    value, where = problem["input"], where or "the file"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
-        return f"{where}: no such key" + (f"; did you mean {near[0]}?" if near else "")
+        return f"{where}: {_explain_extra(where)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{where}.kind: {_explain_kind(value)}"
     if problem["type"] == "missing":
         return f"{where}: missing"
     told = problem["msg"].removeprefix("Value error, ")
@@ -191,8 +217,28 @@ def _explain(problem: Any) -> str:
     return f"{where}: {told}, got {value!r}{hint}"
 
 
-def _keys(location: tuple[Any, ...]) -> list[str]:
+def _explain_extra(where: str) -> str:
+    """What a key that does not belong there may have been meant for."""
+    if where in OLD_KEYS:
+        return f"now called {OLD_KEYS[where]}; rename it"
+    section, _, key = where.rpartition(".")
+    owners = [kind for kind, params in GENERATORS.items() if key in params.model_fields]
+    if section == "train.generator" and owners:
+        return f"belongs to kind {' and '.join(owners)}; remove it, or change train.generator.kind"
+    return f"no such key{find_near(key, _list_keys(section))}"
+
+
+def _explain_kind(section: Any) -> str:
+    kind = section.get("kind") if isinstance(section, dict) else None
+    choices = f"{', '.join(GENERATORS)} or package.module:object (docs/extending.md)"
+    return "missing" if kind is None else f"{kind!r} is none of {choices}{find_near(str(kind), GENERATORS)}"
+
+
+def _list_keys(section: str) -> list[str]:
+    """The keys of a section by its dotted name, of all its kinds; none where it has no fixed ones."""
+    if section == "train.generator":
+        return [key for params in GENERATORS.values() for key in params.model_fields]
     model: Any = Params
-    for part in location:
+    for part in filter(None, section.split(".")):
         model = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else None
     return list(getattr(model, "model_fields", {}))

@@ -1,5 +1,8 @@
 """What the sections of params.yaml are made of."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,6 +23,24 @@ def _fits_between_quotes(path: str) -> str:
 
 
 QuotedPath = Annotated[Text, AfterValidator(_fits_between_quotes)]  # of what dvc.yaml puts between apostrophes
+
+
+def find_near(name: str, names: Iterable[str]) -> str:
+    """A question after the nearest of the names, to end a message with; empty where none is near."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def one_of(*names: str) -> AfterValidator:
+    """A text is one of the built-in `names`, or a reference to a user's own code."""
+
+    def check(value: str) -> str:
+        if value not in names and not re.fullmatch(REFERENCE, value):
+            choices = f"{', '.join(names)} or package.module:object (docs/extending.md)"
+            raise ValueError(f"{value!r} is none of {choices}{find_near(value, names)}")
+        return value
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):

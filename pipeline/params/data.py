@@ -145,7 +145,7 @@ class TokenizeParams(Section):
         return self
 
 
-def doublings_of(shape: ClipParams) -> int:
+def count_doublings(shape: ClipParams) -> int:
     """How often the networks double both sides, from 4 to 7 pixels on the shorter. Raises ValueError if they cannot."""
     height, width = shape.height, shape.width
     doublings = _doublings(min(height, width))

@@ -1,16 +1,25 @@
 """The sections of training, the judges, evaluation and rendering."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, Weight
+from pipeline.params.base import REFERENCE, Positive, QuotedPath, Section, Share, Text, Weight, one_of
 
-PenaltyName = Literal["r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp"]
-AdversarialName = Literal["relativistic", "nonsaturating", "hinge", "wasserstein"]
+# Built-in names; a reference package.module:object to a user's own code may take the place of each.
+PENALTY_NAMES = ("r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp")
+ADVERSARIAL_NAMES = ("relativistic", "nonsaturating", "hinge", "wasserstein")
+MATCHING_NAMES = ("relativistic", "reed", "thirds")
+MIXED_NAMES = ("none", "bgan", "mbgan")
+ENCODER_NAMES = ("mean", "gru", "transformer")
+CONDITION_NAMES = ("projection", "stacked")
+
+PenaltyName = Annotated[str, one_of(*PENALTY_NAMES)]
+AdversarialName = Annotated[str, one_of(*ADVERSARIAL_NAMES)]
+MatchingName = Annotated[str, one_of(*MATCHING_NAMES)]
+MixedName = Annotated[str, one_of(*MIXED_NAMES)]
 Conditioning = Literal["caption", "object"]
-MatchingName = Literal["relativistic", "reed", "thirds"]
-MixedName = Literal["none", "bgan", "mbgan"]
 ValidationName = Literal["discrepancy", "motion_direction"]
 
 SearchName = Literal["numpy", "faiss"]
@@ -30,7 +39,7 @@ class LoggingParams(Section):
 
 
 class CaptionParams(Section):
-    encoder: Literal["mean", "gru", "transformer"]
+    encoder: Annotated[str, one_of(*ENCODER_NAMES)]
     conditioning: Conditioning
     words: Literal["trained", "frozen"]
     width: PositiveInt
@@ -44,20 +53,18 @@ class CaptionParams(Section):
         return self
 
 
-class GeneratorParams(Section):
-    kind: Literal["residual", "convgru"]
+class ResidualParams(Section):
+    network: ClassVar = "pipeline.models.residual_generator:ResidualGenerator"
+
+    kind: Literal["residual"]
     content_width: PositiveInt
     motion_width: PositiveInt
     code_width: PositiveInt
     layers: PositiveInt
     object_layers: PositiveInt
     still_width: PositiveInt
-    looks_hear: Literal["objects", "caption"]
+    appearance_conditioning: Literal["objects", "caption"]
     volume_width: Annotated[int, Field(ge=0)]
-    frame_width: PositiveInt
-    frame_memory: bool
-    caption_in_blocks: bool
-    batch_norm: bool
 
     @model_validator(mode="after")
     def _objects_lie_in_layers(self) -> Self:
@@ -66,9 +73,54 @@ class GeneratorParams(Section):
         return self
 
 
+class ConvGruParams(Section):
+    network: ClassVar = "pipeline.models.convgru_generator:ConvGruGenerator"
+
+    kind: Literal["convgru"]
+    content_width: PositiveInt
+    motion_width: PositiveInt
+    code_width: PositiveInt
+    frame_width: PositiveInt
+    frame_memory: bool
+    caption_in_blocks: bool
+    batch_norm: bool
+
+
+class CustomGeneratorParams(Section):
+    kind: Annotated[str, Field(pattern=f"^{REFERENCE}$")]
+    options: dict[str, Any]
+
+    @property
+    def network(self) -> str:
+        """The class to build, as those of the built-in kinds name theirs."""
+        return self.kind
+
+
+# A new kind is its section, a line here and one in GeneratorParams, and the module that `network` names.
+GENERATORS: dict[str, type[ResidualParams] | type[ConvGruParams]] = {
+    "residual": ResidualParams,
+    "convgru": ConvGruParams,
+}
+
+
+def _tag(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    if kind in GENERATORS:
+        return f"kind={kind}"
+    return "kind=custom" if isinstance(kind, str) and re.fullmatch(REFERENCE, kind) else None
+
+
+GeneratorParams = Annotated[
+    Annotated[ResidualParams, Tag("kind=residual")]
+    | Annotated[ConvGruParams, Tag("kind=convgru")]
+    | Annotated[CustomGeneratorParams, Tag("kind=custom")],
+    Discriminator(_tag),
+]
+
+
 class DiscriminatorParams(Section):
     width: PositiveInt
-    condition: Literal["projection", "stacked"]
+    condition: Annotated[str, one_of(*CONDITION_NAMES)]
     time: Literal["throughout", "head"]
     frames: Annotated[int, Field(ge=0)]
     spectral_norm: bool

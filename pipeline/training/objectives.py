@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pipeline.data.batches import Batch
-from pipeline.losses.adversarial import ADVERSARIAL, MATCHING
-from pipeline.losses.mixed_batches import MIXED_BATCHES, first_rows, realised_shares, spread_shares
-from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng
-from pipeline.models.networks import CaptionedDiscriminator
-from pipeline.params import PenaltyName, TrainParams
+from pipeline.losses.adversarial import find_adversarial, find_matching
+from pipeline.losses.mixed_batches import find_group_loss, first_rows, realised_shares, spread_shares
+from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, differentiates, find_penalty
+from pipeline.models.caption_encoders import find_caption_encoder
+from pipeline.models.discriminators import find_discriminator
+from pipeline.models.networks import CaptionedDiscriminator, find_generator
+from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
 from pipeline.training.schedules import Moment
 
@@ -31,12 +33,12 @@ class Terms:
     rng: SharedRng
 
     @contextmanager
-    def passes(self, *readers: PenaltyName) -> Iterator[None]:
+    def passes(self, *readers: str) -> Iterator[None]:
         """Networks are run within as params say, but in float32 and uncompiled where one of these penalties is due.
 
         Their slopes are small differences, and compiled code cannot be differentiated twice.
         """
-        exact = not self.gammas.keys().isdisjoint(readers)
+        exact = bool(readers) and differentiates(self.gammas, *readers)
         lowered = torch.autocast(self.rng.device.type, torch.bfloat16, self.params.precision == "bf16" and not exact)
         with lowered, uncompiled() if exact else nullcontext():
             yield
@@ -66,13 +68,13 @@ def discriminator_loss(
     with terms.passes("r2", "r2_fd"):
         fake_logits = discriminator.clip_discriminator(fake, cond)
     real_logits = discriminator.clip_discriminator.score(features, cond)
-    adversarial = ADVERSARIAL[terms.params.adversarial].discriminator
+    adversarial = find_adversarial(terms.params.adversarial).discriminator
     losses = adversarial(real_logits, fake_logits)
     values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
     if terms.now.mismatched > 0:
         mismatched_logits = discriminator.clip_discriminator.score(features, others)
         weight = terms.now.mismatched * batch.mismatches()
-        losses = MATCHING[terms.params.matching](adversarial, real_logits, fake_logits, mismatched_logits, weight)
+        losses = find_matching(terms.params.matching)(adversarial, real_logits, fake_logits, mismatched_logits, weight)
         values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
     outputs = DiscriminatorOutputs(
         discriminator.clip_discriminator,
@@ -98,7 +100,7 @@ def generator_loss(
                 discriminator.clip_discriminator(real, cond),
                 discriminator.clip_discriminator(fake, cond),
             )
-    return ADVERSARIAL[terms.params.adversarial].generator(real_logits, fake_logits).mean()
+    return find_adversarial(terms.params.adversarial).generator(real_logits, fake_logits).mean()
 
 
 @contextmanager
@@ -122,7 +124,9 @@ def uncompiled() -> AbstractContextManager[None]:
 
 def sensitive(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
     """Both clips as starts of graphs, requiring their gradients where one of these penalties takes it."""
-    return real.detach().requires_grad_("r1" in names), fake.detach().requires_grad_("r2" in names)
+    return real.detach().requires_grad_(differentiates(names, "r1")), fake.detach().requires_grad_(
+        differentiates(names, "r2")
+    )
 
 
 def add_penalties(
@@ -132,7 +136,7 @@ def add_penalties(
     if not gammas:
         return loss, values
     with uncompiled():
-        slopes = {name: PENALTIES[name](outputs).mean() for name in gammas}
+        slopes = {name: find_penalty(name)(outputs).mean() for name in gammas}
     whole = torch.stack([gammas[name] * slope for name, slope in slopes.items()]).sum()
     values = values | {f"penalty/{name}": slope for name, slope in slopes.items()} | {"loss/penalties": whole}
     return loss + whole, values
@@ -145,7 +149,7 @@ def mixed_discriminator_loss(
 
     Of the penalties, `r1` is taken at the groups and `r2` at their counterparts.
     """
-    group_loss, group = MIXED_BATCHES[terms.params.mixed.loss], terms.params.mixed.group
+    group_loss, group = find_group_loss(terms.params.mixed.loss), terms.params.mixed.group
     is_real = _some_rows(terms)
     shares = realised_shares(is_real, group)
     mixed, rest = sensitive(*_mix(real, fake, is_real), terms.gammas)
@@ -180,7 +184,10 @@ def mixed_generator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
 ) -> Tensor:
     """How far the answers on the groups are from "all real"; gradients reach `fake` but not the discriminator."""
-    group_loss, all_real = MIXED_BATCHES[terms.params.mixed.loss], real.new_ones(len(real) // terms.params.mixed.group)
+    group_loss, all_real = (
+        find_group_loss(terms.params.mixed.loss),
+        real.new_ones(len(real) // terms.params.mixed.group),
+    )
     with frozen(discriminator):
         cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
         with terms.passes():
@@ -198,7 +205,7 @@ def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Ba
     cond = discriminator.caption_encoder(token_ids) * terms.now.condition
     with terms.passes():
         logits = discriminator.clip_discriminator(real, cond)
-    return MIXED_BATCHES[terms.params.mixed.loss](logits, realised_shares(own, terms.params.mixed.group)).mean()
+    return find_group_loss(terms.params.mixed.loss)(logits, realised_shares(own, terms.params.mixed.group)).mean()
 
 
 def _some_rows(terms: Terms) -> Tensor:
@@ -211,3 +218,16 @@ def _mix(real: Tensor, fake: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
     """Real clips in some rows and generated ones in the others, and the other way round."""
     chosen = is_real[:, None, None, None, None]
     return torch.where(chosen, real, fake), torch.where(chosen, fake, real)
+
+
+def check_references(params: TrainParams) -> None:
+    """Raise UserError where a reference in the section `train` does not lead to what it should, before any work."""
+    find_adversarial(params.adversarial)
+    find_matching(params.matching)
+    for name in params.penalties:
+        find_penalty(name)
+    if params.mixed.loss != "none":
+        find_group_loss(params.mixed.loss)
+    find_generator(params.generator)
+    find_discriminator(params.discriminator)
+    find_caption_encoder(params.captions)

@@ -11,10 +11,8 @@ from torch.nn.utils.parametrize import cached
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.penalties import SharedRng
-from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.discriminators import Trunk
-from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
-from pipeline.models.residual_generator import ResidualGenerator
+from pipeline.models.networks import CaptionedDiscriminator, Generator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.objectives import (
     Objective,
@@ -27,7 +25,7 @@ from pipeline.training.objectives import (
 )
 from pipeline.training.schedules import Moment
 
-COMPILED = (ConvGruGenerator, ResidualGenerator, Trunk)
+COMPILED = (Generator, Trunk)
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)

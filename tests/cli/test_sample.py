@@ -133,11 +133,12 @@ def name_weights_as_before(model):
 def name_params_as_before(model):
     """`appearance_conditioning` was called `looks_hear`."""
     description = json.loads((model / "model.json").read_text())
-    description["train"]["generator"]["looks_hear"] = "objects"
+    generator = description["train"]["generator"]
+    generator["looks_hear"] = generator.pop("appearance_conditioning")
     (model / "model.json").write_text(json.dumps(description))
 
 
-@pytest.mark.parametrize("change", [name_weights_as_before])
+@pytest.mark.parametrize("change", [name_weights_as_before, name_params_as_before])
 def test_a_model_of_an_earlier_version_is_refused_in_one_line(trained, folder, change):
     with pytest.raises(UserError) as caught:
         Model(broken(trained, folder, change) / "data/model")

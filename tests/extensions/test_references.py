@@ -14,7 +14,7 @@ class Shape:
 
 BUILT_IN = {"sum": lambda a, b: a + b, "difference": lambda a, b: a - b}
 TWO_NUMBERS = Signature("a function (a, b) -> number", arguments=("a", "b"))
-A_SHAPE = Signature("a subclass of Shape", base=Shape)
+A_SHAPE = Signature("a subclass of Shape", base=Shape, is_class=True)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_refused_in_one_message(project, text, reference, w
 def test_a_class_of_another_kind_is_refused():
     assert "is no subclass of" in complaint("fractions:Fraction", A_SHAPE)
     assert complaint("math:pi", A_SHAPE, {}) == (
-        f"train.operation: 'math:pi' is no instance of {Shape.__module__}.Shape; expected package.module:object, which "
+        f"train.operation: 'math:pi' is no subclass of {Shape.__module__}.Shape; expected package.module:object, which "
         "is a subclass of Shape"
     )
 

@@ -8,9 +8,9 @@ from training_sets import tiny_params
 
 from pipeline.data.batches import object_words
 from pipeline.errors import UserError
-from pipeline.models.networks import TextToVideo
+from pipeline.models.networks import Generator, TextToVideo, find_generator
 from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
-from pipeline.params import check_params
+from pipeline.params import GENERATORS, check_params
 
 PARAMS = tiny_params()
 E = PARAMS.train.captions.width
@@ -186,3 +186,11 @@ def test_frames_in_float64_are_those_in_float32_with_more_digits(volume):
     assert found.dtype == torch.float64
     assert not torch.equal(found, found.float().double())
     torch.testing.assert_close(found.float(), expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_the_section_of_every_built_in_kind_names_its_network(kind):
+    params = tiny_params(generator={"kind": kind})
+    network = find_generator(params.train.generator)
+    assert issubclass(network, Generator) and network.__module__ == f"pipeline.models.{kind}_generator"
+    assert network(params.clip, params.train.generator, E).z_width > 0

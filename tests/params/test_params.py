@@ -8,9 +8,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from settings import changed
+from training_sets import CONVGRU
 
 from pipeline.errors import UserError
-from pipeline.params import Params, Section, check_params, load_params
+from pipeline.params import OLD_KEYS, Params, Section, check_params, load_params
 
 
 def complaint(tree: Any) -> str:
@@ -22,9 +23,15 @@ def complaint(tree: Any) -> str:
 
 def models(model: type[BaseModel]) -> list[type[BaseModel]]:
     """`model` and every section within it."""
-    inner = [field.annotation for field in model.model_fields.values()]
+    inner = [part for field in model.model_fields.values() for part in (field.annotation, *parts(field.annotation))]
     found = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return [model, *(below for kind in found for below in models(kind))]
+
+
+def parts(annotation: Any) -> list[Any]:
+    """The parts of a union, down to those within annotations."""
+    inner = get_args(annotation)
+    return [*inner, *(below for part in inner for below in parts(part))]
 
 
 def test_the_shipped_file_is_right_and_holds_the_values_it_shows(root, tree):
@@ -270,9 +277,93 @@ def test_new_words_without_vectors_are_refused_before_anything_is_trained(sectio
     changed({section: {"new_words": ["penny"]}, "tokenize": {"embeddings": embeddings}})
 
 
-def test_a_key_that_has_been_renamed_is_refused_once_with_its_new_name(tree):
-    old = {"states" if key == "checkpoints" else key: value for key, value in tree.items()}
-    assert complaint(old).splitlines() == [
+@pytest.mark.parametrize(
+    ("key", "built_in"),
+    [
+        ("adversarial", "relativistic, nonsaturating, hinge, wasserstein"),
+        ("matching", "relativistic, reed, thirds"),
+        ("mixed.loss", "none, bgan, mbgan"),
+        ("captions.encoder", "mean, gru, transformer"),
+        ("discriminator.condition", "projection, stacked"),
+    ],
+)
+def test_a_name_is_built_in_or_a_reference(tree, key, built_in):
+    *sections, name = key.split(".")
+    section = tree["train"]
+    for part in sections:
+        section = section[part]
+    section[name] = "mine.losses:f"
+    check_params(tree, "params.yaml")
+    section[name] = misspelt = f"{section[name]}.x"
+    told = f"train.{key}: {misspelt!r} is none of {built_in} or package.module:object (docs/extending.md)"
+    assert told in complaint(tree)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest_one(tree):
+    tree["train"]["adversarial"] = "hing"
+    assert complaint(tree).endswith("(docs/extending.md); did you mean hinge?")
+
+
+def test_a_penalty_of_ones_own_has_a_gamma(tree):
+    tree["train"]["penalties"] = {"mine.losses:f": 1.0, "r1": 2.0}
+    assert check_params(tree, "params.yaml").train.penalties == {"mine.losses:f": 1.0, "r1": 2.0}
+
+
+def test_a_generator_of_another_kind_has_other_keys(tree):
+    tree["train"]["generator"] = CONVGRU
+    assert check_params(tree, "params.yaml").train.generator.model_dump() == CONVGRU
+    tree["train"]["generator"] = {"kind": "mine.networks:Mine", "options": {"width": 3}}
+    assert check_params(tree, "params.yaml").train.generator.options == {"width": 3}
+
+
+def test_a_key_of_another_kind_of_generator_is_refused_with_its_kind(tree):
+    tree["train"]["generator"]["frame_width"] = 3
+    assert complaint(tree).splitlines()[1:] == [
+        "  train.generator.frame_width: belongs to kind convgru; remove it, or change train.generator.kind"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (
+            "residul",
+            "'residul' is none of residual, convgru or package.module:object (docs/extending.md); did you mean",
+        ),
+        (None, "missing"),
+        (3, "3 is none of"),
+    ],
+)
+def test_an_unknown_kind_of_generator_is_refused_in_one_line(tree, kind, told):
+    tree["train"]["generator"]["kind"] = kind
+    assert complaint(tree).splitlines()[1].startswith(f"  train.generator.kind: {told}")
+    assert len(complaint(tree).splitlines()) == 2
+
+
+def test_a_misspelt_key_of_a_generator_is_answered_with_the_nearest_one(tree):
+    tree["train"]["generator"]["still_widht"] = tree["train"]["generator"].pop("still_width")
+    assert complaint(tree).splitlines()[1:] == [
+        "  train.generator.still_width: missing",
+        "  train.generator.still_widht: no such key; did you mean still_width?",
+    ]
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value at a dotted key."""
+    *sections, name = key.split(".")
+    for part in sections:
+        tree = tree[part]
+    tree[name] = value
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_KEYS.items())
+def test_a_renamed_key_is_refused_once_with_its_new_name(tree, old, new):
+    value = tree
+    for part in new.split("."):
+        section, value = value, value[part]
+    del section[new.split(".")[-1]]
+    put(tree, old, value)
+    assert complaint(tree).splitlines() == [
         "params.yaml has 1 wrong value(s):",
-        "  states: now called checkpoints; rename it",
+        f"  {old}: now called {new}; rename it",
     ]
