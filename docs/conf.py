@@ -18,13 +18,16 @@ myst_heading_anchors = 3
 myst_enable_extensions: list[str] = []
 # Links to files outside docs/ (tests/docs checks every link), and names in annotations that two modules define.
 suppress_warnings = ["myst.xref_missing", "ref.python"]
-autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True, "ignore-module-all": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 apidoc_module_first = True
 apidoc_separate_modules = True
-apidoc_modules = [{"path": "../pipeline", "destination": "api/pipeline"}, {"path": "../stages", "destination": "api/stages"}]
+apidoc_modules = [
+    {"path": "../pipeline", "destination": "api/pipeline"},
+    {"path": "../stages", "destination": "api/stages"},
+]
 # page -> (caption, pages below it): kept out of the pages, which are plain Markdown
 TREES = {
     "index": [
@@ -45,11 +48,14 @@ def add_trees(app: Any, page: str, source: list[str]) -> None:  # noqa: ARG001
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{names}\n```\n"
 
 
-def write_literally(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+def write_literally(*arguments: Any) -> None:
     """Docstrings are plain text with `names`: literals for Sphinx, and nothing else in them is markup."""
-    pieces = re.split(r"(`[^`\n]+`)", "\n".join(lines))
+    lines: list[str] = arguments[-1]
+    pieces = re.split(r"(`[^`\s](?:[^`\n]*[^`\s])?`)", "\n".join(lines))
     escaped = (
-        f"\\ `{piece}`\\ " if piece.startswith("`") else re.sub(r"([\\*|_`])", r"\\\1", piece) for piece in pieces if piece
+        f"\\ `{piece}`\\ " if piece.startswith("`") else re.sub(r"([\\*|_`])", r"\\\1", piece)
+        for piece in pieces
+        if piece
     )
     lines[:] = "".join(escaped).split("\n")
 
