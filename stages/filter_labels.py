@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.corpus.captions import words_in
+from pipeline.corpus.captions import find_words
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.held_out import NO_VECTORS, Vectors
+from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import Row
+from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError, run
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import SPLITS, Clip, Drop
@@ -26,7 +26,7 @@ def filter_labels(
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / "dropped.parquet", Drop, choice.drops)
     splits = Counter(clip.split for clip in choice.clips)
-    cells = Counter((clip.category, clip.split) for clip in choice.clips)
+    counts = Counter((clip.category, clip.split) for clip in choice.clips)
     write_report(
         out / "report.json",
         read=len(rows),
@@ -34,8 +34,8 @@ def filter_labels(
         drops=choice.drops,
         splits={split: splits[split] for split in SPLITS},
         categories={
-            category: {split: cells[category, split] for split in SPLITS}
-            for category in sorted({category for category, _ in cells})
+            category: {split: counts[category, split] for split in SPLITS}
+            for category in sorted({category for category, _ in counts})
         },
         objects=Counter(word for clip in choice.clips for word in clip.objects),
         test_pairs=choice.pairs,
@@ -47,16 +47,16 @@ def filter_labels(
     )
 
 
-def _read_vectors(path: Path, rows: Sequence[Row], options: FilterParams) -> Vectors:
-    """The vectors of the words that rows say, where held-out words are chosen by them."""
+def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams) -> Vectors:
+    """The vectors of the words in the rows, where held-out words are chosen by their distance."""
     if options.test_words_by == "hash":
         return NO_VECTORS
-    said = {word for row in rows for text in (row.label, *row.objects) for word in words_in(text)}
+    said = {word for row in rows for text in (row.label, *row.objects) for word in find_words(text)}
     try:
         file = read_vectors(path, said, 0)
     except UserError as error:
-        told = f"filter.word_vectors, which filter.test_words_by {options.test_words_by} needs: {error}"
-        raise UserError(told) from None
+        message = f"filter.word_vectors, which filter.test_words_by {options.test_words_by} needs: {error}"
+        raise UserError(message) from None
     for warning in file.warnings():
         print(f"filter: {warning}")
     return file.words
@@ -69,7 +69,7 @@ def main(
     out: Path = Path("data/labels"),
 ) -> None:
     """Choose the clips that params.yaml names, and split them."""
-    gc.disable()  # no row refers to itself, and looking for such took a quarter of the time
+    gc.disable()  # no row refers to itself, and looking for such rows took a quarter of the time
     params = load_params(Path("params.yaml"))
     filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute))
 

@@ -5,6 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from settings import reading
+
+from pipeline.corpus.readers import read_rows
+from pipeline.corpus.rows import LabelRow
+
 RIGHT = "Pushing [something] from left to right"
 LEFT = "Pushing [something] from right to left"
 UP = "Moving [something] up"
@@ -33,6 +38,11 @@ def write_labels(path: Path, listed: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(listed), encoding="utf-8")
     return path
+
+
+def read_something(path: Path) -> list[LabelRow]:
+    """The rows of labels like Something-Something-V2's."""
+    return read_rows(path, reading("something", path))
 
 
 def write_videos(folder: Path, ids: Iterable[str]) -> Path:

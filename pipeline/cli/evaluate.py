@@ -15,8 +15,8 @@ from pipeline.cli.printing import cell, print_table, read_figures, widen
 from pipeline.compute import map_sandboxed
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
-from pipeline.corpus.rows import Row
-from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
+from pipeline.corpus.rows import LabelRow
+from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.monitoring.progress import progress
@@ -55,7 +55,7 @@ def read_given(
     parser: "CaptionParser",
 ) -> Given:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
-    rows = read_rows(folder, columns)
+    rows = read_rows(folder, params.dataset.model_copy(update={"columns": columns}))
     judged = [_label(row, columns, vocabulary, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}
@@ -70,12 +70,12 @@ def read_given(
     return Given([labelled[name] for name in ids], frames, drops)
 
 
-def _label(row: Row, columns: ColumnParams, vocabulary: Vocabulary, parser: "CaptionParser") -> Labelled | Drop:
+def _label(row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, parser: "CaptionParser") -> Labelled | Drop:
     """What the clip should show: by the columns where they are named, else as its caption names it."""
     from pipeline.text.parsing import encode  # brings spaCy, which takes seconds
 
     text = clean_text(row.label)
-    if not usable_id(row.id):
+    if not is_usable_id(row.id):
         return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
     try:
         caption = encode(text, vocabulary, len(text)).caption

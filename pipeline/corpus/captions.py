@@ -33,13 +33,13 @@ def clean_text(text: str) -> str:
     """
     if CLEAN.fullmatch(text):
         return text
-    text = _printable(text)
+    text = _strip_unprintable(text)
     if not text.isascii():
-        text = _printable(unicodedata.normalize("NFKC", text))
+        text = _strip_unprintable(unicodedata.normalize("NFKC", text))
     text = text.translate(QUOTES)
     text = ESCAPED_QUOTE.sub("", text).replace("\\", " ")
     if not text.isascii():
-        text = _latin(text)
+        text = _replace_lookalikes(text)
     return " ".join(text.split())
 
 
@@ -48,62 +48,91 @@ def writable_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _printable(text: str) -> str:
+def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tuple[str, ...]:
+    """The objects of a cleaned caption in slot order, lower case, without article.
+
+    Placeholders count where the template filled with them is the caption. In derived files it often is not: then the
+    caption is matched against the template, and only where that fails, too, are the placeholders taken on trust.
+    """
+    literals, slots = _split_template(template)
+    text = caption.lower()
+    fillers = [clean_text(word).lower() for word in placeholders]
+    fits = len(fillers) == len(slots) and _fill_template(literals, fillers) == text
+    if not fits:
+        fillers = _read_slots(text, literals) or fillers
+    names = slots if len(fillers) == len(slots) else [""] * len(fillers)
+    return _strip_articles([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
+
+
+def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order, cleaned, lower case and without article; empty ones are left out."""
+    return _strip_articles([clean_text(name).lower() for name in names])
+
+
+def find_words(text: str) -> list[str]:
+    """Its words in lower case; hyphens and punctuation separate them."""
+    return WORD.findall(text.lower())
+
+
+class Phrases:
+    """Names to be found in captions, as whole words in a row; case, hyphens and punctuation do not count."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # by their words
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # in words, of those that start with a word
+        for name in names:
+            words = tuple(find_words(name))
+            if words:
+                self._names[words].append(name)
+                self._lengths[words[0]].add(len(words))
+
+    def find(self, caption: str, objects: Iterable[str]) -> set[str]:
+        """The names that the caption or an object contains."""
+        found: set[str] = set()
+        if self._names:
+            # No name goes on from one text into the next, since none holds a line break.
+            words = WORD_OR_BREAK.findall("\n".join((caption, *objects)).lower())
+            for start, word in enumerate(words):
+                for length in self._lengths.get(word, ()):
+                    found.update(self._names.get(tuple(words[start : start + length]), ()))
+        return found
+
+
+def _strip_unprintable(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(_visible(letter) for letter in text)
+    return "".join(_replace_unprintable(letter) for letter in text)
 
 
-def _visible(letter: str) -> str:
+def _replace_unprintable(letter: str) -> str:
     if letter.isprintable() or letter in JOINERS:
         return letter
     # A zero-width character stands inside a word, a control character or a wide space between two.
     return "" if unicodedata.category(letter) in ("Cf", "Cs", "Co", "Cn") else " "
 
 
-def _latin(text: str) -> str:
+def _replace_lookalikes(text: str) -> str:
     """Look-alike letters become Latin where the text as a whole is Latin and so is the rest of their word."""
     letters = [letter for letter in text if letter.isalpha()]
     if 2 * sum(letter.isascii() for letter in letters) <= len(letters):
         return text
-    return " ".join(_latin_word(word) for word in text.split())
+    return " ".join(_replace_in_word(word) for word in text.split())
 
 
-def _latin_word(word: str) -> str:
+def _replace_in_word(word: str) -> str:
     replaced = word.translate(LOOKALIKES)
     foreign = any(letter.isalpha() and "LATIN" not in unicodedata.name(letter, "") for letter in replaced)
     return word if foreign else replaced
 
 
-def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tuple[str, ...]:
-    """The objects of a cleaned caption in slot order, lower case, without article.
-
-    Placeholders count where they fill the template to the caption. In derived files they often do not: then the
-    caption is read by the template, and only where that fails, too, are the placeholders taken on trust.
-    """
-    literals, slots = _template_parts(template)
-    text = caption.lower()
-    fillers = [clean_text(word).lower() for word in placeholders]
-    fits = len(fillers) == len(slots) and _join(literals, fillers) == text
-    if not fits:
-        fillers = _read_slots(text, literals) or fillers
-    names = slots if len(fillers) == len(slots) else [""] * len(fillers)
-    return _bare([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
-
-
-def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
-    """The names in their order, cleaned, lower case and without article; empty ones are left out."""
-    return _bare([clean_text(name).lower() for name in names])
-
-
 @cache
-def _template_parts(template: str) -> tuple[list[str], list[str]]:
+def _split_template(template: str) -> tuple[list[str], list[str]]:
     """The lower-case texts around the slots, one more than slots, and the slots' names."""
     pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(clean_text(template).lower())
     return pieces[::2], pieces[1::2]
 
 
-def _join(literals: Sequence[str], fillers: Sequence[str]) -> str:
+def _fill_template(literals: Sequence[str], fillers: Sequence[str]) -> str:
     return " ".join("".join(chain(*zip_longest(literals, fillers, fillvalue=""))).split())
 
 
@@ -125,35 +154,6 @@ def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
     return [*fillers, text[start:end]] if start < end else []
 
 
-def _bare(phrases: Sequence[str]) -> tuple[str, ...]:
+def _strip_articles(phrases: Sequence[str]) -> tuple[str, ...]:
     """Lower-case phrases without articles and without what is not a word at their ends; empty ones are left out."""
     return tuple([word for phrase in phrases if (word := ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])
-
-
-def words_in(text: str) -> list[str]:
-    """Its words in lower case; hyphens and punctuation part them."""
-    return WORD.findall(text.lower())
-
-
-class Phrases:
-    """Names to be found in captions, as whole words in a row; case, hyphens and punctuation do not count."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # by their words
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # in words, of those that start with a word
-        for name in names:
-            words = tuple(words_in(name))
-            if words:
-                self._names[words].append(name)
-                self._lengths[words[0]].add(len(words))
-
-    def find(self, caption: str, objects: Iterable[str]) -> set[str]:
-        """The names that the caption or an object says."""
-        found: set[str] = set()
-        if self._names:
-            # No name goes on from one text into the next, since none holds a line break.
-            words = WORD_OR_BREAK.findall("\n".join((caption, *objects)).lower())
-            for start, word in enumerate(words):
-                for length in self._lengths.get(word, ()):
-                    found.update(self._names.get(tuple(words[start : start + length]), ()))
-        return found

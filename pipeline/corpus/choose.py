@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
-from pipeline.corpus.held_out import NO_VECTORS, Cell, Vectors
-from pipeline.corpus.names import match_categories, match_names
-from pipeline.corpus.rows import Labelled, Row, unit_hash
-from pipeline.corpus.split import Held, later_splits, split_clips
-from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
+from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
+from pipeline.corpus.names import match_categories, match_objects
+from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
+from pipeline.corpus.split import HeldOut, Pair, find_later_splits, split_clips
+from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
 from pipeline.directions import find_counter_spelling
 from pipeline.directions.mirror import find_twin_fault, list_texts, make_twin
 from pipeline.errors import UserError
 from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
 
-Sifted = tuple[list[Labelled], list[Drop]]  # what stays, and what goes
-Fault = Callable[[Labelled], str | None]  # what is wrong with a clip, None where nothing is
+Chosen = tuple[list[Candidate], list[Drop]]  # what stays, and what is dropped
+FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None where nothing is
 
 WORD = r"[^\W_]+(?:['’][^\W_]+)*"  # noqa: RUF001
 FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
@@ -38,30 +38,30 @@ class Choice:
     clips: list[Clip]
     drops: list[Drop]
     words: list[str]  # held out
-    pairs: list[Cell]  # held out
+    pairs: list[Pair]  # held out
     unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
 
 
 def choose_clips(
-    rows: Sequence[Row], videos: Path, options: FilterParams, workers: int, vectors: Vectors = NO_VECTORS
+    rows: Sequence[LabelRow], videos: Path, options: FilterParams, workers: int, vectors: Vectors = NO_VECTORS
 ) -> Choice:
-    """Choose by category, objects, having a video and number, split, and add twins.
+    """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
-    Each rule sees what the rules before it have left. Raises UserError where nothing to train on is left.
+    Each rule applies to what the rules before it have left. Raises UserError where nothing to train on is left.
     """
     _refuse_duplicates(rows)
-    labelled, drops = _choose_rows(rows, options.categories)
-    labelled, more = choose_by_objects(labelled, options)
+    candidates, drops = _choose_rows(rows, options.categories)
+    candidates, more = choose_by_objects(candidates, options)
     drops += more
-    found = find_videos(videos, [(clip.id, clip.video) for clip in labelled], workers)
+    found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers)
     drops += [file for file in found if isinstance(file, Drop)]
-    files = {clip.id: file for clip, file in zip(labelled, found, strict=True) if isinstance(file, str)}
-    # However a path is written, with its ending or without: it is one video.
-    labelled = [clip._replace(video=clip.video and files[clip.id]) for clip in labelled if clip.id in files]
-    labelled, more = limit_clips(labelled, options)
+    files = {clip.id: file for clip, file in zip(candidates, found, strict=True) if isinstance(file, str)}
+    # A path may be written with its ending or without: either way it is one video.
+    candidates = [clip._replace(video=clip.video and files[clip.id]) for clip in candidates if clip.id in files]
+    candidates, more = limit_clips(candidates, options)
     drops += more
-    splits, held = split_clips(labelled, options, vectors) if labelled else ([], Held([], []))
-    clips, more = _join(labelled, splits, files, videos, workers)
+    splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
+    clips, more = _make_clips(candidates, splits, files, videos, workers)
     drops += more
     if not any(clip.split == "train" for clip in clips):
         raise UserError(_explain_nothing(len(rows), len(clips), drops, videos))
@@ -71,13 +71,111 @@ def choose_clips(
     return Choice(clips, drops, held.words, held.pairs, unmirrored)
 
 
-def _join(
-    labelled: Sequence[Labelled], splits: Sequence[Split], files: Mapping[str, str], videos: Path, workers: int
+def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
+    """The clips whose objects have the form of `objects`, are among `include_objects` and not among the excluded.
+
+    Of several objects each must have the form, one must be included and none excluded. A clip that names no object
+    has no wrong one, but no included one either. Raises UserError for a name in a list that no clip shows.
+    """
+    counts = Counter(word for clip in clips for word in set(clip.objects))
+    included = match_objects(options.include_objects, counts, "filter.include_objects")
+    excluded = match_objects(options.exclude_objects, counts, "filter.exclude_objects")
+    rules: list[tuple[Reason, FindFault]] = []
+    if options.objects != "casual":
+        form = FORMS[options.objects]
+        rules.append(("object_form", lambda clip: next((w for w in clip.objects if not form.fullmatch(w)), None)))
+    if included:
+        rules.append(("other_object", lambda clip: _names(clip.objects) if included.isdisjoint(clip.objects) else None))
+    if excluded:
+        rules.append(("excluded_object", lambda clip: next((w for w in clip.objects if w in excluded), None)))
+    return _apply_rules(clips, rules)
+
+
+def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
+    """The clips whose objects all have enough clips, and of those at most so many per object and in all."""
+    kept, drops = _drop_rare_objects(list(clips), options.min_object_clips)
+    for limit in (_limit_objects, _limit_all):
+        kept, beyond = limit(kept, options)
+        drops += beyond
+    return kept, drops
+
+
+def mirror_clips(clips: Sequence[Clip], held: HeldOut) -> tuple[list[Clip], Counter[str]]:
+    """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
+
+    Raises UserError where the id of a twin is that of a clip.
+    """
+    counter = find_counter_spelling(clip.caption for clip in clips)
+    twins: list[Clip] = []
+    without: Counter[str] = Counter()
+    for clip in clips:
+        fault = find_twin_fault(clip, counter)
+        if fault:
+            without[fault] += 1
+            continue
+        twin = make_twin(clip, counter)
+        # Only other words can ask for another split.
+        if list_texts(twin) != list_texts(clip) and held.find_split(twin.caption, twin.objects, twin.category) != (
+            clip.split if clip.split in HELD_OUT else None
+        ):
+            without["held_out"] += 1
+            continue
+        twins.append(twin)
+    taken = {twin.id for twin in twins} & {clip.id for clip in clips}
+    if taken:
+        raise UserError(f"filter.mirror: the id {min(taken)!r} is that of a mirrored twin, too; rename the clip")
+    return twins, without
+
+
+def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
+    places: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        first = places.setdefault(row.id, row.place)
+        if first != row.place and is_usable_id(row.id):
+            where = " and ".join(f"{file} (row {number})" for file, number in (first, row.place))
+            raise UserError(f"dataset.labels: the id {row.id!r} stands twice, in {where}; remove one of them")
+
+
+def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[Candidate], list[Drop]]:
+    slugs = [slugify(row.template) for row in rows]
+    chosen = match_categories(wanted, Counter(slug for slug in slugs if slug))
+    candidates: list[Candidate] = []
+    drops: list[Drop] = []
+    for row, slug in zip(rows, slugs, strict=True):
+        read = _read_row(row, slug, slug in chosen)
+        drops.append(read) if isinstance(read, Drop) else candidates.append(read)
+    return candidates, drops
+
+
+def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
+    if not is_usable_id(row.id):
+        # The id may hold anything; in the table it is shown as Python would, and no longer than a line.
+        return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
+    if slug and not chosen:
+        return Drop(row.id, "other_category", slug)
+    caption = clean_text(row.label)
+    if not slug or not any(letter.isalnum() for letter in caption):
+        return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
+    objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
+    return Candidate(
+        row.id,
+        caption,
+        slug,
+        clean_text(row.template),
+        objects,
+        row.official_split,
+        row.video,
+        writable_text(row.label),
+    )
+
+
+def _make_clips(
+    candidates: Sequence[Candidate], splits: Sequence[Split], files: Mapping[str, str], videos: Path, workers: int
 ) -> tuple[list[Clip], list[Drop]]:
     """The clips with their splits and the digests of their videos, less those whose video is in another split."""
-    later = later_splits(labelled, [files[clip.id] for clip in labelled], splits)
+    later = find_later_splits(candidates, [files[clip.id] for clip in candidates], splits)
     drops = [Drop(name, "other_split", f"{files[name]} is in {split}") for name, split in later.items()]
-    kept = [(clip, split) for clip, split in zip(labelled, splits, strict=True) if clip.id not in later]
+    kept = [(clip, split) for clip, split in zip(candidates, splits, strict=True) if clip.id not in later]
     digests = digest_videos(videos, [files[clip.id] for clip, _ in kept], workers)
     clips = [
         Clip(
@@ -97,41 +195,6 @@ def _join(
     return clips, drops
 
 
-def _refuse_duplicates(rows: Sequence[Row]) -> None:
-    places: dict[str, tuple[str, int]] = {}
-    for row in rows:
-        first = places.setdefault(row.id, row.place)
-        if first != row.place and usable_id(row.id):
-            where = " and ".join(f"{file} (row {number})" for file, number in (first, row.place))
-            raise UserError(f"dataset.labels: the id {row.id!r} stands twice, in {where}; remove one of them")
-
-
-def _choose_rows(rows: Sequence[Row], wanted: Sequence[str]) -> tuple[list[Labelled], list[Drop]]:
-    slugs = [slugify(row.template) for row in rows]
-    chosen = match_categories(wanted, Counter(slug for slug in slugs if slug))
-    labelled: list[Labelled] = []
-    drops: list[Drop] = []
-    for row, slug in zip(rows, slugs, strict=True):
-        judged = _judge_row(row, slug, slug in chosen)
-        drops.append(judged) if isinstance(judged, Drop) else labelled.append(judged)
-    return labelled, drops
-
-
-def _judge_row(row: Row, slug: str, chosen: bool) -> Labelled | Drop:
-    if not usable_id(row.id):
-        # The id may hold anything; in the table it is shown as Python would, and no longer than a line.
-        return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
-    if slug and not chosen:
-        return Drop(row.id, "other_category", slug)
-    caption = clean_text(row.label)
-    if not slug or not any(letter.isalnum() for letter in caption):
-        return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
-    objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
-    return Labelled(
-        row.id, caption, slug, clean_text(row.template), objects, row.part, row.video, writable_text(row.label)
-    )
-
-
 def _explain_nothing(read: int, kept: int, drops: Sequence[Drop], videos: Path) -> str:
     if kept:
         return f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
@@ -140,36 +203,7 @@ def _explain_nothing(read: int, kept: int, drops: Sequence[Drop], videos: Path) 
     return f"filter: none of {read} rows is left: {counts}; see filter.categories and the videos in {videos}"
 
 
-def choose_by_objects(clips: Sequence[Labelled], options: FilterParams) -> Sifted:
-    """The clips whose objects have the form of `objects`, are among `include_objects` and not among the excluded.
-
-    Of several objects each must have the form, one must be included and none excluded. A clip that names no object
-    has no wrong one, but no included one either. Raises UserError for a name in a list that no clip shows.
-    """
-    counts = Counter(word for clip in clips for word in set(clip.objects))
-    included = match_names(options.include_objects, counts, "filter.include_objects")
-    excluded = match_names(options.exclude_objects, counts, "filter.exclude_objects")
-    rules: list[tuple[Reason, Fault]] = []
-    if options.objects != "casual":
-        form = FORMS[options.objects]
-        rules.append(("object_form", lambda clip: next((w for w in clip.objects if not form.fullmatch(w)), None)))
-    if included:
-        rules.append(("other_object", lambda clip: _names(clip.objects) if included.isdisjoint(clip.objects) else None))
-    if excluded:
-        rules.append(("excluded_object", lambda clip: next((w for w in clip.objects if w in excluded), None)))
-    return _sift(clips, rules)
-
-
-def limit_clips(clips: Sequence[Labelled], options: FilterParams) -> Sifted:
-    """The clips whose objects all have enough clips, and of those at most so many per object and in all."""
-    kept, drops = _drop_rare(list(clips), options.min_object_clips)
-    for limit in (_limit_objects, _limit_all):
-        kept, beyond = limit(kept, options)
-        drops += beyond
-    return kept, drops
-
-
-def _drop_rare(clips: list[Labelled], least: int) -> Sifted:
+def _drop_rare_objects(clips: list[Candidate], least: int) -> Chosen:
     """Dropping a clip makes its other objects rarer, so this goes on until every object left has enough."""
     drops: list[Drop] = []
     while True:
@@ -178,40 +212,42 @@ def _drop_rare(clips: list[Labelled], least: int) -> Sifted:
         if not rare:
             return clips, drops
         faults = {clip.id: rare[word] for clip in clips for word in clip.objects if word in rare}
-        clips, gone = _sift_out(clips, "few_clips_of_object", faults)
+        clips, gone = _drop_faulty(clips, "few_clips_of_object", faults)
         drops += gone
 
 
-def _limit_objects(clips: list[Labelled], options: FilterParams) -> Sifted:
+def _limit_objects(clips: list[Candidate], options: FilterParams) -> Chosen:
     most = options.max_object_clips
     if most is None:
         return clips, []
     taken: Counter[str] = Counter()
     faults: dict[str, str] = {}
-    for clip in sorted(clips, key=_rank):
+    for clip in sorted(clips, key=_limit_order):
         full = next((word for word in clip.objects if taken[word] >= most), None)
         if full is None:
             for word in set(clip.objects):
                 taken[word] += 1
         else:
             faults[clip.id] = f"{full}: more than {most} clips"
-    return _sift_out(clips, "beyond_object_limit", faults)
+    return _drop_faulty(clips, "beyond_object_limit", faults)
 
 
-def _limit_all(clips: list[Labelled], options: FilterParams) -> Sifted:
+def _limit_all(clips: list[Candidate], options: FilterParams) -> Chosen:
     if options.max_clips is None:
         return clips, []
-    beyond = sorted(clips, key=_rank)[options.max_clips :]
-    return _sift_out(clips, "beyond_clip_limit", {clip.id: f"more than {options.max_clips} clips" for clip in beyond})
+    beyond = sorted(clips, key=_limit_order)[options.max_clips :]
+    return _drop_faulty(
+        clips, "beyond_clip_limit", {clip.id: f"more than {options.max_clips} clips" for clip in beyond}
+    )
 
 
-def _rank(clip: Labelled) -> tuple[float, str]:
+def _limit_order(clip: Candidate) -> tuple[float, str]:
     return unit_hash("limit", clip.id), clip.id
 
 
-def _sift(clips: Iterable[Labelled], rules: Sequence[tuple[Reason, Fault]]) -> Sifted:
-    """What no rule finds fault with; the rest goes for the first reason that applies."""
-    kept: list[Labelled] = []
+def _apply_rules(clips: Iterable[Candidate], rules: Sequence[tuple[Reason, FindFault]]) -> Chosen:
+    """Keep what no rule objects to; the rest is dropped for the first reason that applies."""
+    kept: list[Candidate] = []
     drops: list[Drop] = []
     for clip in clips:
         faults = ((reason, fault(clip)) for reason, fault in rules)
@@ -220,37 +256,10 @@ def _sift(clips: Iterable[Labelled], rules: Sequence[tuple[Reason, Fault]]) -> S
     return kept, drops
 
 
-def _sift_out(clips: Sequence[Labelled], reason: Reason, faults: Mapping[str, str]) -> Sifted:
+def _drop_faulty(clips: Sequence[Candidate], reason: Reason, faults: Mapping[str, str]) -> Chosen:
     """All clips but those whose id has a fault."""
-    return _sift(clips, [(reason, lambda clip: faults.get(clip.id))])
+    return _apply_rules(clips, [(reason, lambda clip: faults.get(clip.id))])
 
 
 def _names(objects: Sequence[str]) -> str:
     return ", ".join(objects) or "no object"
-
-
-def mirror_clips(clips: Sequence[Clip], held: Held) -> tuple[list[Clip], Counter[str]]:
-    """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
-
-    Raises UserError where the id of a twin is that of a clip.
-    """
-    counter = find_counter_spelling(clip.caption for clip in clips)
-    twins: list[Clip] = []
-    without: Counter[str] = Counter()
-    for clip in clips:
-        fault = find_twin_fault(clip, counter)
-        if fault:
-            without[fault] += 1
-            continue
-        twin = make_twin(clip, counter)
-        # Only other words can ask for another split.
-        if list_texts(twin) != list_texts(clip) and held.split_of(twin.caption, twin.objects, twin.category) != (
-            clip.split if clip.split in HELD_OUT else None
-        ):
-            without["held_out"] += 1
-            continue
-        twins.append(twin)
-    taken = {twin.id for twin in twins} & {clip.id for clip in clips}
-    if taken:
-        raise UserError(f"filter.mirror: the id {min(taken)!r} is that of a mirrored twin, too; rename the clip")
-    return twins, without

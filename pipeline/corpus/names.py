@@ -29,7 +29,7 @@ def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
         found = [slug for slug in clips if fnmatchcase(slug, pattern)]
         if found:
             return found
-    raise UserError(f"{key}: no category is called {name!r}; {_nearest(slug, clips)}")
+    raise UserError(f"{key}: no category is called {name!r}; {_suggest_categories(slug, clips)}")
 
 
 def _glob(name: str) -> str:
@@ -38,14 +38,14 @@ def _glob(name: str) -> str:
     return re.sub(r"[^\w*?]+|_", "-", plain).strip("-")
 
 
-def _nearest(slug: str, clips: Mapping[str, int]) -> str:
+def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:
     near = difflib.get_close_matches(slug, clips, n=4, cutoff=0.5)
     shown = near or sorted(clips, key=lambda name: (-clips[name], name))[:8]
     names = ", ".join(f"{name} ({clips[name]} clips)" for name in shown) or "none, since no row has a usable template"
     return f"{'the nearest are' if near else 'the commonest are'}: {names}"
 
 
-def match_names(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:
+def match_objects(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:
     """The objects, among those that have clips, that the names stand for.
 
     A name is a whole object in any case, with or without its article, or a glob over such with `*` and `?`. Raises

@@ -1,68 +1,80 @@
-"""Clips -> splits, decided by a hash of the id, so that adding data never reshuffles."""
+"""Clips -> splits, by a hash of the id, so that adding data never reshuffles; and what is held out of training.
 
-from collections.abc import Collection, Iterable, Sequence
+Held out are objects (`test_words`) and pairs of an object and a category (`test_pairs`): a model is tested on
+words that it has never seen, and on motions that it has never seen an object make.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pipeline.corpus.captions import Phrases
-from pipeline.corpus.held_out import NO_VECTORS, Cell, Vectors, hold_out_pairs, hold_out_words
-from pipeline.corpus.rows import Companions, Labelled, Part, unit_hash, video_name
+from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors, rank_by_distance
+from pipeline.corpus.names import match_categories, match_objects, suggest_objects
+from pipeline.corpus.rows import Candidate, OfficialSplit, VideoGroups, name_video, unit_hash
 from pipeline.errors import UserError
 from pipeline.params import FilterParams, ShareParams
 from pipeline.records import SPLITS, Split
 
+Pair = tuple[str, str]  # (object, category)
+KEY = "filter.test_pairs"
 
-class Held:
-    """What is kept out of training: words that no clip of it says, and (object, category) cells that none shows."""
 
-    def __init__(self, words: list[str], pairs: list[Cell]) -> None:
+class HeldOut:
+    """What is kept out of training: words that none of its clips names, and pairs that none shows."""
+
+    def __init__(self, words: list[str], pairs: list[Pair]) -> None:
         self.words = words
         self.pairs = pairs
         self._phrases = Phrases(words)
-        self._cells = frozenset(pairs)
+        self._pairs = frozenset(pairs)
 
-    def split_of(self, caption: str, objects: Iterable[str], category: str) -> Split | None:
-        """The split of a clip that says such a word or shows such a cell, None where it does neither.
+    def find_split(self, caption: str, objects: Iterable[str], category: str) -> Split | None:
+        """The split of a clip that names such a word or shows such a pair, None where it does neither.
 
         Words come first: such a clip is in `test_words` whatever else it is.
         """
         if self._phrases.find(caption, objects):
             return "test_words"
-        return "test_pairs" if self.shows_cell(objects, category) else None
+        return "test_pairs" if self.shows_pair(objects, category) else None
 
-    def shows_cell(self, objects: Iterable[str], category: str) -> bool:
-        """Whether one of the objects and the category are a cell that is held out."""
-        return any((word, category) in self._cells for word in objects)
+    def shows_pair(self, objects: Iterable[str], category: str) -> bool:
+        """Whether one of the objects and the category form a pair that is held out."""
+        return any((word, category) in self._pairs for word in objects)
 
 
 def split_clips(
-    clips: Sequence[Labelled], options: FilterParams, vectors: Vectors = NO_VECTORS
-) -> tuple[list[Split], Held]:
-    """The split of each clip, and what is held out. The cells are chosen among the clips without a held-out word.
+    clips: Sequence[Candidate], options: FilterParams, vectors: Vectors = NO_VECTORS
+) -> tuple[list[Split], HeldOut]:
+    """The split of each clip, and what is held out. The pairs are chosen among the clips without a held-out word.
 
-    `vectors` are compared where filter.test_words_by says so. Neither the seed nor the order of the rows counts.
+    `vectors` are compared where filter.test_words_by asks for it. Neither the seed nor the order of the rows matters.
     """
-    choices = split_choices({clip.part for clip in clips})
-    # Several captions of one video share its split, unless it stands in several parts.
-    videos = [video_name(clip) for clip in clips]
-    splits = [split_of_id(video, choices[clip.part], options.shares) for video, clip in zip(videos, clips, strict=True)]
-    later = later_splits(clips, videos, splits)
+    choices = list_split_choices({clip.official_split for clip in clips})
+    # Several captions of one video share its split, unless it is in several official splits.
+    videos = [name_video(clip) for clip in clips]
+    splits = [
+        draw_split(video, choices[clip.official_split], options.shares)
+        for video, clip in zip(videos, clips, strict=True)
+    ]
+    later = find_later_splits(clips, videos, splits)
     trained = {c.id for c, split in zip(clips, splits, strict=True) if split == "train" and c.id not in later}
     words = hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
     saying = [clip for clip in clips if phrases.find(clip.caption, clip.objects)]
     said = {clip.id for clip in saying}
-    trained -= {clip.id for clip in Companions(clips).join(saying)}
-    held = Held(words, hold_out_pairs([clip for clip in clips if clip.id not in said], trained, options.test_pairs))
+    trained -= {clip.id for clip in VideoGroups(clips).expand(saying)}
+    held = HeldOut(words, hold_out_pairs([clip for clip in clips if clip.id not in said], trained, options.test_pairs))
     aside: list[Split] = [
-        "test_words" if clip.id in said else "test_pairs" if held.shows_cell(clip.objects, clip.category) else split
+        "test_words" if clip.id in said else "test_pairs" if held.shows_pair(clip.objects, clip.category) else split
         for clip, split in zip(clips, splits, strict=True)
     ]
     return aside, held
 
 
-def later_splits(clips: Sequence[Labelled], files: Sequence[str], splits: Sequence[Split]) -> dict[str, Split]:
-    """The clips, by id, whose video is in a later split than they are, because of another caption of it; with that one.
+def find_later_splits(clips: Sequence[Candidate], files: Sequence[str], splits: Sequence[Split]) -> dict[str, Split]:
+    """Clip id -> later split, for each clip whose video another caption puts into a later split than its own.
 
-    A video is in one split alone, the last that one of its captions asks for: one held out is nowhere else.
+    A video is in one split alone, the last that one of its captions asks for: a held-out video is nowhere else.
     """
     last: dict[str, Split] = {}
     for file, split in zip(files, splits, strict=True):
@@ -70,13 +82,13 @@ def later_splits(clips: Sequence[Labelled], files: Sequence[str], splits: Sequen
     return {clip.id: last[file] for clip, file, split in zip(clips, files, splits, strict=True) if split != last[file]}
 
 
-def split_choices(parts: Collection[Part]) -> dict[Part, tuple[Split, ...]]:
-    """The splits that the clips of each official part are divided among, given which parts there are.
+def list_split_choices(official: Collection[OfficialSplit]) -> dict[OfficialSplit, tuple[Split, ...]]:
+    """The splits that the clips of each official split are divided among, given which official splits there are.
 
     The judge always comes out of training clips. Of validation and test the one that is missing is made: test out
-    of validation, or validation out of training, so that an official test part is never thinned.
+    of validation, or validation out of training, so that an official test split is never thinned.
     """
-    tested, validated = "test" in parts, "validation" in parts
+    tested, validated = "test" in official, "validation" in official
     return {
         "all": ("train", "judge", "val", "test"),
         "train": ("train", "judge", "val") if tested and not validated else ("train", "judge"),
@@ -85,7 +97,7 @@ def split_choices(parts: Collection[Part]) -> dict[Part, tuple[Split, ...]]:
     }
 
 
-def split_of_id(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Split:
+def draw_split(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Split:
     """The split of an id among these, in proportion of their shares; a single one has all, whatever its share."""
     if len(among) == 1:
         return among[0]
@@ -99,3 +111,163 @@ def split_of_id(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Sp
             return name
         point -= share
     return max(choices, key=lambda name: choices[name])  # rounding at the very end of the last share
+
+
+def hold_out_pairs(clips: Sequence[Candidate], trained: Collection[str], wanted: float | Sequence[str]) -> list[Pair]:
+    """The held-out pairs, sorted. `trained` holds the ids that would otherwise be trained on.
+
+    Raises UserError for a named pair that no clip shows, or a half of which training would not see elsewhere.
+    """
+    if isinstance(wanted, float):
+        return _draw_pairs(clips, trained, wanted)
+    held = frozenset(pair for name in wanted for pair in _match_pairs(name, clips))
+    shown = [clip for clip in clips if any((word, clip.category) in held for word in clip.objects)]
+    leaving = {clip.id for clip in VideoGroups(clips).expand(shown)}
+    left = [clip for clip in clips if clip.id in trained and clip.id not in leaving]
+    seen = {word for clip in left for word in clip.objects} | {clip.category for clip in left}
+    unseen = sorted({half for pair in held for half in pair} - seen)
+    if unseen:
+        raise UserError(
+            f"{KEY}: without these pairs training would see no clip of {', '.join(map(repr, unseen))}; "
+            "name fewer pairs, or hold an object out altogether by filter.test_words"
+        )
+    return sorted(held)
+
+
+def hold_out_words(
+    clips: Sequence[Candidate], trained: Collection[str], options: FilterParams, vectors: Vectors
+) -> list[str]:
+    """The held-out words, sorted. `trained` holds the ids that would otherwise be trained on.
+
+    Raises UserError for a named word that no clip contains, and where distances are wanted and no object has a vector.
+    """
+    counts = Counter(word for clip in clips for word in set(clip.objects))
+    wanted = options.test_words
+    if isinstance(wanted, float):
+        if options.test_words_by == "hash":
+            ranked = sorted((unit_hash("word", word), word) for word in counts)
+            candidates = [word for rank, word in ranked if rank < wanted]
+            most = len(candidates)
+        else:
+            candidates, most = _rank_objects(clips, trained, options, vectors), round(wanted * len(counts))
+        return sorted(_spare_last_of_category(candidates, clips, trained, most))
+    members = _group_by_word(wanted, clips)
+    for word in wanted:
+        if word not in members:
+            raise UserError(f"filter.test_words: no chosen clip holds {word!r}; {suggest_objects(word, counts)}")
+    return sorted(set(wanted))
+
+
+def _match_pairs(name: str, clips: Sequence[Candidate]) -> set[Pair]:
+    """The pairs that `object/category` stands for; both halves may be globs."""
+    word, slash, category = name.rpartition("/")
+    if not (word and slash and category):
+        raise UserError(f"{KEY}: {name!r} is not of the form object/category, like mug/pushing-*")
+    counts = Counter((shown, clip.category) for clip in clips for shown in set(clip.objects))
+    words = match_objects([word], Counter(shown for clip in clips for shown in set(clip.objects)), KEY)
+    categories = match_categories([category], Counter(clip.category for clip in clips), KEY)
+    found = {pair for pair in counts if pair[0] in words and pair[1] in categories}
+    if not found:
+        others = sorted(category for shown, category in counts if shown in words)
+        raise UserError(f"{KEY}: no chosen clip shows {name!r}; there are clips of {word!r} in {', '.join(others)}")
+    return found
+
+
+def _draw_pairs(clips: Sequence[Candidate], trained: Collection[str], share: float) -> list[Pair]:
+    if share == 0:
+        return []
+    members: dict[Pair, list[Candidate]] = defaultdict(list)
+    for clip in clips:
+        for word in set(clip.objects):
+            members[word, clip.category].append(clip)
+    ranked = sorted((unit_hash("pair", *pair), pair) for pair in members)
+    seen, groups = _Seen(clips, trained), VideoGroups(clips)
+    chosen = (pair for rank, pair in ranked if rank < share)
+    return sorted(pair for pair in chosen if seen.give_up(groups.expand(members[pair]), pair[1]))
+
+
+class _Seen:
+    """What training still sees while pairs are taken from it one by one."""
+
+    def __init__(self, clips: Sequence[Candidate], trained: Collection[str]) -> None:
+        self._trained = {clip.id for clip in clips if clip.id in trained}
+        self._categories = Counter(clip.category for clip in clips if clip.id in trained)
+        self._objects: dict[str, Counter[str]] = defaultdict(Counter)  # object -> category -> training clips
+        self._tested: dict[str, set[str]] = defaultdict(set)  # object -> categories it is tested in
+        for clip in clips:
+            if clip.id in trained:
+                self._count(clip, 1)
+
+    def give_up(self, clips: Sequence[Candidate], category: str) -> bool:
+        """Take the clips of one pair's videos out of training, if all that is tested stays seen; returns whether."""
+        leaving = [clip for clip in clips if clip.id in self._trained]
+        words = {word for clip in clips for word in clip.objects}
+        gone = Counter({category: 0})
+        gone.update(clip.category for clip in leaving)
+        for clip in leaving:
+            self._count(clip, -1)
+        spared = all(self._categories[name] > count for name, count in gone.items())
+        spared = spared and all(self._seen_elsewhere(word, category) for word in words)
+        if not spared:
+            for clip in leaving:
+                self._count(clip, 1)
+            return False
+        self._trained.difference_update(clip.id for clip in leaving)
+        self._categories -= gone
+        for word in words:
+            self._tested[word].add(category)
+        return True
+
+    def _count(self, clip: Candidate, change: int) -> None:
+        for word in set(clip.objects):
+            self._objects[word][clip.category] += change
+
+    def _seen_elsewhere(self, word: str, category: str) -> bool:
+        left = {name for name, count in self._objects[word].items() if count > 0}
+        return all(left - {tested} for tested in self._tested[word] | {category})
+
+
+def _rank_objects(
+    clips: Sequence[Candidate], trained: Collection[str], options: FilterParams, vectors: Vectors
+) -> list[str]:
+    """The objects by their distance from those of the training clips."""
+    objects = {word for clip in clips for word in clip.objects}
+    seen = {word for clip in clips if clip.id in trained for word in clip.objects}
+    ranked = rank_by_distance(objects, seen, vectors, far=options.test_words_by == "far")
+    if not ranked:
+        raise UserError(
+            f"filter.word_vectors {options.word_vectors}: has no vectors for two of the {len(objects)} objects, "
+            f"which filter.test_words_by {options.test_words_by} compares"
+        )
+    return ranked
+
+
+def _group_by_word(words: Sequence[str], clips: Sequence[Candidate]) -> Mapping[str, list[Candidate]]:
+    phrases = Phrases(words)
+    members: dict[str, list[Candidate]] = defaultdict(list)
+    for clip in clips:
+        for word in phrases.find(clip.caption, clip.objects):
+            members[word].append(clip)
+    return members
+
+
+def _spare_last_of_category(
+    words: Sequence[str], clips: Sequence[Candidate], trained: Collection[str], most: int
+) -> list[str]:
+    """The first of the words, `most` at most, that can be held out without taking all training clips of a category."""
+    members, groups = _group_by_word(words, clips), VideoGroups(clips)
+    left = {clip.id for clip in clips if clip.id in trained}
+    categories = Counter(clip.category for clip in clips if clip.id in trained)
+    held: list[str] = []
+    for word in words:
+        if len(held) == most:
+            break
+        if word not in members:
+            continue  # an object without a letter, like &, is named nowhere
+        leaving = [clip for clip in groups.expand(members[word]) if clip.id in left]
+        gone = Counter(clip.category for clip in leaving)
+        if all(categories[category] > count for category, count in gone.items()):
+            held.append(word)
+            categories -= gone
+            left -= {clip.id for clip in leaving}
+    return held

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.corpus.captions import writable_text
-from pipeline.corpus.rows import plain_path
+from pipeline.corpus.rows import simplify_path
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.records import Drop, Reason
@@ -29,101 +29,6 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Refused(Exception):
-    """Why there is no video for a name: a reason and its detail."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = writable_text(detail)
-
-
-def has_ending(path: str) -> bool:
-    """Whether a file is called like a video."""
-    return f".{path.rpartition('.')[2].lower()}" in ENDINGS
-
-
-class VideosFolder:
-    """The folder of videos, with what was learnt about the folders in it."""
-
-    def __init__(self, videos: Path) -> None:
-        self._root = os.path.realpath(videos)
-        self._holds = cache(self._encloses)  # few folders hold many files
-
-    def find_id(self, name: str) -> str:
-        """The file `<id>.webm`, or with the next ending there is. Raises Refused."""
-        for file in (f"{name}{ending}" for ending in TRIED):
-            if self._is_video(file):
-                return file
-        raise Refused("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}")
-
-    def find_path(self, text: str) -> str:
-        """The file at a path that starts from the folder and may lack its ending. Raises Refused."""
-        fault = _fault_of(text)
-        if fault:
-            raise Refused("unusable_path", f"{ascii(text)[:80]} {fault}")
-        path = plain_path(text)
-        if has_ending(path):
-            if self._is_video(path):
-                return path
-            raise Refused("missing_video", f"no {path}")
-        try:
-            return self.find_id(path)
-        except Refused as refused:
-            if refused.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
-                raise Refused("unusable_path", f"{path} does not end like a video") from None
-            raise
-
-    def _is_video(self, file: str) -> bool:
-        """Whether there is such a file. Raises Refused where something of that name is of no use."""
-        try:
-            found = self._look_at(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
-                raise
-            raise Refused("unusable_path", f"{file[:80]}: {error.strerror}") from None
-        # A pipe or a device would keep us reading for ever.
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("missing_video", f"{file} is not a regular file")
-        if found.st_size == 0:
-            raise Refused("empty_video", f"{file} holds no bytes")
-        return True
-
-    def _look_at(self, file: str) -> os.stat_result:
-        """What stands there, or what it links to. Raises Refused where that is outside."""
-        path, (folder, _, _) = f"{self._root}/{file}", file.rpartition("/")
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
-            target = os.path.realpath(path)
-            if self._encloses(target) or CACHED.search(target):
-                return Path(path).stat()
-        elif not folder or self._holds(f"{self._root}/{folder}"):
-            return found
-        raise Refused("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
-
-    def _encloses(self, path: str) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(self._root)
-
-
-def _fault_of(path: str) -> str:
-    """What makes a path unusable before anything is looked up; empty where nothing does."""
-    if path.startswith("/"):
-        return "is absolute; paths start from dataset.videos"
-    if ".." in path.split("/"):
-        return "climbs with `..`"
-    if "\0" in path:
-        return "holds a NUL"
-    return "" if writable_text(path) == path else "is not UTF-8"
-
-
-def usable_id(name: str) -> bool:
-    """Whether `<id>.webm` can only be a file directly in the videos folder."""
-    safe = name.isprintable() and not re.search(r"[/\\]", name) and not name.startswith(".")
-    return safe and 0 < len(name.encode()) <= LONGEST_ID
-
-
 def find_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) -> list[str | Drop]:
     """For each (id, path) the path of its video in the folder, or why it has none. The id counts if the path is empty.
 
@@ -137,21 +42,116 @@ def find_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) ->
         name, path = source
         try:
             return folder.find_path(path) if path else folder.find_id(name)
-        except Refused as refused:
-            return Drop(name, refused.reason, refused.detail)
+        except NoVideo as error:
+            return Drop(name, error.reason, error.detail)
 
-    return _for_each(find, named, workers)
+    return _map_in_threads(find, named, workers)
 
 
 def digest_videos(videos: Path, files: Sequence[str], workers: int) -> list[str]:
     """The SHA-256 of each file; one that is named several times is read once."""
     distinct = list(dict.fromkeys(files))
-    digests = _for_each(lambda file: digest_file(videos / file), distinct, workers)
+    digests = _map_in_threads(lambda file: digest_file(videos / file), distinct, workers)
     found = dict(zip(distinct, digests, strict=True))
     return [found[file] for file in files]
 
 
-def _for_each(function: Callable[[Item], Answer], items: Sequence[Item], workers: int) -> list[Answer]:
+def is_usable_id(name: str) -> bool:
+    """Whether `<id>.webm` can only be a file directly in the videos folder."""
+    safe = name.isprintable() and not re.search(r"[/\\]", name) and not name.startswith(".")
+    return safe and 0 < len(name.encode()) <= LONGEST_ID
+
+
+def has_video_ending(path: str) -> bool:
+    """Whether a file is called like a video."""
+    return f".{path.rpartition('.')[2].lower()}" in ENDINGS
+
+
+class VideosFolder:
+    """The folder of videos, with what is known about the folders in it."""
+
+    def __init__(self, videos: Path) -> None:
+        self._root = os.path.realpath(videos)
+        self._holds = cache(self._encloses)  # few folders hold many files
+
+    def find_id(self, name: str) -> str:
+        """The file `<id>.webm`, or with the next ending there is. Raises NoVideo."""
+        for file in (f"{name}{ending}" for ending in TRIED):
+            if self._is_video(file):
+                return file
+        raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}")
+
+    def find_path(self, text: str) -> str:
+        """The file at a path that starts from the folder and may lack its ending. Raises NoVideo."""
+        fault = _find_path_fault(text)
+        if fault:
+            raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
+        path = simplify_path(text)
+        if has_video_ending(path):
+            if self._is_video(path):
+                return path
+            raise NoVideo("missing_video", f"no {path}")
+        try:
+            return self.find_id(path)
+        except NoVideo as error:
+            if error.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
+                raise NoVideo("unusable_path", f"{path} does not end like a video") from None
+            raise
+
+    def _is_video(self, file: str) -> bool:
+        """Whether there is such a file. Raises NoVideo where something of that name is of no use."""
+        try:
+            found = self._look_at(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise
+            raise NoVideo("unusable_path", f"{file[:80]}: {error.strerror}") from None
+        # A pipe or a device would keep us reading for ever.
+        if not stat.S_ISREG(found.st_mode):
+            raise NoVideo("missing_video", f"{file} is not a regular file")
+        if found.st_size == 0:
+            raise NoVideo("empty_video", f"{file} holds no bytes")
+        return True
+
+    def _look_at(self, file: str) -> os.stat_result:
+        """What stands there, or what it links to. Raises NoVideo where that is outside."""
+        path, (folder, _, _) = f"{self._root}/{file}", file.rpartition("/")
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            target = os.path.realpath(path)
+            if self._encloses(target) or CACHED.search(target):
+                return Path(path).stat()
+        elif not folder or self._holds(f"{self._root}/{folder}"):
+            return found
+        raise NoVideo("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
+
+    def _encloses(self, path: str) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self._root)
+
+
+class NoVideo(Exception):
+    """Why there is no video for a name: a reason and its detail."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = writable_text(detail)
+
+
+def _find_path_fault(path: str) -> str:
+    """What makes a path unusable before anything is looked up; empty where nothing does."""
+    if path.startswith("/"):
+        return "is absolute; paths start from dataset.videos"
+    if ".." in path.split("/"):
+        return "climbs with `..`"
+    if "\0" in path:
+        return "holds a NUL"
+    return "" if writable_text(path) == path else "is not UTF-8"
+
+
+def _map_in_threads(function: Callable[[Item], Answer], items: Sequence[Item], workers: int) -> list[Answer]:
     """The answers in order, from threads, since reading and hashing let other threads run.
 
     By the batch: a task of its own for each would cost more than a small file.

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.params.base import Positive, QuotedPath, Section, Share, Text
+from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, one_of
 
+FORMAT_NAMES = ("something", "table", "folders", "metadata")  # built-in readers of labels
 Loading = Literal["auto", "resident", "streamed"]
 
 
@@ -32,7 +33,7 @@ class ColumnParams(Section):
 
 
 class DatasetParams(Section):
-    format: Literal["something", "table", "folders", "metadata"]
+    format: Annotated[str, one_of(*FORMAT_NAMES)]
     labels: QuotedPath
     videos: QuotedPath
     columns: ColumnParams

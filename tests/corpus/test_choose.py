@@ -3,11 +3,10 @@
 import hashlib
 
 import pytest
-from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
+from labels import LEFT, RIGHT, UP, read_something, row, rows, write_labels, write_videos
 from settings import filtering
 
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.readers.something import read_rows
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
 
@@ -20,7 +19,7 @@ def choose(tmp_path):
 
     def chosen(listed, *, categories=("pushing-*",), without=(), videos=None):
         options = filtering(categories=list(categories), shares=TRAIN_ONLY)
-        read = read_rows(write_labels(tmp_path / "labels" / "train.json", listed))
+        read = read_something(write_labels(tmp_path / "labels" / "train.json", listed))
         plain = [r.id for r in read if r.id.isalnum() and r.id not in without]
         return choose_clips(read, videos or write_videos(tmp_path / "videos", plain), options, 2)
 
@@ -83,7 +82,7 @@ def test_an_id_that_stands_in_both_files_is_named_with_both(tmp_path):
     write_labels(tmp_path / "validation.json", [row("7")])
     options = filtering(categories=["*"], shares=TRAIN_ONLY)
     with pytest.raises(UserError, match=r"train\.json \(row 0\) and validation\.json \(row 0\)"):
-        choose_clips(read_rows(tmp_path), tmp_path, options, 1)
+        choose_clips(read_something(tmp_path), tmp_path, options, 1)
 
 
 def test_no_clip_left_says_why_with_counts(choose, tmp_path):

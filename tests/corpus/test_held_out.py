@@ -11,7 +11,7 @@ from settings import filtering
 
 from pipeline.corpus.captions import Phrases
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.rows import Row
+from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
 from pipeline.records import slugify
@@ -34,7 +34,7 @@ def captioned(number, template, *words, video="", part="all"):
     label = template
     for word in words:
         label = label.replace("[something]", f"a {word}", 1)
-    return Row(
+    return LabelRow(
         str(number), label.lower(), template, tuple(f"a {w}" for w in words), (), part, ("x.json", number), video
     )
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.rows import LONGEST, Row, id_of_path, number_repeats
-from pipeline.corpus.video_files import usable_id
+from pipeline.corpus.rows import LONGEST, LabelRow, make_id, number_repeats
+from pipeline.corpus.video_files import is_usable_id
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from pipeline.corpus.video_files import usable_id
     ],
 )
 def test_a_path_becomes_this_id(path, expected):
-    assert id_of_path(path) == expected
+    assert make_id(path) == expected
 
 
 paths = st.text(st.characters(exclude_categories=()), min_size=1, max_size=60)
@@ -36,7 +36,7 @@ paths = st.text(st.characters(exclude_categories=()), min_size=1, max_size=60)
 
 @given(paths | st.text("ab+%~/. \\ü", min_size=1, max_size=20))
 def test_an_id_from_a_path_is_usable(path):
-    assert usable_id(id_of_path(path))
+    assert is_usable_id(make_id(path))
 
 
 @given(st.text("ab+%/.~", min_size=1, max_size=6), st.text("ab+%/.~", min_size=1, max_size=6))
@@ -45,18 +45,18 @@ def test_different_paths_have_different_ids(one, other):
         return [part for part in path.split("/") if part not in ("", ".")], path.startswith("/")
 
     if plain(one) != plain(other):
-        assert id_of_path(one) != id_of_path(other)
+        assert make_id(one) != make_id(other)
 
 
 def test_a_long_path_is_cut_and_told_apart_by_its_digest():
-    one, other = id_of_path("ü" * 300 + "1"), id_of_path("ü" * 300 + "2")
+    one, other = make_id("ü" * 300 + "1"), make_id("ü" * 300 + "2")
     assert one != other and one[:70] == other[:70] == "ü" * 70
     assert len(one.encode()) <= LONGEST
 
 
 def test_repeated_ids_are_numbered_in_their_order_and_empty_ones_left():
-    row = Row("", "", "all", (), (), "all", ("t.csv", 0), "")
+    row = LabelRow("", "", "all", (), (), "all", ("t.csv", 0), "")
     ids = ["a.mp4", "b.mp4", "a.mp4", "", "a.mp4", ""]
     numbered = number_repeats([row._replace(id=name) for name in ids])
     assert [r.id for r in numbered] == ["a.mp4", "b.mp4", "a.mp4~2", "", "a.mp4~3", ""]
-    assert id_of_path("a.mp4~2") != "a.mp4~2"
+    assert make_id("a.mp4~2") != "a.mp4~2"

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from settings import filtering
 
 from pipeline.corpus.choose import choose_by_objects, limit_clips
-from pipeline.corpus.rows import Labelled
+from pipeline.corpus.rows import Candidate
 from pipeline.errors import UserError
 
 
 def clip(number, *objects):
-    return Labelled(str(number), f"moving {' and '.join(objects)}", "moving", "Moving", objects, "all", "", "")
+    return Candidate(str(number), f"moving {' and '.join(objects)}", "moving", "Moving", objects, "all", "", "")
 
 
 def reasons(sifted):

@@ -1,11 +1,10 @@
 """Mirrored twins, end to end from rows, and the splits they may be in."""
 
 import pytest
-from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
+from labels import LEFT, RIGHT, UP, read_something, row, rows, write_labels, write_videos
 from settings import filtering
 
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.readers.something import read_rows
 from pipeline.errors import UserError
 
 TO_RIGHT, TO_LEFT = "pushing-something-from-left-to-right", "pushing-something-from-right-to-left"
@@ -16,7 +15,7 @@ def choose(tmp_path):
     """Choose from rows that all have a video; twins are added."""
 
     def chosen(listed, **options):
-        read = read_rows(write_labels(tmp_path / "labels" / "train.json", listed))
+        read = read_something(write_labels(tmp_path / "labels" / "train.json", listed))
         videos = write_videos(tmp_path / "videos", (r.id for r in read))
         return choose_clips(read, videos, filtering(**{"mirror": "swap", "categories": ["*"], **options}), 2)
 

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settings import filtering
 
-from pipeline.corpus.held_out import hold_out_pairs
-from pipeline.corpus.rows import Labelled, unit_hash
-from pipeline.corpus.split import split_choices, split_clips, split_of_id
+from pipeline.corpus.rows import Candidate, unit_hash
+from pipeline.corpus.split import draw_split, hold_out_pairs, list_split_choices, split_clips
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
 
@@ -22,7 +21,7 @@ def options(*, pairs=0.0, words=0.0, shares=SHARES):
 
 def clip(number, category="right", *objects, part="all"):
     words = objects or ("book",)
-    return Labelled(
+    return Candidate(
         str(number), f"moving a {' and a '.join(words)} {category}", category, category, words, part, "", ""
     )
 
@@ -49,8 +48,8 @@ def test_the_hash_of_a_name_is_what_it_always_was():
     ],
 )
 def test_each_part_is_divided_in_proportion_of_its_shares(part, present, expected):
-    among = split_choices(set(present))[part]
-    counts = Counter(split_of_id(str(n), among, SHARES) for n in range(20_000))
+    among = list_split_choices(set(present))[part]
+    counts = Counter(draw_split(str(n), among, SHARES) for n in range(20_000))
     assert set(counts) == set(expected)
     for split, share in expected.items():
         assert counts[split] / 20_000 == pytest.approx(share, abs=0.012)  # four standard deviations of a half
@@ -58,7 +57,7 @@ def test_each_part_is_divided_in_proportion_of_its_shares(part, present, expecte
 
 def test_a_share_of_zero_gets_no_clip_and_one_of_one_gets_all():
     shares = ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0)
-    assert {split_of_id(str(n), split_choices({"all"})["all"], shares) for n in range(1000)} == {"train"}
+    assert {draw_split(str(n), list_split_choices({"all"})["all"], shares) for n in range(1000)} == {"train"}
 
 
 def test_captions_of_one_video_are_in_one_split_whatever_their_ids():
@@ -71,7 +70,7 @@ def test_captions_of_one_video_are_in_one_split_whatever_their_ids():
 def test_a_validation_file_that_no_share_takes_is_refused():
     shares = ShareParams(train=0.9, judge=0.1, val=0.0, test=0.0)
     with pytest.raises(UserError, match=r"val and test are all 0"):
-        split_of_id("1", ("val", "test"), shares)
+        draw_split("1", ("val", "test"), shares)
 
 
 def test_clips_with_a_held_out_word_are_in_test_words_whatever_file_they_are_from():
@@ -80,7 +79,7 @@ def test_clips_with_a_held_out_word_are_in_test_words_whatever_file_they_are_fro
         for part in ("all", "train", "validation")
         for n, word in enumerate(("mug", "red mug", "mugs", "book"))
     ]
-    clips = [c._replace(id=f"{c.part}{c.id}") for c in clips]
+    clips = [c._replace(id=f"{c.official_split}{c.id}") for c in clips]
     splits, _ = split_clips(clips, options(words=["Mug"]))
     held = {c.objects[0] for c, split in zip(clips, splits, strict=True) if split == "test_words"}
     assert held == {"mug", "red mug"}

@@ -6,7 +6,7 @@ import os
 import pytest
 from labels import write_videos
 
-from pipeline.corpus.video_files import digest_videos, find_videos, usable_id
+from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
 from pipeline.errors import UserError
 from pipeline.records import Drop
 
@@ -32,12 +32,12 @@ def by_id(*ids):
 
 @pytest.mark.parametrize("name", UNUSABLE, ids=ascii)
 def test_an_id_that_could_leave_the_folder_or_is_no_file_name_is_unusable(name):
-    assert not usable_id(name)
+    assert not is_usable_id(name)
 
 
 @pytest.mark.parametrize("name", ["1", "-dQw4w9", "a b", "it's", "a&b?c=d", "ü", "x" * 200, "v1.2"])
 def test_an_id_that_is_an_odd_but_safe_file_name_is_usable(name, tmp_path):
-    assert usable_id(name)
+    assert is_usable_id(name)
     (tmp_path / f"{name}.webm").write_bytes(b"bytes")
     assert find_videos(tmp_path, [(name, "")], 1) == [f"{name}.webm"]
     assert digest_videos(tmp_path, [f"{name}.webm"], 1) == [hashlib.sha256(b"bytes").hexdigest()]

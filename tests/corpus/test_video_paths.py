@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.corpus.video_files import Refused, VideosFolder
+from pipeline.corpus.video_files import NoVideo, VideosFolder
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def write(path):
 
 def refusal(videos, path):
     """The reason and the detail with which a path is refused."""
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(NoVideo) as raised:
         VideosFolder(videos).find_path(path)
     return raised.value.reason, raised.value.detail
 

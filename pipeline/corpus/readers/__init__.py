@@ -1,20 +1,29 @@
 """Readers: labels on disk -> rows. One module a format; the registry is at the foot of this file."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline.corpus.readers import folders, metadata, something, table
-from pipeline.corpus.rows import Row
+from pipeline.corpus.rows import LabelRow
+from pipeline.extensions import Signature, resolve
 from pipeline.params import DatasetParams
 
+# A reader is called with `dataset.labels` and the section `dataset`, of which it uses what its format needs. It returns
+# a `LabelRow` for each clip, also for an unusable one: later stages list it as dropped, with the reason. It raises
+# UserError where the labels are absent or not of its format.
+Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 
-def read_rows(labels: Path, dataset: DatasetParams) -> list[Row]:
-    """All rows, by the reader of `dataset.format`. Raises UserError where the labels are absent or not of it."""
-    match dataset.format:
-        case "something":
-            return something.read_rows(labels)
-        case "table":
-            return table.read_rows(labels, dataset.columns)
-        case "folders":
-            return folders.read_rows(labels)
-        case "metadata":
-            return metadata.read_rows(labels, dataset.columns)
+SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
+    return list(resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset))
+
+
+READERS: dict[str, Reader] = {
+    "something": something.read_rows,
+    "table": table.read_rows,
+    "folders": folders.read_rows,
+    "metadata": metadata.read_rows,
+}

@@ -8,22 +8,22 @@ splits, unless `dataset.columns.split` names a column.
 from pathlib import Path, PurePosixPath
 
 from pipeline.corpus.readers.table import Table, read_tables
-from pipeline.corpus.rows import Row, parts_of_folders
+from pipeline.corpus.rows import LabelRow, match_split_folders
 from pipeline.errors import UserError
-from pipeline.params import ColumnParams
+from pipeline.params import DatasetParams
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PATH_COLUMN = "file_name"
 
 
-def read_rows(labels: Path, columns: ColumnParams) -> list[Row]:
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, folder by folder. Raises UserError where no table is found, or more than one in a folder."""
     tables = _find_tables(labels) if labels.is_dir() else [Table(labels)]
-    rows = read_tables(tables, columns.model_copy(update={"path": PATH_COLUMN}))
-    if columns.split:
+    rows = read_tables(tables, dataset.columns.model_copy(update={"path": PATH_COLUMN}))
+    if dataset.columns.split:
         return rows
-    parts = parts_of_folders({_top(row) for row in rows})
-    return [row._replace(part=parts[_top(row)]) for row in rows] if parts else rows
+    splits = match_split_folders({_top(row) for row in rows})
+    return [row._replace(official_split=splits[_top(row)]) for row in rows] if splits else rows
 
 
 def _find_tables(labels: Path) -> list[Table]:
@@ -43,7 +43,7 @@ def _listed(folder: Path) -> list[Path]:
     return [folder / name for name in NAMES if (folder / name).is_file()]
 
 
-def _top(row: Row) -> str:
+def _top(row: LabelRow) -> str:
     """The first folder on the way to the video; empty where it lies in none."""
     folders = PurePosixPath(row.video).parts[:-1]
     return folders[0] if folders else ""

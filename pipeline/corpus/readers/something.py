@@ -1,7 +1,7 @@
 """Label files like Something-Something-V2's -> rows.
 
-A file is a JSON list of {"id", "label", "template", "placeholders"}; the last is left out of some derived files. The
-labels are one such file, or a folder with `train.json` and `validation.json` under their short or official names.
+A file is a JSON list of {"id", "label", "template", "placeholders"}; some derived files lack the last. The labels are
+one such file, or a folder with `train.json` and `validation.json` under their short or official names.
 """
 
 import json
@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.captions import SLOT
-from pipeline.corpus.rows import Part, Row, text_of
+from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text
 from pipeline.errors import UserError
 from pipeline.files import read_json
+from pipeline.params import DatasetParams
 
 FIELDS = ("id", "label", "template")
-NAMES: dict[Part, tuple[str, str]] = {
+NAMES: dict[OfficialSplit, tuple[str, str]] = {
     "train": ("train.json", "something-something-v2-train.json"),
     "validation": ("validation.json", "something-something-v2-validation.json"),
 }
 
 
-def read_rows(labels: Path) -> list[Row]:
+def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     """All rows, in file order. Raises UserError where a file is absent, not JSON, or a row lacks a field."""
     if labels.is_dir():
         train, validation = _find(labels, "train"), _find(labels, "validation")
@@ -31,43 +32,43 @@ def read_rows(labels: Path) -> list[Row]:
         return _read_file(train, "train") + _read_file(validation, "validation")
     if not labels.is_file():
         drawn = labels.parts[-3:] == ("data", "demo", "labels")
-        way_out = "`make demo` or `dvc repro` draws it" if drawn else "set dataset.labels to a JSON file or its folder"
-        raise UserError(f"{labels}: no such labels; {way_out}")
+        remedy = "`make demo` or `dvc repro` draws it" if drawn else "set dataset.labels to a JSON file or its folder"
+        raise UserError(f"{labels}: no such labels; {remedy}")
     return _read_file(labels, "all")
 
 
-def _find(folder: Path, part: Part) -> Path | None:
-    found = [folder / name for name in NAMES[part] if (folder / name).is_file()]
+def _find(folder: Path, split: OfficialSplit) -> Path | None:
+    found = [folder / name for name in NAMES[split] if (folder / name).is_file()]
     if len(found) > 1:
         raise UserError(f"{folder}: holds both {found[0].name} and {found[1].name}; remove one of them")
     return found[0] if found else None
 
 
-def _read_file(path: Path, part: Part) -> list[Row]:
-    listed = read_json(path, "load it anew or mend it")
+def _read_file(path: Path, split: OfficialSplit) -> list[LabelRow]:
+    listed = read_json(path, "download it again or repair it")
     if not isinstance(listed, list):
         hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
         raise UserError(f"{path}: holds no list of rows with {', '.join(FIELDS)}{hint}")
-    return [_row(item, part, path, number) for number, item in enumerate(listed)]
+    return [_row(item, split, path, number) for number, item in enumerate(listed)]
 
 
-def _row(item: Any, part: Part, path: Path, number: int) -> Row:
+def _row(item: Any, split: OfficialSplit, path: Path, number: int) -> LabelRow:
     if not isinstance(item, dict):
         raise UserError(f"{path}: row {number} is not an object with {', '.join(FIELDS)}, but {_short(item)}")
     for field in FIELDS:
         if field not in item:
             raise UserError(f"{path}: row {number} lacks {field!r}: {_short(item)}")
     listed = item.get("placeholders")
-    label, template = text_of(item["label"]), text_of(item["template"])
+    label, template = as_text(item["label"]), as_text(item["template"])
     if SLOT.search(label) and not SLOT.search(template):  # a derived file that has them the other way round
         label, template = template, label
-    return Row(
-        id=text_of(item["id"]),
+    return LabelRow(
+        id=as_text(item["id"]),
         label=label,
         template=template,
-        placeholders=tuple(text_of(value) for value in listed) if isinstance(listed, list) else (),
+        placeholders=tuple(as_text(value) for value in listed) if isinstance(listed, list) else (),
         objects=(),
-        part=part,
+        official_split=split,
         place=(path.name, number),
         video="",
     )

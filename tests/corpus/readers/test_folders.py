@@ -1,9 +1,15 @@
 """A folder of videos per category -> rows."""
 
 import pytest
+from settings import reading
 
-from pipeline.corpus.readers.folders import read_rows, words_of
+from pipeline.corpus import readers
+from pipeline.corpus.readers.folders import spell_out
 from pipeline.errors import UserError
+
+
+def read_rows(folder):
+    return readers.read_rows(folder, reading("folders", folder))
 
 
 def fill(folder, *files):
@@ -31,13 +37,13 @@ def fill(folder, *files):
     ],
 )
 def test_the_name_of_a_class_becomes_words(name, caption):
-    assert words_of(name) == caption
+    assert spell_out(name) == caption
 
 
 def test_classes_are_categories_and_files_come_sorted(tmp_path):
     fill(tmp_path, "b_class/2.mp4", "b_class/1.avi", "AClass/deeper/3.webm")
     rows = read_rows(tmp_path)
-    assert [(r.video, r.id, r.template, r.label, r.part) for r in rows] == [
+    assert [(r.video, r.id, r.template, r.label, r.official_split) for r in rows] == [
         ("AClass/deeper/3.webm", "AClass+deeper+3.webm", "AClass", "a class", "all"),
         ("b_class/1.avi", "b_class+1.avi", "b_class", "b class", "all"),
         ("b_class/2.mp4", "b_class+2.mp4", "b_class", "b class", "all"),
@@ -47,7 +53,7 @@ def test_classes_are_categories_and_files_come_sorted(tmp_path):
 def test_folders_of_splits_above_the_classes_are_parts(tmp_path):
     fill(tmp_path, "train/up/1.mp4", "val/up/2.mp4", "Test/down/3.mp4", "annotations/list.txt")
     rows = [r for r in read_rows(tmp_path) if r.video.endswith(".mp4")]
-    assert [(r.part, r.template, r.id) for r in rows] == [
+    assert [(r.official_split, r.template, r.id) for r in rows] == [
         ("test", "down", "Test+down+3.mp4"),
         ("train", "up", "train+up+1.mp4"),
         ("validation", "up", "val+up+2.mp4"),
@@ -56,9 +62,12 @@ def test_folders_of_splits_above_the_classes_are_parts(tmp_path):
 
 def test_folders_called_like_splits_that_hold_videos_or_have_others_beside_them_are_classes(tmp_path):
     fill(tmp_path / "flat", "train/1.mp4", "test/2.mp4")
-    assert {(r.template, r.part) for r in read_rows(tmp_path / "flat")} == {("train", "all"), ("test", "all")}
+    assert {(r.template, r.official_split) for r in read_rows(tmp_path / "flat")} == {("train", "all"), ("test", "all")}
     fill(tmp_path / "vehicles", "train/a/1.mp4", "car/b/2.mp4")
-    assert {(r.template, r.part) for r in read_rows(tmp_path / "vehicles")} == {("train", "all"), ("car", "all")}
+    assert {(r.template, r.official_split) for r in read_rows(tmp_path / "vehicles")} == {
+        ("train", "all"),
+        ("car", "all"),
+    }
 
 
 def test_hidden_files_are_passed_over_and_others_are_rows_whatever_they_are(tmp_path):

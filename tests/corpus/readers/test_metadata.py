@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 
 
 def columns(**named):
-    return reading("metadata", **named).columns
+    return reading("metadata", **named)
 
 
 def write_csv(path, *rows, header="file_name,caption"):
@@ -22,7 +22,7 @@ def write_csv(path, *rows, header="file_name,caption"):
 
 
 def seen(rows):
-    return [(r.id, r.video, r.label, r.part) for r in rows]
+    return [(r.id, r.video, r.label, r.official_split) for r in rows]
 
 
 def test_the_file_and_its_folder_give_the_same_rows_in_every_format(tmp_path):
@@ -42,7 +42,7 @@ def test_the_file_and_its_folder_give_the_same_rows_in_every_format(tmp_path):
 def test_the_other_columns_have_the_names_given(tmp_path):
     write_csv(tmp_path / "metadata.csv", "a.mp4,x,up,dev,5", header="file_name,text,label,fold,n")
     (row,) = read_rows(tmp_path, columns(caption="text", category="label", split="fold", id="n"))
-    assert (row.id, row.video, row.label, row.template, row.part) == ("5", "a.mp4", "x", "up", "validation")
+    assert (row.id, row.video, row.label, row.template, row.official_split) == ("5", "a.mp4", "x", "up", "validation")
 
 
 def test_folders_of_splits_with_a_table_each_start_their_paths_there(tmp_path):
@@ -57,14 +57,14 @@ def test_folders_of_splits_with_a_table_each_start_their_paths_there(tmp_path):
 
 def test_one_table_above_folders_of_splits_knows_them_by_the_paths(tmp_path):
     write_csv(tmp_path / "metadata.csv", "train/a.mp4,x", "val/b.mp4,y")
-    assert [r.part for r in read_rows(tmp_path, columns())] == ["train", "validation"]
+    assert [r.official_split for r in read_rows(tmp_path, columns())] == ["train", "validation"]
     write_csv(tmp_path / "metadata.csv", "train/a.mp4,x", "other/b.mp4,y")
-    assert [r.part for r in read_rows(tmp_path, columns())] == ["all", "all"]
+    assert [r.official_split for r in read_rows(tmp_path, columns())] == ["all", "all"]
 
 
 def test_a_column_of_splits_wins_over_the_folders(tmp_path):
     write_csv(tmp_path / "train" / "metadata.csv", "a.mp4,x,test", "b.mp4,x,", header="file_name,caption,split")
-    assert [r.part for r in read_rows(tmp_path, columns(split="split"))] == ["test", "all"]
+    assert [r.official_split for r in read_rows(tmp_path, columns(split="split"))] == ["test", "all"]
 
 
 def test_tables_that_may_list_the_same_videos_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from settings import reading
 
 from pipeline.corpus.readers.table import read_rows
-from pipeline.corpus.rows import Row
+from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 
 
@@ -19,18 +19,18 @@ def table(folder, text, name="clips.csv"):
 
 
 def columns(**named):
-    return reading("table", **named).columns
+    return reading("table", **named)
 
 
 def test_path_and_caption_are_enough(tmp_path):
     (row,) = read_rows(table(tmp_path, "path,caption\na/b.mp4,A dog runs\n"), columns())
-    assert row == Row(
+    assert row == LabelRow(
         id="a+b.mp4",
         label="A dog runs",
         template="all",
         placeholders=(),
         objects=(),
-        part="all",
+        official_split="all",
         place=("clips.csv", 0),
         video="a/b.mp4",
     )
@@ -41,7 +41,7 @@ def test_every_column_may_have_any_name(tmp_path):
     named = {"path": "file", "caption": "said", "category": "what", "objects": "seen", "split": "split of it"}
     (row,) = read_rows(table(tmp_path, text), columns(**named, id="number"))
     assert (row.id, row.video, row.label, row.template) == ("7", "x.mp4", "A dog runs", "running")
-    assert (row.objects, row.part) == (("dog", " the ball "), "validation")
+    assert (row.objects, row.official_split) == (("dog", " the ball "), "validation")
 
 
 def test_ids_may_be_numbers_and_name_the_videos(tmp_path):
@@ -64,7 +64,10 @@ def test_lists_of_objects_are_read_as_json_and_parquet_hold_them(tmp_path):
 
 def test_empty_cells_are_empty_texts_and_an_empty_split_is_none(tmp_path):
     rows = read_rows(table(tmp_path, "path,caption,split,category\n,,,\na.mp4\n"), columns(split="split"))
-    assert [(r.id, r.video, r.label, r.part) for r in rows] == [("", "", "", "all"), ("a.mp4", "a.mp4", "", "all")]
+    assert [(r.id, r.video, r.label, r.official_split) for r in rows] == [
+        ("", "", "", "all"),
+        ("a.mp4", "a.mp4", "", "all"),
+    ]
     (row, _) = read_rows(tmp_path / "clips.csv", columns(category="category"))
     assert row.template == ""
 
@@ -79,7 +82,7 @@ def test_empty_cells_are_empty_texts_and_an_empty_split_is_none(tmp_path):
 )
 def test_the_usual_names_of_splits_are_known(tmp_path, name, part):
     (row,) = read_rows(table(tmp_path, f"path,caption,split\na.mp4,x,{name}\n"), columns(split="split"))
-    assert row.part == part
+    assert row.official_split == part
 
 
 def test_an_unknown_split_is_refused_with_its_row_and_the_known_ones(tmp_path):
@@ -100,7 +103,7 @@ def test_a_folder_of_tables_gives_their_rows_each_in_the_split_of_its_name(tmp_p
     table(folder, '{"path": "c.mp4", "caption": "x"}', "test.jsonl")
     table(folder, "how it was made", "README.md")
     table(folder, "junk", "._train.csv")
-    assert [(r.id, r.part, r.place[0]) for r in read_rows(folder, columns())] == [
+    assert [(r.id, r.official_split, r.place[0]) for r in read_rows(folder, columns())] == [
         ("c.mp4", "test", "test.jsonl"),
         ("a.mp4", "train", "train.csv"),
         ("a.mp4~2", "train", "train.csv"),
