@@ -14,10 +14,10 @@ demo: setup
 
 # What to run while you work: everything but the tests marked slow, under 3 minutes on 2 cores.
 quick: lint
-	$(RUN) pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test: lint
-	$(RUN) pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(RUN) ruff check .

@@ -15,25 +15,35 @@ os.environ.setdefault(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what runs in one process where tests run side by side, and begin with what takes longest.
+WHOLE = "tests/whole"  # one copy of this project, reproduced once, serves all of them
 
-    A file stays together, since its tests share fixtures; so do all tests of the reproduced project, so that it is
-    made once. The order counts with --dist loadgroup --no-loadscope-reorder: a long file begun last would run alone.
-    """
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: where tests run side by side, a long file begun last would run alone."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        shared = "reproduced" in getattr(item, "fixturenames", ())
-        groups.setdefault("reproduced" if shared else item.path.stem, []).append(item)
-    for name, members in groups.items():
-        for item in members:
-            item.add_marker(pytest.mark.xdist_group(name))
+        groups.setdefault(find_group(item.nodeid), []).append(item)
 
-    def weight(members: list[pytest.Item]) -> int:
-        return sum(item.get_closest_marker("slow") is not None for item in members)
+    def weight(name: str) -> tuple[bool, int]:
+        return name == WHOLE, sum(item.get_closest_marker("slow") is not None for item in groups[name])
 
-    items[:] = [item for members in sorted(groups.values(), key=weight, reverse=True) for item in members]
+    items[:] = [item for name in sorted(groups, key=weight, reverse=True) for item in groups[name]]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile, one process runs a file, or all files of WHOLE."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return find_group(nodeid)
+
+    return Groups(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def find_group(nodeid: str) -> str:
+    """What runs in one process, since its tests share what took long to make."""
+    return WHOLE if nodeid.startswith(f"{WHOLE}/") else nodeid.partition("::")[0]
 
 
 @pytest.fixture

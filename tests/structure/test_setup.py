@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import COMMANDS, app
@@ -172,3 +173,17 @@ def test_every_dependency_of_the_project_is_held_to_an_exact_version(root):
     held = (root / "constraints.txt").read_text().lower()
     assert [name for name in sorted(names) if not re.search(rf"^{name}==\d", held, re.MULTILINE)] == []
     assert "+cpu" not in held
+
+
+def test_ruff_is_the_same_before_a_commit_and_in_the_environment(root):
+    held = re.search(r"^ruff==(\S+)", (root / "constraints.txt").read_text(), re.MULTILINE)[1]
+    assert f"rev: v{held}\n" in (root / ".pre-commit-config.yaml").read_text()
+
+
+def test_the_files_of_a_shared_project_are_yaml_and_name_the_right_version(root):
+    hidden = [*(root / ".github").rglob("*.yml"), root / "CITATION.cff", root / ".pre-commit-config.yaml"]
+    files = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in hidden}
+    assert files["ci.yml"]["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    version = re.search(r'^version = "(.+)"', (root / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    assert files["CITATION.cff"]["version"] == version
+    assert f"## {version}" in (root / "CHANGELOG.md").read_text(encoding="utf-8")

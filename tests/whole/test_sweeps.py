@@ -25,9 +25,10 @@ def experiments(project):
 
 def model_file(project, revision, name):
     """A file of the model that a revision made: its bytes."""
-    target = project.folder.parent / f"{revision}-{name}"
-    project.dvc("get", ".", f"data/model/{name}", "--rev", revision, "--out", str(target))
-    return target.read_bytes()
+    target = project.folder.parent / revision
+    if not target.exists():
+        project.dvc("get", ".", "data/model", "--rev", revision, "--out", str(target))
+    return (target / name).read_bytes()
 
 
 def penalty(project, revision):
