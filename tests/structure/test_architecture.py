@@ -1,11 +1,14 @@
 """Who may import whom, read from the syntax tree; MAY_IMPORT is the one table of it."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from source_tree import MODULES, ROOT, SOURCES, module_name, parse, read_imports
+
+from pipeline.cli import COMMANDS
 
 # room -> the rooms of ours that it may import, besides itself and those of EVERYWHERE
 MAY_IMPORT = {
@@ -80,6 +83,7 @@ DOORS = {
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+USED_ELSEWHERE = {"read_provenance": "tests, and whoever asks a picture how it was made"}  # public name -> by whom
 FILE_LINES, FUNCTION_LINES = 400, 40
 LONG_FUNCTIONS = {"pipeline/training/loop.py"}  # only the training loop may ask for more
 
@@ -212,6 +216,36 @@ def test_a_stage_says_inputs_and_outputs_and_ends_with_run():
                 yield "it should end with run(main)"
 
     assert faults(unlike) == []
+
+
+def test_all_public_code_is_used():
+    """By the project itself: what only tests use, nobody needs. Commands are called by their decorators or names."""
+    users = [*SOURCES, *(ROOT / "bench").glob("*.py"), *(ROOT / "tools").glob("*.py")]
+    used = set().union(*map(names_used, users)) | set(COMMANDS) | USED_ELSEWHERE.keys()
+
+    def unused(path: Path) -> Iterable[str]:
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        made = [node for node in parse(path).body if isinstance(node, kinds) and not is_command(node)]
+        return (node.name for node in made if not node.name.startswith("_") and node.name not in used)
+
+    assert faults(unused) == []
+
+
+def names_used(path: Path) -> set[str]:
+    """The names that a module reads, also in quoted annotations, in `module:name`, and in code for a child process."""
+    nodes = list(ast.walk(parse(path)))
+    hints = [getattr(node, key, None) for node in nodes for key in ("annotation", "returns")]
+    quoted = [part.value for hint in hints if hint for part in ast.walk(hint) if isinstance(part, ast.Constant)]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    read |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    read |= {word for text in quoted if isinstance(text, str) for word in re.findall(r"\w+", text)}
+    return read | {word for text in texts for word in re.findall(r"(?:^pipeline[\w.]+:|; from \S+ import )(\w+)", text)}
+
+
+def is_command(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether a decorator of Typer is what calls it."""
+    return any(ast.unparse(name).startswith("app.") for name in node.decorator_list)
 
 
 def ours(path: Path) -> set[str]:
