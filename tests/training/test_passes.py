@@ -171,7 +171,7 @@ def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
     """In a process of its own: what has been compiled once is remembered."""
     code = """
 import torch
-from pipeline.training.compiling import compile_networks
+from pipeline.training.step import compile_networks
 print(compile_networks(torch.device("cpu"), torch.nn.Linear(1, 1)))
 """
     environment = {"CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
