@@ -142,7 +142,9 @@ def narrowed(section: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(tree: Any, changes: Any) -> Any:
-    """`tree` with the values of `changes` in place of its own, section by section."""
+    """`tree` with the values of `changes` in place of its own, section by section; one of another kind as a whole."""
     if not isinstance(tree, dict) or not isinstance(changes, dict):
+        return changes
+    if changes.get("kind", tree.get("kind")) != tree.get("kind"):
         return changes
     return tree | {key: merged(tree.get(key), value) for key, value in changes.items()}

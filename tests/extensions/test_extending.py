@@ -1,0 +1,144 @@
+"""docs/extending.md is followed to the letter in a project outside the package: what it adds trains, reads, draws."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from locations import ROOT
+from markdown_pages import Page
+from projects import merged
+from training_sets import CPU, tiny_params, tiny_set
+
+from pipeline.corpus.readers import read_rows
+from pipeline.demo import objects
+from pipeline.distributed.devices import Rank
+from pipeline.errors import UserError
+from pipeline.losses.adversarial import find_adversarial
+from pipeline.params import check_params
+from pipeline.training.checkpoints import digest_inputs
+from pipeline.training.loop import Run, Trainer
+from pipeline.training.objectives import check_references
+
+PAGE = Page(ROOT / "docs/extending.md")
+FILES = {block.text.split("\n")[0].removeprefix("# "): block.text for block in PAGE.blocks("python")}
+LONGEST = 30  # lines
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the files of the page and nothing else; its modules are forgotten afterwards."""
+    for name, text in FILES.items():
+        if name.startswith("extensions/"):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(ROOT))] + [str(ROOT)])
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    for name in [name for name in sys.modules if name.split(".")[0] == "extensions"]:
+        del sys.modules[name]
+
+
+def settings(section):
+    """The keys that the page changes in a section, all examples together."""
+    found = {}
+    for block in PAGE.blocks("yaml"):
+        found = merged(found, yaml.safe_load(block.text))
+    return found[section]
+
+
+def test_every_example_is_short_and_names_its_file():
+    assert len(FILES) == len(PAGE.blocks("python"))
+    assert [name for name in FILES if not re.fullmatch(r"(extensions|pipeline)/\w+/\w+\.py", name)] == []
+    assert {name: len(text.splitlines()) for name, text in FILES.items() if len(text.splitlines()) >= LONGEST} == {}
+
+
+def test_a_loss_a_penalty_and_both_networks_of_ones_own_train_two_steps(project):
+    params = tiny_params(**settings("train"), total_clips=16, penalty_every=1)
+    check_references(params.train)
+    clips = tiny_set(project / "data")
+    trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), clips)
+    assert type(trainer.nets.generator.generator).__name__ == "DenseGenerator"
+    assert type(trainer.nets.discriminator.clip_discriminator).__name__ == "JoinedDiscriminator"
+    models = (trainer.nets.generator, trainer.nets.discriminator, trainer.nets.average)
+    before = [[p.detach().clone() for p in model.parameters()] for model in models]
+    trainer.train()
+    assert trainer.step == 2
+    assert "penalty/extensions.training.capped:capped_r1" in trainer.history[-1]
+    assert all(torch.isfinite(torch.tensor(value)) for value in trainer.history[-1].values())
+    for old, model in zip(before, models, strict=True):
+        assert any(not torch.equal(a, b) for a, b in zip(old, model.parameters(), strict=True))
+
+
+@pytest.mark.usefixtures("project")
+def test_the_losses_are_those_of_the_page():
+    loss = find_adversarial(settings("train")["adversarial"])
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0])
+    assert loss.discriminator(real, fake).tolist() == [0, 8]
+    assert loss.generator(real, fake).tolist() == [1, 1]
+
+
+def test_a_run_is_another_one_where_code_that_it_refers_to_has_changed(project):
+    hashed = {"train": tiny_params(**settings("train")).train.model_dump()}
+    before = digest_inputs(hashed, [])
+    assert "extensions.training.dense:DenseGenerator" in before
+    path = project / "extensions/training/dense.py"
+    path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    after = digest_inputs(hashed, [])
+    assert {name for name in before if before[name] != after[name]} == {"extensions.training.dense:DenseGenerator"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("adversarial", "extensions.training.capped:capped_r1", "is no pipeline.losses.adversarial.Adversarial"),
+        ("matching", "extensions.training.capped:capped_r1", "cannot be called with (adversarial, real, fake"),
+        ("penalties", {"extensions.training.capped:capped": 1.0}, "has no capped in "),
+        ("generator", {"kind": "extensions.training.joined:JoinedDiscriminator", "options": {}}, "is no subclass of"),
+        ("discriminator", {"condition": "extensions.training.dense:DenseGenerator"}, "is no subclass of"),
+        ("captions", {"encoder": "extensions.training.gone:Encoder"}, "has no module extensions.training.gone in "),
+        ("mixed", {"loss": "extensions.training.capped:capped_r1"}, "cannot be called with (logits, shares)"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_an_extension_that_does_not_fit_is_refused_in_one_line_with_its_key(key, value, told):
+    params = tiny_params(**{key: value})
+    with pytest.raises(UserError) as caught:
+        check_references(params.train)
+    message = str(caught.value)
+    assert message.startswith(f"train.{key}") and told in message and "package.module:object, which is " in message
+    assert "\n" not in message
+
+
+def test_a_reader_of_ones_own_reads_rows(project):
+    labels = project / "labels.txt"
+    labels.write_text("a.mp4\tpushing a mug\nb.mp4\tlifting a pen\n", encoding="utf-8")
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    dataset = check_params(merged(tree, {"dataset": settings("dataset")}), "the page").dataset
+    rows = read_rows(labels, dataset)
+    assert [(row.id, row.label, row.video) for row in rows] == [
+        ("a", "pushing a mug", "a.mp4"),
+        ("b", "lifting a pen", "b.mp4"),
+    ]
+    with pytest.raises(UserError, match=r"gone\.txt: no such file"):
+        read_rows(project / "gone.txt", dataset)
+
+
+def test_an_object_of_the_demo_is_drawn(monkeypatch):
+    monkeypatch.setattr(objects, "_PAINTERS", dict(objects._PAINTERS))
+    space = dict(vars(objects))
+    exec(FILES["pipeline/demo/objects.py"], space)
+    entry = re.search(r"Add `\"traffic light\": (.*?)` to `_PAINTERS`", PAGE.text)[1]
+    objects._PAINTERS["traffic light"] = eval(entry, space)
+    sprite, extent = objects.draw_object("traffic light", (0.0, -1.0), np.random.default_rng(0))
+    assert extent == 0.45
+    left, top, right, bottom = sprite.bounds
+    assert right - left < bottom - top < 2.4 and np.asarray(sprite.alpha()).max() == 255
