@@ -26,8 +26,8 @@ from pipeline.pretrained import Networks
 from pipeline.records import VECTORS, Clip, Frames, Split, slugify
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.text.embeddings import read_embeddings, take_in
-from pipeline.text.neighbours import SeenObjects, words_of
+from pipeline.text.embeddings import extend_vocabulary, read_embeddings
+from pipeline.text.neighbours import SeenObjects, tokenize_name
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 
@@ -105,8 +105,8 @@ def _newcomers(
     held_out = as_neighbours(
         reals.words.prompts, _first_objects(dataset, "test_words", options.real_clips), seen, classes
     )
-    parts = (part for word in options.new_words for part in words_of(word, vocabulary))
-    larger, added = take_in(parts, vocabulary, embeddings)
+    parts = (part for word in options.new_words for part in tokenize_name(word, vocabulary))
+    larger, added = extend_vocabulary(parts, vocabulary, embeddings)
     model.add_words(added)
     hosts = hosts_of(dataset.clips(dataset.rows("test", options.real_clips)), dataset.captions)
     return held_out, in_place(options.new_words, hosts, seen, larger, classes)

@@ -14,8 +14,8 @@ from pipeline.rendering.grid import Block, Row, Window
 from pipeline.rendering.roles import Role, choose_hosts, choose_roles, row_title
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table
-from pipeline.text.embeddings import read_embeddings, take_in
-from pipeline.text.neighbours import Neighbour, SeenObjects, put_in_place, words_of
+from pipeline.text.embeddings import extend_vocabulary, read_embeddings
+from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
 
 ENDINGS = ("png", "gif", "mp4")
@@ -74,10 +74,10 @@ def _plan(
         (name for clip in shown if clip.split == "train" for name in clip.objects), vocabulary, embeddings
     )
     new = {name for roles in cast for role in roles for name in role.new}
-    likeness = {name: f"{name} -> {near}" for name in new if (near := seen.nearest_to(name))}
-    neighbours = {word: seen.neighbour_of(word) for word in options.new_words}
-    vocabulary, vectors = take_in(
-        (part for word in neighbours for part in words_of(word, vocabulary)), vocabulary, embeddings
+    likeness = {name: f"{name} -> {near}" for name in new if (near := seen.find_nearest(name))}
+    neighbours = {word: seen.require_nearest(word) for word in options.new_words}
+    vocabulary, vectors = extend_vocabulary(
+        (part for word in neighbours for part in tokenize_name(word, vocabulary)), vocabulary, embeddings
     )
     generator.add_words(vectors)
     trials = [scene for word, near in neighbours.items() for scene in _try(word, near, shown, texts, vocabulary)]
@@ -98,7 +98,7 @@ def _try(
         raise UserError(f"render.new_words: no caption names an object that {word!r} could stand in place of")
     scenes = []
     for host in hosts:
-        generated = [(name, put_in_place(texts[host.id], name, vocabulary)) for name in (word, near.name)]
+        generated = [(name, replace_object(texts[host.id], name, vocabulary)) for name in (word, near.name)]
         real = [(near.name, host.id)] if host.objects[:1] == (near.name,) else []
         scenes.append(Scene(f"{word} -> {near}: {host.template}", generated, real))
     return scenes

@@ -32,7 +32,7 @@ def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeP
         drops=done.drops,
         words=len(done.vocabulary),
         words_not_learned=done.vocabulary.unlearned,
-        words_without_vector=embeddings.without() if embeddings else [],
+        words_without_vector=embeddings.list_missing() if embeddings else [],
         vector_warnings=embeddings.warnings if embeddings else [],
         words_corrected=sum(correction.count for correction in done.corrections),
         longest_caption=max(len(caption.tokens) for caption in done.captions),

@@ -12,7 +12,7 @@ from pipeline.records import Clip
 from pipeline.shards import INDEX
 from pipeline.state_folders import ROOT, held, remove_abandoned
 from pipeline.tables import batches, count_rows, iterate_table
-from pipeline.transcoding import ShardTask, fingerprint, hand_over, in_order, make_shard
+from pipeline.transcoding import ShardTask, fingerprint, hand_over, make_shard, require_order
 
 KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
 
@@ -37,7 +37,7 @@ def transcode_clips(
     paths = [state / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
 
     def tasks() -> Iterator[ShardTask]:
-        clips = in_order(iterate_table(table, Clip), table)
+        clips = require_order(iterate_table(table, Clip), table)
         for path, part in zip(paths, batches(clips, options.shard_clips), strict=True):
             yield ShardTask(path, videos.absolute(), part, shape, options)
 

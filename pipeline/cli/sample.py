@@ -28,7 +28,7 @@ def sample(
     from pipeline.data.sampler import noise
     from pipeline.inference import DESCRIPTION, Model  # torch takes seconds: only after the cheap checks
     from pipeline.inference import sample as sample_clips
-    from pipeline.text.embeddings import read_embeddings, take_in
+    from pipeline.text.embeddings import extend_vocabulary, read_embeddings
     from pipeline.text.parsing import encode  # brings spaCy, and with it torch
 
     generator = Model(model)
@@ -36,7 +36,7 @@ def sample(
     embeddings = read_embeddings(model / VECTORS)
     encoded = encode(clean_text(caption), vocabulary, generator.max_tokens)
     if embeddings and encoded.unknown:
-        vocabulary, vectors = take_in(encoded.unknown, vocabulary, embeddings)
+        vocabulary, vectors = extend_vocabulary(encoded.unknown, vocabulary, embeddings)
         generator.add_words(vectors)
         encoded = encode(clean_text(caption), vocabulary, generator.max_tokens)
     if len(encoded.unknown) == len(set(encoded.caption.tokens)):

@@ -35,18 +35,22 @@ def near(
     """List the objects of the training clips, the nearest first.
 
     With cosine and number of clips."""
-    from pipeline.text.neighbours import name_vectors, nearest, words_of  # brings spaCy, which takes seconds
+    from pipeline.text.neighbours import (  # brings spaCy, which takes seconds
+        embed_names,
+        rank_neighbours,
+        tokenize_name,
+    )
     from pipeline.text.vocabulary import read_vocabulary
 
     clips = read_table(labels / "clips.parquet", Clip)
     objects = [name for clip in clips if clip.split == "train" for name in clip.objects]
     vocabulary = read_vocabulary(captions / "vocabulary.json")
-    wanted = {part for name in {word, *objects} for part in words_of(name, vocabulary)}
-    vector_of = name_vectors(vocabulary, _lookup(vectors, captions / VECTORS, wanted))
+    wanted = {part for name in {word, *objects} for part in tokenize_name(name, vocabulary)}
+    find_vector = embed_names(vocabulary, _lookup(vectors, captions / VECTORS, wanted))
     source = vectors or captions / VECTORS
-    if vector_of(word) is None:
+    if find_vector(word) is None:
         raise UserError(f"{source}: has no vector for {word!r}; take another word, or vectors of more words")
-    found = nearest(word, objects, vector_of)
+    found = rank_neighbours(word, objects, find_vector)
     if not found:
         raise UserError(f"{source}: has no vector for any of the {len(set(objects))} objects of the train split")
     table = Table("object", "cosine", "clips", title=f"nearest to {word}", box=None, title_justify="left")
@@ -68,4 +72,4 @@ def _lookup(text_file: Path | None, made: Path, wanted: set[str]) -> "Lookup":
             f"{made}: no such file: with tokenize.embeddings.source learned, words have vectors in the networks alone; "
             "take another source, or give a file with --vectors"
         )
-    return embeddings.of
+    return embeddings.find

@@ -13,7 +13,7 @@ from pipeline.evaluation.controls import Clips
 from pipeline.judges.classes import Classes, NewWord, Prompt
 from pipeline.params import EvaluateParams
 from pipeline.records import Caption, Clip, Frames, Split
-from pipeline.text.neighbours import Neighbour, SeenObjects, put_in_place
+from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]
@@ -24,7 +24,8 @@ Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> one cl
 def as_neighbours(prompts: Sequence[Prompt], names: Sequence[str], seen: SeenObjects, classes: Classes) -> list[Prompt]:
     """Prompts of held-out objects by name, each asking for the nearest seen one: no judge has been shown another."""
     return [
-        _as_neighbour(prompt, name, seen.nearest_to(name), classes) for prompt, name in zip(prompts, names, strict=True)
+        _as_neighbour(prompt, name, seen.find_nearest(name), classes)
+        for prompt, name in zip(prompts, names, strict=True)
     ]
 
 
@@ -34,14 +35,14 @@ def in_place(
     """Each new word in place of the first object of each host. Raises UserError for one that no vector leads from."""
     prompts = []
     for word in words:
-        near = seen.nearest_to(word)
+        near = seen.find_nearest(word)
         if near is None:
             raise UserError(
                 f"evaluate.new_words: there is no vector for {word!r}, or none for any object; take another word, or "
                 "vectors of more words (tokenize.embeddings: another file, or more spare_words)"
             )
         for clip, caption in hosts:
-            asked = classes.build_prompt(replace(clip, objects=(word,)), put_in_place(caption, word, vocabulary))
+            asked = classes.build_prompt(replace(clip, objects=(word,)), replace_object(caption, word, vocabulary))
             prompts.append(_as_neighbour(asked, word, near, classes))
     return prompts
 

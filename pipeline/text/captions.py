@@ -21,110 +21,16 @@ CLEAR = 10  # times as frequent as the next possible word, or as the rare word i
 
 
 @dataclass(frozen=True, slots=True)
-class Worded:
-    """A clip whose caption has been read."""
+class TokenizedClip:
+    """A clip and its caption as tokens, before a vocabulary gives them ids."""
 
     clip: Clip
     tokens: tuple[str, ...]
     slots: tuple[int, ...]  # as in `Caption`
 
 
-def read_clips(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[Worded], list[Drop]]:
-    """Every clip in one of both, in the order of the clips. `model` is a spaCy pipeline whose tokenizer is used."""
-    words = cache(partial(tokenize, model=model))
-
-    @cache
-    def around(template: str) -> list[tuple[str, ...]]:
-        return [words(text) for text in split_template(template)]
-
-    worded, drops = [], []
-    for clip in clips:
-        tokens = words(clip.caption)
-        if not tokens:
-            drops.append(Drop(clip.id, "no_words", "the caption holds no letter or digit"))
-        elif len(tokens) > max_tokens:
-            drops.append(Drop(clip.id, "too_many_tokens", f"{len(tokens)} tokens, tokenize.max_tokens is {max_tokens}"))
-        else:
-            slots = find_slots(tokens, around(clip.template), [words(name) for name in clip.objects])
-            worded.append(Worded(clip, tokens, slots))
-    return worded, drops
-
-
-def find_corrections(
-    words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Set[str]
-) -> dict[str, str]:
-    """Misspelt word -> the word that is meant, by alphabet; every other word is to stay as it is.
-
-    `trained` counts the words of the train split. What stands there `rarer_than` times and more is right, and a word is
-    looked for there first and then in the English list. Held-out words are neither changed nor put in.
-    """
-    found = {}
-    for word in sorted(set(words)):
-        if trained.get(word, 0) < rarer_than and _looks_wrong(word):
-            near = _english().edit_distance_1(word)
-            least = max(rarer_than, CLEAR * trained.get(word, 0))
-            own = {other: trained[other] for other in near if trained.get(other, 0) >= least}
-            known = {other: _english()[other] for other in near if _english()[other] >= COMMON}
-            meant = _clear(own or known)
-            if meant and _could_be(word, meant) and not {word, meant} & held_out and meant not in KEPT:
-                found[word] = meant
-    return found
-
-
-def _looks_wrong(word: str) -> bool:
-    return len(word) >= SHORTEST and word.isascii() and word.isalpha() and word not in KEPT and word not in _english()
-
-
-def _could_be(word: str, other: str) -> bool:
-    """Whether somebody who meant the other may have written the word: first letters are seldom wrong, plurals never."""
-    begins_alike = other[0] == word[0] or other[:2] == word[1::-1]
-    return begins_alike and other.isalpha() and other != f"{word}s" and word != f"{other}s"
-
-
-def _clear(counts: Mapping[str, int]) -> str | None:
-    """The one that is far more frequent than all others; None where there is none."""
-    ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:
-        return None
-    return ranked[0] if ranked else None
-
-
-@cache
-def _english() -> SpellChecker:
-    return SpellChecker(language="en", distance=DISTANCE)
-
-
-def drop_rare(worded: Sequence[Worded], min_count: int) -> list[Drop]:
-    """The clips with a word that stands less than `min_count` times in the train split, in the order of the clips.
-
-    A clip that goes takes its words with it, so the rest is counted anew until each word of each train caption stands
-    often enough. The objects of `test_words` are unknown on purpose: they drop no clip.
-    """
-    counts = _count(worded)
-    rare: dict[str, Drop] = {}
-    while found := [drop for one in worded if one.clip.id not in rare and (drop := _judge(one, counts, min_count))]:
-        rare |= {drop.id: drop for drop in found}
-        counts = _count(one for one in worded if one.clip.id not in rare)
-    return [rare[one.clip.id] for one in worded if one.clip.id in rare]
-
-
-def _count(worded: Iterable[Worded]) -> Counter[str]:
-    return Counter(token for one in worded if one.clip.split == "train" for token in one.tokens)
-
-
-def _judge(one: Worded, counts: Counter[str], min_count: int) -> Drop | None:
-    for token, slot in zip(one.tokens, one.slots, strict=True):
-        held_out = slot and one.clip.split == "test_words"
-        if counts[token] < min_count and not held_out:
-            detail = (
-                f"{token!r} stands {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
-            )
-            return Drop(one.clip.id, "rare_word", detail)
-    return None
-
-
 @dataclass(frozen=True, slots=True)
-class Tokenized:
+class TokenizedClips:
     """Every clip is in `captions` or in `drops`, each in the order of the clips."""
 
     captions: list[Caption]
@@ -133,61 +39,159 @@ class Tokenized:
     vocabulary: Vocabulary
 
 
-def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> Tokenized:
+def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedClips:
     """Tokenize all captions; the vocabulary learns the train split alone, so no held-out word can slip in.
 
     Raises UserError where the train split keeps no caption or no word.
     """
-    worded, drops = read_clips(clips, options.model, options.max_tokens)
-    worded, corrections = _correct(worded, options.spelling)
+    tokenized, drops = tokenize_each(clips, options.model, options.max_tokens)
+    tokenized, corrections = _correct(tokenized, options.spelling)
     if options.lemmas:
-        lemmas = lemmatise([one.tokens for one in worded], options.model)
-        worded = [replace(one, tokens=tokens) for one, tokens in zip(worded, lemmas, strict=True)]
+        lemmas = lemmatise([one.tokens for one in tokenized], options.model)
+        tokenized = [replace(one, tokens=tokens) for one, tokens in zip(tokenized, lemmas, strict=True)]
     if options.oov == "drop":
-        rare = drop_rare(worded, options.min_word_count)
-        worded, drops = _without(worded, rare), drops + rare
-    vocabulary = _learn(worded, drops, options)
-    silent = [one for one in worded if not any(token in vocabulary.ids for token in one.tokens)]
+        rare = drop_rare(tokenized, options.min_word_count)
+        tokenized, drops = _without(tokenized, rare), drops + rare
+    vocabulary = _learn_vocabulary(tokenized, drops, options)
+    silent = [one for one in tokenized if not any(token in vocabulary.ids for token in one.tokens)]
     unknown = [Drop(one.clip.id, "no_known_word", "none of its words is in the vocabulary") for one in silent]
     captions = [
         Caption(one.clip.id, one.clip.caption, one.tokens, vocabulary.encode(one.tokens), one.slots)
-        for one in _without(worded, unknown)
+        for one in _without(tokenized, unknown)
     ]
     reasons = {drop.id: drop for drop in drops + unknown}
-    return Tokenized(captions, [reasons[clip.id] for clip in clips if clip.id in reasons], corrections, vocabulary)
+    return TokenizedClips(captions, [reasons[clip.id] for clip in clips if clip.id in reasons], corrections, vocabulary)
 
 
-def _correct(worded: list[Worded], rarer_than: int | None) -> tuple[list[Worded], list[Correction]]:
+def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[TokenizedClip], list[Drop]]:
+    """Each clip as a `TokenizedClip` or a `Drop`, in the order of the clips. `model` is a spaCy pipeline, or None."""
+    words = cache(partial(tokenize, model=model))
+
+    @cache
+    def split_around(template: str) -> list[tuple[str, ...]]:
+        return [words(text) for text in split_template(template)]
+
+    tokenized, drops = [], []
+    for clip in clips:
+        tokens = words(clip.caption)
+        if not tokens:
+            drops.append(Drop(clip.id, "no_words", "the caption holds no letter or digit"))
+        elif len(tokens) > max_tokens:
+            drops.append(Drop(clip.id, "too_many_tokens", f"{len(tokens)} tokens, tokenize.max_tokens is {max_tokens}"))
+        else:
+            slots = find_slots(tokens, split_around(clip.template), [words(name) for name in clip.objects])
+            tokenized.append(TokenizedClip(clip, tokens, slots))
+    return tokenized, drops
+
+
+def find_corrections(
+    words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Set[str]
+) -> dict[str, str]:
+    """Misspelt word -> the word that is meant, by alphabet; every other word is to stay as it is.
+
+    `trained` counts the words of the train split. A word that occurs there `rarer_than` times or more is right; what is
+    meant is looked up there first and then in the English list. Held-out words are neither changed nor put in.
+    """
+    found = {}
+    for word in sorted(set(words)):
+        if trained.get(word, 0) < rarer_than and _looks_misspelt(word):
+            near = _load_english().edit_distance_1(word)
+            least = max(rarer_than, CLEAR * trained.get(word, 0))
+            own = {other: trained[other] for other in near if trained.get(other, 0) >= least}
+            known = {other: _load_english()[other] for other in near if _load_english()[other] >= COMMON}
+            meant = _pick_clear_favourite(own or known)
+            if meant and _could_mean(word, meant) and not {word, meant} & held_out and meant not in KEPT:
+                found[word] = meant
+    return found
+
+
+def drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:
+    """The clips with a word that occurs less than `min_count` times in the train split, in the order of the clips.
+
+    Dropping a clip makes its words rarer, so the rest is counted again until each word of each train caption occurs
+    often enough. The objects of `test_words` are unknown on purpose: they drop no clip.
+    """
+    counts = _count_words(tokenized)
+    rare: dict[str, Drop] = {}
+    while found := [
+        drop for one in tokenized if one.clip.id not in rare and (drop := _find_rare_word(one, counts, min_count))
+    ]:
+        rare |= {drop.id: drop for drop in found}
+        counts = _count_words(one for one in tokenized if one.clip.id not in rare)
+    return [rare[one.clip.id] for one in tokenized if one.clip.id in rare]
+
+
+def _correct(tokenized: list[TokenizedClip], rarer_than: int | None) -> tuple[list[TokenizedClip], list[Correction]]:
     """The captions with misspelt words put right, and what was put right."""
     if rarer_than is None:
-        return worded, []
-    counts = Counter(token for one in worded for token in one.tokens)
-    trained = Counter(token for one in worded if one.clip.split == "train" for token in one.tokens)
+        return tokenized, []
+    counts = Counter(token for one in tokenized for token in one.tokens)
+    trained = Counter(token for one in tokenized if one.clip.split == "train" for token in one.tokens)
     held_out = {
         token
-        for one in worded
+        for one in tokenized
         if one.clip.split == "test_words"
         for token, slot in zip(one.tokens, one.slots, strict=True)
         if slot and token not in trained
     }
     meant = find_corrections(counts, trained, rarer_than, held_out)
-    corrected = [replace(one, tokens=tuple(meant.get(token, token) for token in one.tokens)) for one in worded]
+    corrected = [replace(one, tokens=tuple(meant.get(token, token) for token in one.tokens)) for one in tokenized]
     return corrected, [Correction(word, right, counts[word], DISTANCE) for word, right in meant.items()]
 
 
-def _learn(worded: Sequence[Worded], drops: Sequence[Drop], options: TokenizeParams) -> Vocabulary:
-    trained = [one for one in worded if one.clip.split == "train"]
+def _learn_vocabulary(tokenized: Sequence[TokenizedClip], drops: Sequence[Drop], options: TokenizeParams) -> Vocabulary:
+    trained = [one for one in tokenized if one.clip.split == "train"]
     if not trained:
         reasons = Counter(drop.reason for drop in drops)
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none was there"
         raise UserError(f"tokenize: no caption of the train split is left ({counts}); see `tokenize` in params.yaml")
     vocabulary = build_vocabulary((one.tokens for one in trained), options.min_word_count)
     if options.oov == "subword":
-        vocabulary = vocabulary.with_unlearned(token for one in worded for token in one.tokens)
+        vocabulary = vocabulary.with_unlearned(token for one in tokenized for token in one.tokens)
     actions = list_actions((one.tokens, one.slots) for one in trained)
     return replace(vocabulary, actions=actions, model=options.model, lemmas=options.lemmas)
 
 
-def _without(worded: Sequence[Worded], drops: Collection[Drop]) -> list[Worded]:
+def _without(tokenized: Sequence[TokenizedClip], drops: Collection[Drop]) -> list[TokenizedClip]:
     dropped = {drop.id for drop in drops}
-    return [one for one in worded if one.clip.id not in dropped]
+    return [one for one in tokenized if one.clip.id not in dropped]
+
+
+def _looks_misspelt(word: str) -> bool:
+    return (
+        len(word) >= SHORTEST and word.isascii() and word.isalpha() and word not in KEPT and word not in _load_english()
+    )
+
+
+def _could_mean(word: str, other: str) -> bool:
+    """Whether somebody who meant the other may have written the word: first letters are seldom wrong, plurals never."""
+    begins_alike = other[0] == word[0] or other[:2] == word[1::-1]
+    return begins_alike and other.isalpha() and other != f"{word}s" and word != f"{other}s"
+
+
+def _pick_clear_favourite(counts: Mapping[str, int]) -> str | None:
+    """The one that is far more frequent than all others; None where there is none."""
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:
+        return None
+    return ranked[0] if ranked else None
+
+
+@cache
+def _load_english() -> SpellChecker:
+    return SpellChecker(language="en", distance=DISTANCE)
+
+
+def _count_words(tokenized: Iterable[TokenizedClip]) -> Counter[str]:
+    return Counter(token for one in tokenized if one.clip.split == "train" for token in one.tokens)
+
+
+def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) -> Drop | None:
+    for token, slot in zip(one.tokens, one.slots, strict=True):
+        held_out = slot and one.clip.split == "test_words"
+        if counts[token] < min_count and not held_out:
+            detail = (
+                f"{token!r} stands {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
+            )
+            return Drop(one.clip.id, "rare_word", detail)
+    return None

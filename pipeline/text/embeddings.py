@@ -1,4 +1,4 @@
-"""The word vectors of a run, where they are not learned with the networks: made, written, read, asked for a word."""
+"""The word vectors of a run, where the networks do not learn them: made from a source, written, read, looked up."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,53 +25,6 @@ Vectors = dict[str, NDArray[np.float32]]
 SPECIAL = (PAD_TOKEN, UNKNOWN_TOKEN)
 
 
-def spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
-    """The vectors of the wanted words, and of the first words of the model besides, as many as `first`.
-
-    `model` is the name of an installed package or a folder. Raises UserError where it is neither or has no vectors.
-    """
-    import spacy  # takes a second, and is needed for this source alone
-
-    try:
-        vocab = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer"]).vocab
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"tokenize.embeddings: spaCy has no model {model!r} ({first_line(error)}); install one with vectors, "
-            "as in `python -m spacy download en_core_web_md`, and name it in tokenize.embeddings.package, or give its "
-            "folder as path"
-        ) from None
-    if not vocab.vectors_length:
-        raise UserError(f"tokenize.embeddings: the spaCy model {model} has no word vectors; take an _md or _lg one")
-    known, sought = (vocab.strings[key] for key in vocab.vectors if key in vocab.strings), set(wanted)
-    spare = islice((word for word in known if word not in sought), first)
-    found = {word: np.asarray(vocab.get_vector(word), np.float32) for word in (*wanted, *spare)}
-    return {word: vector for word, vector in found.items() if vector.any()}
-
-
-def sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
-    """What a sentence-transformers model says of each word alone.
-
-    Of each word, not of the caption: such models hear little difference between "from left to right" and "from right
-    to left", and the order of words is what our own encoders are for.
-    """
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise UserError(
-            "tokenize.embeddings.source sentence needs sentence-transformers; pip install -c constraints.txt "
-            "'.[sentence]'"
-        ) from None
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; put a sentence-transformers model there or set tokenize.embeddings.path"
-        )
-    try:
-        model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: not a sentence-transformers model ({first_line(error)})") from None
-    return {word: np.asarray(vector, np.float32) for word, vector in zip(words, model.encode(list(words)), strict=True)}
-
-
 @dataclass(frozen=True)
 class Embeddings:
     """Vectors of words: a word of the vocabulary without one has a row of zeros."""
@@ -89,26 +42,16 @@ class Embeddings:
         spare = {word: row.astype(np.float32) for word, row in zip(self.spare_words, self.spare, strict=True)}
         return spare | {word: row for word, row in zip(self.words, self.vectors, strict=True) if row.any()}
 
-    def of(self, word: str) -> Vector | None:
+    def find(self, word: str) -> Vector | None:
         """The vector of any word [D], or None if it has none."""
         if word in self._rows or not self.by_spelling:
             return self._rows.get(word)
         vector = unseen_vector(word, self.words[len(SPECIAL) : self.learned], self.vectors[len(SPECIAL) : self.learned])
         return vector if vector.any() else None
 
-    def without(self) -> list[str]:
+    def list_missing(self) -> list[str]:
         """The words of the vocabulary that have no vector."""
         return [word for word in self.words if word not in SPECIAL and word not in self._rows]
-
-
-def take_in(
-    words: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings
-) -> tuple[Vocabulary, NDArray[np.float32]]:
-    """The vocabulary with those of the new words that have a vector, and their vectors [N,D] in the order of ids."""
-    found = {word: vector for word in words if (vector := embeddings.of(word)) is not None}
-    larger = vocabulary.with_unlearned(found)
-    vectors = [found[word] for word in larger.words[len(vocabulary) :]]
-    return larger, np.array(vectors, np.float32).reshape(len(vectors), embeddings.vectors.shape[1])
 
 
 def make_embeddings(
@@ -124,14 +67,14 @@ def make_embeddings(
     if options.source == "learned":
         return None
     if options.source == "subword":
-        return _by_spelling(vocabulary, trained, options.width)
+        return _compute_from_spelling(vocabulary, trained, options.width)
     if options.source == "file":
         file = read_vectors(path, set(words), options.spare_words)
         found, warnings = file.words, file.warnings()
     elif options.source == "spacy":
-        found = spacy_vectors(options.package or str(path), words, options.spare_words)
+        found = _read_spacy_vectors(options.package or str(path), words, options.spare_words)
     else:
-        found = sentence_vectors(path, words)
+        found = _compute_sentence_vectors(path, words)
     if not any(word in found for word in words):
         raise UserError(f"{options.package or path}: has no vector for any of {', '.join(words[:8])} …; see `tokenize`")
     width = len(next(iter(found.values())))
@@ -142,13 +85,14 @@ def make_embeddings(
     return Embeddings(vocabulary.words, vectors, tuple(spare), others, False, learned, warnings)
 
 
-def _by_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[str]], width: int) -> Embeddings:
-    learned = len(vocabulary) - vocabulary.unlearned
-    seen, unseen = vocabulary.words[len(SPECIAL) : learned], vocabulary.words[learned:]
-    made = subword_vectors(seen, trained, width)
-    special = np.zeros((len(SPECIAL), width), np.float32)
-    vectors = np.vstack([special, made, *(unseen_vector(word, seen, made)[None] for word in unseen)])
-    return Embeddings(vocabulary.words, vectors, (), np.zeros((0, width), np.float16), True, learned)
+def extend_vocabulary(
+    words: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings
+) -> tuple[Vocabulary, NDArray[np.float32]]:
+    """The vocabulary with those of the new words that have a vector, and their vectors [N,D] in the order of ids."""
+    found = {word: vector for word in words if (vector := embeddings.find(word)) is not None}
+    larger = vocabulary.with_unlearned(found)
+    vectors = [found[word] for word in larger.words[len(vocabulary) :]]
+    return larger, np.array(vectors, np.float32).reshape(len(vectors), embeddings.vectors.shape[1])
 
 
 def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
@@ -180,3 +124,59 @@ def read_embeddings(path: Path) -> Embeddings | None:
         return Embeddings(words, vectors, spare_words, spare, bool(about["by_spelling"]), int(about["learned"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a file of word vectors ({error}); `dvc repro` makes it anew") from None
+
+
+def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
+    """The vectors of the wanted words, and of the first words of the model besides, as many as `first`.
+
+    `model` is the name of an installed package or a folder. Raises UserError where it is neither or has no vectors.
+    """
+    import spacy  # takes a second, and is needed for this source alone
+
+    try:
+        vocab = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer"]).vocab
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"tokenize.embeddings: spaCy has no model {model!r} ({first_line(error)}); install one with vectors, "
+            "as in `python -m spacy download en_core_web_md`, and name it in tokenize.embeddings.package, or give its "
+            "folder as path"
+        ) from None
+    if not vocab.vectors_length:
+        raise UserError(f"tokenize.embeddings: the spaCy model {model} has no word vectors; take an _md or _lg one")
+    known, sought = (vocab.strings[key] for key in vocab.vectors if key in vocab.strings), set(wanted)
+    spare = islice((word for word in known if word not in sought), first)
+    found = {word: np.asarray(vocab.get_vector(word), np.float32) for word in (*wanted, *spare)}
+    return {word: vector for word, vector in found.items() if vector.any()}
+
+
+def _compute_sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
+    """The vectors that a sentence-transformers model gives to each word alone.
+
+    To each word, not to the caption: such models hardly distinguish "from left to right" from "from right to left", and
+    the order of words is what our own encoders are for.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise UserError(
+            "tokenize.embeddings.source sentence needs sentence-transformers; pip install -c constraints.txt "
+            "'.[sentence]'"
+        ) from None
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; put a sentence-transformers model there or set tokenize.embeddings.path"
+        )
+    try:
+        model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder}: not a sentence-transformers model ({first_line(error)})") from None
+    return {word: np.asarray(vector, np.float32) for word, vector in zip(words, model.encode(list(words)), strict=True)}
+
+
+def _compute_from_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[str]], width: int) -> Embeddings:
+    learned = len(vocabulary) - vocabulary.unlearned
+    seen, unseen = vocabulary.words[len(SPECIAL) : learned], vocabulary.words[learned:]
+    made = subword_vectors(seen, trained, width)
+    special = np.zeros((len(SPECIAL), width), np.float32)
+    vectors = np.vstack([special, made, *(unseen_vector(word, seen, made)[None] for word in unseen)])
+    return Embeddings(vocabulary.words, vectors, (), np.zeros((0, width), np.float16), True, learned)

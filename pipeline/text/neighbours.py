@@ -1,4 +1,4 @@
-"""Which seen object a word is near to, and captions with an unseen word in place of their object."""
+"""Which seen object a word is near to, by word vectors; captions with an unseen word in place of their object."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,54 +31,54 @@ class Neighbour:
         return f"{self.name} {self.cosine:.2f}"
 
 
-def nearest(name: str, objects: Iterable[str], vector_of: Lookup) -> list[Neighbour]:
+def rank_neighbours(name: str, objects: Iterable[str], find_vector: Lookup) -> list[Neighbour]:
     """The objects, the nearest to `name` first; those without a vector, and `name` itself, are left out.
 
     `objects` has one entry for each clip of an object. Nothing comes back where `name` has no vector.
     """
-    own = vector_of(name)
+    own = find_vector(name)
     if own is None:
         return []
-    vectors = {other: (vector_of(other), clips) for other, clips in sorted(Counter(objects).items()) if other != name}
+    vectors = {other: (find_vector(other), clips) for other, clips in sorted(Counter(objects).items()) if other != name}
     near = [Neighbour(other, float(own @ it), clips) for other, (it, clips) in vectors.items() if it is not None]
     return sorted(near, key=lambda neighbour: -neighbour.cosine)
 
 
-def name_vectors(vocabulary: Vocabulary, word_vector: Lookup) -> Lookup:
-    """A lookup of names: the mean direction of their words, of length 1; words without a vector are passed over."""
+def embed_names(vocabulary: Vocabulary, word_vector: Lookup) -> Lookup:
+    """A lookup of names: the mean direction of their words, of length 1; words without a vector are ignored."""
 
-    def vector_of(name: str) -> Vector | None:
-        found = (word_vector(word) for word in words_of(name, vocabulary))
+    def find_vector(name: str) -> Vector | None:
+        found = (word_vector(word) for word in tokenize_name(name, vocabulary))
         vectors = [vector / np.linalg.norm(vector) for vector in found if vector is not None]
         mean: Vector = np.sum(vectors, axis=0, dtype=np.float32) if vectors else np.zeros(1, np.float32)
         length = np.linalg.norm(mean)
         return mean / length if length else None
 
-    return vector_of
+    return find_vector
 
 
-def words_of(name: str, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The words of a name, as they are in the captions of this vocabulary."""
+def tokenize_name(name: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The words of a name, as the captions of this vocabulary have them."""
     words = tokenize(name, vocabulary.model)
     return next(lemmatise([words], vocabulary.model)) if vocabulary.lemmas else words
 
 
 class SeenObjects:
-    """The objects of the training clips, one entry per clip, to be asked for the nearest to a word."""
+    """The objects of the training clips, one entry per clip, and the nearest of them to a word."""
 
     def __init__(self, objects: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings) -> None:
         self._objects = list(objects)
-        self._vector_of = cache(name_vectors(vocabulary, embeddings.of))
+        self._find_vector = cache(embed_names(vocabulary, embeddings.find))
 
-    def nearest_to(self, name: str) -> Neighbour | None:
-        """The nearest one but the name itself; None where the name or all objects lack a vector."""
-        return next(iter(nearest(name, self._objects, self._vector_of)), None)
+    def find_nearest(self, name: str) -> Neighbour | None:
+        """The nearest object other than the name itself; None where the name or all objects lack a vector."""
+        return next(iter(rank_neighbours(name, self._objects, self._find_vector)), None)
 
-    def neighbour_of(self, word: str) -> Neighbour:
-        """The nearest one. Raises UserError where there is none, and where the word is no new one."""
+    def require_nearest(self, word: str) -> Neighbour:
+        """The nearest object. Raises UserError where there is none, and where training shows the word."""
         if word in self._objects:
             raise UserError(f"render.new_words: training shows {word!r} already; name words that it never shows")
-        found = self.nearest_to(word)
+        found = self.find_nearest(word)
         if found is None:
             raise UserError(
                 f"render.new_words: there is no vector for {word!r}, or none for any object; take another word, or "
@@ -87,9 +87,9 @@ class SeenObjects:
         return found
 
 
-def put_in_place(caption: Caption, name: str, vocabulary: Vocabulary) -> Caption:
-    """The caption with another name in place of its first object; `a` and `an` go by the first letter of the name."""
-    words = words_of(name, vocabulary)
+def replace_object(caption: Caption, name: str, vocabulary: Vocabulary) -> Caption:
+    """The caption with another name in place of its first object; `a` or `an` by the first letter of the name."""
+    words = tokenize_name(name, vocabulary)
     article = "an" if words[0][0] in "aeiou" else "a"
     pairs = list(zip(caption.tokens, caption.slots, strict=True))
     if article in vocabulary.ids:

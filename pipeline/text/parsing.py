@@ -1,4 +1,4 @@
-"""Which words of a caption name an object and which an action; a free caption -> token ids."""
+"""A free caption -> token ids; which words of a caption name an object and which the action."""
 
 import re
 from collections import Counter
@@ -18,7 +18,50 @@ ARTICLES = frozenset(("a", "an", "the"))
 SLOT = re.compile(r"\[[^\]]*\]")
 PLAIN_SLOT = re.compile(r"\bsomething\b", re.IGNORECASE)  # in a template written without brackets
 GAP = "*"  # no token holds this sign
-MOST_ACTIONS = 1000  # more than people name categories, and few enough to lie beside a model
+MOST_ACTIONS = 1000  # more than datasets have categories, and few enough to store beside a model
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCaption:
+    """A caption that someone typed, to sample from."""
+
+    caption: Caption
+    unknown: tuple[str, ...]  # the words that the vocabulary lacks, once each, in order
+
+
+def encode(text: str, vocabulary: Vocabulary, max_tokens: int) -> EncodedCaption:
+    """Encode a caption that someone typed, its objects found by the actions that training saw.
+
+    Raises UserError if it holds no word or more than `max_tokens`.
+    """
+    tokens = tokenize(text, vocabulary.model)
+    if not tokens:
+        raise UserError(f"the caption {text!r} holds no word; write what moves and how")
+    if len(tokens) > max_tokens:
+        raise UserError(f"the caption has {len(tokens)} words, and tokenize.max_tokens is {max_tokens}; shorten it")
+    if vocabulary.lemmas:
+        (tokens,) = lemmatise([tokens], vocabulary.model)
+    unknown = tuple(dict.fromkeys(token for token in tokens if token not in vocabulary.ids))
+    slots = match_slots(tokens, vocabulary.actions)
+    return EncodedCaption(Caption("", text, tokens, vocabulary.encode(tokens), slots), unknown)
+
+
+def match_slots(tokens: Tokens, actions: Iterable[str]) -> Slots:
+    """The slots of a caption without a template, by the action that shares the most words with it.
+
+    Of several such actions it is the first; where none fits, the caption has no object.
+    """
+    fitting = filter(None, (_fill_action(tokens, action) for action in actions))
+    return max(fitting, key=lambda slots: slots.count(0), default=(0,) * len(tokens))
+
+
+def find_slots(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Tokens]) -> Slots:
+    """The slots of a caption whose objects are known, and the texts around the slots of its template.
+
+    By the template, where the template filled with the objects is the caption. Otherwise every object is where it is
+    first found after the one before it, or first found at all; one that the caption lacks has no tokens.
+    """
+    return _fill_template(tokens, around, objects) or _search_objects(tokens, objects)
 
 
 def split_template(template: str) -> list[str]:
@@ -26,48 +69,36 @@ def split_template(template: str) -> list[str]:
     return (SLOT if SLOT.search(template) else PLAIN_SLOT).split(template)
 
 
-def find_slots(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Tokens]) -> Slots:
-    """The slots of a caption whose objects are known, and the texts around the slots of its template.
-
-    By the template, where the objects in its slots give the caption. Else every object stands where it is first found
-    after the one before it, or first found at all; one that the caption lacks has no tokens.
-    """
-    return _fill_template(tokens, around, objects) or _search_objects(tokens, objects)
-
-
-def match_slots(tokens: Tokens, actions: Iterable[str]) -> Slots:
-    """The slots of a caption of which nothing is known, by the action that fits it with the most words.
-
-    Of several such it is the first; where none fits, the caption has no object.
-    """
-    fitting = filter(None, (_fill_action(tokens, action) for action in actions))
-    return max(fitting, key=lambda slots: slots.count(0), default=(0,) * len(tokens))
-
-
 def list_actions(captions: Iterable[tuple[Tokens, Slots]]) -> tuple[str, ...]:
     """The captions with `*` in place of each object, the commonest first, for `match_slots`."""
-    counts = Counter(_action(tokens, slots) for tokens, slots in captions if any(slots) and 0 in slots)
+    counts = Counter(_write_action(tokens, slots) for tokens, slots in captions if any(slots) and 0 in slots)
     return tuple(sorted(counts, key=lambda action: (-counts[action], action))[:MOST_ACTIONS])
 
 
-def _action(tokens: Tokens, slots: Slots) -> str:
-    before = (0, *map(abs, slots))  # the slot before each token
-    words = (
-        GAP if slot else token
-        for token, slot, last in zip(tokens, map(abs, slots), before, strict=False)
-        if not slot or slot != last
-    )
-    return " ".join(words)
+def _fill_action(tokens: Tokens, action: str) -> Slots | None:
+    first, *texts = (tuple(text.split()) for text in action.split(GAP))
+    if not _occurs(first, tokens, 0):
+        return None
+    slots = [0] * len(first)
+    for number, text in enumerate(texts, 1):
+        start, end = len(slots), len(tokens) - len(texts[-1])
+        places = range(start + 1, end) if number < len(texts) else [end]
+        at = next((place for place in places if place > start and _occurs(text, tokens, place)), None)
+        if at is None:
+            return None
+        articles = min(_count_articles(tokens[start:at]), at - start - 1)  # an object has at least one word
+        slots += [-number] * articles + [number] * (at - start - articles) + [0] * len(text)
+    return tuple(slots)
 
 
 def _fill_template(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Tokens]) -> Slots | None:
-    if len(around) != len(objects) + 1 or not _stands(around[0], tokens, 0):
+    if len(around) != len(objects) + 1 or not _occurs(around[0], tokens, 0):
         return None
     slots = [0] * len(around[0])
     for number, (words, after) in enumerate(zip(objects, around[1:], strict=True), 1):
-        while not _stands(words, tokens, len(slots)) and _articles(tokens[len(slots) :]):
+        while not _occurs(words, tokens, len(slots)) and _count_articles(tokens[len(slots) :]):
             slots.append(-number)
-        if not _stands(words + after, tokens, len(slots)):
+        if not _occurs(words + after, tokens, len(slots)):
             return None
         slots += [number] * len(words) + [0] * len(after)
     return tuple(slots) if len(slots) == len(tokens) else None
@@ -77,7 +108,7 @@ def _search_objects(tokens: Tokens, objects: Sequence[Tokens]) -> Slots:
     slots, end = [0] * len(tokens), 0
     for number, words in enumerate(objects, 1):
         places = [
-            at for at in range(len(tokens)) if _stands(words, tokens, at) and not any(slots[at : at + len(words)])
+            at for at in range(len(tokens)) if _occurs(words, tokens, at) and not any(slots[at : at + len(words)])
         ]
         if words and places:
             start = next((at for at in places if at >= end), places[0])
@@ -89,51 +120,20 @@ def _search_objects(tokens: Tokens, objects: Sequence[Tokens]) -> Slots:
     return tuple(slots)
 
 
-def _fill_action(tokens: Tokens, action: str) -> Slots | None:
-    first, *texts = (tuple(text.split()) for text in action.split(GAP))
-    if not _stands(first, tokens, 0):
-        return None
-    slots = [0] * len(first)
-    for number, text in enumerate(texts, 1):
-        start, end = len(slots), len(tokens) - len(texts[-1])
-        places = range(start + 1, end) if number < len(texts) else [end]
-        at = next((place for place in places if place > start and _stands(text, tokens, place)), None)
-        if at is None:
-            return None
-        articles = min(_articles(tokens[start:at]), at - start - 1)  # an object has at least one word
-        slots += [-number] * articles + [number] * (at - start - articles) + [0] * len(text)
-    return tuple(slots)
+def _write_action(tokens: Tokens, slots: Slots) -> str:
+    before = (0, *map(abs, slots))  # the slot before each token
+    words = (
+        GAP if slot else token
+        for token, slot, last in zip(tokens, map(abs, slots), before, strict=False)
+        if not slot or slot != last
+    )
+    return " ".join(words)
 
 
-def _articles(tokens: Tokens) -> int:
+def _count_articles(tokens: Tokens) -> int:
     """How many articles the tokens begin with."""
     return len(list(takewhile(ARTICLES.__contains__, tokens)))
 
 
-def _stands(words: Tokens, tokens: Tokens, at: int) -> bool:
+def _occurs(words: Tokens, tokens: Tokens, at: int) -> bool:
     return tokens[at : at + len(words)] == words
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A caption to sample from."""
-
-    caption: Caption
-    unknown: tuple[str, ...]  # the words that the vocabulary lacks, once each, in order
-
-
-def encode(text: str, vocabulary: Vocabulary, max_tokens: int) -> Encoded:
-    """Encode a caption that someone typed, its objects found by the actions that training saw.
-
-    Raises UserError if it holds no word or more than `max_tokens`.
-    """
-    tokens = tokenize(text, vocabulary.model)
-    if not tokens:
-        raise UserError(f"the caption {text!r} holds no word; say what moves and how")
-    if len(tokens) > max_tokens:
-        raise UserError(f"the caption has {len(tokens)} words, and tokenize.max_tokens is {max_tokens}; shorten it")
-    if vocabulary.lemmas:
-        (tokens,) = lemmatise([tokens], vocabulary.model)
-    unknown = tuple(dict.fromkeys(token for token in tokens if token not in vocabulary.ids))
-    slots = match_slots(tokens, vocabulary.actions)
-    return Encoded(Caption("", text, tokens, vocabulary.encode(tokens), slots), unknown)

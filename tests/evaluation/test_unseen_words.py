@@ -12,7 +12,7 @@ from pipeline.evaluation.clip_sets import as_neighbours, hosts_of, in_place
 from pipeline.evaluation.evaluate import Assessment
 from pipeline.evaluation.report import write_words
 from pipeline.judges.classes import NewWord
-from pipeline.text.embeddings import Embeddings, take_in
+from pipeline.text.embeddings import Embeddings, extend_vocabulary
 from pipeline.text.neighbours import SeenObjects
 from pipeline.text.vocabulary import Vocabulary
 from tests.judges.test_networks import CLASSES, CLIPS, PROMPTS, caption
@@ -52,7 +52,7 @@ def hosts():
 
 
 def test_a_new_word_stands_in_one_caption_of_each_category(seen, vocabulary):
-    larger, _ = take_in(["cup"], vocabulary, seen[1])
+    larger, _ = extend_vocabulary(["cup"], vocabulary, seen[1])
     asked = in_place(["cup"], hosts(), seen[0], larger, CLASSES)
     assert len({one.category for one in asked}) == len(asked) == 2
     assert [" a cup from " in one.caption.text for one in asked] == [True, True]

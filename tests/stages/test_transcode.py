@@ -87,7 +87,7 @@ def test_a_video_that_changed_after_filtering_stops_the_stage(dataset, tmp_path,
     clips[3] = replace(clips[3], digest="0" * 64)
     write_clips(tmp_path, clips)
     (tmp_path / "videos").symlink_to(dataset / "videos")
-    with pytest.raises(UserError, match=rf"{clips[3].video}: not the file .* `dvc repro -f filter`"):
+    with pytest.raises(UserError, match=rf"{clips[3].video}: no longer the file .* `dvc repro -f filter`"):
         transcode(tmp_path, tmp_path / "out", workers)
     assert not (tmp_path / "out").exists()
 
@@ -95,7 +95,7 @@ def test_a_video_that_changed_after_filtering_stops_the_stage(dataset, tmp_path,
 def test_a_video_that_went_away_stops_the_stage(dataset, tmp_path):
     clips = read_table(dataset / "labels" / "clips.parquet", Clip)
     write_clips(tmp_path, [replace(clip, video="gone.mkv") for clip in clips])
-    with pytest.raises(UserError, match=r"gone\.mkv: not the file"):
+    with pytest.raises(UserError, match=r"gone\.mkv: no longer the file"):
         transcode(tmp_path, tmp_path / "out")
 
 

@@ -52,11 +52,11 @@ def assert_holds_the_rows(found):
     assert found.words == VOCABULARY.words
     for word in VOCABULARY.words:
         assert found.vectors[VOCABULARY.ids[word]].tolist() == ROWS.get(word, [0, 0, 0])
-    assert found.of("book").tolist() == ROWS["book"]
-    assert found.of("penny") == pytest.approx(ROWS["penny"], rel=1e-3)
-    assert found.of("xylophone") is None
-    assert found.of("a") is None
-    assert set(found.without()) == {"a", "from", "pushing", "right", "to"}
+    assert found.find("book").tolist() == ROWS["book"]
+    assert found.find("penny") == pytest.approx(ROWS["penny"], rel=1e-3)
+    assert found.find("xylophone") is None
+    assert found.find("a") is None
+    assert set(found.list_missing()) == {"a", "from", "pushing", "right", "to"}
 
 
 def test_learned_words_have_no_vectors_here(tmp_path):
@@ -68,7 +68,7 @@ def test_vectors_of_a_file(vec):
     found = make(vec, source="file")
     assert_holds_the_rows(found)
     assert found.spare_words == ("the", "penny")
-    assert make(vec, source="file", spare_words=0).of("penny") is None
+    assert make(vec, source="file", spare_words=0).find("penny") is None
 
 
 def test_vectors_of_a_spacy_model_in_a_folder(nlp):
@@ -92,10 +92,10 @@ def test_vectors_by_company_and_spelling_serve_any_word():
     learned = found.words[2 : found.learned]
     seen = found.vectors[2 : found.learned]
     assert found.vectors.shape == (len(VOCABULARY), 64)
-    assert np.array_equal(found.of("album"), found.vectors[VOCABULARY.ids["album"]])
-    assert np.array_equal(found.of("album"), unseen_vector("album", learned, seen))
-    assert np.array_equal(found.of("mugs"), unseen_vector("mugs", learned, seen))
-    assert found.without() == []
+    assert np.array_equal(found.find("album"), found.vectors[VOCABULARY.ids["album"]])
+    assert np.array_equal(found.find("album"), unseen_vector("album", learned, seen))
+    assert np.array_equal(found.find("mugs"), unseen_vector("mugs", learned, seen))
+    assert found.list_missing() == []
 
 
 @pytest.mark.parametrize("source", ["file", "subword"])
@@ -107,7 +107,7 @@ def test_what_is_written_reads_back_and_equal_vectors_are_equal_bytes(tmp_path, 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert np.array_equal(back.vectors, found.vectors)
     for word in ("book", "penny", "mugs"):
-        assert np.array_equal(back.of(word), found.of(word))
+        assert np.array_equal(back.find(word), found.find(word))
     assert (back.words, back.spare_words, back.learned) == (found.words, found.spare_words, found.learned)
 
 
@@ -140,7 +140,7 @@ def test_vectors_of_a_sentence_model_in_a_folder(tmp_path):
     )
     found = make(tmp_path / "st", source="sentence")
     assert np.allclose(found.vectors[2:], table[2 : len(VOCABULARY)])
-    assert found.of("penny") is None
+    assert found.find("penny") is None
 
 
 def test_a_sentence_model_that_is_not_there_says_what_to_do(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pipeline.cli.words import app
 from pipeline.errors import UserError
 from pipeline.records import Clip
 from pipeline.tables import write_table
-from pipeline.text.neighbours import name_vectors, nearest
+from pipeline.text.neighbours import embed_names, rank_neighbours
 from pipeline.text.vector_files import read_vectors
 from pipeline.text.vocabulary import Vocabulary, write_vocabulary
 
@@ -24,11 +24,11 @@ def vec(tmp_path):
 
 
 def test_objects_come_nearest_first_with_cosine_and_number_of_clips(vec):
-    lookup = name_vectors(VOCABULARY, read_vectors(vec, set(), 10).words.get)
-    found = nearest("album", ["mug", "book", "mug", "album", "wug", "red mug"], lookup)
+    lookup = embed_names(VOCABULARY, read_vectors(vec, set(), 10).words.get)
+    found = rank_neighbours("album", ["mug", "book", "mug", "album", "wug", "red mug"], lookup)
     assert [(near.name, near.clips) for near in found] == [("book", 1), ("mug", 2), ("red mug", 1)]
     assert [near.cosine for near in found] == pytest.approx([0.8, 0.6, 0.6 / 2**0.5])
-    assert nearest("wug", ["mug"], lookup) == []
+    assert rank_neighbours("wug", ["mug"], lookup) == []
 
 
 def near(tmp_path, *words):

@@ -6,7 +6,7 @@ from made import make_caption
 
 from pipeline.errors import UserError
 from pipeline.text.embeddings import Embeddings
-from pipeline.text.neighbours import SeenObjects, put_in_place
+from pipeline.text.neighbours import SeenObjects, replace_object
 from pipeline.text.vocabulary import Vocabulary
 
 WORDS = ("<pad>", "<unk>", "pushing", "a", "an", "the", "box", "onto", "table", "album", "photo")
@@ -29,15 +29,15 @@ ONTO = caption("pushing a old box onto a table", 0, -1, 1, 1, 0, -2, 2)
     ],
 )
 def test_the_first_object_gives_way_with_all_its_words_and_the_article_suits(name, expected, slots):
-    put = put_in_place(ONTO, name, VOCABULARY)
+    put = replace_object(ONTO, name, VOCABULARY)
     assert (put.text, " ".join(put.tokens), put.slots) == (expected, expected, slots)
     assert [WORDS[number] for number in put.token_ids] == expected.split()
 
 
 def test_other_articles_stay_and_so_does_one_that_the_vocabulary_could_not_exchange():
-    assert put_in_place(caption("pushing the box", 0, -1, 1), "album", VOCABULARY).text == "pushing the album"
+    assert replace_object(caption("pushing the box", 0, -1, 1), "album", VOCABULARY).text == "pushing the album"
     short = Vocabulary(("<pad>", "<unk>", "pushing", "a", "box"))
-    assert put_in_place(caption("pushing a box", 0, -1, 1), "album", short).text == "pushing a album"
+    assert replace_object(caption("pushing a box", 0, -1, 1), "album", short).text == "pushing a album"
 
 
 def seen_objects(*names):
@@ -47,8 +47,8 @@ def seen_objects(*names):
 
 
 def test_the_nearest_seen_object_is_told_with_its_cosine():
-    assert str(seen_objects("box", "table", "photo").neighbour_of("album")) == "box 0.60"
-    assert seen_objects("box").nearest_to("photo") is None
+    assert str(seen_objects("box", "table", "photo").require_nearest("album")) == "box 0.60"
+    assert seen_objects("box").find_nearest("photo") is None
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_the_nearest_seen_object_is_told_with_its_cosine():
 )
 def test_a_word_that_cannot_be_tried_is_named(word, message):
     with pytest.raises(UserError, match=rf"render\.new_words: .*{message}"):
-        seen_objects("box", "table").neighbour_of(word)
+        seen_objects("box", "table").require_nearest(word)

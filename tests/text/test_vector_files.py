@@ -28,7 +28,7 @@ def values(found):
     [
         GOOD,
         f"3 3\n{GOOD}",
-        gzip.compress(GOOD.encode()),
+        gzip.compress(GOOD.encode(), mtime=0),
         GOOD.replace("\n", " \n"),  # as fastText ends its rows
         GOOD.replace("\n", "\r\n"),
         GOOD.replace(" ", "\t"),
@@ -90,7 +90,7 @@ def test_beyond_the_wanted_words_only_the_first_are_kept(tmp_path):
         ("just some text\nand more\n", "no rows of a word and its numbers"),
         (bytes(range(256)) * 8, "a binary file"),
         (b"PK\x03\x04...", "a zip archive; unpack it"),
-        (gzip.compress(GOOD.encode() * 99)[:-20], "damaged"),
+        (gzip.compress(GOOD.encode() * 99, mtime=0)[:-20], "damaged"),
     ],
 )
 def test_a_file_without_vectors_is_refused_by_name(tmp_path, text, message):

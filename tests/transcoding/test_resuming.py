@@ -43,7 +43,7 @@ def unfinished(dataset, tmp_path_factory):
     clips = read_table(dataset / "labels" / "clips.parquet", Clip)
     write_clips(folder, [*clips[:-1], replace(clips[-1], digest="0" * 64)])
     (folder / "videos").symlink_to(dataset / "videos")
-    with pytest.raises(UserError, match="not the file any more"):
+    with pytest.raises(UserError, match="no longer the file"):
         transcode(folder, folder / "out", 1)
     (state,) = (folder / "states").iterdir()
     return state
@@ -87,7 +87,7 @@ def test_a_damaged_shard_is_never_trusted(dataset, undisturbed, stopped, tmp_pat
         if number < 6:
             path.write_bytes([data[:middle], altered, b""][number // 2])
     edited = json.loads((stopped / "clips-00008.json").read_text())
-    edited["account"]["drops"] = []
+    edited["manifest"]["drops"] = []
     (stopped / "clips-00008.json").write_text(json.dumps(edited))
     assert transcode(dataset, tmp_path / "out", 2) == undisturbed
 
