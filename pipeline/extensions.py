@@ -1,6 +1,6 @@
 """Members of a registry by name: built-in ones, or a user's own by a reference `package.module:object`.
 
-This is the one place that imports a module whose name stands in params. References are found in the project's folder
+This is the one place that imports a module that params name. References are found in the project's folder
 and among the installed packages.
 """
 

@@ -10,8 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pipeline.data.batches import Batch
-from pipeline.losses.adversarial import find_adversarial, find_matching
-from pipeline.losses.mixed_batches import find_group_loss, first_rows, realised_shares, spread_shares
+from pipeline.losses.adversarial import (
+    find_adversarial,
+    find_group_loss,
+    find_matching,
+    first_rows,
+    realised_shares,
+    spread_shares,
+)
 from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, differentiates, find_penalty
 from pipeline.models.caption_encoders import find_caption_encoder
 from pipeline.models.discriminators import find_discriminator

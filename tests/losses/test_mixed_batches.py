@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.losses.mixed_batches import (
+from pipeline.losses.adversarial import (
     MIXED_BATCHES,
     bgan,
     divergence,

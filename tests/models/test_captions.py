@@ -40,10 +40,10 @@ def test_a_caption_becomes_one_vector_of_mean_square_one_and_a_state_per_word(na
     assert (states[2].abs().amax(dim=1) > 0).all()
 
 
-@pytest.mark.parametrize(("name", "hears"), [("mean", False), ("gru", True), ("transformer", True)])
-def test_the_same_words_in_another_order_mean_another_thing_to_all_but_the_mean(name, hears):
+@pytest.mark.parametrize(("name", "reads_order"), [("mean", False), ("gru", True), ("transformer", True)])
+def test_the_same_words_in_another_order_mean_another_thing_to_all_but_the_mean(name, reads_order):
     right, left = encoder(name)(torch.tensor([TO_THE_RIGHT, TO_THE_LEFT]))
-    assert ((right - left).abs().max() > 1e-3) == hears
+    assert ((right - left).abs().max() > 1e-3) == reads_order
 
 
 @each_encoder
@@ -64,11 +64,11 @@ def test_neither_vector_nor_states_depend_on_the_other_captions_of_a_batch(name)
 
 
 @each_encoder
-def test_every_word_of_a_caption_is_heard_and_padding_learns_nothing(name):
+def test_every_word_of_a_caption_is_reached_and_padding_learns_nothing(name):
     reader = encoder(name)
     reader(torch.tensor([[*TO_THE_RIGHT, 0, 0]]))[:, :3].sum().backward()
-    heard = reader.words.own.weight.grad.abs().sum(dim=1) > 0
-    assert heard.nonzero().flatten().tolist() == sorted(TO_THE_RIGHT)
+    reached = reader.words.own.weight.grad.abs().sum(dim=1) > 0
+    assert reached.nonzero().flatten().tolist() == sorted(TO_THE_RIGHT)
 
 
 @each_encoder

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from networks import draw_inputs, stir
 from settings import clip_shape
 from torch import nn
 from training_sets import tiny_params
@@ -18,14 +19,11 @@ E = PARAMS.train.captions.width
 def generator(shape=PARAMS.clip, **changes):
     torch.manual_seed(0)
     model = ConvGruGenerator(shape, PARAMS.train.generator.model_copy(update=changes), E)
-    for parameter in model.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    return model
+    return stir(model, by=0.1)
 
 
-def inputs(model, batch=3):
-    draw = torch.Generator().manual_seed(7)
-    return torch.randn(batch, model.z_width, generator=draw), torch.randn(batch, E, generator=draw)
+def inputs(model):
+    return draw_inputs(model, E, batch=3)
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 12, 20), (3, 64, 64)])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from made import make_caption
+from networks import draw_inputs, record_outputs, stir
 from settings import clip_shape
 from training_sets import tiny_params
 
@@ -21,23 +22,15 @@ def generator(shape=PARAMS.clip, seed=0):
     return ResidualGenerator(shape, PARAMS.train.generator, E)
 
 
-def stirred(model):
-    """The model with random weights where it starts with zeros, so that every path counts."""
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
-    return model
-
-
 def inputs(model, batch=2):
-    draw = torch.Generator().manual_seed(7)
-    return torch.randn(batch, model.z_width, generator=draw), torch.randn(batch, E, generator=draw)
+    return draw_inputs(model, E, batch)
 
 
 @pytest.mark.parametrize(
     ("frames", "height", "width"), [(8, 16, 16), (7, 16, 16), (1, 8, 8), (2, 32, 16), (16, 12, 20), (4, 64, 64)]
 )
 def test_frames_have_the_shape_of_training(frames, height, width):
-    model = stirred(generator(clip_shape(frames, height, width)))
+    model = stir(generator(clip_shape(frames, height, width)))
     clips = model(*inputs(model))
     assert clips.shape == (2, 3, frames, height, width)
     assert clips.dtype == torch.float32
@@ -62,7 +55,7 @@ def test_such_a_shape_stops_the_first_stage_already(tree, height, width):
 
 
 def test_frames_depend_on_every_value_of_noise_and_caption():
-    model = stirred(generator())
+    model = stir(generator())
     z, cond = (value.requires_grad_() for value in inputs(model))
     model(z, cond).square().sum().backward()
     assert (z.grad != 0).all()
@@ -70,7 +63,7 @@ def test_frames_depend_on_every_value_of_noise_and_caption():
 
 
 def test_a_clip_depends_on_its_own_noise_and_caption_only():
-    model = stirred(generator())
+    model = stir(generator())
     z, cond = inputs(model, batch=3)
     together = model(z, cond)
     alone = torch.cat([model(z[[row]], cond[[row]]) for row in range(3)])
@@ -85,7 +78,7 @@ def test_frames_have_the_strides_that_convolutions_want():
 
 def test_frames_vary_with_the_order_of_the_words():
     torch.manual_seed(0)
-    model = stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=12))
+    model = stir(TextToVideo(PARAMS.clip, PARAMS.train, words=12))
     z = torch.randn(1, model.z_width).expand(2, -1)
     right, left = model(z, torch.tensor([[2, 3, 4, 5, 6, 7, 0], [2, 3, 4, 7, 6, 5, 0]]))
     assert (right - left).abs().max() > 0.01
@@ -117,27 +110,25 @@ def test_smooth_curves_move_slowly():
 
 
 def test_the_background_hears_the_noise_and_not_the_caption():
-    model = stirred(generator())
-    heard = []
-    model.background.register_forward_hook(lambda *call: heard.append(call[2]))
+    model = stir(generator())
+    drawn = record_outputs(model.background)
     z, cond = inputs(model)
     for noise, caption in ((z, cond), (z, -cond), (-z, cond)):
         model(noise, caption)
-    torch.testing.assert_close(heard[0], heard[1])
-    assert (heard[0] - heard[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+    torch.testing.assert_close(drawn[0], drawn[1])
+    assert (drawn[0] - drawn[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
 
 
-def hears_objects(**words: bool) -> TextToVideo:
+def build_by_words(**words: bool) -> TextToVideo:
     """A model of the words 2, 3, ... as named, each of which names an object or does not."""
     named = torch.tensor([False, False, *words.values()])
-    return stirred(TextToVideo(PARAMS.clip, PARAMS.train, words=len(named), names_object=named))
+    return stir(TextToVideo(PARAMS.clip, PARAMS.train, words=len(named), names_object=named))
 
 
 def test_an_object_looks_the_same_whatever_is_done_with_it():
     torch.manual_seed(0)
-    model = hears_objects(mug=True, left=False, right=False)
-    seen = []
-    model.generator.look.register_forward_hook(lambda *call: seen.append(call[2]))
+    model = build_by_words(mug=True, left=False, right=False)
+    seen = record_outputs(model.generator.look)
     z = torch.randn(1, model.z_width).expand(2, -1)
     left, right = model(z, torch.tensor([[2, 3], [2, 4]]))
     torch.testing.assert_close(seen[0][0], seen[0][1])
@@ -146,9 +137,8 @@ def test_an_object_looks_the_same_whatever_is_done_with_it():
 
 def test_what_helps_an_object_along_looks_the_same_whatever_the_object():
     torch.manual_seed(0)
-    model = hears_objects(mug=True, book=True, left=False)
-    seen = []
-    model.generator.helping.register_forward_hook(lambda *call: seen.append(call[2]))
+    model = build_by_words(mug=True, book=True, left=False)
+    seen = record_outputs(model.generator.helping)
     z = torch.randn(1, model.z_width).expand(2, -1)
     mug, book = model(z, torch.tensor([[2, 4], [3, 4]]))
     torch.testing.assert_close(seen[0][0], seen[0][1])
@@ -156,7 +146,7 @@ def test_what_helps_an_object_along_looks_the_same_whatever_the_object():
 
 
 def test_a_word_that_was_never_trained_on_counts_as_an_object():
-    model = hears_objects(mug=True, left=False)
+    model = build_by_words(mug=True, left=False)
     named = model._named(torch.tensor([[1, 2, 3, 9, 0]]))
     assert named.tolist() == [[True, True, False, True, False]]
 
@@ -179,7 +169,7 @@ def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
 def test_frames_in_float64_are_those_in_float32_with_more_digits(volume):
     params = PARAMS.train.generator.model_copy(update={"volume_width": volume})
     torch.manual_seed(0)
-    model = stirred(ResidualGenerator(PARAMS.clip, params, E))
+    model = stir(ResidualGenerator(PARAMS.clip, params, E))
     z, cond = inputs(model)
     expected = model(z, cond)
     found = model.double()(z.double(), cond.double())

@@ -5,6 +5,7 @@ import torch
 from settings import clip_shape
 from training_sets import tiny_params
 
+from pipeline.models.convgru_generator import ConvGruGenerator
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import check_params
 
@@ -35,7 +36,7 @@ DISCRIMINATORS = {
 
 def narrow(**networks):
     """Train params with networks of at most 4 channels."""
-    train = tiny_params().train
+    train = tiny_params(**networks).train
     small = {
         name: getattr(train, name).model_copy(
             update={key: 4 for key, value in getattr(train, name) if key.endswith("width") and value} | changes
@@ -58,6 +59,7 @@ def test_a_generator_draws_and_learns_clips_of_the_shape(size, kind):
     torch.manual_seed(0)
     model = TextToVideo(clip_shape(*size), narrow(generator=GENERATORS[kind]), WORDS)
     clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3, 4], [5, 6, 0]]))
+    assert (type(model.generator) is ConvGruGenerator) == (kind == "convgru")
     assert clips.shape == (2, 3, *size)
     assert clips.isfinite().all()
     clips.square().mean().backward()

@@ -13,7 +13,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.batches import Batch, to_training
 from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
-from pipeline.losses.mixed_batches import MIXED_BATCHES
+from pipeline.losses.adversarial import MIXED_BATCHES
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.discriminators import make_symmetric
 from pipeline.training.loop import Run, build_networks
