@@ -1,5 +1,7 @@
 """Tiny sets to train on: a square that crosses the picture to the right or to the left, drawn without a video file."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,19 @@ FILES = (
 
 def tiny_params(**train: Any) -> Params:
     """params.yaml with small networks, a short run, and `train` in place of its own values."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    tree = copy.deepcopy(shipped_tree())
     if train.get("generator", {}).get("kind") == "convgru":
         tree["train"]["generator"] = CONVGRU
     for network in ("generator", "discriminator"):
         tree["train"][network] = {key: shrunk(key, value) for key, value in tree["train"][network].items()}
     return check_params(merged(tree, TINY | {"devices": "cpu", "train": SHORT | train}), "tiny params")
+
+
+@functools.cache
+def shipped_tree() -> dict[str, Any]:
+    """The parsed params.yaml; to change it, copy it."""
+    tree: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return tree
 
 
 def shrunk(key: str, value: Any) -> Any:

@@ -1,5 +1,7 @@
 """Augmentation: one transform per clip for all its frames, as often as asked for, with gradients that pass through."""
 
+from functools import cache
+
 import pytest
 import torch
 from training_sets import tiny_params
@@ -11,6 +13,7 @@ CPU = torch.device("cpu")
 KINDS = {"translation": 0.25, "cutout": 0.5, "colour": 0.8}
 
 
+@cache
 def section(*kinds):
     """The section with these kinds on."""
     return tiny_params().train.augmentation.model_copy(update={kind: KINDS[kind] * (kind in kinds) for kind in KINDS})
