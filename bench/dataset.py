@@ -11,7 +11,7 @@ import ffmpeg
 import numpy as np
 
 from pipeline.compute.pool import map_ordered
-from pipeline.demo.plan import Plan, plan_clips
+from pipeline.demo.plan import ClipPlan, plan_clips
 from pipeline.demo.scene import draw_frames
 from pipeline.files import digest_file
 from pipeline.monitoring.progress import progress
@@ -35,7 +35,7 @@ def draw_clips(folder: Path, count: int, workers: int) -> list[Path]:
     return list(map_ordered(partial(_draw, folder), plans, workers, label="drawing clips", progress=progress))
 
 
-def _draw(folder: Path, plan: Plan) -> Path:
+def _draw(folder: Path, plan: ClipPlan) -> Path:
     frames = draw_frames(plan)
     frames = frames[np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
     _, height, width, _ = frames.shape

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.compute.pool import map_ordered
-from pipeline.demo.plan import CATEGORIES, Plan, plan_clips
+from pipeline.demo.plan import CATEGORIES, ClipPlan, plan_clips
 from pipeline.demo.scene import FPS, draw_frames
 from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
@@ -30,7 +30,7 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     write_json(labels / "validation.json", [plan.row() for plan, _ in drawn if plan.validation])
 
 
-def draw_clip(videos: Path, plan: Plan) -> str:
+def draw_clip(videos: Path, plan: ClipPlan) -> str:
     """Draw and encode one clip -> the SHA-256 of its file."""
     path = videos / f"{plan.id}.webm"
     encode_frames(draw_frames(plan), path, fps=FPS, codec="vp9")

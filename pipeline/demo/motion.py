@@ -1,4 +1,4 @@
-"""Where everything is in every frame: one motion and grip -> paths of object and hand.
+"""Where everything is in every frame: a category -> trajectories of object and hand.
 
 Lengths are in sides (the frame's shorter side), from the middle of the picture, x to the right and y down.
 """
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.demo.plan import Category, Motion
 
-Path = NDArray[np.float64]  # [T,3]: x, y, scale
+Points = NDArray[np.float64]  # [T,3]: x, y, scale
 
 
 @dataclass(frozen=True)
-class Body:
+class Reach:
     """How far an object reaches from its middle, in sides, at scale 1."""
 
     left: float
@@ -24,16 +24,20 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Story:
-    mover: Path  # of its middle
-    hand: Path  # of the finger tips
+class Trajectory:
+    """Where object and hand are in each of T frames."""
+
+    mover: Points  # of its middle
+    hand: Points  # of the finger tips
     angle: float  # that the hand points along: 0 = to the right, radians clockwise
     floor: NDArray[np.float64]  # [T]: y of the table below the mover
     still: tuple[float, float, float] | None  # x, y, scale of the second object
 
 
-def tell(category: Category, mover: Body, other: Body | None, horizon: float, rng: np.random.Generator) -> Story:
-    """A story of 20 to 60 frames: the hand comes, takes the object along, leaves (a lifted object it keeps)."""
+def plan_trajectory(
+    category: Category, mover: Reach, other: Reach | None, horizon: float, rng: np.random.Generator
+) -> Trajectory:
+    """A motion of 20 to 60 frames: the hand comes, takes the object along and leaves; a lifted object stays in it."""
     frames = round(rng.triangular(20, 27, 60))
     time = np.linspace(0, 1, frames)
     touch, release = rng.uniform(0.06, 0.13), rng.uniform(0.86, 0.93)
@@ -53,11 +57,11 @@ def tell(category: Category, mover: Body, other: Body | None, horizon: float, rn
     floor = path[:, 1] + path[:, 2] * mover.bottom
     if category.motion in ("up", "down"):
         floor = np.full(frames, floor.max())
-    return Story(path, np.column_stack([tips, path[:, 2] ** 0.9]), angle, floor, still)
+    return Trajectory(path, np.column_stack([tips, path[:, 2] ** 0.9]), angle, floor, still)
 
 
 def _ends(
-    motion: Motion, mover: Body, other: Body | None, horizon: float, rng: np.random.Generator
+    motion: Motion, mover: Reach, other: Reach | None, horizon: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float] | None]:
     """Start and end (x, y, scale) of the mover, and where the second object stands."""
     base, zoom, drift = rng.uniform(0.22, 0.34), rng.uniform(0.92, 1.1), rng.uniform(-0.03, 0.03)
@@ -84,9 +88,9 @@ def _ends(
 
 
 def _pair(
-    motion: Motion, mover: Body, other: Body, base: float, rng: np.random.Generator
+    motion: Motion, mover: Reach, other: Reach, base: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float]]:
-    """The second object stands at one side; the mover's way leads to it or away from it."""
+    """The second object stands at one side; the mover moves to it or away from it."""
     side = int(rng.choice([-1, 1]))
     zoom = rng.uniform(0.74, 0.84)
     reach = other.right if side > 0 else -other.left
@@ -102,7 +106,7 @@ def _pair(
 
 
 def _contact(
-    category: Category, mover: Body, still: tuple[float, float, float] | None, rng: np.random.Generator
+    category: Category, mover: Reach, still: tuple[float, float, float] | None, rng: np.random.Generator
 ) -> tuple[float, NDArray[np.float64]]:
     """The hand's angle, and where its tips touch the mover, from the mover's middle."""
     overlap = 0.0 if category.grip == "push" else 0.045

@@ -1,6 +1,11 @@
-"""The objects: each told apart by shape, colour and texture, drawn within [-1,1] in both directions."""
+"""The objects, which differ in shape, colour and texture. A new one is a function here and a line in OBJECTS.
+
+An object is drawn within [-1,1] in both directions, x to the right and y down. The order of OBJECTS decides which clip
+shows which object, so a new one goes to the end; it changes all clips.
+"""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +17,22 @@ WHITE: Colour = (246, 244, 238)
 CREAM: Colour = (243, 232, 200)
 GOLD: Colour = (232, 184, 62)
 
-Painter = Callable[[Pen, Colour], None]
+
+class DemoObject(NamedTuple):
+    """How an object looks."""
+
+    paint: Callable[[Pen, Colour], None]
+    colour: Colour
+    extent: float  # the larger side, as a share of the frame's shorter side
+
+
+def draw_object(name: str, light: tuple[float, float], rng: np.random.Generator) -> tuple[Sprite, float]:
+    """The object's sprite, its colour slightly varied, and its extent as a share of the frame's shorter side."""
+    paint, colour, extent = OBJECTS[name]
+    red, green, blue = np.clip(np.array(colour) * rng.normal(1, 0.03, 3) + rng.normal(0, 4), 0, 255)
+    pen = Pen((-1.15, -1.15, 1.15, 1.15), UNIT, light)
+    paint(pen, (red, green, blue))
+    return pen.sprite(depth=0.16), extent
 
 
 def _book(pen: Pen, colour: Colour) -> None:
@@ -164,27 +184,17 @@ def _banana(pen: Pen, colour: Colour) -> None:
     pen.stroke([centre[0], (-0.95, -0.12)], 0.09, (110, 76, 32))
 
 
-# Painter, colour, largest extent as a share of the frame's shorter side.
-_PAINTERS: dict[str, tuple[Painter, Colour, float]] = {
-    "book": (_book, (36, 74, 176), 0.4),
-    "box": (_box, (190, 134, 76), 0.4),
-    "mug": (_mug, (20, 152, 150), 0.38),
-    "marker": (_marker, (134, 48, 190), 0.48),
-    "rubber duck": (_rubber_duck, (250, 208, 30), 0.42),
-    "tennis ball": (_tennis_ball, (190, 226, 48), 0.34),
-    "toy car": (_toy_car, (222, 44, 30), 0.5),
-    "alarm clock": (_alarm_clock, (236, 84, 148), 0.4),
-    "apple": (_apple, (186, 22, 40), 0.38),
-    "bottle": (_bottle, (26, 116, 62), 0.46),
-    "candle": (_candle, (244, 236, 214), 0.44),
-    "banana": (_banana, (250, 216, 58), 0.46),
+OBJECTS: dict[str, DemoObject] = {
+    "book": DemoObject(_book, (36, 74, 176), 0.4),
+    "box": DemoObject(_box, (190, 134, 76), 0.4),
+    "mug": DemoObject(_mug, (20, 152, 150), 0.38),
+    "marker": DemoObject(_marker, (134, 48, 190), 0.48),
+    "rubber duck": DemoObject(_rubber_duck, (250, 208, 30), 0.42),
+    "tennis ball": DemoObject(_tennis_ball, (190, 226, 48), 0.34),
+    "toy car": DemoObject(_toy_car, (222, 44, 30), 0.5),
+    "alarm clock": DemoObject(_alarm_clock, (236, 84, 148), 0.4),
+    "apple": DemoObject(_apple, (186, 22, 40), 0.38),
+    "bottle": DemoObject(_bottle, (26, 116, 62), 0.46),
+    "candle": DemoObject(_candle, (244, 236, 214), 0.44),
+    "banana": DemoObject(_banana, (250, 216, 58), 0.46),
 }
-
-
-def draw_object(name: str, light: tuple[float, float], rng: np.random.Generator) -> tuple[Sprite, float]:
-    """The object's sprite, its colour slightly varied, and its extent as a share of the frame's shorter side."""
-    painter, colour, extent = _PAINTERS[name]
-    red, green, blue = np.clip(np.array(colour) * rng.normal(1, 0.03, 3) + rng.normal(0, 4), 0, 255)
-    pen = Pen((-1.15, -1.15, 1.15, 1.15), UNIT, light)
-    painter(pen, (red, green, blue))
-    return pen.sprite(depth=0.16), extent

@@ -6,14 +6,19 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.demo.objects import OBJECTS
+
 Motion = Literal["right", "left", "up", "down", "away", "towards", "closer", "apart"]
 Grip = Literal["push", "pull"]
 
+OBJECT_NAMES = tuple(OBJECTS)
 LAST_ID = 220_847  # Something-Something-V2 has this many clips, numbered from 1
 
 
 @dataclass(frozen=True)
 class Category:
+    """A kind of motion, named as one of Something-Something-V2's templates."""
+
     template: str
     number: str  # of the template among the 174 of Something-Something-V2
     motion: Motion
@@ -39,27 +44,11 @@ CATEGORIES = (
     Category("Moving [something] away from [something]", "40", "apart", "pull", 1),
 )
 
-
 ROUND = sum(category.turns for category in CATEGORIES)
-
-OBJECTS = (
-    "book",
-    "box",
-    "mug",
-    "marker",
-    "rubber duck",
-    "tennis ball",
-    "toy car",
-    "alarm clock",
-    "apple",
-    "bottle",
-    "candle",
-    "banana",
-)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipPlan:
     """One clip to be drawn. It depends on the seed and its number, never on how many others are drawn."""
 
     seed: int
@@ -88,7 +77,7 @@ class Plan:
         }
 
 
-def plan_clips(seed: int, clips: int, validation_share: float) -> Iterator[Plan]:
+def plan_clips(seed: int, clips: int, validation_share: float) -> Iterator[ClipPlan]:
     """The first `clips` plans. Categories come in rounds, and each category goes through all objects in turn."""
     ids = np.random.default_rng([seed, 0]).permutation(LAST_ID) + 1
     order = np.repeat(np.arange(len(CATEGORIES)), [category.turns for category in CATEGORIES])
@@ -97,29 +86,29 @@ def plan_clips(seed: int, clips: int, validation_share: float) -> Iterator[Plan]
         turn, place = divmod(number, ROUND)
         category = CATEGORIES[order[place]]
         nth = turn * category.turns + int(np.sum(order[:place] == order[place]))  # clip of this category
-        lap, seat = divmod(nth, len(OBJECTS))
-        cast = np.random.default_rng([seed, 2, order[place], lap]).permutation(len(OBJECTS))
-        mover = int(cast[seat])
+        lap, seat = divmod(nth, len(OBJECT_NAMES))
+        objects_in_turn = np.random.default_rng([seed, 2, order[place], lap]).permutation(len(OBJECT_NAMES))
+        mover = int(objects_in_turn[seat])
         rng = np.random.default_rng([seed, 3, number])
-        other = (mover + int(rng.integers(1, len(OBJECTS)))) % len(OBJECTS)
-        objects = tuple(OBJECTS[index] for index in (mover, other)[: category.slots])
-        yield Plan(
+        other = (mover + int(rng.integers(1, len(OBJECT_NAMES)))) % len(OBJECT_NAMES)
+        objects = tuple(OBJECT_NAMES[index] for index in (mover, other)[: category.slots])
+        yield ClipPlan(
             seed=seed,
             number=number,
             id=str(ids[number]),
             category=category,
             objects=objects,
-            placeholders=tuple(_worded(name, rng) for name in objects),
-            validation=_held_out(seed, int(order[place]), mover, lap, validation_share),
+            placeholders=tuple(_add_article(name, rng) for name in objects),
+            validation=_is_validation(seed, int(order[place]), mover, lap, validation_share),
         )
 
 
-def _worded(name: str, rng: np.random.Generator) -> str:
+def _add_article(name: str, rng: np.random.Generator) -> str:
     article = "an" if name[0] in "aeiou" else "a"
     return str(rng.choice([name, f"{article} {name}", f"the {name}"]))
 
 
-def _held_out(seed: int, category: int, mover: int, lap: int, share: float) -> bool:
+def _is_validation(seed: int, category: int, mover: int, lap: int, share: float) -> bool:
     """Whether the clip of this lap is a validation clip: evenly spread over the laps of each object and category."""
     phase = np.random.default_rng([seed, 4, category, mover]).random()
     return int((lap + 1) * share + phase) > int(lap * share + phase)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from pipeline.demo.motion import Body, Story, tell
+from pipeline.demo.motion import Reach, Trajectory, plan_trajectory
 from pipeline.demo.objects import draw_object
-from pipeline.demo.plan import Plan
+from pipeline.demo.plan import ClipPlan
 from pipeline.demo.sprites import Colour, Pen, Point, Sprite, lit
 from pipeline.records import Frames
 
@@ -61,8 +61,16 @@ SLEEVES: tuple[Colour, ...] = (
 FPS = 12
 
 
+def draw_frames(plan: ClipPlan) -> Frames:
+    """All frames of the clip, uint8 [T,H,W,3]."""
+    scene = ClipScene(plan)
+    return np.stack([scene.frame(number) for number in range(len(scene.trajectory.mover))])
+
+
 @dataclass(frozen=True)
 class Room:
+    """The still part of a clip."""
+
     background: NDArray[np.uint8]  # [H,W,3]
     centre: Point  # pixels: where the middle of the action lies
     horizon: float  # of the table's far edge, in sides below the middle
@@ -158,47 +166,47 @@ def _pinch(pen: Pen, skin: Colour) -> None:
     pen.stroke([(-0.2, 0.05), (-0.1, 0.1), (0.02, 0.075)], 0.03, skin, 0.024)
 
 
-class Scene:
+class ClipScene:
     """Everything that one clip shows, drawn once; `frame(n)` puts it together."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ClipPlan) -> None:
         rng = np.random.default_rng([plan.seed, 5, plan.number])
         self.room: Room = build_room(rng)
-        self.actors = [_Actor(name, self.room, rng) for name in plan.objects]
-        bodies = [actor.body for actor in self.actors]
-        other = bodies[1] if len(bodies) > 1 else None
-        self.story: Story = tell(plan.category, bodies[0], other, self.room.horizon, rng)
-        self.hand = draw_hand(self.story.angle, plan.category.grip, self.room.light, rng)
+        self.objects = [_PlacedObject(name, self.room, rng) for name in plan.objects]
+        reaches = [one.reach for one in self.objects]
+        other = reaches[1] if len(reaches) > 1 else None
+        self.trajectory: Trajectory = plan_trajectory(plan.category, reaches[0], other, self.room.horizon, rng)
+        self.hand = draw_hand(self.trajectory.angle, plan.category.grip, self.room.light, rng)
         self.background = Image.fromarray(self.room.background)
         self.hand_shadow = self.hand.shadow(blur=0.03, dark=0.22)
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """Frame `number` as uint8 [H,W,3]."""
         picture = self.background.copy()
-        x, y, scale = self.story.mover[number]
-        hand_x, hand_y, hand_scale = self.story.hand[number]
-        if self.story.still:
-            still_x, still_y, still_scale = self.story.still
-            self.actors[1].cast(picture, still_x, still_y + self.actors[1].body.bottom * still_scale, still_scale, 0)
-        floor = self.story.floor[number]
-        self.actors[0].cast(picture, x, floor, scale, floor - y - self.actors[0].body.bottom * scale)
+        x, y, scale = self.trajectory.mover[number]
+        hand_x, hand_y, hand_scale = self.trajectory.hand[number]
+        if self.trajectory.still:
+            still_x, still_y, still_scale = self.trajectory.still
+            self.objects[1].cast(picture, still_x, still_y + self.objects[1].reach.bottom * still_scale, still_scale, 0)
+        floor = self.trajectory.floor[number]
+        self.objects[0].cast(picture, x, floor, scale, floor - y - self.objects[0].reach.bottom * scale)
         fall = (hand_x - 0.05 * self.room.light[0], hand_y + 0.09)
         self.hand_shadow.place(picture, self.room.pixel(fall), hand_scale * SIDE)
-        if self.story.still:
-            self.actors[1].show(picture, still_x, still_y, still_scale)
-        self.actors[0].show(picture, x, y, scale)
+        if self.trajectory.still:
+            self.objects[1].show(picture, still_x, still_y, still_scale)
+        self.objects[0].show(picture, x, y, scale)
         self.hand.place(picture, self.room.pixel((hand_x, hand_y)), hand_scale * SIDE)
         return np.asarray(picture)
 
 
-class _Actor:
+class _PlacedObject:
     """An object with its shadow on the table."""
 
     def __init__(self, name: str, room: Room, rng: np.random.Generator) -> None:
         self.sprite, extent = draw_object(name, room.light, rng)
         self.half = extent / 2
         left, top, right, bottom = (edge * self.half for edge in self.sprite.bounds)
-        self.body = Body(left, top, right, bottom)
+        self.reach = Reach(left, top, right, bottom)
         self.room = room
         self.shadow = _contact_shadow(self.sprite, room.light[0])
 
@@ -226,9 +234,3 @@ def _contact_shadow(sprite: Sprite, light: float) -> Sprite:
         ImageDraw.Draw(layer).ellipse(box, fill=dark)
         alpha = ImageChops.lighter(alpha, layer.filter(ImageFilter.GaussianBlur(blur * unit)))
     return Sprite(alpha, unit, (reach * unit, 0.66 * unit))
-
-
-def draw_frames(plan: Plan) -> Frames:
-    """All frames of the clip, uint8 [T,H,W,3]."""
-    scene = Scene(plan)
-    return np.stack([scene.frame(number) for number in range(len(scene.story.mover))])

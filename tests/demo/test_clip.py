@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.demo.plan import CATEGORIES, OBJECTS, plan_clips
-from pipeline.demo.scene import FPS, SIDE, Scene, draw_frames
+from pipeline.demo.objects import OBJECTS
+from pipeline.demo.plan import CATEGORIES, plan_clips
+from pipeline.demo.scene import FPS, SIDE, ClipScene, draw_frames
 from pipeline.video.encode import encode_frames
 from pipeline.video.ffmpeg import run
 
@@ -22,7 +23,7 @@ def silhouette(scene, number):
     """Pixels that the moving object covers in one frame, before hand and background."""
     height, width, _ = scene.room.background.shape
     picture = Image.new("RGB", (width, height))
-    scene.actors[0].show(picture, *scene.story.mover[number])
+    scene.objects[0].show(picture, *scene.trajectory.mover[number])
     return np.asarray(picture).max(axis=2) > 24
 
 
@@ -34,8 +35,8 @@ def centroid(mask):
 @pytest.mark.parametrize("motion", WAYS)
 def test_the_drawn_object_goes_one_way_only(motion):
     for plan in plans_of(motion)[:4]:
-        scene = Scene(plan)
-        path = np.array([centroid(silhouette(scene, n)) for n in range(len(scene.story.mover))])
+        scene = ClipScene(plan)
+        path = np.array([centroid(silhouette(scene, n)) for n in range(len(scene.trajectory.mover))])
         along = path @ np.array(WAYS[motion]) / SIDE
         assert along[-1] - along[0] > 0.4, plan.label
         assert np.diff(along).min() > -0.005, plan.label
@@ -45,7 +46,7 @@ def test_the_drawn_object_goes_one_way_only(motion):
 @pytest.mark.parametrize("motion", WAYS)
 def test_the_object_goes_the_same_way_after_encoding_and_decoding(motion, tmp_path):
     plan = plans_of(motion)[1]
-    background = Scene(plan).room.background
+    background = ClipScene(plan).room.background
     height, width, _ = background.shape
     encode_frames(draw_frames(plan), tmp_path / "clip.webm", fps=FPS, codec="vp9")
     stream = ffmpeg.input(str(tmp_path / "clip.webm")).output("pipe:", format="rawvideo", pix_fmt="rgb24")
@@ -59,7 +60,7 @@ def test_the_object_goes_the_same_way_after_encoding_and_decoding(motion, tmp_pa
 @pytest.mark.parametrize(("motion", "grows"), [("towards", True), ("away", False)])
 def test_the_drawn_object_grows_towards_the_camera_and_shrinks_away_from_it(motion, grows):
     for plan in plans_of(motion)[:4]:
-        scene = Scene(plan)
+        scene = ClipScene(plan)
         areas = [silhouette(scene, n).sum() for n in (0, -1)]
         assert (areas[1] > 3 * areas[0]) if grows else (areas[0] > 3 * areas[1]), plan.label
 
@@ -67,8 +68,8 @@ def test_the_drawn_object_grows_towards_the_camera_and_shrinks_away_from_it(moti
 @pytest.mark.parametrize(("motion", "nearer"), [("closer", True), ("apart", False)])
 def test_the_distance_to_the_second_object_changes_as_the_caption_says(motion, nearer):
     for plan in plans_of(motion)[:8]:
-        story = Scene(plan).story
-        apart = np.abs(story.mover[:, 0] - story.still[0])
+        trajectory = ClipScene(plan).trajectory
+        apart = np.abs(trajectory.mover[:, 0] - trajectory.still[0])
         assert ((apart[0] - apart[-1]) if nearer else (apart[-1] - apart[0])) > 0.25, plan.label
 
 
@@ -76,8 +77,8 @@ def test_every_object_stays_in_the_centre_crop_in_every_category():
     cells = {(plan.category.template, plan.objects[0]): plan for plan in plan_clips(5, 240, 0.1)}
     assert len(cells) == len(CATEGORIES) * len(OBJECTS)
     for plan in list(cells.values())[::3]:
-        scene = Scene(plan)
-        body, path = scene.actors[0].body, scene.story.mover
+        scene = ClipScene(plan)
+        body, path = scene.objects[0].reach, scene.trajectory.mover
         assert (path[:, 0] + path[:, 2] * body.left).min() > -0.55, plan.label
         assert (path[:, 0] + path[:, 2] * body.right).max() < 0.55, plan.label
         assert (path[:, 1] + path[:, 2] * body.top).min() > -0.55, plan.label

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from locations import SHARED
 
-from pipeline.demo.plan import CATEGORIES, OBJECTS, plan_clips
+from pipeline.demo.objects import OBJECTS
+from pipeline.demo.plan import CATEGORIES, plan_clips
 
 PLANS = list(plan_clips(17, 2000, 0.12))
 REAL_TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"

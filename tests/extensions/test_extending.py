@@ -133,11 +133,11 @@ def test_a_reader_of_ones_own_reads_rows(project):
 
 
 def test_an_object_of_the_demo_is_drawn(monkeypatch):
-    monkeypatch.setattr(objects, "_PAINTERS", dict(objects._PAINTERS))
+    monkeypatch.setattr(objects, "OBJECTS", dict(objects.OBJECTS))
     space = dict(vars(objects))
     exec(FILES["pipeline/demo/objects.py"], space)
-    entry = re.search(r"Add `\"traffic light\": (.*?)` to `_PAINTERS`", PAGE.text)[1]
-    objects._PAINTERS["traffic light"] = eval(entry, space)
+    entry = re.search(r"Add `\"traffic light\": (.*?)` to `OBJECTS`", PAGE.text)[1]
+    objects.OBJECTS["traffic light"] = eval(entry, space)
     sprite, extent = objects.draw_object("traffic light", (0.0, -1.0), np.random.default_rng(0))
     assert extent == 0.45
     left, top, right, bottom = sprite.bounds

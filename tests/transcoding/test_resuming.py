@@ -70,7 +70,7 @@ def stamps(folder):
 @pytest.mark.slow
 def test_only_unfinished_shards_are_made_again(dataset, undisturbed, stopped, tmp_path):
     made = stamps(stopped)
-    assert len(made) == 18  # nine shards and their accounts
+    assert len(made) == 18  # nine shards and their manifests
     (stopped / "clips-00003.json").unlink()
     assert transcode(dataset, tmp_path / "out", 2) == undisturbed
     again = {name for name, stamp in stamps(tmp_path / "out").items() if made.get(name) != stamp}
