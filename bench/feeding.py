@@ -11,7 +11,7 @@ from bench.steps import CAPTION_WORDS, Steps
 from bench.table import Measure
 from bench.ways import ALONE, CPU
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.data.sampler import Order
+from pipeline.data.sampler import Sampler
 from pipeline.params import ClipParams, TrainParams
 from pipeline.records import Caption, Clip
 from pipeline.shards import write_index, write_shard
@@ -24,12 +24,12 @@ def data_measures(folder: Path, shape: ClipParams, train: TrainParams, steps: in
     """One core, by the clock: the share of the time in which the next batch was not there yet."""
     torch.set_num_threads(1)
     clips, training = _made_up(folder, shape), Steps(ALONE, shape, train)
-    order, share = Order(0, len(clips), train), slice(0, train.batch_clips)
+    sampler, share = Sampler(0, len(clips), train), slice(0, train.batch_clips)
     start = time.perf_counter()
-    with clips.read_ahead(order.coming(range(steps), share)):
+    with clips.read_ahead(sampler.upcoming(range(steps), share)):
         for number in range(steps):
             z_width = training.nets.generator.z_width
-            batches = [clips.batch(rows, z_width, share) for rows in order.batches(number)]
+            batches = [clips.batch(rows, z_width, share) for rows in sampler.batches(number)]
             training.take(penalise=number % train.penalty_every == 0, batches=batches)
     waited = clips.source.waited / (time.perf_counter() - start)
     return [Measure("data_wait", "share of time waiting for clips that are read from shards", "< 0.02", waited)]

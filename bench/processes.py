@@ -58,7 +58,7 @@ def time_ranks(rank: Rank, folder: Path, shape: ClipParams, train: TrainParams, 
             torch.set_num_threads(2 * threads)
             alone.cycle()
         used[name] = min(used[name], cpu_seconds() - start)
-        rank.any(False)
+        rank.any_rank(False)
 
     ways = {name: partial(cycle, name=name) for name in used}
     for way in ways.values():

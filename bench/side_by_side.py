@@ -16,7 +16,7 @@ from bench.ways import ALONE
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.batches import to_frames
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.data.sampler import noise
+from pipeline.data.sampler import draw_noise
 from pipeline.distributed.devices import set_up
 from pipeline.errors import run
 from pipeline.models.networks import TextToVideo
@@ -70,7 +70,7 @@ def _block(title: str, labels: Sequence[str], clips: Frames) -> Block:
 
 @torch.no_grad()
 def _draw(generator: TextToVideo, token_ids: torch.Tensor, seed: int) -> torch.Tensor:
-    return generator(noise(seed, len(token_ids), generator.z_width), token_ids)
+    return generator(draw_noise(seed, len(token_ids), generator.z_width), token_ids)
 
 
 if __name__ == "__main__":

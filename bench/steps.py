@@ -8,7 +8,7 @@ from pipeline.data.batches import Batch
 from pipeline.data.sampler import reseed
 from pipeline.distributed.devices import Rank
 from pipeline.params import ClipParams, TrainParams
-from pipeline.planning.dry_run import Task, draw_batches, networks_of, step_on
+from pipeline.planning.dry_run import TrainingTask, build_task_networks, draw_batches, step_on
 
 WORDS, CAPTION_WORDS = 27, 8  # as the demo has them
 
@@ -19,8 +19,8 @@ class Steps:
     def __init__(self, rank: Rank, shape: ClipParams, params: TrainParams) -> None:
         rank.share(params.batch_clips, params.group_clips)  # or say that it cannot be shared
         self.rank, self.params = rank, params
-        self.task = Task(shape, params, rank.device, rank.world, WORDS, CAPTION_WORDS)
-        self.nets = networks_of(self.task, compiled=True)
+        self.task = TrainingTask(shape, params, rank.device, rank.world, WORDS, CAPTION_WORDS)
+        self.nets = build_task_networks(self.task, compiled=True)
         self.batches = draw_batches(self.task, self.nets, self.task.share)
 
     def take(self, penalise: bool, batches: Sequence[Batch] = ()) -> None:

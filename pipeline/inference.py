@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.data.batches import condition_ids, pad, to_frames
+from pipeline.data.batches import pad, select_condition_ids, to_frames
 from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
@@ -60,7 +60,7 @@ class Model:
 
     def condition(self, caption: Caption) -> tuple[int, ...]:
         """The token ids of a caption that the generator is conditioned on."""
-        return condition_ids(caption, self.conditioning)
+        return select_condition_ids(caption, self.conditioning)
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
         """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""

@@ -20,7 +20,7 @@ LOCK = "lock"
 
 
 @contextmanager
-def held(folder: Path, *, wait: bool) -> Iterator[bool]:
+def hold_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the folder for this run alone and yield whether it is ours: where an equal run has it, `wait` decides.
 
     The lock falls when the process ends, however it does.
@@ -46,7 +46,7 @@ def remove_abandoned(root: Path, kind: str, keep: int) -> None:
     """
     folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
-        with held(folder, wait=False) as is_ours:
+        with hold_folder(folder, wait=False) as is_ours:
             if is_ours:
                 shutil.rmtree(folder)
 

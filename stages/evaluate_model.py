@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.data.sampler import noise
+from pipeline.data.sampler import draw_noise
 from pipeline.directions import find_motion, opposite
 from pipeline.errors import UserError, run
 from pipeline.evaluation.clip_sets import Reals, as_neighbours, hosts_of, in_place, reals_of
@@ -59,7 +59,7 @@ def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluatePa
     reals = reals._replace(words=Clips(reals.words.frames, held_out))
 
     def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
-        z = noise(seed, len(prompts), model.generator.z_width)
+        z = draw_noise(seed, len(prompts), model.generator.z_width)
         return sample(model, [model.condition(prompt.caption) for prompt in prompts], z)
 
     tested = dataset.clips(dataset.rows("test", options.real_clips))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.sampler import noise
+from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
 from pipeline.inference import DESCRIPTION, Model, sample
 from pipeline.params import RenderParams, load_params
@@ -44,7 +44,7 @@ def render_samples(labels: Path, clips: Path, captions: Path, model: Path, out: 
         names, ids = zip(*((name, generator.condition(caption)) for name, caption in scene.generated), strict=True)
         blocks = []
         for seed in options.seeds:
-            z = noise(seed, 1, generator.generator.z_width).expand(len(ids), -1)
+            z = draw_noise(seed, 1, generator.generator.z_width).expand(len(ids), -1)
             blocks.append(_block(f"generated, seed {seed}", names, sample(generator, ids, z)))
         if scene.real:
             names, real = zip(*scene.real, strict=True)

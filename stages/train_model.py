@@ -6,20 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.distributed.devices import Rank, enough_memory, parse_devices, set_up
+from pipeline.distributed.devices import Rank, explain_out_of_memory, parse_devices, set_up
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
 from pipeline.inference import save_model, save_vectors
 from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.params import Params, load_params
-from pipeline.planning.dry_run import task_of
+from pipeline.planning.dry_run import describe_task
 from pipeline.planning.plan import require_fit
 from pipeline.shards.folder import require_unaltered
 from pipeline.training.checkpoints import Checkpoints, digest_inputs, fingerprint, start_run
 from pipeline.training.history import save_history
 from pipeline.training.loop import Trainer, build_run, describe_run
 from pipeline.training.objectives import check_references
-from pipeline.training.validation import open_validation
+from pipeline.training.validation import open_validation_set
 
 
 def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
@@ -29,27 +29,27 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
     dataset.require_shape(params.clip)
     settings = describe_run(params.seed, params.clip, params.train)
     inputs = digest_inputs(settings, folders.list_files())
-    rank.agree(inputs)
+    rank.assert_same(inputs)
     conditioning, loading = params.train.captions.conditioning, params.compute.loading
     split = TrainingSplit(dataset, "train", rank.device, conditioning, loading, rank.world)
     training = build_run(dataset, split, params.seed, params.clip, params.train)
-    require_fit(task_of(training, rank, split.token_ids.shape[1]))
+    require_fit(describe_task(training, rank, split.token_ids.shape[1]))
     name, saving = fingerprint(inputs), params.checkpoints
     checkpoints = Checkpoints(name, keep=saving.keep, every_clips=saving.every_clips)
     validation = monitor = None
     if rank.rank == 0:
         share = params.train.batch_clips // rank.world
-        validation = open_validation(params.seed, params.train, dataset, rank.device, share)
+        validation = open_validation_set(params.seed, params.train, dataset, rank.device, share)
         logs = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
         monitor = RunMonitor(rank.device, params.train, params.logging, logs, FixedSamples(params.seed, split))
     lock = checkpoints.locked() if rank.rank == 0 else nullcontext()
-    with lock, enough_memory(rank, params.train.batch_clips):
+    with lock, explain_out_of_memory(rank, params.train.batch_clips):
         if rank.rank == 0:
             start_run(checkpoints, settings, inputs, saving.keep_runs)
         trainer = Trainer(rank, training, split, validation, checkpoints, monitor)
         trainer.train()
         if rank.rank == 0:
-            shown = trainer.choose()
+            shown = trainer.load_exported_weights()
             vocabulary = {"vocabulary": asdict(dataset.vocabulary), "max_tokens": params.tokenize.max_tokens}
             description = {**settings, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)

@@ -10,7 +10,7 @@ from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import Clip
 from pipeline.shards import INDEX
-from pipeline.state_folders import ROOT, held, remove_abandoned
+from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 from pipeline.tables import batches, count_rows, iterate_table
 from pipeline.transcoding import ShardTask, fingerprint, hand_over, make_shard, require_order
 
@@ -41,7 +41,7 @@ def transcode_clips(
         for path, part in zip(paths, batches(clips, options.shard_clips), strict=True):
             yield ShardTask(path, videos.absolute(), part, shape, options)
 
-    with held(state, wait=True):
+    with hold_folder(state, wait=True):
         remove_abandoned(states, "transcode", KEPT_STATES)
         seconds = options.limits.seconds
         label = "transcode, shards"

@@ -4,10 +4,10 @@ from typing import Any
 
 from training_sets import CPU, tiny_params
 
-from pipeline.planning.dry_run import Task
+from pipeline.planning.dry_run import TrainingTask
 
 
-def task_of(world: int = 1, **train: Any) -> Task:
+def tiny_task(world: int = 1, **train: Any) -> TrainingTask:
     """tiny_params as one of `world` processes has to train them."""
     params = tiny_params(**train)
-    return Task(params.clip, params.train, CPU, world, words=20, tokens=5)
+    return TrainingTask(params.clip, params.train, CPU, world, words=20, tokens=5)

@@ -14,7 +14,7 @@ from pipeline.cli.recipe import load_recipe
 from pipeline.params import Params, load_params
 
 if TYPE_CHECKING:
-    from pipeline.planning.plan import Plan
+    from pipeline.planning.plan import TrainingPlan
 
 
 def plan(
@@ -46,7 +46,7 @@ def plan(
         show(planned, read, Console())
 
 
-def show(planned: "Plan", params: Params, console: Console) -> None:
+def show(planned: "TrainingPlan", params: Params, console: Console) -> None:
     """Print a plan on `console`."""
     widen(console)
     shape, batch = params.clip, params.train.batch_clips
@@ -57,7 +57,7 @@ def show(planned: "Plan", params: Params, console: Console) -> None:
     _show_costs(planned, params, console)
 
 
-def _show_memory(planned: "Plan", console: Console) -> None:
+def _show_memory(planned: "TrainingPlan", console: Console) -> None:
     memory, measured = planned.memory, planned.measured
     lines = {
         "weights of generator, averaged generator, discriminator": memory.weights,
@@ -76,7 +76,7 @@ def _show_memory(planned: "Plan", console: Console) -> None:
     _say(console, f"a batch of {memory.batch} {fits}; the largest that does has about {memory.largest_batch:,} clips")
 
 
-def _show_costs(planned: "Plan", params: Params, console: Console) -> None:
+def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> None:
     costs, measured = planned.arithmetic, planned.measured
     seconds = [f"{measured.plain:.3f}", f"{measured.penalised:.3f}"] if measured is not None else ["", ""]
     every = params.train.penalty_every

@@ -25,7 +25,7 @@ def sample(
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
     check_ending(out)
-    from pipeline.data.sampler import noise
+    from pipeline.data.sampler import draw_noise
     from pipeline.inference import DESCRIPTION, Model  # torch takes seconds: only after the cheap checks
     from pipeline.inference import sample as sample_clips
     from pipeline.text.embeddings import extend_vocabulary, read_embeddings
@@ -44,7 +44,7 @@ def sample(
     if encoded.unknown:
         print(f"warning: the model has never seen {', '.join(encoded.unknown)}", file=sys.stderr)
     frames = sample_clips(
-        generator, [generator.condition(encoded.caption)] * n, noise(seed, n, generator.generator.z_width)
+        generator, [generator.condition(encoded.caption)] * n, draw_noise(seed, n, generator.generator.z_width)
     )
     windows = [Window(f"{number}", clip) for number, clip in enumerate(frames, 1)]
     provenance = {**generator.provenance(), "caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}

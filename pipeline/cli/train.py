@@ -13,7 +13,7 @@ from pipeline.cli.printing import print_table, widen
 from pipeline.params import load_params
 
 if TYPE_CHECKING:
-    from pipeline.monitoring.profiler import Cost
+    from pipeline.monitoring.profiler import OperationCost
 
 SHOWN = 15  # operations in the table
 
@@ -42,10 +42,10 @@ def train(
     console.print(told, highlight=False, markup=False)
 
 
-def _trace(steps: int) -> "tuple[Path, list[Cost]]":
+def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":
     from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit  # torch takes seconds
-    from pipeline.distributed.devices import Rank, parse_devices, set_up, use
-    from pipeline.monitoring.profiler import trace_steps
+    from pipeline.distributed.devices import Rank, parse_devices, set_up, use_device
+    from pipeline.monitoring.profiler import profile_steps
     from pipeline.training.checkpoints import digest_inputs, fingerprint
     from pipeline.training.loop import Trainer, build_run, describe_run
 
@@ -53,7 +53,7 @@ def _trace(steps: int) -> "tuple[Path, list[Cost]]":
     found = parse_devices(params.devices)
     part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.group_clips)
     rank = Rank(0, 1, found[0])
-    use(rank.device, sharers=len(found))
+    use_device(rank.device, sharers=len(found))
     set_up(rank.device)
     dataset = Dataset(DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions")))
     dataset.require_shape(params.clip)
@@ -64,4 +64,4 @@ def _trace(steps: int) -> "tuple[Path, list[Cost]]":
     settings = describe_run(params.seed, params.clip, params.train)
     name = fingerprint(digest_inputs(settings, dataset.folders.list_files()))
     file = Path("runs") / "profile" / f"{name[:12]}.json"
-    return file, trace_steps(Trainer(rank, replace(run, params=alone), clips), steps, file)
+    return file, profile_steps(Trainer(rank, replace(run, params=alone), clips), steps, file)

@@ -40,12 +40,12 @@ class Batch:
         return (self.token_ids != self.mismatched_ids).any(dim=1).float()
 
 
-def condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
+def select_condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
     """The token ids that the networks hear of a caption: all of them where it names no object."""
     return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
 
 
-def object_words(captions: Sequence[Caption], words: int) -> Tensor:
+def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
     """Which of the words name an object more often than not: bool [words]; all of them where no caption has any."""
     balance = torch.zeros(words, dtype=torch.int64)
     for caption in captions:
@@ -93,7 +93,7 @@ def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int64).view(len(rows), length)
 
 
-def opposite_ids(captions: Sequence[Caption], known: Iterable[Caption]) -> list[tuple[int, ...]]:
+def encode_opposites(captions: Sequence[Caption], known: Iterable[Caption]) -> list[tuple[int, ...]]:
     """The token ids of each caption turned to the opposite way; empty where it has none in the words of `known`.
 
     "from left to right" and "from right to left" hold the same words, so these are the hardest negatives there are.

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.data.batches import Batch, Meanings, condition_ids, opposite_ids, pad
+from pipeline.data.batches import Batch, Meanings, encode_opposites, pad, select_condition_ids
 from pipeline.data.loading import open_source, send
 from pipeline.errors import UserError
 from pipeline.params import ClipParams, Conditioning, Loading
@@ -120,8 +120,8 @@ class TrainingSplit:
         self.clips = dataset.clips(rows)
         self.source = open_source(dataset.shards, np.array(rows, np.int64), device, loading, sharers)
         captions = [dataset.captions[clip.id] for clip in self.clips]
-        opposites = opposite_ids(captions, captions) if conditioning == "caption" else [()] * len(captions)
-        ids = pad([*(condition_ids(caption, conditioning) for caption in captions), *opposites]).to(device)
+        opposites = encode_opposites(captions, captions) if conditioning == "caption" else [()] * len(captions)
+        ids = pad([*(select_condition_ids(caption, conditioning) for caption in captions), *opposites]).to(device)
         # The second half are the captions with their direction reversed: zeros where there is none.
         self.token_ids, self.opposite_ids = ids[: len(captions)], ids[len(captions) :]
         self.meanings = Meanings(self.clips, device, conditioning)

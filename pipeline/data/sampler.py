@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.params import TrainParams
 
 
-def derive(*parts: int | str) -> int:
+def derive_seed(*parts: int | str) -> int:
     """A seed of 63 bits for these parts; nearby parts give unrelated seeds."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -19,16 +19,18 @@ def derive(*parts: int | str) -> int:
 
 def reseed(seed: int, rank: int, step: int) -> None:
     """Open a step, so that step 900 draws the same after a stop at 500."""
-    torch.manual_seed(derive(seed, "step", rank, step))
+    torch.manual_seed(derive_seed(seed, "step", rank, step))
 
 
-def noise(seed: int, count: int, width: int) -> torch.Tensor:
+def draw_noise(seed: int, count: int, width: int) -> torch.Tensor:
     """Fixed z for pictures: [count,width] float32 on the CPU; the first rows do not depend on `count`."""
-    rows = [torch.randn(width, generator=torch.Generator().manual_seed(derive(seed, "z", row))) for row in range(count)]
+    rows = [
+        torch.randn(width, generator=torch.Generator().manual_seed(derive_seed(seed, "z", row))) for row in range(count)
+    ]
     return torch.stack(rows)
 
 
-def shuffled_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
+def shuffle_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
     """Which rows are clips number `first` to `first + count`, each epoch in its own order -> int64 [count]"""
     places = np.arange(first, first + count)
     return np.array([_order(seed, place // rows, rows)[place % rows] for place in places.tolist()], np.int64)
@@ -36,10 +38,10 @@ def shuffled_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.in
 
 @lru_cache(2)  # a batch may lie across the end of an epoch
 def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return np.random.default_rng(derive(seed, "epoch", epoch)).permutation(rows)
+    return np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(rows)
 
 
-class Order:
+class Sampler:
     """The rows of each step's batches among `clips` of them, on all ranks together; each epoch is shuffled anew."""
 
     def __init__(self, seed: int, clips: int, params: TrainParams) -> None:
@@ -48,9 +50,9 @@ class Order:
 
     def batches(self, step: int) -> NDArray[np.int64]:
         """A line for each batch of a step."""
-        rows = shuffled_rows(self._seed, step * self._step_clips, self._step_clips, self._clips)
+        rows = shuffle_rows(self._seed, step * self._step_clips, self._step_clips, self._clips)
         return rows.reshape(-1, self._batch_clips)
 
-    def coming(self, steps: range, share: slice) -> Iterator[NDArray[np.int64]]:
+    def upcoming(self, steps: range, share: slice) -> Iterator[NDArray[np.int64]]:
         """Of each batch of these steps, one after another, the part of one rank."""
         return (rows[share] for step in steps for rows in self.batches(step))

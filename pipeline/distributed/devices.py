@@ -70,11 +70,11 @@ class Rank:
         """
         self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
-    def any(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Whether the flag is up on any rank: all ranks get the same answer, and none goes on before all have asked."""
-        return any(self.each(flag))
+        return any(self.all_gather(flag))
 
-    def each(self, number: float) -> list[float]:
+    def all_gather(self, number: float) -> list[float]:
         """The number that each rank gives, in order, on all of them; none goes on before all have given theirs."""
         numbers = torch.zeros(self.world, dtype=torch.float64)  # on the CPU, so that no GPU has to be waited for
         numbers[self.rank] = number
@@ -84,7 +84,7 @@ class Rank:
         answer: list[float] = numbers.tolist()
         return answer
 
-    def first(self, make: Callable[[], T]) -> T:
+    def broadcast_from_rank0(self, make: Callable[[], T]) -> T:
         """What `make` gives on the first rank, on all of them; it is called there alone.
 
         Tensors, which come on the CPU, and plain values. So only the first rank's node has to hold saved states.
@@ -102,11 +102,11 @@ class Rank:
         value: T = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
         return value
 
-    def agree(self, parts: Mapping[str, str]) -> None:
+    def assert_same(self, parts: Mapping[str, str]) -> None:
         """Raises UserError on every rank unless all are about to make the same run: name -> digest of a part."""
-        theirs = self.first(lambda: dict(parts))
+        theirs = self.broadcast_from_rank0(lambda: dict(parts))
         differing = sorted(name for name in theirs.keys() | parts.keys() if theirs.get(name) != parts.get(name))
-        others = [str(rank) for rank, differs in enumerate(self.each(bool(differing))) if differs]
+        others = [str(rank) for rank, differs in enumerate(self.all_gather(bool(differing))) if differs]
         if others:
             own = f" ({', '.join(differing)} differ here)" if differing else ""
             raise UserError(
@@ -170,7 +170,7 @@ def parse_devices(text: str) -> list[torch.device]:
     return [torch.device("cuda", number) for number in numbers]
 
 
-def use(device: torch.device, *, sharers: int = 1) -> None:
+def use_device(device: torch.device, *, sharers: int = 1) -> None:
     """Make `device` this process's own: the current GPU, or its share of the CPU's cores.
 
     Raises UserError where another process has the GPU for itself, or all of its memory.
@@ -211,7 +211,7 @@ def set_up(device: torch.device) -> None:
 
 
 @contextmanager
-def enough_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
+def explain_out_of_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
     """Turns running out of memory within its block into a UserError that says what to lower."""
     try:
         yield

@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from pipeline.distributed.devices import PeerLost, Rank, use
+from pipeline.distributed.devices import PeerLost, Rank, use_device
 from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending, first_line
 
 PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples
@@ -51,7 +51,7 @@ def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
             _linger()
             raise UserError(f"{_lost(error)}; the message of that rank says why") from None
     elif len(devices) == 1:
-        use(devices[0])
+        use_device(devices[0])
         task(Rank(0, 1, devices[0]), *arguments)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tupl
             raise Interrupted(report.read_text(encoding="utf-8")) from None
         if failure.exitcode > 0 and not report.exists():  # a fault of the program: its traceback is in the error
             raise
-        raise UserError(_verdict(told, devices, rank, failure)) from None
+        raise UserError(_explain_failure(told, devices, rank, failure)) from None
     finally:
         logging.disable(logging.NOTSET)
 
@@ -106,7 +106,7 @@ def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tu
         sys.exit(code)
 
 
-def _verdict(told: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
+def _explain_failure(told: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
     """What ended the run, whose first failure was that of `rank`."""
     if failure.exitcode == LOST:
         silent = [number for number in range(len(devices)) if not (told / str(number)).exists()]
@@ -131,7 +131,7 @@ def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -
             f"give --nproc-per-node={len(devices)}"
         )
     device = devices[local % len(devices)]
-    use(device, sharers=here)
+    use_device(device, sharers=here)
     waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would hear of it after the wait only
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)

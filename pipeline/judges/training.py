@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.data.batches import pad, to_training
 from pipeline.data.dataset import Dataset
-from pipeline.data.sampler import derive
+from pipeline.data.sampler import derive_seed
 from pipeline.directions.mirror import find_twin_fault, make_twin
 from pipeline.errors import UserError
 from pipeline.judges.classes import Classes, Prompt, select_classes
@@ -89,7 +89,7 @@ def train_on_split(
     """
     classes, examples = read_examples(dataset, options)
     # The "b" is left over from a pair of judges; it stays so that equal params still give equal weights.
-    judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, derive(seed, "judge", "b"))
+    judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, derive_seed(seed, "judge", "b"))
     rows = dataset.rows("val", options.clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
     description = {

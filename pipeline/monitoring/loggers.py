@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.data.batches import to_frames
 from pipeline.data.dataset import TrainingSplit
-from pipeline.data.sampler import noise
+from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.models.networks import TextToVideo
@@ -231,7 +231,7 @@ class FixedSamples:
 
     def generate(self, generator: TextToVideo) -> Frames:
         """uint8 [N,T,H,W,3]."""
-        z = noise(self._seed, len(self.captions), generator.z_width).to(self._token_ids.device)
+        z = draw_noise(self._seed, len(self.captions), generator.z_width).to(self._token_ids.device)
         with torch.no_grad():
             return to_frames(generator(z, self._token_ids))
 

@@ -13,7 +13,7 @@ WARM_STEPS = 3  # at least: memory is taken, kernels are chosen and compiled in 
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperationCost:
     """One operation, without those that it calls."""
 
     name: str
@@ -22,12 +22,12 @@ class Cost:
     share: float  # of the time of all operations
 
 
-def trace_steps(trainer: Trainer, steps: int, file: Path) -> list[Cost]:
+def profile_steps(trainer: Trainer, steps: int, file: Path) -> list[OperationCost]:
     """Trace warm steps, the first of them a penalised one -> what they cost, the dearest first; `file` is the trace."""
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    costs: list[Cost] = []
+    costs: list[OperationCost] = []
 
     def keep(traced: profile) -> None:
         with replacing(file) as temporary:
@@ -42,12 +42,12 @@ def trace_steps(trainer: Trainer, steps: int, file: Path) -> list[Cost]:
     return costs
 
 
-def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[Cost]:
+def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:
     found = {
         event.key: (event.count, event.self_device_time_total if on_gpu else event.self_cpu_time_total)
         for event in traced.key_averages()
         if event.device_type == DeviceType.CPU and not event.key.startswith("ProfilerStep")  # kernels count by callers
     }
     whole = max(sum(microseconds for _, microseconds in found.values()), 1e-9)
-    costs = [Cost(name, n / steps, time / 1e6 / steps, time / whole) for name, (n, time) in found.items()]
+    costs = [OperationCost(name, n / steps, time / 1e6 / steps, time / whole) for name, (n, time) in found.items()]
     return sorted(costs, key=lambda cost: cost.seconds, reverse=True)

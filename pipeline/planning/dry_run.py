@@ -15,12 +15,12 @@ from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import moment
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is to be trained, on one of how many devices, and how large the captions are."""
 
     shape: ClipParams
@@ -29,7 +29,7 @@ class Task:
     world: int  # devices of the run
     words: int  # of the vocabulary that are learned
     tokens: int  # L, of the longest caption
-    given: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+    vectors: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
 
     @property
     def share(self) -> int:
@@ -42,28 +42,28 @@ class Task:
         return self.params.step_clips // self.world
 
 
-def task_of(run: Run, rank: Rank, tokens: int) -> Task:
+def describe_task(run: Run, rank: Rank, tokens: int) -> TrainingTask:
     """The task of one rank of a run."""
-    return Task(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.vectors)
+    return TrainingTask(run.shape, run.params, rank.device, rank.world, run.words, tokens, run.vectors)
 
 
-def networks_of(task: Task, *, compiled: bool = False) -> Networks:
+def build_task_networks(task: TrainingTask, *, compiled: bool = False) -> Networks:
     """The networks and their optimizers as training begins with them.
 
     Uncompiled unless asked for: compiling takes minutes, anew for every number of clips.
     """
     params = task.params if compiled else task.params.model_copy(update={"compile": False})
-    run = Run(0, task.shape, params, task.words, task.given)
+    run = Run(0, task.shape, params, task.words, task.vectors)
     return build_networks(run, task.device)
 
 
-def take_step(task: Task, nets: Networks, clips: int, *, penalise: bool) -> None:
+def take_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> None:
     """One step with batches of so many clips on this device, drawn for it."""
     step_on(task, nets, draw_batches(task, nets, clips), penalise=penalise)
 
 
 def step_on(
-    task: Task,
+    task: TrainingTask,
     nets: Networks,
     batches: Sequence[Batch],
     *,
@@ -76,19 +76,19 @@ def step_on(
         nets,
         batches,
         task.params,
-        moment(task.params, task.params.total_clips // 2),
+        compute_schedule(task.params, task.params.total_clips // 2),
         SharedRng(clips * task.world, slice(0, clips), task.device),
         penalise=penalise,
         average_gradients=average_gradients,
     )
 
 
-def draw_batches(task: Task, nets: Networks, clips: int) -> list[Batch]:
+def draw_batches(task: TrainingTask, nets: Networks, clips: int) -> list[Batch]:
     """As many batches as a step has, of so many clips each."""
-    return [draw(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
+    return [draw_batch(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
 
 
-def draw(task: Task, nets: Networks, clips: int) -> Batch:
+def draw_batch(task: TrainingTask, nets: Networks, clips: int) -> Batch:
     """Clips of the task's shape under captions of its longest, all of them noise."""
     shape, device = task.shape, task.device
     frames = torch.randint(256, (clips, shape.frames, shape.height, shape.width, 3), dtype=torch.uint8, device=device)
@@ -96,7 +96,7 @@ def draw(task: Task, nets: Networks, clips: int) -> Batch:
     return Batch(frames, own, other, torch.randn(clips, nets.generator.z_width, device=device))
 
 
-class Costs(Operations):  # type: ignore[no-untyped-call]
+class CostCounter(Operations):  # type: ignore[no-untyped-call]
     """Counts besides, within its block, the bytes of all tensors alive (`live`) and the most there were (`peak`)."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Costs(Operations):  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
-class Needs:
+class StepCosts:
     """What a step holds and computes on one device."""
 
     weights: int  # bytes of generator, averaged generator and discriminator
@@ -139,14 +139,14 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """The smallest steps there are, watched: every group of clips more costs what the second one did."""
 
     group: int  # clips
-    one: Needs
-    two: Needs
+    one: StepCosts
+    two: StepCosts
 
-    def needs(self, clips: int) -> Needs:
+    def needs(self, clips: int) -> StepCosts:
         """What a step with so many clips needs on one device."""
         more = clips / self.group - 1
         peak = round(self.one.peak + (self.two.peak - self.one.peak) * more)
@@ -159,35 +159,35 @@ class Rehearsal:
         return max(groups, 0) * self.group
 
 
-def rehearse(task: Task, *, penalise: bool) -> Rehearsal:
+def dry_run_steps(task: TrainingTask, *, penalise: bool) -> DryRun:
     """Watch steps of one and of two groups of clips: as many can be afforded wherever training can be thought of."""
-    nets, group = networks_of(task), task.params.group_clips
+    nets, group = build_task_networks(task), task.params.group_clips
     take_step(task, nets, group, penalise=False)  # now the optimisers have their momenta
     one, two = (_watch(task, nets, clips, penalise=penalise) for clips in (group, 2 * group))
-    return Rehearsal(group, one, two)
+    return DryRun(group, one, two)
 
 
-def passes(task: Task) -> tuple[int, int]:
+def count_forward_flops(task: TrainingTask) -> tuple[int, int]:
     """Operations for drawing one clip and for judging one, without what learning from it costs."""
-    nets, group = networks_of(task), task.params.group_clips
-    batch = draw(task, nets, group)
-    with torch.no_grad(), Costs() as drawing:
+    nets, group = build_task_networks(task), task.params.group_clips
+    batch = draw_batch(task, nets, group)
+    with torch.no_grad(), CostCounter() as drawing:
         frames = nets.generator(batch.z, batch.token_ids)
-    with torch.no_grad(), Costs() as judging:
+    with torch.no_grad(), CostCounter() as judging:
         nets.discriminator(frames, batch.token_ids)
     return drawing.counted // group, judging.counted // group
 
 
-def _watch(task: Task, nets: Networks, clips: int, *, penalise: bool) -> Needs:
+def _watch(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> StepCosts:
     models = (nets.generator, nets.discriminator, nets.average)
     weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     adams = (nets.generator_adam, nets.discriminator_adam)
     momenta = [value for adam in adams for state in adam.state.values() for value in state.values()]
-    with Costs() as costs:
+    with CostCounter() as costs:
         costs.watch([*weights, *gradients, *momenta])
         take_step(task, nets, clips, penalise=penalise)
-    return Needs(_bytes(weights), _bytes(momenta), costs.peak, costs.counted)
+    return StepCosts(_bytes(weights), _bytes(momenta), costs.peak, costs.counted)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -11,20 +11,28 @@ import psutil
 import torch
 from torch import Tensor
 
-from pipeline.data.batches import condition_ids
+from pipeline.data.batches import select_condition_ids
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.loading import RESIDENT_SHARE, free_memory
 from pipeline.distributed.devices import set_up
 from pipeline.errors import UserError
 from pipeline.monitoring.throughput import measure_matmul_rate
 from pipeline.params import Params
-from pipeline.planning.dry_run import Needs, Rehearsal, Task, networks_of, passes, rehearse, take_step
+from pipeline.planning.dry_run import (
+    DryRun,
+    StepCosts,
+    TrainingTask,
+    build_task_networks,
+    count_forward_flops,
+    dry_run_steps,
+    take_step,
+)
 from pipeline.training.step import Networks
 
 WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file
 
 SPARE = 0.1  # of what is free: for whatever else runs here
-# What a process takes for a step, over the bytes of its tensors. Measured on CPUs (docs/experiments/memory.md):
+# What a process takes for a step, over the bytes of its tensors. MeasuredSteps on CPUs (docs/experiments/memory.md):
 # kernels have scratch space, and the C library keeps freed pieces. Not measured on GPUs: a guess upwards.
 SCRATCH = {"cpu": 2.1, "cuda": 1.3}
 
@@ -32,17 +40,17 @@ ROUNDS = 3  # of a plain and a penalised step, at most, after those that warm up
 
 
 @dataclass(frozen=True)
-class Known:
+class Assumptions:
     """What a plan needs of the data."""
 
     words: int  # that are learned
     tokens: int  # of the longest caption
-    given: Tensor | None  # vectors of words
+    vectors: Tensor | None  # vectors of words
     clips: int  # of the train split; 0 where there are no data yet
     told: str  # where this comes from
 
 
-def known_of(params: Params, folders: DataFolders) -> Known:
+def read_assumptions(params: Params, folders: DataFolders) -> Assumptions:
     """Counted in the data where it is there and of the right shape, else assumed."""
     try:
         dataset = Dataset(folders)
@@ -50,11 +58,11 @@ def known_of(params: Params, folders: DataFolders) -> Known:
         words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
     except UserError as reason:
         told = f"{WORDS:,} words and captions of up to {TOKENS} are assumed: {reason}"
-        return Known(WORDS, TOKENS, _assumed_vectors(params), 0, told)
+        return Assumptions(WORDS, TOKENS, _assumed_vectors(params), 0, told)
     captions = [dataset.captions[clip.id] for clip in dataset.clips(dataset.rows("train"))]
-    lengths = [len(condition_ids(caption, params.train.captions.conditioning)) for caption in captions]
+    lengths = [len(select_condition_ids(caption, params.train.captions.conditioning)) for caption in captions]
     told = f"{len(lengths):,} training clips, {words:,} words, captions of up to {max(lengths, default=1)}"
-    return Known(words, max(lengths, default=1), dataset.read_vectors(), len(lengths), told)
+    return Assumptions(words, max(lengths, default=1), dataset.read_vectors(), len(lengths), told)
 
 
 def resident_bytes(params: Params, clips: int, available: int) -> int:
@@ -74,7 +82,7 @@ def _assumed_vectors(params: Params) -> Tensor | None:
 
 
 @dataclass(frozen=True)
-class Fit:
+class MemoryFit:
     """Memory of one device, in bytes; batches are of all devices together."""
 
     weights: int  # of generator, averaged generator and discriminator
@@ -95,42 +103,42 @@ class Fit:
         return self.needed <= self.available
 
 
-def fit_of(task: Task, rehearsal: Rehearsal, available: int, data: int = 0) -> Fit:
+def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int = 0) -> MemoryFit:
     """How the largest step of a task, as rehearsed, fits beside `data` bytes of training clips."""
-    needs = rehearsal.needs(task.share)
+    needs = dry_run.needs(task.share)
     kept = needs.weights + needs.optimiser
     room = kept + round((available - data - kept) / SCRATCH[task.device.type])  # for tensors alone
-    return Fit(
+    return MemoryFit(
         weights=needs.weights,
         optimiser=needs.optimiser,
         step=needs.peak - kept,
-        scratch=memory_of(task, needs) - needs.peak,
+        scratch=estimate_memory(task, needs) - needs.peak,
         data=data,
         available=available,
         batch=task.params.batch_clips,
-        largest_batch=rehearsal.most_clips(room) * task.world,
+        largest_batch=dry_run.most_clips(room) * task.world,
     )
 
 
-def memory_of(task: Task, needs: Needs) -> int:
+def estimate_memory(task: TrainingTask, needs: StepCosts) -> int:
     """What a process takes for such a step."""
     kept = needs.weights + needs.optimiser
     return kept + round((needs.peak - kept) * SCRATCH[task.device.type])
 
 
-def available_memory(task: Task) -> int:
+def available_memory(task: TrainingTask) -> int:
     """Bytes that each process of a run may take: of its own GPU, or its part of what all of them share."""
     free = free_memory(task.device) // (1 if task.device.type == "cuda" else task.world)
     return int(free * (1 - SPARE))
 
 
-def require_fit(task: Task) -> None:
+def require_fit(task: TrainingTask) -> None:
     """Raise UserError, with the batch that would fit, where training would run out of memory.
 
     Told by the smallest steps there are: a real one that does not fit may be ended by the system, without a word.
     """
     available = available_memory(task)
-    fit = fit_of(task, rehearse(task, penalise=True), available)
+    fit = estimate_fit(task, dry_run_steps(task, penalise=True), available)
     if fit.fits:
         return
     batch, most = fit.batch, fit.largest_batch
@@ -150,7 +158,7 @@ class Speed:
     penalised: float
 
 
-def measure(task: Task, most_clips: int, seconds: float) -> Speed:
+def measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
     """Take real steps with up to `most_clips`, or as many as fit into about so many seconds.
 
     With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
@@ -159,11 +167,11 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
     set_up(task.device)
     if task.device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // task.world))
-    nets = networks_of(task, compiled=True)
+    nets = build_task_networks(task, compiled=True)
     end = time.perf_counter() + seconds
 
     def pair(clips: int) -> tuple[float, float]:
-        return _timed(task, nets, clips, penalise=False), _timed(task, nets, clips, penalise=True)
+        return _time_step(task, nets, clips, penalise=False), _time_step(task, nets, clips, penalise=True)
 
     def fastest(clips: int) -> list[float]:
         pairs = [pair(clips)]
@@ -183,7 +191,7 @@ def measure(task: Task, most_clips: int, seconds: float) -> Speed:
     return Speed(clips, plain, penalised)
 
 
-def _timed(task: Task, nets: Networks, clips: int, *, penalise: bool) -> float:
+def _time_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> float:
     start = time.perf_counter()
     take_step(task, nets, clips, penalise=penalise)
     if task.device.type == "cuda":
@@ -215,7 +223,7 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSteps:
     """What real steps say of the whole run."""
 
     clips: int  # that each step had on the device
@@ -229,40 +237,42 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Of one training."""
 
     data: str  # where counts of words and clips come from
     devices: list[str]
     parameters: dict[str, int]  # that are trained, by network and part of it
-    memory: Fit
+    memory: MemoryFit
     arithmetic: Arithmetic
-    measured: Measured | None  # None where not even the smallest step fits
+    measured: MeasuredSteps | None  # None where not even the smallest step fits
 
 
-def plan_training(params: Params, devices: Sequence[torch.device], folders: DataFolders, seconds: float) -> Plan:
+def plan_training(
+    params: Params, devices: Sequence[torch.device], folders: DataFolders, seconds: float
+) -> TrainingPlan:
     """Watch the smallest steps, then measure larger ones on the first device for about so many seconds.
 
     In float32 where bf16 would be imitated: that takes many times as long, and tells nothing of the devices it is for.
     """
-    known, told = known_of(params, folders), ""
+    known, told = read_assumptions(params, folders), ""
     if params.train.precision == "bf16" and not has_bf16(devices[0]):
         params = params.model_copy(update={"train": params.train.model_copy(update={"precision": "float32"})})
         told = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"
-    task = Task(params.clip, params.train, devices[0], len(devices), known.words, known.tokens, known.given)
+    task = TrainingTask(params.clip, params.train, devices[0], len(devices), known.words, known.tokens, known.vectors)
     parameters = count_parameters(task)
     held, available = held_memory(task.device), available_memory(task)
-    plain, penalised = (rehearse(task, penalise=penalise) for penalise in (False, True))
-    fit = fit_of(task, penalised, available, resident_bytes(params, known.clips, available))
+    plain, penalised = (dry_run_steps(task, penalise=penalise) for penalise in (False, True))
+    fit = estimate_fit(task, penalised, available, resident_bytes(params, known.clips, available))
     costs = [kind.needs(task.share).flops // task.step_share for kind in (plain, penalised)]
-    drawing, judging = passes(task)
-    arithmetic = Arithmetic(drawing, judging, costs[0], costs[1], _on_average(task, costs[0], costs[1]))
+    drawing, judging = count_forward_flops(task)
+    arithmetic = Arithmetic(drawing, judging, costs[0], costs[1], _average_steps(task, costs[0], costs[1]))
     measured = None
     if most := min(task.share, fit.largest_batch // task.world):
-        speed = measure(task, most, seconds)
-        took, estimated = most_held_memory(task.device) - held, memory_of(task, penalised.needs(speed.clips))
-        measured = Measured(speed.clips, took, estimated, **_extrapolated(task, speed, arithmetic))
-    return Plan(known.told + told, [str(device) for device in devices], parameters, fit, arithmetic, measured)
+        speed = measure_speed(task, most, seconds)
+        took, estimated = most_held_memory(task.device) - held, estimate_memory(task, penalised.needs(speed.clips))
+        measured = MeasuredSteps(speed.clips, took, estimated, **_extrapolated(task, speed, arithmetic))
+    return TrainingPlan(known.told + told, [str(device) for device in devices], parameters, fit, arithmetic, measured)
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -270,9 +280,9 @@ def has_bf16(device: torch.device) -> bool:
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def count_parameters(task: Task) -> dict[str, int]:
+def count_parameters(task: TrainingTask) -> dict[str, int]:
     """Values that are trained, by network and part of it."""
-    nets = networks_of(task)
+    nets = build_task_networks(task)
     parts = {"generator": nets.generator, "discriminator": nets.discriminator}
     return {
         f"{network}.{name}": sum(p.numel() for p in part.parameters())
@@ -281,9 +291,9 @@ def count_parameters(task: Task) -> dict[str, int]:
     }
 
 
-def _extrapolated(task: Task, speed: Speed, arithmetic: Arithmetic) -> dict[str, float]:
+def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: Arithmetic) -> dict[str, float]:
     """What such steps come to over a run."""
-    params, step = task.params, _on_average(task, speed.plain, speed.penalised)
+    params, step = task.params, _average_steps(task, speed.plain, speed.penalised)
     dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
     return {
         "plain": speed.plain,
@@ -294,6 +304,6 @@ def _extrapolated(task: Task, speed: Speed, arithmetic: Arithmetic) -> dict[str,
     }
 
 
-def _on_average(task: Task, plain: float, penalised: float) -> float:
+def _average_steps(task: TrainingTask, plain: float, penalised: float) -> float:
     """Of all steps of a run: every so many is a penalised one."""
     return plain + (penalised - plain) / task.params.penalty_every

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.records import Frames
 from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet, write_npz, write_parquet
-from pipeline.state_folders import ROOT, held
+from pipeline.state_folders import ROOT, hold_folder
 
 INDEX = "index.json"
 REMEDY = "`dvc repro transcode` restores it, or makes it anew"
@@ -185,7 +185,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
     """
     shards = read_index(folder).shards
     kept = checked / digest_value([shard.digest for shard in shards])[:16]
-    with held(kept, wait=True):
+    with hold_folder(kept, wait=True):
         stamps, read = [_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
         if new := [shard for shard, stamp in zip(shards, stamps, strict=True) if read.get(stamp) != shard.digest]:
             require_digests(folder, new)

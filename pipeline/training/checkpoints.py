@@ -17,7 +17,7 @@ from pipeline.extensions import digest_references
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.params import GENERATORS
 from pipeline.source_code import digest_code
-from pipeline.state_folders import ROOT, held, remove_abandoned
+from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 
 KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`
 LAYOUT = 2  # of a checkpoint: another number means that its keys have changed
@@ -80,7 +80,7 @@ class Checkpoints:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this run alone. Raises UserError while an equal run is in progress."""
-        with held(self.folder, wait=False) as is_ours:
+        with hold_folder(self.folder, wait=False) as is_ours:
             if not is_ours:
                 raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it")
             yield
@@ -123,7 +123,7 @@ def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
     """The records of other runs that were stopped after they had saved a checkpoint, the newest first."""
     folders = [path for path in own.parent.glob(f"{KIND}-*") if path != own and (path / RUN).exists()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        with held(folder, wait=False) as stopped:
+        with hold_folder(folder, wait=False) as stopped:
             if stopped and any(folder.glob("step-*.pt")) and (record := _read_record(folder / RUN)):
                 yield record
 

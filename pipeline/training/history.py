@@ -76,12 +76,12 @@ class MetricAccumulator:
             if wrong := [place for place, value in enumerate(own) if not math.isfinite(value)]:
                 earliest, place, value = number, wrong[0], own[wrong[0]]
                 break
-        steps = self._rank.each(earliest)
+        steps = self._rank.all_gather(earliest)
         if min(steps) == math.inf:
             return None
         rank, first = steps.index(min(steps)), int(min(steps))
-        name = list(new[first - step - 1])[int(self._rank.each(place)[rank])]
-        return NonFinite(name, self._rank.each(value)[rank], first, rank)
+        name = list(new[first - step - 1])[int(self._rank.all_gather(place)[rank])]
+        return NonFinite(name, self._rank.all_gather(value)[rank], first, rank)
 
 
 def save_history(folder: Path, history: list[MetricRow]) -> None:

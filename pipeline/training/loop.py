@@ -11,9 +11,9 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from pipeline.data.batches import object_words
+from pipeline.data.batches import select_object_words
 from pipeline.data.dataset import Dataset, TrainingSplit
-from pipeline.data.sampler import Order, reseed
+from pipeline.data.sampler import Sampler, reseed
 from pipeline.distributed.devices import Rank
 from pipeline.errors import Interrupted, UserError
 from pipeline.losses.penalties import SharedRng
@@ -22,10 +22,10 @@ from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.history import MetricAccumulator, MetricRow, Values
-from pipeline.training.schedules import moment
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import Networks, train_step
 from pipeline.training.stop_requests import StopRequests
-from pipeline.training.validation import Validation, Watch
+from pipeline.training.validation import BestCheckpoint, ValidationSet
 
 
 class Monitor(Protocol):
@@ -91,7 +91,7 @@ def describe_run(seed: int, shape: ClipParams, params: TrainParams) -> dict[str,
 def build_run(dataset: Dataset, split: TrainingSplit, seed: int, shape: ClipParams, params: TrainParams) -> Run:
     """The training on a split of a dataset."""
     words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
-    named = object_words([dataset.captions[name] for name in {clip.id for clip in split.clips}], words)
+    named = select_object_words([dataset.captions[name] for name in {clip.id for clip in split.clips}], words)
     return Run(seed, shape, params, words, dataset.read_vectors(), named)
 
 
@@ -113,7 +113,7 @@ class Trainer:
         rank: Rank,
         run: Run,
         clips: TrainingSplit,
-        validation: Validation | None = None,
+        validation: ValidationSet | None = None,
         checkpoints: Checkpoints | None = None,
         monitor: Monitor | None = None,
     ) -> None:
@@ -126,9 +126,9 @@ class Trainer:
         self.step = 0
         self.history: list[MetricRow] = []
         self._metrics = MetricAccumulator(rank)
-        self._watch = Watch(run.params, validation)  # the first rank's alone has a validation to look at
+        self._best = BestCheckpoint(run.params, validation)  # the first rank's alone has a validation to look at
         self._ended = False  # before its budget was used up
-        self._order = Order(run.seed, len(clips), run.params)
+        self._sampler = Sampler(run.seed, len(clips), run.params)
         self._checkpoints = checkpoints  # None: nothing is saved
         self._monitor: Monitor = monitor or NoMonitor()
         self._restore()
@@ -150,7 +150,7 @@ class Trainer:
         total = self.steps * self.run.params.step_clips
         # With several ranks, Ctrl-C reaches each of them from the terminal and once more from their launcher.
         stops = StopRequests(patient=self.rank.world > 1)
-        coming = self._order.coming(range(self.step, self.steps), self.share)
+        coming = self._sampler.upcoming(range(self.step, self.steps), self.share)
         watching = self._monitor.watch(total, self.clips_seen, self.history)
         with watching, stops as stop, self.clips.read_ahead(coming):
             self._monitor.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
@@ -160,15 +160,15 @@ class Trainer:
                 self._metrics.add(self._take_step())
                 self.step += 1
                 self._monitor.advance(self.clips_seen)
-                stopping = self.rank.any(bool(stop))
+                stopping = self.rank.any_rank(bool(stop))
                 self._report(stopping)
                 if stopping and not self.finished:
-                    self.rank.any(True)  # the first rank has saved: an earlier end of another would cut it short
+                    self.rank.any_rank(True)  # the first rank has saved: an earlier end of another would cut it short
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
 
     def take_steps(self, steps: int) -> Iterator[None]:
         """Take the next steps, one for each turn, without reports and validation; nothing is saved."""
-        with self.clips.read_ahead(self._order.coming(range(self.step, self.step + steps), self.share)):
+        with self.clips.read_ahead(self._sampler.upcoming(range(self.step, self.step + steps), self.share)):
             for _ in range(steps):
                 self._take_step()
                 self.step += 1
@@ -181,9 +181,12 @@ class Trainer:
         step = partial(
             train_step,
             self.nets,
-            [self.clips.batch(rows, z_width, self.share, params.opposites) for rows in self._order.batches(self.step)],
+            [
+                self.clips.batch(rows, z_width, self.share, params.opposites)
+                for rows in self._sampler.batches(self.step)
+            ],
             params,
-            moment(params, self.clips_seen),
+            compute_schedule(params, self.clips_seen),
             SharedRng(params.batch_clips, self.share, self.rank.device),
             penalise=penalise,
             average_gradients=self.rank.average_gradients,
@@ -215,17 +218,17 @@ class Trainer:
 
     def _validate(self) -> MetricRow:
         """Figures of the first rank, which decides for all whether the run goes on."""
-        row = self._watch.look(self.clips_seen, self.nets) if self.rank.rank == 0 else {}
-        self._ended = self.rank.any(self._watch.exhausted)
+        row = self._best.validate(self.clips_seen, self.nets) if self.rank.rank == 0 else {}
+        self._ended = self.rank.any_rank(self._best.out_of_patience)
         if self._ended:
             self._monitor.warn(
-                f"train: ends after {self.clips_seen} clips: {self._watch}, see train.validation.patience"
+                f"train: ends after {self.clips_seen} clips: {self._best}, see train.validation.patience"
             )
         return row
 
-    def choose(self) -> int:
+    def load_exported_weights(self) -> int:
         """Give the first rank's networks the weights to export -> the clips that they had been shown."""
-        return self._watch.choose(self.clips_seen, self.nets)
+        return self._best.load_exported_weights(self.clips_seen, self.nets)
 
     def _require_finite(self) -> None:
         if wrong := self._metrics.average_over_ranks(self.step):
@@ -245,15 +248,17 @@ class Trainer:
             "ended": self._ended,
             "history": self.history,
             "metrics": self._metrics.state(),
-            "best": self._watch.state(),
+            "best": self._best.state(),
             "networks": self.nets.state(),
         }
 
     def _restore(self) -> None:
         saved = self._checkpoints
         # All begin with what the first rank has, down to the last bit: processors of other kinds may round otherwise.
-        state = self.rank.first(lambda: (saved.load(torch.device("cpu")) if saved else None) or self._state())
+        state = self.rank.broadcast_from_rank0(
+            lambda: (saved.load(torch.device("cpu")) if saved else None) or self._state()
+        )
         self.step, self._ended, self.history = state["step"], state["ended"], state["history"]
         self._metrics.load(state["metrics"])
-        self._watch.load(state["best"])
+        self._best.load(state["best"])
         self.nets.load(state["networks"])

@@ -24,22 +24,22 @@ from pipeline.models.discriminators import find_discriminator
 from pipeline.models.networks import CaptionedDiscriminator, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
-from pipeline.training.schedules import Moment
+from pipeline.training.schedules import ScheduleValues
 
 Values = dict[str, Tensor]  # scalars by name, for the report
 
 
 @dataclass(frozen=True)
-class Terms:
+class StepContext:
     """The settings of one step, and where its random numbers come from."""
 
     params: TrainParams
-    now: Moment
+    schedule: ScheduleValues
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
     rng: SharedRng
 
     @contextmanager
-    def passes(self, *readers: str) -> Iterator[None]:
+    def autocast(self, *readers: str) -> Iterator[None]:
         """Networks are run within as params say, but in float32 and uncompiled where one of these penalties is due.
 
         Their slopes are small differences, and compiled code cannot be differentiated twice.
@@ -49,38 +49,42 @@ class Terms:
         with lowered, uncompiled() if exact else nullcontext():
             yield
 
-    def augmented(self, frames: Tensor) -> Tensor:
+    def augment(self, frames: Tensor) -> Tensor:
         """Clips as the discriminator gets to see them."""
-        return augment(frames, self.now.augmentation, self.params.augmentation, self.rng)
+        return augment(frames, self.schedule.augmentation, self.params.augmentation, self.rng)
 
 
 class Objective(NamedTuple):
-    """Both take (discriminator, real, fake, batch, terms): clips as the discriminator gets to see them."""
+    """Both take (discriminator, real, fake, batch, context): clips as the discriminator gets to see them."""
 
-    discriminator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, Terms], tuple[Tensor, Values]]
-    generator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, Terms], Tensor]
+    discriminator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], tuple[Tensor, Values]]
+    generator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], Tensor]
 
 
 def discriminator_loss(
-    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
     """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
-    real, fake = sensitive(real, fake, terms.gammas)
+    real, fake = sensitive(real, fake, context.gammas)
     # Read together: a recurrent encoder takes hardly longer for twice the captions.
-    both = discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * terms.now.condition
+    both = (
+        discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * context.schedule.condition
+    )
     cond, others = both.chunk(2)
-    with terms.passes("r1", "r1_fd"):
+    with context.autocast("r1", "r1_fd"):
         features = discriminator.clip_discriminator.extract_features(real)
-    with terms.passes("r2", "r2_fd"):
+    with context.autocast("r2", "r2_fd"):
         fake_logits = discriminator.clip_discriminator(fake, cond)
     real_logits = discriminator.clip_discriminator.score(features, cond)
-    adversarial = find_adversarial(terms.params.adversarial).discriminator
+    adversarial = find_adversarial(context.params.adversarial).discriminator
     losses = adversarial(real_logits, fake_logits)
     values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
-    if terms.now.mismatched > 0:
+    if context.schedule.mismatched > 0:
         mismatched_logits = discriminator.clip_discriminator.score(features, others)
-        weight = terms.now.mismatched * batch.mismatches()
-        losses = find_matching(terms.params.matching)(adversarial, real_logits, fake_logits, mismatched_logits, weight)
+        weight = context.schedule.mismatched * batch.mismatches()
+        losses = find_matching(context.params.matching)(
+            adversarial, real_logits, fake_logits, mismatched_logits, weight
+        )
         values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
     outputs = DiscriminatorOutputs(
         discriminator.clip_discriminator,
@@ -89,24 +93,24 @@ def discriminator_loss(
         fake,
         real_logits,
         fake_logits,
-        terms.rng,
-        sigma=terms.params.penalty_sigma,
+        context.rng,
+        sigma=context.params.penalty_sigma,
     )
-    return add_penalties(losses.mean(), values, outputs, terms.gammas)
+    return add_penalties(losses.mean(), values, outputs, context.gammas)
 
 
 def generator_loss(
-    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> Tensor:
     """The generator's loss; gradients reach `fake` but not the discriminator."""
     with frozen(discriminator):
-        cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
-        with terms.passes():
+        cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+        with context.autocast():
             real_logits, fake_logits = (
                 discriminator.clip_discriminator(real, cond),
                 discriminator.clip_discriminator(fake, cond),
             )
-    return find_adversarial(terms.params.adversarial).generator(real_logits, fake_logits).mean()
+    return find_adversarial(context.params.adversarial).generator(real_logits, fake_logits).mean()
 
 
 @contextmanager
@@ -149,20 +153,20 @@ def add_penalties(
 
 
 def mixed_discriminator_loss(
-    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
     """How wrong the shares are that the discriminator tells of groups of clips, and of captions; and penalties.
 
     Of the penalties, `r1` is taken at the groups and `r2` at their counterparts.
     """
-    group_loss, group = find_group_loss(terms.params.mixed.loss), terms.params.mixed.group
-    is_real = _some_rows(terms)
+    group_loss, group = find_group_loss(context.params.mixed.loss), context.params.mixed.group
+    is_real = _some_rows(context)
     shares = realised_shares(is_real, group)
-    mixed, rest = sensitive(*_mix(real, fake, is_real), terms.gammas)
-    cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
-    with terms.passes("r1", "r1_fd"):
+    mixed, rest = sensitive(*_mix(real, fake, is_real), context.gammas)
+    cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+    with context.autocast("r1", "r1_fd"):
         mixed_logits = discriminator.clip_discriminator(mixed, cond)
-    with terms.passes("r2", "r2_fd"):
+    with context.autocast("r2", "r2_fd"):
         rest_logits = discriminator.clip_discriminator(rest, cond)
     values = {
         "loss/discriminator": (group_loss(mixed_logits, shares) + group_loss(rest_logits, 1 - shares)).mean() / 2,
@@ -170,9 +174,9 @@ def mixed_discriminator_loss(
         "logits/fake": torch.where(is_real, rest_logits, mixed_logits).mean(),
     }
     loss = values["loss/discriminator"]
-    if terms.now.mismatched > 0:
-        values["loss/matching"] = _caption_loss(discriminator, real, batch, terms)
-        loss = loss + terms.now.mismatched * values["loss/matching"]
+    if context.schedule.mismatched > 0:
+        values["loss/matching"] = _caption_loss(discriminator, real, batch, context)
+        loss = loss + context.schedule.mismatched * values["loss/matching"]
     outputs = DiscriminatorOutputs(
         discriminator.clip_discriminator,
         cond,
@@ -180,44 +184,44 @@ def mixed_discriminator_loss(
         rest,
         mixed_logits,
         rest_logits,
-        terms.rng,
-        sigma=terms.params.penalty_sigma,
+        context.rng,
+        sigma=context.params.penalty_sigma,
     )
-    return add_penalties(loss, values, outputs, terms.gammas)
+    return add_penalties(loss, values, outputs, context.gammas)
 
 
 def mixed_generator_loss(
-    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, terms: Terms
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> Tensor:
     """How far the answers on the groups are from "all real"; gradients reach `fake` but not the discriminator."""
     group_loss, all_real = (
-        find_group_loss(terms.params.mixed.loss),
-        real.new_ones(len(real) // terms.params.mixed.group),
+        find_group_loss(context.params.mixed.loss),
+        real.new_ones(len(real) // context.params.mixed.group),
     )
     with frozen(discriminator):
-        cond = discriminator.caption_encoder(batch.token_ids) * terms.now.condition
-        with terms.passes():
-            logits = [discriminator.clip_discriminator(clips, cond) for clips in _mix(real, fake, _some_rows(terms))]
+        cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+        with context.autocast():
+            logits = [discriminator.clip_discriminator(clips, cond) for clips in _mix(real, fake, _some_rows(context))]
     return torch.stack([group_loss(each, all_real).mean() for each in logits]).mean()
 
 
-def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Batch, terms: Terms) -> Tensor:
+def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Batch, context: StepContext) -> Tensor:
     """The same with real clips alone, of which some have another clip's caption: those count as not real.
 
     A caption that reads the same as the clip's own counts as that.
     """
-    own = _some_rows(terms) | (batch.mismatches() == 0)
+    own = _some_rows(context) | (batch.mismatches() == 0)
     token_ids = torch.where(own[:, None], batch.token_ids, batch.mismatched_ids)
-    cond = discriminator.caption_encoder(token_ids) * terms.now.condition
-    with terms.passes():
+    cond = discriminator.caption_encoder(token_ids) * context.schedule.condition
+    with context.autocast():
         logits = discriminator.clip_discriminator(real, cond)
-    return find_group_loss(terms.params.mixed.loss)(logits, realised_shares(own, terms.params.mixed.group)).mean()
+    return find_group_loss(context.params.mixed.loss)(logits, realised_shares(own, context.params.mixed.group)).mean()
 
 
-def _some_rows(terms: Terms) -> Tensor:
+def _some_rows(context: StepContext) -> Tensor:
     """Which rows of each group are real, by the law of the shares: bool [B]."""
-    shares = spread_shares(terms.rng.uniform()[:: terms.params.mixed.group], terms.params.mixed.edge)
-    return first_rows(shares, terms.params.mixed.group)
+    shares = spread_shares(context.rng.uniform()[:: context.params.mixed.group], context.params.mixed.edge)
+    return first_rows(shares, context.params.mixed.group)
 
 
 def _mix(real: Tensor, fake: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:

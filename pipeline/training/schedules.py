@@ -7,7 +7,7 @@ from pipeline.params import TrainParams
 
 
 @dataclass(frozen=True)
-class Moment:
+class ScheduleValues:
     """The settings of one step."""
 
     lr_share: float  # of either learning rate
@@ -19,7 +19,7 @@ class Moment:
     ema_decay: float
 
 
-def moment(params: TrainParams, clips_seen: int) -> Moment:
+def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
     """Everything annealed together by half a cosine, as in R3GAN, arXiv:2501.05441.
 
     The average of the generator reaches back over a tenth of the run so far at most, so that it forgets the start. The
@@ -32,7 +32,7 @@ def moment(params: TrainParams, clips_seen: int) -> Moment:
         return last + (first - last) * left
 
     half_life = max(min(params.ema_clips, clips_seen / 10), 1e-6)
-    return Moment(
+    return ScheduleValues(
         lr_share=annealed(1.0, params.final_lr_share),
         gamma_share=annealed(1.0, params.final_gamma_share),
         mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),

@@ -16,14 +16,14 @@ from pipeline.models.networks import CaptionedDiscriminator, Generator, TextToVi
 from pipeline.params import TrainParams
 from pipeline.training.objectives import (
     Objective,
-    Terms,
+    StepContext,
     Values,
     discriminator_loss,
     generator_loss,
     mixed_discriminator_loss,
     mixed_generator_loss,
 )
-from pipeline.training.schedules import Moment
+from pipeline.training.schedules import ScheduleValues
 
 COMPILED = (Generator, Trunk)
 
@@ -95,20 +95,20 @@ class Networks:
         models: tuple[nn.Module, ...] = (self.generator, self.discriminator, self.average)
         return bool(torch.stack([p.isfinite().all() for model in models for p in model.parameters()]).all())
 
-    def set_rates(self, params: TrainParams, now: Moment) -> None:
+    def set_rates(self, params: TrainParams, schedule: ScheduleValues) -> None:
         for adam, lr in (
             (self.generator_adam, params.generator_lr),
             (self.discriminator_adam, params.discriminator_lr),
         ):
             for group in adam.param_groups:
-                group["lr"], group["betas"] = lr * now.lr_share, (0.0, now.beta2)
+                group["lr"], group["betas"] = lr * schedule.lr_share, (0.0, schedule.beta2)
 
 
 def train_step(
     nets: Networks,
     batches: Sequence[Batch],
     params: TrainParams,
-    now: Moment,
+    schedule: ScheduleValues,
     rng: SharedRng,
     *,
     penalise: bool,
@@ -118,54 +118,54 @@ def train_step(
 
     There is a batch for each update of the network that is updated more often; the values are those of the last one.
     """
-    nets.set_rates(params, now)
-    share = now.gamma_share * params.penalty_every if penalise else 0.0
+    nets.set_rates(params, schedule)
+    share = schedule.gamma_share * params.penalty_every if penalise else 0.0
     gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
-    terms = Terms(params, now, gammas, rng)
+    context = StepContext(params, schedule, gammas, rng)
     *earlier, last = batches[-params.discriminator_steps :]
     for batch in earlier:
         with torch.no_grad():
-            fake = _draw(nets, batch, terms)
-        _update_discriminator(nets, to_training(batch.frames), fake, batch, terms, average_gradients)
-    real, fake = to_training(last.frames), _draw(nets, last, terms)
-    values = _update_discriminator(nets, real, fake, last, terms, average_gradients)
+            fake = _draw(nets, batch, context)
+        _update_discriminator(nets, to_training(batch.frames), fake, batch, context, average_gradients)
+    real, fake = to_training(last.frames), _draw(nets, last, context)
+    values = _update_discriminator(nets, real, fake, last, context, average_gradients)
     # These fakes are used again: only the discriminator has changed since they were made.
-    values["loss/generator"] = _update_generator(nets, real, fake, last, terms, average_gradients)
+    values["loss/generator"] = _update_generator(nets, real, fake, last, context, average_gradients)
     for batch in batches[-params.generator_steps : -1]:
-        real, fake = to_training(batch.frames), _draw(nets, batch, terms)
-        values["loss/generator"] = _update_generator(nets, real, fake, batch, terms, average_gradients)
-    update_average(nets.average, nets.generator, now.ema_decay)
+        real, fake = to_training(batch.frames), _draw(nets, batch, context)
+        values["loss/generator"] = _update_generator(nets, real, fake, batch, context, average_gradients)
+    update_average(nets.average, nets.generator, schedule.ema_decay)
     return {name: value.detach() for name, value in values.items()}
 
 
-def _draw(nets: Networks, batch: Batch, terms: Terms) -> Tensor:
-    with terms.passes():
-        fake: Tensor = nets.generator(batch.z, batch.token_ids, terms.now.condition)
+def _draw(nets: Networks, batch: Batch, context: StepContext) -> Tensor:
+    with context.autocast():
+        fake: Tensor = nets.generator(batch.z, batch.token_ids, context.schedule.condition)
     return fake
 
 
 def _update_discriminator(
-    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
+    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, context: StepContext, average_gradients: Averager
 ) -> Values:
-    real, fake = terms.augmented(real), terms.augmented(fake.detach())
+    real, fake = context.augment(real), context.augment(fake.detach())
     with cached():  # weights divided by their norm stay the same for the whole loss
-        loss, values = _objective(terms).discriminator(nets.discriminator, real, fake, batch, terms)
+        loss, values = _objective(context).discriminator(nets.discriminator, real, fake, batch, context)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     return values
 
 
 def _update_generator(
-    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, terms: Terms, average_gradients: Averager
+    nets: Networks, real: Tensor, fake: Tensor, batch: Batch, context: StepContext, average_gradients: Averager
 ) -> Tensor:
-    real, fake = terms.augmented(real), terms.augmented(fake)
+    real, fake = context.augment(real), context.augment(fake)
     with cached():
-        loss = _objective(terms).generator(nets.discriminator, real, fake, batch, terms)
+        loss = _objective(context).generator(nets.discriminator, real, fake, batch, context)
     _update(loss, nets.generator, nets.generator_adam, average_gradients)
     return loss
 
 
-def _objective(terms: Terms) -> Objective:
-    return PAIRED if terms.params.mixed.loss == "none" else MIXED
+def _objective(context: StepContext) -> Objective:
+    return PAIRED if context.params.mixed.loss == "none" else MIXED
 
 
 def _adam(model: nn.Module, lr: float) -> torch.optim.Adam:

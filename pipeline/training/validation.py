@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.data.batches import condition_ids, pad, to_frames, to_training
+from pipeline.data.batches import pad, select_condition_ids, to_frames, to_training
 from pipeline.data.dataset import Dataset, select_evenly
-from pipeline.data.sampler import derive, noise
+from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.directions import find_motion
 from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
 from pipeline.params import TrainParams, ValidationName
@@ -31,7 +31,7 @@ Weights = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class Few:
+class RealClips:
     """Real clips with their captions."""
 
     captions: Sequence[str]
@@ -39,16 +39,16 @@ class Few:
     token_ids: Tensor  # int64 [N,L]
 
 
-class Validation:
+class ValidationSet:
     """Measures the networks of a run: on the same clips of val, with the same captions and noise, each time.
 
     `train` holds as many training clips. No more than `at_once` clips go through a network together.
     """
 
-    def __init__(self, seed: int, train: Few, val: Few, at_once: int) -> None:
-        self._seed, self._train, self._val, self._at_once = derive(seed, "val"), train, val, at_once
-        self._said = {row: said for row, caption in enumerate(val.captions) if (said := find_motion(caption))}
-        self._looks = looks_of(val.frames)
+    def __init__(self, seed: int, train: RealClips, val: RealClips, at_once: int) -> None:
+        self._seed, self._train, self._val, self._at_once = derive_seed(seed, "val"), train, val, at_once
+        self._motions = {row: said for row, caption in enumerate(val.captions) if (said := find_motion(caption))}
+        self._features = compute_features(val.frames)
 
     def measure(self, nets: Networks) -> MetricRow:
         """Figures by name; `val/motion_direction` is missing where too few captions say which way things move.
@@ -56,8 +56,8 @@ class Validation:
         The discriminator's gap is its mean logit on train less that on val, which grows as it learns its clips by
         heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples.
         """
-        with torch.no_grad(), at_rest(nets.discriminator), uncompiled():  # at rest it would be compiled once more
-            z = noise(self._seed, len(self._val.captions), nets.average.z_width).to(self._val.token_ids.device)
+        with torch.no_grad(), eval_mode(nets.discriminator), uncompiled():  # at rest it would be compiled once more
+            z = draw_noise(self._seed, len(self._val.captions), nets.average.z_width).to(self._val.token_ids.device)
             samples = [nets.average(z[part], self._val.token_ids[part]) for part in self._parts()]
             made = _mean(
                 [nets.discriminator(x, self._val.token_ids[p]) for x, p in zip(samples, self._parts(), strict=True)]
@@ -65,13 +65,13 @@ class Validation:
             trained, unseen = self._on_real(nets, self._train), self._on_real(nets, self._val)
         frames = np.concatenate([to_frames(part) for part in samples])
         row = {"val/discriminator_gap": trained - unseen, "val/discriminator_gap_generated": unseen - made}
-        row["val/discrepancy"] = discrepancy_of(self._looks, looks_of(frames))
-        if len(self._said) >= LEAST:
-            right = [agrees(movement_of(flow_of(frames[row])), said) for row, said in self._said.items()]
+        row["val/discrepancy"] = measure_discrepancy(self._features, compute_features(frames))
+        if len(self._motions) >= LEAST:
+            right = [agrees(movement_of(flow_of(frames[row])), said) for row, said in self._motions.items()]
             row["val/motion_direction"] = float(np.mean(right))
         return row
 
-    def _on_real(self, nets: Networks, few: Few) -> float:
+    def _on_real(self, nets: Networks, few: RealClips) -> float:
         device = few.token_ids.device
         frames = torch.from_numpy(few.frames)
         return _mean([nets.discriminator(to_training(frames[p].to(device)), few.token_ids[p]) for p in self._parts()])
@@ -81,7 +81,7 @@ class Validation:
 
 
 @contextmanager
-def at_rest(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Within it, `model` learns nothing from what it sees, as its spectral norms do in training."""
     training = model.training
     model.eval()
@@ -91,7 +91,7 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def looks_of(clips: Frames) -> list[Features]:
+def compute_features(clips: Frames) -> list[Features]:
     """What clips look like: details by size [N,12], and where there is what [N,768]."""
     return [
         np.array([fineness_of(clip) for clip in clips]),
@@ -99,7 +99,7 @@ def looks_of(clips: Frames) -> list[Features]:
     ]
 
 
-def discrepancy_of(real: Sequence[Features], fake: Sequence[Features]) -> float:
+def measure_discrepancy(real: Sequence[Features], fake: Sequence[Features]) -> float:
     """How far two sets of clips are from each other by their looks, of which each kind has the same weight."""
     kinds = [(*alike(a, b), a.shape[1]) for a, b in zip(real, fake, strict=True)]
     width = sum(features for *_, features in kinds)
@@ -112,13 +112,13 @@ def _mean(logits: list[Tensor]) -> float:
     return float(torch.cat(logits).double().mean())
 
 
-def open_validation(
+def open_validation_set(
     seed: int,
     params: TrainParams,
     dataset: Dataset,
     device: torch.device,
     at_once: int,
-) -> Validation | None:
+) -> ValidationSet | None:
     """The validation of a run on the split val; None, and a sentence that says so, where there is too little of it."""
     val, train = dataset.rows("val"), dataset.rows("train")
     # The discriminator of mixed batches judges whole groups.
@@ -132,17 +132,17 @@ def open_validation(
     if params.validation.metric == "motion_direction" and saying < LEAST:
         told = f"{saying} of {count} captions of val say which way things move"
         print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)
-    places = counterparts(dataset.clips(val), dataset.clips(train))
+    places = match_clips(dataset.clips(val), dataset.clips(train))
 
-    def few(rows: Sequence[int]) -> Few:
+    def few(rows: Sequence[int]) -> RealClips:
         clips = dataset.clips(rows)
-        ids = [condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
-        return Few([clip.caption for clip in clips], dataset.frames(rows), pad(ids).to(device))
+        ids = [select_condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
+        return RealClips([clip.caption for clip in clips], dataset.frames(rows), pad(ids).to(device))
 
-    return Validation(seed, few([train[place] for place in places]), few(val), at_once)
+    return ValidationSet(seed, few([train[place] for place in places]), few(val), at_once)
 
 
-def counterparts(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
+def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
     """For each clip wanted the place of one like it, none twice: of its meaning, else of its category, else any.
 
     What a discriminator says depends on what is seen; only with equal contents does a difference tell seen from unseen.
@@ -165,10 +165,10 @@ def _kinds(clip: Clip) -> tuple[object, object, object]:
     return (clip.category, clip.objects), clip.category, None
 
 
-class Watch:
+class BestCheckpoint:
     """Remembers the best of a run by `train.validation.metric`, with its weights where `train.export` asks for them."""
 
-    def __init__(self, params: TrainParams, validation: Validation | None) -> None:
+    def __init__(self, params: TrainParams, validation: ValidationSet | None) -> None:
         self._metric, self._patience = params.validation.metric, params.validation.patience
         self._keeps = params.export == "best"
         self._validation = validation
@@ -176,14 +176,14 @@ class Watch:
         self._weights: Weights = {}
 
     @property
-    def exhausted(self) -> bool:
+    def out_of_patience(self) -> bool:
         """Whether so many validations brought nothing better that the run should end."""
         return self._patience is not None and self._since >= self._patience
 
     def __str__(self) -> str:
         return f"best {self._metric} {self._best:.4g} after {self._clips} clips"
 
-    def look(self, clips_seen: int, nets: Networks) -> MetricRow:
+    def validate(self, clips_seen: int, nets: Networks) -> MetricRow:
         """Figures for the row of the history; none where there is no validation."""
         row = {} if self._validation is None else self._validation.measure(nets)
         value = row.get(f"val/{self._metric}")
@@ -197,7 +197,7 @@ class Watch:
             self._since += 1
         return row
 
-    def choose(self, clips_seen: int, nets: Networks) -> int:
+    def load_exported_weights(self, clips_seen: int, nets: Networks) -> int:
         """Give the networks the weights that `train.export` asks for -> the clips that they had been shown."""
         for name, weights in self._weights.items():
             getattr(nets, name).load_state_dict(weights)

@@ -6,7 +6,7 @@ import torch
 from made import make_caption, make_clip
 from training_sets import CPU, open_dataset, tiny_clips, tiny_set, write_data
 
-from pipeline.data.batches import Meanings, condition_ids, opposite_ids, pad, to_frames, to_training
+from pipeline.data.batches import Meanings, encode_opposites, pad, select_condition_ids, to_frames, to_training
 from pipeline.data.dataset import TrainingSplit
 from pipeline.errors import UserError
 from pipeline.records import Clip
@@ -100,7 +100,7 @@ def test_captions_without_a_direction_or_with_words_never_seen_have_no_opposite(
 
     left, up, none = spoken("pushing a mug from left to right", "moving a pen up", "holding a mug")
     first, last = left.token_ids[:4], left.token_ids[4:]
-    assert opposite_ids([left, up, none], [left, up, none]) == [first + last[::-1], (), ()]
+    assert encode_opposites([left, up, none], [left, up, none]) == [first + last[::-1], (), ()]
 
 
 def test_an_empty_split_is_refused_by_name(tmp_path):
@@ -151,5 +151,5 @@ def test_where_objects_alone_are_heard_the_category_makes_no_other_meaning():
 
 def test_a_caption_without_objects_is_heard_whole():
     caption = make_caption("pushing a mug", (5, 6, 7), (0, -1, 1))
-    assert (condition_ids(caption, "caption"), condition_ids(caption, "object")) == ((5, 6, 7), (7,))
-    assert condition_ids(make_caption("moving", (5,)), "object") == (5,)
+    assert (select_condition_ids(caption, "caption"), select_condition_ids(caption, "object")) == ((5, 6, 7), (7,))
+    assert select_condition_ids(make_caption("moving", (5,)), "object") == (5,)

@@ -147,7 +147,7 @@ def test_a_trainer_notices_that_its_dvc_is_gone(tmp_path):
     )
     trainer = (
         "import time, pathlib\n"
-        "from pipeline.training.stopping import StopRequests\n"
+        "from pipeline.training.stop_requests import StopRequests\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
         "with StopRequests() as stop:\n"
         "    (folder / 'before').write_text(str(bool(stop)))\n"

@@ -10,7 +10,7 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import moment
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import Networks, train_step
 from tests.monitoring.test_throughput import KINDS
 
@@ -38,6 +38,6 @@ def test_no_value_of_a_step_is_asked_for(clips, kind):
     with mode:
         nets = Networks(*models, params.train)
         batch = clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8), params.train.opposites)
-        now, rng = moment(params.train, 8), SharedRng(8, slice(0, 8), CPU)
+        now, rng = compute_schedule(params.train, 8), SharedRng(8, slice(0, 8), CPU)
         values = train_step(nets, [batch], params.train, now, rng, penalise=True, average_gradients=lambda _: None)
     assert all(value.shape == () for value in values.values())

@@ -140,8 +140,8 @@ def test_a_run_killed_at_any_steps_ends_with_the_same_bytes(tmp_path):
 
 def meet(rank):
     """What the ranks tell each other."""
-    told = rank.first(lambda: {"by": rank.rank, "weights": torch.arange(3)})
-    return rank.each(10.0 * rank.rank), rank.any(rank.rank == 1), told["by"], told["weights"].tolist()
+    told = rank.broadcast_from_rank0(lambda: {"by": rank.rank, "weights": torch.arange(3)})
+    return rank.all_gather(10.0 * rank.rank), rank.any_rank(rank.rank == 1), told["by"], told["weights"].tolist()
 
 
 def test_ranks_hear_each_other_and_the_first_alone_is_asked_for_what_all_begin_with():
@@ -149,7 +149,7 @@ def test_ranks_hear_each_other_and_the_first_alone_is_asked_for_what_all_begin_w
 
 
 def compare(rank):
-    rank.agree({"params": "same", "data/clips/index.json": f"{min(rank.rank, 1)}"})
+    rank.assert_same({"params": "same", "data/clips/index.json": f"{min(rank.rank, 1)}"})
 
 
 def test_ranks_with_other_data_are_named_on_every_rank_and_their_data_on_them():
@@ -186,7 +186,7 @@ def test_the_rank_whose_loss_is_not_a_number_is_named_on_all_ranks(tmp_path):
 def late(rank):
     """Rank 1 comes too late to where all meet."""
     time.sleep(8 * rank.rank)
-    rank.any(False)
+    rank.any_rank(False)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from networks import draw_inputs, record_outputs, stir
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.data.batches import object_words
+from pipeline.data.batches import select_object_words
 from pipeline.errors import UserError
 from pipeline.models.networks import Generator, TextToVideo, find_generator
 from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
@@ -153,7 +153,7 @@ def test_a_word_that_was_never_trained_on_counts_as_an_object():
 
 def test_without_any_object_in_the_data_all_words_are_heard():
     captions = [make_caption("moving up", (2, 3))]
-    assert object_words(captions, 4).tolist() == [True] * 4
+    assert select_object_words(captions, 4).tolist() == [True] * 4
 
 
 def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
@@ -162,7 +162,7 @@ def test_a_word_names_an_object_if_it_does_so_more_often_than_not():
         make_caption("moving the mug into the box", (2, 3, 5, 6, 3, 4), (0, -1, 1, 0, 0, 0)),
         make_caption("moving the box", (2, 3, 4), (0, -1, 1)),
     ]
-    assert object_words(captions, 6).tolist() == [False, False, False, False, True, True]
+    assert select_object_words(captions, 6).tolist() == [False, False, False, False, True, True]
 
 
 @pytest.mark.parametrize("volume", [0, 4])

@@ -17,7 +17,7 @@ from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput
 from pipeline.monitoring.throughput import Throughput, ThroughputMeter, measure_matmul_rate, measure_memory
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import moment
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import train_step
 from stages.train_model import main
 
@@ -96,7 +96,7 @@ def test_counting_changes_no_byte_of_a_step(clips, kind):
                     nets,
                     [batch],
                     params.train,
-                    moment(params.train, 8 * number),
+                    compute_schedule(params.train, 8 * number),
                     SharedRng(8, slice(0, 8), CPU),
                     penalise=number != 1,
                     average_gradients=lambda _: None,

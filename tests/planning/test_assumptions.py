@@ -3,7 +3,7 @@
 from training_sets import T, tiny_params, write_project
 
 from pipeline.data.dataset import DataFolders
-from pipeline.planning.plan import TOKENS, WORDS, known_of, resident_bytes
+from pipeline.planning.plan import TOKENS, WORDS, read_assumptions, resident_bytes
 
 PLACES = ("labels", "clips", "captions")
 
@@ -11,10 +11,10 @@ PLACES = ("labels", "clips", "captions")
 def test_words_and_clips_are_counted_where_there_are_data_and_assumed_elsewhere(tmp_path):
     write_project(tmp_path)
     params = tiny_params()
-    found = known_of(params, DataFolders(*(tmp_path / "data" / name for name in PLACES)))
-    assert (found.clips, found.given) == (22, None)
+    found = read_assumptions(params, DataFolders(*(tmp_path / "data" / name for name in PLACES)))
+    assert (found.clips, found.vectors) == (22, None)
     assert found.tokens == len(["pushing", "a", "book", "from", "left", "to", "right"])
-    assumed = known_of(params, DataFolders(*(tmp_path / "nothing" / name for name in PLACES)))
+    assumed = read_assumptions(params, DataFolders(*(tmp_path / "nothing" / name for name in PLACES)))
     assert (assumed.words, assumed.tokens, assumed.clips) == (WORDS, TOKENS, 0)
     assert "no such" in assumed.told
 

@@ -2,16 +2,23 @@
 
 import pytest
 import torch
-from planned import task_of
+from planned import tiny_task
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.planning.dry_run import Costs, draw, networks_of, passes, rehearse, take_step
+from pipeline.planning.dry_run import (
+    CostCounter,
+    build_task_networks,
+    count_forward_flops,
+    draw_batch,
+    dry_run_steps,
+    take_step,
+)
 from pipeline.planning.plan import count_parameters
 
 
 def test_bytes_are_counted_while_tensors_live_and_views_only_once():
     kept = torch.zeros(100)
-    with Costs() as costs:
+    with CostCounter() as costs:
         costs.watch([kept, kept[10:]])
         assert costs.live == 400
         doubled = kept * 2
@@ -27,39 +34,39 @@ def test_bytes_are_counted_while_tensors_live_and_views_only_once():
 def test_operations_are_those_of_a_product_and_its_two_gradients():
     """[5,3] times [3,7]: 2*5*3*7 forwards, and as many for the gradient of each factor."""
     a, b = torch.ones(5, 3, requires_grad=True), torch.ones(3, 7, requires_grad=True)
-    with Costs() as costs:
+    with CostCounter() as costs:
         (a @ b).sum().backward()
     assert costs.counted == 3 * 2 * 5 * 3 * 7
 
 
 def test_operations_of_a_pass_are_those_that_torch_counts():
-    task = task_of()
-    nets = networks_of(task)
-    batch = draw(task, nets, 1)
+    task = tiny_task()
+    nets = build_task_networks(task)
+    batch = draw_batch(task, nets, 1)
     with torch.no_grad(), FlopCounterMode(display=False) as drawing:
         frames = nets.generator(batch.z, batch.token_ids)
     with torch.no_grad(), FlopCounterMode(display=False) as judging:
         nets.discriminator(frames, batch.token_ids)
-    assert passes(task) == (drawing.get_total_flops(), judging.get_total_flops())
+    assert count_forward_flops(task) == (drawing.get_total_flops(), judging.get_total_flops())
 
 
 def test_a_larger_step_needs_what_the_smallest_ones_tell():
-    task = task_of()
-    nets = networks_of(task)
+    task = tiny_task()
+    nets = build_task_networks(task)
     take_step(task, nets, 8, penalise=False)
-    with Costs() as costs:
+    with CostCounter() as costs:
         models = (nets.generator, nets.discriminator, nets.average)
         costs.watch([value for model in models for value in (*model.parameters(), *model.buffers())])
         take_step(task, nets, 8, penalise=True)
-    needs = rehearse(task, penalise=True).needs(8)
+    needs = dry_run_steps(task, penalise=True).needs(8)
     assert needs.flops == costs.counted
     assert costs.peak + needs.optimiser == pytest.approx(needs.peak, rel=0.15)
 
 
 def test_weights_and_momenta_are_counted_by_hand():
-    task = task_of()
-    needs = rehearse(task, penalise=False).one
-    nets = networks_of(task)
+    task = tiny_task()
+    needs = dry_run_steps(task, penalise=False).one
+    nets = build_task_networks(task)
     trained = sum(p.numel() for model in (nets.generator, nets.discriminator) for p in model.parameters())
     averaged = sum(p.numel() for p in nets.average.parameters())
     assert sum(count_parameters(task).values()) == trained
@@ -71,9 +78,9 @@ def test_no_step_that_is_only_watched_is_compiled(monkeypatch):
     """It would take minutes before each training, for batches that none has."""
     compiled = []
     monkeypatch.setattr("pipeline.training.step.compile_networks", lambda *models: compiled.append(models))
-    task = task_of(compile=True)
-    rehearse(task, penalise=True)
-    passes(task)
+    task = tiny_task(compile=True)
+    dry_run_steps(task, penalise=True)
+    count_forward_flops(task)
     assert compiled == []
-    networks_of(task, compiled=True)  # as those whose time is measured
+    build_task_networks(task, compiled=True)  # as those whose time is measured
     assert len(compiled) == 1

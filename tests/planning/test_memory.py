@@ -1,28 +1,28 @@
 """Which training fits, and what is said where it does not."""
 
 import pytest
-from planned import task_of
+from planned import tiny_task
 
 from pipeline.errors import UserError
 from pipeline.planning import plan as memory
-from pipeline.planning.dry_run import rehearse
-from pipeline.planning.plan import fit_of, require_fit
+from pipeline.planning.dry_run import dry_run_steps
+from pipeline.planning.plan import estimate_fit, require_fit
 
 
 def test_the_largest_batch_fits_and_one_group_more_does_not():
-    task, available = task_of(world=2), 200_000_000
-    rehearsed = rehearse(task, penalise=True)
-    largest = fit_of(task, rehearsed, available).largest_batch
+    task, available = tiny_task(world=2), 200_000_000
+    rehearsed = dry_run_steps(task, penalise=True)
+    largest = estimate_fit(task, rehearsed, available).largest_batch
     assert largest % 2 == 0
     for batch, fits in ((largest, True), (largest + 2, False)):
-        assert fit_of(task_of(world=2, batch_clips=batch), rehearsed, available).fits is fits
+        assert estimate_fit(tiny_task(world=2, batch_clips=batch), rehearsed, available).fits is fits
 
 
 @pytest.mark.slow
 def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_batch_that_would(monkeypatch):
-    task = task_of()
+    task = tiny_task()
     require_fit(task)
-    enough = fit_of(task, rehearse(task, penalise=True), 1).needed / (1 - memory.SPARE)
+    enough = estimate_fit(task, dry_run_steps(task, penalise=True), 1).needed / (1 - memory.SPARE)
     monkeypatch.setattr(memory, "free_memory", lambda _: int(enough * 0.95))
     with pytest.raises(UserError, match=r"train\.batch_clips 8: training needs about .* GB .*; [1-7] would fit"):
         require_fit(task)
@@ -33,4 +33,4 @@ def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_b
 
 def test_processes_on_one_machine_share_its_memory(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
-    assert [memory.available_memory(task_of(world=world)) for world in (1, 2)] == [900, 450]
+    assert [memory.available_memory(tiny_task(world=world)) for world in (1, 2)] == [900, 450]

@@ -10,7 +10,7 @@ from settings import changed
 from training_sets import H, T, W, tiny_clips, tiny_params, train_project, write_data
 
 from pipeline import inference as sampling
-from pipeline.data.sampler import noise
+from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
@@ -72,7 +72,7 @@ def test_there_is_a_block_per_seed_and_one_of_real_clips(trained, folder, monkey
         assert all([w.label for w in block.windows] == ["book", "mug", "pen"] for block in row.blocks)
         assert all(any(np.array_equal(w.frames, clip) for clip in real.values()) for w in row.blocks[2].windows)
         ids = [model.vocabulary.index(word) for word in f"pushing a book {row.title[20:]}".split()]
-        expected = sampling.sample(model, [ids], noise(2, 1, model.generator.z_width))[0]
+        expected = sampling.sample(model, [ids], draw_noise(2, 1, model.generator.z_width))[0]
         assert np.abs(row.blocks[1].windows[0].frames.astype(int) - expected).max() <= 1
 
 

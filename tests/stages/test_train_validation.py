@@ -15,7 +15,7 @@ from training_sets import TEN_STEPS, find_checkpoints, outputs, tiny_clips, writ
 
 from pipeline.errors import Interrupted
 from pipeline.training.loop import Trainer
-from pipeline.training.validation import Validation
+from pipeline.training.validation import ValidationSet
 from stages.train_model import main
 
 VALIDATION = {"every_clips": 16, "clips": 24, "metric": "discrepancy", "patience": None}
@@ -35,13 +35,13 @@ def ended(folder, monkeypatch, values=None):
     monkeypatch.chdir(folder)
     with monkeypatch.context() as patch:
         if values is not None:
-            patch.setattr(Validation, "measure", planted(values))
+            patch.setattr(ValidationSet, "measure", planted(values))
         main()
     return folder
 
 
 def planted(values):
-    """A Validation.measure with these discrepancies, one for each time in a run, found again by the weights."""
+    """A ValidationSet.measure with these discrepancies, one for each time in a run, found again by the weights."""
     known = {}
 
     def measure(self, nets):  # noqa: ARG001
@@ -125,7 +125,7 @@ def test_stopped_at_any_step_a_run_ends_as_it_would_have_early_and_with_the_best
         tree["checkpoints"]["every_clips"] = 24
         (folder / "params.yaml").write_text(yaml.safe_dump(tree))
         with monkeypatch.context() as patch:
-            patch.setattr(Validation, "measure", planted(values))
+            patch.setattr(ValidationSet, "measure", planted(values))
             killed_after(stop, folder, patch)
             monkeypatch.chdir(folder)
             main()
@@ -176,12 +176,12 @@ def test_a_run_killed_while_it_wrote_its_early_result_writes_it_without_another_
 
 DRIVER = """
 from pipeline.errors import run
-from pipeline.training.validation import Validation
+from pipeline.training.validation import ValidationSet
 from stages.train_model import main
 
 values = iter([3.0, 2.0, 2.5, 0.1])
-measure = Validation.measure
-Validation.measure = lambda self, nets: measure(self, nets) | {"val/discrepancy": next(values)}
+measure = ValidationSet.measure
+ValidationSet.measure = lambda self, nets: measure(self, nets) | {"val/discrepancy": next(values)}
 
 if __name__ == "__main__":
     run(main)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from training_sets import tiny_params
 
-from pipeline.training.validation import Watch
+from pipeline.training.validation import BestCheckpoint
 
 
 class Figures:
@@ -24,7 +24,7 @@ def watch(values, metric="discrepancy", patience=None, export="last"):
     train = tiny_params().train
     validation = train.validation.model_copy(update={"metric": metric, "patience": patience})
     params = train.model_copy(update={"validation": validation, "export": export})
-    return Watch(params, Figures(metric, values))
+    return BestCheckpoint(params, Figures(metric, values))
 
 
 def networks(weight):
@@ -38,8 +38,8 @@ def ends(watch, times):
     """Whether the run should end, after each look."""
     told = []
     for number in range(times):
-        watch.look(8 * (number + 1), networks(float(number)))
-        told.append(watch.exhausted)
+        watch.validate(8 * (number + 1), networks(float(number)))
+        told.append(watch.out_of_patience)
     return told
 
 
@@ -53,7 +53,7 @@ def test_the_best_is_the_lowest_discrepancy_or_the_largest_share_that_moves_righ
     seen = watch(values, metric, export="best")
     ends(seen, 4)
     nets = networks(9.0)
-    assert seen.choose(32, nets) == best
+    assert seen.load_exported_weights(32, nets) == best
     for model in vars(nets).values():
         assert model.weight.item() == best / 8 - 1
     assert f"best {metric} {values[best // 8 - 1]:.4g} after {best} clips" in str(seen)
@@ -63,7 +63,7 @@ def test_the_last_is_exported_unless_the_best_is_asked_for():
     seen = watch([1.0, 2.0])
     ends(seen, 2)
     nets = networks(9.0)
-    assert seen.choose(16, nets) == 16
+    assert seen.load_exported_weights(16, nets) == 16
     assert nets.average.weight.item() == 9.0
     assert seen.state()["weights"] == {}
 
@@ -84,9 +84,9 @@ def test_what_comes_back_from_a_state_goes_on_alike():
     second.load(first.state())
     next(second._validation.rows), next(second._validation.rows)
     for number in (2, 3):
-        second.look(8 * (number + 1), networks(float(number)))
-    assert second.exhausted
-    assert whole.exhausted
+        second.validate(8 * (number + 1), networks(float(number)))
+    assert second.out_of_patience
+    assert whole.out_of_patience
     mine, theirs = (seen.state() for seen in (second, whole))
     weights = [state.pop("weights") for state in (mine, theirs)]
     assert mine == theirs
@@ -97,16 +97,16 @@ def test_without_figures_no_generator_is_the_best_and_no_run_ends():
     nets = networks(9.0)
     seen = watch([None, None], patience=1, export="best")
     assert ends(seen, 2) == [False, False]
-    assert seen.choose(16, nets) == 16
-    nothing = Watch(tiny_params(export="best").train, None)
-    assert nothing.look(8, nets) == {}
-    assert nothing.choose(8, nets) == 8
+    assert seen.load_exported_weights(16, nets) == 16
+    nothing = BestCheckpoint(tiny_params(export="best").train, None)
+    assert nothing.validate(8, nets) == {}
+    assert nothing.load_exported_weights(8, nets) == 8
 
 
 def test_the_weights_that_are_kept_do_not_change_with_the_networks():
     seen, nets = watch([1.0, 2.0], export="best"), networks(1.0)
-    seen.look(8, nets)
+    seen.validate(8, nets)
     nn.init.constant_(nets.average.weight, 5.0)
-    seen.look(16, nets)
-    assert seen.choose(16, nets) == 8
+    seen.validate(16, nets)
+    assert seen.load_exported_weights(16, nets) == 8
     assert nets.average.weight.item() == 1.0

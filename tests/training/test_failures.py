@@ -12,7 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from training_sets import CPU
 
 from pipeline.distributed import launch
-from pipeline.distributed.devices import Rank, enough_memory, use
+from pipeline.distributed.devices import Rank, explain_out_of_memory, use_device
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import Interrupted, UserError
 
@@ -51,7 +51,7 @@ def leave(rank, how):
         if how == "fault":
             raise LookupError("a fault of the program")
         os.kill(os.getpid(), getattr(signal, how))
-    rank.any(False)
+    rank.any_rank(False)
 
 
 @pytest.mark.slow
@@ -85,9 +85,11 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 def test_a_rank_that_hangs_is_told_by_its_silence(tmp_path):
     (tmp_path / "0").write_text("lost")
     failure = ProcessFailure(0, 1, launch.LOST, "none")
-    assert launch._verdict(tmp_path, [CPU, CPU], 0, failure).startswith("rank 1 of 2 (cpu) did not answer the others")
+    assert launch._explain_failure(tmp_path, [CPU, CPU], 0, failure).startswith(
+        "rank 1 of 2 (cpu) did not answer the others"
+    )
     (tmp_path / "1").write_text("lost")
-    assert launch._verdict(tmp_path, [CPU, CPU], 0, failure) == "lost"
+    assert launch._explain_failure(tmp_path, [CPU, CPU], 0, failure) == "lost"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_gpu_in_use_is_named_with_the_way_out(monkeypatch, fault):
 
     monkeypatch.setattr(torch.cuda, "set_device", busy)
     with pytest.raises(UserError, match=r"^GPU 3 cannot be used: .*(unavailable|memory)\. Another .*T2V_DEVICES$"):
-        use(torch.device("cuda", 3))
+        use_device(torch.device("cuda", 3))
 
 
 @pytest.mark.parametrize(
@@ -112,17 +114,17 @@ def test_a_gpu_in_use_is_named_with_the_way_out(monkeypatch, fault):
 )
 def test_memory_that_runs_out_is_told_with_the_batch(fault):
     told = r"^cpu: out of memory with 4 of train\.batch_clips 16 on this device .* Lower train\.batch_clips"
-    with pytest.raises(UserError, match=told), enough_memory(Rank(1, 4, CPU), 16):
+    with pytest.raises(UserError, match=told), explain_out_of_memory(Rank(1, 4, CPU), 16):
         raise fault
 
 
 def test_memory_that_really_runs_out_on_a_cpu_is_told():
-    with pytest.raises(UserError, match="out of memory"), enough_memory(Rank(0, 1, CPU), 8):
+    with pytest.raises(UserError, match="out of memory"), explain_out_of_memory(Rank(0, 1, CPU), 8):
         torch.empty(1 << 60, dtype=torch.uint8)
 
 
 def test_other_faults_are_not_taken_for_memory():
-    with pytest.raises(RuntimeError, match="shapes"), enough_memory(Rank(0, 1, CPU), 8):
+    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(Rank(0, 1, CPU), 8):
         raise RuntimeError("shapes do not match")
 
 

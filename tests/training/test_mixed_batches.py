@@ -17,8 +17,8 @@ from pipeline.losses.adversarial import MIXED_BATCHES
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.discriminators import make_symmetric
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.objectives import Terms, mixed_discriminator_loss, mixed_generator_loss
-from pipeline.training.schedules import moment
+from pipeline.training.objectives import StepContext, mixed_discriminator_loss, mixed_generator_loss
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import Networks, train_step
 
 GROUP = 4
@@ -95,7 +95,7 @@ def test_training_moves_a_toy_distribution_onto_its_target(loss):
     for step in range(200):
         batch = Batch(target(64), ids, ids, torch.randn(64, 4))
         rng = SharedRng(64, slice(0, 64), CPU)
-        now = moment(params, step * 64)
+        now = compute_schedule(params, step * 64)
         train_step(nets, [batch], params, now, rng, penalise=True, average_gradients=lambda _: None)
     after = distance(nets.average(z, None).flatten(1).detach(), real)
     assert before > 0.35
@@ -109,7 +109,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(params=list(MIXED_BATCHES))
 def scene(request, clips):
-    """(networks with random weights, a batch, terms) for groups of 4 in a batch of 8."""
+    """(networks with random weights, a batch, context) for groups of 4 in a batch of 8."""
     params = tiny_params(mixed={"loss": request.param, "group": GROUP}, mismatched=0.5)
     nets = build_networks(Run(1, params.clip, params.train, 20), CPU)
     torch.manual_seed(1)
@@ -117,7 +117,11 @@ def scene(request, clips):
         for parameter in model.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
     batch = clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8))
-    return nets, batch, Terms(params.train, moment(params.train, 16), {}, SharedRng(8, slice(0, 8), CPU))
+    return (
+        nets,
+        batch,
+        StepContext(params.train, compute_schedule(params.train, 16), {}, SharedRng(8, slice(0, 8), CPU)),
+    )
 
 
 def both(nets, batch):
@@ -125,10 +129,12 @@ def both(nets, batch):
 
 
 def test_a_step_moves_both_networks_with_every_penalty(scene):
-    nets, batch, terms = scene
+    nets, batch, context = scene
     before = [[p.detach().clone() for p in model.parameters()] for model in (nets.generator, nets.discriminator)]
-    params = terms.params.model_copy(update={"penalties": dict.fromkeys(PENALTIES, 0.1)})
-    values = train_step(nets, [batch], params, terms.now, terms.rng, penalise=True, average_gradients=lambda _: None)
+    params = context.params.model_copy(update={"penalties": dict.fromkeys(PENALTIES, 0.1)})
+    values = train_step(
+        nets, [batch], params, context.schedule, context.rng, penalise=True, average_gradients=lambda _: None
+    )
     assert {f"penalty/{name}" for name in PENALTIES} <= set(values)
     assert all(value.isfinite() for value in values.values())
     for old, model in zip(before, (nets.generator, nets.discriminator), strict=True):
@@ -137,49 +143,49 @@ def test_a_step_moves_both_networks_with_every_penalty(scene):
 
 def test_permuting_the_clips_of_a_group_changes_no_loss_where_all_are_of_one_kind(scene):
     """With real clips in place of the generated ones it makes no difference which of them count as real."""
-    nets, batch, terms = scene
-    terms = replace(terms, now=replace(terms.now, mismatched=0.0))
+    nets, batch, context = scene
+    context = replace(context, schedule=replace(context.schedule, mismatched=0.0))
     real = to_training(batch.frames)
     order = torch.tensor([3, 1, 0, 2, 5, 4, 7, 6])
     losses = []
     for rows in (torch.arange(8), order):
         torch.manual_seed(4)
         moved = replace(batch, token_ids=batch.token_ids[rows])
-        losses.append(mixed_discriminator_loss(nets.discriminator, real[rows], real[rows], moved, terms)[0])
+        losses.append(mixed_discriminator_loss(nets.discriminator, real[rows], real[rows], moved, context)[0])
     torch.testing.assert_close(*losses)
 
 
 def test_the_generators_loss_reaches_every_generated_clip_and_not_the_discriminator(scene):
     """Each clip is in its group once, whichever of the two ways round."""
-    nets, batch, terms = scene
+    nets, batch, context = scene
     real, fake = (part.detach().requires_grad_() for part in both(nets, batch))
-    mixed_generator_loss(nets.discriminator, real, fake, batch, terms).backward()
+    mixed_generator_loss(nets.discriminator, real, fake, batch, context).backward()
     assert (fake.grad != 0).flatten(1).any(dim=1).all()
     assert all(p.grad is None for p in nets.discriminator.parameters())
 
 
 def test_captions_that_all_read_the_same_count_as_the_clips_own(scene):
     """Then every group of captions is all right, which a sure discriminator says at no cost."""
-    nets, batch, terms = scene
+    nets, batch, context = scene
     clips = nets.discriminator.clip_discriminator
     head = next(m for n, m in clips.named_modules() if n.endswith("realness"))
     head.own.bias.data.fill_(1e4)
     real, fake = both(nets, batch)
     same = replace(batch, mismatched_ids=batch.token_ids)
-    assert mixed_discriminator_loss(nets.discriminator, real, fake.detach(), same, terms)[1]["loss/matching"] == 0
-    values = [mixed_discriminator_loss(nets.discriminator, real, fake.detach(), batch, terms)[1] for _ in range(8)]
+    assert mixed_discriminator_loss(nets.discriminator, real, fake.detach(), same, context)[1]["loss/matching"] == 0
+    values = [mixed_discriminator_loss(nets.discriminator, real, fake.detach(), batch, context)[1] for _ in range(8)]
     assert max(value["loss/matching"].item() for value in values) > 1000
 
 
 def test_devices_that_share_a_batch_mix_it_as_one_would(scene):
     """Groups do not cross devices, and each draws the same shares: the mean of the losses is the whole one."""
-    nets, batch, terms = scene
+    nets, batch, context = scene
     real, fake = (part.detach() for part in both(nets, batch))
     found = []
     for share in (slice(0, 8), slice(0, 4), slice(4, 8)):
         torch.manual_seed(9)
         part = Batch(batch.frames[share], batch.token_ids[share], batch.mismatched_ids[share], batch.z[share])
-        settings = replace(terms, rng=SharedRng(8, share, CPU))
+        settings = replace(context, rng=SharedRng(8, share, CPU))
         found.append(mixed_discriminator_loss(nets.discriminator, real[share], fake[share], part, settings)[0])
     torch.testing.assert_close((found[1] + found[2]) / 2, found[0])
 

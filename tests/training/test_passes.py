@@ -15,7 +15,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import moment
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import compile_networks, train_step
 
 SEED_2019 = {
@@ -61,7 +61,7 @@ class Training:
             self.clips.batch(rows + 8 * n, self.nets.generator.z_width, slice(0, 8), self.params.opposites)
             for n in range(self.params.step_clips // 8)
         ]
-        rng, now = SharedRng(8, slice(0, 8), CPU), moment(self.params, 32)
+        rng, now = SharedRng(8, slice(0, 8), CPU), compute_schedule(self.params, 32)
         options = {"penalise": penalise, "average_gradients": lambda _: None}
         return train_step(self.nets, batches, self.params, now, rng, **options)
 
@@ -101,7 +101,7 @@ def test_what_makes_a_gpu_wait_is_seen():
 def test_nothing_in_a_step_waits_for_the_device(clips, method):
     training = Training(clips, **method)
     training.step(penalise=True)  # Adam makes its state in the first one
-    rows, rng, now = np.arange(8), SharedRng(8, slice(0, 8), CPU), moment(training.params, 32)
+    rows, rng, now = np.arange(8), SharedRng(8, slice(0, 8), CPU), compute_schedule(training.params, 32)
     made = [clips.batch(rows, training.nets.generator.z_width, slice(0, 8)) for _ in range(2)]
     for penalise in (True, False):
         options = {"penalise": penalise, "average_gradients": lambda _: None}

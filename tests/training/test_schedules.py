@@ -8,8 +8,8 @@ import pytest
 import torch
 from training_sets import tiny_params
 
-from pipeline.data.sampler import derive, noise, reseed, shuffled_rows
-from pipeline.training.schedules import moment
+from pipeline.data.sampler import derive_seed, draw_noise, reseed, shuffle_rows
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import update_average
 
 ANNEALED = tiny_params(
@@ -25,31 +25,31 @@ ANNEALED = tiny_params(
 
 
 def test_every_epoch_is_a_permutation_of_its_own():
-    epochs = shuffled_rows(7, 0, 60, 20).reshape(3, 20)
+    epochs = shuffle_rows(7, 0, 60, 20).reshape(3, 20)
     assert (np.sort(epochs, axis=1) == np.arange(20)).all()
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
 
 
 @pytest.mark.parametrize("cut", [1, 7, 16, 45])
 def test_the_order_does_not_depend_on_how_it_is_cut_into_batches(cut):
-    parts = [shuffled_rows(7, first, min(cut, 60 - first), 20) for first in range(0, 60, cut)]
-    assert np.array_equal(np.concatenate(parts), shuffled_rows(7, 0, 60, 20))
+    parts = [shuffle_rows(7, first, min(cut, 60 - first), 20) for first in range(0, 60, cut)]
+    assert np.array_equal(np.concatenate(parts), shuffle_rows(7, 0, 60, 20))
 
 
 def test_another_seed_gives_another_order():
-    assert not np.array_equal(shuffled_rows(7, 0, 20, 20), shuffled_rows(8, 0, 20, 20))
+    assert not np.array_equal(shuffle_rows(7, 0, 20, 20), shuffle_rows(8, 0, 20, 20))
 
 
 def test_noise_rows_do_not_depend_on_how_many_are_asked_for():
-    assert torch.equal(noise(3, 5, 24)[:2], noise(3, 2, 24))
-    assert not torch.equal(noise(3, 1, 24), noise(4, 1, 24))
-    assert len({tuple(row.tolist()) for row in noise(3, 5, 24)}) == 5
+    assert torch.equal(draw_noise(3, 5, 24)[:2], draw_noise(3, 2, 24))
+    assert not torch.equal(draw_noise(3, 1, 24), draw_noise(4, 1, 24))
+    assert len({tuple(row.tolist()) for row in draw_noise(3, 5, 24)}) == 5
 
 
 def test_noise_is_standard_normal_and_leaves_the_global_state_alone():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    z = noise(3, 100, 200)
+    z = draw_noise(3, 100, 200)
     assert torch.equal(torch.get_rng_state(), before)
     assert (z.mean().item(), z.std().item()) == (pytest.approx(0, abs=0.03), pytest.approx(1, abs=0.03))
 
@@ -66,7 +66,7 @@ def test_a_step_draws_the_same_however_it_was_reached():
 
 
 def test_derived_seeds_fit_torch_and_differ():
-    seeds = [derive(a, "step", b) for a in range(30) for b in range(30)]
+    seeds = [derive_seed(a, "step", b) for a in range(30) for b in range(30)]
     assert len(set(seeds)) == 900
     assert 0 <= min(seeds) < max(seeds) < 2**63
 
@@ -76,36 +76,38 @@ def test_derived_seeds_fit_torch_and_differ():
     [(0, 1, 1, 2, 0.9), (500, 0.55, 0.6, 1.5, 0.945), (1000, 0.1, 0.2, 1, 0.99)],
 )
 def test_schedules_at_the_start_half_way_and_at_the_end(clips, lr, gamma, mismatched, beta2):
-    now = moment(ANNEALED, clips)
+    now = compute_schedule(ANNEALED, clips)
     found = (now.lr_share, now.gamma_share, now.mismatched, now.beta2)
     assert found == pytest.approx((lr, gamma, mismatched, beta2))
 
 
 def test_captions_are_let_in_evenly_over_their_share_of_the_run_and_at_once_without_one():
     ramped = ANNEALED.model_copy(update={"condition_ramp": 0.2})
-    assert [moment(ramped, clips).condition for clips in (0, 50, 100, 200, 900)] == pytest.approx([0, 0.25, 0.5, 1, 1])
-    assert moment(ANNEALED, 0).condition == 1
+    assert [compute_schedule(ramped, clips).condition for clips in (0, 50, 100, 200, 900)] == pytest.approx(
+        [0, 0.25, 0.5, 1, 1]
+    )
+    assert compute_schedule(ANNEALED, 0).condition == 1
 
 
 def test_augmentation_sets_in_by_the_same_cosine():
     growing = tiny_params(total_clips=1000, augmentation={"probability": [0.0, 0.6]}).train
-    assert [moment(growing, clips).augmentation for clips in (0, 500, 1000)] == pytest.approx([0, 0.3, 0.6])
+    assert [compute_schedule(growing, clips).augmentation for clips in (0, 500, 1000)] == pytest.approx([0, 0.3, 0.6])
 
 
 def test_schedules_stay_at_the_end_where_the_last_batch_is_beyond_the_budget():
-    assert moment(ANNEALED, 1500).lr_share == moment(ANNEALED, 1000).lr_share
+    assert compute_schedule(ANNEALED, 1500).lr_share == compute_schedule(ANNEALED, 1000).lr_share
 
 
 def test_after_one_half_life_half_of_the_average_is_new():
-    now = moment(ANNEALED, 900)
+    now = compute_schedule(ANNEALED, 900)
     assert now.ema_decay ** (ANNEALED.ema_clips / ANNEALED.batch_clips) == pytest.approx(0.5)
 
 
 def test_the_average_forgets_the_start():
     """Its half-life is a tenth of the run so far at most, and none at the start."""
-    assert moment(ANNEALED, 0).ema_decay == 0
-    assert moment(ANNEALED, 100).ema_decay == pytest.approx(0.5)
-    decays = [moment(ANNEALED, clips).ema_decay for clips in range(0, 1000, 10)]
+    assert compute_schedule(ANNEALED, 0).ema_decay == 0
+    assert compute_schedule(ANNEALED, 100).ema_decay == pytest.approx(0.5)
+    decays = [compute_schedule(ANNEALED, clips).ema_decay for clips in range(0, 1000, 10)]
     assert decays == sorted(decays)
 
 

@@ -14,12 +14,12 @@ from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.objectives import Terms, discriminator_loss, generator_loss
-from pipeline.training.schedules import moment
+from pipeline.training.objectives import StepContext, discriminator_loss, generator_loss
+from pipeline.training.schedules import compute_schedule
 from pipeline.training.step import train_step
 
 PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
-NOW = moment(PARAMS.train, 16)
+NOW = compute_schedule(PARAMS.train, 16)
 RNG = SharedRng(8, slice(0, 8), CPU)
 
 
@@ -50,8 +50,8 @@ def take(nets, *batches, params=PARAMS.train, now=NOW, penalise=True):
     return train_step(nets, batches, params, now, RNG, penalise=penalise, average_gradients=lambda _: None)
 
 
-def terms(params=PARAMS.train, **gammas):
-    return Terms(params, NOW, gammas, RNG)
+def context(params=PARAMS.train, **gammas):
+    return StepContext(params, NOW, gammas, RNG)
 
 
 def weights(model):
@@ -65,7 +65,7 @@ def same(before, model):
 def test_the_loss_is_the_weighted_sum_of_what_is_reported(nets, batch):
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids).detach()
-    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, terms(r1=2.0, r2=1.0))
+    loss, values = discriminator_loss(nets.discriminator, real, fake, batch, context(r1=2.0, r2=1.0))
     assert loss.item() == pytest.approx(
         values["loss/discriminator"].item()
         + 0.7 * values["loss/matching"].item()
@@ -96,7 +96,7 @@ def test_steps_between_compute_no_penalty(nets, batch, monkeypatch):
 
 def test_a_gamma_of_zero_and_a_weight_of_zero_switch_their_part_off(nets, batch):
     params = PARAMS.train.model_copy(update={"penalties": {"r1": 0.0, "r2": 1.0}, "mismatched": 0.0})
-    names = take(nets, batch, params=params, now=moment(params, 16))
+    names = take(nets, batch, params=params, now=compute_schedule(params, 16))
     assert "penalty/r1" not in names
     assert "penalty/r2" in names
     assert "loss/matching" not in names
@@ -106,7 +106,7 @@ def test_the_generators_loss_reaches_the_generator_alone(nets, batch):
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids)
     learning = [parameter.requires_grad for parameter in nets.discriminator.parameters()]
-    generator_loss(nets.discriminator, real, fake, batch, terms()).backward()
+    generator_loss(nets.discriminator, real, fake, batch, context()).backward()
     assert all(parameter.grad is None for parameter in nets.discriminator.parameters())
     assert all(parameter.grad is not None for parameter in nets.generator.parameters())
     assert [parameter.requires_grad for parameter in nets.discriminator.parameters()] == learning
@@ -232,7 +232,7 @@ def test_a_mismatch_that_reads_the_same_teaches_nothing(nets, batch):
     assert batch.mismatches().tolist() == [1.0] * 8
     assert same_text.mismatches().tolist() == [0.0] * 8
     real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
-    loss, values = discriminator_loss(nets.discriminator, real, fake, same_text, terms())
+    loss, values = discriminator_loss(nets.discriminator, real, fake, same_text, context())
     assert loss.item() == pytest.approx(values["loss/discriminator"].item(), rel=1e-6)
 
 
@@ -241,7 +241,7 @@ def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
     real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
     found = {}
     for condition in (0.0, 0.5, 1.0):
-        settings = replace(terms(), now=replace(NOW, condition=condition))
+        settings = replace(context(), schedule=replace(NOW, condition=condition))
         found[condition] = discriminator_loss(nets.discriminator, real, fake, batch, settings)[1]
     assert found[0.0]["loss/matching"].item() == pytest.approx(math.log(2), rel=1e-6)
     halfway = (found[0.0]["logits/real"] + found[1.0]["logits/real"]) / 2

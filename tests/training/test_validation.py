@@ -10,7 +10,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from training_sets import LEFT, RIGHT, moving_square
 
 from pipeline.data.batches import to_training
-from pipeline.training.validation import LEAST, Few, Validation, at_rest, discrepancy_of, looks_of
+from pipeline.training.validation import (
+    LEAST,
+    RealClips,
+    ValidationSet,
+    compute_features,
+    eval_mode,
+    measure_discrepancy,
+)
 
 THINGS = ("book", "mug", "pen")
 
@@ -32,7 +39,7 @@ def squares(count, direction=None, seed=0):
 
 
 def few(frames, captions):
-    return Few(captions, frames, torch.arange(len(frames))[:, None])
+    return RealClips(captions, frames, torch.arange(len(frames))[:, None])
 
 
 class Drawn:
@@ -57,7 +64,7 @@ def even(grey, count=24):
 
 def test_gaps_are_differences_of_mean_logits():
     captions = ["putting a mug on a table"] * 24
-    validation = Validation(1, few(even(204), captions), few(even(102), captions), 5)
+    validation = ValidationSet(1, few(even(204), captions), few(even(102), captions), 5)
     row = validation.measure(networks(even(51)))
     assert row["val/discriminator_gap"] == pytest.approx((204 - 102) * 2 / 255)
     assert row["val/discriminator_gap_generated"] == pytest.approx((102 - 51) * 2 / 255)
@@ -74,7 +81,7 @@ def test_nothing_is_compiled_for_a_validation():
     critic = Brightness()
     critic.compile(backend=compiler, dynamic=False)
     frames, captions = squares(24)
-    Validation(1, few(frames, captions), few(frames, captions), 7).measure(networks(frames, critic))
+    ValidationSet(1, few(frames, captions), few(frames, captions), 7).measure(networks(frames, critic))
     assert compiled == []
     critic(torch.zeros(2, 3, 8, 16, 16), None)  # but as soon as it is over
     assert len(compiled) == 1
@@ -83,14 +90,14 @@ def test_nothing_is_compiled_for_a_validation():
 def test_how_many_clips_go_through_at_once_makes_no_difference():
     frames, captions = squares(24)
     drawn = networks(squares(24, seed=3)[0])
-    rows = [Validation(1, few(frames, captions), few(frames, captions), at).measure(drawn) for at in (1, 7, 64)]
+    rows = [ValidationSet(1, few(frames, captions), few(frames, captions), at).measure(drawn) for at in (1, 7, 64)]
     assert rows[1] == pytest.approx(rows[0])
     assert rows[2] == pytest.approx(rows[0])
 
 
 def test_the_share_of_samples_that_move_as_their_caption_says():
     frames, captions = squares(24)
-    validation = Validation(1, few(frames, captions), few(frames, captions), 8)
+    validation = ValidationSet(1, few(frames, captions), few(frames, captions), 8)
     assert validation.measure(networks(frames))["val/motion_direction"] == 1.0
     assert validation.measure(networks(frames[:, ::-1].copy()))["val/motion_direction"] == 0.0
     assert validation.measure(networks(squares(24, RIGHT)[0]))["val/motion_direction"] == 0.5
@@ -99,14 +106,14 @@ def test_the_share_of_samples_that_move_as_their_caption_says():
 def test_without_enough_captions_that_say_a_direction_there_is_no_share_of_them():
     frames, captions = squares(24)
     said = captions[: LEAST - 1] + ["holding a pen"] * (24 - LEAST + 1)
-    row = Validation(1, few(frames, said), few(frames, said), 8).measure(networks(frames))
+    row = ValidationSet(1, few(frames, said), few(frames, said), 8).measure(networks(frames))
     assert "val/motion_direction" not in row
     assert {"val/discrepancy", "val/discriminator_gap"} < set(row)
 
 
 def test_the_discrepancy_of_real_clips_is_small_and_that_of_cheats_is_not():
-    real, other = looks_of(squares(60)[0]), squares(60, seed=7)[0]
-    same = abs(discrepancy_of(real, looks_of(other)))
+    real, other = compute_features(squares(60)[0]), squares(60, seed=7)[0]
+    same = abs(measure_discrepancy(real, compute_features(other)))
     cheats = {
         "frozen": np.repeat(other[:, 4:5], 8, axis=1),
         "mean": np.repeat(other.mean(axis=0, keepdims=True), 60, axis=0).astype(np.uint8),
@@ -115,7 +122,7 @@ def test_the_discrepancy_of_real_clips_is_small_and_that_of_cheats_is_not():
         "noise": np.random.default_rng(1).integers(0, 256, other.shape).astype(np.uint8),
         "grey": np.full_like(other, 128),
     }
-    found = {name: discrepancy_of(real, looks_of(clips)) for name, clips in cheats.items()}
+    found = {name: measure_discrepancy(real, compute_features(clips)) for name, clips in cheats.items()}
     assert same < 0.5
     assert {name: value for name, value in found.items() if value < 2 * max(same, 0.25)} == {}
 
@@ -124,8 +131,8 @@ def test_looks_of_both_kinds_weigh_the_same():
     """Details alone, and places alone, each as two sets that are the same in the other: as far apart."""
     rng = np.random.default_rng(5)
     a, b, shift = rng.normal(size=(500, 12)), rng.normal(size=(500, 768)), 1.0
-    details = discrepancy_of([a, b], [a + shift, b])
-    places = discrepancy_of([a, b], [a, b + shift])
+    details = measure_discrepancy([a, b], [a + shift, b])
+    places = measure_discrepancy([a, b], [a, b + shift])
     assert details == pytest.approx(places, rel=0.15)
 
 
@@ -141,7 +148,7 @@ def test_measuring_leaves_a_discriminator_with_spectral_norms_as_it_was():
     discriminator = Normed()
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     frames, captions = squares(24)
-    Validation(1, few(frames, captions), few(frames, captions), 8).measure(networks(frames, discriminator))
+    ValidationSet(1, few(frames, captions), few(frames, captions), 8).measure(networks(frames, discriminator))
     assert discriminator.training
     assert all(torch.equal(value, before[name]) for name, value in discriminator.state_dict().items())
     discriminator(to_training(torch.from_numpy(frames)), None)
@@ -150,7 +157,7 @@ def test_measuring_leaves_a_discriminator_with_spectral_norms_as_it_was():
 
 def test_a_network_comes_back_from_its_rest_even_after_an_error():
     model = nn.Dropout()
-    with pytest.raises(KeyError), at_rest(model):
+    with pytest.raises(KeyError), eval_mode(model):
         assert not model.training
         raise KeyError
     assert model.training

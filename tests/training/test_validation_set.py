@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training_sets import CPU, open_dataset, tiny_clips, tiny_params, write_data
 
-from pipeline.training.validation import counterparts, open_validation
+from pipeline.training.validation import match_clips, open_validation_set
 
 
 def opened(folder, made, clips=64, metric="discrepancy", **train):
@@ -14,7 +14,7 @@ def opened(folder, made, clips=64, metric="discrepancy", **train):
     params = tiny_params(**train).train
     validation = params.validation.model_copy(update={"clips": clips, "metric": metric})
     params = params.model_copy(update={"validation": validation})
-    return open_validation(1, params, open_dataset(write_data(folder, made)), CPU, 8)
+    return open_validation_set(1, params, open_dataset(write_data(folder, made)), CPU, 8)
 
 
 def named(clips):
@@ -24,7 +24,7 @@ def named(clips):
 def test_counterparts_have_the_same_meaning_where_there_is_one_and_none_comes_twice():
     clips = [clip for clip, _ in tiny_clips(30)]
     wanted, others = clips[:12], clips[12:]
-    places = counterparts(wanted, others)
+    places = match_clips(wanted, others)
     assert len(set(places)) == 12
     assert named(others[place] for place in places) == named(wanted)
 
@@ -36,9 +36,9 @@ def test_where_no_clip_has_the_meaning_one_of_the_category_stands_in_and_then_an
     other = next(clip for clip in clips if clip.category == ways[1])
     unknown = replace(first[0], objects=("zebra",))
     elsewhere = replace(unknown, category="holding-something")
-    assert counterparts([elsewhere, unknown], [other, first[1]]) == [0, 1]
+    assert match_clips([elsewhere, unknown], [other, first[1]]) == [0, 1]
     # What fits one clip best is not given to another before.
-    assert counterparts([unknown, first[1]], [first[1], first[2]]) == [1, 0]
+    assert match_clips([unknown, first[1]], [first[1], first[2]]) == [1, 0]
 
 
 @pytest.mark.parametrize(("val", "clips"), [(19, 64), (40, 19)])

@@ -16,7 +16,7 @@ from waiting import within
 
 from pipeline.errors import UserError
 from pipeline.records import Clip
-from pipeline.state_folders import held, remove_abandoned
+from pipeline.state_folders import hold_folder, remove_abandoned
 from pipeline.tables import read_table
 from pipeline.transcoding import fingerprint
 from stages.transcode_clips import transcode_clips
@@ -158,7 +158,7 @@ def test_abandoned_states_go_but_for_the_newest_and_those_in_use(tmp_path):
         folder.mkdir()
         os.utime(folder, (number, number))
     (tmp_path / "train-1").mkdir()
-    with held(tmp_path / "transcode-0", wait=True):
+    with hold_folder(tmp_path / "transcode-0", wait=True):
         os.utime(tmp_path / "transcode-0", (0, 0))
         remove_abandoned(tmp_path, "transcode", 2)
     left = {path.name for path in tmp_path.iterdir()}
@@ -169,12 +169,12 @@ def test_a_folder_that_its_last_owner_removed_is_made_again_for_the_next(tmp_pat
     order = []
 
     def second():
-        with held(tmp_path / "state", wait=True):
+        with hold_folder(tmp_path / "state", wait=True):
             order.append("second")
             assert (tmp_path / "state" / "lock").exists()
 
     thread = threading.Thread(target=second)
-    with held(tmp_path / "state", wait=True):
+    with hold_folder(tmp_path / "state", wait=True):
         thread.start()
         assert not within(0.3, lambda: order)
         order.append("first")
