@@ -13,9 +13,9 @@ from rich.console import Console
 
 from pipeline.cli.printing import print_table, widen
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.evaluation.clip_sets import reals_of
-from pipeline.evaluation.control_checks import Check
-from pipeline.evaluation.evaluate import weigh
+from pipeline.evaluation.clip_sets import read_real_clips
+from pipeline.evaluation.controls import Check
+from pipeline.evaluation.evaluate import evaluate_sets
 from pipeline.judges.training import read_examples, train_judge
 from pipeline.params import load_params
 
@@ -30,11 +30,12 @@ def main(
     params = load_params()
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     classes, examples = read_examples(dataset, params.judge)
-    reals = reals_of(dataset, classes, params.evaluate)
+    reals = read_real_clips(dataset, classes, params.evaluate)
     checks: dict[Demand, list[Check]] = defaultdict(list)
     for seed in seeds:
         judge = train_judge(params.clip, classes, len(dataset.vocabulary), examples, params.judge, seed)
-        for check in weigh(judge, reals, {}, params.evaluate.model_copy(update={"seed": seed}), networks={}).checks:
+        options = params.evaluate.model_copy(update={"seed": seed})
+        for check in evaluate_sets(judge, reals, {}, options, networks={}).checks:
             checks[check.metric, check.control].append(check)
         print(f"seed {seed}: {sum(of[-1].passed is False for of in checks.values())} demands are not met", flush=True)
     console = Console()

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.data.batches import pad, select_condition_ids, to_frames
+from pipeline.data.batches import pad, select_condition_ids, to_frames, to_training
 from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
@@ -25,7 +25,7 @@ from pipeline.records import VECTORS, Caption, Frames
 
 GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
 
-AT_ONCE = 16  # clips in one pass: memory stays small however many are asked for
+AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, where that is more
 
 
 class Model:
@@ -69,6 +69,42 @@ class Model:
     def provenance(self) -> dict[str, Any]:
         """What names this model and the code that speaks to it."""
         return {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
+
+
+class TrainedDiscriminator:
+    """The discriminator of a run as it was at the end, read from the folder of its model."""
+
+    def __init__(self, folder: Path, model: Model) -> None:
+        params = TrainParams.model_validate(model.description["train"])
+        learned = len(model.vocabulary) - int(model.description["vocabulary"]["unlearned"])
+        self._group = params.group_clips
+        self._network = CaptionedDiscriminator(model.shape, params, learned, read_vectors(folder / VECTORS))
+        try:
+            self._network.load_state_dict(load_file(folder / DISCRIMINATOR))
+        except FileNotFoundError:
+            raise UserError(f"{folder / DISCRIMINATOR}: no such file; `dvc repro train` makes it") from None
+        except (SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"{folder / DISCRIMINATOR}: not the discriminator of this model ({first_line(error)}); "
+                "run `dvc repro -f train`"
+            ) from None
+        channels_last(self._network.eval().requires_grad_(False))
+
+    def compute_logits(self, frames: Frames, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """How real each clip looks under its own caption: uint8 [N,T,H,W,3] and ids as of `condition` -> logits [N].
+
+        Where the discriminator compares clips in groups, neighbouring clips form one.
+        """
+        count, step = len(frames), max(AT_ONCE // self._group, 1) * self._group
+        rows = np.arange(-(-count // self._group) * self._group) % count  # the last group is filled from the start
+        ids = pad(token_ids)[rows]
+        with torch.inference_mode():
+            parts = [
+                self._network(to_training(torch.from_numpy(frames[rows[at : at + step]])), ids[at : at + step])
+                for at in range(0, len(rows), step)
+            ]
+        logits: NDArray[np.float64] = torch.cat(parts)[:count].double().numpy()
+        return logits
 
 
 def save_model(

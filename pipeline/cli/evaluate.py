@@ -28,7 +28,7 @@ from pipeline.text.vocabulary import Vocabulary
 from pipeline.transcoding import ShardTask, hand_over, make_shard
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.evaluate import Assessment
+    from pipeline.evaluation.evaluate import Evaluation
     from pipeline.evaluation.intervals import Figure
     from pipeline.judges.classes import CaptionParser, Prompt
 
@@ -158,9 +158,9 @@ def evaluate(
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
     found, given, prompts = _weigh(folder, columns, data, name)
 
-    from pipeline.evaluation.report import told_of, write_figures
+    from pipeline.evaluation.report import summarise_set, write_figures
 
-    told = told_of(found, name)
+    told = summarise_set(found, name)
     _show(found, told, name, data / "evaluation" / "intervals.json")
     _warn(given, prompts)
     if out is not None and out.suffix.lower() == ".csv":
@@ -179,13 +179,13 @@ def _require_folders(folder: Path, data: Path) -> None:
         raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")
 
 
-def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Assessment, Given, Sequence[Prompt]]":
+def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Evaluation, Given, Sequence[Prompt]]":
     import numpy as np  # these bring spaCy and torch, which take seconds
 
     from pipeline.data.dataset import DataFolders, Dataset
-    from pipeline.evaluation.clip_sets import reals_of
-    from pipeline.evaluation.controls import Clips
-    from pipeline.evaluation.evaluate import weigh
+    from pipeline.evaluation.clip_sets import read_real_clips
+    from pipeline.evaluation.evaluate import evaluate_sets
+    from pipeline.evaluation.measured_clips import ClipSet
     from pipeline.evaluation.pretrained_metrics import open_networks
     from pipeline.judges.classes import CaptionParser
     from pipeline.judges.networks import load_judge
@@ -197,24 +197,22 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
     vocabulary = read_vocabulary(data / "captions" / "vocabulary.json")
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or judge.words != len(vocabulary):
         raise UserError(f"{data}: its judge was trained on other clips or captions; `dvc repro judge`")
-    reals = reals_of(dataset, classes, params.evaluate)
+    reals = read_real_clips(dataset, classes, params.evaluate)
     parser = CaptionParser(dataset.clips(), dataset.captions)
     given = read_given(folder, columns, shape, params, vocabulary, parser)
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
-    clips = Clips(given.frames[order], [prompts[place] for place in order])
+    clips = ClipSet(given.frames[order], [prompts[place] for place in order])
     networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices)
-    return weigh(judge, reals, {name: clips}, params.evaluate, networks), given, prompts
+    return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks), given, prompts
 
 
-def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
+def _show(found: "Evaluation", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
-    from pipeline.evaluation.control_checks import CHANCE, REAL, SECOND
+    from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
     from pipeline.evaluation.intervals import same_yardstick
-    from pipeline.evaluation.metrics import METRICS
-    from pipeline.evaluation.pretrained_metrics import OUTSIDE
-    from pipeline.evaluation.report import reasons
+    from pipeline.evaluation.report import group_reasons
 
     columns = {name: told}
     if last.is_file():
@@ -224,13 +222,14 @@ def _show(found: "Assessment", told: "Mapping[str, Figure]", name: str, last: Pa
                 f"warning: {last.parent} is of another judge or other real clips; run `dvc repro evaluate`",
                 file=sys.stderr,
             )
-    columns |= {other: found.figures[other] for other in (REAL, SECOND, CHANCE, "noise") if other in found.figures}
+    beside = (REAL, SECOND_REAL, CHANCE, NOISE_ALONE)
+    columns |= {other: found.figures[other] for other in beside if other in found.figures}
     console = Console()
     widen(console)
-    shown = [*METRICS, *(metric for metric in OUTSIDE if told[metric].value is not None)]
+    shown = [name for name, metric in found.metrics.items() if metric.network is None or told[name].value is not None]
     lines = [[metric, *(cell(figures.get(metric)) for figures in columns.values())] for metric in shown]
     print_table(console, ["metric", *columns], lines)
-    for reason, metrics in reasons(told).items():
+    for reason, metrics in group_reasons(told).items():
         console.print(f"{', '.join(metrics)}: n/a, {reason}", highlight=False, markup=False)
 
 

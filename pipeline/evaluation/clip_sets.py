@@ -1,38 +1,79 @@
-"""The sets of clips that one evaluation looks at: generated, real, planted, and those of unseen words."""
+"""The sets of clips of one evaluation: generated, real, planted, and those of unseen words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
+from pipeline.directions import find_motion, opposite
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
-from pipeline.evaluation.controls import Clips
+from pipeline.evaluation.measured_clips import ClipSet
 from pipeline.judges.classes import Classes, NewWord, Prompt
 from pipeline.params import EvaluateParams
-from pipeline.records import Caption, Clip, Frames, Split
-from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object
+from pipeline.records import Caption, Clip, Frames, Split, slugify
+from pipeline.text.embeddings import extend_vocabulary, read_embeddings
+from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
+from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]
 
-Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> one clip each; rows share noise by their place
+Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> a clip each; equal rows and seeds, equal noise
 
 
-def as_neighbours(prompts: Sequence[Prompt], names: Sequence[str], seen: SeenObjects, classes: Classes) -> list[Prompt]:
-    """Prompts of held-out objects by name, each asking for the nearest seen one: no judge has been shown another."""
+class NewWords(NamedTuple):
+    """Prompts with objects that the generator was never trained on."""
+
+    held_out: list[Prompt]  # one for each real clip of the split test_words
+    inserted: list[Prompt]  # words of evaluate.new_words in captions of the split test
+    vectors: NDArray[np.float32]  # [N,D] of the words that the generator has yet to take in
+
+
+def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams) -> NewWords:
+    """Held-out objects and new words, each asking for the seen object with the nearest vector.
+
+    Raises UserError where new words have no vectors.
+    """
+    rows = dataset.rows("test_words", options.real_clips)
+    prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
+    embeddings = read_embeddings(dataset.folders.vectors)
+    if embeddings is None:
+        if options.new_words:
+            path = dataset.folders.vectors
+            raise UserError(f"{path}: no such file, but evaluate.new_words needs it; see tokenize.embeddings.source")
+        return NewWords(prompts, [], np.zeros((0, 0), np.float32))
+    vocabulary = dataset.vocabulary
+    seen = SeenObjects(_list_objects(dataset, "train", options.train_clips), vocabulary, embeddings)
+    names = _list_objects(dataset, "test_words", options.real_clips)
+    parts = (part for word in options.new_words for part in tokenize_name(word, vocabulary))
+    larger, vectors = extend_vocabulary(parts, vocabulary, embeddings)
+    hosts = select_hosts(dataset.clips(dataset.rows("test", options.real_clips)), dataset.captions)
+    inserted = insert_new_words(options.new_words, hosts, seen, larger, classes)
+    return NewWords(assign_neighbours(prompts, names, seen, classes), inserted, vectors)
+
+
+def _list_objects(dataset: Dataset, split: Split, most: int) -> list[str]:
+    return [clip.objects[0] if clip.objects else "" for clip in dataset.clips(dataset.rows(split, most))]
+
+
+def assign_neighbours(
+    prompts: Sequence[Prompt], names: Sequence[str], seen: SeenObjects, classes: Classes
+) -> list[Prompt]:
+    """Prompts of held-out objects by name, each asking for the nearest seen one: the judge was trained on no other."""
     return [
-        _as_neighbour(prompt, name, seen.find_nearest(name), classes)
+        _assign_neighbour(prompt, name, seen.find_nearest(name), classes)
         for prompt, name in zip(prompts, names, strict=True)
     ]
 
 
-def in_place(
+def insert_new_words(
     words: Iterable[str], hosts: Sequence[Host], seen: SeenObjects, vocabulary: Vocabulary, classes: Classes
 ) -> list[Prompt]:
-    """Each new word in place of the first object of each host. Raises UserError for one that no vector leads from."""
+    """Each new word in place of the first object of each host. Raises UserError for a word that has no vector."""
     prompts = []
     for word in words:
         near = seen.find_nearest(word)
@@ -42,12 +83,12 @@ def in_place(
                 "vectors of more words (tokenize.embeddings: another file, or more spare_words)"
             )
         for clip, caption in hosts:
-            asked = classes.build_prompt(replace(clip, objects=(word,)), replace_object(caption, word, vocabulary))
-            prompts.append(_as_neighbour(asked, word, near, classes))
+            prompt = classes.build_prompt(replace(clip, objects=(word,)), replace_object(caption, word, vocabulary))
+            prompts.append(_assign_neighbour(prompt, word, near, classes))
     return prompts
 
 
-def hosts_of(clips: Iterable[Clip], captions: Mapping[str, Caption]) -> list[Host]:
+def select_hosts(clips: Iterable[Clip], captions: Mapping[str, Caption]) -> list[Host]:
     """The first clip of each category whose caption names an object."""
     hosts: dict[str, Host] = {}
     for clip in clips:
@@ -56,35 +97,51 @@ def hosts_of(clips: Iterable[Clip], captions: Mapping[str, Caption]) -> list[Hos
     return list(hosts.values())
 
 
-def _as_neighbour(prompt: Prompt, name: str, near: Neighbour | None, classes: Classes) -> Prompt:
+def _assign_neighbour(prompt: Prompt, name: str, near: Neighbour | None, classes: Classes) -> Prompt:
     if near is None:
         return replace(prompt, object=-1)
     return replace(prompt, object=classes.find_object(near.name), new=NewWord(name, near.name, near.cosine))
 
 
-class Reals(NamedTuple):
+def build_opposites(dataset: Dataset, classes: Classes, options: EvaluateParams) -> dict[str, Prompt]:
+    """Caption of the split test -> the same with the opposite direction, where it has one."""
+    clips = dataset.clips(dataset.rows("test", options.real_clips))
+    pairs = ((clip.caption, _build_opposite(clip, classes, dataset.vocabulary)) for clip in clips)
+    return {caption: prompt for caption, prompt in pairs if prompt is not None}
+
+
+def _build_opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
+    """None where the caption has no opposite, or its opposite names no direction."""
+    caption, template = opposite(clip.caption), opposite(clip.template)
+    if caption is None or find_motion(caption) is None:
+        return None
+    reversed_clip = replace(clip, caption=caption, category=slugify(template) if template else clip.category)
+    return classes.build_prompt(reversed_clip, encode(caption, vocabulary, len(caption)).caption)
+
+
+class RealClips(NamedTuple):
     """Real clips by split, uint8 [N,T,H,W,3], with what they show."""
 
-    test: Clips
-    val: Clips
-    train: Clips
-    pairs: Clips
-    words: Clips
+    test: ClipSet
+    val: ClipSet
+    train: ClipSet
+    pairs: ClipSet
+    words: ClipSet
 
 
-def reals_of(dataset: Dataset, classes: Classes, params: EvaluateParams) -> Reals:
+def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) -> RealClips:
     """The real clips of a run, no more of each split than `params` allows. Raises UserError where there are too few."""
 
-    def real(split: Split, most: int) -> Clips:
+    def read(split: Split, most: int) -> ClipSet:
         rows = dataset.rows(split, most)
-        return Clips(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
+        return ClipSet(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
 
-    reals = Reals(
-        test=real("test", params.real_clips),
-        val=real("val", params.real_clips),
-        train=real("train", params.train_clips),
-        pairs=real("test_pairs", params.real_clips),
-        words=real("test_words", params.real_clips),
+    reals = RealClips(
+        test=read("test", params.real_clips),
+        val=read("val", params.real_clips),
+        train=read("train", params.train_clips),
+        pairs=read("test_pairs", params.real_clips),
+        words=read("test_words", params.real_clips),
     )
     if not reals.test.prompts or not reals.train.prompts:
         raise UserError(
@@ -94,59 +151,59 @@ def reals_of(dataset: Dataset, classes: Classes, params: EvaluateParams) -> Real
     return reals
 
 
-def generated(
-    draw: Draw, reals: Reals, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
-) -> dict[str, Clips]:
+def generate_clips(
+    draw: Draw, reals: RealClips, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
+) -> dict[str, ClipSet]:
     """What the generator makes of captions of the test splits, and of captions with `new` objects.
 
-    `opposites` holds reversed captions by caption.
+    `opposites` holds captions of the opposite direction by caption.
     """
-    seen = repeated(reals.test.prompts, params.samples)
+    seen = repeat(reals.test.prompts, params.samples)
     turned = [prompt for prompt in seen if prompt.caption.text in opposites]
-    varied = different(reals.test.prompts, params.varied_captions)
+    varied = select_distinct(reals.test.prompts, params.varied_captions)
     wanted = {
         "model": seen,
-        "model, varied": repeated(varied, len(varied) * params.varied_samples),
-        "model, pairs": repeated(reals.pairs.prompts, params.samples),
-        "model, words": repeated(new, params.samples),
+        "model, varied": repeat(varied, len(varied) * params.varied_samples),
+        "model, pairs": repeat(reals.pairs.prompts, params.samples),
+        "model, words": repeat(new, params.samples),
     }
     sets = {
-        name: Clips(draw(prompts, params.seed + place), prompts)
+        name: ClipSet(draw(prompts, params.seed + place), prompts)
         for place, (name, prompts) in enumerate(wanted.items())
         if prompts
     }
     if turned:
         # The same noise under both captions: all that differs is the direction.
         back = [opposites[prompt.caption.text] for prompt in turned]
-        sets["model, turned from"] = Clips(draw(turned, params.seed + len(wanted)), turned)
-        sets["model, turned to"] = Clips(draw(back, params.seed + len(wanted)), back)
+        sets["model, turned from"] = ClipSet(draw(turned, params.seed + len(wanted)), turned)
+        sets["model, turned to"] = ClipSet(draw(back, params.seed + len(wanted)), back)
     return sets
 
 
-def planted(reals: Reals, seed: int) -> dict[str, Clips]:
+def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
     """The controls, one clip for each real clip of the test split."""
     rng = np.random.default_rng(seed)
     frames, prompts = reals.test
-    copied = controls.train_copy(*reals.train, prompts, rng)
+    copies = controls.copy_train(*reals.train, prompts, rng)
     return {
-        "train copy": copied,
-        "noisy train copy": Clips(controls.noisy(copied.frames, rng), copied.prompts),
-        "mean clip": controls.mean_clips(*reals.train, prompts),
-        "frozen": Clips(controls.frozen(frames), prompts),
-        "shuffled frames": Clips(controls.shuffled_frames(frames, rng), prompts),
-        "backwards": Clips(controls.backwards(frames), prompts),
-        "shuffled captions": Clips(frames, controls.shuffled_captions(prompts, rng)),
-        "noise": Clips(controls.noise_clips(len(frames), frames.shape[1:], rng), prompts),
+        controls.TRAIN_COPY: copies,
+        controls.NOISY_COPY: ClipSet(controls.add_noise(copies.frames, rng), copies.prompts),
+        controls.MEAN: controls.average_clips(*reals.train, prompts),
+        controls.FROZEN: ClipSet(controls.freeze(frames), prompts),
+        controls.SHUFFLED: ClipSet(controls.shuffle_frames(frames, rng), prompts),
+        controls.BACKWARDS: ClipSet(controls.reverse(frames), prompts),
+        controls.CHANCE: ClipSet(frames, controls.shuffle_captions(prompts, rng)),
+        controls.NOISE_ALONE: ClipSet(controls.draw_noise(len(frames), frames.shape[1:], rng), prompts),
     }
 
 
-def repeated(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
-    """`count` prompts, one after the other and from the start again."""
+def repeat(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """`count` prompts: these in order, from the start again where they are fewer."""
     return [prompts[place % len(prompts)] for place in range(count)] if prompts else []
 
 
-def different(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
-    """The first prompt of each meaning, at most so many."""
+def select_distinct(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
+    """The first prompt of each meaning, `most` at most."""
     first: dict[int, Prompt] = {}
     for prompt in prompts:
         first.setdefault(prompt.meaning, prompt)

@@ -1,25 +1,147 @@
-"""Planted cheats and floors, made from real clips: each must be caught by the metrics that are there to catch it."""
+"""Planted controls: clips that metrics have to reject, made from real ones, and the rules that metrics have to pass.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+A metric that a control does not move as its rules demand is withdrawn from the headline.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.stats import binom
 
+from pipeline.evaluation.intervals import Figure
+from pipeline.evaluation.measured_clips import ClipSet
 from pipeline.judges.classes import Prompt
 from pipeline.records import Frames
 
 NOISE = 8.0  # grey levels
 
+# Sets of clips, by name.
+REAL = "real test"
+SECOND_REAL = "real val"  # what a perfect generator would get
+TRAIN_COPY, NOISY_COPY, MEAN = "train copy", "noisy train copy", "mean clip"
+FROZEN, SHUFFLED, BACKWARDS = "frozen", "shuffled frames", "backwards"
+CHANCE = "shuffled captions"  # what is right by chance alone
+NOISE_ALONE = "noise"
+CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE)
 
-class Clips(NamedTuple):
-    """Clips uint8 [N,T,H,W,3] and what each should show."""
+ABSENT = Figure(None)
+UNLIKELY = 0.001  # the chance that guessing passes for knowing, and that an honest metric is withdrawn by accident
 
-    frames: Frames
-    prompts: Sequence[Prompt]
+Chance = Callable[[Sequence[Prompt], int], float]  # prompts, number of wrong captions -> share right by chance
 
 
-def train_copy(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt], rng: np.random.Generator) -> Clips:
-    """For each wanted prompt a training clip of the same meaning, another as long as there are any: perfect looks."""
+class Rule(NamedTuple):
+    """The metric of the set `control` must lie on one side of a limit."""
+
+    control: str
+    side: Literal["below", "above"]
+    limit: float
+    of_real: bool = False  # a share of what real clips get; above, of the upper end of their interval
+
+
+class AtChance(NamedTuple):
+    """Clips with each other's captions must not be right more often than by chance."""
+
+    chance: Chance
+
+
+class BeyondChance(NamedTuple):
+    """Real clips must be right more often than by chance: otherwise nothing can tell what the metric asks for."""
+
+    chance: Chance
+
+
+Demand = Rule | AtChance | BeyondChance
+Table = Mapping[str, Mapping[str, Figure]]  # set of clips -> metric -> figure
+
+
+class Check(NamedTuple):
+    """The outcome of a demand; `passed` is None where the metric or the control is not available."""
+
+    metric: str
+    control: str
+    demand: str
+    found: float | None
+    passed: bool | None
+
+
+def check_controls(
+    table: Table, demands: Mapping[str, Sequence[Demand]], prompts: Sequence[Prompt], distractors: int
+) -> list[Check]:
+    """Every demand, by metric, on the figures of the controls.
+
+    Real clips showed `prompts`, and each was compared with so many wrong captions.
+    """
+    # Several metrics see the same shuffled captions: each may fail by accident the more rarely.
+    tries = sum(isinstance(demand, AtChance) for some in demands.values() for demand in some)
+    checks = []
+    for metric, some in demands.items():
+        for demand in some:
+            if isinstance(demand, Rule):
+                checks.append(_check_rule(metric, demand, table))
+            elif isinstance(demand, AtChance):
+                checks.append(_check_at_chance(metric, demand.chance(prompts, distractors), table, UNLIKELY / tries))
+            else:
+                checks.append(_check_beyond_chance(metric, demand.chance(prompts, distractors), table))
+    return checks
+
+
+def _check_rule(metric: str, rule: Rule, table: Table) -> Check:
+    figure = table.get(rule.control, {}).get(metric, ABSENT)
+    real = table.get(SECOND_REAL, {}).get(metric, ABSENT)
+    unit = (real.value if rule.side == "below" else real.high) if rule.of_real else 1.0
+    if figure.value is None or unit is None:
+        return Check(metric, rule.control, rule.side, figure.value, None)
+    limit = rule.limit * unit
+    passed = figure.value <= limit if rule.side == "below" else figure.value >= limit
+    return Check(metric, rule.control, f"{rule.side} {limit:.3g}", figure.value, passed)
+
+
+def _check_at_chance(metric: str, chance: float, table: Table, error: float) -> Check:
+    found = table.get(CHANCE, {}).get(metric, ABSENT)
+    passed = None if found.value is None else _compute_chance(found, chance) >= error
+    return Check(metric, CHANCE, f"at chance, {chance:.3g}", found.value, passed)
+
+
+def _check_beyond_chance(metric: str, chance: float, table: Table) -> Check:
+    found = table.get(REAL, {}).get(metric, ABSENT)
+    passed = None if found.value is None or chance == 1 else _compute_chance(found, chance) < UNLIKELY
+    return Check(metric, REAL, f"beyond chance, {chance:.3g}", found.value, passed)
+
+
+def _compute_chance(found: Figure, chance: float) -> float:
+    """The probability that at least as many of so many clips are right, each with this chance."""
+    right = round((found.value or 0.0) * found.clips)
+    return float(binom.sf(right - 1, found.clips, chance))
+
+
+def select_withdrawn(checks: Sequence[Check]) -> set[str]:
+    """The metrics that their controls do not move."""
+    return {check.metric for check in checks if check.passed is False}
+
+
+def compute_repeat_chance(wanted: Sequence[object]) -> float:
+    """The probability that two of these, drawn with replacement, are the same; 1 for none."""
+    return sum(count**2 for count in Counter(wanted).values()) / len(wanted) ** 2 if wanted else 1.0
+
+
+def compute_ranking_chance(prompts: Sequence[Prompt], distractors: int, best: int) -> float:
+    """The probability that a caption of these prompts, drawn at random, is among the `best` for a clip."""
+    own = compute_repeat_chance([prompt.meaning for prompt in prompts])
+    return own + (1 - own) * min(best / (1 + distractors), 1)
+
+
+def scale_figure(value: float | None, floor: float | None, ceiling: float | None) -> float | None:
+    """A figure on a scale from 0 at the floor to 1 at the ceiling; None where an end is absent or both are equal."""
+    if value is None or floor is None or ceiling is None or floor == ceiling:
+        return None
+    return (value - floor) / (ceiling - floor)
+
+
+def copy_train(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt], rng: np.random.Generator) -> ClipSet:
+    """For each wanted prompt a training clip of the same meaning, a different one while there are any."""
     rows: list[int] = []
     taken: set[int] = set()
     for prompt in wanted:
@@ -27,24 +149,24 @@ def train_copy(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt],
         fresh = [row for row in same if row not in taken] or same
         rows.append(int(rng.choice(fresh)))
         taken.add(rows[-1])
-    return Clips(train[rows], [shown[row] for row in rows])
+    return ClipSet(train[rows], [shown[row] for row in rows])
 
 
-def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
-    """The clips a pixel or two to the side, with noise: a copy that wants not to be one."""
-    moved = np.stack([_moved(clip, *rng.choice([-2, -1, 1, 2], 2)) for clip in frames])
+def add_noise(frames: Frames, rng: np.random.Generator) -> Frames:
+    """The clips a pixel or two to the side, with noise: a copy in disguise."""
+    moved = np.stack([_shift(clip, *rng.choice([-2, -1, 1, 2], 2)) for clip in frames])
     grain = rng.normal(0, NOISE, moved.shape)
     return (moved + grain).round().clip(0, 255).astype(np.uint8)
 
 
-def _moved(clip: Frames, down: int, right: int) -> Frames:
-    """The clip that far to the side, its edges drawn out over what comes into view."""
+def _shift(clip: Frames, down: int, right: int) -> Frames:
+    """The clip that far to the side, its edges repeated where nothing else is in view."""
     height, width = clip.shape[1:3]
     rows, columns = np.arange(height) - down, np.arange(width) - right
     return clip[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
 
 
-def mean_clips(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt]) -> Clips:
+def average_clips(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt]) -> ClipSet:
     """For each wanted prompt the mean of all training clips of its meaning: right on average, and no clip at all.
 
     Prompts that no training clip shows are left out.
@@ -55,30 +177,30 @@ def mean_clips(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt])
         meaning: train[[other.meaning == meaning for other in shown]].mean(axis=0).round().astype(np.uint8)
         for meaning in sorted({prompt.meaning for prompt in kept})
     }
-    return Clips(np.array([means[prompt.meaning] for prompt in kept], np.uint8), kept)
+    return ClipSet(np.array([means[prompt.meaning] for prompt in kept], np.uint8), kept)
 
 
-def frozen(frames: Frames) -> Frames:
+def freeze(frames: Frames) -> Frames:
     """The middle frame of each clip, all the time."""
     middle = frames.shape[1] // 2
     return np.repeat(frames[:, middle : middle + 1], frames.shape[1], axis=1)
 
 
-def shuffled_frames(frames: Frames, rng: np.random.Generator) -> Frames:
+def shuffle_frames(frames: Frames, rng: np.random.Generator) -> Frames:
     """The frames of each clip in disorder."""
     return np.stack([clip[rng.permutation(len(clip))] for clip in frames])
 
 
-def backwards(frames: Frames) -> Frames:
+def reverse(frames: Frames) -> Frames:
     """Each clip played from its end."""
     return np.ascontiguousarray(frames[:, ::-1])
 
 
-def shuffled_captions(prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
-    """The prompts dealt out anew, as by chance: some clips get their own meaning again."""
+def shuffle_captions(prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
+    """The prompts in random order: some clips get their own meaning again."""
     return [prompts[row] for row in rng.permutation(len(prompts))]
 
 
-def noise_clips(count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Frames:
+def draw_noise(count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Frames:
     """Clips without anything in them: how bad a distance can get."""
     return rng.integers(0, 256, (count, *shape), dtype=np.uint8)

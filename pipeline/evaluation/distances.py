@@ -4,7 +4,6 @@ Linear algebra is numpy's and scipy's; tests compare with the formulas of the pa
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.spatial.distance import cdist
 
-from pipeline.measures import Features, mmd
+from pipeline.measures import Features
 
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
 LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
@@ -102,21 +101,3 @@ def spread(features: Features) -> float:
     """Mean distance between two of the set; 0 for fewer than two."""
     count = len(features)
     return float(cdist(features, features).sum() / (count * (count - 1))) if count > 1 else 0.0
-
-
-class Distance(NamedTuple):
-    """How far two sets are from each other, and how many clips it takes on either side."""
-
-    between: Callable[[Features, Features], float]
-    least: int
-
-
-SETS = {
-    "mmd": Distance(mmd, LEAST),
-    "frechet": Distance(lambda real, fake: frechet(*principal(real, fake)), LEAST_FRECHET),
-    "frechet_at_infinity": Distance(lambda real, fake: frechet_at_infinity(*principal(real, fake)), LEAST_FRECHET),
-    "precision": Distance(lambda real, fake: cover(real, fake).precision, LEAST),
-    "recall": Distance(lambda real, fake: cover(real, fake).recall, LEAST),
-    "density": Distance(lambda real, fake: cover(real, fake).density, LEAST),
-    "coverage": Distance(lambda real, fake: cover(real, fake).coverage, LEAST),
-}

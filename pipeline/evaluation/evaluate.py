@@ -1,111 +1,163 @@
-"""All sets of clips through one judge: the same path for the generator, real clips and planted controls."""
+"""Evaluating sets of clips: the same path for the generator's, real ones and planted controls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from pipeline.evaluation.clip_sets import Draw, Reals, different, generated, planted
-from pipeline.evaluation.control_checks import REAL, SECOND, Check, check
-from pipeline.evaluation.controls import Clips
+from pipeline.data.dataset import DataFolders, Dataset
+from pipeline.data.sampler import draw_noise
+from pipeline.errors import UserError
+from pipeline.evaluation.clip_sets import (
+    RealClips,
+    build_new_words,
+    build_opposites,
+    generate_clips,
+    plant_controls,
+    read_real_clips,
+    select_distinct,
+)
+from pipeline.evaluation.controls import REAL, SECOND_REAL, Check, check_controls, select_withdrawn
 from pipeline.evaluation.intervals import Figure
-from pipeline.evaluation.memorisation import Copies
-from pipeline.evaluation.metrics import Yardstick, measure, share
-from pipeline.evaluation.pretrained_metrics import Outsiders
-from pipeline.evaluation.views import Floats, Views, look
-from pipeline.inference import Model
-from pipeline.judges.classes import Prompt
-from pipeline.judges.networks import Judge
+from pipeline.evaluation.measured_clips import CaptionBank, ClipSet, Floats, MeasuredClips
+from pipeline.evaluation.memorisation import GENERATED, TRAINED, UNSEEN, CopySearch
+from pipeline.evaluation.metric import Metric, Reference, measure_all
+from pipeline.evaluation.metrics import select_metrics
+from pipeline.files import digest_file
+from pipeline.inference import Model, TrainedDiscriminator, sample
+from pipeline.judges.classes import Classes, Prompt
+from pipeline.judges.networks import WEIGHTS, Judge, load_judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams
 from pipeline.pretrained import Networks
-
-NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
+from pipeline.records import Frames
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """Figures by set and metric, what was seen of each set, and what became of the controls."""
+class Evaluation:
+    """Figures by set and metric, the clips of each set, and the outcome of the controls."""
 
+    metrics: Mapping[str, Metric]
     figures: dict[str, dict[str, Figure]]
-    views: dict[str, Views]
-    yardstick: Yardstick
+    clips: dict[str, MeasuredClips]
+    reference: Reference
     checks: list[Check]
 
 
-def assess(
-    judge: Judge,
-    reals: Reals,
-    draw: Draw,
-    new: Sequence[Prompt],
-    opposites: dict[str, Prompt],
-    params: EvaluateParams,
-    networks: Networks,
-) -> Assessment:
-    """Draw, plant and measure everything."""
-    return weigh(judge, reals, generated(draw, reals, new, opposites, params), params, networks)
+@dataclass(frozen=True)
+class Inputs:
+    """What an evaluation of a generator reads."""
+
+    dataset: Dataset
+    model: Model
+    discriminator: TrainedDiscriminator
+    judge: Judge
+    classes: Classes
+    judge_digest: str
 
 
-def weigh(
-    judge: Judge, reals: Reals, given: dict[str, Clips], params: EvaluateParams, networks: Networks
-) -> Assessment:
-    """Measure the given sets of clips, whoever made them, beside real clips and planted controls.
+@dataclass(frozen=True)
+class GeneratorEvaluation:
+    """The evaluation, the logits that the discriminator gave to sets of clips, and how all of it was done."""
 
-    By the judge, and by pretrained networks where there are any.
-    """
+    evaluation: Evaluation
+    classes: Classes
+    logits: dict[str, Floats]
+    options: EvaluateParams
+    protocol: dict[str, Any]
+    provenance: dict[str, Any]  # of pictures
+
+
+def open_inputs(folders: DataFolders, model_folder: Path, judge_folder: Path) -> Inputs:
+    """Read everything but clips. Raises UserError where the model, the judge and the data do not fit each other."""
+    judge, classes, shape = load_judge(judge_folder)
+    dataset, model = Dataset(folders), Model(model_folder)
+    if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
+        raise UserError(f"{model_folder}, {judge_folder} and {folders.clips} have different shapes; run `dvc repro`")
+    if list(dataset.vocabulary.words) != model.vocabulary or judge.words != len(dataset.vocabulary):
+        raise UserError(f"{model_folder}, {judge_folder} and {folders.captions} have other words; run `dvc repro`")
+    digest = digest_file(judge_folder / WEIGHTS)
+    return Inputs(dataset, model, TrainedDiscriminator(model_folder, model), judge, classes, digest)
+
+
+def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluateParams) -> GeneratorEvaluation:
+    """Measure the generator beside real clips and planted controls."""
+    dataset, model, classes = inputs.dataset, inputs.model, inputs.classes
+    reals = read_real_clips(dataset, classes, options)
+    words = build_new_words(dataset, classes, options)
+    if len(words.vectors):
+        model.add_words(words.vectors)
+    reals = reals._replace(words=ClipSet(reals.words.frames, words.held_out))
+
+    def draw(prompts: Sequence[Prompt], seed: int) -> Frames:
+        z = draw_noise(seed, len(prompts), model.generator.z_width)
+        return sample(model, [model.condition(prompt.caption) for prompt in prompts], z)
+
+    new, opposites = [*words.held_out, *words.inserted], build_opposites(dataset, classes, options)
+    generated = generate_clips(draw, reals, new, opposites, options)
+    evaluation = evaluate_sets(inputs.judge, reals, generated, options, networks)
+    protocol = {
+        "judge": inputs.judge_digest,
+        "clip": model.shape.model_dump(),
+        **options.model_dump(),
+        **{f"real_{name}": len(clips.prompts) for name, clips in reals._asdict().items()},
+        "networks": {name: network.digest for name, network in networks.items()},
+        "withdrawn": sorted(select_withdrawn(evaluation.checks)),
+        **measure_cost(model),
+    }
+    provenance = {**model.provenance(), "judge": inputs.judge_digest, "evaluate": options.model_dump()}
+    logits = _compute_logits(inputs, evaluation)
+    return GeneratorEvaluation(evaluation, classes, logits, options, protocol, provenance)
+
+
+def evaluate_sets(
+    judge: Judge, reals: RealClips, given: dict[str, ClipSet], params: EvaluateParams, networks: Networks
+) -> Evaluation:
+    """Measure the given sets of clips, whoever made them, beside real clips and planted controls."""
+    metrics = select_metrics(params.metrics)
     known = (reals.test, reals.val, reals.train, reals.pairs)
     everyone = [prompt for clips in known for prompt in clips.prompts]
-    bank = different(everyone, len(everyone))  # one caption of each meaning, to draw wrong ones from
-    shown = {REAL: reals.test, SECOND: reals.val, "real pairs": reals.pairs, "real words": reals.words}
-    sets = shown | given | planted(reals, params.seed)
-    sets = {name: clips for name, clips in sets.items() if clips.prompts}
-    views = {name: look(judge, frames, prompts, bank, params.distractors) for name, (frames, prompts) in sets.items()}
-    train = look(judge, *reals.train, bank, params.distractors)
-    pool = views[REAL].joined(views[SECOND]) if SECOND in views else views[REAL]
-    equal = min(len(views[name]) for name in (REAL, SECOND) if name in views)
-    copies = Copies(train, pool, params.search)
-    yardstick = Yardstick(views[REAL], pool, copies, equal, params.resamples, params.seed, judge.unavailable_reason)
-    outsiders = Outsiders(networks, min(equal, params.pretrained.clips), bank, params.distractors)
-    figures = {name: measure(seen, yardstick) | outsiders.measure(seen, yardstick) for name, seen in views.items()}
-    checks = check(figures, views[REAL].prompts, params.distractors)
-    tried = [one for one in checks if one.metric not in outsiders.absent]
-    return Assessment(figures, views, yardstick, tried)
+    bank = CaptionBank(select_distinct(everyone, len(everyone)), params.distractors)
+    shown = {REAL: reals.test, SECOND_REAL: reals.val, "real pairs": reals.pairs, "real words": reals.words}
+    sets = shown | given | plant_controls(reals, params.seed)
+    clips = {name: MeasuredClips(some, judge, bank) for name, some in sets.items() if some.prompts}
+    pool = clips[REAL].join(clips[SECOND_REAL]) if SECOND_REAL in clips else clips[REAL]
+    equal = min(len(clips[name]) for name in (REAL, SECOND_REAL) if name in clips)
+    reference = Reference(
+        real=clips[REAL],
+        pool=pool,
+        copies=CopySearch(MeasuredClips(reals.train, judge, bank), pool, params.search),
+        equal=equal,
+        resamples=params.resamples,
+        seed=params.seed,
+        unavailable_reason=judge.unavailable_reason,
+        networks=networks,
+        pretrained_clips=min(equal, params.pretrained.clips),
+        bank=bank,
+    )
+    figures = {name: measure_all(metrics, some, reference) for name, some in clips.items()}
+    demands = {name: metric.rules for name, metric in metrics.items()}
+    checks = check_controls(figures, demands, reals.test.prompts, params.distractors)
+    available = {name for name, metric in metrics.items() if metric.network is None or metric.network in networks}
+    return Evaluation(metrics, figures, clips, reference, [check for check in checks if check.metric in available])
 
 
-def turned(found: Assessment) -> Figure:
-    """How often the flow turns round with the caption, while the object stays and the noise is the same."""
-    if "model, turned to" not in found.views:
-        return Figure(None, reason="no caption of the split test has an opposite")
-    if found.yardstick.excuse:
-        return Figure(None, reason=found.yardstick.excuse)
-    before, after = found.views["model, turned from"], found.views["model, turned to"]
-    said = [prompt.moves for prompt in before.prompts]
-    along = [_along(views.movements, said) for views in (before, after)]
-    # From the way that is said to its opposite: of clips that move at random half change their sign.
-    flips = (along[0] > 0) & (along[1] < 0) & (before.objects == after.objects)
-    return share(np.where(np.isnan(along[0]), np.nan, flips), found.yardstick)
+def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]:
+    """The discriminator's logits of clips that it was trained on, of unseen ones, and of the generator's."""
+    sets = {TRAINED: evaluation.reference.copies.train, UNSEEN: evaluation.reference.pool}
+    names = (GENERATED, "model, pairs", "real pairs")
+    sets |= {name: evaluation.clips[name] for name in names if name in evaluation.clips}
+    condition = inputs.model.condition
+    return {
+        name: inputs.discriminator.compute_logits(clips.frames, [condition(prompt.caption) for prompt in clips.prompts])
+        for name, clips in sets.items()
+    }
 
 
-def _along(movements: Floats, said: Sequence[tuple[float, float] | None]) -> Floats:
-    """How far each clip moves the way that its first caption says; nan where it says none."""
-    ways = np.array([(np.nan, np.nan) if way is None else way for way in said], float)
-    along: Floats = (movements * ways).sum(axis=1)
-    return along
-
-
-def mimicked(found: Assessment, name: str) -> Figure:
-    """How often a clip of a held-out pair is nearest to a training clip of another object."""
-    if name not in found.views:
-        return NO_PAIRS
-    if found.yardstick.excuse:
-        return Figure(None, reason=found.yardstick.excuse)
-    views = found.views[name]
-    return share(found.yardstick.copies.mimics(views), found.yardstick)
-
-
-def cost_of(model: Model) -> dict[str, float]:
-    """The generator's weights, and the billions of floating-point operations that one clip takes."""
+def measure_cost(model: Model) -> dict[str, float]:
+    """The number of the generator's weights, and the billions of floating-point operations that one clip takes."""
     generator = model.generator
     z, ids = torch.zeros(1, generator.z_width), torch.ones(1, model.max_tokens, dtype=torch.int64)
     with torch.no_grad():

@@ -1,5 +1,10 @@
-"""Is a clip made up, or copied from the training clips? The nearest one of them, in three spaces."""
+"""Memorisation: how near clips come to training clips, in three spaces, and how the discriminator scores those.
 
+The gap of the discriminator is the test of Thanh-Tung et al. 2019, "Improving Generalization and Stability of
+Generative Adversarial Networks" (arXiv:1902.03984): one that generalises scores training clips and unseen ones alike.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -7,29 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.evaluation.views import EDGE, Floats, Views, Whole, small_pictures
-from pipeline.measures import in_parts
+from pipeline.evaluation.intervals import Figure, Formula, interval_of_means
+from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
+from pipeline.measures import average_parts
 from pipeline.params import SearchName
 from pipeline.records import Frames
 
-Table = NDArray[np.float64]  # one row per clip
 AT_ONCE = 4_000_000  # distances in memory
 CANDIDATES = 4  # that faiss finds in float32; the nearest of them in float64 is the nearest of all
 
 SPACES = ("pixels", "features", "flows")
 # A clip counts as a copy where it is nearer than this share of the unseen real clips: 1 % over all spaces together.
 QUANTILE = 0.01 / len(SPACES)
-LEAST_UNSEEN = 50  # real clips: of fewer the nearest is no measure of how near is too near
+LEAST_UNSEEN = 50  # real clips: with fewer, the nearest one does not tell how near is too near
+
+TRAINED, UNSEEN, GENERATED = "real train", "real unseen", "model"  # sets of clips that the discriminator scores
+LEAST_SCORED = 10  # clips of each set
 
 
-def nearest_rows(asked: Table, base: Table, by: SearchName) -> tuple[Whole, Table]:
+def find_nearest_rows(asked: Floats, base: Floats, by: SearchName) -> tuple[Ints, Floats]:
     """The nearest row of `base` for each row of `asked` [N], and how far it is [N]."""
-    rows = _by_faiss(asked, base) if by == "faiss" else _by_numpy(asked, base)
-    distances: Table = np.linalg.norm(asked - base[rows], axis=1)
+    rows = _search_by_faiss(asked, base) if by == "faiss" else _search_by_numpy(asked, base)
+    distances: Floats = np.linalg.norm(asked - base[rows], axis=1)
     return rows, distances
 
 
-def _by_numpy(asked: Table, base: Table) -> Whole:
+def _search_by_numpy(asked: Floats, base: Floats) -> Ints:
     """By products of matrices, |a - b|^2 being |a|^2 - 2 ab + |b|^2: several times as fast as pair by pair."""
     centre = base.mean(axis=0)  # near 0 the differences keep the digits that tell near rows apart
     asked, base = asked - centre, base - centre
@@ -39,70 +47,111 @@ def _by_numpy(asked: Table, base: Table) -> Whole:
     return np.concatenate(parts)
 
 
-def _by_faiss(asked: Table, base: Table) -> Whole:
+def _search_by_faiss(asked: Floats, base: Floats) -> Ints:
     """By a flat index in float32: at times faster still where there are many rows."""
     try:
         import faiss
     except ModuleNotFoundError:
-        raise UserError("evaluate.search: faiss is not installed; pip install 't2v[faiss]', or say numpy") from None
+        raise UserError(
+            "evaluate.search: faiss is not installed; pip install 't2v[faiss]', or set it to numpy"
+        ) from None
     centre = base.mean(axis=0)  # float32 then keeps the digits that tell near rows apart
     index = faiss.IndexFlatL2(base.shape[1])
     index.add(np.ascontiguousarray(base - centre, np.float32))
     _, found = index.search(np.ascontiguousarray(asked - centre, np.float32), min(CANDIDATES, len(base)))
     distances = np.linalg.norm(asked[:, None] - base[found], axis=2)
-    nearest: Whole = found[np.arange(len(found)), distances.argmin(axis=1)]
+    nearest: Ints = found[np.arange(len(found)), distances.argmin(axis=1)]
     return nearest
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestClips:
     """For each clip its nearest training clip in one space."""
 
-    rows: Whole  # [N] of the training clips
+    rows: Ints  # [N] of the training clips
     distances: NDArray[np.float64]  # [N]
 
 
-class Copies:
-    """Compares clips with the training clips, exactly, and knows how near unseen real clips come to those."""
+class CopySearch:
+    """Finds the nearest training clip of every clip, and compares the distance with those of unseen real clips."""
 
-    def __init__(self, train: Views, unseen: Views, by: SearchName) -> None:
+    def __init__(self, train: MeasuredClips, unseen: MeasuredClips, by: SearchName) -> None:
         self.train = train
         self.by: SearchName = by
-        self.nearest = cache(self._search)  # asked by rates, pictures and mimics alike
+        self.find_nearest = cache(self._search)  # used by rates and pictures alike
         self.unseen = len(unseen)
         # The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer.
         self.limits = {
-            space: float(np.quantile(self.nearest(unseen, space).distances, QUANTILE, method="lower"))
+            space: float(np.quantile(self.find_nearest(unseen, space).distances, QUANTILE, method="lower"))
             for space in SPACES
         }
 
-    def _search(self, views: Views, space: str) -> Nearest:
+    def _search(self, clips: MeasuredClips, space: str) -> NearestClips:
         """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
-        versions = _shifted(views.frames) if space == "pixels" else [getattr(views, space)]
-        found = [nearest_rows(version, getattr(self.train, space), self.by) for version in versions]
+        versions = _shift(clips.frames) if space == "pixels" else [getattr(clips, space)]
+        found = [find_nearest_rows(version, getattr(self.train, space), self.by) for version in versions]
         rows, distances = (np.stack(parts) for parts in zip(*found, strict=True))  # [versions,N]
         best = distances.argmin(axis=0), np.arange(rows.shape[1])
-        return Nearest(rows[best], distances[best])
+        return NearestClips(rows[best], distances[best])
 
-    def closeness(self, views: Views) -> dict[str, Floats]:
+    def measure_closeness(self, clips: MeasuredClips) -> dict[str, Floats]:
         """For each space, the distance to the nearest training clip by its limit: below 1 a clip counts as a copy."""
-        near = {space: self.nearest(views, space).distances for space in SPACES}
+        near = {space: self.find_nearest(clips, space).distances for space in SPACES}
         return {space: near[space] / limit if (limit := self.limits[space]) else near[space] + 1 for space in SPACES}
 
-    def nearer(self, views: Views) -> dict[str, NDArray[np.bool_]]:
+    def find_copies(self, clips: MeasuredClips) -> dict[str, NDArray[np.bool_]]:
         """For each space, which clips are nearer to a training clip than all but the nearest unseen real ones."""
-        return {space: self.nearest(views, space).distances < self.limits[space] for space in SPACES}
+        return {space: self.find_nearest(clips, space).distances < self.limits[space] for space in SPACES}
 
-    def mimics(self, views: Views) -> Floats:
+    def compare_objects(self, clips: MeasuredClips) -> Floats:
         """1 where the nearest training clip, by features, shows another object than the clip should, nan if unknown."""
-        rows = self.nearest(views, "features").rows
-        meant = np.array([prompt.object for prompt in views.prompts])
+        rows = self.find_nearest(clips, "features").rows
+        wanted = np.array([prompt.object for prompt in clips.prompts])
         found = np.array([self.train.prompts[row].object for row in rows])
-        return np.where(meant >= 0, meant != found, np.nan)
+        return np.where(wanted >= 0, wanted != found, np.nan)
 
 
-def _shifted(frames: Frames) -> list[Floats]:
-    """Small pictures of the clips moved by up to EDGE pixels: a copy is one wherever it lies."""
+def _shift(frames: Frames) -> list[Floats]:
+    """Thumbnails of the clips shifted by up to EDGE pixels: a shifted copy is a copy."""
     steps = range(-EDGE, EDGE + 1)
-    clips = [in_parts(clip) for clip in frames]
-    return [small_pictures(clips, down, right) for down in steps for right in steps]
+    parts = [average_parts(clip) for clip in frames]
+    return [make_clip_thumbnails(parts, down, right) for down in steps for right in steps]
+
+
+def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict[str, Figure]:
+    """Mean logit of training clips less that of unseen ones, and that divided by training less generated clips."""
+    trained, unseen, generated = (logits[name] for name in (TRAINED, UNSEEN, GENERATED))
+    count = min(len(trained), len(unseen))
+    if count < LEAST_SCORED:
+        absent = Figure(None, clips=count, reason=f"{count} clips of each kind, {LEAST_SCORED} are needed")
+        return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
+    # Equal numbers, spread evenly, so that both means are equally precise.
+    trained, unseen = (some[np.linspace(0, len(some) - 1, count).round().astype(int)] for some in (trained, unseen))
+
+    def figure(formula: Formula, *sets: Floats) -> Figure:
+        low, high = interval_of_means(sets, resamples, np.random.default_rng(seed), formula)
+        return Figure(float(formula(*(some.mean() for some in sets))), low, high, count)
+
+    figures = {"discriminator_gap": figure(_subtract, trained, unseen)}
+    apart = figure(_subtract, trained, generated)
+    if apart.low is None or apart.low <= 0:
+        reason = "the discriminator does not tell training clips from generated ones"
+        return figures | {"discriminator_gap_ratio": Figure(None, clips=count, reason=reason)}
+    return figures | {"discriminator_gap_ratio": figure(_divide, trained, unseen, generated)}
+
+
+def _subtract(trained: Floats, other: Floats) -> Floats:
+    return trained - other
+
+
+def _divide(trained: Floats, unseen: Floats, generated: Floats) -> Floats:
+    return (trained - unseen) / (trained - generated)
+
+
+def average_logits(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict[str, Figure]:
+    """The mean logit of each set of clips."""
+    figures = {}
+    for name, values in logits.items():
+        low, high = interval_of_means([values], resamples, np.random.default_rng(seed), lambda mean: mean)
+        figures[name] = Figure(float(values.mean()), low, high, len(values))
+    return figures

@@ -1,177 +1,266 @@
-"""Every metric of a set of clips, by name; docs/reference/evaluation.md defines each and what its controls demand."""
+"""The built-in metrics, each with the rules for its planted controls; docs/reference/evaluation.md explains them.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A new metric is an entry of METRICS at the foot of this file; what it measures of clips can stand beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from pipeline.evaluation.distances import SETS, Distance, spread
-from pipeline.evaluation.intervals import Figure, interval, interval_by_halves, interval_of_mean, interval_of_means
-from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES, Copies
-from pipeline.evaluation.views import Floats, Views
-from pipeline.measures import Features, agrees, alike
+from pipeline.errors import UserError
+from pipeline.evaluation.controls import (
+    BACKWARDS,
+    CONTROLS,
+    FROZEN,
+    MEAN,
+    NOISY_COPY,
+    REAL,
+    SHUFFLED,
+    TRAIN_COPY,
+    AtChance,
+    BeyondChance,
+    Chance,
+    Demand,
+    Rule,
+    compute_ranking_chance,
+    compute_repeat_chance,
+)
+from pipeline.evaluation.distances import LEAST, LEAST_FRECHET, cover, frechet, frechet_at_infinity, principal, spread
+from pipeline.evaluation.intervals import Figure, interval
+from pipeline.evaluation.measured_clips import Floats, MeasuredClips
+from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES
+from pipeline.evaluation.metric import (
+    ACCURACY_SCALE,
+    DISTANCE_SCALE,
+    FEWEST,
+    ClipMetric,
+    Metric,
+    Reference,
+    SetMetric,
+    average,
+    measure_distance,
+)
+from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
+from pipeline.extensions import Signature, resolve
+from pipeline.judges.classes import Prompt
+from pipeline.measures import Features, is_along, mmd, standardise
 
-FEWEST = 10  # clips that say anything about a share
-STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below that stands still
-HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
+CAUGHT, GONE = 0.9, 0.1
+QUARTER = 0.25  # of all movements are within 45 degrees of a direction
+SAME = "what the others are compared with"
 
 
-@dataclass(frozen=True)
-class Yardstick:
-    """What all sets are measured against."""
-
-    real: Views  # unseen real clips: the split that the figures are reported on
-    pool: Views  # more unseen real clips of the same meanings, for the variety within a caption
-    copies: Copies
-    equal: int  # clips on either side of a distance, the same for all sets that have so many
-    resamples: int
-    seed: int
-    excuse: str = ""  # why the judge has no say in what clips show, where it has none
-
-    @property
-    def still(self) -> float:
-        """Less change from frame to frame than this is standing still."""
-        return float(np.quantile(self.real.energies, STILL_QUANTILE))
+def _is_object(clips: MeasuredClips, _: Reference) -> Floats:
+    wanted = np.array([prompt.object for prompt in clips.prompts])
+    return np.where(wanted >= 0, clips.objects == wanted, np.nan)
 
 
-Values = Callable[[Views, Yardstick], Floats]  # one value per clip, nan where the metric says nothing about it
+def _is_category(clips: MeasuredClips, _: Reference) -> Floats:
+    wanted = np.array([prompt.category for prompt in clips.prompts])
+    return np.where(wanted >= 0, clips.categories == wanted, np.nan)
 
 
-def _object(views: Views, _: Yardstick) -> Floats:
-    wanted = np.array([prompt.object for prompt in views.prompts])
-    return np.where(wanted >= 0, views.objects == wanted, np.nan)
+def _is_both(clips: MeasuredClips, reference: Reference) -> Floats:
+    return _is_object(clips, reference) * _is_category(clips, reference)
 
 
-def _category(views: Views, _: Yardstick) -> Floats:
-    wanted = np.array([prompt.category for prompt in views.prompts])
-    return np.where(wanted >= 0, views.categories == wanted, np.nan)
+def _moves_along(clips: MeasuredClips, _: Reference) -> Floats:
+    directions = [prompt.moves for prompt in clips.prompts]
+    pairs = zip(clips.movements, directions, strict=True)
+    return np.array([np.nan if way is None else is_along(movement, way) for movement, way in pairs], float)
 
 
-def _direction(views: Views, _: Yardstick) -> Floats:
-    said = [prompt.moves for prompt in views.prompts]
-    return np.array(
-        [np.nan if way is None else agrees(move, way) for move, way in zip(views.movements, said, strict=True)], float
+def _stands_still(clips: MeasuredClips, reference: Reference) -> Floats:
+    return (clips.energies < reference.still).astype(float)
+
+
+def _flickers(clips: MeasuredClips, reference: Reference) -> Floats:
+    return clips.jerks / (reference.real.jerks.mean() or np.nan)
+
+
+def _object_chance(prompts: Sequence[Prompt], _: int) -> float:
+    return compute_repeat_chance([prompt.object for prompt in prompts if prompt.object >= 0])
+
+
+def _category_chance(prompts: Sequence[Prompt], _: int) -> float:
+    return compute_repeat_chance([prompt.category for prompt in prompts if prompt.category >= 0])
+
+
+def _both_chance(prompts: Sequence[Prompt], _: int) -> float:
+    return compute_repeat_chance([(p.object, p.category) for p in prompts if min(p.object, p.category) >= 0])
+
+
+def _demand_chance(chance: Chance) -> tuple[Demand, ...]:
+    return AtChance(chance), BeyondChance(chance)
+
+
+def _build_r_precision(best: int) -> ClipMetric:
+    """Whether a clip's own caption is among the `best` captions that fit it best."""
+    return ClipMetric(
+        values=lambda clips, _: np.where(np.isnan(clips.ranks), np.nan, clips.ranks < best),
+        rules=_demand_chance(partial(compute_ranking_chance, best=best)),
+        scale=ACCURACY_SCALE,
+        judged=True,
     )
 
 
-def _flicker(views: Views, yardstick: Yardstick) -> Floats:
-    usual = yardstick.real.jerks.mean()
-    return views.jerks / (usual or np.nan)
+def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline: str = "") -> SetMetric:
+    """The share of clips that are copies of a training clip in any of these spaces."""
+
+    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
+        unseen = reference.copies.unseen
+        if unseen < LEAST_UNSEEN:
+            return Figure(None, reason=f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed")
+        found = reference.copies.find_copies(clips)
+        return average(np.any([found[space] for space in spaces], axis=0).astype(float), reference)
+
+    return SetMetric(figure=figure, rules=rules, headline=headline)
 
 
-def _ranked(best: int) -> Values:
-    return lambda views, _: np.where(np.isnan(views.ranks), np.nan, views.ranks < best)
+def _build_distance(between: Callable[[Features, Features], float], least: int, *rules: Demand) -> SetMetric:
+    """A distance from real clips at equal numbers of clips, since most distances fall as the numbers grow."""
+
+    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
+        if clips is reference.real:
+            return Figure(None, reason=SAME)
+        count = min(len(clips), reference.equal)
+        if count < least:
+            return Figure(None, clips=count, reason=f"{count} clips on either side, {least} are needed")
+        real, fake = (_concatenate(side)[:count] for side in (reference.real, clips))
+        return measure_distance(between, *standardise(real, fake), reference)
+
+    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE)
 
 
-PER_CLIP: dict[str, Values] = {
-    "object_accuracy": _object,
-    "category_accuracy": _category,
-    "joint_accuracy": lambda views, yardstick: _object(views, yardstick) * _category(views, yardstick),
-    "r_precision_at_1": _ranked(1),
-    "r_precision_at_2": _ranked(2),
-    "r_precision_at_3": _ranked(3),
-    "motion_direction": _direction,
-    "static_share": lambda views, yardstick: (views.energies < yardstick.still).astype(float),
-    "flicker": _flicker,
-}
-
-JUDGED = ("object_accuracy", "category_accuracy", "joint_accuracy", *(f"r_precision_at_{best}" for best in (1, 2, 3)))
-COPY_RATES = ("copy_rate", *(f"copy_rate_{space}" for space in SPACES))
-METRICS = (*PER_CLIP, *COPY_RATES, *SETS, "diversity", "diversity_pixels")
+def _concatenate(clips: MeasuredClips) -> Features:
+    return np.concatenate((clips.features, clips.statistics, clips.laplacian_energies), axis=1)
 
 
-def measure(views: Views, yardstick: Yardstick) -> dict[str, Figure]:
-    """All metrics of a set of clips, in the order of METRICS."""
-    figures = {name: share(values(views, yardstick), yardstick) for name, values in PER_CLIP.items()}
-    if yardstick.excuse:
-        figures |= dict.fromkeys(JUDGED, Figure(None, reason=yardstick.excuse))
-    figures |= _copy_rates(views, yardstick)
-    figures |= {name: _distance(distance, views, yardstick) for name, distance in SETS.items()}
-    figures["diversity"] = diversity(views.features, yardstick.pool.features, views, yardstick)
-    figures["diversity_pixels"] = diversity(views.pixels, yardstick.pool.pixels, views, yardstick)
-    return figures
-
-
-def share(values: Floats, yardstick: Yardstick) -> Figure:
-    """The mean of one value per clip, those that are nan left out."""
-    values = values[~np.isnan(values)]
-    if len(values) < FEWEST:
-        return Figure(None, clips=len(values), reason=f"clips that tell it: {len(values)}, needed: {FEWEST}")
-    low, high = interval_of_mean(values, yardstick.resamples, np.random.default_rng(yardstick.seed))
-    return Figure(float(values.mean()), low, high, len(values))
-
-
-def ratio(values: Floats, others: Floats, yardstick: Yardstick) -> Figure:
-    """The mean of one value per clip by that of other clips; values that are nan left out."""
-    sets = [some[~np.isnan(some)] for some in (values, others)]
-    count = min(len(some) for some in sets)
-    if count < FEWEST:
-        return Figure(None, clips=count, reason=f"clips that tell it: {count}, needed: {FEWEST}")
-    if not sets[1].any():
-        return Figure(None, clips=count, reason="the other clips are all wrong")
-    least = 1 / len(sets[1])  # one right answer: resamples of a few may hold none
-    rng = np.random.default_rng(yardstick.seed)
-    low, high = interval_of_means(sets, yardstick.resamples, rng, lambda a, b: a / np.maximum(b, least))
-    return Figure(float(sets[0].mean() / sets[1].mean()), low, high, count)
-
-
-def _copy_rates(views: Views, yardstick: Yardstick) -> dict[str, Figure]:
-    unseen = yardstick.copies.unseen
-    if unseen < LEAST_UNSEEN:
-        absent = Figure(None, reason=f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed")
-        return dict.fromkeys(COPY_RATES, absent)
-    near = yardstick.copies.nearer(views)
-    found = [np.any(list(near.values()), axis=0), *near.values()]
-    return {name: share(rows.astype(float), yardstick) for name, rows in zip(COPY_RATES, found, strict=True)}
-
-
-def _distance(distance: Distance, views: Views, yardstick: Yardstick) -> Figure:
-    """A distance at equal numbers of clips, since most distances fall as the numbers grow."""
-    if views is yardstick.real:
-        return Figure(None, reason="what the others are compared with")
-    count = min(len(views), yardstick.equal)
-    if count < distance.least:
-        return Figure(None, clips=count, reason=f"{count} clips on either side, {distance.least} are needed")
-    return distance_figure(distance.between, *alike(_all(yardstick.real)[:count], _all(views)[:count]), yardstick)
-
-
-def distance_figure(
-    between: Callable[[Features, Features], float], real: Features, fake: Features, yardstick: Yardstick
-) -> Figure:
-    """A distance between as many clips on either side, with its interval."""
-    count = len(fake)
-    if not real.std(axis=0).any():
-        return Figure(None, clips=count, reason="the real clips are all the same")
-    value = between(real, fake)
-    low, high = interval_by_halves(
-        value,
-        count,
-        min(yardstick.resamples, HALVES),
-        np.random.default_rng(yardstick.seed),
-        lambda rows: between(real, fake[rows]),
+def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
+    """Mean distance between two clips of one meaning, by what `select` selects, over that of real clips."""
+    return SetMetric(
+        figure=lambda clips, reference: measure_diversity(select(clips), select(reference.pool), clips, reference),
+        rules=(Rule(MEAN, "below", GONE),),
+        headline="model, varied",
     )
-    return Figure(value, low, high, count)
 
 
-def _all(views: Views) -> Features:
-    return np.concatenate((views.features, views.looks, views.fineness), axis=1)
-
-
-def diversity(fake: Floats, real: Floats, views: Views, yardstick: Yardstick) -> Figure:
-    """Mean distance between two clips of one meaning, to the same of real clips; rows of `fake` belong to `views`."""
-    mine, theirs = views.by_meaning(), yardstick.pool.by_meaning()
+def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, reference: Reference) -> Figure:
+    """Mean distance between two clips of one meaning, over that of real clips; rows of `fake` belong to `clips`."""
+    mine, theirs = clips.group_by_meaning(), reference.pool.group_by_meaning()
     both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
-    clips = sum(len(mine[meaning]) for meaning in both)
-    if clips < FEWEST:
-        return Figure(None, clips=clips, reason=f"{clips} clips with another one of the caption, {FEWEST} are needed")
+    count = sum(len(mine[meaning]) for meaning in both)
+    if count < FEWEST:
+        return Figure(None, clips=count, reason=f"{count} clips with another one of the caption, {FEWEST} are needed")
     fakes = np.array([spread(fake[mine[meaning]]) for meaning in both])
     reals = np.array([spread(real[theirs[meaning]]) for meaning in both])
     if not reals.all():
-        return Figure(None, clips=clips, reason="real clips of a caption are all the same")
+        return Figure(None, clips=count, reason="real clips of a caption are all the same")
     low, high = interval(
         len(both),
-        yardstick.resamples,
-        np.random.default_rng(yardstick.seed),
+        reference.resamples,
+        np.random.default_rng(reference.seed),
         lambda rows: float(fakes[rows].sum() / reals[rows].sum()),
     )
-    return Figure(float(fakes.sum() / reals.sum()), low, high, clips)
+    return Figure(float(fakes.sum() / reals.sum()), low, high, count)
+
+
+def select_metrics(references: Sequence[str]) -> dict[str, Metric]:
+    """The built-in metrics, and the user's own that `evaluate.metrics` refers to, by the name of the object.
+
+    Raises UserError that names a metric which does not fit.
+    """
+    metrics = dict(METRICS)
+    for reference in references:
+        metric = resolve(reference, METRICS, "evaluate.metrics", SIGNATURE)
+        name = reference.rpartition(":")[2]
+        if fault := _find_fault(metric, name):
+            raise UserError(f"evaluate.metrics: {reference!r} {fault}")
+        metrics[name] = metric
+    return metrics
+
+
+def _find_fault(metric: Metric, name: str) -> str:
+    """What is wrong with a metric of the user's; empty where it fits."""
+    if name in METRICS:
+        return "" if metric is METRICS[name] else f"has the name of a built-in metric; call it other than {name}"
+    if not metric.rules:
+        return f"has no rules; name a control that must move it: {', '.join(CONTROLS)}"
+    for rule in metric.rules:
+        if not isinstance(rule, Demand):
+            return f"has {rule!r} among its rules, which is no Rule of pipeline.evaluation.controls"
+        if isinstance(rule, Rule) and rule.control not in (*CONTROLS, REAL):
+            return f"has a rule for the control {rule.control!r}; there are {', '.join(CONTROLS)}"
+    if isinstance(metric, ClipMetric | SetMetric):
+        return FUNCTION.find_fault(metric.values if isinstance(metric, ClipMetric) else metric.figure)
+    return ""
+
+
+FUNCTION = Signature("a function (clips, reference)", ("clips", "reference"))
+SIGNATURE = Signature("a ClipMetric or a SetMetric of pipeline.evaluation.metric", base=Metric)
+
+CLIP_METRICS: dict[str, ClipMetric] = {
+    "object_accuracy": ClipMetric(
+        values=_is_object, rules=_demand_chance(_object_chance), scale=ACCURACY_SCALE, judged=True
+    ),
+    "category_accuracy": ClipMetric(
+        values=_is_category, rules=_demand_chance(_category_chance), scale=ACCURACY_SCALE, judged=True
+    ),
+    "joint_accuracy": ClipMetric(
+        values=_is_both, rules=_demand_chance(_both_chance), scale=ACCURACY_SCALE, judged=True
+    ),
+    "r_precision_at_1": _build_r_precision(1),
+    "r_precision_at_2": _build_r_precision(2),
+    "r_precision_at_3": _build_r_precision(3),
+    "motion_direction": ClipMetric(
+        values=_moves_along,
+        rules=(Rule(FROZEN, "below", GONE), Rule(BACKWARDS, "below", GONE), BeyondChance(lambda *_: QUARTER)),
+        scale=ACCURACY_SCALE,
+    ),
+    "static_share": ClipMetric(values=_stands_still, rules=(Rule(FROZEN, "above", CAUGHT),)),
+    "flicker": ClipMetric(
+        values=_flickers, rules=(Rule(SHUFFLED, "above", 1.5, of_real=True), Rule(FROZEN, "below", GONE))
+    ),
+}
+DISTANCES: dict[str, SetMetric] = {
+    "mmd": _build_distance(
+        mmd, LEAST, Rule(MEAN, "above", 1.0, of_real=True), Rule(SHUFFLED, "above", 1.0, of_real=True)
+    ),
+    "frechet": _build_distance(
+        lambda real, fake: frechet(*principal(real, fake)),
+        LEAST_FRECHET,
+        Rule(MEAN, "above", 1.0, of_real=True),
+        Rule(SHUFFLED, "above", 2.0, of_real=True),
+    ),
+    "frechet_at_infinity": _build_distance(
+        lambda real, fake: frechet_at_infinity(*principal(real, fake)),
+        LEAST_FRECHET,
+        Rule(SHUFFLED, "above", 2.0, of_real=True),
+    ),
+    "precision": _build_distance(
+        lambda real, fake: cover(real, fake).precision, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+    ),
+    "recall": _build_distance(
+        lambda real, fake: cover(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
+    ),
+    "density": _build_distance(
+        lambda real, fake: cover(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+    ),
+    "coverage": _build_distance(
+        lambda real, fake: cover(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+    ),
+}
+METRICS: dict[str, Metric] = {
+    **CLIP_METRICS,
+    "copy_rate": _build_copy_rate(
+        SPACES, (Rule(TRAIN_COPY, "above", CAUGHT), Rule(NOISY_COPY, "above", CAUGHT)), headline="model"
+    ),
+    "copy_rate_pixels": _build_copy_rate(["pixels"], (Rule(NOISY_COPY, "above", CAUGHT),)),
+    "copy_rate_features": _build_copy_rate(["features"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
+    "copy_rate_flows": _build_copy_rate(["flows"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
+    **DISTANCES,
+    "diversity": _build_diversity(lambda clips: clips.features),
+    "diversity_pixels": _build_diversity(lambda clips: clips.pixels),
+    **PRETRAINED_METRICS,
+}

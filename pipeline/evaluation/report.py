@@ -1,45 +1,37 @@
-"""The figures as files and lines: csv for `dvc plots`, metrics.json for `dvc metrics`, a summary for people."""
+"""An evaluation as files and lines: csv for `dvc plots`, metrics.json for `dvc metrics`, a summary, pictures."""
 
 import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from pipeline.evaluation.control_checks import ABSENT, CHANCE, REAL, SECOND, Check, scaled, withdrawn
-from pipeline.evaluation.distances import SETS
-from pipeline.evaluation.evaluate import NO_PAIRS, Assessment, mimicked, turned
+from pipeline.evaluation.controls import ABSENT, REAL, Check, scale_figure, select_withdrawn
+from pipeline.evaluation.evaluate import Evaluation, GeneratorEvaluation
 from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
-from pipeline.evaluation.metrics import JUDGED, METRICS, PER_CLIP, ratio
-from pipeline.evaluation.pretrained_metrics import DISTANCES, MATCHES, OUTSIDE
+from pipeline.evaluation.measured_clips import Floats
+from pipeline.evaluation.memorisation import SPACES, average_logits, measure_gap
+from pipeline.evaluation.metric import Metric, average, divide_means
+from pipeline.evaluation.metrics import CLIP_METRICS
 from pipeline.files import replacing, write_json
 from pipeline.judges.classes import Classes, NewWord
+from pipeline.records import Frames
 
-ACCURACIES = (
-    "object_accuracy",
-    "category_accuracy",
-    "joint_accuracy",
-    "motion_direction",
-    "r_precision_at_1",
-    "r_precision_at_2",
-    "r_precision_at_3",
-    *MATCHES,
-)
 OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
-# Figures that are made of a metric under another name.
+RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs
+# Figures of the headline that are made of a metric with another name.
 MADE_OF = {
+    **RATIOS,
     "new_words_accuracy": "object_accuracy",
     "new_words_accuracy_ceiling": "object_accuracy",
-    "pairs_joint_ratio": "joint_accuracy",
-    "pairs_motion_ratio": "motion_direction",
-    "pairs_mimic_rate": "copy_rate_features",
-    "pairs_mimic_rate_of_real": "copy_rate_features",
+    "pairs_nearest_other_object_rate": "copy_rate_features",
+    "pairs_nearest_other_object_rate_of_real": "copy_rate_features",
     "counterfactual_flip": "motion_direction",
 }
-RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs
+NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
 NO_WORDS = Figure(None, reason="no word is held out or named; see filter.test_words and evaluate.new_words")
 NO_REAL_WORDS = Figure(None, reason="no word is held out; see filter.test_words")
 
@@ -47,74 +39,140 @@ Kind = TypeVar("Kind", bound=Hashable)
 
 NEW = "model, words"
 BY_CLASS = ("object_accuracy", "category_accuracy", "motion_direction")
-# metric -> the sets that show its floor and its ceiling; of other metrics less is neither better nor worse
-ENDS = dict.fromkeys(ACCURACIES, (CHANCE, REAL)) | dict.fromkeys((*SETS, *DISTANCES), ("noise", SECOND))
 NEW_WORDS = ("clips", "looks_like_nearest", "low", "high")
 BIN = 10  # per 1: new words are binned by tenths of the cosine to the nearest seen one
 PASSED = {True: "yes", False: "no", None: "not tried"}
+WORST_SAMPLES = 3  # of a caption, in worst.png
 
 
-def headline(found: Assessment) -> dict[str, Figure]:
-    """Name -> figure of the generator, in the order of telling. A withdrawn metric has no value here."""
-    figures, out = found.figures, withdrawn(found.checks)
-    model, real = figures["model"], figures[REAL]
-    told: dict[str, Figure] = {}
-    for name in ACCURACIES:
-        told |= {name: model[name], f"{name}_ceiling": real[name]}
-    told |= {name: model[name] for name in (*PER_CLIP, "copy_rate", *SETS, *DISTANCES) if name not in told}
-    told |= {name: figures["model, varied"][name] for name in ("diversity", "diversity_pixels")}
+def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Iterator[str]:
+    """Write all files but the pictures -> the lines of the summary."""
+    evaluation, options = found.evaluation, found.options
+    figures = summarise_generator(evaluation) | measure_gap(found.logits, options.resamples, options.seed)
+    write_figures(folder / "table.csv", evaluation)
+    rows = ((c.metric, c.control, c.demand, format_value(c.found), PASSED[c.passed]) for c in evaluation.checks)
+    _write(folder / "controls.csv", ("metric", "control", "demand", "found", "passed"), rows)
+    columns = ("set", "name", "clips", *BY_CLASS)
+    _write(folder / "objects.csv", columns, _list_classes(evaluation, found.classes, "object"))
+    _write(folder / "categories.csv", columns, _list_classes(evaluation, found.classes, "category"))
+    write_words(folder, evaluation)
+    write_json(folder / "intervals.json", {name: figure._asdict() for name, figure in figures.items()})
+    logits = average_logits(found.logits, options.resamples, options.seed)
+    lines = ((name, *map(format_value, (f.value, f.low, f.high)), f.clips) for name, f in logits.items())
+    _write(folder / "logits.csv", ("set", "logit", "low", "high", "clips"), lines)
+    write_json(folder / "protocol.json", found.protocol)
+    values = {name: round_value(figure.value) for name, figure in figures.items()}
+    write_json(metrics, values | {"withdrawn": len(found.protocol["withdrawn"])})
+    return summarise(figures, evaluation.checks)
+
+
+def summarise_generator(found: Evaluation) -> dict[str, Figure]:
+    """Name -> figure of the generator, in the order of the summary. A withdrawn metric has no value here."""
+    figures, real = found.figures, found.figures[REAL]
+    headline: dict[str, Figure] = {}
+    for name, metric in found.metrics.items():
+        if _has_ceiling(metric):
+            headline |= {name: figures[metric.headline][name], f"{name}_ceiling": real[name]}
+    for name, metric in found.metrics.items():
+        if metric.headline and name not in headline:
+            headline[name] = figures[metric.headline][name]
     pairs, real_pairs = figures.get("model, pairs", {}), figures.get("real pairs", {})
     for name in OF_PAIRS:
-        told[f"pairs_{name}"] = pairs.get(name, NO_PAIRS)
-        told[f"pairs_{name}_ceiling"] = real_pairs.get(name, NO_PAIRS)
-    told["pairs_mimic_rate"], told["pairs_mimic_rate_of_real"] = (
-        mimicked(found, name) for name in ("model, pairs", "real pairs")
-    )
-    told |= {name: _to_seen(found, metric) for name, metric in RATIOS.items()}
-    told["counterfactual_flip"] = turned(found)
+        headline[f"pairs_{name}"] = pairs.get(name, NO_PAIRS)
+        headline[f"pairs_{name}_ceiling"] = real_pairs.get(name, NO_PAIRS)
+    headline["pairs_nearest_other_object_rate"] = _compare_objects(found, "model, pairs")
+    headline["pairs_nearest_other_object_rate_of_real"] = _compare_objects(found, "real pairs")
+    headline |= {name: _compare_pairs(found, metric) for name, metric in RATIOS.items()}
+    headline["counterfactual_flip"] = _measure_flips(found)
     words, real_words = figures.get("model, words", {}), figures.get("real words", {})
-    told["new_words_accuracy"] = words.get("object_accuracy", NO_WORDS)
-    told["new_words_accuracy_ceiling"] = real_words.get("object_accuracy", NO_REAL_WORDS)
-    return {name: _unless_withdrawn(name, figure, out) for name, figure in told.items()}
+    headline["new_words_accuracy"] = words.get("object_accuracy", NO_WORDS)
+    headline["new_words_accuracy_ceiling"] = real_words.get("object_accuracy", NO_REAL_WORDS)
+    return _remove_withdrawn(headline, select_withdrawn(found.checks))
 
 
-def _to_seen(found: Assessment, metric: str) -> Figure:
-    """A share of right answers on held-out pairs, by that on seen ones."""
-    if "model, pairs" not in found.views:
-        return NO_PAIRS
-    if metric in JUDGED and found.yardstick.excuse:
-        return Figure(None, reason=found.yardstick.excuse)
-    held_out, seen = (PER_CLIP[metric](found.views[name], found.yardstick) for name in ("model, pairs", "model"))
-    return ratio(held_out, seen, found.yardstick)
-
-
-def told_of(found: Assessment, name: str) -> dict[str, Figure]:
+def summarise_set(found: Evaluation, name: str) -> dict[str, Figure]:
     """The figures of another set of clips than the generator's, by the same names, with the same ceilings."""
-    real, out = found.figures[REAL], withdrawn(found.checks)
-    told = found.figures[name] | {f"{metric}_ceiling": real[metric] for metric in ACCURACIES}
-    return {metric: _unless_withdrawn(metric, figure, out) for metric, figure in told.items()}
+    ceilings = {f"{metric}_ceiling": found.figures[REAL][metric] for metric in list_ceilings(found.metrics)}
+    return _remove_withdrawn(found.figures[name] | ceilings, select_withdrawn(found.checks))
 
 
-def _unless_withdrawn(name: str, figure: Figure, out: Collection[str]) -> Figure:
-    metric = MADE_OF.get(name, name.removeprefix("pairs_").removesuffix("_ceiling"))
-    if metric not in out:
-        return figure
+def list_ceilings(metrics: Mapping[str, Metric]) -> list[str]:
+    """The metrics whose figure for real clips is the best that can be had."""
+    return [name for name, metric in metrics.items() if _has_ceiling(metric)]
+
+
+def _has_ceiling(metric: Metric) -> bool:
+    return metric.scale is not None and metric.scale.ceiling == REAL and bool(metric.headline)
+
+
+def _remove_withdrawn(figures: Mapping[str, Figure], withdrawn: Collection[str]) -> dict[str, Figure]:
+    return {
+        name: _remove_value(figure) if _find_metric(name) in withdrawn else figure for name, figure in figures.items()
+    }
+
+
+def _find_metric(name: str) -> str:
+    return MADE_OF.get(name, name.removeprefix("pairs_").removesuffix("_ceiling"))
+
+
+def _remove_value(figure: Figure) -> Figure:
     return Figure(None, clips=figure.clips, reason="withdrawn: its control did not move it")
 
 
-def reasons(told: Mapping[str, Figure]) -> dict[str, list[str]]:
+def _compare_pairs(found: Evaluation, name: str) -> Figure:
+    """A share of right answers on held-out pairs, divided by that on seen ones."""
+    if "model, pairs" not in found.clips:
+        return NO_PAIRS
+    metric = CLIP_METRICS[name]
+    if reason := metric.find_obstacle(found.reference):
+        return Figure(None, reason=reason)
+    held_out, seen = (metric.values(found.clips[of], found.reference) for of in ("model, pairs", "model"))
+    return divide_means(held_out, seen, found.reference)
+
+
+def _compare_objects(found: Evaluation, name: str) -> Figure:
+    """How often the training clip nearest to a clip of a held-out pair shows another object."""
+    if name not in found.clips:
+        return NO_PAIRS
+    if found.reference.unavailable_reason:
+        return Figure(None, reason=found.reference.unavailable_reason)
+    return average(found.reference.copies.compare_objects(found.clips[name]), found.reference)
+
+
+def _measure_flips(found: Evaluation) -> Figure:
+    """How often the movement is reversed with the caption, while the object stays and the noise is the same."""
+    if "model, turned to" not in found.clips:
+        return Figure(None, reason="no caption of the split test has an opposite")
+    if found.reference.unavailable_reason:
+        return Figure(None, reason=found.reference.unavailable_reason)
+    before, after = found.clips["model, turned from"], found.clips["model, turned to"]
+    directions = [prompt.moves for prompt in before.prompts]
+    along = [_project(clips.movements, directions) for clips in (before, after)]
+    # From the direction in the caption to its opposite: of clips that move at random half change their sign.
+    flips = (along[0] > 0) & (along[1] < 0) & (before.objects == after.objects)
+    return average(np.where(np.isnan(along[0]), np.nan, flips), found.reference)
+
+
+def _project(movements: Floats, directions: Sequence[tuple[float, float] | None]) -> Floats:
+    """How far each clip moves in a direction; nan where there is none."""
+    ways = np.array([(np.nan, np.nan) if way is None else way for way in directions], float)
+    along: Floats = (movements * ways).sum(axis=1)
+    return along
+
+
+def group_reasons(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
     """Why figures of the clips have no value -> their names."""
     found: dict[str, list[str]] = defaultdict(list)
-    for name, figure in told.items():
+    for name, figure in figures.items():
         if figure.value is None and not name.endswith(OF_THE_REALS):
             found[figure.reason].append(name)
     return found
 
 
-def summary(told: Mapping[str, Figure], checks: Sequence[Check]) -> Iterator[str]:
+def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterator[str]:
     """The figures as a few lines for people."""
-    absent = reasons(told)
-    for name, figure in told.items():
+    absent = group_reasons(figures)
+    for name, figure in figures.items():
         if name.endswith(OF_THE_REALS):
             continue
         if figure.value is None:
@@ -122,7 +180,7 @@ def summary(told: Mapping[str, Figure], checks: Sequence[Check]) -> Iterator[str
                 yield f"evaluate: {', '.join(names):24} n/a  {figure.reason}"
             continue
         within = f" ({figure.low:.3f} to {figure.high:.3f})" if figure.low is not None else ""
-        best = told.get(f"{name}_ceiling") or told.get(f"{name}_of_real")
+        best = figures.get(f"{name}_ceiling") or figures.get(f"{name}_of_real")
         real = f", real {best.value:.3f}" if best is not None and best.value is not None else ""
         yield f"evaluate: {name:24} {figure.value:.3f}{within}{real}"
     tried = [check.passed for check in checks if check.passed is not None]
@@ -130,102 +188,81 @@ def summary(told: Mapping[str, Figure], checks: Sequence[Check]) -> Iterator[str
     yield f"evaluate: {sum(tried)} of {len(tried)} demands on the controls are met{untried}"
 
 
-def write_account(folder: Path, found: Assessment, told: dict[str, Figure], classes: Classes) -> None:
-    """Write table.csv, controls.csv, objects.csv, categories.csv, words.csv, nearness.csv and intervals.json."""
-    write_figures(folder / "table.csv", found)
-    rows = ((c.metric, c.control, c.demand, short(c.found), PASSED[c.passed]) for c in found.checks)
-    _write(folder / "controls.csv", ("metric", "control", "demand", "found", "passed"), rows)
-    columns = ("set", "name", "clips", *BY_CLASS)
-    _write(folder / "objects.csv", columns, _by_class(found, classes.objects, "object"))
-    _write(folder / "categories.csv", columns, _by_class(found, classes.categories, "category"))
-    write_words(folder, found)
-    write_json(folder / "intervals.json", {name: figure._asdict() for name, figure in told.items()})
-
-
-def write_words(folder: Path, found: Assessment) -> None:
+def write_words(folder: Path, found: Evaluation) -> None:
     """Write words.csv, every new word and whether it looks like the nearest seen one, and nearness.csv, in bins."""
-    _write(folder / "words.csv", ("name", "nearest", "cosine", *NEW_WORDS), _by_word(found))
-    _write(folder / "nearness.csv", ("cosine_from", "cosine_to", "words", *NEW_WORDS), _by_nearness(found))
+    _write(folder / "words.csv", ("name", "nearest", "cosine", *NEW_WORDS), _list_words(found))
+    _write(folder / "nearness.csv", ("cosine_from", "cosine_to", "words", *NEW_WORDS), _list_nearness(found))
 
 
-def write_logits(path: Path, logits: dict[str, Figure]) -> None:
-    """Write how real the discriminator takes each set of clips for."""
-    rows = ((name, *map(short, (f.value, f.low, f.high)), f.clips) for name, f in logits.items())
-    _write(path, ("set", "logit", "low", "high", "clips"), rows)
-
-
-def write_figures(path: Path, found: Assessment) -> None:
+def write_figures(path: Path, found: Evaluation) -> None:
     """Write every figure of every set of clips as csv."""
-    _write(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _table(found))
+    _write(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _list_figures(found))
 
 
-def write_metrics(path: Path, told: dict[str, Figure], **more: object) -> None:
-    """Write the values alone, for `dvc metrics show` and `dvc exp show`; null where there is none."""
-    write_json(path, {name: rounded(figure.value) for name, figure in told.items()} | more)
-
-
-def rounded(value: float | None) -> float | None:
-    """Six digits: what lies behind them is rounding that differs between machines."""
+def round_value(value: float | None) -> float | None:
+    """Six digits: the digits behind them differ between machines."""
     return None if value is None else float(f"{value:.6g}")
 
 
-def short(value: float | None) -> str:
+def format_value(value: float | None) -> str:
     """The same as a cell."""
     return "" if value is None else f"{value:.6g}"
 
 
-def _table(found: Assessment) -> Iterable[Sequence[object]]:
+def _list_figures(found: Evaluation) -> Iterable[Sequence[object]]:
     for name, figures in found.figures.items():
-        for metric in (*METRICS, *OUTSIDE):
-            figure = figures[metric]
-            ends = (found.figures.get(end, {}).get(metric, ABSENT).value for end in ENDS.get(metric, ("", "")))
-            values = (figure.value, figure.low, figure.high, scaled(figure.value, *ends))
-            yield name, metric, *map(short, values), figure.clips, figure.reason
+        for metric, figure in figures.items():
+            ends = found.metrics[metric].scale or ("", "")
+            floor, ceiling = (found.figures.get(end, {}).get(metric, ABSENT).value for end in ends)
+            values = (figure.value, figure.low, figure.high, scale_figure(figure.value, floor, ceiling))
+            yield name, metric, *map(format_value, values), figure.clips, figure.reason
 
 
-def _by_class(found: Assessment, names: Sequence[str], kind: str) -> Iterable[Sequence[object]]:
+def _list_classes(found: Evaluation, classes: Classes, kind: str) -> Iterable[Sequence[object]]:
     for name in ("model", "model, pairs", REAL, "real pairs"):
-        if name not in found.views:
+        if name not in found.clips:
             continue
-        views = found.views[name]
-        values = np.stack([PER_CLIP[metric](views, found.yardstick) for metric in BY_CLASS], axis=1)  # [N,3]
-        wanted = np.array([getattr(prompt, kind) for prompt in views.prompts])
-        for number, label in enumerate(names):
+        clips = found.clips[name]
+        values = np.stack([CLIP_METRICS[metric].values(clips, found.reference) for metric in BY_CLASS], axis=1)  # [N,3]
+        wanted = np.array([getattr(prompt, kind) for prompt in clips.prompts])
+        for number, label in enumerate(classes.objects if kind == "object" else classes.categories):
             rows = values[wanted == number]
             if len(rows):
-                yield name, label, len(rows), *("" if np.isnan(c).all() else short(np.nanmean(c)) for c in rows.T)
+                means = ("" if np.isnan(column).all() else format_value(np.nanmean(column)) for column in rows.T)
+                yield name, label, len(rows), *means
 
 
-def _by_word(found: Assessment) -> Iterable[Sequence[object]]:
+def _list_words(found: Evaluation) -> Iterable[Sequence[object]]:
     """Each new word, the nearest to a seen one first."""
-    rows = _rows_of(found, lambda new: new)
-    for new, mine in sorted(rows.items(), key=lambda item: (-item[0].cosine, item[0].name)):
-        yield new.name, new.near, f"{new.cosine:.4f}", *_looks(found, mine)
+    rows = _group_new_words(found, lambda new: new)
+    for new, own in sorted(rows.items(), key=lambda item: (-item[0].cosine, item[0].name)):
+        yield new.name, new.near, f"{new.cosine:.4f}", *_measure_likeness(found, own)
 
 
-def _by_nearness(found: Assessment) -> Iterable[Sequence[object]]:
+def _list_nearness(found: Evaluation) -> Iterable[Sequence[object]]:
     """All new words that are about equally near to a seen one."""
-    rows = _rows_of(found, lambda new: math.floor(round(new.cosine * BIN, 6)))
-    for nearness, mine in sorted(rows.items(), reverse=True):
-        words = {found.views[NEW].prompts[row].new for row in mine}
-        yield short(nearness / BIN), short((nearness + 1) / BIN), len(words), *_looks(found, mine)
+    rows = _group_new_words(found, lambda new: math.floor(round(new.cosine * BIN, 6)))
+    for nearness, own in sorted(rows.items(), reverse=True):
+        words = {found.clips[NEW].prompts[row].new for row in own}
+        ends = (format_value(nearness / BIN), format_value((nearness + 1) / BIN))
+        yield *ends, len(words), *_measure_likeness(found, own)
 
 
-def _rows_of(found: Assessment, kind: Callable[[NewWord], Kind]) -> dict[Kind, list[int]]:
-    """The samples of new words whose neighbour the judge knows, by some kind of theirs."""
+def _group_new_words(found: Evaluation, kind: Callable[[NewWord], Kind]) -> dict[Kind, list[int]]:
+    """The samples of new words whose neighbour is a class of the judge, by something about the word."""
     rows: dict[Kind, list[int]] = defaultdict(list)
-    can_tell = NEW in found.views and not found.yardstick.excuse
-    for row, prompt in enumerate(found.views[NEW].prompts if can_tell else ()):
+    known = NEW in found.clips and not found.reference.unavailable_reason
+    for row, prompt in enumerate(found.clips[NEW].prompts if known else ()):
         if prompt.new is not None and prompt.object >= 0:
             rows[kind(prompt.new)].append(row)
     return rows
 
 
-def _looks(found: Assessment, rows: Sequence[int]) -> tuple[object, ...]:
+def _measure_likeness(found: Evaluation, rows: Sequence[int]) -> tuple[object, ...]:
     """How often these samples look as they should."""
-    values = PER_CLIP["object_accuracy"](found.views[NEW], found.yardstick)[rows]
-    low, high = interval_of_mean(values, found.yardstick.resamples, np.random.default_rng(found.yardstick.seed))
-    return len(rows), *map(short, (float(values.mean()), low, high))
+    values = CLIP_METRICS["object_accuracy"].values(found.clips[NEW], found.reference)[rows]
+    low, high = interval_of_mean(values, found.reference.resamples, np.random.default_rng(found.reference.seed))
+    return len(rows), *map(format_value, (float(values.mean()), low, high))
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -233,3 +270,68 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) 
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         table.writerows(rows)
+
+
+class Strip(NamedTuple):
+    """A line of a picture: a caption, and clips [T,H,W,3] under their headings."""
+
+    caption: str
+    clips: dict[str, Frames]
+
+
+def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
+    """The lines of nearest.png and worst.png."""
+    count = found.options.pictures
+    return {
+        "nearest": select_nearest(found.evaluation, count),
+        "worst": select_worst(found.evaluation, count, WORST_SAMPLES),
+    }
+
+
+def select_nearest(found: Evaluation, count: int) -> list[Strip]:
+    """The samples nearest to a training clip in any space, the most suspicious first, beside the nearest in each."""
+    clips, copies = found.clips["model"], found.reference.copies
+    near = {space: copies.find_nearest(clips, space).rows for space in SPACES}
+    close = copies.measure_closeness(clips)
+    suspicion = np.min(list(close.values()), axis=0)
+    rows: dict[int, int] = {}  # meaning -> its most suspicious sample
+    for row in np.argsort(suspicion, kind="stable").tolist():
+        rows.setdefault(clips.prompts[row].meaning, row)
+    return [
+        Strip(
+            clips.prompts[row].caption.text,
+            {"generated": clips.frames[row]}
+            | {
+                f"{space}: {close[space][row]:.2f} of the limit": copies.train.frames[near[space][row]]
+                for space in SPACES
+            },
+        )
+        for row in list(rows.values())[:count]
+    ]
+
+
+def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
+    """The captions whose samples show the right object and category least often: wrong samples first, and a real clip.
+
+    Captions whose samples are all right are selected only where there are no others.
+    """
+    lines: list[tuple[float, int, Strip]] = []
+    for name, real in (("model", REAL), ("model, pairs", "real pairs")):
+        if name not in found.clips:
+            continue
+        clips, reals = found.clips[name], found.clips[real]
+        right = CLIP_METRICS["joint_accuracy"].values(clips, found.reference)
+        examples = reals.group_by_meaning()
+        for meaning, rows in clips.group_by_meaning().items():
+            if np.isnan(right[rows[0]]):
+                continue  # the judge has no such class, so it cannot tell what is wrong
+            first = sorted(rows, key=lambda row: float(right[row]))[:samples]
+            shown = {
+                f"generated {place}, {'right' if right[row] else 'wrong'}": clips.frames[row]
+                for place, row in enumerate(first, 1)
+            }
+            shown["real"] = reals.frames[examples[meaning][0]]
+            caption = f"{clips.prompts[rows[0]].caption.text}: {right[rows].sum():.0f} of {len(rows)} right"
+            lines.append((float(right[rows].mean()), len(lines), Strip(caption, shown)))
+    wrong = [line for line in lines if line[0] < 1] or lines
+    return [shown for _, _, shown in sorted(wrong, key=lambda line: line[:2])[:count]]

@@ -228,6 +228,7 @@ class EvaluateParams(Section):
     distractors: PositiveInt
     new_words: list[Text]
     search: SearchName
+    metrics: list[Text]
     resamples: PositiveInt
     pictures: PositiveInt
     pretrained: PretrainedParams

@@ -26,11 +26,11 @@ KINDS: dict[NetworkName, Callable[[Path, torch.device], Network]] = {
 Networks = Mapping[NetworkName, Network]
 
 
-def holds(folder: Path) -> list[NetworkName]:
-    """Which networks lie in `folder`."""
+def list_networks(folder: Path) -> list[NetworkName]:
+    """The names of the networks in `folder`."""
     return [name for name, place in PLACES.items() if (folder / place).exists()]
 
 
 def load_networks(folder: Path, device: torch.device) -> Networks:
-    """The networks that lie in `folder`, by name. Raises UserError where one is not what its place says."""
-    return {name: KINDS[name](folder / PLACES[name], device) for name in holds(folder)}
+    """The networks in `folder`, by name. Raises UserError where a file is not the network that its name says."""
+    return {name: KINDS[name](folder / PLACES[name], device) for name in list_networks(folder)}

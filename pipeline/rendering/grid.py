@@ -1,7 +1,7 @@
 """Grids of samples on a sheet of paper: moving windows in blocks, or film strips on one still picture."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,11 @@ class Row:
 
     title: str
     blocks: Sequence[Block]
+
+
+def build_row(title: str, clips: Mapping[str, Frames]) -> Row:
+    """A row of single clips [T,H,W,3], each under its heading."""
+    return Row(title, [Block(heading, [Window("", frames)]) for heading, frames in clips.items()])
 
 
 def compose_grid(rows: Sequence[Row], *, scale: int) -> Frames:

@@ -16,7 +16,17 @@ from pipeline.data.batches import pad, select_condition_ids, to_frames, to_train
 from pipeline.data.dataset import Dataset, select_evenly
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.directions import find_motion
-from pipeline.measures import Features, agrees, alike, fineness_of, flow_of, in_parts, mmd, movement_of, shrink
+from pipeline.measures import (
+    Features,
+    average_parts,
+    is_along,
+    make_thumbnails,
+    measure_flow,
+    measure_laplacian_energies,
+    measure_movement,
+    mmd,
+    standardise,
+)
 from pipeline.params import TrainParams, ValidationName
 from pipeline.records import Clip, Frames
 from pipeline.training.history import MetricRow
@@ -67,7 +77,8 @@ class ValidationSet:
         row = {"val/discriminator_gap": trained - unseen, "val/discriminator_gap_generated": unseen - made}
         row["val/discrepancy"] = measure_discrepancy(self._features, compute_features(frames))
         if len(self._motions) >= LEAST:
-            right = [agrees(movement_of(flow_of(frames[row])), said) for row, said in self._motions.items()]
+            motions = self._motions.items()
+            right = [is_along(measure_movement(measure_flow(frames[row])), motion) for row, motion in motions]
             row["val/motion_direction"] = float(np.mean(right))
         return row
 
@@ -94,14 +105,14 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 def compute_features(clips: Frames) -> list[Features]:
     """What clips look like: details by size [N,12], and where there is what [N,768]."""
     return [
-        np.array([fineness_of(clip) for clip in clips]),
-        np.array([shrink(in_parts(clip)) for clip in clips]),
+        np.array([measure_laplacian_energies(clip) for clip in clips]),
+        np.array([make_thumbnails(average_parts(clip)) for clip in clips]),
     ]
 
 
 def measure_discrepancy(real: Sequence[Features], fake: Sequence[Features]) -> float:
     """How far two sets of clips are from each other by their looks, of which each kind has the same weight."""
-    kinds = [(*alike(a, b), a.shape[1]) for a, b in zip(real, fake, strict=True)]
+    kinds = [(*standardise(a, b), a.shape[1]) for a, b in zip(real, fake, strict=True)]
     width = sum(features for *_, features in kinds)
     weights = [np.sqrt(width / (len(kinds) * features)) for *_, features in kinds]
     sets = zip(*((a * weight, b * weight) for (a, b, _), weight in zip(kinds, weights, strict=True)), strict=True)

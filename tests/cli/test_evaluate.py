@@ -130,7 +130,7 @@ def test_the_generator_stands_beside_and_the_csv_holds_the_controls(project, rea
         shutil.rmtree(last.parent)
     assert printed.split("\n")[1].split()[:3] == ["metric", "few/", "model"]
     assert "warning: data/evaluation is of another judge or other real clips" in warned
-    assert ": n/a, clips that tell it: 1, needed: 10" in printed
+    assert ": n/a, clips that it applies to: 1, needed: 10" in printed
     with (tmp_path / "all.csv").open(newline="") as file:
         found = {(row["set"], row["metric"]): row["value"] for row in csv.DictReader(file)}
     assert {"few/", "real test", "train copy", "frozen", "noise"} <= {name for name, _ in found}

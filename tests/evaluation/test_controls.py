@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from evaluation_views import prompt
+from measured_clips import prompt
 
 from pipeline.evaluation import controls
 
@@ -17,7 +17,7 @@ def rng():
 
 
 def test_a_training_copy_shows_what_is_wanted_and_no_clip_comes_twice_while_others_are_left(rng):
-    frames, shown = controls.train_copy(TRAIN, SHOWN, [prompt(1)] * 4 + [prompt(2)] * 5, rng)
+    frames, shown = controls.copy_train(TRAIN, SHOWN, [prompt(1)] * 4 + [prompt(2)] * 5, rng)
     assert [one.meaning for one in shown] == [1] * 4 + [2] * 5
     rows = [int((clip == TRAIN).all(axis=(1, 2, 3, 4)).argmax()) for clip in frames]
     assert sorted(rows[:4]) == [1, 4, 7, 10]
@@ -25,15 +25,15 @@ def test_a_training_copy_shows_what_is_wanted_and_no_clip_comes_twice_while_othe
 
 
 def test_of_a_meaning_that_training_lacks_any_clip_is_copied_and_none_is_averaged(rng):
-    frames, shown = controls.train_copy(TRAIN, SHOWN, [prompt(7)], rng)
+    frames, shown = controls.copy_train(TRAIN, SHOWN, [prompt(7)], rng)
     assert frames[0] in TRAIN
     assert shown[0] in SHOWN
-    frames, kept = controls.mean_clips(TRAIN, SHOWN, [prompt(7)])
+    frames, kept = controls.average_clips(TRAIN, SHOWN, [prompt(7)])
     assert (len(frames), kept) == (0, [])
 
 
 def test_the_mean_clip_is_the_mean_of_its_meaning():
-    frames, kept = controls.mean_clips(TRAIN, SHOWN, [prompt(2), prompt(7), prompt(2)])
+    frames, kept = controls.average_clips(TRAIN, SHOWN, [prompt(2), prompt(7), prompt(2)])
     assert [one.meaning for one in kept] == [2, 2]
     assert np.abs(frames[0] - TRAIN[2::3].mean(axis=0)).max() <= 0.5
     assert (frames[0] == frames[1]).all()
@@ -41,7 +41,7 @@ def test_the_mean_clip_is_the_mean_of_its_meaning():
 
 def test_a_noisy_copy_is_the_clip_one_or_two_pixels_to_the_side(rng, monkeypatch):
     monkeypatch.setattr(controls, "NOISE", 0.0)
-    for clip, moved in zip(TRAIN, controls.noisy(TRAIN, rng), strict=True):
+    for clip, moved in zip(TRAIN, controls.add_noise(TRAIN, rng), strict=True):
         steps = (-2, -1, 1, 2)
         fits = [
             (down, right)
@@ -54,21 +54,21 @@ def test_a_noisy_copy_is_the_clip_one_or_two_pixels_to_the_side(rng, monkeypatch
 
 def test_noise_has_the_strength_it_says(rng):
     grey = np.full((40, 5, 8, 8, 3), 128, np.uint8)
-    assert controls.noisy(grey, rng).astype(float).std() == pytest.approx(controls.NOISE, rel=0.05)
-    assert controls.noise_clips(3, (5, 8, 8, 3), rng).shape == (3, 5, 8, 8, 3)
+    assert controls.add_noise(grey, rng).astype(float).std() == pytest.approx(controls.NOISE, rel=0.05)
+    assert controls.draw_noise(3, (5, 8, 8, 3), rng).shape == (3, 5, 8, 8, 3)
 
 
 def test_frozen_shuffled_and_backwards_keep_the_frames_they_have(rng):
-    assert (controls.frozen(TRAIN) == TRAIN[:, 2:3]).all()
-    assert (controls.backwards(controls.backwards(TRAIN)) == TRAIN).all()
-    assert (controls.backwards(TRAIN)[:, 0] == TRAIN[:, -1]).all()
-    shuffled = controls.shuffled_frames(TRAIN, rng)
+    assert (controls.freeze(TRAIN) == TRAIN[:, 2:3]).all()
+    assert (controls.reverse(controls.reverse(TRAIN)) == TRAIN).all()
+    assert (controls.reverse(TRAIN)[:, 0] == TRAIN[:, -1]).all()
+    shuffled = controls.shuffle_frames(TRAIN, rng)
     assert (shuffled != TRAIN).any()
     for clip, before in zip(shuffled, TRAIN, strict=True):
         assert {frame.tobytes() for frame in clip} == {frame.tobytes() for frame in before}
 
 
 def test_shuffled_captions_are_the_same_captions_in_another_order(rng):
-    dealt = controls.shuffled_captions(SHOWN, rng)
+    dealt = controls.shuffle_captions(SHOWN, rng)
     assert dealt != SHOWN
     assert sorted(one.meaning for one in dealt) == sorted(one.meaning for one in SHOWN)

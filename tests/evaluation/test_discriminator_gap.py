@@ -1,16 +1,15 @@
-"""A discriminator that knows its training clips by heart shows a gap; one that sees what is generated shows none."""
+"""A discriminator that memorised its training clips shows a gap; one that generalises shows none."""
 
 import numpy as np
 import pytest
 import torch
-from evaluation_views import prompt
+from measured_clips import prompt
 from training_sets import train_project
 
 from pipeline.data.batches import pad, to_training
 from pipeline.errors import UserError
-from pipeline.evaluation.controls import Clips
-from pipeline.evaluation.discriminator_gap import MADE, TRAINED, UNSEEN, Critic, gap_figures, logit_figures
-from pipeline.inference import Model
+from pipeline.evaluation.memorisation import GENERATED, TRAINED, UNSEEN, average_logits, measure_gap
+from pipeline.inference import Model, TrainedDiscriminator
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import TrainParams
 
@@ -18,8 +17,8 @@ RNG = np.random.default_rng(3)
 NAMES = ("discriminator_gap", "discriminator_gap_ratio")
 
 
-def told(trained, unseen, made):
-    return gap_figures({TRAINED: trained, UNSEEN: unseen, MADE: made}, resamples=400, seed=1)
+def gap(trained, unseen, generated):
+    return measure_gap({TRAINED: trained, UNSEEN: unseen, GENERATED: generated}, resamples=400, seed=1)
 
 
 def around(mean, count):
@@ -27,34 +26,34 @@ def around(mean, count):
 
 
 def test_the_gap_is_the_difference_of_the_means_and_its_ratio_is_in_units_of_real_to_generated():
-    trained, unseen, made = np.full(50, 2.0), np.full(50, 1.5), np.full(80, -3.0)
-    figures = told(trained, unseen, made)
+    trained, unseen, generated = np.full(50, 2.0), np.full(50, 1.5), np.full(80, -3.0)
+    figures = gap(trained, unseen, generated)
     assert [figures[name].value for name in NAMES] == [0.5, 0.1]
     assert [figures[name].low for name in NAMES] == [0.5, pytest.approx(0.1)]
 
 
-def test_learning_by_heart_shows_and_honesty_does_not():
-    honest = told(around(1, 400), around(1, 120), around(-2, 240))
-    assert honest["discriminator_gap"].low < 0 < honest["discriminator_gap"].high
-    by_heart = told(around(1, 400), around(-1, 120), around(-2, 240))
-    assert by_heart["discriminator_gap_ratio"].low > 0.5
+def test_memorising_shows_and_generalising_does_not():
+    general = gap(around(1, 400), around(1, 120), around(-2, 240))
+    assert general["discriminator_gap"].low < 0 < general["discriminator_gap"].high
+    memorised = gap(around(1, 400), around(-1, 120), around(-2, 240))
+    assert memorised["discriminator_gap_ratio"].low > 0.5
 
 
 def test_as_many_training_clips_as_unseen_ones_count_and_few_say_nothing():
-    assert told(around(1, 400), around(1, 120), around(0, 60))["discriminator_gap"].clips == 120
-    few = told(around(1, 400), around(1, 9), around(0, 60))
+    assert gap(around(1, 400), around(1, 120), around(0, 60))["discriminator_gap"].clips == 120
+    few = gap(around(1, 400), around(1, 9), around(0, 60))
     assert {(few[name].value, few[name].reason) for name in NAMES} == {(None, "9 clips of each kind, 10 are needed")}
 
 
 def test_where_generated_clips_are_taken_for_real_there_is_no_unit_to_measure_in():
-    figures = told(around(1, 100), around(1, 100), around(1, 100))
+    figures = gap(around(1, 100), around(1, 100), around(1, 100))
     assert figures["discriminator_gap"].value is not None
     reason = "the discriminator does not tell training clips from generated ones"
     assert figures["discriminator_gap_ratio"].reason == reason
 
 
 def test_each_set_of_clips_has_its_mean_logit():
-    figure = logit_figures({"frozen": np.arange(11.0)}, 200, 1)["frozen"]
+    figure = average_logits({"frozen": np.arange(11.0)}, 200, 1)["frozen"]
     assert (figure.value, figure.clips) == (5.0, 11)
     assert figure.low < 5 < figure.high
 
@@ -68,28 +67,27 @@ def model(request, tmp_path_factory):
 
 def some_clips(count):
     frames = np.random.default_rng(5).integers(0, 256, (count, 8, 16, 16, 3), dtype=np.uint8)
-    return Clips(frames, [prompt(row % 3) for row in range(count)])
+    return frames, [prompt(row % 3).caption.token_ids for row in range(count)]
 
 
 @pytest.mark.slow
-def test_the_critic_is_the_discriminator_of_the_model(model):
+def test_it_is_the_discriminator_of_the_model(model):
     """Twenty clips go through in more than one pass, and the last group is filled up."""
-    read, clips = Model(model), some_clips(20)
-    logits = Critic(model, read).logits(clips)
+    read, (frames, token_ids) = Model(model), some_clips(20)
+    logits = TrainedDiscriminator(model, read).compute_logits(frames, token_ids)
     params = TrainParams.model_validate(read.description["train"])
     network = CaptionedDiscriminator(read.shape, params, len(read.vocabulary)).eval()
-    network.load_state_dict(Critic(model, read)._network.state_dict())
+    network.load_state_dict(TrainedDiscriminator(model, read)._network.state_dict())
     with torch.inference_mode():
-        ids = pad([one.caption.token_ids for one in clips.prompts])
-        expected = network(to_training(torch.from_numpy(clips.frames)), ids)
+        expected = network(to_training(torch.from_numpy(frames)), pad(token_ids))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
-    assert len(Critic(model, read).logits(some_clips(7))) == 7
+    assert len(TrainedDiscriminator(model, read).compute_logits(*some_clips(7))) == 7
 
 
 def test_absent_and_foreign_weights_are_named(model, tmp_path):
     read = Model(model)
     with pytest.raises(UserError, match=r"discriminator\.safetensors: no such file; `dvc repro train` makes it"):
-        Critic(tmp_path, read)
+        TrainedDiscriminator(tmp_path, read)
     (tmp_path / "discriminator.safetensors").write_bytes((model / "generator.safetensors").read_bytes())
     with pytest.raises(UserError, match="not the discriminator of this model"):
-        Critic(tmp_path, read)
+        TrainedDiscriminator(tmp_path, read)

@@ -16,7 +16,7 @@ from pipeline.evaluation.distances import (
     principal,
     spread,
 )
-from pipeline.measures import alike, mmd
+from pipeline.measures import mmd, standardise
 
 
 def normal(seed, count, width, scale=1.0, shift=0.0):
@@ -122,7 +122,7 @@ def test_spread_is_the_mean_distance_of_pairs():
 
 def test_features_become_alike_and_silent_ones_stay_silent():
     real, fake = normal(1, 50, 3) * [1, 1000, 0] + [0, 5, 7], normal(2, 50, 3) * [1, 1000, 0] + [0, 5, 7.001]
-    a, b = alike(real, fake)
+    a, b = standardise(real, fake)
     assert a[:, :2].std(axis=0) == pytest.approx([1, 1])
     assert a[:, 2] == pytest.approx(0)
     assert np.abs(b[:, 2]).max() < 0.001

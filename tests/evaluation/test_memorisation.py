@@ -1,15 +1,13 @@
 """A copy is found wherever it is moved to, and unseen clips are not taken for copies."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from evaluation_views import prompt, views
+from measured_clips import change, measured, prompt
 
-from pipeline.evaluation.controls import noisy
-from pipeline.evaluation.memorisation import QUANTILE, SPACES, Copies
-from pipeline.evaluation.views import small_pictures
-from pipeline.measures import in_parts
+from pipeline.evaluation.controls import add_noise
+from pipeline.evaluation.measured_clips import make_clip_thumbnails
+from pipeline.evaluation.memorisation import QUANTILE, SPACES, CopySearch
+from pipeline.measures import average_parts
 
 TRAIN, UNSEEN = 120, 80
 
@@ -29,52 +27,52 @@ def blobs(count, seed):
 
 
 def seen(frames, seed=0):
-    """Views of these frames; features and flows are strewn at random."""
-    pixels = small_pictures([in_parts(clip) for clip in frames])
-    return views(len(frames), seed, frames=frames, pixels=pixels)
+    """Clips of these frames; features and flows are random."""
+    pixels = make_clip_thumbnails([average_parts(clip) for clip in frames])
+    return measured(len(frames), seed, frames=frames, pixels=pixels)
 
 
 @pytest.fixture(scope="module")
 def copies():
-    return Copies(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "numpy")
+    return CopySearch(seen(blobs(TRAIN, 1), 1), seen(blobs(UNSEEN, 2), 2), "numpy")
 
 
 @pytest.mark.slow
 def test_a_copy_is_found_though_it_is_moved_and_grained(copies):
     rng = np.random.default_rng(3)
-    for frames in (copies.train.frames, noisy(copies.train.frames, rng)):
-        near = copies.nearest(seen(frames), "pixels")
+    for frames in (copies.train.frames, add_noise(copies.train.frames, rng)):
+        near = copies.find_nearest(seen(frames), "pixels")
         assert (near.rows == np.arange(TRAIN)).mean() > 0.95
-        assert copies.nearer(seen(frames))["pixels"].mean() > 0.95
+        assert copies.find_copies(seen(frames))["pixels"].mean() > 0.95
 
 
 def test_the_nearest_is_that_of_a_plain_search(copies):
     other = seen(blobs(10, 4), 4)
     for space in ("features", "flows"):
         distances = np.linalg.norm(getattr(other, space)[:, None] - getattr(copies.train, space)[None], axis=2)
-        near = copies.nearest(other, space)
+        near = copies.find_nearest(other, space)
         assert near.rows.tolist() == distances.argmin(axis=1).tolist()
         assert near.distances == pytest.approx(distances.min(axis=1))
 
 
 def test_no_more_unseen_clips_than_the_quantile_are_nearer_than_the_limit(copies):
     unseen = seen(blobs(UNSEEN, 2), 2)
-    for space, nearer in copies.nearer(unseen).items():
+    for space, nearer in copies.find_copies(unseen).items():
         assert nearer.mean() <= QUANTILE
-        assert copies.nearest(unseen, space).distances.min() <= copies.limits[space]
+        assert copies.find_nearest(unseen, space).distances.min() <= copies.limits[space]
 
 
 def test_fresh_clips_are_hardly_ever_taken_for_copies(copies):
-    nearer = copies.nearer(seen(blobs(200, 5), 5))
+    nearer = copies.find_copies(seen(blobs(200, 5), 5))
     assert set(nearer) == set(SPACES)
     assert all(found.mean() < 0.05 for found in nearer.values())
 
 
-def test_whose_nearest_training_clip_shows_another_object_is_a_mimic(copies):
+def test_it_is_found_whose_nearest_training_clip_shows_another_object(copies):
     shown = [one.object for one in copies.train.prompts]
     prompts = [prompt(thing) for thing in shown]
     prompts[:3] = [prompt(shown[0] + 1), prompt(-1), prompt(shown[2])]
-    mimics = copies.mimics(replace(copies.train, prompts=prompts))
-    assert (mimics[0], mimics[2]) == (1, 0)
-    assert np.isnan(mimics[1])
-    assert np.nansum(mimics) == 1
+    others = copies.compare_objects(change(copies.train, prompts=prompts))
+    assert (others[0], others[2]) == (1, 0)
+    assert np.isnan(others[1])
+    assert np.nansum(others) == 1

@@ -4,32 +4,36 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_views import prompt, views, yardstick
+from measured_clips import change, measured, prompt, reference
 from pretrained_files import Reader, StandIn, write_i3d
 from scipy.linalg import sqrtm
 
 from pipeline.errors import UserError
 from pipeline.evaluation.distances import LEAST
-from pipeline.evaluation.pretrained_metrics import (
-    DISTANCES,
-    MATCHES,
-    OUTSIDE,
-    Outsiders,
-    open_networks,
-    population_frechet,
-)
+from pipeline.evaluation.measured_clips import CaptionBank
+from pipeline.evaluation.metric import measure_all
+from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
 from pipeline.pretrained import PLACES
 
 BANK = [prompt(thing) for thing in range(8)]
 
 
-def outsiders(clips=1000, **networks):
-    return Outsiders(networks, clips, BANK, 5)
+MATCHES = ("clip_r_precision_at_1", "clip_similarity")
+
+
+def measure_with(clips=1000, bank=BANK, **networks):
+    """Measures by these networks, with so many clips of each set at most."""
+
+    def measure(seen, stick):
+        changes = {"networks": networks, "pretrained_clips": clips, "bank": CaptionBank(bank, 5)}
+        return measure_all(PRETRAINED_METRICS, seen, replace(stick, **changes))
+
+    return measure
 
 
 def showing(things, prompts):
     """Clips whose first value is the number of a thing."""
-    seen = views(len(things), prompts=prompts)
+    seen = measured(len(things), prompts=prompts)
     seen.frames[:, 0, 0, 0, 0] = things
     return seen
 
@@ -50,19 +54,20 @@ def test_frechet_distances_are_those_of_stylegan_v(count, width):
 
 
 def test_without_networks_there_are_reasons_and_no_numbers():
-    figures = outsiders().measure(views(60), yardstick())
-    assert tuple(figures) == OUTSIDE
+    figures = measure_with()(measured(60), reference())
+    assert tuple(figures) == tuple(PRETRAINED_METRICS)
     for name, figure in figures.items():
-        place = PLACES[DISTANCES[name].network] if name in DISTANCES else "clip"
+        place = PLACES[PRETRAINED_METRICS[name].network]
         assert (figure.value, figure.low) == (None, None)
         assert figure.reason == f"no {place} in evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
-    assert outsiders().absent == set(OUTSIDE)
-    assert outsiders(i3d=StandIn(), clip=Reader()).absent == {name for name in OUTSIDE if name.startswith("v")}
+    some = measure_with(i3d=StandIn(), clip=Reader())(measured(60), reference(equal=50))
+    absent = {name for name, figure in some.items() if figure.reason.startswith("no v")}
+    assert absent == {name for name in PRETRAINED_METRICS if name.startswith("v")}
 
 
 def test_distances_are_those_of_the_raw_features_at_equal_numbers():
-    seen, stick = views(240, 7), yardstick(equal=50)
-    figures = outsiders(i3d=StandIn()).measure(seen, stick)
+    seen, stick = measured(240, 7), reference(equal=50)
+    figures = measure_with(i3d=StandIn())(seen, stick)
     real, fake = (side.frames[:50].reshape(50, -1)[:, :5].astype(float) for side in (stick.real, seen))
     assert figures["fvd"].value == pytest.approx(styleganv_fvd(real, fake), rel=1e-4)
     assert figures["fvd"].low < figures["fvd"].value < figures["fvd"].high
@@ -74,33 +79,33 @@ def test_distances_are_those_of_the_raw_features_at_equal_numbers():
 
 @pytest.mark.parametrize("count", [1, LEAST - 1])
 def test_few_clips_give_no_figure_but_the_number_that_is_needed(count):
-    figure = outsiders(i3d=StandIn()).measure(views(count), yardstick())["kvd"]
+    figure = measure_with(i3d=StandIn())(measured(count), reference())["kvd"]
     assert (figure.value, figure.reason) == (None, f"{count} clips on either side, {LEAST} are needed")
 
 
 def test_a_frechet_distance_needs_more_clips_than_features():
-    figures = outsiders(i3d=StandIn(60)).measure(views(80), yardstick())
+    figures = measure_with(i3d=StandIn(60))(measured(80), reference())
     assert figures["fvd"].reason == "60 clips on either side, 61 are needed"
     assert figures["kvd"].value is not None
 
 
 def test_clips_that_a_network_cannot_see_say_why():
-    still = replace(views(60), frames=views(60).frames[:, :1])
-    assert outsiders(i3d=StandIn()).measure(still, yardstick())["fvd"].reason == "clips of 1 frames, 2 are needed"
+    still = change(measured(60), frames=measured(60).frames[:, :1])
+    assert measure_with(i3d=StandIn())(still, reference())["fvd"].reason == "clips of 1 frames, 2 are needed"
 
 
 def test_the_real_set_is_not_compared_with_itself_and_equal_real_clips_give_no_distance():
-    stick = yardstick()
-    assert outsiders(i3d=StandIn()).measure(stick.real, stick)["fvd"].reason == "what the others are compared with"
-    alike = replace(views(60), frames=np.ones_like(views(60).frames))
-    figures = outsiders(i3d=StandIn()).measure(views(60), yardstick(alike))
+    stick = reference()
+    assert measure_with(i3d=StandIn())(stick.real, stick)["fvd"].reason == "what the others are compared with"
+    alike = change(measured(60), frames=np.ones_like(measured(60).frames))
+    figures = measure_with(i3d=StandIn())(measured(60), reference(alike))
     assert figures["fvd"].reason == figures["kvd"].reason == "the real clips are all the same"
 
 
 def test_each_set_is_seen_once_and_no_more_of_it_than_allowed():
-    network, stick = StandIn(), yardstick()
-    found = outsiders(clips=30, i3d=network)
-    figures = [found.measure(views(count, 9), stick)["fvd"] for count in (60, 25)]
+    network, stick = StandIn(), reference()
+    found = measure_with(clips=30, i3d=network)
+    figures = [found(measured(count, 9), stick)["fvd"] for count in (60, 25)]
     assert [figure.clips for figure in figures] == [30, 25]
     assert network.seen["clips"] == 30 + 30 + 25
 
@@ -108,20 +113,20 @@ def test_each_set_is_seen_once_and_no_more_of_it_than_allowed():
 def test_clip_tells_how_well_clips_fit_their_captions_and_which_caption_is_theirs():
     things = np.arange(24) % 8
     prompts = [prompt(thing) for thing in things]
-    right = outsiders(clip=Reader()).measure(showing(things, prompts), yardstick())
+    right = measure_with(clip=Reader())(showing(things, prompts), reference())
     assert [right[name].value for name in MATCHES] == [1, 1]
     shown = np.where(np.arange(24) < 6, things, 11)  # the others show what no caption names
-    some = outsiders(clip=Reader()).measure(showing(shown, prompts), yardstick())
+    some = measure_with(clip=Reader())(showing(shown, prompts), reference())
     assert some["clip_similarity"].value == 6 / 24
-    swapped = outsiders(clip=Reader()).measure(showing((things + 1) % 8, prompts), yardstick())
+    swapped = measure_with(clip=Reader())(showing((things + 1) % 8, prompts), reference())
     assert swapped["clip_similarity"].value == 0
     assert swapped["clip_r_precision_at_1"].value < 0.5
 
 
 def test_with_too_few_wrong_captions_clip_tells_the_fit_alone():
     prompts = [prompt(thing % 8) for thing in range(24)]
-    figures = Outsiders({"clip": Reader()}, 100, BANK[:3], 5).measure(showing(np.arange(24) % 8, prompts), yardstick())
-    assert figures["clip_r_precision_at_1"].reason == "clips that tell it: 0, needed: 10"
+    figures = measure_with(100, BANK[:3], clip=Reader())(showing(np.arange(24) % 8, prompts), reference())
+    assert figures["clip_r_precision_at_1"].reason == "clips that it applies to: 0, needed: 10"
     assert figures["clip_similarity"].value == 1
 
 
@@ -131,9 +136,9 @@ def test_a_folder_is_opened_on_the_device_of_the_run_and_only_where_it_holds_a_n
     write_i3d(tmp_path / PLACES["i3d"])
     networks = open_networks(tmp_path, "cpu")
     assert list(networks) == ["i3d"]
-    clips = views(30, frames=np.random.default_rng(1).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
-    real = views(30, frames=np.random.default_rng(2).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
-    figures = outsiders(**networks).measure(clips, yardstick(real))
+    clips = measured(30, frames=np.random.default_rng(1).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
+    real = measured(30, frames=np.random.default_rng(2).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
+    figures = measure_with(**networks)(clips, reference(real))
     assert figures["kvd"].value is not None
     assert figures["fvd"].reason == "30 clips on either side, 401 are needed"
     with pytest.raises(UserError, match="names GPU 99"):

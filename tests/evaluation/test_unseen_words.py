@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_views import views, yardstick
+from measured_clips import change, measured, reference
 
 from pipeline.errors import UserError
-from pipeline.evaluation.clip_sets import as_neighbours, hosts_of, in_place
-from pipeline.evaluation.evaluate import Assessment
+from pipeline.evaluation.clip_sets import assign_neighbours, insert_new_words, select_hosts
+from pipeline.evaluation.evaluate import Evaluation
+from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.report import write_words
 from pipeline.judges.classes import NewWord
 from pipeline.text.embeddings import Embeddings, extend_vocabulary
@@ -39,7 +40,7 @@ def seen(vocabulary):
 
 
 def test_a_held_out_object_should_look_like_the_nearest_and_one_without_a_vector_like_nothing(seen):
-    asked = as_neighbours(PROMPTS[:2], ["novel", "violin"], seen[0], CLASSES)
+    asked = assign_neighbours(PROMPTS[:2], ["novel", "violin"], seen[0], CLASSES)
     assert [one.object for one in asked] == [CLASSES.find_object("book"), -1]
     assert (asked[0].new.name, asked[0].new.near) == ("novel", "book")
     assert asked[0].new.cosine == pytest.approx(np.cos(0.1), abs=1e-3)
@@ -48,12 +49,12 @@ def test_a_held_out_object_should_look_like_the_nearest_and_one_without_a_vector
 
 def hosts():
     texts = {clip.id: replace(caption(clip), slots=(0, -1, 1, 0, 0, 0, 0)) for clip in CLIPS}
-    return hosts_of(CLIPS, texts)
+    return select_hosts(CLIPS, texts)
 
 
 def test_a_new_word_stands_in_one_caption_of_each_category(seen, vocabulary):
     larger, _ = extend_vocabulary(["cup"], vocabulary, seen[1])
-    asked = in_place(["cup"], hosts(), seen[0], larger, CLASSES)
+    asked = insert_new_words(["cup"], hosts(), seen[0], larger, CLASSES)
     assert len({one.category for one in asked}) == len(asked) == 2
     assert [" a cup from " in one.caption.text for one in asked] == [True, True]
     assert {one.caption.token_ids[2] for one in asked} == {len(WORDS)}
@@ -63,7 +64,7 @@ def test_a_new_word_stands_in_one_caption_of_each_category(seen, vocabulary):
 
 def test_a_word_without_a_vector_is_named(seen, vocabulary):
     with pytest.raises(UserError, match=r"evaluate\.new_words: there is no vector for 'violin'"):
-        in_place(["violin"], hosts(), seen[0], vocabulary, CLASSES)
+        insert_new_words(["violin"], hosts(), seen[0], vocabulary, CLASSES)
 
 
 def rows(path):
@@ -73,11 +74,11 @@ def rows(path):
 
 def test_words_are_told_one_by_one_and_by_tenths_of_their_nearness(tmp_path):
     news = [NewWord("novel", "book", 0.86), NewWord("tome", "book", 0.8), NewWord("cup", "mug", 0.61)]
-    base = views(30)
+    base = measured(30)
     prompts = [replace(base.prompts[row], object=0, new=news[row % 3]) for row in range(30)]
     wrong = np.array([row % 3 == 2 and row < 15 for row in range(30)])
-    found = replace(base, prompts=prompts, objects=np.where(wrong, 1, 0))
-    write_words(tmp_path, Assessment({}, {"model, words": found}, yardstick(), []))
+    found = change(base, prompts=prompts, objects=np.where(wrong, 1, 0))
+    write_words(tmp_path, Evaluation(METRICS, {}, {"model, words": found}, reference(), []))
     words = rows(tmp_path / "words.csv")
     assert [(row["name"], row["nearest"], row["looks_like_nearest"]) for row in words] == [
         ("novel", "book", "1"),
@@ -91,8 +92,8 @@ def test_words_are_told_one_by_one_and_by_tenths_of_their_nearness(tmp_path):
     ]
 
 
-def test_a_blind_judge_tells_of_no_word(tmp_path):
-    found = replace(views(10), prompts=[replace(one, new=NewWord("cup", "mug", 0.6)) for one in views(10).prompts])
-    blind = replace(yardstick(), excuse="no clips to learn from")
-    write_words(tmp_path, Assessment({}, {"model, words": found}, blind, []))
+def test_an_untrained_judge_says_nothing_about_words(tmp_path):
+    found = change(measured(10), prompts=[replace(one, new=NewWord("cup", "mug", 0.6)) for one in measured(10).prompts])
+    untrained = reference(unavailable_reason="no clips to learn from")
+    write_words(tmp_path, Evaluation(METRICS, {}, {"model, words": found}, untrained, []))
     assert rows(tmp_path / "words.csv") == []

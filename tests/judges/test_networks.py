@@ -12,7 +12,7 @@ from training_sets import LEFT, RIGHT, T, tiny_clips, tokenize_clip
 
 from pipeline.data.batches import to_training
 from pipeline.errors import UserError
-from pipeline.evaluation.views import look
+from pipeline.evaluation.measured_clips import CaptionBank, ClipSet, MeasuredClips
 from pipeline.judges.classes import select_classes
 from pipeline.judges.networks import Judge, Trunk, load_judge, save_judge
 from pipeline.judges.training import augment, build_examples, measure_accuracy, train_judge
@@ -70,7 +70,7 @@ def test_clips_of_one_meaning_have_one_number_and_others_another():
 @pytest.mark.slow
 def test_a_judge_learns_objects_categories_and_captions(judge):
     assert measure_accuracy(judge, FRAMES, PROMPTS) == {"object": 1.0, "category": 1.0}
-    seen = look(judge, FRAMES, PROMPTS, PROMPTS[:6], distractors=5)
+    seen = MeasuredClips(ClipSet(FRAMES, PROMPTS), judge, CaptionBank(PROMPTS[:6], 5))
     assert (seen.ranks == 0).mean() > 0.9
 
 
@@ -123,7 +123,7 @@ def test_a_judge_reads_eight_frames_at_most(frames, seen):
 
 
 def test_too_few_wrong_captions_give_no_rank(judge):
-    seen = look(judge, FRAMES[:4], PROMPTS[:4], PROMPTS[:6], distractors=6)
+    seen = MeasuredClips(ClipSet(FRAMES[:4], PROMPTS[:4]), judge, CaptionBank(PROMPTS[:6], 6))
     assert np.isnan(seen.ranks).all()
 
 

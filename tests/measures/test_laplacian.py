@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from pipeline.measures import SIZES, fineness_of
+from pipeline.measures import LEVELS
+from pipeline.measures import measure_laplacian_energies as measure
 
 RNG = np.random.default_rng(0)
 
@@ -14,12 +15,12 @@ def still(picture):
 
 
 def test_an_even_picture_has_no_detail_of_any_size():
-    assert not fineness_of(still(np.full((32, 32, 3), 90))).any()
+    assert not measure(still(np.full((32, 32, 3), 90))).any()
 
 
 def test_a_chequered_board_has_detail_of_its_own_size_alone():
     board = np.indices((32, 32)).sum(axis=0) % 2 * 100 + 50
-    finest, middle, coarsest = fineness_of(still(np.repeat(board[:, :, None], 3, axis=2))).reshape(SIZES, 4)
+    finest, middle, coarsest = measure(still(np.repeat(board[:, :, None], 3, axis=2))).reshape(LEVELS, 4)
     np.testing.assert_allclose(
         finest, [*[np.log1p(50)] * 3, 0], rtol=1e-5
     )  # each pixel is 50 away from the mean of all
@@ -28,19 +29,17 @@ def test_a_chequered_board_has_detail_of_its_own_size_alone():
 
 def test_blur_takes_more_of_the_fine_detail_than_of_the_coarse():
     sharp = RNG.integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    lost = (
-        (fineness_of(still(sharp)) - fineness_of(still(cv2.blur(sharp, (3, 3))))).reshape(SIZES, 4)[:, :3].mean(axis=1)
-    )
+    lost = (measure(still(sharp)) - measure(still(cv2.blur(sharp, (3, 3))))).reshape(LEVELS, 4)[:, :3].mean(axis=1)
     assert lost[0] > lost[1] > lost[2] > 0
 
 
 def test_change_over_time_is_told_apart_from_detail():
     flashing = still(np.full((32, 32, 3), 50))
     flashing[1::2] += 20
-    values = fineness_of(flashing).reshape(SIZES, 4)
+    values = measure(flashing).reshape(LEVELS, 4)
     np.testing.assert_allclose(values[:, 3], np.log1p(20), rtol=1e-5)
     assert not values[:, :3].any()
 
 
 def test_a_single_frame_changes_nothing():
-    assert not fineness_of(RNG.integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)).reshape(SIZES, 4)[:, 3].any()
+    assert not measure(RNG.integers(0, 256, (1, 8, 8, 3)).astype(np.uint8)).reshape(LEVELS, 4)[:, 3].any()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.controls import backwards, frozen
-from pipeline.measures import agrees, energy_of, flow_of, jerk_of, movement_of
+from pipeline.evaluation.controls import freeze, reverse
+from pipeline.measures import is_along, measure_energy, measure_flow, measure_jerk, measure_movement
 
 T, SIDE = 8, 32
 WAYS = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
@@ -24,37 +24,37 @@ def square(right, down, speed=2):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_square_moves_the_way_it_was_drawn_and_no_other(way):
-    movement = movement_of(flow_of(square(*way)))
-    assert agrees(movement, way)
+    movement = measure_movement(measure_flow(square(*way)))
+    assert is_along(movement, way)
     angle = np.degrees(np.arctan2(movement[1], movement[0]) - np.arctan2(way[1], way[0]))
     assert abs((angle + 180) % 360 - 180) < 15
-    assert not any(agrees(movement, other) for other in WAYS if np.dot(way, other) < 0)
+    assert not any(is_along(movement, other) for other in WAYS if np.dot(way, other) < 0)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_backwards_it_moves_the_other_way(way):
-    movement = movement_of(flow_of(backwards(square(*way)[None])[0]))
-    assert agrees(movement, (-way[0], -way[1]))
-    assert not agrees(movement, way)
+    movement = measure_movement(measure_flow(reverse(square(*way)[None])[0]))
+    assert is_along(movement, (-way[0], -way[1]))
+    assert not is_along(movement, way)
 
 
 def test_what_stands_still_moves_no_way_at_all():
     grain = np.random.default_rng(2).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
-    for clip in (square(0, 0), frozen(square(1, 0)[None])[0], grain.repeat(T, axis=0), square(1, 0)[:1]):
-        assert movement_of(flow_of(clip)).tolist() == [0, 0]
-        assert not any(agrees(movement_of(flow_of(clip)), way) for way in WAYS)
-        assert energy_of(clip) == jerk_of(clip) == 0
+    for clip in (square(0, 0), freeze(square(1, 0)[None])[0], grain.repeat(T, axis=0), square(1, 0)[:1]):
+        assert measure_movement(measure_flow(clip)).tolist() == [0, 0]
+        assert not any(is_along(measure_movement(measure_flow(clip)), way) for way in WAYS)
+        assert measure_energy(clip) == measure_jerk(clip) == 0
 
 
 def test_within_45_degrees_is_the_way_that_was_said():
-    assert agrees(np.array([1.0, 0.99]), (1, 0))
-    assert not agrees(np.array([1.0, 1.01]), (1, 0))
-    assert agrees(np.array([0.001, 0.001]), (1, 1))
+    assert is_along(np.array([1.0, 0.99]), (1, 0))
+    assert not is_along(np.array([1.0, 1.01]), (1, 0))
+    assert is_along(np.array([0.001, 0.001]), (1, 1))
 
 
 def test_energy_and_jerk_are_mean_first_and_second_differences():
     ramp = np.arange(T, dtype=np.uint8)[:, None, None, None] * np.full((1, 4, 4, 3), 5, np.uint8)
-    assert (energy_of(ramp), jerk_of(ramp)) == (5, 0)
+    assert (measure_energy(ramp), measure_jerk(ramp)) == (5, 0)
     blinking = np.zeros((T, 4, 4, 3), np.uint8)
     blinking[1::2] = 10
-    assert (energy_of(blinking), jerk_of(blinking)) == (10, 20)
+    assert (measure_energy(blinking), measure_jerk(blinking)) == (10, 20)

@@ -10,6 +10,7 @@ from settings import changed
 from training_sets import H, T, W, tiny_clips, tiny_params, train_project, write_data
 
 from pipeline import inference as sampling
+from pipeline.data.dataset import DataFolders
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
@@ -35,15 +36,10 @@ def folder(tmp_path, monkeypatch):
 
 def render(trained, out, new_words=(), **places):
     data = trained / "data"
-    places = {
-        "labels": data / "labels/clips.parquet",
-        "clips": data / "clips",
-        "captions": data / "captions/captions.parquet",
-        "model": data / "model",
-    } | places
-    stage.render_samples(
-        out=out, options=tiny_params().render.model_copy(update={"new_words": list(new_words)}), **places
-    )
+    places = {name: data / name for name in ("labels", "clips", "captions", "model")} | places
+    model = places.pop("model")
+    options = tiny_params().render.model_copy(update={"new_words": list(new_words)})
+    stage.render_samples(DataFolders(**places), model, out, options)
 
 
 @pytest.mark.slow

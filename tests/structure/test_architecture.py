@@ -74,7 +74,6 @@ DOORS = {
         "pipeline/planning",
         "pipeline/pretrained",
         "pipeline/training",
-        "stages/render_samples.py",
         "stages/train_model.py",
     ),
     "torch.distributed": ("pipeline/distributed",),

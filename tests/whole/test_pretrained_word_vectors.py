@@ -9,6 +9,7 @@ from settings import tokenizing
 from training_sets import tiny_params, write_project
 
 from pipeline.cli.sample import sample
+from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
 from pipeline.records import VECTORS, Caption, Clip
@@ -63,14 +64,9 @@ def rendered(trained, monkeypatch, out, new_words, labels=None):
     seen = []
     monkeypatch.setattr(stage, "export_samples", lambda rows, *_, **__: seen.append(rows))
     data = trained / "data"
-    stage.render_samples(
-        labels or data / "labels/clips.parquet",
-        data / "clips",
-        data / "captions/captions.parquet",
-        data / "model",
-        out,
-        tiny_params().render.model_copy(update={"new_words": new_words}),
-    )
+    folders = DataFolders(labels or data / "labels", data / "clips", data / "captions")
+    options = tiny_params().render.model_copy(update={"new_words": new_words})
+    stage.render_samples(folders, data / "model", out, options)
     return seen[0]
 
 
@@ -98,5 +94,5 @@ def test_an_object_held_out_of_training_is_titled_with_its_neighbour(trained, tm
     clips = read_table(trained / "data/labels/clips.parquet", Clip)
     held = [replace(clip, split="test_words") if clip.objects == ("mug",) else clip for clip in clips]
     write_table(tmp_path / "clips.parquet", Clip, held)
-    rows = rendered(trained, monkeypatch, tmp_path, [], tmp_path / "clips.parquet")
+    rows = rendered(trained, monkeypatch, tmp_path, [], tmp_path)
     assert [row.title.split("   ")[1][:32] for row in rows] == ["(* held out of training; mug -> "] * 2

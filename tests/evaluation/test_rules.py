@@ -1,62 +1,54 @@
 """A metric that its control does not move is withdrawn, and has no value in the headline."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pytest
-from evaluation_views import prompt, views, yardstick
+from measured_clips import measured, prompt, reference
 
-from pipeline.evaluation.control_checks import CHANCE, REAL, RULES, SECOND, check, scaled, withdrawn
-from pipeline.evaluation.evaluate import Assessment
+from pipeline.evaluation.controls import CHANCE, REAL, Rule, check_controls, scale_figure, select_withdrawn
+from pipeline.evaluation.controls import SECOND_REAL as SECOND
+from pipeline.evaluation.evaluate import Evaluation
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.pretrained_metrics import OUTSIDE
-from pipeline.evaluation.report import headline, summary
+from pipeline.evaluation.report import summarise, summarise_generator
 
-EVERY = (*METRICS, *OUTSIDE)
+DEMANDS = {name: metric.rules for name, metric in METRICS.items()}
+RULES = [(name, rule) for name, rules in DEMANDS.items() for rule in rules if isinstance(rule, Rule)]
 PROMPTS = [prompt(thing, category) for thing in range(6) for category in range(2)]
 SETS_OF_MODEL = ("model", "model, varied", "model, pairs", "model, words", REAL, "real pairs", "real words")
 
 
 def honest():
     """A table in which every control does what is demanded, and real clips get 0.9 everywhere."""
-    table = {name: {metric: Figure(0.9, 0.8, 1.0, 60) for metric in EVERY} for name in (*SETS_OF_MODEL, SECOND)}
-    for rule in RULES:
+    table = {name: {metric: Figure(0.9, 0.8, 1.0, 60) for metric in METRICS} for name in (*SETS_OF_MODEL, SECOND)}
+    for metric, rule in RULES:
         value = 0.0 if rule.side == "below" else 3.0
-        table.setdefault(rule.control, {})[rule.metric] = Figure(value, value, value, 60)
-    table[CHANCE] = {metric: Figure(0.05, 0.0, 0.1, 60) for metric in EVERY}
+        table.setdefault(rule.control, {})[metric] = Figure(value, value, value, 60)
+    table[CHANCE] = {metric: Figure(0.05, 0.0, 0.1, 60) for metric in METRICS}
     return table
 
 
-@dataclass
-class Told:
-    """What the headline needs of an assessment."""
-
-    figures: Any
-    checks: Any
-    views: Any
-    yardstick: Any
+def check(table, prompts=PROMPTS):
+    return check_controls(table, DEMANDS, prompts, 31)
 
 
-def told_of(table):
-    return headline(Told(table, check(table, PROMPTS, 31), {}, yardstick()))
+def summarise_table(table, clips=None):
+    return summarise_generator(Evaluation(METRICS, table, clips or {}, reference(), check(table)))
 
 
 def test_honest_controls_withdraw_nothing():
-    checks = check(honest(), PROMPTS, 31)
+    checks = check(honest())
     assert all(one.passed for one in checks)
-    assert withdrawn(checks) == set()
-    assert told_of(honest())["joint_accuracy"].value == 0.9
+    assert select_withdrawn(checks) == set()
+    assert summarise_table(honest())["joint_accuracy"].value == 0.9
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.metric} {rule.control}")
-def test_a_control_that_does_not_move_withdraws_its_metric(rule):
+@pytest.mark.parametrize(("metric", "rule"), RULES, ids=lambda part: getattr(part, "control", part))
+def test_a_control_that_does_not_move_withdraws_its_metric(metric, rule):
     table = honest()
-    table[rule.control][rule.metric] = table[SECOND][rule.metric]._replace(value=0.9, low=0.85)
-    if rule == RULES[2] or (rule.side == "above" and not rule.of_real):
-        table[rule.control][rule.metric] = Figure(0.5, 0.4, 0.6, 60)
-    assert withdrawn(check(table, PROMPTS, 31)) == {rule.metric}
+    table[rule.control][metric] = table[SECOND][metric]._replace(value=0.9, low=0.85)
+    if rule.side == "above" and not rule.of_real:
+        table[rule.control][metric] = Figure(0.5, 0.4, 0.6, 60)
+    assert select_withdrawn(check(table)) == {metric}
 
 
 @pytest.mark.parametrize(
@@ -70,14 +62,14 @@ def test_a_control_that_does_not_move_withdraws_its_metric(rule):
 def test_what_shuffled_captions_do_not_bring_to_chance_is_null_in_the_headline(metric, gone):
     table = honest()
     table[CHANCE][metric] = Figure(0.8, 0.7, 0.9, 60)
-    told = told_of(table)
+    told = summarise_table(table)
     for name in gone:
         assert (told[name].value, told[name].reason) == (None, "withdrawn: its control did not move it")
     assert told["category_accuracy"].value == 0.9
 
 
 def test_chance_is_what_equal_answers_and_even_ranks_give():
-    demands = {one.metric: one.demand for one in check(honest(), PROMPTS, 31) if one.control == CHANCE}
+    demands = {one.metric: one.demand for one in check(honest()) if one.control == CHANCE}
     assert demands["category_accuracy"] == "at chance, 0.5"
     assert demands["object_accuracy"] == "at chance, 0.167"
     assert demands["joint_accuracy"] == "at chance, 0.0833"
@@ -101,7 +93,7 @@ def test_an_honest_metric_is_hardly_ever_withdrawn_for_a_lucky_deal():
         }
         table = honest()
         table[CHANCE] |= {name: Figure(float(value), clips=60) for name, value in right.items()}
-        gone += bool(withdrawn(check(table, prompts, 31)))
+        gone += bool(select_withdrawn(check(table, prompts)))
     assert gone <= 6  # more have a chance under 1 % where 1 in 1,000 is true
 
 
@@ -110,9 +102,9 @@ def test_a_judge_that_only_guesses_has_no_say():
     table = honest()
     table[REAL]["category_accuracy"] = Figure(0.6, 0.5, 0.7, 60)
     table[REAL]["motion_direction"] = Figure(0.3, 0.2, 0.4, 60)
-    assert withdrawn(check(table, PROMPTS, 31)) == {"category_accuracy", "motion_direction"}
+    assert select_withdrawn(check(table)) == {"category_accuracy", "motion_direction"}
     alone = [prompt(thing) for thing in range(6)]
-    assert {one.passed for one in check(table, alone, 31) if one.metric == "category_accuracy"} == {True, None}
+    assert {one.passed for one in check(table, alone) if one.metric == "category_accuracy"} == {True, None}
 
 
 def test_shuffled_captions_come_to_that_chance():
@@ -127,21 +119,27 @@ def test_shuffled_captions_come_to_that_chance():
 def test_a_rule_without_its_control_is_not_tried_and_withdraws_nothing():
     table = honest()
     del table["backwards"], table["mean clip"], table[SECOND]
-    checks = check(table, PROMPTS, 31)
+    checks = check(table)
     untried = {(one.metric, one.control) for one in checks if one.passed is None}
     assert ("motion_direction", "backwards") in untried
     assert ("precision", "shuffled frames") in untried
-    assert withdrawn(checks) == set()
-    assert list(summary({}, checks))[-1].endswith(f"; {len(untried)} could not be tried")
+    assert select_withdrawn(checks) == set()
+    assert list(summarise({}, checks))[-1].endswith(f"; {len(untried)} could not be tried")
 
 
 def test_scaled_runs_from_the_floor_to_the_ceiling():
-    assert [scaled(value, 10.0, 2.0) for value in (10.0, 6.0, 2.0)] == [0, 0.5, 1]
-    assert scaled(None, 1.0, 2.0) is scaled(1.0, None, 2.0) is scaled(1.0, 2.0, None) is scaled(1.0, 2.0, 2.0) is None
+    assert [scale_figure(value, 10.0, 2.0) for value in (10.0, 6.0, 2.0)] == [0, 0.5, 1]
+    assert (
+        scale_figure(None, 1.0, 2.0)
+        is scale_figure(1.0, None, 2.0)
+        is scale_figure(1.0, 2.0, None)
+        is scale_figure(1.0, 2.0, 2.0)
+        is None
+    )
 
 
 def test_the_headline_has_every_key_that_the_demo_is_judged_by():
-    told = told_of(honest())
+    told = summarise_table(honest())
     for name in ("object_accuracy", "category_accuracy", "joint_accuracy", "motion_direction", "r_precision_at_1"):
         assert {name, f"{name}_ceiling"} <= told.keys()
     assert {"mmd", "frechet", "precision", "recall", "diversity", "copy_rate"} <= told.keys()
@@ -153,7 +151,7 @@ def test_the_headline_has_every_key_that_the_demo_is_judged_by():
 def test_without_held_out_pairs_and_words_the_headline_says_so():
     table = honest()
     del table["model, pairs"], table["model, words"], table["real words"]
-    told = told_of(table)
+    told = summarise_table(table)
     assert told["pairs_joint_accuracy"].reason == "no pair is held out; see filter.test_pairs"
     reason = "no word is held out or named; see filter.test_words and evaluate.new_words"
     assert told["new_words_accuracy"].reason == reason
@@ -161,11 +159,10 @@ def test_without_held_out_pairs_and_words_the_headline_says_so():
 
 
 def test_the_counterfactual_counts_turns_that_keep_the_object():
-    before, after = views(20), views(20, movements=np.tile([-1.0, 0.0], (20, 1)))
+    before, after = measured(20), measured(20, movements=np.tile([-1.0, 0.0], (20, 1)))
     after.movements[:5] = [1.0, 0.0]  # did not turn
     before.movements[5:10], after.movements[5:10] = [-1.0, 0.0], [1.0, 0.0]  # turned, but went the wrong way both times
     after.objects[15:] += 1  # turned, and became something else
     seen = {"model, turned from": before, "model, turned to": after}
     table = honest()
-    found = Assessment(table, seen, yardstick(), check(table, PROMPTS, 31))
-    assert headline(found)["counterfactual_flip"].value == 0.25
+    assert summarise_table(table, seen)["counterfactual_flip"].value == 0.25

@@ -1,0 +1,157 @@
+"""What a metric is: what it receives, what it returns, and what planted controls must do to it.
+
+A metric of your own is an instance of `ClipMetric` or `SetMetric` in a file of your own; see docs/extending.md.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, Demand
+from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_means
+from pipeline.evaluation.measured_clips import CaptionBank, Floats, MeasuredClips
+from pipeline.evaluation.memorisation import CopySearch
+from pipeline.measures import Features
+from pipeline.pretrained import NetworkName, Networks
+
+FEWEST = 10  # clips that say anything about a share
+HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
+NO_CAPTIONS = CaptionBank((), 0)
+STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below it stands still
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What every set of clips is measured against."""
+
+    real: MeasuredClips  # unseen real clips: the split that the figures are reported on
+    pool: MeasuredClips  # more unseen real clips of the same meanings, for the variety within a caption
+    copies: CopySearch  # the training clips
+    equal: int  # clips on either side of a distance, the same for all sets that have so many
+    resamples: int  # for intervals
+    seed: int
+    unavailable_reason: str = ""  # why the judge's answers mean nothing, if they do not
+    networks: Networks = field(default_factory=dict)
+    pretrained_clips: int = 0  # of each set that pretrained networks read, at most
+    bank: CaptionBank = NO_CAPTIONS
+
+    @cached_property
+    def still(self) -> float:
+        """A clip with less change from frame to frame than this stands still."""
+        return float(np.quantile(self.real.energies, STILL_QUANTILE))
+
+
+class Scale(NamedTuple):
+    """The sets of clips whose figures count as 0 and as 1."""
+
+    floor: str
+    ceiling: str
+
+
+ACCURACY_SCALE, DISTANCE_SCALE = Scale(CHANCE, REAL), Scale(NOISE_ALONE, SECOND_REAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """One figure for each set of clips: the generator's, real ones and planted controls."""
+
+    rules: tuple[Demand, ...]  # at least one; where a control breaks one of them, the metric is withdrawn
+    scale: Scale | None = None  # for the column `scaled`; without one, less is neither better nor worse
+    headline: str = "model"  # the set whose figure is in metrics.json; empty: the metric is in table.csv alone
+    judged: bool = False  # whether it reads answers of the judge, which an untrained one cannot give
+    network: NetworkName | None = None  # the pretrained network that it needs
+
+    @abstractmethod
+    def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
+        """The figure of a set; one without a value gives the reason. `name` is the metric's own, for messages."""
+
+    def find_obstacle(self, reference: Reference) -> str:
+        """Why there is no figure for any set; empty where there is one."""
+        return reference.unavailable_reason if self.judged else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipMetric(Metric):
+    """The mean of one number per clip, with its interval by bootstrap."""
+
+    values: Callable[[MeasuredClips, Reference], Floats]  # [N], nan for clips that the metric says nothing about
+
+    def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
+        if reason := self.find_obstacle(reference):
+            return Figure(None, reason=reason)
+        values = np.asarray(self.values(clips, reference))
+        if values.shape != (len(clips),) or values.dtype.kind not in "biuf":
+            raise UserError(
+                f"evaluate.metrics: {name} returned {values.dtype} {list(values.shape)} for {len(clips)} clips; "
+                "it must return one number for each clip"
+            )
+        return average(values.astype(np.float64), reference)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetMetric(Metric):
+    """One figure of a set as a whole; `average` and `measure_distance` below help to make one."""
+
+    figure: Callable[[MeasuredClips, Reference], Figure]
+
+    def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
+        if reason := self.find_obstacle(reference):
+            return Figure(None, reason=reason)
+        figure = self.figure(clips, reference)
+        if not isinstance(figure, Figure):
+            raise UserError(
+                f"evaluate.metrics: {name} returned a {type(figure).__name__}; it must return a "
+                "pipeline.evaluation.intervals.Figure"
+            )
+        return figure
+
+
+def measure_all(metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference) -> dict[str, Figure]:
+    """Every metric of a set of clips."""
+    return {name: metric.measure(clips, reference, name) for name, metric in metrics.items()}
+
+
+def average(values: Floats, reference: Reference) -> Figure:
+    """The mean of one value per clip, those that are nan left out."""
+    values = values[~np.isnan(values)]
+    if len(values) < FEWEST:
+        return Figure(None, clips=len(values), reason=f"clips that it applies to: {len(values)}, needed: {FEWEST}")
+    low, high = interval_of_mean(values, reference.resamples, np.random.default_rng(reference.seed))
+    return Figure(float(values.mean()), low, high, len(values))
+
+
+def divide_means(values: Floats, others: Floats, reference: Reference) -> Figure:
+    """The mean of one value per clip divided by that of other clips; values that are nan left out."""
+    sets = [some[~np.isnan(some)] for some in (values, others)]
+    count = min(len(some) for some in sets)
+    if count < FEWEST:
+        return Figure(None, clips=count, reason=f"clips that it applies to: {count}, needed: {FEWEST}")
+    if not sets[1].any():
+        return Figure(None, clips=count, reason="the other clips are all wrong")
+    least = 1 / len(sets[1])  # one right answer: resamples of a few may hold none
+    rng = np.random.default_rng(reference.seed)
+    low, high = interval_of_means(sets, reference.resamples, rng, lambda a, b: a / np.maximum(b, least))
+    return Figure(float(sets[0].mean() / sets[1].mean()), low, high, count)
+
+
+def measure_distance(
+    between: Callable[[Features, Features], float], real: Features, fake: Features, reference: Reference
+) -> Figure:
+    """A distance between as many clips on either side, with its interval."""
+    count = len(fake)
+    if not real.std(axis=0).any():
+        return Figure(None, clips=count, reason="the real clips are all the same")
+    value = between(real, fake)
+    low, high = interval_by_halves(
+        value,
+        count,
+        min(reference.resamples, HALVES),
+        np.random.default_rng(reference.seed),
+        lambda rows: between(real, fake[rows]),
+    )
+    return Figure(value, low, high, count)
