@@ -15,7 +15,7 @@ from bench.decoding import count_equal, measure_decoding
 from bench.measuring import describe_machine
 from bench.reading import measure_reading
 from bench.stages import measure_cores, measure_texts, measure_transcode_memory
-from bench.table import Measure, figures_of, print_table, ratio
+from bench.table import Measure, collect_figures, print_table, ratio
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
@@ -41,7 +41,7 @@ def main(
         measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
     print_table(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
-    write_json(out, figures_of(measures) | {"videos": drawn, "rows": rows, "machine": describe_machine()})
+    write_json(out, collect_figures(measures) | {"videos": drawn, "rows": rows, "machine": describe_machine()})
 
 
 def _decoding(videos: list[Path], rounds: int) -> list[Measure]:

@@ -27,7 +27,7 @@ def ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -
     return Measure(name, what, target, other.best / ours.best, other.median / ours.median)
 
 
-def figures_of(measures: Sequence[Measure]) -> dict[str, object]:
+def collect_figures(measures: Sequence[Measure]) -> dict[str, object]:
     """The best of each by name, and the medians together."""
     best = {measure.name: _rounded(measure.best) for measure in measures}
     medians = {measure.name: _rounded(measure.median) for measure in measures if measure.median is not None}

@@ -16,7 +16,7 @@ from bench.feeding import data_measures
 from bench.measuring import describe_machine
 from bench.on_gpu import gpu_measures
 from bench.processes import measure_processes
-from bench.table import figures_of, print_table
+from bench.table import collect_figures, print_table
 from bench.ways import sampling_measures, step_measures
 from pipeline.cli.recipe import load_recipe
 from pipeline.distributed.devices import set_up
@@ -45,7 +45,7 @@ def main(
         measures += sampling_measures(shape, train, ours.render.fps, rounds) + gpu_measures(shape, train, rounds)
     print_table(measures)
     settings = {"frames": shape.frames, "side": side, "batch_clips": batch_clips, "rounds": rounds}
-    write_json(out, figures_of(measures) | {"settings": settings, "machine": describe_machine()})
+    write_json(out, collect_figures(measures) | {"settings": settings, "machine": describe_machine()})
 
 
 if __name__ == "__main__":

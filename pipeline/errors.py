@@ -12,7 +12,7 @@ INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Neve
 
 
 class UserError(Exception):
-    """Bad input or surroundings: the message names the file, the value and the way out."""
+    """Bad input or surroundings: the message names the file, the value and the remedy."""
 
 
 class Interrupted(Exception):
@@ -42,13 +42,13 @@ def guard(command: Callable[[], Any]) -> None:
     if ended := ending(command):
         message, code = ended
         if code == INTERRUPTED:
-            message = f"{message or 'nothing half-written was kept'}; give the same command again"
+            message = f"{message or 'nothing half-written was kept'}; run the same command again"
         print(f"{'interrupted' if code == INTERRUPTED else 'error'}: {message}", file=sys.stderr)
         sys.exit(code)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the lines that explain it; its kind where it says nothing."""
+    """The first line of an error's message; the name of its class where it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
@@ -65,5 +65,5 @@ def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
             raise
         named = error.filename2 or error.filename  # of a copy: what it writes
         where = f" ({named})" if named else ""
-        return f"{error.strerror}{where}; make room or mend the rights, then give the same command again", 1
+        return f"{error.strerror}{where}; make room or correct the permissions, then run the same command again", 1
     return None

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and naming a file by what is in it."""
+"""Files: written whole or not at all, read as JSON, and named by what is in them."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is told by what writes, and that knows no name
+        error.filename = error.filename or str(path)  # what writes to a full disk does not know the file's name
         raise
     finally:
         with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
 """What the stages hand to each other: one clip's label, its caption, and why a clip was left out.
 
 Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[B,C,T,H,W]` in [-1,1]; the
-two conversions live in `pipeline/training/batches.py` and nowhere else.
+two conversions live in `pipeline/data/batches.py` and nowhere else.
 """
 
 import re

@@ -37,10 +37,10 @@ def read_table(path: Path, record: type[Record]) -> list[Record]:
 
 
 def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
-    """The same rows one by one, without holding the table."""
+    """The same rows one by one, without holding the table in memory."""
     schema = _schema(record)
     listed = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_list(kind)]
-    with _own(path, record) as file:
+    with _open_own(path, record) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
             for row in pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist():
                 row.update({name: tuple(row[name]) for name in listed})
@@ -49,7 +49,7 @@ def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
 
 def count_rows(path: Path, record: type[Any]) -> int:
     """How many rows there are, without reading them."""
-    with _own(path, record) as file:
+    with _open_own(path, record) as file:
         return int(file.metadata.num_rows)
 
 
@@ -62,19 +62,31 @@ def batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
 
 def column_names(path: Path) -> list[str]:
     """The names of a Parquet file's columns, whoever wrote it. Raises UserError if it is none."""
-    with _foreign(path) as file:
+    with _open_foreign(path) as file:
         return list(file.schema_arrow.names)
 
 
 def read_columns(path: Path, names: Sequence[str]) -> list[list[Any]]:
     """The cells of the named columns as Python values. Raises UserError if the file is broken."""
-    with _foreign(path) as file:
+    with _open_foreign(path) as file:
         table = file.read(columns=list(dict.fromkeys(names)))
         return [table.column(name).to_pylist() for name in names]
 
 
+class LostItems(AssertionError):
+    """Read does not equal kept + dropped: a fault of the stage, never of its input."""
+
+
+def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **counts: object) -> None:
+    """Write what was read, kept and dropped as JSON, without a clock. Raises LostItems if the sums differ."""
+    dropped = Counter(drop.reason for drop in drops)
+    if read != kept + dropped.total():
+        raise LostItems(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")
+    write_json(path, {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), **counts})
+
+
 @contextmanager
-def _own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
+def _open_own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
@@ -85,7 +97,7 @@ def _own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
 
 
 @contextmanager
-def _foreign(path: Path) -> Iterator[pq.ParquetFile]:
+def _open_foreign(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
@@ -102,15 +114,3 @@ def _arrow_type(hint: Any) -> pa.DataType:
     if get_origin(hint) is tuple:
         return pa.list_(_arrow_type(get_args(hint)[0]))
     return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(hint, pa.string())  # Literal types are strings
-
-
-class LostItems(AssertionError):
-    """Read does not equal kept + dropped: a fault of the stage, never of its input."""
-
-
-def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **counts: object) -> None:
-    """Write the account as JSON, without a clock. Raises LostItems if the sums differ."""
-    dropped = Counter(drop.reason for drop in drops)
-    if read != kept + dropped.total():
-        raise LostItems(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")
-    write_json(path, {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), **counts})

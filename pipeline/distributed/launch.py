@@ -112,12 +112,12 @@ def _explain_failure(told: Path, devices: list[torch.device], rank: int, failure
         silent = [number for number in range(len(devices)) if not (told / str(number)).exists()]
         if silent:
             names = ", ".join(f"{number} of {len(devices)} ({devices[number]})" for number in silent)
-            return f"rank {names} did not answer the others; the last saved state is kept: give the same command again"
+            return f"rank {names} did not answer the others; the last saved state is kept: run the same command again"
     if failure.exitcode < 0:
         name = f"rank {rank} of {len(devices)} ({devices[rank]})"
         cause = ", most likely because memory ran out (dmesg tells)" if failure.exitcode == -signal.SIGKILL else ""
         return (
-            f"{name} was killed by {failure.signal_name()}{cause}; the last saved state is kept: give the same command "
+            f"{name} was killed by {failure.signal_name()}{cause}; the last saved state is kept: run the same command "
             "again, with a lower train.batch_clips or fewer devices where it was memory"
         )
     return (told / str(rank)).read_text(encoding="utf-8")

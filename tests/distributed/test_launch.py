@@ -101,7 +101,7 @@ def test_sigterm_ends_with_75_and_kill_with_the_last_saved_state(finished, proje
     """As DVC sees it: SIGTERM at step 2, kill -9 at step 6, then to the end."""
     code, printed = in_process(project, "TERM 2 0")
     assert (code, "Traceback" in printed) == (75, False)
-    assert "interrupted: training is saved at step 3 of 10; give the same command again" in printed
+    assert "interrupted: training is saved at step 3 of 10; run the same command again" in printed
     code, _ = in_process(project, "KILL 6 0")
     assert code == -signal.SIGKILL
     assert not (project / "data/model").exists()

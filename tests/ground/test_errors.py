@@ -20,6 +20,6 @@ def test_of_a_copy_that_found_no_room_the_target_is_named():
         raise OSError(errno.ENOSPC, "No space left on device", "/here/whole", None, "/there/full")
 
     assert ending(copy) == (
-        "No space left on device (/there/full); make room or mend the rights, then give the same command again",
+        "No space left on device (/there/full); make room or correct the permissions, then run the same command again",
         1,
     )
