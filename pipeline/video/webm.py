@@ -38,101 +38,6 @@ class OddFile(Exception):
     """Not a plain WebM file; `av.open` may find a good video in it all the same."""
 
 
-class Element(NamedTuple):
-    id: int
-    start: int  # of its content
-    end: int
-
-
-def elements(data: bytes, start: int, end: int) -> Iterator[Element]:
-    """The elements that fill a stretch of the file exactly, their sizes known. Raises OddFile."""
-    while start < end:
-        id_length = 9 - data[start].bit_length()
-        size_at = start + id_length
-        if id_length > 4 or size_at >= end or not data[size_at]:
-            raise OddFile(f"no element at {start}")
-        content = size_at + 9 - data[size_at].bit_length()
-        mask = (1 << 7 * (content - size_at)) - 1
-        size = int.from_bytes(data[size_at:content]) & mask
-        if size == mask or content + size > end:
-            raise OddFile(f"the element at {start} has no end, or reaches too far")
-        yield Element(int.from_bytes(data[start:size_at]), content, content + size)
-        start = content + size
-
-
-def number(data: bytes, element: Element) -> int:
-    """The value of an element that holds a whole number. Raises OddFile."""
-    if not 1 <= element.end - element.start <= 8:
-        raise OddFile(f"element {element.id:x} is no number")
-    return int.from_bytes(data[element.start : element.end])
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """The only video track of a file."""
-
-    number: int  # 1 to 126, so that it is one byte in each block
-    codec: str  # vp8 | vp9
-    others: frozenset[int]  # numbers of sound and subtitles
-
-
-def video_track(data: bytes, tracks: Element) -> Track:
-    """The video track among the tracks. Raises OddFile where there is none or several, or one that is not plain."""
-    found: list[tuple[int, str]] = []
-    numbers: list[int] = []
-    for track in elements(data, tracks.start, tracks.end):
-        if track.id in VOID:
-            continue
-        parts = {part.id: part for part in elements(data, track.start, track.end)}
-        if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
-            raise OddFile("no whole track")
-        numbers.append(number(data, parts[NUMBER]))
-        kind = number(data, parts[KIND])
-        if kind == VIDEO_KIND:
-            found.append((numbers[-1], _codec(data, track)))
-        elif kind not in OTHER_KINDS:
-            raise OddFile(f"a track of kind {kind}")
-    if len(found) != 1 or len({*numbers}) < len(numbers) or not all(0 < number < 127 for number in numbers):
-        raise OddFile("not one video track with a number of its own")
-    return Track(*found[0], frozenset(numbers) - {found[0][0]})
-
-
-def _codec(data: bytes, track: Element) -> str:
-    """The decoder of a video track. Raises OddFile where anything else is said that matters."""
-    codec = ""
-    for part in elements(data, track.start, track.end):
-        if part.id == CODEC:
-            codec = CODECS.get(data[part.start : part.end], "")
-        elif part.id == VIDEO:
-            _check_video(data, part)
-        elif part.id not in IN_TRACK | {NUMBER, KIND}:
-            _check_value(data, part, IN_TRACK_VALUES)
-    if not codec:
-        raise OddFile("another codec")
-    return codec
-
-
-def _check_video(data: bytes, video: Element) -> None:
-    sides: dict[int, int] = {}
-    for part in elements(data, video.start, video.end):
-        if part.id in (PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT):
-            sides[part.id] = number(data, part)
-        elif part.id == COLOUR:
-            for value in elements(data, part.start, part.end):
-                _check_value(data, value, IN_COLOUR_VALUES)
-        elif part.id not in VOID:
-            _check_value(data, part, IN_VIDEO_VALUES)
-    width, height = sides.get(PIXEL_WIDTH, 0), sides.get(PIXEL_HEIGHT, 0)
-    shown = sides.get(DISPLAY_WIDTH, width), sides.get(DISPLAY_HEIGHT, height)
-    if not width or not height or shown != (width, height):
-        raise OddFile("pixels that are not square")
-
-
-def _check_value(data: bytes, element: Element, values: dict[int, set[int]]) -> None:
-    if number(data, element) not in values.get(element.id, ()):
-        raise OddFile(f"element {element.id:x}")
-
-
 class Packet(NamedTuple):
     """One compressed frame, as stored."""
 
@@ -152,20 +57,20 @@ class PlainWebm:
 
 def read_plain_webm(data: bytes) -> PlainWebm:
     """The video packets of a whole file. Raises OddFile."""
-    parts = list(elements(data, 0, len(data)))
+    parts = list(_split_elements(data, 0, len(data)))
     if [part.id for part in parts] != [EBML, SEGMENT]:
         raise OddFile("not one header and one segment")
     _check_header(data, parts[0])
     scale = 1_000_000
-    track: Track | None = None
+    track: _Track | None = None
     packets: list[Packet] = []
-    for part in elements(data, parts[1].start, parts[1].end):
+    for part in _split_elements(data, parts[1].start, parts[1].end):
         if part.id == INFO and track is None:
-            scale = _info(data, part)
+            scale = _read_time_unit(data, part)
         elif part.id == TRACKS and track is None:
-            track = video_track(data, part)
+            track = _find_video_track(data, part)
         elif part.id == CLUSTER and track is not None:
-            packets += _cluster(data, part, track)
+            packets += _read_cluster(data, part, track)
         elif part.id == SEEK_HEAD:
             _check_seeks(data, part, parts[1])
         elif part.id not in IN_SEGMENT:
@@ -175,33 +80,50 @@ def read_plain_webm(data: bytes) -> PlainWebm:
     return PlainWebm(track.codec, Fraction(scale, 1_000_000_000), packets)
 
 
-def _check_header(data: bytes, header: Element) -> None:
-    for part in elements(data, header.start, header.end):
+class _Element(NamedTuple):
+    """Where in the file the content of an element lies."""
+
+    id: int
+    start: int  # of its content
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """The only video track of a file."""
+
+    number: int  # 1 to 126, so that it is one byte in each block
+    codec: str  # vp8 | vp9
+    others: frozenset[int]  # numbers of sound and subtitles
+
+
+def _check_header(data: bytes, header: _Element) -> None:
+    for part in _split_elements(data, header.start, header.end):
         if part.id == DOC_TYPE:
             if data[part.start : part.end] not in (b"webm", b"matroska"):
                 raise OddFile("another kind of document")
-        elif number(data, part) > HEADER_LIMITS.get(part.id, -1):
+        elif _read_number(data, part) > HEADER_LIMITS.get(part.id, -1):
             raise OddFile(f"element {part.id:x} in the header")
 
 
-def _check_seeks(data: bytes, head: Element, segment: Element) -> None:
+def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
     """Raise OddFile where the index of parts points at anything else: a demuxer would go there."""
-    for seek in elements(data, head.start, head.end):
-        parts = {part.id: part for part in elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
+    for seek in _split_elements(data, head.start, head.end):
+        parts = {part.id: part for part in _split_elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
         if parts.keys() == {SEEK_ID, SEEK_POSITION}:
             name = data[parts[SEEK_ID].start : parts[SEEK_ID].end]
-            if data.startswith(name, segment.start + number(data, parts[SEEK_POSITION])):
+            if data.startswith(name, segment.start + _read_number(data, parts[SEEK_POSITION])):
                 continue
         if seek.id not in VOID:
             raise OddFile("the index of parts is wrong")
 
 
-def _info(data: bytes, info: Element) -> int:
+def _read_time_unit(data: bytes, info: _Element) -> int:
     """Nanoseconds per step of a timestamp."""
     scale = 1_000_000
-    for part in elements(data, info.start, info.end):
+    for part in _split_elements(data, info.start, info.end):
         if part.id == TIMESTAMP_SCALE:
-            scale = number(data, part)
+            scale = _read_number(data, part)
         elif part.id not in IN_INFO:
             raise OddFile(f"element {part.id:x} in the information")
     if not 0 < scale <= 1_000_000_000:
@@ -209,33 +131,90 @@ def _info(data: bytes, info: Element) -> int:
     return scale
 
 
-def _cluster(data: bytes, cluster: Element, track: Track) -> Iterator[Packet]:
+def _find_video_track(data: bytes, tracks: _Element) -> _Track:
+    """The video track among the tracks. Raises OddFile where there is none or several, or one that is not plain."""
+    found: list[tuple[int, str]] = []
+    numbers: list[int] = []
+    for track in _split_elements(data, tracks.start, tracks.end):
+        if track.id in VOID:
+            continue
+        parts = {part.id: part for part in _split_elements(data, track.start, track.end)}
+        if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
+            raise OddFile("no whole track")
+        numbers.append(_read_number(data, parts[NUMBER]))
+        kind = _read_number(data, parts[KIND])
+        if kind == VIDEO_KIND:
+            found.append((numbers[-1], _read_codec(data, track)))
+        elif kind not in OTHER_KINDS:
+            raise OddFile(f"a track of kind {kind}")
+    if len(found) != 1 or len({*numbers}) < len(numbers) or not all(0 < number < 127 for number in numbers):
+        raise OddFile("not one video track with a number of its own")
+    return _Track(*found[0], frozenset(numbers) - {found[0][0]})
+
+
+def _read_codec(data: bytes, track: _Element) -> str:
+    """The decoder of a video track. Raises OddFile where anything else is said that matters."""
+    codec = ""
+    for part in _split_elements(data, track.start, track.end):
+        if part.id == CODEC:
+            codec = CODECS.get(data[part.start : part.end], "")
+        elif part.id == VIDEO:
+            _check_video(data, part)
+        elif part.id not in IN_TRACK | {NUMBER, KIND}:
+            _check_value(data, part, IN_TRACK_VALUES)
+    if not codec:
+        raise OddFile("another codec")
+    return codec
+
+
+def _check_video(data: bytes, video: _Element) -> None:
+    sides: dict[int, int] = {}
+    for part in _split_elements(data, video.start, video.end):
+        if part.id in (PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT):
+            sides[part.id] = _read_number(data, part)
+        elif part.id == COLOUR:
+            for value in _split_elements(data, part.start, part.end):
+                _check_value(data, value, IN_COLOUR_VALUES)
+        elif part.id not in VOID:
+            _check_value(data, part, IN_VIDEO_VALUES)
+    width, height = sides.get(PIXEL_WIDTH, 0), sides.get(PIXEL_HEIGHT, 0)
+    shown = sides.get(DISPLAY_WIDTH, width), sides.get(DISPLAY_HEIGHT, height)
+    if not width or not height or shown != (width, height):
+        raise OddFile("pixels that are not square")
+
+
+def _check_value(data: bytes, element: _Element, values: dict[int, set[int]]) -> None:
+    if _read_number(data, element) not in values.get(element.id, ()):
+        raise OddFile(f"element {element.id:x}")
+
+
+def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Packet]:
     base = None
-    for part in elements(data, cluster.start, cluster.end):
+    for part in _split_elements(data, cluster.start, cluster.end):
         if part.id == SIMPLE_BLOCK and base is not None:
-            yield from _packet(data, part, track, base, bool(data[min(part.start + 3, part.end - 1)] & KEY))
+            yield from _read_packet(data, part, track, base, bool(data[min(part.start + 3, part.end - 1)] & KEY))
         elif part.id == GROUP and base is not None:
-            yield from _grouped_packet(data, part, track, base)
+            yield from _read_group(data, part, track, base)
         elif part.id == TIMESTAMP and base is None:
-            base = number(data, part)
+            base = _read_number(data, part)
         elif part.id not in IN_CLUSTER:
             raise OddFile(f"element {part.id:x} in a cluster")
 
 
-def _grouped_packet(data: bytes, group: Element, track: Track, base: int) -> Iterator[Packet]:
+def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Iterator[Packet]:
     """A block with what is said about it; a block that needs another one is no key frame."""
-    parts = list(elements(data, group.start, group.end))
+    parts = list(_split_elements(data, group.start, group.end))
     ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]
     if len(blocks) != 1:
         raise OddFile("a group of blocks that holds another number than one")
-    for packet in _packet(data, blocks[0], track, base, REFERENCE not in ids):
+    for packet in _read_packet(data, blocks[0], track, base, REFERENCE not in ids):
         if not ids <= IN_GROUP | {BLOCK, REFERENCE}:
             raise OddFile("a block with an addition")
         yield packet
 
 
-def _packet(data: bytes, block: Element, track: Track, base: int, key: bool) -> Iterator[Packet]:
+def _read_packet(data: bytes, block: _Element, track: _Track, base: int, key: bool) -> Iterator[Packet]:
     """The packet in a block, none if it is of another track: track, timestamp after the cluster's, flags, data."""
     if block.end - block.start < 5:
         raise OddFile(f"a block of {block.end - block.start} bytes")
@@ -246,3 +225,26 @@ def _packet(data: bytes, block: Element, track: Track, base: int, key: bool) -> 
     if owner != track.number or data[block.start + 3] & LACING_OR_INVISIBLE or not 0 <= timestamp < LATEST:
         raise OddFile("a block of no track, of several frames, none to be shown, or at an impossible time")
     yield Packet(timestamp, data[block.start + 4 : block.end], key)
+
+
+def _split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
+    """The elements that fill a stretch of the file exactly, their sizes known. Raises OddFile."""
+    while start < end:
+        id_length = 9 - data[start].bit_length()
+        size_at = start + id_length
+        if id_length > 4 or size_at >= end or not data[size_at]:
+            raise OddFile(f"no element at {start}")
+        content = size_at + 9 - data[size_at].bit_length()
+        mask = (1 << 7 * (content - size_at)) - 1
+        size = int.from_bytes(data[size_at:content]) & mask
+        if size == mask or content + size > end:
+            raise OddFile(f"the element at {start} has no end, or reaches too far")
+        yield _Element(int.from_bytes(data[start:size_at]), content, content + size)
+        start = content + size
+
+
+def _read_number(data: bytes, element: _Element) -> int:
+    """The value of an element that holds a whole number. Raises OddFile."""
+    if not 1 <= element.end - element.start <= 8:
+        raise OddFile(f"element {element.id:x} is no number")
+    return int.from_bytes(data[element.start : element.end])
