@@ -9,6 +9,7 @@ import torch
 import yaml
 from locations import ROOT
 from markdown_pages import Page
+from measured_clips import measured, reference
 from projects import merged
 from training_sets import CPU, tiny_params, tiny_set
 
@@ -16,6 +17,9 @@ from pipeline.corpus.readers import read_rows
 from pipeline.demo import objects
 from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
+from pipeline.evaluation.controls import FROZEN, REAL, check_controls
+from pipeline.evaluation.metric import measure_all
+from pipeline.evaluation.metrics import select_metrics
 from pipeline.losses.adversarial import find_adversarial
 from pipeline.params import check_params
 from pipeline.training.checkpoints import digest_inputs
@@ -130,6 +134,25 @@ def test_a_reader_of_ones_own_reads_rows(project):
     ]
     with pytest.raises(UserError, match=r"gone\.txt: no such file"):
         read_rows(project / "gone.txt", dataset)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_metric_of_ones_own_is_evaluated_and_its_control_checked():
+    (reference_to_metric,) = settings("evaluate")["metrics"]
+    metrics = {
+        name: metric
+        for name, metric in select_metrics([reference_to_metric]).items()
+        if name == reference_to_metric.partition(":")[2]
+    }
+    real = measured(60, seed=1)
+    frozen = measured(60, frames=np.repeat(real.frames[:, :1], 2, axis=1))
+    sets = {"model": measured(60, seed=2), REAL: real, FROZEN: frozen}
+    table = {name: measure_all(metrics, clips, reference(real)) for name, clips in sets.items()}
+    assert table[REAL]["change_of_frames"].value == pytest.approx(1)
+    assert table[FROZEN]["change_of_frames"].value == 0
+    assert table["model"]["change_of_frames"].value == pytest.approx(1, abs=0.1)
+    (check,) = check_controls(table, {name: metric.rules for name, metric in metrics.items()}, real.prompts, 1)
+    assert check.passed
 
 
 def test_an_object_of_the_demo_is_drawn(monkeypatch):
