@@ -28,14 +28,14 @@ def compare(
     together. Another seed of training may differ by more than other clips do: compare several runs.
     """
     figures = read_evaluation(a), read_evaluation(b)
-    from pipeline.evaluation.intervals import differences, same_yardstick
+    from pipeline.evaluation.intervals import find_differences, have_same_reference
 
-    if not same_yardstick(*figures):
+    if not have_same_reference(*figures):
         print(
             "warning: A and B were evaluated with different judges or real clips, which makes differences, too",
             file=sys.stderr,
         )
-    found = differences(*figures)
+    found = find_differences(*figures)
     if not found:
         raise UserError(f"{a} and {b} have no figure in common")
     if as_json:

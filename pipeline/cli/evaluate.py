@@ -211,13 +211,13 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
 def _show(found: "Evaluation", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
     from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
-    from pipeline.evaluation.intervals import same_yardstick
+    from pipeline.evaluation.intervals import have_same_reference
     from pipeline.evaluation.report import group_reasons
 
     columns = {name: told}
     if last.is_file():
         columns["model"] = read_figures(last)
-        if not same_yardstick(told, columns["model"]):
+        if not have_same_reference(told, columns["model"]):
             print(
                 f"warning: {last.parent} is of another judge or other real clips; run `dvc repro evaluate`",
                 file=sys.stderr,

@@ -1,1 +1,1 @@
-"""How good a generator is: judges that never met its training clips, metrics, and planted controls beside it."""
+"""How good a generator is: a judge that was trained on other clips, metrics, and planted controls beside it."""

@@ -77,7 +77,7 @@ class Difference(NamedTuple):
     real: bool = False
 
 
-def differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
+def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
     """The difference in each figure that A and B both tell of their clips, in the order of A.
 
     Both are taken as independent and as normally distributed. Where they share captions or noise, less is called real
@@ -85,7 +85,7 @@ def differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, D
     """
     names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
     found = {name: _difference(a[name], b[name]) for name in names}
-    chances = holm({name: one.chance for name, one in found.items() if one.chance is not None})
+    chances = correct_by_holm({name: one.chance for name, one in found.items() if one.chance is not None})
     return {
         name: one._replace(chance=chances[name], real=chances[name] < UNLIKELY) if name in chances else one
         for name, one in found.items()
@@ -95,12 +95,12 @@ def differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, D
 def _difference(a: Figure, b: Figure) -> Difference:
     if a.value is None or b.value is None or a.low is None or b.low is None:
         return Difference(a, b)
-    value, error = b.value - a.value, math.hypot(error_of(a), error_of(b))
+    value, error = b.value - a.value, math.hypot(compute_error(a), compute_error(b))
     chance = math.erfc(abs(value) / error / math.sqrt(2)) if error else float(value == 0)
     return Difference(a, b, value, value - NORMAL * error, value + NORMAL * error, chance)
 
 
-def error_of(figure: Figure) -> float:
+def compute_error(figure: Figure) -> float:
     """The standard error that a figure's interval stands for.
 
     Where no clip failed, or every one, all resamples are alike and the interval is a point: there the error is that of
@@ -115,7 +115,7 @@ def error_of(figure: Figure) -> float:
     return (figure.high - figure.low) / (2 * NORMAL)
 
 
-def holm(chances: Mapping[str, float]) -> dict[str, float]:
+def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
     """Each chance corrected for how many there are: the least one by all of them, the next one by one less, ..."""
     corrected: dict[str, float] = {}
     highest = 0.0
@@ -125,7 +125,7 @@ def holm(chances: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def same_yardstick(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
+def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
     """Whether the same judge saw the same real clips: then these got the same figures both times; not known is no."""
     names = [name for name in a if name in b and name.endswith(OF_THE_REALS)]
     pairs = [(a[name].value, b[name].value) for name in names]

@@ -1,4 +1,4 @@
-"""The sections of training, the judges, evaluation and rendering."""
+"""The sections of training, the judge, evaluation and rendering."""
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self

@@ -43,6 +43,6 @@ class Network(ABC):
         return features.numpy()
 
 
-def spread(clips: Tensor, count: int) -> Tensor:
-    """So many frames of clips [B,T,H,W,3], evenly spread from the first to the last; of as many, all."""
+def select_frames(clips: Tensor, count: int) -> Tensor:
+    """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
     return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]

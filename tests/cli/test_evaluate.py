@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.cli.printing import read_figures
 from pipeline.errors import UserError
-from pipeline.evaluation.intervals import differences
+from pipeline.evaluation.intervals import find_differences
 from pipeline.evaluation.metrics import METRICS
 from pipeline.files import write_json
 from pipeline.text.vocabulary import read_vocabulary, write_vocabulary
@@ -29,7 +29,7 @@ COUNTS = {"train": 30, "judge": 48, "test": 54}  # without val, so that an evalu
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project's folder with data and judges that learned a little, and no model. Shared: write nothing into it."""
+    """A project's folder with data and a judge that learned a little, and no model. Shared: write nothing into it."""
     folder = tmp_path_factory.mktemp("given") / "project"
     judged(folder / "data", COUNTS)
     path = folder / "data/captions/vocabulary.json"
@@ -113,7 +113,7 @@ def test_every_metric_stands_beside_real_clips_and_the_floor(real):
 
 
 def test_noise_differs_from_real_clips(real, noise):
-    found = differences(figures(real[0]), figures(noise))
+    found = find_differences(figures(real[0]), figures(noise))
     different = {name for name, one in found.items() if one.real}
     assert {"motion_direction", "category_accuracy", "flicker", "frechet"} <= different
     assert found["motion_direction"].value < 0 < found["frechet"].value

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from provenance import read_provenance
 from safetensors.torch import load_file, save_file
 from training_sets import H, T, W, train_project
 
@@ -15,7 +16,6 @@ from pipeline.cli.sample import sample
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
-from pipeline.rendering.export import read_provenance
 
 CAPTION = "pushing a mug from left to right"
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipeline.evaluation.intervals import Figure, differences, error_of, holm, interval_of_mean, same_yardstick
+from pipeline.evaluation.intervals import (
+    Figure,
+    compute_error,
+    correct_by_holm,
+    find_differences,
+    have_same_reference,
+    interval_of_mean,
+)
 
 
 def figure(value, error, clips=100):
@@ -21,7 +28,7 @@ def share(rng, chance, clips):
 
 
 def test_the_chance_of_a_difference_is_that_of_a_normal_one():
-    found = differences({"a": figure(0.5, 0.03)}, {"a": figure(0.6, 0.04)})["a"]
+    found = find_differences({"a": figure(0.5, 0.03)}, {"a": figure(0.6, 0.04)})["a"]
     assert found.value == pytest.approx(0.1)
     assert (found.low, found.high) == pytest.approx((0.1 - 1.96 * 0.05, 0.1 + 1.96 * 0.05))
     assert found.chance == pytest.approx(2 * norm.sf(2))
@@ -30,54 +37,54 @@ def test_the_chance_of_a_difference_is_that_of_a_normal_one():
 
 def test_the_correction_is_that_of_the_worked_example():
     """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") is 0.03 0.06 0.06 0.02."""
-    corrected = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    corrected = correct_by_holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
     assert corrected == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
-    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    assert correct_by_holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
 
 
 def test_two_deviations_are_real_alone_but_not_among_many():
     a, b = figure(0.5, 0.03), figure(0.6, 0.04)
     many = {"a": b} | {str(number): a for number in range(20)}
-    assert not differences(dict.fromkeys(many, a), many)["a"].real
+    assert not find_differences(dict.fromkeys(many, a), many)["a"].real
 
 
 def test_equal_evaluations_do_not_differ():
     figures = {"a": figure(0.3, 0.0), "b": figure(1.0, 0.1), "c": Figure(None, reason="3 clips"), "d": figure(1.0, 0.0)}
-    found = differences(figures, figures)
+    found = find_differences(figures, figures)
     assert [one.real for one in found.values()] == [False] * 4
     assert [one.chance for one in found.values()] == [1.0, 1.0, None, 1.0]
 
 
 def test_where_one_has_no_figure_there_is_no_difference():
-    found = differences({"a": Figure(None, reason="3 clips")}, {"a": figure(0.5, 0.1)})["a"]
+    found = find_differences({"a": Figure(None, reason="3 clips")}, {"a": figure(0.5, 0.1)})["a"]
     assert (found.value, found.chance, found.real, found.a.reason) == (None, None, False, "3 clips")
 
 
 def test_all_of_ten_right_is_not_certainly_better_than_nine_of_ten():
     """The bootstrap of ten right answers is a point, which says more than ten clips can."""
     ten = Figure(1.0, 1.0, 1.0, 10)
-    assert error_of(ten) == pytest.approx(math.sqrt(2 / 14 * 12 / 14 / 14))
-    assert not differences({"a": ten}, {"a": Figure(0.9, 0.7, 1.0, 10)})["a"].real
-    assert differences({"a": ten}, {"a": Figure(0.0, 0.0, 0.0, 10)})["a"].real
+    assert compute_error(ten) == pytest.approx(math.sqrt(2 / 14 * 12 / 14 / 14))
+    assert not find_differences({"a": ten}, {"a": Figure(0.9, 0.7, 1.0, 10)})["a"].real
+    assert find_differences({"a": ten}, {"a": Figure(0.0, 0.0, 0.0, 10)})["a"].real
 
 
 def test_figures_of_the_real_clips_are_no_differences():
     a = {"a": figure(0.5, 0.1), "a_ceiling": figure(0.9, 0.1)}
-    assert list(differences(a, a)) == ["a"]
-    assert same_yardstick(a, a)
-    assert not same_yardstick(a, a | {"a_ceiling": figure(0.8, 0.1)})
-    assert not same_yardstick(a, a | {"a_ceiling": Figure(None)})
-    assert not same_yardstick({}, {})  # nothing in common to know it by
+    assert list(find_differences(a, a)) == ["a"]
+    assert have_same_reference(a, a)
+    assert not have_same_reference(a, a | {"a_ceiling": figure(0.8, 0.1)})
+    assert not have_same_reference(a, a | {"a_ceiling": Figure(None)})
+    assert not have_same_reference({}, {})  # nothing in common to know it by
 
 
 def test_of_equal_makers_few_are_called_different():
     """Of 300 pairs that differ by chance alone about 5 % are called real; 24 is beyond chance of that, too."""
     rng = np.random.default_rng(3)
     pairs = [(share(rng, 0.8, 120), share(rng, 0.8, 120)) for _ in range(300)]
-    assert sum(differences({"a": a}, {"a": b})["a"].real for a, b in pairs) <= 24
+    assert sum(find_differences({"a": a}, {"a": b})["a"].real for a, b in pairs) <= 24
 
 
 def test_of_unequal_makers_most_are_called_different():
     rng = np.random.default_rng(4)
     pairs = [(share(rng, 0.8, 120), share(rng, 0.5, 120)) for _ in range(100)]
-    assert sum(differences({"a": a}, {"a": b})["a"].real for a, b in pairs) >= 95
+    assert sum(find_differences({"a": a}, {"a": b})["a"].real for a, b in pairs) >= 95

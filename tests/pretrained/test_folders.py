@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
 from pipeline.pretrained import PLACES, load_networks
-from pipeline.pretrained.transformers_folders import read_pixels
-from pipeline.pretrained.transformers_networks import CLIP, VJEPA2, VideoMAE
+from pipeline.pretrained.transformers_networks import CLIP, VJEPA2, VideoMAE, read_pixels
 
 CPU = torch.device("cpu")
 KINDS = {"videomae": VideoMAE, "vjepa2": VJEPA2, "clip": CLIP}
@@ -23,7 +22,7 @@ def clips(count, frames=8, height=24, width=40):
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def weights(tmp_path_factory):
     """One folder of each kind. Shared: change copies only."""
     folder = tmp_path_factory.mktemp("weights")
     write_videomae(folder / "videomae")
@@ -43,9 +42,9 @@ def library_pixels(kind, frames):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["videomae", "clip"])  # bilinear, bicubic
 @pytest.mark.parametrize(("height", "width"), [(24, 40), (90, 47), (32, 32)])
-def test_frames_are_resized_and_scaled_as_by_the_library(shelf, kind, height, width):
+def test_frames_are_resized_and_scaled_as_by_the_library(weights, kind, height, width):
     frames = clips(1, 3, height, width)
-    found = read_pixels(shelf / kind, (SIDE, SIDE)).prepare(torch.from_numpy(frames))
+    found = read_pixels(weights / kind, (SIDE, SIDE)).prepare(torch.from_numpy(frames))
     expected = library_pixels(kind, frames[0])
     step = 1 / 255 / 0.26  # a grey level, in units of the smallest deviation
     assert found.shape == expected.shape
@@ -53,11 +52,11 @@ def test_frames_are_resized_and_scaled_as_by_the_library(shelf, kind, height, wi
     assert (found - expected).abs().mean() < 0.1 * step
 
 
-def test_older_and_other_ways_to_write_sizes_mean_the_same(shelf, tmp_path):
+def test_older_and_other_ways_to_write_sizes_mean_the_same(weights, tmp_path):
     path = tmp_path / "preprocessor_config.json"
-    told = json.loads((shelf / "clip/preprocessor_config.json").read_text())
+    told = json.loads((weights / "clip/preprocessor_config.json").read_text())
     frames = torch.from_numpy(clips(2))
-    expected = read_pixels(shelf / "clip", (SIDE, SIDE)).prepare(frames)
+    expected = read_pixels(weights / "clip", (SIDE, SIDE)).prepare(frames)
     for sizes in ({"size": SIDE, "crop_size": SIDE}, {"size": {"shortest_edge": SIDE}, "crop_size": [SIDE, SIDE]}):
         path.write_text(json.dumps(told | sizes))
         assert torch.equal(read_pixels(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
@@ -68,8 +67,8 @@ def test_older_and_other_ways_to_write_sizes_mean_the_same(shelf, tmp_path):
     assert torch.equal(read_pixels(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
 
 
-def test_frames_that_would_not_fit_the_network_are_refused(shelf, tmp_path):
-    told = json.loads((shelf / "clip/preprocessor_config.json").read_text())
+def test_frames_that_would_not_fit_the_network_are_refused(weights, tmp_path):
+    told = json.loads((weights / "clip/preprocessor_config.json").read_text())
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(told | {"do_center_crop": False}))
     with pytest.raises(UserError, match=r"preprocessor_config\.json: the frames .* are 32x53 and 32x32"):
         read_pixels(tmp_path, (SIDE, SIDE)).prepare(torch.from_numpy(clips(1)))
@@ -80,31 +79,31 @@ def test_frames_that_would_not_fit_the_network_are_refused(shelf, tmp_path):
         read_pixels(tmp_path / "gone", (SIDE, SIDE))
 
 
-def test_a_classifier_of_videos_describes_by_what_its_last_layer_is_given(shelf):
-    model = transformers().VideoMAEForVideoClassification.from_pretrained(shelf / "videomae").eval()
+def test_a_classifier_of_videos_describes_by_what_its_last_layer_is_given(weights):
+    model = transformers().VideoMAEForVideoClassification.from_pretrained(weights / "videomae").eval()
     shown = clips(2, frames=8)
     frames = shown[:, [0, 2, 5, 7]]  # 4 of 8, evenly spread
     x = torch.cat([library_pixels("videomae", clip) for clip in frames])
     expected = model.fc_norm(model.videomae(x).last_hidden_state.mean(dim=1))
-    found = VideoMAE(shelf / "videomae", CPU).extract_all(shown)
+    found = VideoMAE(weights / "videomae", CPU).extract_all(shown)
     assert np.allclose(found, expected.detach().numpy(), atol=0.05)
 
 
-def test_a_pretrained_network_describes_by_the_mean_of_its_tokens(tmp_path, shelf):
+def test_a_pretrained_network_describes_by_the_mean_of_its_tokens(tmp_path, weights):
     write_videomae(tmp_path / "videomae", classifies=False)
     model = transformers().VideoMAEModel.from_pretrained(tmp_path / "videomae").eval()
     x = torch.cat([library_pixels("videomae", clip) for clip in clips(2, frames=4)])
     found = VideoMAE(tmp_path / "videomae", CPU).extract_all(clips(2, frames=4))
     assert np.allclose(found, model(x).last_hidden_state.mean(dim=1).detach().numpy(), atol=0.05)
 
-    model = transformers().VJEPA2Model.from_pretrained(shelf / "vjepa2").eval()
+    model = transformers().VJEPA2Model.from_pretrained(weights / "vjepa2").eval()
     x = torch.cat([library_pixels("videomae", clip) for clip in clips(2)])
-    found = VJEPA2(shelf / "vjepa2", CPU).extract_all(clips(2))
+    found = VJEPA2(weights / "vjepa2", CPU).extract_all(clips(2))
     assert np.allclose(found, model.get_vision_features(x).mean(dim=1).detach().numpy(), atol=0.05)
 
 
-def test_v_jepa_2_sees_clips_of_other_lengths_and_uses_the_pooler_of_a_classifier(shelf, tmp_path):
-    network = VJEPA2(shelf / "vjepa2", CPU)
+def test_v_jepa_2_sees_clips_of_other_lengths_and_uses_the_pooler_of_a_classifier(weights, tmp_path):
+    network = VJEPA2(weights / "vjepa2", CPU)
     assert [network.extract_all(clips(1, frames)).shape for frames in (2, 5, 8, 30)] == [(1, 24)] * 4
     write_vjepa2(tmp_path / "classifier", classifies=True)
     model = transformers().VJEPA2ForVideoClassification.from_pretrained(tmp_path / "classifier").eval()
@@ -113,19 +112,19 @@ def test_v_jepa_2_sees_clips_of_other_lengths_and_uses_the_pooler_of_a_classifie
     assert np.allclose(found, model.pooler(model.vjepa2(x).last_hidden_state).detach().numpy(), atol=0.05)
 
 
-def test_clips_of_too_few_frames_are_refused_with_the_number(shelf):
-    assert VideoMAE(shelf / "videomae", CPU).find_obstacle(3) == "clips of 3 frames, this VideoMAE needs 4"
-    assert VJEPA2(shelf / "vjepa2", CPU).find_obstacle(1) == "clips of 1 frames, V-JEPA 2 needs 2"
-    assert CLIP(shelf / "clip", CPU).find_obstacle(1) == ""
+def test_clips_of_too_few_frames_are_refused_with_the_number(weights):
+    assert VideoMAE(weights / "videomae", CPU).find_obstacle(3) == "clips of 3 frames, this VideoMAE needs 4"
+    assert VJEPA2(weights / "vjepa2", CPU).find_obstacle(1) == "clips of 1 frames, V-JEPA 2 needs 2"
+    assert CLIP(weights / "clip", CPU).find_obstacle(1) == ""
 
 
-def test_clip_says_the_mean_cosine_of_frames_and_caption(shelf):
-    network = CLIP(shelf / "clip", CPU)
-    model = transformers().CLIPModel.from_pretrained(shelf / "clip").eval()
+def test_clip_says_the_mean_cosine_of_frames_and_caption(weights):
+    network = CLIP(weights / "clip", CPU)
+    model = transformers().CLIPModel.from_pretrained(weights / "clip").eval()
     texts, shown = ["a cab", "a very long caption that goes far beyond what it knows"], clips(2, frames=3)
     found = network.extract_all(shown) @ network.embed_captions(texts).numpy().T
     for row, clip in enumerate(shown):
-        tokens = transformers().AutoTokenizer.from_pretrained(shelf / "clip")(
+        tokens = transformers().AutoTokenizer.from_pretrained(weights / "clip")(
             texts, padding=True, truncation=True, max_length=24, return_tensors="pt"
         )
         answer = model(pixel_values=library_pixels("clip", clip)[0], **tokens)
@@ -133,33 +132,33 @@ def test_clip_says_the_mean_cosine_of_frames_and_caption(shelf):
         assert found[row] == pytest.approx(cosines.mean(dim=0).tolist(), abs=0.01)
 
 
-def test_the_order_of_frames_is_nothing_to_clip(shelf):
-    network, shown = CLIP(shelf / "clip", CPU), clips(1)
+def test_the_order_of_frames_is_nothing_to_clip(weights):
+    network, shown = CLIP(weights / "clip", CPU), clips(1)
     assert np.allclose(network.extract_all(shown), network.extract_all(shown[:, ::-1]))
 
 
-def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(shelf, tmp_path):
-    found = load_networks(shelf, CPU)
+def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(weights, tmp_path):
+    found = load_networks(weights, CPU)
     assert {name: type(network) for name, network in found.items()} == {PLACES[name]: KINDS[name] for name in KINDS}
     assert load_networks(tmp_path, CPU) == load_networks(tmp_path / "gone", CPU) == {}
     digests = {network.digest for network in found.values()}
     assert len(digests) == 3
-    assert {network.digest for network in load_networks(shelf, CPU).values()} == digests
+    assert {network.digest for network in load_networks(weights, CPU).values()} == digests
 
 
-def copy_of(shelf, name, tmp_path):
-    return shutil.copytree(shelf / name, tmp_path / name)
+def copy_of(weights, name, tmp_path):
+    return shutil.copytree(weights / name, tmp_path / name)
 
 
-def test_weights_of_another_kind_are_named(shelf, tmp_path):
-    shutil.copytree(shelf / "clip", tmp_path / "videomae")
+def test_weights_of_another_kind_are_named(weights, tmp_path):
+    shutil.copytree(weights / "clip", tmp_path / "videomae")
     with pytest.raises(UserError, match=r"videomae/config\.json: describes a network of the kind clip, where videomae"):
         load_networks(tmp_path, CPU)
 
 
-def test_weights_that_do_not_fit_the_config_are_no_noise_in_silence(shelf, tmp_path):
-    folder = copy_of(shelf, "videomae", tmp_path)
-    weights = load_file(shelf / "videomae/model.safetensors")
+def test_weights_that_do_not_fit_the_config_are_no_noise_in_silence(weights, tmp_path):
+    folder = copy_of(weights, "videomae", tmp_path)
+    weights = load_file(weights / "videomae/model.safetensors")
     first = sorted(weights)[0]
     for changed in ({first: torch.zeros(3, 3)}, None):
         kept = {**weights, **(changed or {})}
@@ -171,16 +170,16 @@ def test_weights_that_do_not_fit_the_config_are_no_noise_in_silence(shelf, tmp_p
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 40, None])
-def test_damaged_or_absent_weights_are_named(shelf, tmp_path, data):
-    folder = copy_of(shelf, "vjepa2", tmp_path)
+def test_damaged_or_absent_weights_are_named(weights, tmp_path, data):
+    folder = copy_of(weights, "vjepa2", tmp_path)
     path = folder / "model.safetensors"
     path.unlink() if data is None else path.write_bytes(data)
     with pytest.raises(UserError, match=r"vjepa2: (not the VJEPA2 that its|holds no model\.safetensors)"):
         VJEPA2(folder, CPU)
 
 
-def test_pickled_weights_are_never_read(shelf, tmp_path):
-    folder = copy_of(shelf, "vjepa2", tmp_path)
+def test_pickled_weights_are_never_read(weights, tmp_path):
+    folder = copy_of(weights, "vjepa2", tmp_path)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"holds no model\.safetensors"):
@@ -188,8 +187,8 @@ def test_pickled_weights_are_never_read(shelf, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"model_type": "bert"}'])
-def test_a_config_that_is_none_is_named(shelf, tmp_path, text):
-    folder = copy_of(shelf, "vjepa2", tmp_path)
+def test_a_config_that_is_none_is_named(weights, tmp_path, text):
+    folder = copy_of(weights, "vjepa2", tmp_path)
     (folder / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"vjepa2/config\.json: (not JSON|describes a network of the kind)"):
         VJEPA2(folder, CPU)
@@ -201,8 +200,8 @@ def test_a_config_that_is_none_is_named(shelf, tmp_path, text):
         VJEPA2(tmp_path / "file", CPU)
 
 
-def test_a_tokenizer_that_is_absent_damaged_or_too_large_is_named(shelf, tmp_path):
-    folder = copy_of(shelf, "clip", tmp_path)
+def test_a_tokenizer_that_is_absent_damaged_or_too_large_is_named(weights, tmp_path):
+    folder = copy_of(weights, "clip", tmp_path)
     tokenizer = folder / "tokenizer.json"
     told = json.loads(tokenizer.read_text())
     told["model"]["vocab"]["more"] = len(told["model"]["vocab"])
@@ -217,7 +216,7 @@ def test_a_tokenizer_that_is_absent_damaged_or_too_large_is_named(shelf, tmp_pat
         CLIP(folder, CPU)
 
 
-def test_without_the_library_its_extra_is_named(shelf, monkeypatch):
+def test_without_the_library_its_extra_is_named(weights, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(UserError, match=r"need transformers; pip install .*'\.\[pretrained\]'"):
-        VideoMAE(shelf / "videomae", CPU)
+        VideoMAE(weights / "videomae", CPU)

@@ -1,12 +1,11 @@
-import json
-
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from provenance import read_provenance
 
 from pipeline.errors import UserError
-from pipeline.rendering.export import ENDINGS, export_samples, read_provenance
+from pipeline.rendering.export import ENDINGS, export_samples
 from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
 
 PROVENANCE = {"caption": 'pushing "Müll" from left to right, ж', "seeds": [1, 2], "model": "ab" * 32, "note": "x" * 700}
@@ -78,29 +77,3 @@ def test_an_ending_in_capitals_means_the_same(rows, tmp_path, ending):
     path = tmp_path / f"a{ending.upper()}"
     export_samples(rows, path, scale=2, fps=8, provenance=PROVENANCE)
     assert read_provenance(path) == PROVENANCE
-
-
-def test_files_without_provenance_are_told_apart(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "bare.png")
-    Image.new("RGB", (4, 4)).save(tmp_path / "bare.gif", comment=b"made by hand")
-    np.savez(tmp_path / "bare.npz", frames=np.zeros(3))
-    (tmp_path / "text.mp4").write_text("no video")
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "text.npz").write_text("no archive")
-    for path in tmp_path.iterdir():
-        with pytest.raises(UserError, match=f"{path.name}: carries no provenance"):
-            read_provenance(path)
-
-
-def test_a_comment_that_is_not_ours_is_no_provenance(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "other.gif", comment=json.dumps("hello").encode())
-    with pytest.raises(UserError, match="not a provenance"):
-        read_provenance(tmp_path / "other.gif")
-
-
-def test_provenance_of_other_files_is_refused_by_name(tmp_path):
-    (tmp_path / "a.txt").write_text("{}")
-    with pytest.raises(UserError, match=r"a\.txt: provenance is carried by"):
-        read_provenance(tmp_path / "a.txt")
-    with pytest.raises(UserError, match=r"b\.png: no such file"):
-        read_provenance(tmp_path / "b.png")

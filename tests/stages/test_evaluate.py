@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 from evaluation_sets import COUNTS, evaluating, judged, make_clips
+from locations import ROOT
+from markdown_pages import Page
 from PIL import Image
 from pretrained_files import Reader, StandIn
+from provenance import read_provenance
 from training_sets import train_project, write_data
 
 from pipeline.errors import UserError
@@ -17,7 +20,6 @@ from pipeline.evaluation import evaluate as evaluation
 from pipeline.evaluation.metrics import METRICS
 from pipeline.files import digest_file
 from pipeline.inference import Model
-from pipeline.rendering.export import read_provenance
 from stages.evaluate_model import Places, evaluate_model
 
 pytestmark = pytest.mark.slow
@@ -50,9 +52,9 @@ def data(tmp_path_factory):
     return folder / "data"
 
 
-def evaluate(data, out, networks=None, **places):
+def evaluate(data, out, networks=None, options=None, **places):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")} | places
-    evaluate_model(Places(**folders), out, out.parent / f"{out.name}.json", evaluating(), networks or {})
+    evaluate_model(Places(**folders), out, out.parent / f"{out.name}.json", options or evaluating(), networks or {})
     return json.loads((out.parent / f"{out.name}.json").read_text())
 
 
@@ -257,3 +259,20 @@ def test_pretrained_networks_have_lines_in_the_same_table_and_controls_of_their_
     protocol = json.loads((tmp_path / "one/protocol.json").read_text())
     assert protocol["networks"] == {"i3d": "digest", "clip": "digest"}
     assert "videomae_frechet, videomae_mmd n/a  no videomae in" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_metric_of_ones_own_is_in_all_tables_and_in_the_summary(data, evaluated, tmp_path, monkeypatch, capsys):
+    """The one of docs/extending.md, which its control moves."""
+    page = Page(ROOT / "docs/extending.md")
+    code = next(block.text for block in page.blocks("python") if block.text.startswith("# extensions/evaluation/"))
+    (tmp_path / "own_change.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = evaluate(data, tmp_path / "one", options=evaluating(metrics=["own_change:change_of_frames"]))
+    before = json.loads((evaluated / "one.json").read_text())
+    assert found == before | {"change_of_frames": found["change_of_frames"]} and found["change_of_frames"] > 0
+    lines = {row["set"]: row for row in rows(tmp_path / "one/table.csv") if row["metric"] == "change_of_frames"}
+    assert float(lines["model"]["low"]) <= float(lines["model"]["value"]) <= float(lines["model"]["high"])
+    assert [row["passed"] for row in rows(tmp_path / "one/controls.csv") if row["metric"] == "change_of_frames"] == ["yes"]
+    assert json.loads((tmp_path / "one/intervals.json").read_text())["change_of_frames"]["low"] is not None
+    assert "evaluate: change_of_frames " in capsys.readouterr().out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from provenance import read_provenance
 from settings import changed
 from training_sets import H, T, W, tiny_clips, tiny_params, train_project, write_data
 
@@ -15,7 +16,6 @@ from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
-from pipeline.rendering.export import read_provenance
 from stages import render_samples as stage
 
 CAPTION = "pushing a mug from left to right"

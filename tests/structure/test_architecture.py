@@ -82,7 +82,6 @@ DOORS = {
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
-USED_ELSEWHERE = {"read_provenance": "tests, and whoever asks a picture how it was made"}  # public name -> by whom
 FILE_LINES, FUNCTION_LINES = 400, 40
 LONG_FUNCTIONS = {"pipeline/training/loop.py"}  # only the training loop may ask for more
 
@@ -220,7 +219,7 @@ def test_a_stage_says_inputs_and_outputs_and_ends_with_run():
 def test_all_public_code_is_used():
     """By the project itself: what only tests use, nobody needs. Commands are called by their decorators or names."""
     users = [*SOURCES, *(ROOT / "bench").glob("*.py"), *(ROOT / "tools").glob("*.py")]
-    used = set().union(*map(names_used, users)) | set(COMMANDS) | USED_ELSEWHERE.keys()
+    used = set().union(*map(names_used, users)) | set(COMMANDS)
 
     def unused(path: Path) -> Iterable[str]:
         kinds = (ast.FunctionDef, ast.ClassDef)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from projects import stages_run
+from provenance import read_provenance
 
 from pipeline.records import Caption, Clip
-from pipeline.rendering.export import read_provenance
 from pipeline.tables import read_table
 from pipeline.text.embeddings import read_embeddings
 
