@@ -276,7 +276,5 @@ def test_a_metric_of_ones_own_is_in_all_tables_and_in_the_summary(data, evaluate
     assert float(lines["model"]["low"]) <= float(lines["model"]["value"]) <= float(lines["model"]["high"])
     checks = rows(tmp_path / "one/controls.csv")
     assert [row["passed"] for row in checks if row["metric"] == "change_of_frames"] == ["yes"]
-        "yes"
-    ]
     assert json.loads((tmp_path / "one/intervals.json").read_text())["change_of_frames"]["low"] is not None
     assert "evaluate: change_of_frames " in capsys.readouterr().out
