@@ -126,14 +126,14 @@ GROUP_LOSS = Signature(
 
 def find_adversarial(name: str) -> Adversarial:
     """The loss that train.adversarial names. Raises UserError."""
-    return resolve(name, ADVERSARIAL, "train.adversarial", ADVERSARIAL_LOSS)
+    return ADVERSARIAL.get(name) or resolve(name, ADVERSARIAL, "train.adversarial", ADVERSARIAL_LOSS)
 
 
 def find_matching(name: str) -> Matching:
     """The loss that train.matching names. Raises UserError."""
-    return resolve(name, MATCHING, "train.matching", MATCHING_LOSS)
+    return MATCHING.get(name) or resolve(name, MATCHING, "train.matching", MATCHING_LOSS)
 
 
 def find_group_loss(name: str) -> GroupLoss:
     """The loss that train.mixed.loss names. Raises UserError."""
-    return resolve(name, MIXED_BATCHES, "train.mixed.loss", GROUP_LOSS)
+    return MIXED_BATCHES.get(name) or resolve(name, MIXED_BATCHES, "train.mixed.loss", GROUP_LOSS)

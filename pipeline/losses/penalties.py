@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.extensions import Signature, is_reference, resolve
+from pipeline.extensions import Signature, resolve
 
 Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond [B,E]) -> logits [B]
 
@@ -115,9 +115,9 @@ PENALTY = Signature("a function (outputs: DiscriminatorOutputs) -> penalty [B]",
 
 def find_penalty(name: str) -> Penalty:
     """The penalty that a key of train.penalties names. Raises UserError."""
-    return resolve(name, PENALTIES, "train.penalties", PENALTY)
+    return PENALTIES.get(name) or resolve(name, PENALTIES, "train.penalties", PENALTY)
 
 
 def differentiates(names: Iterable[str], *readers: str) -> bool:
     """Whether any of the named penalties is one of `readers`, or a user's own, which may differentiate anything."""
-    return any(name in readers or is_reference(name) for name in names)
+    return any(name in readers or name not in PENALTIES for name in names)

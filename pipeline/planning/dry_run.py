@@ -15,7 +15,7 @@ from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
 
 
@@ -68,7 +68,7 @@ def step_on(
     batches: Sequence[Batch],
     *,
     penalise: bool,
-    average_gradients: Averager = lambda _: None,
+    average_gradients: Averager = None,
 ) -> None:
     """One step with these batches, at the settings of the middle of the run."""
     clips = len(batches[0].z)

@@ -22,7 +22,7 @@ from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.history import MetricAccumulator, MetricRow, Values
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Networks, train_step
 from pipeline.training.stop_requests import StopRequests
 from pipeline.training.validation import BestCheckpoint, ValidationSet
@@ -189,7 +189,7 @@ class Trainer:
             compute_schedule(params, self.clips_seen),
             SharedRng(params.batch_clips, self.share, self.rank.device),
             penalise=penalise,
-            average_gradients=self.rank.average_gradients,
+            average_gradients=self.rank.average_gradients if self.rank.world > 1 else None,
         )
         return self._monitor.measure(step, penalised=penalise)
 

@@ -1,5 +1,6 @@
-"""What each network of a run is asked to minimise on one batch."""
+"""What each network is asked to minimise on one batch, and the settings that change in the course of a run."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -24,9 +25,45 @@ from pipeline.models.discriminators import find_discriminator
 from pipeline.models.networks import CaptionedDiscriminator, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
-from pipeline.training.schedules import ScheduleValues
 
 Values = dict[str, Tensor]  # scalars by name, for the report
+
+
+@dataclass(frozen=True)
+class ScheduleValues:
+    """The settings of one step."""
+
+    lr_share: float  # of either learning rate
+    gamma_share: float  # of every penalty's gamma
+    mismatched: float  # weight of mismatched captions
+    beta2: float
+    condition: float  # how far the caption is let into both networks, 0 to 1
+    augmentation: float  # probability of each kind
+    ema_decay: float
+
+
+def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
+    """Everything annealed together by half a cosine, as in R3GAN, arXiv:2501.05441.
+
+    The average of the generator reaches back over a tenth of the run so far at most, so that it forgets the start. The
+    caption is let in evenly over the first part of the run: arXiv:2201.06578.
+    """
+    done = min(clips_seen / params.total_clips, 1.0)
+    left = (1 + math.cos(math.pi * done)) / 2  # 1 -> 0
+
+    def annealed(first: float, last: float) -> float:
+        return last + (first - last) * left
+
+    half_life = max(min(params.ema_clips, clips_seen / 10), 1e-6)
+    return ScheduleValues(
+        lr_share=annealed(1.0, params.final_lr_share),
+        gamma_share=annealed(1.0, params.final_gamma_share),
+        mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),
+        beta2=annealed(*params.beta2),
+        condition=min(done / params.condition_ramp, 1.0) if params.condition_ramp else 1.0,
+        augmentation=annealed(*params.augmentation.probability),
+        ema_decay=0.5 ** (params.step_clips / half_life),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,7 +88,8 @@ class StepContext:
 
     def augment(self, frames: Tensor) -> Tensor:
         """Clips as the discriminator gets to see them."""
-        return augment(frames, self.schedule.augmentation, self.params.augmentation, self.rng)
+        probability = self.schedule.augmentation
+        return augment(frames, probability, self.params.augmentation, self.rng) if probability > 0 else frames
 
 
 class Objective(NamedTuple):

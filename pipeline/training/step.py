@@ -16,6 +16,7 @@ from pipeline.models.networks import CaptionedDiscriminator, Generator, TextToVi
 from pipeline.params import TrainParams
 from pipeline.training.objectives import (
     Objective,
+    ScheduleValues,
     StepContext,
     Values,
     discriminator_loss,
@@ -23,13 +24,12 @@ from pipeline.training.objectives import (
     mixed_discriminator_loss,
     mixed_generator_loss,
 )
-from pipeline.training.schedules import ScheduleValues
 
 COMPILED = (Generator, Trunk)
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
-Averager = Callable[[Iterable[nn.Parameter]], None]  # averages gradients over the ranks
+Averager = Callable[[Iterable[nn.Parameter]], None] | None  # averages gradients over the ranks, where there are several
 
 
 @torch.no_grad()
@@ -176,5 +176,6 @@ def _update(loss: Tensor, model: nn.Module, adam: torch.optim.Adam, average_grad
     adam.zero_grad(set_to_none=True)
     # For the weights alone: penalised clips require gradients as well, and nobody reads those.
     torch.autograd.backward(loss, inputs=[p for p in model.parameters() if p.requires_grad])
-    average_gradients(model.parameters())
+    if average_gradients is not None:
+        average_gradients(model.parameters())
     adam.step()

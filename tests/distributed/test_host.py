@@ -10,7 +10,7 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Networks, train_step
 from tests.monitoring.test_throughput import KINDS
 

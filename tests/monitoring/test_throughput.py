@@ -17,7 +17,7 @@ from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput
 from pipeline.monitoring.throughput import Throughput, ThroughputMeter, measure_matmul_rate, measure_memory
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import train_step
 from stages.train_model import main
 

@@ -17,8 +17,7 @@ from pipeline.losses.adversarial import MIXED_BATCHES
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.discriminators import make_symmetric
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.objectives import StepContext, mixed_discriminator_loss, mixed_generator_loss
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import StepContext, compute_schedule, mixed_discriminator_loss, mixed_generator_loss
 from pipeline.training.step import Networks, train_step
 
 GROUP = 4

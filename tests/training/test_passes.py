@@ -15,7 +15,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import SharedRng
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import compile_networks, train_step
 
 SEED_2019 = {

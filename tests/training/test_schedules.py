@@ -9,7 +9,7 @@ import torch
 from training_sets import tiny_params
 
 from pipeline.data.sampler import derive_seed, draw_noise, reseed, shuffle_rows
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import update_average
 
 ANNEALED = tiny_params(

@@ -14,8 +14,7 @@ from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
-from pipeline.training.objectives import StepContext, discriminator_loss, generator_loss
-from pipeline.training.schedules import compute_schedule
+from pipeline.training.objectives import StepContext, compute_schedule, discriminator_loss, generator_loss
 from pipeline.training.step import train_step
 
 PARAMS = tiny_params(penalties={"r1": 0.5, "r2": 0.25}, penalty_every=4, mismatched=0.7)
