@@ -1,17 +1,20 @@
-"""The processes of a run: one for each device, started here or by torchrun, and what is said when one of them fails."""
+"""The processes of a run: one per device, started here or by torchrun, asked to stop, and explained when one fails."""
 
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from types import FrameType
+from typing import Any, Self
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -26,6 +29,7 @@ SAVING = 300  # seconds that ranks have for saving their state once they are ask
 LINGER = 5.0  # seconds; the launcher looks at its processes ten times a second
 LOST = 76  # exit code of a rank that has lost another
 NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # as torchrun gives them
+PYTHON = re.compile(r"(python|pypy)[\d.]*")
 Task = Callable[..., None]  # (rank, *arguments)
 
 
@@ -150,3 +154,58 @@ def _linger() -> None:
     """Give whoever watches the ranks time to see the one whose end was the first, and end at once when told to."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(LINGER)
+
+
+class StopRequests:
+    """While entered, a first signal only raises the flag; a second one acts as it always does, unless `patient`.
+
+    DVC does not hand SIGTERM on to its stages: a trainer that outlives its DVC stops, too.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self._asked = False
+        self._patient = patient
+        self._dvc = next((parent for parent in psutil.Process().parents() if is_dvc(_command(parent))), None)
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> Self:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            self._before[name] = signal.signal(name, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def __bool__(self) -> bool:
+        return self._asked or (self._dvc is not None and _has_ended(self._dvc))
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._asked = True
+        if not self._patient:
+            signal.signal(number, self._before[signal.Signals(number)])
+
+
+def is_dvc(command: Sequence[str]) -> bool:
+    """Whether a command line runs DVC itself, as `dvc` or `python -m dvc`, and does not only mention it."""
+    names = [PurePath(word).name for word in command]
+    if not names or names[0] == "dvc":
+        return bool(names)
+    if not PYTHON.fullmatch(names[0]):
+        return False
+    named = [word for word in command[1:] if word in ("-m", "-c") or not word.startswith("-")]
+    return named[:2] == ["-m", "dvc"] or PurePath(*named[:1]).name == "dvc"
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:  # a process that nobody has asked about since it ended still counts as running
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

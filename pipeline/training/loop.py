@@ -15,6 +15,7 @@ from pipeline.data.batches import select_object_words
 from pipeline.data.dataset import Dataset, TrainingSplit
 from pipeline.data.sampler import Sampler, reseed
 from pipeline.distributed.devices import Rank
+from pipeline.distributed.launch import StopRequests
 from pipeline.errors import Interrupted, UserError
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.layers import channels_last, synchronise
@@ -24,7 +25,6 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.history import MetricAccumulator, MetricRow, Values
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Networks, train_step
-from pipeline.training.stop_requests import StopRequests
 from pipeline.training.validation import BestCheckpoint, ValidationSet
 
 

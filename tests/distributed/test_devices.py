@@ -12,8 +12,8 @@ from training_sets import CPU
 
 from pipeline.distributed import devices
 from pipeline.distributed.devices import Rank, parse_devices
+from pipeline.distributed.launch import StopRequests, is_dvc
 from pipeline.errors import UserError
-from pipeline.training.stop_requests import StopRequests, is_dvc
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_trainer_notices_that_its_dvc_is_gone(tmp_path):
     )
     trainer = (
         "import time, pathlib\n"
-        "from pipeline.training.stop_requests import StopRequests\n"
+        "from pipeline.distributed.launch import StopRequests\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
         "with StopRequests() as stop:\n"
         "    (folder / 'before').write_text(str(bool(stop)))\n"
