@@ -29,7 +29,7 @@ class Batch:
 
     frames: Tensor  # uint8 [B,T,H,W,3]
     token_ids: Tensor  # int64 [B,L]
-    mismatched_ids: Tensor  # int64 [B,L]: captions of another category or other objects, or turned round
+    mismatched_ids: Tensor  # int64 [B,L]: captions of another category or other objects, or with the direction reversed
     z: Tensor  # float32 [B,Z]
 
     def mismatches(self) -> Tensor:
@@ -41,7 +41,7 @@ class Batch:
 
 
 def select_condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
-    """The token ids that the networks hear of a caption: all of them where it names no object."""
+    """The token ids of a caption that condition the networks: all of them where it names no object."""
     return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
 
 
@@ -59,12 +59,12 @@ def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
 class Meanings:
     """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning.
 
-    Where the objects alone are heard the category does not count: captions that sound alike are no mismatch.
+    Where the objects alone condition the networks the category does not count: equal conditions are no mismatch.
     """
 
     def __init__(self, clips: Sequence[Clip], device: torch.device, conditioning: Conditioning = "caption") -> None:
-        heard = conditioning == "caption"
-        meanings = [(clip.category if heard else "", clip.objects) for clip in clips]
+        whole_caption = conditioning == "caption"
+        meanings = [(clip.category if whole_caption else "", clip.objects) for clip in clips]
         groups = {meaning: number for number, meaning in enumerate(sorted(set(meanings)))}
         group_of = torch.tensor([groups[meaning] for meaning in meanings])
         self.count = len(groups)
@@ -94,14 +94,14 @@ def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
 
 
 def encode_opposites(captions: Sequence[Caption], known: Iterable[Caption]) -> list[tuple[int, ...]]:
-    """The token ids of each caption turned to the opposite way; empty where it has none in the words of `known`.
+    """The token ids of each caption with its direction reversed; empty where it needs words beyond those of `known`.
 
     "from left to right" and "from right to left" hold the same words, so these are the hardest negatives there are.
     """
     ids = {token: number for caption in known for token, number in zip(caption.tokens, caption.token_ids, strict=True)}
-    turned: dict[tuple[str, ...], tuple[int, ...]] = {}
+    reversed_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
     for caption in captions:
-        if caption.tokens not in turned:
+        if caption.tokens not in reversed_ids:
             words = (opposite(" ".join(caption.tokens)) or "").split()
-            turned[caption.tokens] = tuple(ids[word] for word in words) if set(words) <= ids.keys() else ()
-    return [turned[caption.tokens] for caption in captions]
+            reversed_ids[caption.tokens] = tuple(ids[word] for word in words) if set(words) <= ids.keys() else ()
+    return [reversed_ids[caption.tokens] for caption in captions]

@@ -136,7 +136,7 @@ def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -
         )
     device = devices[local % len(devices)]
     use_device(device, sharers=here)
-    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would hear of it after the wait only
+    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would notice it only after the wait
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except RuntimeError as error:

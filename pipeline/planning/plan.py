@@ -1,4 +1,4 @@
-"""All that can be told of a training before it starts: memory, arithmetic, hours, the batch that fits."""
+"""What can be predicted of a training before it starts: memory, arithmetic, hours, the batch that fits."""
 
 import math
 import resource
