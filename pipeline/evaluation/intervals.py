@@ -59,7 +59,7 @@ def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random
 def interval_of_means(
     sets: Sequence[NDArray[np.float64]], resamples: int, rng: np.random.Generator, formula: Formula
 ) -> tuple[float, float]:
-    """The interval of what follows from the means of several sets, each drawn anew on its own."""
+    """The interval of a formula of the means of several sets, each resampled on its own."""
     drawn = [some[rng.integers(0, len(some), (resamples, len(some)))].mean(axis=1) for some in sets]
     low, high = np.percentile(formula(*drawn), INSIDE)
     return float(low), float(high)
@@ -78,13 +78,13 @@ class Difference(NamedTuple):
 
 
 def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
-    """The difference in each figure that A and B both tell of their clips, in the order of A.
+    """The difference in each figure that A and B have in common, in the order of A.
 
     Both are taken as independent and as normally distributed. Where they share captions or noise, less is called real
-    than could be. The chances are corrected by Holm 1979, whatever the figures have to do with each other.
+    than could be. The chances are corrected by Holm 1979, which holds however the figures depend on each other.
     """
     names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
-    found = {name: _difference(a[name], b[name]) for name in names}
+    found = {name: _subtract(a[name], b[name]) for name in names}
     chances = correct_by_holm({name: one.chance for name, one in found.items() if one.chance is not None})
     return {
         name: one._replace(chance=chances[name], real=chances[name] < UNLIKELY) if name in chances else one
@@ -92,7 +92,7 @@ def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[s
     }
 
 
-def _difference(a: Figure, b: Figure) -> Difference:
+def _subtract(a: Figure, b: Figure) -> Difference:
     if a.value is None or b.value is None or a.low is None or b.low is None:
         return Difference(a, b)
     value, error = b.value - a.value, math.hypot(compute_error(a), compute_error(b))
@@ -101,10 +101,10 @@ def _difference(a: Figure, b: Figure) -> Difference:
 
 
 def compute_error(figure: Figure) -> float:
-    """The standard error that a figure's interval stands for.
+    """The standard error that a figure's interval amounts to.
 
     Where no clip failed, or every one, all resamples are alike and the interval is a point: there the error is that of
-    a share of so many clips with a few right and wrong ones added.
+    a share of that many clips, with a few right and wrong ones added.
     """
     if figure.low is None or figure.high is None:
         return 0.0
@@ -116,7 +116,7 @@ def compute_error(figure: Figure) -> float:
 
 
 def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
-    """Each chance corrected for how many there are: the least one by all of them, the next one by one less, ..."""
+    """Each chance corrected for their number: the least one times all of them, the next one times one less, ..."""
     corrected: dict[str, float] = {}
     highest = 0.0
     for place, name in enumerate(sorted(chances, key=lambda name: chances[name])):
@@ -126,7 +126,7 @@ def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
 
 
 def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
-    """Whether the same judge saw the same real clips: then these got the same figures both times; not known is no."""
+    """Whether figures of real clips are the same, and so the judge and the clips were; False where unknown."""
     names = [name for name in a if name in b and name.endswith(OF_THE_REALS)]
     pairs = [(a[name].value, b[name].value) for name in names]
     same = [x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs]

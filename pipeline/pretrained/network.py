@@ -15,7 +15,7 @@ AT_ONCE = 4  # clips in one pass: at 16 frames of 224x224 each takes tens of meg
 
 
 class Network(ABC):
-    """Describes clips. `digest` tells its files from all others, since figures of two networks cannot be compared."""
+    """Extracts features of clips. Figures compare only where `digest`, that of the network's files, is the same."""
 
     def __init__(self, path: Path, digest: str, device: torch.device) -> None:
         self.path = path
@@ -24,14 +24,14 @@ class Network(ABC):
 
     @abstractmethod
     def find_obstacle(self, frames: int) -> str:
-        """Why it cannot describe clips of so many frames; empty where it can."""
+        """Why it cannot read clips of so many frames; empty where it can."""
 
     @abstractmethod
     def extract(self, clips: Tensor) -> Tensor:
         """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
 
     def extract_all(self, frames: Frames) -> NDArray[np.float64]:
-        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are no numbers."""
+        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are not finite."""
         with torch.inference_mode():
             parts = [
                 self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()

@@ -49,7 +49,7 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
     classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
     network_class = getattr(import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
     if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{folder}: holds no model.safetensors; fetch it, or save the model anew with save_pretrained")
+        raise UserError(f"{folder}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
     try:
         network, report = network_class.from_pretrained(
             folder,
@@ -63,8 +63,8 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
         raise UserError(f"{folder}: not the {name} that its config.json describes ({first_line(error)})") from None
     # The library would fill these with noise and go on.
     if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
-        told = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
-        raise UserError(f"{folder}: model.safetensors lacks {told}, or has them in other sizes; fetch both anew")
+        missing = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
+        raise UserError(f"{folder}: model.safetensors lacks {missing}, or has them in other sizes; fetch both again")
     if classifies:
         network.classifier = torch.nn.Identity()
     return network.to(device).eval().requires_grad_(False)
@@ -73,7 +73,7 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
 def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not folder.is_dir():
-        raise UserError(f"{folder}: a file; make it a folder with config.json, model.safetensors and what lies beside")
+        raise UserError(f"{folder}: a file; make it a folder with config.json, model.safetensors and the other files")
     config = read_json(path, "fetch all of the folder, not the weights alone")
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != kind:
@@ -91,7 +91,7 @@ def digest_folder(folder: Path) -> str:
 class Pixels:
     """How frames become the numbers that a network takes."""
 
-    path: Path  # of the file that says so
+    path: Path  # of the file that describes this
     wanted: Sides  # of what the network takes
     shorter: int | None  # the shorter side is resized to this, the other one in proportion
     resized: Sides | None  # or both sides are resized to these; neither: as they are
@@ -111,8 +111,8 @@ class Pixels:
             top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], self.cut, strict=True))
             x = x[:, :, max(top, 0) :, max(left, 0) :][:, :, : self.cut[0], : self.cut[1]]
         if x.shape[2:] != self.wanted:
-            told = " and ".join("x".join(map(str, sides)) for sides in (x.shape[2:], self.wanted))
-            raise UserError(f"{self.path}: the frames that it asks for and those that its network takes are {told}")
+            sizes = " and ".join("x".join(map(str, sides)) for sides in (x.shape[2:], self.wanted))
+            raise UserError(f"{self.path}: the frames that it asks for and those that its network takes are {sizes}")
         mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.deviation))
         return ((x * self.scale - mean) / deviation).view(*clips.shape[:2], *x.shape[1:])
 
@@ -124,31 +124,31 @@ class Pixels:
 
 
 def read_pixels(folder: Path, wanted: Sides) -> Pixels:
-    """What the folder of a network says about its frames. Raises UserError where it says nothing, or nonsense."""
+    """How the folder of a network wants its frames. Raises UserError where its file is missing or cannot be used."""
     path = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if path is None:
         raise UserError(f"{folder}: holds no {FILES[1]}, which tells how frames are resized; fetch it with the weights")
-    told = read_json(path, "fetch it again")
+    config = read_json(path, "fetch it again")
     try:
-        return _parse(path, told.get("video_processor") or told.get("image_processor") or told, wanted)
+        return _parse(path, config.get("video_processor") or config.get("image_processor") or config, wanted)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: does not tell how frames are resized ({error!r}); fetch it again") from None
 
 
-def _parse(path: Path, told: dict[str, Any], wanted: Sides) -> Pixels:
-    size = told["size"] if told.get("do_resize", True) else {}
+def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
+    size = config["size"] if config.get("do_resize", True) else {}
     size = {"shortest_edge": size} if isinstance(size, int) else size  # as older files have it
-    normalised = told.get("do_normalize", True)
+    normalised = config.get("do_normalize", True)
     return Pixels(
         path=path,
         wanted=wanted,
         shorter=size.get("shortest_edge"),
         resized=parse_sides(size) if "height" in size else None,
-        cut=parse_sides(told["crop_size"]) if told.get("do_center_crop", False) else None,
-        mode=MODES[told["resample"]],
-        scale=told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0,
-        mean=tuple(map(float, told["image_mean"])) if normalised else (0.0, 0.0, 0.0),
-        deviation=tuple(map(float, told["image_std"])) if normalised else (1.0, 1.0, 1.0),
+        cut=parse_sides(config["crop_size"]) if config.get("do_center_crop", False) else None,
+        mode=MODES[config["resample"]],
+        scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
+        mean=tuple(map(float, config["image_mean"])) if normalised else (0.0, 0.0, 0.0),
+        deviation=tuple(map(float, config["image_std"])) if normalised else (1.0, 1.0, 1.0),
     )
 
 
@@ -199,7 +199,7 @@ def _open_tokenizer(folder: Path, words: int) -> Any:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: its tokenizer cannot be read ({first_line(error)}); fetch it again") from None
     if len(tokenizer) > words:
-        raise UserError(f"{folder}: its tokenizer has {len(tokenizer)} tokens, its network {words}; fetch both anew")
+        raise UserError(f"{folder}: its tokenizer has {len(tokenizer)} tokens, its network {words}; fetch both again")
     return tokenizer
 
 
