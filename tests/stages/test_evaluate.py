@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
@@ -268,6 +269,7 @@ def test_a_metric_of_ones_own_is_in_all_tables_and_in_the_summary(data, evaluate
     code = next(block.text for block in page.blocks("python") if block.text.startswith("# extensions/evaluation/"))
     (tmp_path / "own_change.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     found = evaluate(data, tmp_path / "one", options=evaluating(metrics=["own_change:change_of_frames"]))
     before = json.loads((evaluated / "one.json").read_text())
     assert found == before | {"change_of_frames": found["change_of_frames"]} and found["change_of_frames"] > 0
