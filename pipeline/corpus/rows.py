@@ -11,8 +11,8 @@ OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset 
 
 _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
     "train": ("train", "training"),
-    "validation": ("validation", "val", "valid", "dev"),
-    "test": ("test", "testing", "eval"),
+    "validation": ("validation", "val", "valid", "validate", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
 }
 OFFICIAL_SPLITS: dict[str, OfficialSplit] = {name: split for split, names in _NAMES.items() for name in names}
 SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)

@@ -1,9 +1,13 @@
 """Ids and paths from the labels -> video files inside the videos folder, and their digests."""
 
+import difflib
 import errno
 import os
 import re
 import stat
+import unicodedata
+from bisect import bisect
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,6 +27,7 @@ ENDINGS |= {".vob", ".wmv", *TRIED}
 CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 
 BATCH = 64  # videos
+NEIGHBOURS = 8  # names before and behind a missing one that may be what is meant
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Item = TypeVar("Item")
@@ -72,31 +77,122 @@ class VideosFolder:
 
     def __init__(self, videos: Path) -> None:
         self._root = os.path.realpath(videos)
+        self._written = str(videos.absolute())  # as params name it, which may be a link
         self._holds = cache(self._encloses)  # few folders hold many files
+        self._folders = cache(self._find_folder)
+        self._names = cache(self._list_names)
+        self._stems = cache(self._sort_stems)
 
     def find_id(self, name: str) -> str:
         """The file `<id>.webm`, or with the next ending there is. Raises NoVideo."""
         for file in (f"{name}{ending}" for ending in TRIED):
             if self._is_video(file):
                 return file
-        raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}")
+        if found := self._find_respelt(name):
+            return found
+        raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
     def find_path(self, text: str) -> str:
-        """The file at a path that starts from the folder and may lack its ending. Raises NoVideo."""
-        fault = _find_path_fault(text)
+        """The file at a path that starts from the folder, or is absolute and leads into it. Raises NoVideo.
+
+        The ending may be missing or in another case, the letters may be composed or not, and a backslash stands for a
+        slash where no file has it in its name.
+        """
+        path = self._relative(text)
+        fault = _find_path_fault(path)
         if fault:
             raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
-        path = simplify_path(text)
+        if "\\" in path and not os.path.lexists(f"{self._root}/{path}"):
+            path = path.replace("\\", "/")
+            if fault := _find_path_fault(path):
+                raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
+        path = simplify_path(path)
         if has_video_ending(path):
             if self._is_video(path):
                 return path
-            raise NoVideo("missing_video", f"no {path}")
+            if found := self._find_respelt(path):
+                return found
+            raise NoVideo("missing_video", f"no {path}{'' if '://' in text else self._suggest(path)}")
         try:
-            return self.find_id(path)
+            return self.find_id(path.rstrip(".") if path[-1:] == "." and path.strip("./") else path)
         except NoVideo as error:
             if error.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
                 raise NoVideo("unusable_path", f"{path} does not end like a video") from None
             raise
+
+    def _relative(self, text: str) -> str:
+        """An absolute path into the folder from there on; any other path as it is."""
+        for root in (self._written, self._root):
+            if text.startswith("/") and text.startswith(f"{root}/"):
+                return text[len(root) :].lstrip("/")
+        return text
+
+    def _find_respelt(self, path: str) -> str | None:
+        """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.
+
+        Raises NoVideo where several do, or where the one is of no use.
+        """
+        folder, _, name = path.rpartition("/")
+        found = self._folders(folder)
+        if found is None:
+            return None
+        stem, ending = _split_ending(name)
+        fitting = [
+            (rank, known)
+            for rank, known in self._names(found).get(_compose(stem), [])
+            if not ending or known.lower().endswith(ending)
+        ]
+        best = [known for rank, known in fitting if rank == fitting[0][0]]
+        if len(best) > 1:
+            raise NoVideo("missing_video", f"no {path}, and both {best[0]} and {best[1]} come near it")
+        file = f"{found}/{best[0]}".lstrip("/") if best else None
+        return file if file and self._is_video(file) else None
+
+    def _find_folder(self, folder: str) -> str | None:
+        """A folder within this one by its path, its letters composed or not; None where it is not there or outside."""
+        if not self._holds(f"{self._root}/{folder}"):
+            return None
+        if Path(self._root, folder).is_dir():
+            return folder
+        above, _, name = folder.rpartition("/")
+        found = self._folders(above) if folder else None
+        if found is None:
+            return None
+        with os.scandir(f"{self._root}/{found}") as entries:
+            same = sorted(entry.name for entry in entries if _compose(entry.name) == _compose(name) and entry.is_dir())
+        path = f"{found}/{same[0]}".lstrip("/") if len(same) == 1 else None
+        return path if path and self._holds(f"{self._root}/{path}") else None
+
+    def _list_names(self, folder: str) -> dict[str, list[tuple[int, str]]]:
+        """Names without endings -> the videos in a folder, behind the places of their endings among those tried."""
+        listed: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for name in (path.name for path in Path(self._root, folder).iterdir()):
+            stem, ending = _split_ending(name)
+            if ending and name[0] != ".":
+                listed[_compose(stem)].append((TRIED.index(ending) if ending in TRIED else len(TRIED), name))
+        return {stem: sorted(known) for stem, known in listed.items()}
+
+    def _suggest(self, path: str) -> str:
+        """The nearest name there is, for a message; empty where none is near."""
+        folder, _, name = path.rpartition("/")
+        found = self._folders(folder)
+        if found is None:
+            return self._suggest_tail(path)
+        near = _find_nearest(_compose(_split_ending(name)[0]).casefold(), self._stems(found))
+        file = f"{found}/{near}".lstrip("/")
+        return f"; the nearest is {file}" if near and file != path else ""
+
+    def _suggest_tail(self, path: str) -> str:
+        """A part of the path that is a file, since most often a path starts from a folder above this one."""
+        parts = path.split("/")
+        for file in ("/".join(parts[start:]) for start in range(1, len(parts))):
+            if self._encloses(f"{self._root}/{file}") and Path(self._root, file).is_file():
+                return f"; from dataset.videos, {file} is there"
+        return ""
+
+    def _sort_stems(self, folder: str) -> list[tuple[str, str]]:
+        """The names of a folder's videos behind how they are compared, sorted."""
+        return sorted((stem.casefold(), listed[0][1]) for stem, listed in self._names(folder).items())
 
     def _is_video(self, file: str) -> bool:
         """Whether there is such a file. Raises NoVideo where something of that name is of no use."""
@@ -149,6 +245,27 @@ def _find_path_fault(path: str) -> str:
     if "\0" in path:
         return "holds a NUL"
     return "" if writable_text(path) == path else "is not UTF-8"
+
+
+def _split_ending(name: str) -> tuple[str, str]:
+    """A name's stem and its ending in lower case, if that is a video's; otherwise the whole name and nothing."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, f".{ending.lower()}") if dot and stem and f".{ending.lower()}" in ENDINGS else (name, "")
+
+
+def _compose(name: str) -> str:
+    """The name with its accents composed, as file systems and table programs may not have them."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
+    """The file, of pairs of stem and file in order, whose stem is most like this one; empty where none is like it.
+
+    Only the neighbours are compared: every row of a large set may be missing.
+    """
+    place = bisect(names, (stem, ""))
+    near = dict(names[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
+    return "".join(near[key] for key in difflib.get_close_matches(stem, near, n=1))
 
 
 def _map_in_threads(function: Callable[[Item], Answer], items: Sequence[Item], workers: int) -> list[Answer]:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from pipeline.corpus.video_files import NoVideo, VideosFolder
+from pipeline.corpus.rows import parse_split
+from pipeline.corpus.video_files import NoVideo, VideosFolder, find_videos
 
 
 @pytest.fixture
@@ -118,3 +119,94 @@ def test_loops_dangling_links_pipes_and_empty_files_are_refused(videos):
     assert refusal(videos, "folder.mp4") == ("missing_video", "folder.mp4 is not a regular file")
     assert refusal(videos, "empty.mp4") == ("empty_video", "empty.mp4 holds no bytes")
     assert refusal(videos, "empty")[0] == "empty_video"
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("P01_01", "P01_01.MP4"),
+        ("P01_01.mp4", "P01_01.MP4"),
+        ("a.MP4", "a.mp4"),
+        ("class/D", "class/D.MOV"),
+        ("class\\c.avi", "class/c.avi"),
+        (".\\class\\c", "class/c.avi"),
+        ("a.", "a.mp4"),
+        ("class/c.", "class/c.avi"),
+        ("old", "old.3gp"),
+        ("na\u00efve/caf\u00e9.mp4", "nai\u0308ve/cafe\u0301.MP4"),
+        ("na\u00efve/caf\u00e9", "nai\u0308ve/cafe\u0301.MP4"),
+        ("nai\u0308ve/cafe\u0301.mp4", "nai\u0308ve/cafe\u0301.MP4"),
+        ("u\u0308.mp4", "\u00fc.mp4"),
+    ],
+)
+def test_a_name_may_be_spelt_in_another_way_than_its_file(videos, written, file):
+    for name in ("P01_01.MP4", "old.3gp", "nai\u0308ve/cafe\u0301.MP4", "\u00fc.mp4"):
+        write(videos / name)
+    assert VideosFolder(videos).find_path(written) == file
+
+
+def test_a_file_of_exactly_the_name_wins_over_one_that_is_like_it(videos):
+    for name in ("b.MP4", "b.mp4", "x\\y.mp4", "x/y.mp4", "\u00fc.mp4", "u\u0308.mp4"):
+        write(videos / name)
+    for name in ("b.MP4", "b.mp4", "x\\y.mp4", "\u00fc.mp4", "u\u0308.mp4"):
+        assert VideosFolder(videos).find_path(name) == name
+    assert VideosFolder(videos).find_id("b") == "b.webm"
+
+
+def test_two_files_that_are_equally_like_a_name_are_no_answer(videos):
+    for name in ("t.Mp4", "t.MP4"):
+        write(videos / name)
+    assert refusal(videos, "t") == ("missing_video", "no t, and both t.MP4 and t.Mp4 come near it")
+
+
+def test_an_absolute_path_into_the_folder_is_one_within_it(videos):
+    (videos.parent / "link").symlink_to(videos)
+    assert VideosFolder(videos).find_path(f"{videos}/class/c.avi") == "class/c.avi"
+    assert VideosFolder(videos.parent / "link").find_path(f"{videos.parent}/link//a.mp4") == "a.mp4"
+    assert VideosFolder(videos.parent / "link").find_path(f"{videos}/a") == "a.mp4"
+    assert refusal(videos, f"{videos}/../outside/secret.mp4")[0] == "unusable_path"
+    assert refusal(videos, f"{videos.parent}/outside/secret.mp4")[0] == "unusable_path"
+    assert refusal(videos, f"{videos}er/a.mp4")[0] == "unusable_path"
+
+
+def test_other_spellings_do_not_lead_out_of_the_folder(videos):
+    (videos / "away").symlink_to(videos.parent / "outside")
+    (videos / "out.MP4").symlink_to(videos.parent / "outside" / "secret.mp4")
+    (videos / "cafe\u0301").symlink_to(videos.parent / "outside")
+    assert refusal(videos, "..\\outside\\secret.mp4") == (
+        "unusable_path",
+        "'..\\\\outside\\\\secret.mp4' climbs with `..`",
+    )
+    for path in ("away/secret", "away\\secret.mp4", "out", "out.mp4"):
+        assert refusal(videos, path)[0] == "unusable_path"
+    for path in ("caf\u00e9/secret.mp4", "away/secre.mp4", "away/secret.MP4", "x/away/secret.mp4"):
+        reason, detail = refusal(videos, path)
+        assert reason == "missing_video" and "the nearest" not in detail and "is there" not in detail
+
+
+@pytest.mark.parametrize(
+    ("written", "detail"),
+    [
+        ("class/interview_0O1.mp4", "no class/interview_0O1.mp4; the nearest is class/interview_001.mp4"),
+        ("class/Interview-001.avi", "no class/Interview-001.avi; the nearest is class/interview_001.mp4"),
+        ("interview", "no interview.webm, nor with .mp4, .mkv, .avi, .mov"),
+        ("videos/class/c.avi", "no videos/class/c.avi; from dataset.videos, class/c.avi is there"),
+    ],
+)
+def test_the_nearest_name_is_told_where_there_is_none(videos, written, detail):
+    write(videos / "class" / "interview_001.mp4")
+    assert refusal(videos, written) == ("missing_video", detail)
+
+
+def test_a_large_folder_of_missing_videos_is_looked_through_once(videos):
+    for number in range(2000):
+        write(videos / f"{number:06d}.mp4")
+    named = [(f"x{number}", f"{number:06d}x.mp4") for number in range(2000)]
+    found = find_videos(videos, named, 2)
+    assert {drop.reason for drop in found} == {"missing_video"}
+    assert found[7].detail == "no 000007x.mp4; the nearest is 000007.mp4"
+
+
+@pytest.mark.parametrize("name", ["validate", "VALIDATE", "evaluation"])
+def test_names_of_splits_of_kinetics_and_of_hubs_are_known(name):
+    assert parse_split(name) == ("test" if name == "evaluation" else "validation")
