@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.corpus.captions import find_words
-from pipeline.corpus.choose import choose_clips
+from pipeline.corpus.choose import NothingToTrainOn, choose_clips
 from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
@@ -20,9 +20,18 @@ from pipeline.text.vector_files import read_vectors
 def filter_labels(
     labels: Path, videos: Path, vectors: Path, out: Path, dataset: DatasetParams, options: FilterParams, workers: int
 ) -> None:
-    """Choose and split the clips; nothing is written before all of it is decided."""
+    """Choose and split the clips; nothing is written before all of it is decided.
+
+    Where no clip to train on is left, only the drops and the report are written. Raises UserError then.
+    """
     rows = read_rows(labels, dataset)
-    choice = choose_clips(rows, videos, options, workers, _read_vectors(vectors, rows, options))
+    try:
+        choice = choose_clips(rows, videos, options, workers, _read_vectors(vectors, rows, options))
+    except NothingToTrainOn as nothing:
+        (out / "clips.parquet").unlink(missing_ok=True)  # of a run before
+        write_table(out / "dropped.parquet", Drop, nothing.drops)
+        write_report(out / "report.json", read=len(rows), kept=nothing.kept, drops=nothing.drops)
+        raise UserError(f"{nothing}; all reasons are in {out / 'dropped.parquet'}") from None
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / "dropped.parquet", Drop, choice.drops)
     splits = Counter(clip.split for clip in choice.clips)

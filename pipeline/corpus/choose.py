@@ -42,12 +42,21 @@ class Choice:
     unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
 
 
+class NothingToTrainOn(UserError):
+    """No clip of the train split is left; holds how many are in other splits, and the drops by id."""
+
+    def __init__(self, message: str, kept: int, drops: list[Drop]) -> None:
+        super().__init__(message)
+        self.kept = kept
+        self.drops = drops
+
+
 def choose_clips(
     rows: Sequence[LabelRow], videos: Path, options: FilterParams, workers: int, vectors: Vectors = NO_VECTORS
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
-    Each rule applies to what the rules before it have left. Raises UserError where nothing to train on is left.
+    Each rule applies to what the rules before it have left. Raises NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
@@ -63,11 +72,11 @@ def choose_clips(
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
     clips, more = _make_clips(candidates, splits, files, videos, workers)
     drops += more
+    drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
-        raise UserError(_explain_nothing(len(rows), len(clips), drops, videos))
+        raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, videos), len(clips), drops)
     twins, unmirrored = mirror_clips(clips, held) if options.mirror == "swap" else ([], Counter())
     clips = sorted([*clips, *twins], key=lambda clip: clip.id)
-    drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     return Choice(clips, drops, held.words, held.pairs, unmirrored)
 
 
@@ -138,7 +147,10 @@ def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
 
 def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[Candidate], list[Drop]]:
     slugs = [slugify(row.template) for row in rows]
-    chosen = match_categories(wanted, Counter(slug for slug in slugs if slug))
+    counts = Counter(slug for slug in slugs if slug)
+    if rows and not counts:
+        _refuse_rows(rows, wanted)
+    chosen = match_categories(wanted, counts)
     candidates: list[Candidate] = []
     drops: list[Drop] = []
     for row, slug in zip(rows, slugs, strict=True):
@@ -147,10 +159,20 @@ def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[
     return candidates, drops
 
 
+def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
+    """Raise what an unknown category raises, with the drops, where no row has a category."""
+    drops = [drop for row in rows if isinstance(drop := _read_row(row, "", False), Drop)]
+    try:
+        match_categories(wanted, {})
+    except UserError as error:
+        raise NothingToTrainOn(
+            f"{error}{_tell_first(rows, drops)}", 0, sorted(drops, key=lambda drop: drop.id)
+        ) from None
+
+
 def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if not is_usable_id(row.id):
-        # The id may hold anything; in the table it is shown as Python would, and no longer than a line.
-        return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
+        return Drop(_show_id(row), "unusable_id", f"row {row.place[1]} of {row.place[0]}")
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
     caption = clean_text(row.label)
@@ -195,12 +217,28 @@ def _make_clips(
     return clips, drops
 
 
-def _explain_nothing(read: int, kept: int, drops: Sequence[Drop], videos: Path) -> str:
+def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop], videos: Path) -> str:
     if kept:
         return f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
     reasons = Counter(drop.reason for drop in drops)
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "the labels are empty"
-    return f"filter: none of {read} rows is left: {counts}; see filter.categories and the videos in {videos}"
+    told = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
+    return told + _tell_first(rows, drops)
+
+
+def _tell_first(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
+    """Why the first row that was dropped was dropped, as the end of a message."""
+    reasons = {drop.id: drop for drop in drops}
+    for row in rows:
+        drop = reasons.get(row.id) or reasons.get(_show_id(row))
+        if drop:
+            return f". The first, row {row.place[1]} of {row.place[0]}, is dropped as {drop.reason}: {drop.detail}"
+    return ""
+
+
+def _show_id(row: LabelRow) -> str:
+    """An unusable id, which may hold anything, as Python would show it and no longer than a line."""
+    return ascii(row.id)[:80]
 
 
 def _drop_rare_objects(clips: list[Candidate], least: int) -> Chosen:

@@ -140,7 +140,6 @@ def empty_videos(dataset):
         (lose_a_field, "labels/train.json: row 0 lacks 'template'"),
         (lose_labels, "labels: no such labels"),
         (lose_videos, "videos: no such folder of videos"),
-        (empty_videos, "none of 250 rows is left: 166 empty_video, 1 missing_video, 83 other_category"),
     ],
 )
 def test_bad_input_ends_with_one_message_and_leaves_what_was_made_before(dataset, harm, message):
@@ -157,3 +156,29 @@ def test_an_unknown_category_ends_with_the_nearest_names(dataset):
     done = run_stage(dataset, categories=["pushing-something-form-left-to-right"])
     assert done.returncode == 1
     assert "pushing-something-from-left-to-right (84 clips)" in done.stderr
+
+
+def test_when_nothing_is_left_the_drops_are_written_and_the_first_is_told(dataset):
+    choose(dataset)
+    empty_videos(dataset)
+    done = run_stage(dataset)
+    assert done.returncode == 1
+    assert "none of 250 rows is left: 166 empty_video, 1 missing_video, 83 other_category" in done.stderr
+    assert "The first, row 0 of train.json, is dropped as missing_video: no 1.webm, nor with .mp4" in done.stderr
+    assert "all reasons are in out/dropped.parquet" in done.stderr and "Traceback" not in done.stderr
+    assert sorted(path.name for path in (dataset / "out").iterdir()) == ["dropped.parquet", "report.json"]
+    drops = read_table(dataset / "out" / "dropped.parquet", Drop)
+    report = json.loads((dataset / "out" / "report.json").read_text())
+    assert len(drops) == report["read"] == 250 and report["kept"] == 0
+    assert report["dropped"] == {"empty_video": 166, "missing_video": 1, "other_category": 83}
+
+
+def test_rows_that_all_lack_a_category_are_written_as_drops(dataset):
+    listed = [{**row("5"), "template": ""}, {**row("6"), "template": "[]"}]
+    shutil.rmtree(dataset / "labels")
+    write_labels(dataset / "labels" / "train.json", listed)
+    with pytest.raises(
+        UserError, match=r"no row has a usable template\. The first, row 0 of train\.json, is dropped as"
+    ):
+        choose(dataset)
+    assert [d.reason for d in read_table(dataset / "out" / "dropped.parquet", Drop)] == ["unusable_label"] * 2
