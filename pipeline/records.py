@@ -13,6 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.letters import find_words, spell_symbols
+
 Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
@@ -115,8 +117,10 @@ class Drop:
 def slugify(template: str) -> str:
     """A template's name for params: `Pushing [something] up` -> `pushing-something-up`. A slug's slug is itself.
 
-    Brackets, case and punctuation do not count, so both ways to write a template have one slug. Empty where the
-    template holds no letter or digit.
+    Brackets, case and punctuation do not count, so both ways to write a template have one slug. Symbols count by their
+    names: `C++` -> `c-plus-plus`, `-1` -> `minus-1`. Empty where the template holds neither a letter nor a digit nor
+    a symbol.
     """
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", template).lower())
-    return "-".join(re.findall(r"[^\W_]+", re.sub("['’]", "", plain)))  # noqa: RUF001
+    plain = spell_symbols(unicodedata.normalize("NFKC", template)).lower()
+    plain = re.sub("['’]", "", unicodedata.normalize("NFKC", plain))  # noqa: RUF001
+    return "-".join(find_words(unicodedata.normalize("NFKC", plain)))

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.corpus.captions import find_words
 from pipeline.corpus.choose import NothingToTrainOn, choose_clips
 from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError, run
+from pipeline.letters import find_words
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.tables import write_report, write_table
@@ -60,7 +60,7 @@ def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams) -
     """The vectors of the words in the rows, where held-out words are chosen by their distance."""
     if options.test_words_by == "hash":
         return NO_VECTORS
-    said = {word for row in rows for text in (row.label, *row.objects) for word in find_words(text)}
+    said = {word for row in rows for text in (row.label, *row.objects) for word in find_words(text.lower())}
     try:
         file = read_vectors(path, said, 0)
     except UserError as error:

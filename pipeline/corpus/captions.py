@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain, zip_longest
 
+from pipeline.letters import JOINERS, find_words
+
 QUOTES = str.maketrans({"‘": "'", "’": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 # Cyrillic and Greek letters that look like Latin ones, in the order of the Latin ones below.
 LOOKALIKES = str.maketrans(
@@ -15,15 +17,11 @@ LOOKALIKES = str.maketrans(
 )
 CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # nearly every caption: ASCII without \ and `
 ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
-JOINERS = "\u200c\u200d"  # invisible, but some scripts spell with them
 
 SLOT = re.compile(r"\[([^\]]*)\]")
 PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
 NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
 ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
-
-WORD = re.compile(r"[^\W_]+")
-WORD_OR_BREAK = re.compile(r"[^\W_]+|\n")
 
 
 def clean_text(text: str) -> str:
@@ -69,11 +67,6 @@ def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
     return _strip_articles([clean_text(name).lower() for name in names])
 
 
-def find_words(text: str) -> list[str]:
-    """Its words in lower case; hyphens and punctuation separate them."""
-    return WORD.findall(text.lower())
-
-
 class Phrases:
     """Names to be found in captions, as whole words in a row; case, hyphens and punctuation do not count."""
 
@@ -81,7 +74,7 @@ class Phrases:
         self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # by their words
         self._lengths: dict[str, set[int]] = defaultdict(set)  # in words, of those that start with a word
         for name in names:
-            words = tuple(find_words(name))
+            words = tuple(find_words(name.lower()))
             if words:
                 self._names[words].append(name)
                 self._lengths[words[0]].add(len(words))
@@ -90,8 +83,8 @@ class Phrases:
         """The names that the caption or an object contains."""
         found: set[str] = set()
         if self._names:
-            # No name goes on from one text into the next, since none holds a line break.
-            words = WORD_OR_BREAK.findall("\n".join((caption, *objects)).lower())
+            # No name goes on from one text into the next, since none holds an empty word.
+            words = [word for text in (caption, *objects) for word in (*find_words(text.lower()), "")]
             for start, word in enumerate(words):
                 for length in self._lengths.get(word, ()):
                     found.update(self._names.get(tuple(words[start : start + length]), ()))

@@ -16,13 +16,14 @@ from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
 from pipeline.directions import find_counter_spelling
 from pipeline.directions.mirror import find_twin_fault, list_texts, make_twin
 from pipeline.errors import UserError
+from pipeline.letters import word_pattern
 from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
 
 Chosen = tuple[list[Candidate], list[Drop]]  # what stays, and what is dropped
 FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None where nothing is
 
-WORD = r"[^\W_]+(?:['’][^\W_]+)*"  # noqa: RUF001
+WORD = rf"{word_pattern()}(?:['’]{word_pattern()})*"  # noqa: RUF001
 FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
     "toy": re.compile(WORD),
     "simple": re.compile(rf"{WORD}(?:-{WORD})*"),

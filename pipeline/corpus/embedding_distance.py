@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.captions import Phrases, find_words
+from pipeline.corpus.captions import Phrases
+from pipeline.letters import find_words
 
 Vectors = Mapping[str, NDArray[np.float32]]  # word -> [D]
 NO_VECTORS: Vectors = MappingProxyType({})
@@ -79,7 +80,7 @@ def _list_mentions(names: Collection[str], objects: Collection[str]) -> Mapping[
 
 def _find_direction(name: str, vectors: Vectors) -> NDArray[np.float64] | None:
     """The mean direction of the words that have a vector, [D] of length 1; None where none has."""
-    found = [vectors[word].astype(np.float64) for word in find_words(name) if word in vectors]
+    found = [vectors[word].astype(np.float64) for word in find_words(name.lower()) if word in vectors]
     mean = np.sum([vector / np.linalg.norm(vector) for vector in found], axis=0)
     length = np.linalg.norm(mean)
     return mean / length if length else None

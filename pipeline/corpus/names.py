@@ -2,11 +2,13 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from pipeline.corpus.captions import bare_objects
 from pipeline.errors import UserError
+from pipeline.letters import spell_symbols, word_pattern
 from pipeline.records import slugify
 
 
@@ -34,8 +36,10 @@ def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
 
 def _glob(name: str) -> str:
     """The glob over slugs that a glob over templates stands for: its words are joined as a slug's are."""
-    plain = re.sub(r"['’\[\]]", "", name.lower())  # noqa: RUF001
-    return re.sub(r"[^\w*?]+|_", "-", plain).strip("-")
+    plain = spell_symbols(unicodedata.normalize("NFKC", name)).lower()
+    plain = re.sub(r"['’\[\]]", "", plain)  # noqa: RUF001
+    spread = re.sub(rf"({word_pattern()}|[*?])|.", lambda found: found[1] or "-", plain)
+    return re.sub("-+", "-", spread).strip("-")
 
 
 def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:

@@ -2,9 +2,11 @@
 
 Punctuation is left out: it shows nothing in a video, and a caption with a comma should not be another condition
 than the same words without it. Hyphens and slashes part words, so `t-shirt` shares its `shirt`; `n't` becomes `not`.
+Chinese and Japanese, which are written without spaces, are split by spaCy's rules for them.
 """
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -14,10 +16,18 @@ import spacy
 from spacy.tokens import Doc
 
 from pipeline.errors import UserError, first_line
+from pipeline.letters import JOINERS, word_pattern
 
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
 UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
-PIECE = re.compile(r"\d+(?:[.,]\d+)+|'?[^\W_]+(?:'[^\W_]+)*")  # 2.5 | 's | o'clock; a dot or underscore parts words
+WORD = word_pattern()
+PIECE = re.compile(rf"\d+(?:[.,]\d+)+|'?{WORD}(?:'{WORD})*")  # 2.5 | 's | o'clock; a dot or underscore parts words
+KANA = re.compile(r"[\u3041-\u30ff]")
+UNSPACED = re.compile(r"[\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
+SPLITTERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # language, packages that spaCy needs for it, its settings
+    "ja": ("Japanese", "sudachipy sudachidict_core", {}),
+    "zh": ("Chinese", "jieba", {"nlp": {"tokenizer": {"segmenter": "jieba"}}}),
+}
 LEMMATIZERS = {"lemmatizer", "trainable_lemmatizer"}
 
 # Words whose lemma would tell another direction or manner, or none: spaCy's table makes `left` into `leave`, `lower`
@@ -39,9 +49,14 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
     `model` is the name or path of a spaCy pipeline whose tokenizer is used in place of the plain English one.
     """
     plain = unicodedata.normalize("NFKC", text).translate(QUOTES).lower()
-    plain = "".join(letter if letter.isprintable() else " " for letter in plain)
+    plain = "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in plain)
     plain = UNBROKEN.sub(r"\1 ", plain)
-    return tuple(piece for token in _language(model).make_doc(plain) for piece in PIECE.findall(token.norm_))
+    pieces = tuple(piece for token in _language(model).make_doc(plain) for piece in PIECE.findall(token.norm_))
+    if model or not UNSPACED.search(plain):
+        return pieces
+    # Kana tell Japanese: without them the same characters are taken for Chinese.
+    language = _load_unspaced("ja" if KANA.search(plain) else "zh")
+    return tuple(word for piece in pieces for word in _split_unspaced(piece, language))
 
 
 def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> Iterator[tuple[str, ...]]:
@@ -57,6 +72,27 @@ def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> It
 
 def _lemma(word: str, lemma: str) -> str:
     return word if word in KEPT or not PIECE.fullmatch(lemma) else lemma
+
+
+def _split_unspaced(piece: str, language: Any | None) -> list[str]:
+    """The words of a piece; itself where it is not written without spaces, or nothing is installed that knows them."""
+    if language is None or not UNSPACED.search(piece):
+        return [piece]
+    return [word for token in language.make_doc(piece) for word in PIECE.findall(token.text)]
+
+
+@cache
+def _load_unspaced(code: str) -> Any | None:
+    """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, and a line on stderr, where they lack their package."""
+    name, packages, config = SPLITTERS[code]
+    try:
+        return spacy.blank(code, config=config)
+    except ImportError:
+        told = (
+            f"{name} captions are split at spaces and punctuation only; `pip install {packages}` to split their words"
+        )
+        print(f"tokenize: {told}, then run the stage again", file=sys.stderr)
+        return None
 
 
 @cache

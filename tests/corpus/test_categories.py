@@ -79,3 +79,37 @@ def test_a_name_near_nothing_raises_with_the_commonest(name):
 @given(st.text(max_size=40))
 def test_a_slugs_slug_is_itself(text):
     assert slugify(slugify(text)) == slugify(text)
+
+
+@pytest.mark.parametrize(
+    ("template", "slug"),
+    [
+        ("C", "c"),
+        ("C++", "c-plus-plus"),
+        ("C#", "c-sharp"),
+        ("+1", "plus-1"),
+        ("-1", "minus-1"),
+        ("1", "1"),
+        ("turning by -.5", "turning-by-minus-5"),
+        ("1-2", "1-2"),
+        ("R&B", "r-and-b"),
+        ("\U0001f44d", "thumbs-up-sign"),
+        ("left \u2192 right", "left-rightwards-arrow-right"),
+        ("left \u2190 right", "left-leftwards-arrow-right"),
+        ("?!", ""),
+        ("a - b", "a-b"),
+        ("\u0915\u093f\u0924\u093e\u092c", "\u0915\u093f\u0924\u093e\u092c"),
+    ],
+)
+def test_symbols_and_marks_count_in_a_slug(template, slug):
+    assert slugify(template) == slug == slugify(slug)
+
+
+def test_categories_that_differ_in_symbols_or_marks_are_found_each_by_its_name():
+    names = ["C", "C++", "C#", "+1", "-1", "\u0e1c\u0e49\u0e32", "\u0e1c\u0e32", "\u0915\u093f", "\u0915\u0940"]
+    clips = {slugify(name): 1 for name in names}
+    assert len(clips) == len(names)
+    for name in names:
+        assert match_categories([name], clips) == {slugify(name)}
+    assert match_categories(["C+*"], clips) == {"c-plus-plus"}
+    assert match_categories(["\u0e1c\u0e49*"], clips) == {slugify("\u0e1c\u0e49\u0e32")}

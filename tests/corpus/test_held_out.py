@@ -208,3 +208,9 @@ def test_a_clip_goes_for_the_first_of_all_rules_that_it_breaks(videos):
     }
     counts = Counter(drop.reason for drop in choice.drops)
     assert (counts["beyond_object_limit"], counts["beyond_clip_limit"], len(choice.clips)) == (5, 1, 7)
+
+
+def test_a_held_out_word_is_not_found_in_one_that_differs_by_a_mark():
+    phrases = Phrases(["\u0e1c\u0e32", "\u0915\u093f"])
+    assert phrases.find("\u0e1c\u0e49\u0e32 \u0915\u0940", ()) == set()
+    assert phrases.find("\u0e1c\u0e32, x", ["\u0915\u093f"]) == {"\u0e1c\u0e32", "\u0915\u093f"}

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
 }
-EVERYWHERE = {"directions", "errors", "extensions", "files", "source_code", "state_folders"}
+EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "state_folders"}
 FREE = {"cli"}  # may import every room, but no stage
 
 # package -> the files and folders that are its one door

@@ -1,13 +1,17 @@
 """Captions -> words."""
 
 import re
+import sys
 import time
+import types
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from locations import SHARED
 
+from pipeline.text import tokenizer
 from pipeline.text.tokenizer import tokenize
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
@@ -64,3 +68,65 @@ def test_ten_thousand_characters_cost_less_than_a_second(piece):
     start = time.process_time()
     tokenize(piece * (10_000 // len(piece)))
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "किताब को ऊपर ले जाना",  # Hindi
+        "பந்தை தள்ளுதல்",  # Tamil
+        "ผลัก หนังสือ น้ำ ไม้",  # Thai
+        "كِتَابٌ عَلَى الطَّاوِلَةِ",  # vocalised Arabic
+        "می‌خواهم کتاب",  # Persian, with a joiner in a word
+        "বই উপরে তোলা",  # Bengali
+        "שָׁלוֹם יְלָדִים",  # pointed Hebrew
+    ],
+)
+def test_the_words_of_every_script_keep_their_marks(caption):
+    words = unicodedata.normalize("NFKC", caption).split()
+    assert tokenize(caption) == tuple(words)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ผ้า", "ผา"), ("ไม้", "ไม่"), ("कि", "की"), ("दिन", "दीन"), ("பல்", "பால்"), ("كَتَبَ", "كُتُب"), ("x\u0301", "x")],
+)
+def test_words_that_differ_in_a_mark_alone_are_two_words(one, other):
+    assert len({tokenize(one), tokenize(other)}) == 2
+    assert len(tokenize(one)) == len(tokenize(other)) == 1
+
+
+def test_a_mark_of_its_own_is_no_word_and_a_variant_of_a_sign_is_the_sign():
+    assert tokenize("\u0301 \u0e31") == ()
+    assert tokenize("1\ufe0f\u20e3 👍\ufe0f") == ("1",)
+
+
+@pytest.fixture
+def bare_machine(monkeypatch):
+    """spaCy on a machine that lacks what it needs for Chinese and Japanese."""
+    for name in ("jieba", "sudachipy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    tokenizer._load_unspaced.cache_clear()
+    yield
+    tokenizer._load_unspaced.cache_clear()
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_chinese_and_japanese_without_their_packages_are_told_of_once(capsys):
+    assert tokenize("推 盒子") == ("推", "盒子")
+    assert tokenize("推盒子, pushing it") == ("推盒子", "pushing", "it")
+    assert tokenize("本を押す") == ("本を押す",)
+    tokenize("本を引く")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "Chinese captions are split at spaces and punctuation only; `pip install jieba`" in told[0]
+    assert "Japanese captions" in told[1] and "sudachipy sudachidict_core" in told[1]
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_chinese_is_split_by_spacys_rules_where_their_package_is_there(monkeypatch, capsys):
+    parts = {"推盒子": ["推", "盒子"], "把书": ["把", "书"]}
+    jieba = types.SimpleNamespace(cut=lambda text, **_: parts.get(text, [text]))
+    monkeypatch.setitem(sys.modules, "jieba", jieba)
+    assert tokenize("推盒子, doesn't 把书") == ("推", "盒子", "does", "not", "把", "书")
+    assert capsys.readouterr().err == ""
