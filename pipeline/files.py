@@ -47,6 +47,17 @@ def read_json(path: Path, remedy: str) -> Any:
         raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
 
 
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends, of any system. Raises UserError if there is none, or no UTF-8."""
+    if not path.is_file():  # a pipe would keep us reading for ever
+        raise UserError(f"{path}: no such file of text")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
+
+
 def digest_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()

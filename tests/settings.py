@@ -24,7 +24,7 @@ def changed(changes: dict[str, dict[str, Any]]) -> Params:
     return check_params({**TREE, **{name: {**TREE[name], **values} for name, values in changes.items()}}, "the test")
 
 
-def reading(kind: str, labels: Path | str = "labels", **columns: str | None) -> DatasetParams:
+def reading(kind: str, labels: Path | str = "labels", **columns: str | int | None) -> DatasetParams:
     """The section `dataset` with a format and some of its columns; the videos lie beside the labels, or are them."""
     videos = labels if kind == "folders" else Path(labels).with_name("videos")
     merged = {**TREE["dataset"]["columns"], **columns}

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset itself; `all` where it has none
@@ -61,6 +61,14 @@ def as_text(value: Any) -> str:
 def simplify_path(path: str) -> str:
     """The path with `./` and doubled or final slashes gone."""
     return str(PurePosixPath(path)) if path and LOOSE.search(path) else path
+
+
+def path_within(videos: str | Path, path: str) -> str:
+    """An absolute path into the folder of videos as one that starts from there; any other path as it is."""
+    if not path.startswith("/"):
+        return path
+    root = f"{Path(videos).absolute()}/"
+    return path[len(root) :].lstrip("/") if path.startswith(root) else path
 
 
 def make_id(path: str) -> str:

@@ -8,7 +8,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, one_of
 
-FORMAT_NAMES = ("something", "table", "folders", "metadata")  # built-in readers of labels
+FORMAT_NAMES = (  # built-in readers of labels
+    *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51", "auto"),
+)
 Loading = Literal["auto", "resident", "streamed"]
 
 
@@ -23,13 +25,16 @@ class DemoParams(Section):
     validation_share: Share
 
 
+Column = Text | PositiveInt  # a name, or a place from 1
+
+
 class ColumnParams(Section):
-    path: Text | None
-    caption: Text
-    category: Text | None
-    objects: Text | None
-    split: Text | None
-    id: Text | None
+    path: Column | None
+    caption: Column
+    category: Column | None
+    objects: Column | None
+    split: Column | None
+    id: Column | None
 
 
 class DatasetParams(Section):
@@ -37,6 +42,10 @@ class DatasetParams(Section):
     labels: QuotedPath
     videos: QuotedPath
     columns: ColumnParams
+    delimiter: Literal["comma", "tab", "semicolon", "blank"] | None
+    classes: Text | None
+    official_list: Literal[1, 2, 3]
+    text_files: Literal["whole", "lines"]
 
     @model_validator(mode="after")
     def _every_row_has_a_video(self) -> Self:

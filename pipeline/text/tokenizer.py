@@ -75,7 +75,7 @@ def _lemma(word: str, lemma: str) -> str:
 
 
 def _split_unspaced(piece: str, language: Any | None) -> list[str]:
-    """The words of a piece; itself where it is not written without spaces, or nothing is installed that knows them."""
+    """The words of a piece; itself where it is written with spaces, or nothing is installed that knows them."""
     if language is None or not UNSPACED.search(piece):
         return [piece]
     return [word for token in language.make_doc(piece) for word in PIECE.findall(token.text)]
@@ -83,7 +83,7 @@ def _split_unspaced(piece: str, language: Any | None) -> list[str]:
 
 @cache
 def _load_unspaced(code: str) -> Any | None:
-    """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, and a line on stderr, where they lack their package."""
+    """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, said on stderr, where they lack their package."""
     name, packages, config = SPLITTERS[code]
     try:
         return spacy.blank(code, config=config)

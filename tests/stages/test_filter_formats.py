@@ -35,7 +35,7 @@ def filter_in(
     folder: Path, kind: str, labels: str, videos: str = "videos", categories: tuple[str, ...] = ("*",), **columns: str
 ) -> tuple[list[Clip], dict[str, tuple[str, str]]]:
     """Write params.yaml and run `filter`: the clips, and the reason and detail of each drop by its id."""
-    dataset = {"format": kind, "labels": labels, "videos": videos, "columns": COLUMNS | columns}
+    dataset = TREE["dataset"] | {"format": kind, "labels": labels, "videos": videos, "columns": COLUMNS | columns}
     filtering = TREE["filter"] | {"categories": list(categories), "test_pairs": 0.0}
     shape = TREE["clip"] | {"frames": 4, "height": 16, "width": 16}
     tree = TREE | {"dataset": dataset, "filter": filtering, "clip": shape, "compute": TREE["compute"] | {"workers": 1}}
@@ -180,3 +180,32 @@ def test_the_clips_of_a_table_and_of_folders_become_frames_and_tokens(tmp_path, 
     assert len(clips) == 24 and sum(shard["clips"] for shard in index["shards"]) == 24
     assert {caption.id: caption.text for caption in captions} == {clip.id: clip.caption for clip in clips}
     assert {caption.tokens for caption in captions} == {tuple(text.split()) for text in CLASSES.values()}
+
+
+def test_text_files_beside_phone_videos(tmp_path):
+    """Endings in upper case, a caption in Thai, a video without its text, and a text without its video."""
+    for name in ("P01_01.MP4", "b.mov", "c.mp4"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(name.encode())
+    for name, text in (("P01_01", "ผลักหนังสือ\n"), ("b", "A cat jumps"), ("gone", "x")):
+        (tmp_path / "set" / f"{name}.txt").write_text(text, encoding="utf-8")
+    clips, drops = filter_in(tmp_path, "auto", "set", "set")
+    assert [(c.id, c.caption, c.video) for c in clips] == [
+        ("P01_01.MP4", "ผลักหนังสือ", "P01_01.MP4"),
+        ("b.mov", "A cat jumps", "b.mov"),
+    ]
+    assert {name: reason for name, (reason, _) in drops.items()} == {"c.mp4": "unusable_label", "gone": "missing_video"}
+
+
+def test_a_table_of_paths_as_other_machines_write_them(tmp_path):
+    for name in ("s/a.MP4", "cafe\u0301.mp4", "d.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).write_bytes(name.encode())
+    lines = ["path,caption", "s\\a.mp4,x", "caf\u00e9.mp4,y", f"{tmp_path}/videos/d.,z", "e.mp4,x", "D1.mp4,x"]
+    (tmp_path / "clips.csv").write_text("\n".join(lines), encoding="utf-8")
+    clips, drops = filter_in(tmp_path, "table", "clips.csv", videos=f"{tmp_path}/videos")
+    assert [clip.video for clip in clips] == ["cafe\u0301.mp4", "d.mp4", "s/a.MP4"]
+    assert drops == {
+        "D1.mp4": ("missing_video", "no D1.mp4; the nearest is d.mp4"),
+        "e.mp4": ("missing_video", "no e.mp4"),
+    }

@@ -21,12 +21,12 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     """A row per file, sorted; hidden files and folders are passed over. Raises UserError where there is no folder."""
     if not labels.is_dir():
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
-    files = list(_walk(labels))
+    files = list(walk(labels))
     splits = _match_splits(files)
     return [_row(file, splits, number) for number, file in enumerate(files)]
 
 
-def _walk(top: Path) -> Iterator[PurePosixPath]:
+def walk(top: Path) -> Iterator[PurePosixPath]:
     """The files below a folder, by path. A linked folder counts as a file, so that it is refused and not entered."""
     for folder, below, files in os.walk(top):
         linked = [name for name in below if (Path(folder) / name).is_symlink()]

@@ -1,49 +1,76 @@
 """Folders with a `metadata.csv`, `.jsonl` or `.parquet` beside the videos, as on the Hugging Face Hub -> rows.
 
-A table there names its videos in `file_name`, starting from its own folder. The labels are one such table, a folder
-with one, or a folder whose sub-folders have one each. Where all videos lie in folders named as splits, those are the
-splits, unless `dataset.columns.split` names a column.
+A table there names its videos in `file_name` or `video_file_name`, starting from its own folder. The labels are one
+such table, a folder with one, or a folder with folders at any depth that have one each. Where all videos lie in folders
+named as splits, those are the splits, unless `dataset.columns.split` names a column.
 """
 
+import os
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from pipeline.corpus.readers.table import Table, read_tables
-from pipeline.corpus.rows import LabelRow, match_split_folders
+from pipeline.corpus.readers.table import FORMATS, Table, read_header, read_table
+from pipeline.corpus.rows import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PATH_COLUMN = "file_name"
+PATH_COLUMNS = ("file_name", "video_file_name")
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, folder by folder. Raises UserError where no table is found, or more than one in a folder."""
     tables = _find_tables(labels) if labels.is_dir() else [Table(labels)]
-    rows = read_tables(tables, dataset.columns.model_copy(update={"path": PATH_COLUMN}))
+    rows: list[LabelRow] = []
+    for table in tables:
+        columns = dataset.columns.model_copy(update={"path": _find_path_column(table.path)})
+        rows += read_table(table, dataset.model_copy(update={"columns": columns}))
+    rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows
-    splits = match_split_folders({_top(row) for row in rows})
-    return [row._replace(official_split=splits[_top(row)]) for row in rows] if splits else rows
+    above = _find_common_folders(rows)
+    splits = match_split_folders({_top(row, above) for row in rows})
+    return [row._replace(official_split=splits[_top(row, above)]) for row in rows] if splits else rows
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """The tables in a folder and in those below it, hidden ones left out; sorted by folder."""
+    found = []
+    for here, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if name[0] != ".")
+        found += [Path(here, name) for name in NAMES if name in files]
+    return found
 
 
 def _find_tables(labels: Path) -> list[Table]:
-    below = sorted(path for path in labels.iterdir() if path.is_dir() and path.name[0] != ".")
-    tables = [Table(path, folder="") for path in _listed(labels)]
-    tables += [Table(path, folder=folder.name) for folder in below for path in _listed(folder)]
-    if not tables:
+    paths = find_tables(labels)
+    if not paths:
         raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(NAMES)}; see dataset.labels")
-    folders = [table.folder for table in tables]
-    if len(set(folders)) < len(folders) or (len(folders) > 1 and "" in folders):
-        names = " and ".join(str(table.path) for table in tables[:2])
-        raise UserError(f"{names} may list the same videos; keep one in each folder, or one above all")
-    return tables
+    for number, path in enumerate(paths):
+        for other in paths[number + 1 :]:
+            if other.parent.is_relative_to(path.parent):
+                names = f"{path} and {other}"
+                raise UserError(f"{names} may list the same videos; keep one in each folder, or one above all")
+    return [Table(path, folder=path.parent.relative_to(labels).as_posix().removeprefix(".")) for path in paths]
 
 
-def _listed(folder: Path) -> list[Path]:
-    return [folder / name for name in NAMES if (folder / name).is_file()]
+def _find_path_column(path: Path) -> str:
+    """The column that names the videos; the first of the names where the table has none, to be missed there."""
+    if not path.is_file() or path.suffix.lower() not in FORMATS:
+        return PATH_COLUMNS[0]
+    header = read_header(path)
+    return next((name for name in PATH_COLUMNS if name in header), PATH_COLUMNS[0])
 
 
-def _top(row: LabelRow) -> str:
-    """The first folder on the way to the video; empty where it lies in none."""
-    folders = PurePosixPath(row.video).parts[:-1]
+def _find_common_folders(rows: Sequence[LabelRow]) -> int:
+    """How many folders, not named as splits, all videos have in common: `data` of `data/train` and `data/test`."""
+    folders = {PurePosixPath(row.video).parts[:-1] for row in rows}
+    common = list(takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
+    return len(list(takewhile(lambda names: parse_split(names[0]) is None, common)))
+
+
+def _top(row: LabelRow, above: int) -> str:
+    """The first folder, behind so many, on the way to the video; empty where it lies in none."""
+    folders = PurePosixPath(row.video).parts[above:-1]
     return folders[0] if folders else ""

@@ -3,11 +3,15 @@
 import csv
 import difflib
 import json
+import string
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.readers.segments import find_segment_columns
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
     LabelRow,
@@ -16,6 +20,7 @@ from pipeline.corpus.rows import (
     make_id,
     number_repeats,
     parse_split,
+    path_within,
     simplify_path,
 )
 from pipeline.errors import UserError
@@ -24,6 +29,9 @@ from pipeline.tables import column_names, read_columns
 
 LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
 Cells = tuple[Any, ...]
+Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
+
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
 ONLY_CATEGORY = "all"  # of a table without a column of categories
 
@@ -40,22 +48,77 @@ class Table:
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, in the order of the files and their lines. Raises UserError where no table is found or one is bad."""
     if not labels.is_dir():
-        return read_tables([Table(labels)], dataset.columns)
+        return read_tables([Table(labels)], dataset)
     tables = sorted(path for path in labels.iterdir() if path.suffix.lower() in FORMATS and path.name[0] != ".")
     splits = {path: split for path in tables if (split := parse_split(path.stem))}
     if not tables or len(splits) < len(tables):
         odd = next((path.name for path in tables if path not in splits), "no table")
         raise UserError(f"{labels}: holds {odd}, but a folder of tables has one per split, named {SPLIT_NAMES}")
-    return read_tables([Table(path, split=split) for path, split in splits.items()], dataset.columns)
+    return read_tables([Table(path, split=split) for path, split in splits.items()], dataset)
 
 
-def read_tables(tables: Iterable[Table], columns: ColumnParams) -> list[LabelRow]:
+def read_tables(tables: Iterable[Table], dataset: DatasetParams) -> list[LabelRow]:
     """The rows of all tables; without a column of ids the paths name the rows."""
-    rows = [row for table in tables for row in _read_table(table, columns)]
-    return rows if columns.id else number_repeats(rows)
+    rows = [row for table in tables for row in read_table(table, dataset)]
+    return rows if dataset.columns.id else number_repeats(rows)
 
 
-def read_cells(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
+def read_table(table: Table, dataset: DatasetParams) -> Iterator[LabelRow]:
+    """The rows of one table; those of one path have one id."""
+    named = list_columns(dataset.columns)
+    return make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter))
+
+
+def read_header(path: Path, delimiter: str | None = None) -> list[str]:
+    """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
+    if path.suffix.lower() == ".parquet":
+        return column_names(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            line = next((line for line in file if line.strip()), "")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    if path.suffix.lower() == ".jsonl":
+        return list(_parse_line(path, 1, line)) if line else []
+    sign = DELIMITERS[delimiter or ("tab" if path.suffix.lower() == ".tsv" else "comma")]
+    return [name.strip() for name in next(csv.reader([line], delimiter=sign, skipinitialspace=True), [])]
+
+
+def list_columns(columns: ColumnParams) -> dict[str, str | int]:
+    """The wanted columns by their keys; of a path that is made of columns, each with a key of its own."""
+    named = {key: name for key, name in columns.model_dump().items() if name is not None}
+    if fields := _list_fields(columns.path):
+        del named["path"]
+        named |= {f"path {{{field}}}": field for field in fields}
+    return named
+
+
+def make_rows(table: Table, dataset: DatasetParams, named: Columns, listed: Iterable[Cells]) -> Iterator[LabelRow]:
+    """The rows of a table's cells; a cell with several captions gives a row for each of them."""
+    columns = dataset.columns
+    fields = _list_fields(columns.path)
+    for number, cells in enumerate(listed):
+        row: dict[str, Any] = dict(zip(named, cells, strict=True))
+        path = _fill_path(row, str(columns.path), fields, table, number) if fields else as_text(row.get("path"))
+        path = path_within(dataset.videos, path)
+        # An absolute path that leads elsewhere stays one, to be refused for it.
+        video = simplify_path(f"{table.folder}/{path}" if table.folder and path[:1] not in ("", "/") else path)
+        captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+        for place, caption in enumerate(captions or [""], 1):
+            name = as_text(row["id"]) if columns.id else make_id(video)
+            yield LabelRow(
+                id=f"{name}~{place}" if columns.id and name and place > 1 else name,
+                label=as_text(caption),
+                template=as_text(row["category"]) if columns.category else ONLY_CATEGORY,
+                placeholders=(),
+                objects=_parse_objects(row.get("objects")),
+                official_split=_parse_split(row.get("split"), table, number),
+                place=(table.path.name, number),
+                video=video,
+            )
+
+
+def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
     """The wanted cells of each row: text, or what JSON and Parquet hold; None where a row has no such cell.
 
     `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
@@ -67,28 +130,43 @@ def read_cells(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
     if not path.is_file():
         raise UserError(f"{path}: no such table; see dataset.labels")
     try:
-        yield from reader(path, columns)
+        yield from reader(path, columns, delimiter)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
 
 
-def _read_table(table: Table, columns: ColumnParams) -> Iterator[LabelRow]:
-    named = {key: name for key, name in columns.model_dump().items() if name is not None}
-    for number, cells in enumerate(read_cells(table.path, named)):
-        row: dict[str, Any] = dict(zip(named, cells, strict=True))
-        path = as_text(row.get("path"))
-        # An absolute path stays one, to be refused for it.
-        video = simplify_path(f"{table.folder}/{path}" if table.folder and path[:1] not in ("", "/") else path)
-        yield LabelRow(
-            id=as_text(row["id"]) if columns.id else make_id(video),
-            label=as_text(row["caption"]),
-            template=as_text(row["category"]) if columns.category else ONLY_CATEGORY,
-            placeholders=(),
-            objects=_parse_objects(row.get("objects")),
-            official_split=_parse_split(row.get("split"), table, number),
-            place=(table.path.name, number),
-            video=video,
-        )
+def _list_fields(path: str | int | None) -> list[str]:
+    """The columns that a path is made of; empty where it is a column itself. Raises UserError for a bad pattern."""
+    if not isinstance(path, str) or "{" not in path:
+        return []
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(path) if name is not None]
+    except ValueError as error:
+        raise UserError(f"dataset.columns.path {path!r}: {error}; write columns as {{name}} or {{name:06d}}") from None
+    if not all(fields):
+        raise UserError(f"dataset.columns.path {path!r}: a pair of braces holds the name of a column")
+    return fields
+
+
+def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, number: int) -> str:
+    """The path that the pattern makes of a row; empty where a cell is."""
+    cells = {field: as_text(row[f"path {{{field}}}"]) for field in fields}
+    if not all(cells.values()):
+        return ""
+    written = []
+    for text, field, spec, _ in string.Formatter().parse(pattern):
+        cell: Any = cells[field] if field else ""
+        try:
+            if spec and spec[-1] in "df":
+                cell = int(cell) if spec[-1] == "d" and "." not in cell else float(cell)
+                cell = int(cell) if spec[-1] == "d" and cell == int(cell) else cell
+            written.append(text + format(cell, spec or ""))
+        except (ValueError, OverflowError) as error:
+            told = (
+                f"row {number} has {cells[str(field)]!r} under {field!r}, which dataset.columns.path writes as {spec!r}"
+            )
+            raise UserError(f"{table.path}: {told}: {error}") from None
+    return "".join(written)
 
 
 def _parse_objects(cell: Any) -> tuple[str, ...]:
@@ -108,15 +186,15 @@ def _parse_split(cell: Any, table: Table, number: int) -> OfficialSplit:
     return split
 
 
-def _read_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
+def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[Cells]:
     csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         # Strict: an unclosed quote would swallow the rows after it without a word.
-        tab = path.suffix.lower() == ".tsv"
-        lines = csv.reader(file, delimiter="\t" if tab else ",", strict=True, skipinitialspace=True)
+        sign = DELIMITERS[delimiter or ("tab" if path.suffix.lower() == ".tsv" else "comma")]
+        lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
-            places = _find_columns(path, header, columns)
+            places = find_columns(path, header, columns, partial(_tell_delimiter, header, sign))
             for cells in lines:
                 if len(cells) > len(header):
                     told = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
@@ -127,15 +205,15 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
             raise UserError(f"{path}: line {lines.line_num}: {error}; a quote within a cell is written twice") from None
 
 
-def _read_json_lines(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
+def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
     rows = []
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 rows.append(_parse_line(path, number, line))
     # A row may leave out what is empty in it, so only all of them know the columns.
-    _find_columns(path, list(dict.fromkeys(name for row in rows for name in row)), columns)
-    names = list(columns.values())
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    names = [header[place] for place in find_columns(path, header, columns)]
     return (tuple(row.get(name) for name in names) for row in rows)
 
 
@@ -149,25 +227,63 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Cells]:
-    _find_columns(path, column_names(path), columns)
-    return zip(*read_columns(path, list(columns.values())), strict=True)
+def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
+    names = column_names(path)
+    wanted = [names[place] for place in find_columns(path, names, columns)]
+    distinct = list(dict.fromkeys(wanted))
+    read = dict(zip(distinct, read_columns(path, distinct), strict=True))
+    return zip(*(read[name] for name in wanted), strict=True)
 
 
-def _find_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> list[int]:
-    """The place of each wanted column. Raises UserError with the nearest names for one that is absent."""
+def find_columns(
+    path: Path, header: Sequence[str], columns: Columns, hint: Callable[[], str] = lambda: ""
+) -> list[int]:
+    """The place of each wanted column. Raises UserError with the nearest names, and a hint, for one that is absent.
+
+    Warns of columns that look like parts of videos and that nothing names.
+    """
+    places = []
     for key, name in columns.items():
+        if isinstance(name, int):
+            if name > len(header):
+                raise UserError(f"{path}: has {len(header)} columns, but dataset.columns.{key} is {name}{hint()}")
+            places.append(name - 1)
+            continue
         count = header.count(name)
         if count != 1:
             near = difflib.get_close_matches(name, header, n=1)
             found = f"{count} columns" if count else "no column"
             nearest = f"; did you mean {near[0]!r}?" if near and not count else ""
             listed = ", ".join(header) or "none"
-            raise UserError(f"{path}: has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}")
-    return [header.index(name) for name in columns.values()]
+            told = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
+            raise UserError(f"{path}: {told}")
+        places.append(header.index(name))
+    warn_of_segments(path, header, {header[place] for place in places})
+    return places
 
 
-FORMATS: dict[str, Callable[[Path, Mapping[str, str]], Iterator[Cells]]] = {
+def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
+    """Say on stderr that whole videos are taken, where columns look like parts of videos and nothing names them."""
+    found = [name for name in find_segment_columns(header) if name not in set(used)]
+    if found:
+        names = ", ".join(found)
+        told = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
+        print(f"warning: {path}: {told}: the whole video is taken for each row", file=sys.stderr)
+
+
+def _tell_delimiter(header: Sequence[str], sign: str) -> str:
+    """What else seems to separate the columns; empty where nothing does."""
+    line = sign.join(header)
+    for name, other in DELIMITERS.items():
+        if other not in (sign, " ") and other in line and len(header) == 1:
+            told = (
+                f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: {name}"
+            )
+            return f"; {told}. A list without names of columns is read by dataset.format lists"
+    return ""
+
+
+FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[Cells]]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json_lines,

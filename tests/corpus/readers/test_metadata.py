@@ -84,3 +84,20 @@ def test_a_folder_without_metadata_and_a_table_without_file_names_are_named(tmp_
     write_csv(tmp_path / "metadata.csv", "a.mp4,x", header="filename,caption")
     with pytest.raises(UserError, match=r"has no column 'file_name' .*did you mean 'filename'\?"):
         read_rows(tmp_path, columns())
+
+
+def test_videos_may_be_named_in_video_file_name(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "a.mp4,x", header="video_file_name,caption")
+    assert seen(read_rows(tmp_path, columns())) == [("a.mp4", "a.mp4", "x", "all")]
+
+
+def test_tables_lie_at_any_depth_and_folders_of_splits_below_others(tmp_path):
+    for folder in ("data/train", "data/test", ".cache/x"):
+        write_csv(tmp_path / folder / "metadata.csv", "a.mp4,x")
+    assert seen(read_rows(tmp_path, columns())) == [
+        ("data+test+a.mp4", "data/test/a.mp4", "x", "test"),
+        ("data+train+a.mp4", "data/train/a.mp4", "x", "train"),
+    ]
+    write_csv(tmp_path / "data" / "metadata.csv", "train/a.mp4,x")
+    with pytest.raises(UserError, match="may list the same videos"):
+        read_rows(tmp_path, columns())

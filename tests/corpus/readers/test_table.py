@@ -119,3 +119,86 @@ def test_a_folder_with_no_table_or_an_odd_one_is_refused(tmp_path):
     table(tmp_path, "path,caption\n", "extra.csv")
     with pytest.raises(UserError, match=r"holds extra\.csv, but"):
         read_rows(tmp_path, columns())
+
+
+def test_a_path_may_be_made_of_columns(tmp_path, capsys):
+    text = "label,youtube_id,time_start,time_end,split\nplaying (x),-abc,1,11,validate\n,-abd,1,2,\n"
+    named = {"caption": "label", "split": "split", "path": "{label}/{youtube_id}_{time_start:06d}_{time_end:06d}"}
+    rows = read_rows(table(tmp_path, text), columns(**named))
+    assert [(row.video, row.official_split) for row in rows] == [
+        ("playing (x)/-abc_000001_000011", "validation"),
+        ("", "all"),
+    ]
+    assert capsys.readouterr().err == ""
+    pq.write_table(pa.table({"label": ["x"], "n": [7.0]}), tmp_path / "clips.parquet")
+    (row,) = read_rows(tmp_path / "clips.parquet", columns(caption="label", path="{label}_{n:03d}.mp4"))
+    assert row.video == "x_007.mp4"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            "{label}_{time:06d}",
+            r"clips\.csv: row 0 has '1\.5' under 'time', which dataset\.columns\.path writes as '06d'",
+        ),
+        ("{label}_{tim:06d}", r"has no column 'tim' \(dataset\.columns\.path \{tim\}\); did you mean 'time'"),
+        ("{label", r"dataset\.columns\.path '\{label': expected '\}'"),
+        ("{}/x", "a pair of braces holds the name of a column"),
+        ("{label:q}", "dataset.columns.path writes as 'q'"),
+    ],
+)
+def test_a_bad_pattern_of_a_path_is_named(tmp_path, pattern, message):
+    path = table(tmp_path, "label,time\nx,1.5\n")
+    with pytest.raises(UserError, match=message):
+        read_rows(path, columns(caption="label", path=pattern))
+
+
+def test_a_cell_with_several_captions_gives_a_row_for_each(tmp_path):
+    path = table(tmp_path, json.dumps({"path": "a.mp4", "caption": ["x", "y"]}), "clips.jsonl")
+    assert [(row.id, row.label) for row in read_rows(path, columns())] == [("a.mp4", "x"), ("a.mp4~2", "y")]
+    path = table(tmp_path, json.dumps({"id": 7, "caption": ["x", "y"]}), "clips.jsonl")
+    assert [row.id for row in read_rows(path, columns(path=None, id="id"))] == ["7", "7~2"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["start,end", "start_time,stop_time", "start_timestamp,stop_timestamp", "startFrame,endFrame", "timestamps,x",
+     "segment,x",
+     "temporal_segment_start,temporal_segment_end", "Start (s),Stop (s)", "t_start,t_end"],
+)  # fmt: skip
+def test_columns_that_look_like_parts_of_videos_are_warned_of(tmp_path, capsys, header):
+    read_rows(table(tmp_path, f"path,caption,{header}\na.mp4,x,1,2\n"), columns())
+    told = capsys.readouterr().err
+    assert told.startswith("warning: ") and "clips.csv" in told and header.split(",")[0] in told
+    assert "the whole video is taken for each row" in told
+
+
+@pytest.mark.parametrize("header", ["start,width", "duration,fps", "friend,backend", "from,subject", "page_idx,name"])
+def test_other_columns_are_not_warned_of(tmp_path, capsys, header):
+    read_rows(table(tmp_path, f"path,caption,{header}\na.mp4,x,1,2\n"), columns())
+    assert capsys.readouterr().err == ""
+
+
+def test_the_wrong_delimiter_is_told_by_name_and_may_be_set(tmp_path):
+    path = table(tmp_path, "path;caption\na.mp4;A dog, a cat\n")
+    with pytest.raises(UserError, match=r"separated by ';', not ','.* set dataset\.delimiter: semicolon"):
+        read_rows(path, columns())
+    (row,) = read_rows(path, columns().model_copy(update={"delimiter": "semicolon"}))
+    assert row.label == "A dog, a cat"
+    path = table(tmp_path, "path,caption\na.mp4,A dog\n", "clips.tsv")
+    with pytest.raises(UserError, match=r"set dataset\.delimiter: comma"):
+        read_rows(path, columns())
+
+
+def test_columns_may_go_by_place(tmp_path):
+    (row,) = read_rows(table(tmp_path, "a,b,c\nx.mp4,y,z\n"), columns(path=1, caption=3))
+    assert (row.video, row.label) == ("x.mp4", "z")
+    with pytest.raises(UserError, match=r"has 3 columns, but dataset\.columns\.caption is 4"):
+        read_rows(tmp_path / "clips.csv", columns(path=1, caption=4))
+
+
+def test_an_absolute_path_into_the_videos_has_the_id_of_one_within_them(tmp_path):
+    path = table(tmp_path, f"path,caption\n{tmp_path}/videos/s/a.mp4,x\n/other/b.mp4,y\n")
+    rows = read_rows(path, reading("table", path))
+    assert [(row.id, row.video) for row in rows] == [("s+a.mp4", "s/a.mp4"), ("+other+b.mp4", "/other/b.mp4")]

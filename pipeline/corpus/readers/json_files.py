@@ -1,0 +1,137 @@
+"""JSON files of any nesting -> rows.
+
+Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
+the two inside an object with other facts; columns as lists; and a list of videos beside one of sentences about them, as
+in MSR-VTT. The labels are one file, or a folder with `captions.json`, with files named after their splits, or with one.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.corpus.readers.table import Cells, Columns, Table, find_columns, list_columns, make_rows
+from pipeline.corpus.rows import LabelRow, number_repeats, parse_split
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.params import DatasetParams
+
+Row = dict[str, Any]
+CAPTIONS = "captions.json"
+REMEDY = "download it again or repair it"
+OUTER = ("database", "data", "clips", "rows")  # what rows are under, beside other facts
+SENTENCES = ("sentences", "annotations", "captions")  # beside "videos"
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows, file by file; a list of captions gives a row for each. Raises UserError where no rows are found."""
+    rows: list[LabelRow] = []
+    for table in _find_tables(labels):
+        named = list_columns(dataset.columns)
+        rows += make_rows(table, dataset, named, _read_cells(table.path, named))
+    return rows if dataset.columns.id else number_repeats(rows)
+
+
+def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
+    """The objects with the cells of each row; what an object or a caption is kept under counts as its path or id.
+
+    Raises UserError for content that has no rows in it.
+    """
+    if isinstance(content, list):
+        return _check_objects(path, content)
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: holds neither a list of objects nor an object with rows, but {str(content)[:80]}")
+    joined = _join_sentences(path, content)
+    if joined is not None:
+        return joined
+    caption = named["caption"]
+    if isinstance(content.get(caption), list):
+        return _turn_columns(path, content)
+    inner = {key: value for key, value in content.items() if _holds_rows(value)}
+    outer = next((key for key in OUTER if key in inner), next(iter(inner)) if len(inner) == 1 else None)
+    if outer is not None:
+        return list_objects(path, inner[outer], named)
+    if any(isinstance(value, list) for value in inner.values()):
+        raise UserError(f"{path}: holds rows under {', '.join(inner)[:200]}; write each of them to a file of its own")
+    key = named.get("path") or named.get("id")
+    rows = [{caption: value} if isinstance(value, str | list) else value for value in content.values()]
+    keyed = any(isinstance(key, str) and isinstance(row, dict) and key in row for row in rows)
+    if keyed:
+        return _check_objects(path, rows)
+    return [{str(key): name, **row} for name, row in zip(content, _check_objects(path, rows), strict=True)]
+
+
+def _find_tables(labels: Path) -> list[Table]:
+    if not labels.is_dir():
+        if not labels.is_file():
+            raise UserError(f"{labels}: no such JSON file; see dataset.labels")
+        return [Table(labels)]
+    if (labels / CAPTIONS).is_file():
+        return [Table(labels / CAPTIONS)]
+    files = sorted(path for path in labels.glob("*.json") if path.name[0] != ".")
+    splits = {path: split for path in files if (split := parse_split(path.stem))}
+    if splits or len(files) != 1:
+        if not splits or len(splits) < len(files):
+            names = ", ".join(path.name for path in files) or "no .json"
+            raise UserError(
+                f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits"
+            )
+        return [Table(path, split=split) for path, split in splits.items()]
+    return [Table(files[0])]
+
+
+def _read_cells(path: Path, named: Columns) -> Iterator[Cells]:
+    for key, name in named.items():
+        if isinstance(name, int):
+            raise UserError(f"dataset.columns.{key} is {name}, but the columns of {path} have names")
+    rows = list_objects(path, read_json(path, REMEDY), named)
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    inner = [str(name) for name in named.values() if name not in header and any(_look_up(row, name) for row in rows)]
+    find_columns(path, [*header, *dict.fromkeys(inner)], named)
+    for row in rows:
+        yield tuple(_look_up(row, name) for name in named.values())
+
+
+def _look_up(row: Any, name: str | int) -> Any:
+    """The cell of that name, or in the objects that a name with dots leads through."""
+    if isinstance(row, dict) and name in row:
+        return row[name]
+    first, dot, rest = str(name).partition(".")
+    return _look_up(row[first], rest) if dot and isinstance(row, dict) and first in row else None
+
+
+def _check_objects(path: Path, rows: list[Any]) -> list[Row]:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: row {number} is no object with a row's cells, but {str(row)[:80]}")
+    return rows
+
+
+def _holds_rows(value: Any) -> bool:
+    """Whether a value is a list of objects, or an object of objects."""
+    listed = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return bool(listed) and all(isinstance(row, dict) for row in listed)
+
+
+def _join_sentences(path: Path, content: Mapping[str, Any]) -> list[Row] | None:
+    """A row per sentence with what is known about its video; None where the file has no such lists."""
+    videos = content.get("videos")
+    sentences = next((content[name] for name in SENTENCES if isinstance(content.get(name), list)), None)
+    if not isinstance(videos, list) or sentences is None:
+        return None
+    known: dict[Any, Row] = {}
+    for video in _check_objects(path, videos):
+        # Times are those of the whole film, from which these files are cut.
+        facts = {name: cell for name, cell in video.items() if name not in ("start time", "end time")}
+        known[video.get("video_id", video.get("id"))] = facts
+    rows = _check_objects(path, sentences)
+    if not all("video_id" in row for row in rows):
+        raise UserError(f"{path}: a sentence has no video_id, by which it belongs to one of the videos; {REMEDY}")
+    return [{**known.get(row["video_id"], {}), **row} for row in rows]
+
+
+def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
+    columns = {name: cells for name, cells in content.items() if isinstance(cells, list)}
+    if len({len(cells) for cells in columns.values()}) > 1:
+        counts = ", ".join(f"{name} {len(cells)}" for name, cells in columns.items())
+        raise UserError(f"{path}: its columns have different lengths: {counts}; {REMEDY}")
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]

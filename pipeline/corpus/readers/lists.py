@@ -1,0 +1,124 @@
+"""Lists without names of columns, separated by blanks, tabs, commas or semicolons -> rows.
+
+Columns go by place: `dataset.columns` says 1 for the first. Unless it does, the video is the first and the caption the
+second. The labels are one list, or a folder with lists that are named after their splits, such as `train.csv`,
+`jester-v1-train.csv` or `kinetics_val_list.txt`, and perhaps with the names of the class numbers, `dataset.classes`.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.corpus.readers.folders import spell_out
+from pipeline.corpus.readers.table import DELIMITERS, Cells, Table, list_columns, make_rows
+from pipeline.corpus.rows import LabelRow, OfficialSplit, number_repeats, parse_split
+from pipeline.corpus.video_files import has_video_ending
+from pipeline.errors import UserError
+from pipeline.files import read_text_lines
+from pipeline.params import ColumnParams, DatasetParams
+
+ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
+PLACES = {"path": 1, "caption": 2}  # of columns that keep the names that the defaults have
+BEHIND_ENDING = re.compile(r"(\.\w+)([\t;, ])")
+NUMBERED = re.compile(r"\s*(\d+)[\s,;:]+(\S.*?)\s*|\s*(\S.*?)[\s,;:]+(\d+)\s*")
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows, list by list. Raises UserError where there is no list or a class number has no name."""
+    lists = find_lists(labels, dataset.classes)
+    if not lists:
+        told = "holds no list named after a split" if labels.is_dir() else "no such list"
+        raise UserError(f"{labels}: {told} ({', '.join(ENDINGS)}); see dataset.labels")
+    if dataset.classes and not labels.is_dir():
+        raise UserError(f"{labels}: make dataset.labels the folder of the list and of dataset.classes, which is in it")
+    classes = read_classes(labels / dataset.classes) if dataset.classes else {}
+    dataset = dataset.model_copy(update={"columns": _place_columns(dataset.columns, bool(classes))})
+    named = {key: int(place) for key, place in list_columns(dataset.columns).items()}
+    rows: list[LabelRow] = []
+    for path, split in lists.items():
+        cells = _read_cells(path, named, dataset.delimiter, classes)
+        rows += make_rows(Table(path, split=split), dataset, named, cells)
+    return rows if dataset.columns.id else number_repeats(rows)
+
+
+def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialSplit]:
+    """The lists with the splits that their names tell; empty where there are none."""
+    if labels.is_file():
+        return {labels: "all"}
+    found: dict[Path, OfficialSplit] = {}
+    for path in sorted(labels.iterdir()) if labels.is_dir() else []:
+        splits = {split for word in re.split(r"[^A-Za-z]+", path.stem) if (split := parse_split(word))}
+        if path.suffix.lower() in ENDINGS and path.name != classes and path.name[0] != "." and len(splits) == 1:
+            found[path] = splits.pop()
+    return found
+
+
+def guess_delimiter(line: str) -> str:
+    """What separates the cells of a line: what stands behind the video's ending, or the first of those that occur."""
+    for found in BEHIND_ENDING.finditer(line):
+        if has_video_ending(found[1]):
+            return found[2]
+    return next((sign for sign in ("\t", ";", ",") if sign in line), " ")
+
+
+def read_classes(path: Path) -> dict[str, str]:
+    """Class number -> name: lines `1 Name` or `Name 1`, or names alone, which are numbered from 0."""
+    lines = [line for line in read_text_lines(path) if line.strip()]
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    if not all(found):
+        return {str(number): line.strip() for number, line in enumerate(lines)}
+    pairs = [(match[1] or match[4], match[2] or match[3]) for match in found if match]
+    named = {str(int(number)): name for number, name in pairs}
+    if len(named) < len(pairs):
+        raise UserError(f"{path}: names a class number twice; see dataset.classes")
+    return named
+
+
+def _place_columns(columns: ColumnParams, numbered: bool) -> ColumnParams:
+    """The columns by place. Raises UserError for one that is named."""
+    placed = {key: PLACES.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
+    for key, place in placed.items():
+        if isinstance(place, str):
+            told = "a list has no names of columns; write the place, 1 for the first"
+            raise UserError(f"dataset.columns.{key} is {place!r}, but {told}")
+    if numbered and placed["category"] is None:
+        placed["category"] = placed["caption"]
+    return ColumnParams(**placed)
+
+
+def _read_cells(path: Path, named: dict[str, int], delimiter: str | None, classes: dict[str, str]) -> Iterator[Cells]:
+    lines = read_text_lines(path)
+    sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
+    for number, cells in enumerate(_split_lines(path, lines, sign, max(named.values()), bool(classes))):
+        row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
+        label = row["caption"].strip()
+        if classes and label:
+            row |= _name_class(path, number, label, classes, named)
+        elif label.isdecimal():
+            told = (
+                f"row {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
+            )
+            raise UserError(f"{path}: {told}")
+        yield tuple(row.values())
+
+
+def _split_lines(path: Path, lines: list[str], sign: str, columns: int, numbered: bool) -> Iterator[list[str]]:
+    """The cells of each line; where blanks separate them, a caption may hold some, or a path before a class number."""
+    lines = [line for line in lines if line.strip()]
+    if sign == " ":
+        yield from (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
+        return
+    try:
+        for cells in csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True):
+            yield [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
+
+
+def _name_class(path: Path, number: int, label: str, classes: dict[str, str], named: dict[str, int]) -> dict[str, str]:
+    name = classes.get(str(int(label)) if label.isdecimal() else label)
+    if name is None and label not in classes.values():
+        raise UserError(f"{path}: row {number} has the class {label!r}, which dataset.classes does not name")
+    name = name or label
+    return {"caption": spell_out(name)} | ({"category": name} if named.get("category") == named["caption"] else {})

@@ -1,0 +1,125 @@
+"""JSON of any nesting -> rows."""
+
+import json
+
+import pytest
+from settings import reading
+
+from pipeline.corpus.readers import read_rows
+from pipeline.errors import UserError
+
+
+def seen(labels, content=None, /, **columns):
+    path = labels
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    return [
+        (row.id, row.label, row.video, row.official_split) for row in read_rows(path, reading("json", path, **columns))
+    ]
+
+
+DOG, CAT = ("a.mp4", "A dog", "a.mp4", "all"), ("s+b.mp4", "A cat", "s/b.mp4", "all")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"path": "a.mp4", "caption": "A dog"}, {"path": "s/b.mp4", "caption": "A cat", "more": [1]}],
+        {"version": "1", "data": [{"path": "a.mp4", "caption": "A dog"}, {"path": "s/b.mp4", "caption": "A cat"}]},
+        {"a.mp4": "A dog", "s/b.mp4": ["A cat"]},
+        {"a.mp4": {"caption": "A dog", "caption_short": "dog"}, "s/b.mp4": {"caption": "A cat"}},
+        {"database": {"a.mp4": {"caption": "A dog"}, "s/b.mp4": {"caption": "A cat"}}, "version": "x"},
+        {"path": ["a.mp4", "s/b.mp4"], "caption": ["A dog", "A cat"]},
+    ],
+)
+def test_each_nesting_gives_the_same_rows(tmp_path, content):
+    assert seen(tmp_path / "clips.json", content) == [DOG, CAT]
+
+
+def test_a_list_of_captions_gives_a_row_for_each(tmp_path):
+    assert seen(tmp_path / "captions.json", {"a.mp4": ["A dog", "It runs"], "b.mp4": []}) == [
+        DOG,
+        ("a.mp4~2", "It runs", "a.mp4", "all"),
+        ("b.mp4", "", "b.mp4", "all"),
+    ]
+    vatex = [{"videoID": "x_000055_000065", "enCap": ["A dog", "It runs"], "chCap": ["x"]}]
+    assert [row[:3] for row in seen(tmp_path / "vatex.json", vatex, path="videoID", caption="enCap")] == [
+        ("x_000055_000065", "A dog", "x_000055_000065"),
+        ("x_000055_000065~2", "It runs", "x_000055_000065"),
+    ]
+    assert [row[0] for row in seen(tmp_path / "vatex.json", path="videoID", caption="enCap", id="videoID")] == [
+        "x_000055_000065",
+        "x_000055_000065~2",
+    ]
+
+
+def test_a_name_with_dots_leads_into_an_object(tmp_path):
+    content = [
+        {"file": {"name": "a.mp4"}, "said": {"en": "A dog"}},
+        {"file": {"name": "s/b.mp4"}, "said": {"en": "A cat"}},
+    ]
+    assert seen(tmp_path / "clips.json", content, path="file.name", caption="said.en") == [DOG, CAT]
+
+
+def test_msr_vtt_joins_sentences_with_their_videos(tmp_path, capsys):
+    content = {
+        "info": {"year": "2016"},
+        "videos": [
+            {"video_id": "video0", "start time": 1.5, "end time": 9, "split": "train", "category": 9},
+            {"video_id": "video7", "start time": 0, "end time": 9, "split": "validate", "category": 1},
+        ],
+        "sentences": [
+            {"video_id": "video7", "caption": "a cat ", "sen_id": 0},
+            {"video_id": "video0", "caption": "a dog", "sen_id": 1},
+            {"video_id": "video0", "caption": "a dog", "sen_id": 2},
+        ],
+    }
+    assert seen(tmp_path / "msrvtt.json", content, path="video_id", split="split") == [
+        ("video7", "a cat ", "video7", "validation"),
+        ("video0", "a dog", "video0", "train"),
+        ("video0~2", "a dog", "video0", "train"),
+    ]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_holds_captions_or_a_file_per_split_or_one(tmp_path):
+    rows = [{"path": "a.mp4", "caption": "A dog"}]
+    seen(tmp_path / "one" / "any.json", rows)
+    assert seen(tmp_path / "one") == [DOG]
+    seen(tmp_path / "two" / "train.json", rows)
+    seen(tmp_path / "two" / "validate.json", [{"path": "s/b.mp4", "caption": "A cat"}])
+    assert [row[3] for row in seen(tmp_path / "two")] == ["train", "validation"]
+    seen(tmp_path / "one" / "captions.json", {"s/b.mp4": "A cat"})
+    assert seen(tmp_path / "one") == [CAT]
+
+
+def test_segments_that_nothing_names_are_warned_of(tmp_path, capsys):
+    content = {"v_x": {"duration": 9.5, "timestamps": [[0, 3.5], [2, 9.6]], "sentences": ["A dog", " It runs"]}}
+    assert len(seen(tmp_path / "val_1.json", content, caption="sentences")) == 2
+    told = capsys.readouterr().err
+    assert "val_1.json: the columns timestamps look like parts of videos" in told and "the whole video is taken" in told
+
+
+def test_bad_input_is_named(tmp_path):
+    path = tmp_path / "clips.json"
+    with pytest.raises(UserError, match=r"clips\.json: no such JSON file"):
+        seen(path)
+    with pytest.raises(UserError, match=r"clips\.json: row 1 is no object with a row's cells, but 7"):
+        seen(path, [{"path": "a", "caption": "x"}, 7])
+    with pytest.raises(UserError, match="holds neither a list of objects nor an object with rows, but 3"):
+        seen(path, 3)
+    with pytest.raises(
+        UserError, match=r"has no column 'caption' \(dataset\.columns\.caption\); did you mean 'captions'"
+    ):
+        seen(path, [{"path": "a", "captions": "x"}])
+    with pytest.raises(UserError, match="its columns have different lengths: path 2, caption 1"):
+        seen(path, {"path": ["a", "b"], "caption": ["x"]})
+    with pytest.raises(UserError, match=r"dataset\.columns\.caption is 2, but the columns of .* have names"):
+        seen(path, [{"path": "a", "caption": "x"}], caption=2)
+    with pytest.raises(UserError, match="not JSON"):
+        path.write_text("[{")
+        seen(path)
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(UserError, match=r"holds clips\.json, other\.json; name the file"):
+        seen(tmp_path)

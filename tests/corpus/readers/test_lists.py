@@ -1,0 +1,96 @@
+"""Lists without names of columns -> rows."""
+
+import pytest
+from settings import reading
+
+from pipeline.corpus.readers import read_rows
+from pipeline.errors import UserError
+
+
+def write(folder, name, text):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(text.encode())
+    return folder / name
+
+
+def seen(labels, delimiter=None, classes=None, **columns):
+    dataset = reading("lists", labels, **columns).model_copy(update={"delimiter": delimiter, "classes": classes})
+    return [(row.video, row.label, row.template, row.official_split) for row in read_rows(labels, dataset)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a.mp4,A dog runs\nb.mp4,A cat\n", "a.mp4\tA dog runs\r\nb.mp4\tA cat\r\n", "a.mp4;A dog runs\n\nb.mp4;A cat",
+     "a.mp4 A dog runs \nb.mp4  A cat\n", '\ufeffa.mp4,"A dog runs"\nb.mp4, A cat \n'],
+)  # fmt: skip
+def test_the_separator_is_seen_in_the_first_line(tmp_path, text):
+    found = seen(write(tmp_path, "clips.txt", text))
+    assert [(video, label.strip(), *rest) for video, label, *rest in found] == [
+        ("a.mp4", "A dog runs", "all", "all"),
+        ("b.mp4", "A cat", "all", "all"),
+    ]
+
+
+def test_what_stands_behind_the_ending_separates(tmp_path):
+    for text in ("a.mp4 A dog, running; fast\n", "a.mp4;A dog, running; fast"):
+        ((video, label, *_),) = seen(write(tmp_path, "clips.txt", text))
+        assert (video, label[:14]) == ("a.mp4", "A dog, running")
+
+
+def test_columns_go_by_place_and_the_separator_may_be_named(tmp_path):
+    path = write(tmp_path, "clips.csv", "7;x;s/a, b.mp4;A dog;val\n")
+    assert seen(path, delimiter="semicolon", path=3, caption=4, category=2, split=5, id=1) == [
+        ("s/a, b.mp4", "A dog", "x", "validation")
+    ]
+
+
+def test_jester_has_a_list_per_split_and_ids_alone_in_its_test_list(tmp_path):
+    write(tmp_path, "jester-v1-train.csv", "34870;Thumb Up\n5;No gesture\n")
+    write(tmp_path, "jester-v1-validation.csv", "9;Doing other things\n")
+    write(tmp_path, "jester-v1-test.csv", "11\n")
+    write(tmp_path, "jester-v1-labels.csv", "Thumb Up\nNo gesture\nDoing other things\n")
+    assert seen(tmp_path, delimiter="semicolon", category=2) == [
+        ("11", "", "", "test"),
+        ("34870", "Thumb Up", "Thumb Up", "train"),
+        ("5", "No gesture", "No gesture", "train"),
+        ("9", "Doing other things", "Doing other things", "validation"),
+    ]
+
+
+@pytest.mark.parametrize("index", ["0 ApplyEyeMakeup\r\n1 brush_hair\r\n", "ApplyEyeMakeup\nbrush_hair\n",
+                                   "ApplyEyeMakeup 0\nbrush_hair 1"])  # fmt: skip
+def test_mmaction2_lists_hold_class_numbers(tmp_path, index):
+    write(tmp_path, "set_train_list.txt", "eye make up/a b.mp4 0\nhair\\c.mp4 1 \n")
+    write(tmp_path, "set_val_list.txt", "x.mp4 01\n")
+    write(tmp_path, "classes.txt", index)
+    assert seen(tmp_path, classes="classes.txt") == [
+        ("eye make up/a b.mp4", "apply eye makeup", "ApplyEyeMakeup", "train"),
+        ("hair\\c.mp4", "brush hair", "brush_hair", "train"),
+        ("x.mp4", "brush hair", "brush_hair", "validation"),
+    ]
+
+
+def test_more_columns_than_wanted_are_passed_over(tmp_path):
+    path = write(tmp_path, "trainingSet.csv", "jumping/a.mp4,jumping,3,0\n")
+    assert seen(path, category=2) == [("jumping/a.mp4", "jumping", "jumping", "all")]
+
+
+def test_bad_input_is_named(tmp_path):
+    path = write(tmp_path / "one", "clips.txt", "a.mp4 3\n")
+    with pytest.raises(UserError, match=r"clips\.txt: row 0 has the number '3' for a caption; .* dataset\.classes"):
+        seen(path)
+    with pytest.raises(UserError, match=r"make dataset\.labels the folder"):
+        seen(path, classes="classes.txt")
+    with pytest.raises(UserError, match=r"dataset\.columns\.caption is 'label', but a list has no names"):
+        seen(path, caption="label")
+    with pytest.raises(UserError, match="gone: no such list"):
+        seen(tmp_path / "gone")
+    write(tmp_path / "two", "train.txt", "a.mp4 3\n")
+    write(tmp_path / "two", "classes.txt", "1 x\n2 y\n")
+    with pytest.raises(UserError, match=r"train\.txt: row 0 has the class '3', which dataset\.classes does not name"):
+        seen(tmp_path / "two", classes="classes.txt")
+    write(tmp_path / "two", "classes.txt", "1 x\n1 y\n")
+    with pytest.raises(UserError, match=r"classes\.txt: names a class number twice"):
+        seen(tmp_path / "two", classes="classes.txt")
+    with pytest.raises(UserError, match="holds no list named after a split"):
+        seen(tmp_path / "one")

@@ -1,0 +1,86 @@
+"""Text files beside videos -> rows."""
+
+import pytest
+from settings import changed, reading
+
+from pipeline.corpus.readers import read_rows
+from pipeline.errors import UserError
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+def seen(folder, **options):
+    dataset = reading("sidecar", folder).model_copy(update=options)
+    return [(row.id, row.label, row.video, row.official_split) for row in read_rows(folder, dataset)]
+
+
+def test_a_text_beside_a_video_is_its_caption(tmp_path):
+    write(
+        tmp_path,
+        {
+            "a.mp4": "v",
+            "a.txt": b"\xef\xbb\xbfA dog runs . \r\n",
+            "s/b.c.MOV": "v",
+            "s/b.c.txt": "two\nlines\n",
+            "d.mp4": "v",
+            "e.txt": "no video",
+            "x.mp4": "v",
+            "x.mp4.txt": "behind the ending",
+            ".hidden/f.txt": "x",
+            "meta.json": "{}",
+        },
+    )
+    assert seen(tmp_path) == [
+        ("a.mp4", "A dog runs . ", "a.mp4", "all"),
+        ("d.mp4", "", "d.mp4", "all"),
+        ("e", "no video", "e", "all"),
+        ("s+b.c.MOV", "two\nlines", "s/b.c.MOV", "all"),
+        ("x.mp4", "behind the ending", "x.mp4", "all"),
+    ]
+
+
+def test_each_line_may_be_a_caption_of_its_own(tmp_path):
+    write(tmp_path, {"a.mp4": "v", "a.txt": "one\n\n two \r\n", "b.mp4": "v", "b.txt": ""})
+    assert [row[:3] for row in seen(tmp_path, text_files="lines")] == [
+        ("a.mp4", "one", "a.mp4"),
+        ("a.mp4~2", " two ", "a.mp4"),
+        ("b.mp4", "", "b.mp4"),
+    ]
+
+
+def test_folders_named_as_splits_are_splits(tmp_path):
+    write(tmp_path, {"train/a.mp4": "v", "train/a.txt": "x", "val/b.mp4": "v", "val/b.txt": "y"})
+    assert [row[3] for row in seen(tmp_path)] == ["train", "validation"]
+
+
+@pytest.mark.parametrize("name", ["prompts.txt", "prompt.txt", "captions.txt"])
+def test_lists_of_videos_and_captions_go_line_by_line(tmp_path, name):
+    write(tmp_path, {"videos.txt": "videos/a.mp4\r\nb\n", name: "A dog\r\nA cat \n"})
+    assert [row[:3] for row in seen(tmp_path)] == [("videos+a.mp4", "A dog", "videos/a.mp4"), ("b", "A cat", "b")]
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"holds a \.txt; see dataset\.labels"):
+        seen(tmp_path)
+    with pytest.raises(UserError, match="gone: no such folder"):
+        seen(tmp_path / "gone")
+    write(tmp_path, {"videos.txt": "a\nb\n", "prompts.txt": "x\n"})
+    with pytest.raises(UserError, match=r"videos\.txt: has 2 lines, but prompts\.txt has 1"):
+        seen(tmp_path)
+    write(tmp_path, {"captions.txt": "x\n"})
+    with pytest.raises(UserError, match=r"holds videos\.txt, prompts\.txt, captions\.txt; keep one"):
+        seen(tmp_path)
+    write(tmp_path / "latin", {"a.mp4": "v", "a.txt": b"caf\xe9"})
+    with pytest.raises(UserError, match=r"a\.txt: not UTF-8"):
+        seen(tmp_path / "latin")
+
+
+def test_the_choice_of_lines_is_in_params():
+    assert changed({"dataset": {"text_files": "lines"}}).dataset.text_files == "lines"
+    with pytest.raises(UserError, match="text_files"):
+        changed({"dataset": {"text_files": "line"}})
