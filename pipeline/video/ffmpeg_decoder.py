@@ -5,9 +5,10 @@ tests it is the reference for what the frames of a video are.
 """
 
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,17 @@ from pipeline.params import LimitParams
 from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
 from pipeline.video.ffmpeg import FfmpegError, listen, run
-from pipeline.video.geometry import Filter, Picture
+from pipeline.video.geometry import Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
-ROTATION = re.compile(LINE + r" *side data - 3x3 displaymatrix: rotation of (-?[\d.]+) degrees")
+MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
+MATRIX_AT, MATRIX_BYTES = 44, 36  # in a track header of a MOV file, from its name on
 BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
 
 
@@ -45,8 +47,6 @@ class FfmpegReader:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
         wanted = sorted({*choose(self._timeline)} & {*range(len(self._pictures))})
         pictures = {number: self._pictures[number] for number in wanted}
-        if wanted and len({*self._pictures}) > 1:
-            raise DecodeError(CHANGING)
         frames = self._fetch(wanted, filters(self._pictures[0])) if wanted else {}
         return FramesRead(frames, pictures, self._timeline)
 
@@ -57,7 +57,20 @@ class FfmpegReader:
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
         with _refusals():
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
-        return _parse(text.splitlines(), self._limits)
+        survey = _parse(text.splitlines(), self._limits)
+        pictures = survey.pictures
+        if survey.turned:
+            rotation, mirrored = read_orientation(self._read_matrix())
+            pictures = [replace(picture, rotation=rotation, mirrored=mirrored) for picture in pictures]
+        return pictures, survey.timeline
+
+    def _read_matrix(self) -> bytes:
+        """The display matrix of the first frame, from the header of a MOV file that has this one frame, made small."""
+        options = {"f": "mov", "vcodec": "rawvideo", "pix_fmt": "rgb24", "movflags": "empty_moov", "frames:v": 1}
+        with _refusals():
+            data = run(self._command("scale=16:16", **options), seconds=self._limits.seconds)
+        start = data.index(b"tkhd") + MATRIX_AT
+        return struct.pack("=9i", *struct.unpack(">9i", data[start : start + MATRIX_BYTES]))
 
     def _fetch(self, numbers: list[int], filters: list[Filter]) -> dict[int, Frames]:
         """The frames as PAM pictures, which say their own size."""
@@ -77,6 +90,7 @@ class FfmpegReader:
 
     def _command(self, filters: str, **options: Any) -> Any:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
+        reading["reinit_filter"] = 0  # an orientation message with one frame is no other geometry
         # The prefix keeps a colon in a file's name from being read as a protocol.
         video = ffmpeg.input(f"file:{self._path}", **reading)["V:0"]
         return video.output("pipe:", vf=filters, fps_mode="passthrough", max_error_rate=REFUSED_SHARE, **options)
@@ -100,26 +114,37 @@ def _join_conditions(conditions: list[str]) -> str:
     return f"({_join_conditions(conditions[:middle])}+{_join_conditions(conditions[middle:])})"
 
 
-def _parse(lines: list[str], limits: LimitParams) -> tuple[list[Picture], Timeline]:
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What `showinfo` says about the frames."""
+
+    pictures: list[Picture]
+    timeline: Timeline
+    turned: bool  # a display matrix comes with the first frame
+
+
+def _parse(lines: list[str], limits: LimitParams) -> _Survey:
     """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
     unit = Fraction(1)
     stamps: list[int | None] = []
     pictures: list[Picture] = []
-    budget = Budget(limits)
+    budget, turned = Budget(limits), False
     for line in lines:
         if found := FRAME.match(line):
             number, stamp, pixel_format, across, down, width, height = found.groups()
-            if int(number) != len(stamps):  # new filters for a new geometry count from 0 again
-                raise DecodeError(f"ffmpeg lost count of its frames at {number}" if int(number) else CHANGING)
+            if int(number) != len(stamps):
+                raise DecodeError(f"ffmpeg lost count of its frames at {number}")
             stamps.append(None if stamp == "NOPTS" else int(stamp))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))
+            if pictures[-1] != pictures[0]:
+                raise DecodeError(CHANGING)
             budget.add(int(width), int(height))
-        elif found := ROTATION.match(line):
-            pictures[-1] = replace(pictures[-1], rotation=round(float(found[1])))
+        elif MATRIX.match(line):
+            turned |= len(pictures) == 1
         elif (found := UNIT.match(line)) and not stamps:
             unit = Fraction(found[1])
-    return pictures, Timeline(stamps, unit)
+    return _Survey(pictures, Timeline(stamps, unit), turned)
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:

@@ -1,9 +1,11 @@
 """Which part of a picture becomes the clip: the centre or where the movement is, and by which filters."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import atan2, degrees, hypot
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +16,21 @@ from pipeline.records import Frames
 # 42.5 dB against a float reference where the default flags give 29.9 (docs/experiments/decoding.md).
 SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
 
-TURNS = {0: (), 1: (("transpose", "cclock"),), 2: (("hflip", ""), ("vflip", "")), 3: (("transpose", "clock"),)}
-
 Filter = tuple[str, str]  # name and arguments, as libavfilter has them
+
+# By quarter turns counter-clockwise, as ffmpeg's program turns pictures; a mirrored one has an angle, too.
+TURNS: dict[int, tuple[Filter, ...]] = {
+    0: (),
+    1: (("transpose", "cclock"),),
+    2: (("hflip", ""), ("vflip", "")),
+    3: (("transpose", "clock"),),
+}
+MIRRORED_TURNS: dict[int, tuple[Filter, ...]] = {
+    0: (("vflip", ""),),
+    1: (("transpose", "clock_flip"),),
+    2: (("hflip", ""),),
+    3: (("transpose", "cclock_flip"),),
+}
 
 SIDE = 64  # pixels of the longer side of the small grey picture
 NOISE = 10  # of 255: smaller differences are grain, flicker and what the codec made of them
@@ -32,6 +46,7 @@ class Picture:
     chroma_steps: tuple[int, int]  # pixels per chroma sample, across and down
     pixel_aspect: Fraction  # width of a pixel to its height, as stored
     rotation: int  # degrees counter-clockwise that bring it upright
+    mirrored: bool = False
 
 
 class Crop(NamedTuple):
@@ -71,8 +86,21 @@ def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[
         ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"),
         ("scale", f"{width}:{height}:flags={SCALE_FLAGS}"),
         ("format", "gbrp"),  # to the byte what rgb24 gives, in half the time: planes have vector code
-        *TURNS[turns],
+        *(MIRRORED_TURNS if picture.mirrored else TURNS)[turns],
     ]
+
+
+def read_orientation(matrix: bytes) -> tuple[int, bool]:
+    """A display matrix of FFmpeg -> the degrees counter-clockwise that bring a picture upright, and if it is mirrored.
+
+    The angle alone does not tell a mirror from a turn: the sign of the determinant does. A matrix that flattens the
+    picture says nothing.
+    """
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    across, down = hypot(a, c), hypot(b, d)
+    if not across or not down:
+        return 0, False
+    return round(-degrees(atan2(b / down, a / across))), a * d - b * c < 0
 
 
 def _quarter_turns(picture: Picture) -> int:

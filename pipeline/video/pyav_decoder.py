@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.packet import Packet
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -22,12 +23,13 @@ from av.video.stream import VideoStream
 from pipeline.params import LimitParams
 from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
-from pipeline.video.geometry import Filter, Picture
+from pipeline.video.geometry import Filter, Picture, read_orientation
 from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
+NAMELESS = range(len(Type), 48)  # kinds of side data that FFmpeg has or may have, without a name in PyAV
 MOST_IDLE = 16  # filter graphs that wait for the next frame of their kind
 
 _idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
@@ -81,11 +83,14 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
     pictures: dict[int, Picture] = {}
     stamps: list[int | None] = []
     budget, scaler = Budget(limits), _Scaler(filters)
+    orientation = 0, False
     for number, frame in enumerate(source.frames):
+        if number == 0:  # an SEI message comes with one frame and is meant for all
+            orientation = _read_orientation(frame)
         budget.add(frame.width, frame.height)
         stamps.append(frame.pts)
         if number in wanted:
-            pictures[number] = _describe(frame, source.pixel_aspect)
+            pictures[number] = _describe(frame, source.pixel_aspect, *orientation)
             frames[number] = scaler(frame, pictures[number])
     return FramesRead(frames, pictures, Timeline(stamps, source.timeline.unit))
 
@@ -186,7 +191,19 @@ def _make_graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
     return graph
 
 
-def _describe(frame: VideoFrame, pixel_aspect: Fraction) -> Picture:
+def _read_orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """The turn of a frame, and if it is mirrored."""
+    try:
+        side_data = frame.side_data
+    except ValueError:  # it holds a kind that PyAV cannot name, such as EXIF
+        graph = _make_graph(frame, [("sidedata", f"mode=delete:type={number}") for number in NAMELESS])
+        graph.vpush(frame)
+        side_data = graph.vpull().side_data
+    matrix = side_data.get("DISPLAYMATRIX")
+    return read_orientation(bytes(matrix)) if matrix else (0, False)
+
+
+def _describe(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
     """What `geometry` needs to know of a frame."""
     steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
-    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, frame.rotation)
+    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored)
