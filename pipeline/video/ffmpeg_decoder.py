@@ -21,18 +21,23 @@ from pipeline.params import LimitParams
 from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
 from pipeline.video.ffmpeg import FfmpegError, listen, run
-from pipeline.video.geometry import Filter, Picture, read_orientation
+from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
-FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
+FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) ")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
+DEFAULT_STREAM, FIRST_STREAM = "V:disp:default:0", "V:0"  # V: videos that are no attached pictures
 MATRIX_AT, MATRIX_BYTES = 44, 36  # in a track header of a MOV file, from its name on
 BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
+
+
+class NoSuchStream(DecodeError):
+    """No video stream, or none that is marked as the default."""
 
 
 class FfmpegReader:
@@ -41,7 +46,13 @@ class FfmpegReader:
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path
         self._limits = limits
-        self._pictures, self._timeline = self._survey()
+        self._stream = DEFAULT_STREAM
+        try:
+            survey = self._survey()
+        except NoSuchStream:
+            self._stream = FIRST_STREAM
+            survey = self._survey()
+        self._pictures, self._timeline, self._interlaced = survey.pictures, survey.timeline, survey.interlaced
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
@@ -50,7 +61,7 @@ class FfmpegReader:
         frames = self._fetch(wanted, filters(self._pictures[0])) if wanted else {}
         return FramesRead(frames, pictures, self._timeline)
 
-    def _survey(self) -> tuple[list[Picture], Timeline]:
+    def _survey(self) -> "_Survey":
         """Every frame of the video, and when it is shown."""
         frames = self._limits.video_frames
         command = self._command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
@@ -58,11 +69,11 @@ class FfmpegReader:
         with _refusals():
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
         survey = _parse(text.splitlines(), self._limits)
-        pictures = survey.pictures
-        if survey.turned:
-            rotation, mirrored = read_orientation(self._read_matrix())
-            pictures = [replace(picture, rotation=rotation, mirrored=mirrored) for picture in pictures]
-        return pictures, survey.timeline
+        if not survey.turned:
+            return survey
+        rotation, mirrored = read_orientation(self._read_matrix())
+        pictures = [replace(picture, rotation=rotation, mirrored=mirrored) for picture in survey.pictures]
+        return replace(survey, pictures=pictures)
 
     def _read_matrix(self) -> bytes:
         """The display matrix of the first frame, from the header of a MOV file that has this one frame, made small."""
@@ -76,7 +87,8 @@ class FfmpegReader:
         """The frames as PAM pictures, which say their own size."""
         steps = [f"{name}={value}" if value else name for name, value in filters]
         chosen = _join_conditions([f"eq(n\\,{number})" for number in numbers])
-        chain = ",".join([f"select={chosen}", *steps])
+        before = ["=".join(DEINTERLACE)] if self._interlaced else []
+        chain = ",".join([*before, f"select={chosen}", *steps])
         with _refusals():
             data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
         start = data.find(PAM_END) + len(PAM_END)
@@ -90,9 +102,10 @@ class FfmpegReader:
 
     def _command(self, filters: str, **options: Any) -> Any:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
+        reading["flags"] = "+unaligned"  # else a margin at the left is cut to steps of 64 columns
         reading["reinit_filter"] = 0  # an orientation message with one frame is no other geometry
         # The prefix keeps a colon in a file's name from being read as a protocol.
-        video = ffmpeg.input(f"file:{self._path}", **reading)["V:0"]
+        video = ffmpeg.input(f"file:{self._path}", **reading)[self._stream]
         return video.output("pipe:", vf=filters, fps_mode="passthrough", max_error_rate=REFUSED_SHARE, **options)
 
 
@@ -102,6 +115,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except FfmpegError as error:
+        if "matches no streams" in error.tail:
+            raise NoSuchStream("no video stream") from None
         last = error.tail.splitlines()[-1:] or [str(error)]
         raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
 
@@ -121,6 +136,7 @@ class _Survey:
     pictures: list[Picture]
     timeline: Timeline
     turned: bool  # a display matrix comes with the first frame
+    interlaced: bool  # some frames are
 
 
 def _parse(lines: list[str], limits: LimitParams) -> _Survey:
@@ -128,15 +144,16 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
     unit = Fraction(1)
     stamps: list[int | None] = []
     pictures: list[Picture] = []
-    budget, turned = Budget(limits), False
+    budget, turned, interlaced = Budget(limits), False, False
     for line in lines:
         if found := FRAME.match(line):
-            number, stamp, pixel_format, across, down, width, height = found.groups()
+            number, stamp, pixel_format, across, down, width, height, order = found.groups()
             if int(number) != len(stamps):
                 raise DecodeError(f"ffmpeg lost count of its frames at {number}")
             stamps.append(None if stamp == "NOPTS" else int(stamp))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))
+            interlaced |= order != "P"
             if pictures[-1] != pictures[0]:
                 raise DecodeError(CHANGING)
             budget.add(int(width), int(height))
@@ -144,7 +161,7 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
             turned |= len(pictures) == 1
         elif (found := UNIT.match(line)) and not stamps:
             unit = Fraction(found[1])
-    return _Survey(pictures, Timeline(stamps, unit), turned)
+    return _Survey(pictures, Timeline(stamps, unit), turned, interlaced)
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:

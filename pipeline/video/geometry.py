@@ -32,6 +32,8 @@ MIRRORED_TURNS: dict[int, tuple[Filter, ...]] = {
     3: (("transpose", "cclock_flip"),),
 }
 
+DEINTERLACE: Filter = ("bwdif", "mode=send_frame:deint=interlaced")  # one frame for a frame; others stay as they are
+
 SIDE = 64  # pixels of the longer side of the small grey picture
 NOISE = 10  # of 255: smaller differences are grain, flicker and what the codec made of them
 

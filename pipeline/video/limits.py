@@ -71,17 +71,17 @@ def read_stated_length(path: Path) -> int | None:
 def _read_matroska_length(file: BinaryIO) -> int | None:
     """End of the segment; unknown in a live recording."""
     file.seek(4)
-    header = _read_ebml_size(file)
+    header = read_ebml_size(file)
     if header is None:
         return None
     file.seek(header, 1)
     if file.read(4) != SEGMENT:
         return None
-    size = _read_ebml_size(file)
+    size = read_ebml_size(file)
     return None if size is None else file.tell() + size
 
 
-def _read_ebml_size(file: BinaryIO) -> int | None:
+def read_ebml_size(file: BinaryIO) -> int | None:
     """A number of 1 to 8 bytes, of which the leading zero bits tell how many; all ones means unknown."""
     first = file.read(1)
     if not first or first[0] == 0:

@@ -4,17 +4,20 @@ Only the wanted frames are scaled, as they pass, and none is held. They are chos
 was wrong, the caller reads the video once more.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.filter import Graph
 from av.packet import Packet
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -23,9 +26,10 @@ from av.video.stream import VideoStream
 from pipeline.params import LimitParams
 from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
-from pipeline.video.geometry import Filter, Picture, read_orientation
+from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, open_options
 from pipeline.video.timing import Timeline
+from pipeline.video.tracks import read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
@@ -116,11 +120,13 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
 
 @contextmanager
 def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source]:
-    """Yield the first video stream, with `ahead` after reading all its packets into memory."""
+    """Yield the video stream that is meant to be shown, with `ahead` after reading all its packets into memory."""
     # The prefix keeps a colon in a file's name from being read as a protocol.
     with av.open(f"file:{path}", options=open_options(limits), metadata_errors="replace") as container:
-        stream = _video_stream(list(container.streams.video))
+        streams = list(container.streams.video)
+        stream = _video_stream(streams)
         stream.codec_context.options = open_options(limits)
+        stream.codec_context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
         stream.codec_context.thread_count = 1
         packets: Iterable[Packet[VideoStream]] = container.demux(stream)
         stamps: list[int | None] = []
@@ -128,7 +134,10 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
             packets = list(packets)
             stamps = _sorted([packet.pts for packet in packets if packet.size])
         unit = stream.time_base or Fraction(1)
-        yield _Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), _decoded(packets))
+        frames = _deinterlaced(_decoded(packets))
+        if any(margins := read_margins(path, streams.index(stream))):
+            frames = _filtered(frames, margins.filter())
+        yield _Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), frames)
 
 
 def _sorted(stamps: list[int | None]) -> list[int | None]:
@@ -138,13 +147,14 @@ def _sorted(stamps: list[int | None]) -> list[int | None]:
 
 
 def _video_stream(streams: list[VideoStream]) -> VideoStream:
-    for stream in streams:
-        if stream.disposition & Disposition.attached_pic:  # a cover, not a video
-            continue
-        if stream.codec_context is None:
-            raise DecodeError("its codec is unknown")
-        return stream
-    raise DecodeError("no video stream")
+    """The first that is marked as the default, as an enabled track of MP4 is; else the first that is no picture."""
+    videos = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
+    if not videos:
+        raise DecodeError("no video stream")
+    stream = next((stream for stream in videos if stream.disposition & Disposition.default), videos[0])
+    if stream.codec_context is None:
+        raise DecodeError("its codec is unknown")
+    return stream
 
 
 def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
@@ -158,6 +168,36 @@ def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
             refused += 1
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
+
+
+def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The same number of frames; those flagged as interlaced are completed from the ones around them."""
+    before: VideoFrame | None = None
+    for frame in frames:
+        if frame.interlaced_frame:
+            first = [frame] if before is None else [before, frame]
+            yield from islice(_filtered(chain(first, frames), DEINTERLACE), len(first) - 1, None)
+        else:
+            yield frame
+            before = frame
+
+
+def _filtered(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
+    """Every frame, as the filter leaves it; a change of geometry gets a filter of its own."""
+    for _, group in groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
+        graph: Graph | None = None
+        stamps: deque[int | None] = deque()
+        for frame in chain(group, [None]):
+            if frame is not None:
+                graph = graph or _make_graph(frame, [step])
+                stamps.append(frame.pts)
+            assert graph is not None
+            graph.vpush(frame)
+            with suppress(av.BlockingIOError, av.EOFError):
+                while True:
+                    filtered = graph.vpull()
+                    filtered.pts = stamps.popleft()  # bwdif counts in halves
+                    yield filtered
 
 
 class _Scaler:
@@ -200,7 +240,7 @@ def _read_orientation(frame: VideoFrame) -> tuple[int, bool]:
         graph.vpush(frame)
         side_data = graph.vpull().side_data
     matrix = side_data.get("DISPLAYMATRIX")
-    return read_orientation(bytes(matrix)) if matrix else (0, False)
+    return read_orientation(bytes(matrix)) if isinstance(matrix, SideData) else (0, False)
 
 
 def _describe(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:

@@ -1,0 +1,137 @@
+"""What a container says about how its video tracks are shown, which FFmpeg's library passes on to its program alone.
+
+Matroska has PixelCrop, MP4 and MOV have the box `clap`; both say which part of the stored picture is meant to be seen.
+"""
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from pipeline.video.geometry import Filter
+from pipeline.video.limits import EBML, MP4_BOXES, SEGMENT, read_ebml_size
+
+TRACKS, CLUSTER, TRACK, VIDEO, KIND = 0x1654AE6B, 0x1F43B675, 0xAE, 0xE0, 0x83
+CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
+ENTRIES_AT, ENTRY_BYTES = 8, 78  # of a box stsd; of a video entry before the boxes in it
+MOST_BYTES = 2**26  # of a header
+
+
+class Margins(NamedTuple):
+    """Columns and rows of the stored picture that are not shown."""
+
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+
+    def filter(self) -> Filter:
+        """What takes them away, as ffmpeg's program does: a corner lies on a whole chroma sample."""
+        return "crop", f"iw-{self.left}-{self.right}:ih-{self.top}-{self.bottom}:{self.left}:{self.top}"
+
+
+def read_margins(path: Path, number: int) -> Margins:
+    """The margins of the video track with this number, counted from 0 among the video tracks; none if none are said."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(0)
+        read = _read_matroska if head[:4] == EBML else _read_mp4
+        found = read(file) if head[:4] == EBML or head[4:] in MP4_BOXES else []
+    return found[number] if number < len(found) else Margins()
+
+
+def _read_matroska(file: BinaryIO) -> list[Margins]:
+    """The margins of all video tracks; those that come after the pictures do not count."""
+    file.seek(4)
+    file.seek(read_ebml_size(file) or 0, 1)
+    if file.read(4) != SEGMENT:
+        return []
+    read_ebml_size(file)
+    while first := file.read(1):
+        name = int.from_bytes(first + file.read(8 - first[0].bit_length())) if first[0] else CLUSTER
+        length = read_ebml_size(file)
+        if name == CLUSTER or length is None:
+            return []
+        if name == TRACKS:
+            return [*_read_tracks(file.read(min(length, MOST_BYTES)))]
+        file.seek(length, 1)
+    return []
+
+
+def _read_tracks(data: bytes) -> Iterator[Margins]:
+    for name, track in _split_elements(data):
+        parts = dict(_split_elements(track)) if name == TRACK else {}
+        if int.from_bytes(parts.get(KIND, b"")) == 1:
+            video = dict(_split_elements(parts.get(VIDEO, b"")))
+            yield Margins(**{side: int.from_bytes(video.get(name, b"")) for side, name in CROPS.items()})
+
+
+def _split_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The ids and contents of EBML elements, as far as they are whole."""
+    at = 0
+    while at < len(data):
+        size_at = at + 9 - data[at].bit_length()
+        if size_at >= len(data):
+            return
+        start = size_at + 9 - data[size_at].bit_length()
+        size = int.from_bytes(data[size_at:start]) & ((1 << 7 * (start - size_at)) - 1)
+        yield int.from_bytes(data[at:size_at]), data[start : start + size]
+        at = start + size
+
+
+def _read_mp4(file: BinaryIO) -> list[Margins]:
+    """The margins of all video tracks, in their order."""
+    length = file.seek(0, 2)
+    at = 0
+    while at + 16 <= length:
+        file.seek(at)
+        size, name, long_size = struct.unpack(">I4sQ", file.read(16))
+        size, start = (long_size, 16) if size == 1 else (size or length - at, 8)
+        if name == b"moov":
+            file.seek(at + start)
+            return [*_read_movie(file.read(min(size - start, MOST_BYTES)))]
+        if size < start:
+            break
+        at += size
+    return []
+
+
+def _read_movie(data: bytes) -> Iterator[Margins]:
+    for name, track in _split_boxes(data):
+        media = dict(_split_boxes(dict(_split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
+        if media.get(b"hdlr", b"")[8:12] != b"vide":
+            continue
+        table = dict(_split_boxes(media.get(b"minf", b""))).get(b"stbl", b"")
+        entries = dict(_split_boxes(table)).get(b"stsd", b"")[ENTRIES_AT:]
+        entry = next((content for _, content in _split_boxes(entries)), b"")
+        aperture = dict(_split_boxes(entry[ENTRY_BYTES:])).get(b"clap", b"")
+        yield _read_aperture(aperture, *struct.unpack(">24x2H", entry[:28])) if len(aperture) >= 32 else Margins()
+
+
+def _split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The names and contents of boxes, as far as they are whole."""
+    at = 0
+    while at + 8 <= len(data):
+        size, name = struct.unpack(">I4s", data[at : at + 8])
+        if size < 8:
+            return
+        yield name, data[at + 8 : at + size]
+        at += size
+
+
+def _read_aperture(data: bytes, width: int, height: int) -> Margins:
+    """Width, height and their middle's way from the picture's, as fractions -> margins as FFmpeg rounds them."""
+    numbers = struct.unpack(">8i", data[:32])
+    if not all(below > 0 for below in numbers[1::2]):
+        return Margins()
+    shown_width, shown_height, right, down = (
+        Fraction(above, below) for above, below in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    sides = []
+    for length, shown, off in ((width, shown_width, right), (height, shown_height, down)):
+        middle = Fraction(length - 1, 2) + off
+        first, last = floor(middle - (shown - 1) / 2), floor(middle + (shown - 1) / 2)
+        sides += [first, length - 1 - last]
+    return Margins(*sides) if min(sides) >= 0 else Margins()
