@@ -11,7 +11,7 @@ from pipeline.records import Frames
 from pipeline.video import FramesRead, VideoReader
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
-from pipeline.video.limits import DecodeError, check_file, read_stated_length
+from pipeline.video.limits import DecodeError, check_file, check_whole
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.timing import ShortClip, Timeline, choose_windows
 
@@ -33,9 +33,7 @@ def decode_video(path: Path, shape: ClipParams, options: TranscodeParams, key: s
     messages leave the naming of the file to the caller.
     """
     check_file(path)
-    length, stated = path.stat().st_size, read_stated_length(path)
-    if stated is not None and length < stated:
-        raise DecodeError(f"cut off: {length} of {stated} bytes are there")
+    check_whole(path)
     video = READERS[options.decoder](path, options.limits)
 
     def choose(timeline: Timeline) -> list[list[int]]:

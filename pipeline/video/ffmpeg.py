@@ -43,7 +43,7 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
 
 def listen(stream: Any, *, seconds: float, at_most: int) -> str:
     """Run a command -> what it says about its work, the last `at_most` bytes. Raises FfmpegError."""
-    done, messages = _call(stream, "info", None, seconds, at_most)
+    done, messages = _call(stream, "repeat+info", None, seconds, at_most)
     _output(done, messages)
     return messages
 

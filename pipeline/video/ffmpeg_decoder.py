@@ -22,12 +22,15 @@ from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, open_options
+from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) ")
+DECODER = r"\[vist#0:\d+/\w+ @ \w+\] \[dec:\w+ @ \w+\] "
+DAMAGED = re.compile(DECODER + "corrupt decoded frame$")
+REFUSED = re.compile(DECODER + "Error submitting packet to decoder: ")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
@@ -145,6 +148,7 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
     stamps: list[int | None] = []
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
+    damaged = refused = 0
     for line in lines:
         if found := FRAME.match(line):
             number, stamp, pixel_format, across, down, width, height, order = found.groups()
@@ -159,8 +163,13 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
             budget.add(int(width), int(height))
         elif MATRIX.match(line):
             turned |= len(pictures) == 1
+        elif DAMAGED.search(line):
+            damaged += 1
+        elif REFUSED.search(line):
+            refused += 1
         elif (found := UNIT.match(line)) and not stamps:
             unit = Fraction(found[1])
+    check_damage(damaged, refused)
     return _Survey(pictures, Timeline(stamps, unit), turned, interlaced)
 
 

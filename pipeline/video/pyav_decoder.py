@@ -27,7 +27,7 @@ from pipeline.params import LimitParams
 from pipeline.records import Frames
 from pipeline.video import FilterChoice, FrameChoice, FramesRead
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, open_options
+from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
 from pipeline.video.timing import Timeline
 from pipeline.video.tracks import read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
@@ -159,15 +159,18 @@ def _video_stream(streams: list[VideoStream]) -> VideoStream:
 
 def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
     """Frame by frame, in the order of showing."""
-    fed = refused = 0
+    fed = refused = damaged = 0
     for packet in packets:
         fed += 1
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                damaged += frame.is_corrupt
+                yield frame
         except av.InvalidDataError:  # one damaged packet costs its own frame, as in ffmpeg
             refused += 1
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
+    check_damage(damaged, refused)
 
 
 def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
