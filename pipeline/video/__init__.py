@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.records import Frames
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.video.geometry import Filter, Picture
 from pipeline.video.timing import Timeline
 
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # of 16 bits where the colours are wide
 FrameChoice = Callable[[Timeline], Iterable[int]]  # numbers of the wanted frames, from what is known before decoding
 FilterChoice = Callable[[Picture], list[Filter]]  # filters for a frame, the last of them to gbrp or gray
 
@@ -20,7 +23,7 @@ FilterChoice = Callable[[Picture], list[Filter]]  # filters for a frame, the las
 class FramesRead:
     """The wanted frames of a video, as far as it has them, and when each of all its frames is shown."""
 
-    frames: dict[int, Frames]  # uint8, by number: [H,W,3], or [H,W] where the filters make them grey
+    frames: dict[int, Pixels]  # by number: [H,W,3], or [H,W] where the filters make them grey
     pictures: dict[int, Picture]
     timeline: Timeline
 

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
 from pipeline.video import FramesRead, VideoReader
+from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
 from pipeline.video.limits import DecodeError, check_file, check_whole
@@ -65,7 +66,7 @@ def _follow(video: VideoReader, greys: FramesRead, window: list[int], shape: Cli
     """The clip of a window, cropped to where most of it moves; the centre, where the picture changes its geometry."""
     height, width = shape.height, shape.width
     picture, *others = {greys.pictures[number] for number in window}
-    crop = busiest_crop([greys.frames[number] for number in window], picture, height, width)
+    crop = busiest_crop([np.asarray(greys.frames[number], np.uint8) for number in window], picture, height, width)
 
     def filters(frame: Picture) -> list[Filter]:
         return clip_filters(frame, centre_crop(frame, height, width) if others else crop, height, width)
@@ -74,7 +75,13 @@ def _follow(video: VideoReader, greys: FramesRead, window: list[int], shape: Cli
 
 
 def _stack(read: FramesRead, window: list[int]) -> Frames:
-    return np.stack([read.frames[number] for number in window])
+    return np.stack([_read_frame(read, number) for number in window])
+
+
+def _read_frame(read: FramesRead, number: int) -> Frames:
+    """A frame as sRGB."""
+    frame, colour = read.frames[number], read.pictures[number].colour
+    return convert_to_srgb(frame, colour) if colour.wide else np.asarray(frame, np.uint8)
 
 
 def _numbers(windows: list[list[int]]) -> set[int]:

@@ -18,8 +18,8 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from pipeline.params import LimitParams
-from pipeline.records import Frames
-from pipeline.video import FilterChoice, FrameChoice, FramesRead
+from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
+from pipeline.video.colour import BT709, BT2020, DCI_P3, DISPLAY_P3, HLG, PQ, SRGB, read_colour
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
@@ -28,6 +28,16 @@ from pipeline.video.timing import Timeline
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) ")
+COLOURS = re.compile(LINE + r"color_range:\S+ color_space:\S+ color_primaries:(\S+) color_trc:(\S+)")
+CODES = {  # by FFmpeg's names; the others need no care
+    "bt709": BT709,
+    "bt2020": BT2020,
+    "smpte431": DCI_P3,
+    "smpte432": DISPLAY_P3,
+    "iec61966-2-1": SRGB,
+    "smpte2084": PQ,
+    "arib-std-b67": HLG,
+}
 DECODER = r"\[vist#0:\d+/\w+ @ \w+\] \[dec:\w+ @ \w+\] "
 DAMAGED = re.compile(DECODER + "corrupt decoded frame$")
 REFUSED = re.compile(DECODER + "Error submitting packet to decoder: ")
@@ -86,7 +96,7 @@ class FfmpegReader:
         start = data.index(b"tkhd") + MATRIX_AT
         return struct.pack("=9i", *struct.unpack(">9i", data[start : start + MATRIX_BYTES]))
 
-    def _fetch(self, numbers: list[int], filters: list[Filter]) -> dict[int, Frames]:
+    def _fetch(self, numbers: list[int], filters: list[Filter]) -> dict[int, Pixels]:
         """The frames as PAM pictures, which say their own size."""
         steps = [f"{name}={value}" if value else name for name, value in filters]
         chosen = _join_conditions([f"eq(n\\,{number})" for number in numbers])
@@ -95,13 +105,17 @@ class FfmpegReader:
         with _refusals():
             data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
         start = data.find(PAM_END) + len(PAM_END)
-        width, height, depth = (int(value) for value in re.findall(rb"(?:WIDTH|HEIGHT|DEPTH) (\d+)", data[:start]))
-        size = start + width * height * depth
+        numbers_of = rb"(?:WIDTH|HEIGHT|DEPTH|MAXVAL) (\d+)"
+        width, height, depth, largest = (int(value) for value in re.findall(numbers_of, data[:start]))
+        kind = np.dtype(np.uint8) if largest < 256 else np.dtype(">u2")
+        size = start + width * height * depth * kind.itemsize
         if len(data) != size * len(numbers):
             raise DecodeError(f"{len(data)} bytes of pixels instead of {len(numbers)} times {size}")
         pixels = np.frombuffer(data, np.uint8).reshape(len(numbers), size)[:, start:]
         shape = (height, width, depth) if depth > 1 else (height, width)
-        return {number: row.reshape(shape) for number, row in zip(numbers, pixels, strict=True)}
+        native = kind.newbyteorder("=")
+        frames = [row.copy().view(kind).astype(native).reshape(shape) for row in pixels]
+        return dict(zip(numbers, frames, strict=True))
 
     def _command(self, filters: str, **options: Any) -> Any:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
@@ -158,11 +172,15 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))
             interlaced |= order != "P"
-            if pictures[-1] != pictures[0]:
+            if replace(pictures[-1], colour=pictures[0].colour) != pictures[0]:
                 raise DecodeError(CHANGING)
             budget.add(int(width), int(height))
         elif MATRIX.match(line):
             turned |= len(pictures) == 1
+        elif found := COLOURS.search(line):
+            primaries, transfer = (CODES.get(name, BT709) for name in found.groups())
+            if pictures:
+                pictures[-1] = replace(pictures[-1], colour=read_colour(transfer, primaries))
         elif DAMAGED.search(line):
             damaged += 1
         elif REFUSED.search(line):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.records import Frames
+from pipeline.video.colour import NARROW, Colour
 
 # 42.5 dB against a float reference where the default flags give 29.9 (docs/experiments/decoding.md).
 SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
@@ -49,6 +50,7 @@ class Picture:
     pixel_aspect: Fraction  # width of a pixel to its height, as stored
     rotation: int  # degrees counter-clockwise that bring it upright
     mirrored: bool = False
+    colour: Colour = NARROW
 
 
 class Crop(NamedTuple):
@@ -79,6 +81,7 @@ def centre_crop(picture: Picture, height: int, width: int) -> Crop:
 def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[Filter]:
     """Filters from a decoded frame to upright RGB of height x width: crop first, so that nothing is scaled in vain.
 
+    RGB of 16 bits where the colours are wide, for `colour` to make sRGB of.
     An alpha channel is left out: its pixels keep the colour that is stored under it.
     """
     turns = _quarter_turns(picture)
@@ -87,7 +90,8 @@ def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[
     return [
         ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"),
         ("scale", f"{width}:{height}:flags={SCALE_FLAGS}"),
-        ("format", "gbrp"),  # to the byte what rgb24 gives, in half the time: planes have vector code
+        # To the byte what rgb24 gives, in half the time: planes have vector code.
+        ("format", "gbrp16le" if picture.colour.wide else "gbrp"),
         *(MIRRORED_TURNS if picture.mirrored else TURNS)[turns],
     ]
 

@@ -13,7 +13,6 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 
 import av
-import numpy as np
 from av.codec.context import Flags
 from av.filter import Graph
 from av.packet import Packet
@@ -24,8 +23,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
-from pipeline.records import Frames
-from pipeline.video import FilterChoice, FrameChoice, FramesRead
+from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
+from pipeline.video.colour import read_colour
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
 from pipeline.video.timing import Timeline
@@ -83,7 +82,7 @@ class PyavReader:
 
 def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: LimitParams) -> FramesRead:
     wanted = set(choose(source.timeline))
-    frames: dict[int, Frames] = {}
+    frames: dict[int, Pixels] = {}
     pictures: dict[int, Picture] = {}
     stamps: list[int | None] = []
     budget, scaler = Budget(limits), _Scaler(filters)
@@ -210,7 +209,7 @@ class _Scaler:
         self._choose = choose
         self._filters: dict[Picture, tuple[Filter, ...]] = {}
 
-    def __call__(self, frame: VideoFrame, picture: Picture) -> Frames:
+    def __call__(self, frame: VideoFrame, picture: Picture) -> Pixels:
         """The frame as the filters show it."""
         if picture not in self._filters:
             self._filters[picture] = tuple(self._choose(picture))
@@ -219,7 +218,7 @@ class _Scaler:
         # Taken out of the store while in use: a graph in which an error has left a frame is never used again.
         graph = _idle.pop(kind, None) or _make_graph(frame, filters)
         graph.vpush(frame)
-        pixels = np.asarray(graph.vpull().to_ndarray(), np.uint8)
+        pixels: Pixels = graph.vpull().to_ndarray()  # type: ignore[assignment]  # of no floats here
         _idle[kind] = graph
         if len(_idle) > MOST_IDLE:
             del _idle[next(iter(_idle))]
@@ -249,4 +248,5 @@ def _read_orientation(frame: VideoFrame) -> tuple[int, bool]:
 def _describe(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
     """What `geometry` needs to know of a frame."""
     steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
-    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored)
+    colour = read_colour(int(frame.color_trc), int(frame.color_primaries))
+    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored, colour)

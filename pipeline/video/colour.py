@@ -1,0 +1,125 @@
+"""Pictures of high dynamic range or with wide primaries -> sRGB, in closed form.
+
+Done on the few pixels of a clip and not by a filter: the builds of FFmpeg differ in what they have for it, and the
+filter that all have, scale, is 7 to 13 levels off. A diffuse white of 203 nits (ITU-R BT.2408) becomes white; what is
+brighter is cut off.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.records import Frames
+
+# Codes of ITU-T H.273.
+BT709, UNSPECIFIED, BT2020, DCI_P3, DISPLAY_P3 = 1, 2, 9, 11, 12
+SRGB, PQ, HLG = 13, 16, 18
+
+WHITE = 203.0  # nits
+HLG_PEAK, HLG_GAMMA = 1000.0, 1.2  # of the display that HLG is made for
+
+Floats = NDArray[np.float64]
+Curve = Callable[[Floats], Floats]
+
+
+class Colour(NamedTuple):
+    """What the numbers of a picture stand for."""
+
+    transfer: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+
+    @property
+    def wide(self) -> bool:
+        """More than a screen of BT.709 shows."""
+        return self.transfer in (PQ, HLG) or self.primaries in (DCI_P3, DISPLAY_P3)
+
+
+NARROW = Colour()
+
+
+def read_colour(transfer: int, primaries: int) -> Colour:
+    """What is stated about a picture, as far as it matters: NARROW for all that a screen shows as it is."""
+    known = transfer if transfer in (SRGB, PQ, HLG, UNSPECIFIED) else BT709
+    colour = Colour(known, primaries if primaries in PRIMARIES else UNSPECIFIED)
+    return colour if colour.wide else NARROW
+
+
+def convert_to_srgb(pixels: NDArray[Any], colour: Colour) -> Frames:
+    """RGB of 16 bits [H,W,3], coded as `colour` says -> uint8."""
+    coded = pixels.astype(np.float64) / 65535
+    decode, encode = CURVES[colour.transfer]
+    light = np.clip(decode(coded) @ _read_matrix(colour).T, 0, 1)
+    return np.rint(encode(light) * 255).astype(np.uint8)
+
+
+def _decode_pq(coded: Floats) -> Floats:
+    """SMPTE ST 2084, in units of white."""
+    root = coded ** (32 / 2523)
+    light: Floats = (
+        10000 / WHITE * (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (16384 / 2610)
+    )
+    return light
+
+
+def _decode_hlg(coded: Floats) -> Floats:
+    """ITU-R BT.2100, in units of white; the system gamma of its display for each colour by itself, as zscale has it."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    light: Floats = HLG_PEAK / WHITE * scene**HLG_GAMMA
+    return light
+
+
+def _decode_srgb(coded: Floats) -> Floats:
+    light: Floats = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    return light
+
+
+def _encode_srgb(light: Floats) -> Floats:
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def _decode_bt1886(coded: Floats) -> Floats:
+    """As a screen shows what a camera coded by BT.709."""
+    light: Floats = coded**2.4
+    return light
+
+
+def _encode_bt1886(light: Floats) -> Floats:
+    coded: Floats = light ** (1 / 2.4)
+    return coded
+
+
+def _read_matrix(colour: Colour) -> Floats:
+    """From the light of its primaries to that of BT.709."""
+    primaries = BT2020 if colour.primaries == UNSPECIFIED else colour.primaries
+    matrix: Floats = np.linalg.inv(_build_matrix(BT709)) @ _build_matrix(primaries)
+    return matrix
+
+
+# x and y of red, green and blue, then of white.
+PRIMARIES = {
+    BT709: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+    BT2020: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),
+    DCI_P3: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),  # its white adapted to that of a screen
+    DISPLAY_P3: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),
+}
+
+
+def _build_matrix(primaries: int) -> Floats:
+    """From red, green and blue to X, Y and Z."""
+    x, y = (np.array(PRIMARIES[primaries][start::2]) for start in (0, 1))
+    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
+    scales = np.linalg.solve(columns[:, :3], columns[:, 3])
+    matrix: Floats = columns[:, :3] * scales
+    return matrix
+
+
+CURVES: dict[int, tuple[Curve, Curve]] = {  # from numbers to light; from light to the numbers of the result
+    PQ: (_decode_pq, _encode_srgb),
+    HLG: (_decode_hlg, _encode_srgb),
+    SRGB: (_decode_srgb, _encode_srgb),
+    UNSPECIFIED: (_decode_srgb, _encode_srgb),
+    BT709: (_decode_bt1886, _encode_bt1886),  # a picture keeps its curve
+}
