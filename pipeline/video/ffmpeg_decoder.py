@@ -7,7 +7,7 @@ tests it is the reference for what the frames of a video are.
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
 from pipeline.video.colour import BT709, BT2020, DCI_P3, DISPLAY_P3, HLG, PQ, SRGB, read_colour
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
+from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options, refuse_codec
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
@@ -41,10 +41,12 @@ CODES = {  # by FFmpeg's names; the others need no care
 DECODER = r"\[vist#0:\d+/\w+ @ \w+\] \[dec:\w+ @ \w+\] "
 DAMAGED = re.compile(DECODER + "corrupt decoded frame$")
 REFUSED = re.compile(DECODER + "Error submitting packet to decoder: ")
+REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
-DEFAULT_STREAM, FIRST_STREAM = "V:disp:default:0", "V:0"  # V: videos that are no attached pictures
+DEFAULT_STREAMS = "V:disp:default:0", "V:disp:default:1"  # V: videos that are no attached pictures
+FIRST_STREAM = "V:0"
 MATRIX_AT, MATRIX_BYTES = 44, 36  # in a track header of a MOV file, from its name on
 BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
 
@@ -59,12 +61,7 @@ class FfmpegReader:
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path
         self._limits = limits
-        self._stream = DEFAULT_STREAM
-        try:
-            survey = self._survey()
-        except NoSuchStream:
-            self._stream = FIRST_STREAM
-            survey = self._survey()
+        survey = self._choose_stream()
         self._pictures, self._timeline, self._interlaced = survey.pictures, survey.timeline, survey.interlaced
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
@@ -73,6 +70,21 @@ class FfmpegReader:
         pictures = {number: self._pictures[number] for number in wanted}
         frames = self._fetch(wanted, filters(self._pictures[0])) if wanted else {}
         return FramesRead(frames, pictures, self._timeline)
+
+    def _choose_stream(self) -> "_Survey":
+        """Survey the first stream marked as the default, or the second where that one is a still picture."""
+        self._stream = DEFAULT_STREAMS[0]
+        try:
+            survey = self._survey()
+        except NoSuchStream:
+            self._stream = FIRST_STREAM
+            return self._survey()
+        if len(survey.pictures) == 1:
+            with suppress(NoSuchStream):
+                self._stream = DEFAULT_STREAMS[1]
+                return self._survey()
+            self._stream = DEFAULT_STREAMS[0]
+        return survey
 
     def _survey(self) -> "_Survey":
         """Every frame of the video, and when it is shown."""
@@ -134,6 +146,8 @@ def _refusals() -> Iterator[None]:
     except FfmpegError as error:
         if "matches no streams" in error.tail:
             raise NoSuchStream("no video stream") from None
+        if found := REFUSED_CODEC.search(error.tail):
+            raise refuse_codec(found[1]) from None
         last = error.tail.splitlines()[-1:] or [str(error)]
         raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
 

@@ -8,10 +8,10 @@ from pipeline.params import LimitParams
 
 # Demuxers and decoders by FFmpeg's names. A playlist, a script or a stream description is in neither list, so it opens
 # nothing; a rare decoder, where most faults hide, is not even tried.
-CONTAINERS = "matroska,webm,mov,mp4,avi,flv,mpeg,mpegvideo,mpegts,ogg,asf,gif"
+CONTAINERS = "matroska,webm,mov,mp4,avi,flv,mpeg,mpegvideo,mpegts,ogg,asf,gif,apng,dv,webp_anim"
 CODECS = (
-    "av1,libdav1d,ffv1,flv,gif,h263,h264,hevc,mjpeg,mpeg1video,mpeg2video,mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,prores,"
-    "qtrle,rawvideo,theora,vc1,vp6f,vp8,vp9,wmv1,wmv2,wmv3"
+    "apng,av1,cinepak,dnxhd,dvvideo,ffv1,ffvhuff,flv,gif,h263,h264,hevc,huffyuv,libdav1d,mjpeg,mpeg1video,mpeg2video,"
+    "mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,prores,qtrle,rawvideo,theora,vc1,vp6f,vp8,vp9,webp_anim,wmv1,wmv2,wmv3"
 )
 REFUSED_SHARE = 0.1  # of the packets: a decoder may refuse these, more means that the motion is damaged
 
@@ -48,6 +48,11 @@ def check_file(path: Path) -> None:
     """Raise DecodeError where a decoder could hang on what is no regular file."""
     if not path.is_file():
         raise DecodeError("no such file, or not a regular one")
+
+
+def refuse_codec(name: str) -> DecodeError:
+    """The refusal of a codec outside the list."""
+    return DecodeError(f"its codec is {name}, not one of {CODECS}")
 
 
 def check_damage(damaged: int, refused: int) -> None:

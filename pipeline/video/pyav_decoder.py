@@ -26,7 +26,16 @@ from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
 from pipeline.video.colour import read_colour
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import CONTAINERS, REFUSED_SHARE, Budget, DecodeError, check_damage, open_options
+from pipeline.video.limits import (
+    CODECS,
+    CONTAINERS,
+    REFUSED_SHARE,
+    Budget,
+    DecodeError,
+    check_damage,
+    open_options,
+    refuse_codec,
+)
 from pipeline.video.timing import Timeline
 from pipeline.video.tracks import read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
@@ -146,13 +155,20 @@ def _sorted(stamps: list[int | None]) -> list[int | None]:
 
 
 def _video_stream(streams: list[VideoStream]) -> VideoStream:
-    """The first that is marked as the default, as an enabled track of MP4 is; else the first that is no picture."""
+    """The first that is marked as the default, as an enabled track of MP4 is; else the first that is no picture.
+
+    The first of an AVIF sequence is a still picture.
+    """
     videos = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
     if not videos:
         raise DecodeError("no video stream")
-    stream = next((stream for stream in videos if stream.disposition & Disposition.default), videos[0])
+    defaults = [stream for stream in videos if stream.disposition & Disposition.default] or videos
+    still = len(defaults) > 1 and defaults[0].frames == 1
+    stream = defaults[1] if still else defaults[0]
     if stream.codec_context is None:
         raise DecodeError("its codec is unknown")
+    if stream.codec_context.name not in CODECS.split(","):
+        raise refuse_codec(stream.codec_context.name)
     return stream
 
 
