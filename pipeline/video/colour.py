@@ -37,6 +37,20 @@ class Colour(NamedTuple):
 
 
 NARROW = Colour()
+WITHOUT_COLOUR = ("vp8", "vp9")  # codecs whose frames may leave it to their container
+FULL_RANGE = 2
+
+
+class StatedColour(NamedTuple):
+    """What a container states about the numbers of YUV, as FFmpeg counts."""
+
+    matrix: int = UNSPECIFIED
+    range: int = 0  # 0: not stated
+
+    @property
+    def matters(self) -> bool:
+        """It is not what decoders assume anyway."""
+        return self.matrix != UNSPECIFIED or self.range == FULL_RANGE
 
 
 def read_colour(transfer: int, primaries: int) -> Colour:

@@ -19,7 +19,18 @@ from av.video.format import VideoFormat
 
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
-from pipeline.video.colour import BT709, BT2020, DCI_P3, DISPLAY_P3, HLG, PQ, SRGB, read_colour
+from pipeline.video.colour import (
+    BT709,
+    BT2020,
+    DCI_P3,
+    DISPLAY_P3,
+    HLG,
+    PQ,
+    SRGB,
+    UNSPECIFIED,
+    WITHOUT_COLOUR,
+    read_colour,
+)
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options, refuse_codec
@@ -28,9 +39,9 @@ from pipeline.video.timing import Timeline
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) ")
-COLOURS = re.compile(LINE + r"color_range:\S+ color_space:\S+ color_primaries:(\S+) color_trc:(\S+)")
+COLOURS = re.compile(LINE + r"color_range:\S+ color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 CODES = {  # by FFmpeg's names; the others need no care
-    "bt709": BT709,
+    "unknown": UNSPECIFIED,
     "bt2020": BT2020,
     "smpte431": DCI_P3,
     "smpte432": DISPLAY_P3,
@@ -38,6 +49,8 @@ CODES = {  # by FFmpeg's names; the others need no care
     "smpte2084": PQ,
     "arib-std-b67": HLG,
 }
+MAPPED = re.compile(r"^  Stream #0:(\d+) -> #0:0 \((\w+) ")
+STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
 DECODER = r"\[vist#0:\d+/\w+ @ \w+\] \[dec:\w+ @ \w+\] "
 DAMAGED = re.compile(DECODER + "corrupt decoded frame$")
 REFUSED = re.compile(DECODER + "Error submitting packet to decoder: ")
@@ -62,7 +75,8 @@ class FfmpegReader:
         self._path = path
         self._limits = limits
         survey = self._choose_stream()
-        self._pictures, self._timeline, self._interlaced = survey.pictures, survey.timeline, survey.interlaced
+        self._pictures, self._timeline = survey.pictures, survey.timeline
+        self._interlaced, self._colour = survey.interlaced, survey.colour
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
@@ -112,7 +126,8 @@ class FfmpegReader:
         """The frames as PAM pictures, which say their own size."""
         steps = [f"{name}={value}" if value else name for name, value in filters]
         chosen = _join_conditions([f"eq(n\\,{number})" for number in numbers])
-        before = ["=".join(DEINTERLACE)] if self._interlaced else []
+        before = [self._colour] if self._colour else []
+        before += ["=".join(DEINTERLACE)] if self._interlaced else []
         chain = ",".join([*before, f"select={chosen}", *steps])
         with _refusals():
             data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
@@ -168,6 +183,7 @@ class _Survey:
     timeline: Timeline
     turned: bool  # a display matrix comes with the first frame
     interlaced: bool  # some frames are
+    colour: str  # filter that sets what the container states of it and the frames do not, or ""
 
 
 def _parse(lines: list[str], limits: LimitParams) -> _Survey:
@@ -177,6 +193,7 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
     damaged = refused = 0
+    matrix = ""
     for line in lines:
         if found := FRAME.match(line):
             number, stamp, pixel_format, across, down, width, height, order = found.groups()
@@ -192,7 +209,8 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
         elif MATRIX.match(line):
             turned |= len(pictures) == 1
         elif found := COLOURS.search(line):
-            primaries, transfer = (CODES.get(name, BT709) for name in found.groups())
+            matrix = matrix or found[1]
+            primaries, transfer = (CODES.get(name, BT709) for name in found.groups()[1:])
             if pictures:
                 pictures[-1] = replace(pictures[-1], colour=read_colour(transfer, primaries))
         elif DAMAGED.search(line):
@@ -202,10 +220,24 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
         elif (found := UNIT.match(line)) and not stamps:
             unit = Fraction(found[1])
     check_damage(damaged, refused)
-    return _Survey(pictures, Timeline(stamps, unit), turned, interlaced)
+    return _Survey(pictures, Timeline(stamps, unit), turned, interlaced, _read_stated_colour(lines, matrix))
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:
     layout = VideoFormat(pixel_format)
     steps = 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
     return Picture(width, height, pixel_format, steps, aspect, rotation=0)
+
+
+def _read_stated_colour(lines: list[str], matrix: str) -> str:
+    """A filter for the frames of a codec that leaves their colours to the container, whose words FFmpeg repeats."""
+    streams = [found for found in map(STREAM.match, lines) if found]
+    number, codec = next((found.groups() for found in map(MAPPED.match, lines) if found), ("", ""))
+    if codec not in WITHOUT_COLOUR or (codec != "vp8" and matrix != "unknown"):
+        return ""
+    levels, stated = next((found.groups()[1:] for found in streams if found[1] == number), (None, None))
+    stated = None if stated == "unknown" else stated
+    if not stated and levels != "pc":
+        return ""
+    values = {"colorspace": stated, "range": levels}
+    return "setparams=" + ":".join(f"{name}={value}" for name, value in values.items() if value)

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
-from pipeline.video.colour import read_colour
+from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour, read_colour
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import (
     CODECS,
@@ -142,7 +142,12 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
             packets = list(packets)
             stamps = _sorted([packet.pts for packet in packets if packet.size])
         unit = stream.time_base or Fraction(1)
-        frames = _deinterlaced(_decoded(packets))
+        context = stream.codec_context
+        stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
+        frames = _decoded(packets)
+        if context.name in WITHOUT_COLOUR and stated.matters:
+            frames = _tagged(frames, stated, always=context.name == "vp8")
+        frames = _deinterlaced(frames)
         if any(margins := read_margins(path, streams.index(stream))):
             frames = _filtered(frames, margins.filter())
         yield _Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), frames)
@@ -186,6 +191,15 @@ def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
     check_damage(damaged, refused)
+
+
+def _tagged(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:
+    """The frames with what their container states of their colours, where they do not state it themselves."""
+    for frame in frames:
+        if always or frame.colorspace == UNSPECIFIED:
+            frame.colorspace = frame.colorspace if stated.matrix == UNSPECIFIED else stated.matrix
+            frame.color_range = stated.range or frame.color_range
+        yield frame
 
 
 def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:

@@ -60,6 +60,34 @@ def test_wide_colours_agree_with_zscale_and_tonemap(tmp_path, kind):
     assert np.abs(clip[0].astype(int) - np.frombuffer(pixels, np.uint8).reshape(96, 128, 3)).mean() < 2
 
 
+@pytest.mark.parametrize("levels", ["tv", "pc"])
+@pytest.mark.parametrize("name", ["libvpx.webm", "libvpx-vp9.webm", "libvpx-vp9.mp4"])
+def test_a_container_states_the_colours_of_frames_that_do_not(tmp_path, name, levels):
+    """The frames are BT.709, which VP8 has no words for, and VP9 was not told: without the container they are off."""
+    data, expected = draw_srgb()
+    source = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s="128x96", r=12)
+    coded = source.filter("scale", out_color_matrix="bt709", out_range=levels).filter("format", "yuv420p")
+    untagged = coded.filter("setparams", colorspace="unknown", range="unknown")
+    bare, path = tmp_path / f"bare_{name}", tmp_path / name
+    codec = {"vcodec": name.split(".")[0], "crf": 4, "video_bitrate": "9M"}
+    run(untagged.output(str(bare), **codec), input=data * 4, seconds=60)
+    tags = {"colorspace": "bt709", "color_range": levels, "color_primaries": "bt709", "color_trc": "bt709"}
+    run(ffmpeg.input(str(bare)).output(str(path), c="copy", **tags), seconds=60)
+    clips = [
+        decode_video(path, clip_shape(4, 96, 128), transcoding(decoder=decoder), "").clips[0]
+        for decoder in ("in_process", "ffmpeg")
+    ]
+    assert np.array_equal(*clips)
+    run(coded.output(str(tmp_path / "own.mkv"), vcodec="ffv1", **tags), seconds=60, input=data * 4)
+    own, without = (
+        decode_video(file, clip_shape(4, 96, 128), transcoding(), "").clips[0].astype(int)
+        for file in (tmp_path / "own.mkv", bare)
+    )
+    assert np.abs(own - expected).mean() < 4  # what half the colours are worth
+    assert np.abs(clips[0] - own).mean() < 1.5
+    assert np.abs(without - own).mean() > 5
+
+
 def test_plain_colours_are_left_alone():
     assert read_colour(BT709, BT2020) == read_colour(6, 5) == read_colour(SRGB, BT709) == NARROW
     assert read_colour(PQ, BT2020).wide and read_colour(1, DISPLAY_P3).wide and read_colour(HLG, 2).wide
