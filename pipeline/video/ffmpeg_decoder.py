@@ -51,9 +51,8 @@ CODES = {  # by FFmpeg's names; the others need no care
 }
 MAPPED = re.compile(r"^  Stream #0:(\d+) -> #0:0 \((\w+) ")
 STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
-DECODER = r"\[vist#0:\d+/\w+ @ \w+\] \[dec:\w+ @ \w+\] "
-DAMAGED = re.compile(DECODER + "corrupt decoded frame$")
-REFUSED = re.compile(DECODER + "Error submitting packet to decoder: ")
+# Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
+DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
 REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
@@ -192,7 +191,7 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
     stamps: list[int | None] = []
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
-    damaged = refused = 0
+    damaged, refused = (sum(words in line for line in lines) for words in (DAMAGED, REFUSED))
     matrix = ""
     for line in lines:
         if found := FRAME.match(line):
@@ -213,10 +212,6 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
             primaries, transfer = (CODES.get(name, BT709) for name in found.groups()[1:])
             if pictures:
                 pictures[-1] = replace(pictures[-1], colour=read_colour(transfer, primaries))
-        elif DAMAGED.search(line):
-            damaged += 1
-        elif REFUSED.search(line):
-            refused += 1
         elif (found := UNIT.match(line)) and not stamps:
             unit = Fraction(found[1])
     check_damage(damaged, refused)
