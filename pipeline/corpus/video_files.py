@@ -27,7 +27,7 @@ ENDINGS |= {".vob", ".wmv", *TRIED}
 CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 
 BATCH = 64  # videos
-NEIGHBOURS = 8  # names before and behind a missing one that may be what is meant
+NEIGHBOURS = 3  # names before and behind a missing one that may be what is meant
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Item = TypeVar("Item")
