@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.corpus.choose import NothingToTrainOn, choose_clips
-from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
+from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.errors import UserError, run
 from pipeline.letters import find_words
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count

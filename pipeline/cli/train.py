@@ -13,7 +13,7 @@ from pipeline.cli.printing import print_table, widen
 from pipeline.params import load_params
 
 if TYPE_CHECKING:
-    from pipeline.monitoring.profiler import OperationCost
+    from pipeline.monitoring.throughput import OperationCost
 
 SHOWN = 15  # operations in the table
 
@@ -45,7 +45,7 @@ def train(
 def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":
     from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit  # torch takes seconds
     from pipeline.distributed.devices import Rank, parse_devices, set_up, use_device
-    from pipeline.monitoring.profiler import profile_steps
+    from pipeline.monitoring.throughput import profile_steps
     from pipeline.training.checkpoints import digest_inputs, fingerprint
     from pipeline.training.loop import Trainer, build_run, describe_run
 

@@ -35,11 +35,7 @@ def near(
     """List the objects of the training clips, the nearest first.
 
     With cosine and number of clips."""
-    from pipeline.text.neighbours import (  # brings spaCy, which takes seconds
-        embed_names,
-        rank_neighbours,
-        tokenize_name,
-    )
+    from pipeline.text.neighbours import embed_names, rank_neighbours, tokenize_name
     from pipeline.text.vocabulary import read_vocabulary
 
     clips = read_table(labels / "clips.parquet", Clip)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
-from pipeline.corpus.embedding_distance import NO_VECTORS, Vectors
 from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
-from pipeline.corpus.split import HeldOut, Pair, find_later_splits, split_clips
+from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
 from pipeline.directions import find_counter_spelling
 from pipeline.directions.mirror import find_twin_fault, list_texts, make_twin

@@ -8,9 +8,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, one_of
 
-FORMAT_NAMES = (  # built-in readers of labels
-    *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51", "auto"),
-)
+# Built-in readers of labels.
+FORMAT_NAMES = ("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51", "auto")
 Loading = Literal["auto", "resident", "streamed"]
 
 

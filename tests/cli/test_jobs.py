@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pipeline.cli.jobs import Job, run_jobs
+from pipeline.cli.sweep import Job, run_jobs
 
 
 def python_job(folder, name, code):

@@ -6,8 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline.cli.jobs import Job
-from pipeline.cli.sweep import deal, shared_stages, table
+from pipeline.cli.sweep import Job, deal, shared_stages, table
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from settings import filtering
 
-from pipeline.corpus.embedding_distance import find_nearest_objects, rank_by_distance
-from pipeline.corpus.split import split_clips
+from pipeline.corpus.split import find_nearest_objects, rank_by_distance, split_clips
 from pipeline.errors import UserError
 from tests.corpus.test_split import clip
 

@@ -1,11 +1,17 @@
-"""Readers: labels on disk -> rows. One module a format; the registry is at the foot of this file."""
+"""Readers: labels on disk -> rows. One module a format; the registry is at the foot, detecting a format before it."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from pipeline.corpus.readers import detect, folders, json_files, lists, metadata, sidecar, something, split_lists, table
+from pipeline.corpus.readers import folders, json_files, lists, metadata, sidecar, something, table
+from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.rows import LabelRow
+from pipeline.corpus.video_files import has_video_ending
+from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
+from pipeline.files import read_json, read_text_lines
 from pipeline.params import DatasetParams
 
 # A reader is called with `dataset.labels` and the section `dataset`, of which it uses what its format needs. It returns
@@ -16,6 +22,9 @@ Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
 
 
+Found = tuple[str, str] | None  # the format, and why it is that one
+
+
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
     return list(resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset))
@@ -23,9 +32,94 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
-    name, why = detect.detect_format(labels, dataset)
+    name, why = detect_format(labels, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}")
     return READERS[name](labels, dataset)
+
+
+def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
+    """The format of the labels, and what tells it. Raises UserError where nothing does."""
+    if not labels.exists():
+        raise UserError(f"{labels}: no such labels; see dataset.labels")
+    found = _look_into(labels) if labels.is_dir() else _look_at(labels, dataset)
+    if not found:
+        raise UserError(
+            f"{labels}: dataset.format auto knows no format that looks like this; name it in dataset.format"
+        )
+    return found
+
+
+def _look_into(folder: Path) -> Found:
+    names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    if lists.UCF_CLASSES in names:
+        return "ucf101", f"there is a {lists.UCF_CLASSES}"
+    if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
+        return "hmdb51", f"there is a {hmdb}"
+    official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
+    if official and _look_at_json(folder / official)[0] == "something":
+        return "something", f"rows of {official} have an id, a label and a template"
+    if tables := metadata.find_tables(folder):
+        return "metadata", f"there is a {tables[0].relative_to(folder)}"
+    if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
+        return "json", "there are JSON files"
+    if json_files.CAPTIONS in names:
+        return "json", f"there is a {json_files.CAPTIONS}"
+    return _look_at_lists(folder) or _look_at_videos(folder)
+
+
+def _look_at_lists(folder: Path) -> Found:
+    found = lists.find_lists(folder)
+    for path in found:
+        if _has_header(path):
+            return "table", f"the first line of {path.name} names columns"
+        return "lists", f"{path.name} has no names of columns"
+    if any(path.suffix.lower() in table.FORMATS for path in folder.iterdir()):
+        return "table", "there are tables"
+    return None
+
+
+def _look_at_videos(folder: Path) -> Found:
+    if listed := sidecar.find_lists(folder):
+        return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
+    files = list(walk(folder))
+    texts = {file.with_suffix("") for file in files if file.suffix.lower() == ".txt"}
+    videos = [file for file in files if has_video_ending(str(file))]
+    if beside := next((file for file in videos if file.with_suffix("") in texts), None):
+        return "sidecar", f"{beside} has a .txt beside it"
+    if videos and all(len(file.parts) > 1 for file in videos):
+        return "folders", f"{videos[0]} and all other videos are in folders"
+    return ("sidecar", "there are .txt files") if texts and not videos else None
+
+
+def _look_at(path: Path, dataset: DatasetParams) -> Found:
+    ending = path.suffix.lower()
+    if ending == ".json":
+        return _look_at_json(path)
+    if ending in table.FORMATS:
+        header = table.read_header(path, dataset.delimiter)
+        named = next((name for name in metadata.PATH_COLUMNS if name in header), None)
+        if named and dataset.columns.path not in header:
+            return "metadata", f"it has a column {named}"
+        if ending in (".jsonl", ".parquet") or _has_header(path) or dataset.columns.caption in header:
+            return "table", f"its columns are {', '.join(header)[:80]}"
+    return ("lists", "it has no names of columns") if ending in lists.ENDINGS else None
+
+
+def _look_at_json(path: Path) -> tuple[str, str]:
+    content: Any = read_json(path, json_files.REMEDY)
+    first = content[0] if isinstance(content, list) and content else None
+    if isinstance(first, dict) and set(something.FIELDS) <= first.keys():
+        return "something", "its rows have an id, a label and a template"
+    return "json", "it is JSON"
+
+
+def _has_header(path: Path) -> bool:
+    """Whether the first line of a list names columns: no cell of it is a number, a path or a video."""
+    if path.suffix.lower() not in table.FORMATS:
+        return False
+    line = next((line for line in read_text_lines(path) if line.strip()), "")
+    cells = [cell.strip() for cell in line.split(lists.guess_delimiter(line))]
+    return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
 
 
 READERS: dict[str, Reader] = {
@@ -36,7 +130,7 @@ READERS: dict[str, Reader] = {
     "sidecar": sidecar.read_rows,
     "lists": lists.read_rows,
     "json": json_files.read_rows,
-    "ucf101": split_lists.read_ucf101,
-    "hmdb51": split_lists.read_hmdb51,
+    "ucf101": lists.read_ucf101,
+    "hmdb51": lists.read_hmdb51,
     "auto": read_detected,
 }

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import json
+import re
 import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers.segments import find_segment_columns
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
     LabelRow,
@@ -27,6 +27,15 @@ from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.tables import column_names, read_columns
 
+STARTS = {"start", "begin", "onset", "from"}
+ENDS = {"end", "stop", "offset", "to"}
+WHOLE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end in one
+BESIDE = {
+    *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
+    *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx"),
+}
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
 LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
 Cells = tuple[Any, ...]
 Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
@@ -34,6 +43,19 @@ Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
 ONLY_CATEGORY = "all"  # of a table without a column of categories
+
+
+def find_segment_columns(header: Sequence[str]) -> list[str]:
+    """The columns that look like the start and the end of a part of a video, in their order; empty for one alone."""
+    words = {name: re.findall(r"[a-z]+", HUMP.sub(" ", name).lower()) for name in header}
+    starts = [name for name, parts in words.items() if _is_about(parts, STARTS)]
+    ends = [name for name, parts in words.items() if _is_about(parts, ENDS)]
+    whole = [name for name, parts in words.items() if " ".join(parts) in WHOLE]
+    return [name for name in header if name in (*(starts + ends if starts and ends else []), *whole)]
+
+
+def _is_about(words: Sequence[str], what: set[str]) -> bool:
+    return sum(word in what for word in words) == 1 and all(word in what or word in BESIDE for word in words)
 
 
 @dataclass(frozen=True, slots=True)
