@@ -35,7 +35,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="Look into the shards that `transcode` wrote.",
 )
 
 
@@ -314,8 +313,8 @@ def _explain_absence(clip_id: str, data: Path) -> str:
     known = set(_read_ids(data))
     if not known:
         return f"{data}: holds no clips and no drops yet; `dvc repro filter` makes them"
-    near = difflib.get_close_matches(clip_id, known, n=1, cutoff=0)
-    return f"{clip_id}: no clip of {data} has this id, kept or dropped; the nearest is {near[0]}"
+    near = difflib.get_close_matches(clip_id, known, n=1)
+    return f"{clip_id!r}: no clip of {data} has this id, kept or dropped{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _read_ids(data: Path) -> Iterator[str]:

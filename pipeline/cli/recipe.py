@@ -9,12 +9,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from pipeline import params as params_package
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.params import Params, check_params
+from pipeline.params import DEFAULTS, Params, check_params, show_value
 
-DEFAULTS = Path(params_package.__file__).with_name("defaults.yaml")
 FOLDER = Path("recipes")
 PARAMS = Path("params.yaml")
 DEMO = "demo"  # the recipe without differences
@@ -53,6 +51,8 @@ def write(
     """Write the whole params.yaml: the defaults with their comments, and the values of a recipe."""
     text = build_text(name)
     check_params(yaml.safe_load(text), str(_locate(name)))
+    if to.is_dir():
+        raise UserError(f"{to}: a folder; name the file that the params go to")
     if to.exists() and not force and not any(_read_tree(to) == _merged(known) for known in _find_names()):
         raise UserError(f"{to}: holds changes of yours (`t2v recipe diff`); keep a copy, then repeat with --force")
     with replacing(to) as temporary:
@@ -121,13 +121,7 @@ def find_differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, 
         if isinstance(one, dict) and isinstance(other, dict):
             yield from find_differences(one, other, f"{path}{key}.")
         elif one != other or type(one) is not type(other):
-            yield f"{path}{key}", _show(one), _show(other)
-
-
-def _show(value: Any) -> str:
-    """A value as YAML, in one line."""
-    text = str(yaml.safe_dump(value, default_flow_style=True, width=10_000))
-    return text.removesuffix("\n").removesuffix("\n...")
+            yield f"{path}{key}", show_value(one), show_value(other)
 
 
 def _merged(name: str) -> Any:
@@ -173,5 +167,7 @@ def _read_tree(path: Path) -> Any:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; name a YAML file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None

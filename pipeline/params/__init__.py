@@ -61,6 +61,7 @@ from pipeline.params.training import (
 __all__ = [
     "ADVERSARIAL_NAMES",
     "CONDITION_NAMES",
+    "DEFAULTS",
     "ENCODER_NAMES",
     "GENERATORS",
     "MATCHING_NAMES",
@@ -105,8 +106,11 @@ __all__ = [
     "check_params",
     "count_doublings",
     "load_params",
+    "show_value",
     "worker_count",
 ]
+
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
 
 # Keys that have had another name, so that a params.yaml of an older version is refused with the new one: old -> new.
 OLD_KEYS = {
@@ -173,6 +177,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder; params are read from a YAML file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except yaml.YAMLError as error:
@@ -182,6 +188,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def check_params(tree: Any, source: str) -> Params:
     """A parsed tree as Params. Raises UserError; `source` names the tree in its message."""
+    if not isinstance(tree, dict):
+        raise UserError(f"{source}: holds no keys with values; `t2v recipe write demo --force` writes a whole file")
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
@@ -189,6 +197,12 @@ def check_params(tree: Any, source: str) -> Params:
         renamed = {OLD_KEYS[where] for where, _ in problems if where in OLD_KEYS}  # not to be called missing as well
         lines = [_explain(where, problem) for where, problem in problems if where not in renamed]
         raise UserError("\n  ".join([f"{source} has {len(lines)} wrong value(s):", *lines])) from None
+
+
+def show_value(value: Any) -> str:
+    """A value as YAML, in one line."""
+    text = str(yaml.safe_dump(value, default_flow_style=True, width=10_000))
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def worker_count(compute: ComputeParams) -> int:
@@ -208,13 +222,21 @@ def _explain(where: str, problem: Any) -> str:
     if problem["type"] == "union_tag_not_found":
         return f"{where}.kind: {_explain_kind(value)}"
     if problem["type"] == "missing":
-        return f"{where}: missing"
+        return f"{where}: missing{_tell_default(where)}"
     told = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # a rule between values, which it names itself
         return f"{where}: {told}" if problem["loc"] else told
     as_text = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", value, re.IGNORECASE)
     hint = " (YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6)" if as_text else ""
     return f"{where}: {told}, got {value!r}{hint}"
+
+
+def _tell_default(where: str) -> str:
+    """The value of the demo to put in, where it is a single one or a list."""
+    value: Any = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+    for part in where.split("."):
+        value = value.get(part, {}) if isinstance(value, dict) else {}
+    return "" if isinstance(value, dict) else f"; the default is {show_value(value)}"
 
 
 def _explain_extra(where: str) -> str:

@@ -4,7 +4,7 @@ import itertools
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, one_of
 
@@ -83,6 +83,13 @@ class FilterParams(Section):
     test_words: Share | list[Text]
     test_words_by: Literal["hash", "near", "far"]
     word_vectors: QuotedPath
+
+    @field_validator("word_vectors")
+    @classmethod
+    def _vectors_are_no_code(cls, path: str) -> str:
+        if path == "pipeline/corpus/likeness.py":  # what an older params.yaml gave where there were no vectors
+            raise ValueError(f"{path} is no longer there; without word vectors it is now data/no-vectors.txt")
+        return path
 
     @model_validator(mode="after")
     def _distances_rank_a_share(self) -> Self:

@@ -249,7 +249,9 @@ def test_a_stage_that_has_not_run_is_named(data):
 
 
 def test_an_unknown_id_is_answered_with_the_nearest(stages, tmp_path):
-    with pytest.raises(UserError, match=r"55: no clip of .* has this id, kept or dropped; the nearest is 5"):
+    with pytest.raises(UserError, match=r"'55': no clip of .* has this id, kept or dropped; did you mean 5\?"):
         why(stages, "55")
+    with pytest.raises(UserError, match=r"'': no clip of .* has this id, kept or dropped$"):
+        why(stages, "")
     with pytest.raises(UserError, match="holds no clips and no drops yet"):
         why(tmp_path / "nothing", "1")

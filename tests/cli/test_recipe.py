@@ -80,6 +80,13 @@ def test_a_file_with_changes_of_ones_own_is_replaced_only_on_demand(folder):
     assert params.read_bytes() == DEFAULTS.read_bytes()
 
 
+def test_a_folder_in_place_of_a_file_is_told_so(folder):
+    (folder / "other").mkdir()
+    for arguments in (("write", "demo", "--to", "other", "--force"), ("diff", "--params", "other")):
+        with pytest.raises(UserError, match=r"^other: a folder; "):
+            recipe(*arguments)
+
+
 def test_another_file_can_be_written(folder):
     recipe("write", "ssv2-64", "--to", "other.yaml")
     assert (folder / "other.yaml").read_text() == build_text("ssv2-64")

@@ -209,7 +209,7 @@ def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):
 def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match="the file"):
+    with pytest.raises(UserError, match=r"params\.yaml: holds no keys with values; "):
         load_params(path)
 
 
@@ -343,9 +343,24 @@ def test_an_unknown_kind_of_generator_is_refused_in_one_line(tree, kind, told):
 def test_a_misspelt_key_of_a_generator_is_answered_with_the_nearest_one(tree):
     tree["train"]["generator"]["still_widht"] = tree["train"]["generator"].pop("still_width")
     assert complaint(tree).splitlines()[1:] == [
-        "  train.generator.still_width: missing",
+        "  train.generator.still_width: missing; the default is 32",
         "  train.generator.still_widht: no such key; did you mean still_width?",
     ]
+
+
+def test_a_missing_list_is_answered_with_the_default_and_a_missing_section_is_not(tree):
+    del tree["evaluate"]["metrics"], tree["render"]
+    assert complaint(tree).splitlines()[1:] == ["  evaluate.metrics: missing; the default is []", "  render: missing"]
+
+
+def test_a_folder_in_place_of_the_file_is_told_so(tmp_path):
+    with pytest.raises(UserError, match="a folder; params are read from a YAML file"):
+        load_params(tmp_path)
+
+
+def test_the_word_vectors_of_an_older_version_are_refused_with_what_takes_their_place(tree):
+    tree["filter"]["word_vectors"] = "pipeline/corpus/likeness.py"
+    assert "is no longer there; without word vectors it is now data/no-vectors.txt" in complaint(tree)
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:
