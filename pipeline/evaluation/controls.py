@@ -29,6 +29,7 @@ CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, N
 ABSENT = Figure(None)
 UNLIKELY = 0.001  # the chance that guessing passes for knowing, and that an honest metric is withdrawn by accident
 
+Side = Literal["below", "above"]
 Chance = Callable[[Sequence[Prompt], int], float]  # prompts, number of wrong captions -> share right by chance
 
 
@@ -36,7 +37,7 @@ class Rule(NamedTuple):
     """The metric of the set `control` must lie on one side of a limit."""
 
     control: str
-    side: Literal["below", "above"]
+    side: Side
     limit: float
     of_real: bool = False  # a share of what real clips get; above, of the upper end of their interval
 

@@ -5,6 +5,7 @@ A new metric is an entry of METRICS at the foot of this file; what it measures o
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import get_args
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from pipeline.evaluation.controls import (
     Chance,
     Demand,
     Rule,
+    Side,
     compute_ranking_chance,
     compute_repeat_chance,
 )
@@ -48,6 +50,7 @@ from pipeline.measures import Features, is_along, mmd, standardise
 
 CAUGHT, GONE = 0.9, 0.1
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
+HEADLINES = ("model", "model, varied", "")  # sets of samples that every evaluation has; empty: in table.csv alone
 SAME = "what the others are compared with"
 
 
@@ -192,6 +195,10 @@ def _find_fault(metric: Metric, name: str) -> str:
             return f"has {rule!r} among its rules, which is no Rule of pipeline.evaluation.controls"
         if isinstance(rule, Rule) and rule.control not in (*CONTROLS, REAL):
             return f"has a rule for the control {rule.control!r}; there are {', '.join(CONTROLS)}"
+        if isinstance(rule, Rule) and rule.side not in get_args(Side):
+            return f"has a rule with the side {rule.side!r}; there are {', '.join(get_args(Side))}"
+    if metric.headline not in HEADLINES:
+        return f"has the headline {metric.headline!r}; there are {', '.join(map(repr, HEADLINES))}"
     if isinstance(metric, ClipMetric | SetMetric):
         return FUNCTION.find_fault(metric.values if isinstance(metric, ClipMetric) else metric.figure)
     return ""

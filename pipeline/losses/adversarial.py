@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
+from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 
 LogitLoss = Callable[[Tensor, Tensor], Tensor]
@@ -122,6 +123,30 @@ MIXED_BATCHES: dict[str, GroupLoss] = {"bgan": bgan, "mbgan": mbgan}
 GROUP_LOSS = Signature(
     "a function (logits of all rows [G*N], share of real clips [G]) -> loss [G]", arguments=("logits", "shares")
 )
+
+
+def check_losses(adversarial: str, matching: str, mixed: str) -> None:
+    """Raise UserError where a loss that params name does not give one loss for each clip or group."""
+    logits = torch.zeros(2)
+    pair = find_adversarial(adversarial)
+    for role in Adversarial._fields:
+        _check_loss(f"train.adversarial: the {role} of {adversarial!r}", getattr(pair, role), real=logits, fake=logits)
+    found = find_matching(matching)(RELATIVISTIC.discriminator, logits, logits, logits, logits)
+    _require_one_each(f"train.matching: {matching!r}", found)
+    if mixed != "none":
+        _require_one_each(f"train.mixed.loss: {mixed!r}", find_group_loss(mixed)(torch.zeros(4), logits))
+
+
+def _check_loss(what: str, loss: LogitLoss, **logits: Tensor) -> None:
+    if fault := Signature("", arguments=tuple(logits)).find_fault(loss):
+        raise UserError(f"{what} {fault}; docs/extending.md has an example")
+    _require_one_each(what, loss(*logits.values()))
+
+
+def _require_one_each(what: str, found: object) -> None:
+    shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape != [2]:
+        raise UserError(f"{what} returns {shape} where it must return a tensor [2], one loss for each of two")
 
 
 def find_adversarial(name: str) -> Adversarial:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.models.layers import (
     ResidualBlock,
@@ -75,7 +76,13 @@ class Discriminator(nn.Module):
     def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
         features = self.extract_features(frames)
         with in_float32(features):
-            return self.score(features, cond)
+            logits = self.score(features, cond)
+        if logits.dim() != 1:  # [B,1] would be spread over [B,B] where it meets weights [B]
+            raise UserError(
+                f"train.discriminator: {type(self).__name__} scores {list(logits.shape)}; it must be "
+                "one logit for each clip, [B]"
+            )
+        return logits
 
 
 class Trunk(nn.Module):

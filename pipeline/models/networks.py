@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
 from pipeline.models.discriminators import build_discriminator
@@ -58,6 +59,9 @@ class TextToVideo(nn.Module):
             self.register_buffer("names_object", named)
         build: Callable[[ClipParams, Any, int], Generator] = kind
         self.generator = build(shape, params.generator, params.captions.width)
+        self._clip = (3, shape.frames, shape.height, shape.width)
+        if fault := _find_fault(self.generator, kind.separates_objects(params.generator)):
+            raise UserError(f"train.generator.kind: {params.generator.kind!r} {fault}")
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
@@ -70,6 +74,11 @@ class TextToVideo(nn.Module):
             cond, action_cond = both.chunk(2)
             frames = self.generator(
                 z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond
+            )
+        if frames.shape[1:] != self._clip:
+            raise UserError(
+                f"train.generator: {type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips; "
+                f"it must draw {[len(z), *self._clip]}"
             )
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
@@ -115,6 +124,15 @@ GENERATOR = Signature(
     base=Generator,
     is_class=True,
 )
+
+
+def _find_fault(generator: Generator, separates_objects: bool) -> str:
+    """What is wrong with a generator as it was built; empty where it fits."""
+    if not isinstance(getattr(generator, "z_width", None), int):
+        return "sets no z_width, the number of noise values per clip, when it is built"
+    more = ("object_cond", "action_cond") if separates_objects else ()
+    fault = Signature("", arguments=("z", "cond", *more)).find_fault(generator.forward)
+    return f"has a forward that {fault}" if fault else ""
 
 
 def find_generator(params: GeneratorParams) -> type[Generator]:

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from pipeline.data.batches import Batch
 from pipeline.losses.adversarial import (
+    check_losses,
     find_adversarial,
     find_group_loss,
     find_matching,
@@ -270,12 +271,9 @@ def _mix(real: Tensor, fake: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_references(params: TrainParams) -> None:
     """Raise UserError where a reference in the section `train` does not lead to what it should, before any work."""
-    find_adversarial(params.adversarial)
-    find_matching(params.matching)
+    check_losses(params.adversarial, params.matching, params.mixed.loss)
     for name in params.penalties:
         find_penalty(name)
-    if params.mixed.loss != "none":
-        find_group_loss(params.mixed.loss)
     find_generator(params.generator)
     find_discriminator(params.discriminator)
     find_caption_encoder(params.captions)

@@ -85,6 +85,8 @@ def test_its_own_measurement_is_taken_once_for_each_set():
         ),
         ("own = ClipMetric(values=brightness, rules=(1,))", "has 1 among its rules"),
         ('own = ClipMetric(values=brightness, rules=(Rule("blurred", "below", 1),))', "for the control 'blurred'"),
+        ('own = ClipMetric(values=brightness, rules=(Rule("frozen", "under", 1),))', "a rule with the side 'under'"),
+        ('own = ClipMetric(values=brightness, rules=RULES, headline="modell")', "has the headline 'modell'; there are"),
         (
             "own = ClipMetric(values=lambda clips: clips.frames, rules=RULES)",
             "cannot be called with (clips, reference)",

@@ -21,6 +21,7 @@ from pipeline.evaluation.controls import FROZEN, REAL, check_controls
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.metrics import select_metrics
 from pipeline.losses.adversarial import find_adversarial
+from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import check_params
 from pipeline.training.checkpoints import digest_inputs
 from pipeline.training.loop import Run, Trainer
@@ -120,6 +121,69 @@ def test_an_extension_that_does_not_fit_is_refused_in_one_line_with_its_key(key,
     message = str(caught.value)
     assert message.startswith(f"train.{key}") and told in message and "package.module:object, which is " in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "told"),
+    [
+        ("adversarial", "Adversarial(lambda real: real, lambda real, fake: fake)", "the discriminator of"),
+        ("adversarial", "Adversarial(lambda real, fake: fake, lambda real, fake: fake.mean())", "the generator of"),
+        ("adversarial", "Adversarial(lambda real, fake: 1.0, lambda real, fake: fake)", "returns float where"),
+        ("matching", "lambda adversarial, real, fake, mismatched, weight: real.mean()", "returns [] where"),
+        ("mixed", "lambda logits, shares: logits", "returns [4] where"),
+    ],
+)
+def test_a_loss_that_is_not_one_value_for_each_clip_is_refused_before_any_work(project, key, code, told):
+    text = f"from pipeline.losses.adversarial import Adversarial\n\nLOSS = {code}\n"
+    (project / "extensions/training/wrong.py").write_text(text, encoding="utf-8")
+    reference = "extensions.training.wrong:LOSS"
+    params = tiny_params(**{key: {"loss": reference} if key == "mixed" else reference})
+    with pytest.raises(UserError) as caught:
+        check_references(params.train)
+    message = str(caught.value)
+    assert message.startswith(f"train.{key}") and reference in message and told in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("self.z_width = params.options", "width = params.options", "sets no z_width"),
+        ("self, z: Tensor, cond: Tensor", "self, z: Tensor", "has a forward that cannot be called with (z, cond)"),
+        (".unflatten(1, self.frames)", "", "draws [2, 6144] for 2 clips; it must draw [2, 3, 8, 16, 16]"),
+    ],
+)
+def test_a_generator_that_draws_something_else_is_named(project, old, new, told):
+    path = project / "extensions/training/dense.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    text = text.replace(old, new).replace("self.z_width +", "16 +")
+    path.write_text(text, encoding="utf-8")
+    params = tiny_params(generator=settings("train")["generator"])
+    with pytest.raises(UserError, match=r"^train\.generator.*" + re.escape(told)):
+        TextToVideo(params.clip, params.train, 20)(torch.zeros(2, 16), torch.ones(2, 3, dtype=torch.long))
+
+
+def test_a_discriminator_that_scores_something_else_is_named(project):
+    path = project / "extensions/training/joined.py"
+    text = path.read_text(encoding="utf-8")
+    assert ".squeeze(1)" in text
+    path.write_text(text.replace(".squeeze(1)", ""), encoding="utf-8")
+    params = tiny_params(discriminator=settings("train")["discriminator"])
+    network = CaptionedDiscriminator(params.clip, params.train, 20)
+    with pytest.raises(UserError, match=r"^train\.discriminator: JoinedDiscriminator scores \[2, 1\]; it must be"):
+        network(torch.zeros(2, 3, 8, 16, 16), torch.ones(2, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [("return None", "NoneType at place 0"), ("return [{}]", "dict at place 0"), ("yield 5", "int at place 0")],
+)
+def test_a_reader_that_returns_something_else_is_named(project, body, told):
+    (project / "extensions/filter/wrong.py").write_text(f"def read(labels, dataset):\n    {body}\n", encoding="utf-8")
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    dataset = check_params(merged(tree, {"dataset": {"format": "extensions.filter.wrong:read"}}), "wrong").dataset
+    with pytest.raises(UserError, match=f"^dataset.format: 'extensions.filter.wrong:read' returned {told}"):
+        read_rows(project, dataset)
 
 
 def test_a_reader_of_ones_own_reads_rows(project):

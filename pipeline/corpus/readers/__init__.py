@@ -27,7 +27,15 @@ Found = tuple[str, str] | None  # the format, and why it is that one
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
-    return list(resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset))
+    rows = resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset)
+    found = list(rows) if isinstance(rows, Iterable) else [rows]
+    for number, row in enumerate(found):
+        if not isinstance(row, LabelRow):
+            raise UserError(
+                f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
+                "it must return one pipeline.corpus.rows.LabelRow for each row"
+            )
+    return found
 
 
 def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
