@@ -8,8 +8,8 @@
 #   ffmpeg: 152 columns, from 40 to 191; PyAV: 192, from 0 to 191; OpenCV: 152, from 0 to 191 (squeezed)
 #   PyAV with flags=unaligned: 152 columns, from 40 to 191
 #
-# What this project does: nothing yet. It takes the size from each frame, so the picture is not squeezed, only as much as 63
-# columns wider than meant; cameras and x264 crop on the right and below. `flags: unaligned` in the options is the cure.
+# What this project does: both decoders crop to the column; the one on PyAV sets `flags: unaligned`
+# (tests/video/test_streams.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

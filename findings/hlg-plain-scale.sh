@@ -7,8 +7,8 @@
 # reference white of BT.2408, which is shown as full white on an SDR screen:
 #   HLG: scale 191, PyAV 189, scale with out_transfer 254; PQ: scale 148, PyAV 146, scale with out_transfer 253
 #
-# What this project does: nothing yet; a plain scale is used for all videos, so HDR clips come out washed out. Scale them
-# with `out_primaries=bt709:out_transfer=iec61966-2-1` (from FFmpeg 8 on) before they enter the dataset.
+# What this project does: HLG, PQ and P3 are brought to sRGB by the closed form of their curves, alike in both decoders
+# (pipeline/video/colour.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -8,8 +8,8 @@
 #   mirror       ffmpeg .B/..  PyAV turned by -180 ../.B  OpenCV ../.B
 #   turn+mirror  ffmpeg ../.B  PyAV turned by 90 ../B.    OpenCV ../B.
 #
-# What this project does: both decoders turn by the angle alone, so a mirrored video is off in the same way in both. The
-# matrix is in the frame's side data (`DISPLAYMATRIX`); a dataset with such files is better re-encoded by ffmpeg first.
+# What this project does: the matrix itself is read from the side data (`DISPLAYMATRIX`), and its determinant decides
+# whether the picture is mirrored (tests/video/test_orientation.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

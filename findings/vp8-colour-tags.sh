@@ -7,8 +7,8 @@
 # 5 is BT.601 (625 lines); range 1 is limited, 2 is full:
 #   vp8: before decoding (1, 2), frame (5, 1), decoder after the first frame (5, 1); vp9: (1, 2) throughout
 #
-# What this project does: nothing yet; frames are converted as the decoder tags them. Clips that the pipeline itself writes
-# as WebM are VP9. The tags of the container are in the codec context until the first frame has been decoded.
+# What this project does: the tags of the container are taken before the first frame is decoded, and win where the frames
+# state none (pipeline/video/tracks.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
