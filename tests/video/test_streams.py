@@ -82,7 +82,9 @@ CROPPED = {  # margins of 64 x 48: left, right, top, bottom
 def crop(folder, name):
     """A file whose container says that part of the picture is not shown."""
     margins = CROPPED[name]
-    path = draw(folder / f"whole_{name}", shape="64x48", **SHARP, **({"live": 1} if name.endswith("mkv") else {}))
+    # Without random numbers of its own, among which those of an element could be found by chance.
+    plain = {"live": 1, "fflags": "+bitexact"} if name.endswith("mkv") else {}
+    path = draw(folder / f"whole_{name}", shape="64x48", **SHARP, **plain)
     if name.endswith("mp4"):
         width, height = 64 - margins.left - margins.right, 48 - margins.top - margins.bottom
         middle = [margins.left - margins.right, 2, margins.top - margins.bottom, 2]
