@@ -48,7 +48,7 @@ def is_module(name: str) -> bool:
 def test_keys_of_params_in_backticks_are_there(page):
     matches = (KEY.match(name) for name in page.literals())
     keys = {match[1] for match in matches if match and isinstance(TREE.get(match[1].split(".")[0]), dict)}
-    keys = {key for key in keys if not key.endswith((".md", ".py", ".yaml", ".csv", ".json", ".txt"))}
+    keys = {key for key in keys if not key.endswith((".md", ".py", ".yaml", ".csv", ".json", ".safetensors", ".txt"))}
     assert {key for key in keys if not is_key(TREE, key.split("."), "")} == set()
 
 
