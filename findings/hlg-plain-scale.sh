@@ -8,7 +8,7 @@
 #   HLG: scale 191, PyAV 189, scale with out_transfer 254; PQ: scale 148, PyAV 146, scale with out_transfer 253
 #
 # What this project does: HLG, PQ and P3 are brought to sRGB by the closed form of their curves, alike in both decoders
-# (pipeline/video/colour.py).
+# (tests/video/test_colour.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

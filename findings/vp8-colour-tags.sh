@@ -8,7 +8,7 @@
 #   vp8: before decoding (1, 2), frame (5, 1), decoder after the first frame (5, 1); vp9: (1, 2) throughout
 #
 # What this project does: the tags of the container are taken before the first frame is decoded, and win where the frames
-# state none (pipeline/video/tracks.py).
+# state none (tests/video/test_colour.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -213,12 +213,12 @@ def shared_stages(keys: Sequence[str]) -> list[str]:
         graph = repo.index.graph  # from a stage to the stages that it needs
         ours = {stage for stage in graph if stage.path_in_repo == "dvc.yaml"}
         needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only while it is used
-        touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _params_of(stage))}
+        touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _list_params(stage))}
         reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched))
         return [stage.addressing for stage in networkx.dfs_postorder_nodes(graph) if stage in needed - reached]
 
 
-def _params_of(stage: Any) -> list[str]:
+def _list_params(stage: Any) -> list[str]:
     return [name for dependency in stage.params for name in dependency.params]
 
 

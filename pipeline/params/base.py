@@ -31,7 +31,7 @@ def find_near(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def one_of(*names: str) -> AfterValidator:
+def require_one_of(*names: str) -> AfterValidator:
     """A text is one of the built-in `names`, or a reference to a user's own code."""
 
     def check(value: str) -> str:

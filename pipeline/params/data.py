@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, one_of
+from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, require_one_of
 
 # Built-in readers of labels.
 FORMAT_NAMES = ("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51", "auto")
@@ -37,7 +37,7 @@ class ColumnParams(Section):
 
 
 class DatasetParams(Section):
-    format: Annotated[str, one_of(*FORMAT_NAMES)]
+    format: Annotated[str, require_one_of(*FORMAT_NAMES)]
     labels: QuotedPath
     videos: QuotedPath
     columns: ColumnParams

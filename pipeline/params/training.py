@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from pipeline.params.base import REFERENCE, Positive, QuotedPath, Section, Share, Text, Weight, one_of
+from pipeline.params.base import REFERENCE, Positive, QuotedPath, Section, Share, Text, Weight, require_one_of
 
 # Built-in names; a reference package.module:object to a user's own code may take the place of each.
 PENALTY_NAMES = ("r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp")
@@ -15,10 +15,10 @@ MIXED_NAMES = ("none", "bgan", "mbgan")
 ENCODER_NAMES = ("mean", "gru", "transformer")
 CONDITION_NAMES = ("projection", "stacked")
 
-PenaltyName = Annotated[str, one_of(*PENALTY_NAMES)]
-AdversarialName = Annotated[str, one_of(*ADVERSARIAL_NAMES)]
-MatchingName = Annotated[str, one_of(*MATCHING_NAMES)]
-MixedName = Annotated[str, one_of(*MIXED_NAMES)]
+PenaltyName = Annotated[str, require_one_of(*PENALTY_NAMES)]
+AdversarialName = Annotated[str, require_one_of(*ADVERSARIAL_NAMES)]
+MatchingName = Annotated[str, require_one_of(*MATCHING_NAMES)]
+MixedName = Annotated[str, require_one_of(*MIXED_NAMES)]
 Conditioning = Literal["caption", "object"]
 ValidationName = Literal["discrepancy", "motion_direction"]
 
@@ -39,7 +39,7 @@ class LoggingParams(Section):
 
 
 class CaptionParams(Section):
-    encoder: Annotated[str, one_of(*ENCODER_NAMES)]
+    encoder: Annotated[str, require_one_of(*ENCODER_NAMES)]
     conditioning: Conditioning
     words: Literal["trained", "frozen"]
     width: PositiveInt
@@ -120,7 +120,7 @@ GeneratorParams = Annotated[
 
 class DiscriminatorParams(Section):
     width: PositiveInt
-    condition: Annotated[str, one_of(*CONDITION_NAMES)]
+    condition: Annotated[str, require_one_of(*CONDITION_NAMES)]
     time: Literal["throughout", "head"]
     frames: Annotated[int, Field(ge=0)]
     spectral_norm: bool
