@@ -87,6 +87,11 @@ def make_id(path: str) -> str:
     return f"{name.encode()[: LONGEST - 17].decode(errors='ignore')}-{digest}"
 
 
+def make_path_row(video: str, label: str, template: str, split: OfficialSplit, place: tuple[str, int]) -> LabelRow:
+    """A row that is known by the path of its video, which names it: it has neither slots to fill nor listed objects."""
+    return LabelRow(make_id(video), label, template, (), (), split, place, video)
+
+
 def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:
     """The rows, those with an id seen before as `<id>~2`, `<id>~3`: a video may have several captions."""
     seen: Counter[str] = Counter()

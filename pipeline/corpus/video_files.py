@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.corpus.captions import writable_text
-from pipeline.corpus.rows import simplify_path
+from pipeline.corpus.rows import path_within, simplify_path
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.records import Drop, Reason
@@ -77,7 +77,7 @@ class VideosFolder:
 
     def __init__(self, videos: Path) -> None:
         self._root = os.path.realpath(videos)
-        self._written = str(videos.absolute())  # as params name it, which may be a link
+        self._videos = videos  # as params name it, which may be a link
         self._holds = cache(self._encloses)  # few folders hold many files
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
@@ -98,7 +98,7 @@ class VideosFolder:
         The ending may be missing or in another case, the letters may be composed or not, and a backslash stands for a
         slash where no file has it in its name.
         """
-        path = self._relative(text)
+        path = path_within(self._root, path_within(self._videos, text))
         fault = _find_path_fault(path)
         if fault:
             raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
@@ -119,13 +119,6 @@ class VideosFolder:
             if error.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
                 raise NoVideo("unusable_path", f"{path} does not end like a video") from None
             raise
-
-    def _relative(self, text: str) -> str:
-        """An absolute path into the folder from there on; any other path as it is."""
-        for root in (self._written, self._root):
-            if text.startswith("/") and text.startswith(f"{root}/"):
-                return text[len(root) :].lstrip("/")
-        return text
 
     def _find_respelt(self, path: str) -> str | None:
         """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.

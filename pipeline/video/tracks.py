@@ -5,6 +5,7 @@ Matroska has PixelCrop, MP4 and MOV have the box `clap`; both say which part of 
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
 from pipeline.video.limits import EBML, MP4_BOXES, SEGMENT, read_ebml_size
+from pipeline.video.webm import CLUSTER, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
 
-TRACKS, CLUSTER, TRACK, VIDEO, KIND = 0x1654AE6B, 0x1F43B675, 0xAE, 0xE0, 0x83
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
 ENTRIES_AT, ENTRY_BYTES = 8, 78  # of a box stsd; of a video entry before the boxes in it
 MOST_BYTES = 2**26  # of a header
@@ -61,24 +62,17 @@ def _read_matroska(file: BinaryIO) -> list[Margins]:
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:
-    for name, track in _split_elements(data):
-        parts = dict(_split_elements(track)) if name == TRACK else {}
-        if int.from_bytes(parts.get(KIND, b"")) == 1:
-            video = dict(_split_elements(parts.get(VIDEO, b"")))
+    for name, track in _read_parts(data):
+        parts = dict(_read_parts(track)) if name == TRACK else {}
+        if int.from_bytes(parts.get(KIND, b"")) == VIDEO_KIND:
+            video = dict(_read_parts(parts.get(VIDEO, b"")))
             yield Margins(**{side: int.from_bytes(video.get(name, b"")) for side, name in CROPS.items()})
 
 
-def _split_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The ids and contents of EBML elements, as far as they are whole."""
-    at = 0
-    while at < len(data):
-        size_at = at + 9 - data[at].bit_length()
-        if size_at >= len(data):
-            return
-        start = size_at + 9 - data[size_at].bit_length()
-        size = int.from_bytes(data[size_at:start]) & ((1 << 7 * (start - size_at)) - 1)
-        yield int.from_bytes(data[at:size_at]), data[start : start + size]
-        at = start + size
+    with suppress(OddFile):
+        yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
 
 
 def _read_mp4(file: BinaryIO) -> list[Margins]:

@@ -57,14 +57,14 @@ class PlainWebm:
 
 def read_plain_webm(data: bytes) -> PlainWebm:
     """The video packets of a whole file. Raises OddFile."""
-    parts = list(_split_elements(data, 0, len(data)))
+    parts = list(split_elements(data, 0, len(data)))
     if [part.id for part in parts] != [EBML, SEGMENT]:
         raise OddFile("not one header and one segment")
     _check_header(data, parts[0])
     scale = 1_000_000
     track: _Track | None = None
     packets: list[Packet] = []
-    for part in _split_elements(data, parts[1].start, parts[1].end):
+    for part in split_elements(data, parts[1].start, parts[1].end):
         if part.id == INFO and track is None:
             scale = _read_time_unit(data, part)
         elif part.id == TRACKS and track is None:
@@ -98,7 +98,7 @@ class _Track:
 
 
 def _check_header(data: bytes, header: _Element) -> None:
-    for part in _split_elements(data, header.start, header.end):
+    for part in split_elements(data, header.start, header.end):
         if part.id == DOC_TYPE:
             if data[part.start : part.end] not in (b"webm", b"matroska"):
                 raise OddFile("another kind of document")
@@ -108,8 +108,8 @@ def _check_header(data: bytes, header: _Element) -> None:
 
 def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
     """Raise OddFile where the index of parts points at anything else: a demuxer would go there."""
-    for seek in _split_elements(data, head.start, head.end):
-        parts = {part.id: part for part in _split_elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
+    for seek in split_elements(data, head.start, head.end):
+        parts = {part.id: part for part in split_elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
         if parts.keys() == {SEEK_ID, SEEK_POSITION}:
             name = data[parts[SEEK_ID].start : parts[SEEK_ID].end]
             if data.startswith(name, segment.start + _read_number(data, parts[SEEK_POSITION])):
@@ -121,7 +121,7 @@ def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
 def _read_time_unit(data: bytes, info: _Element) -> int:
     """Nanoseconds per step of a timestamp."""
     scale = 1_000_000
-    for part in _split_elements(data, info.start, info.end):
+    for part in split_elements(data, info.start, info.end):
         if part.id == TIMESTAMP_SCALE:
             scale = _read_number(data, part)
         elif part.id not in IN_INFO:
@@ -135,10 +135,10 @@ def _find_video_track(data: bytes, tracks: _Element) -> _Track:
     """The video track among the tracks. Raises OddFile where there is none or several, or one that is not plain."""
     found: list[tuple[int, str]] = []
     numbers: list[int] = []
-    for track in _split_elements(data, tracks.start, tracks.end):
+    for track in split_elements(data, tracks.start, tracks.end):
         if track.id in VOID:
             continue
-        parts = {part.id: part for part in _split_elements(data, track.start, track.end)}
+        parts = {part.id: part for part in split_elements(data, track.start, track.end)}
         if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
             raise OddFile("no whole track")
         numbers.append(_read_number(data, parts[NUMBER]))
@@ -155,7 +155,7 @@ def _find_video_track(data: bytes, tracks: _Element) -> _Track:
 def _read_codec(data: bytes, track: _Element) -> str:
     """The decoder of a video track. Raises OddFile where anything else is said that matters."""
     codec = ""
-    for part in _split_elements(data, track.start, track.end):
+    for part in split_elements(data, track.start, track.end):
         if part.id == CODEC:
             codec = CODECS.get(data[part.start : part.end], "")
         elif part.id == VIDEO:
@@ -169,11 +169,11 @@ def _read_codec(data: bytes, track: _Element) -> str:
 
 def _check_video(data: bytes, video: _Element) -> None:
     sides: dict[int, int] = {}
-    for part in _split_elements(data, video.start, video.end):
+    for part in split_elements(data, video.start, video.end):
         if part.id in (PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT):
             sides[part.id] = _read_number(data, part)
         elif part.id == COLOUR:
-            for value in _split_elements(data, part.start, part.end):
+            for value in split_elements(data, part.start, part.end):
                 _check_value(data, value, IN_COLOUR_VALUES)
         elif part.id not in VOID:
             _check_value(data, part, IN_VIDEO_VALUES)
@@ -190,7 +190,7 @@ def _check_value(data: bytes, element: _Element, values: dict[int, set[int]]) ->
 
 def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Packet]:
     base = None
-    for part in _split_elements(data, cluster.start, cluster.end):
+    for part in split_elements(data, cluster.start, cluster.end):
         if part.id == SIMPLE_BLOCK and base is not None:
             yield from _read_packet(data, part, track, base, bool(data[min(part.start + 3, part.end - 1)] & KEY))
         elif part.id == GROUP and base is not None:
@@ -203,7 +203,7 @@ def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Pac
 
 def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Iterator[Packet]:
     """A block with what is said about it; a block that needs another one is no key frame."""
-    parts = list(_split_elements(data, group.start, group.end))
+    parts = list(split_elements(data, group.start, group.end))
     ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]
     if len(blocks) != 1:
@@ -227,7 +227,7 @@ def _read_packet(data: bytes, block: _Element, track: _Track, base: int, key: bo
     yield Packet(timestamp, data[block.start + 4 : block.end], key)
 
 
-def _split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
+def split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
     """The elements that fill a stretch of the file exactly, their sizes known. Raises OddFile."""
     while start < end:
         id_length = 9 - data[start].bit_length()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_id, match_split_folders
+from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders
 from pipeline.corpus.video_files import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -48,16 +48,7 @@ def _row(file: PurePosixPath, splits: dict[str, OfficialSplit], number: int) -> 
     split = splits.get(file.parts[0], "all") if len(file.parts) > 1 else "all"
     folders = file.parts[1:-1] if split != "all" else file.parts[:-1]
     category = folders[0] if folders else ""
-    return LabelRow(
-        id=make_id(str(file)),
-        label=spell_out(category),
-        template=category,
-        placeholders=(),
-        objects=(),
-        official_split=split,
-        place=(str(file), number),
-        video=str(file),
-    )
+    return make_path_row(str(file), spell_out(category), category, split, (str(file), number))
 
 
 def spell_out(name: str) -> str:

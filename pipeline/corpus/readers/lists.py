@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.readers.table import DELIMITERS, Cells, Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_id, number_repeats, parse_split
+from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, number_repeats, parse_split
 from pipeline.corpus.video_files import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
@@ -169,7 +169,7 @@ def _read_ucf_line(
     if number and classes.get(number) != category:
         meant = classes.get(number, "no class")
         raise UserError(f"{told} has the number of {meant}; {UCF_CLASSES} and the lists are not of one set")
-    return _row(path, category, split, place)
+    return make_path_row(path, spell_out(category), category, split, place)
 
 
 def _read_hmdb_list(path: Path, category: str) -> Iterator[LabelRow | None]:
@@ -181,20 +181,8 @@ def _read_hmdb_list(path: Path, category: str) -> Iterator[LabelRow | None]:
             )
         if name:
             video = f"{category}/{name.strip()}"
-            yield _row(video, category, HMDB_PARTS[part], (path.name, number)) if part in HMDB_PARTS else None
-
-
-def _row(video: str, category: str, split: OfficialSplit, place: tuple[str, int]) -> LabelRow:
-    return LabelRow(
-        id=make_id(video),
-        label=spell_out(category),
-        template=category,
-        placeholders=(),
-        objects=(),
-        official_split=split,
-        place=place,
-        video=video,
-    )
+            split, place = HMDB_PARTS.get(part), (path.name, number)
+            yield make_path_row(video, spell_out(category), category, split, place) if split else None
 
 
 def _find(labels: Path, name: str) -> Path:

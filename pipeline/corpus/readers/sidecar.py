@@ -9,7 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.table import ONLY_CATEGORY
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_id, match_split_folders, number_repeats, path_within
+from pipeline.corpus.rows import (
+    LabelRow,
+    make_path_row,
+    match_split_folders,
+    number_repeats,
+    path_within,
+)
 from pipeline.corpus.video_files import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
@@ -39,7 +45,10 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         text = texts.get(path if path in texts else str(PurePosixPath(path).with_suffix("")))
         split = splits.get(path.partition("/")[0], "all")
         place = (str(text or path), number)
-        rows += [_row(path, caption, split, place) for caption in _read_captions(labels, text, dataset)]
+        rows += [
+            make_path_row(path, caption, ONLY_CATEGORY, split, place)
+            for caption in _read_captions(labels, text, dataset)
+        ]
     return number_repeats(rows)
 
 
@@ -72,17 +81,5 @@ def _read_lists(videos: Path, captions: Path, dataset: DatasetParams) -> Iterato
         raise UserError(f"{videos}: has {told}")
     for number, (path, text) in enumerate(zip(paths, texts, strict=True)):
         if path or text:
-            yield _row(path_within(dataset.videos, path), text, "all", (videos.name, number))
-
-
-def _row(video: str, caption: str, split: OfficialSplit, place: tuple[str, int]) -> LabelRow:
-    return LabelRow(
-        id=make_id(video),
-        label=caption,
-        template=ONLY_CATEGORY,
-        placeholders=(),
-        objects=(),
-        official_split=split,
-        place=place,
-        video=video,
-    )
+            video = path_within(dataset.videos, path)
+            yield make_path_row(video, text, ONLY_CATEGORY, "all", (videos.name, number))
