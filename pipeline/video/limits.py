@@ -1,8 +1,9 @@
 """What an untrusted video file may be and may cost, whatever its header says; and whether it is truncated."""
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pipeline.params import LimitParams
 
@@ -136,16 +137,35 @@ def read_ebml_size(file: BinaryIO) -> int | None:
 def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
     """End of the last known box; a box of size 0 reaches to the end, one of size 1 has its size in 8 more bytes."""
     end = 0
-    while end < length:
-        file.seek(end)
-        head = file.read(16)
-        size = int.from_bytes(head[:4])
-        if size == 1:
-            size = int.from_bytes(head[8:16])
-        if head[4:8] not in MP4_BOXES or size < 8:
+    for box in walk_boxes(file, length):
+        if box.name not in MP4_BOXES or box.size < 8:
             return None
-        end += size
+        end = box.start + box.size
     return end
+
+
+class Box(NamedTuple):
+    """One of the outermost parts of an MP4 or MOV file, as it states itself."""
+
+    name: bytes
+    start: int  # of its header, bytes from the start of the file
+    header: int  # bytes
+    size: int  # bytes with its header; 0: to the end of the file
+
+
+def walk_boxes(file: BinaryIO, length: int) -> Iterator[Box]:
+    """The outermost boxes of a file, up to one whose size leads nowhere."""
+    start = 0
+    while start < length:
+        file.seek(start)
+        head = file.read(16)
+        size, header = int.from_bytes(head[:4]), 8
+        if size == 1:
+            size, header = int.from_bytes(head[8:16]), 16
+        yield Box(head[4:8], start, header, size)
+        if size < 8:
+            return
+        start += size
 
 
 def _read_avi_length(file: BinaryIO, length: int) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
-from pipeline.video.limits import EBML, MP4_BOXES, SEGMENT, read_ebml_size
+from pipeline.video.limits import EBML, MP4_BOXES, SEGMENT, read_ebml_size, walk_boxes
 from pipeline.video.webm import CLUSTER, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
@@ -78,17 +78,11 @@ def _read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
 def _read_mp4(file: BinaryIO) -> list[Margins]:
     """The margins of all video tracks, in their order."""
     length = file.seek(0, 2)
-    at = 0
-    while at + 16 <= length:
-        file.seek(at)
-        size, name, long_size = struct.unpack(">I4sQ", file.read(16))
-        size, start = (long_size, 16) if size == 1 else (size or length - at, 8)
-        if name == b"moov":
-            file.seek(at + start)
-            return [*_read_movie(file.read(min(size - start, MOST_BYTES)))]
-        if size < start:
-            break
-        at += size
+    for box in walk_boxes(file, length):
+        if box.name == b"moov":
+            content = (box.size or length - box.start) - box.header
+            file.seek(box.start + box.header)
+            return [*_read_movie(file.read(min(max(content, 0), MOST_BYTES)))]
     return []
 
 
