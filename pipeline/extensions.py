@@ -112,7 +112,8 @@ def _find_references(values: Any) -> Iterator[str]:
 def _import(reference: str) -> tuple[object, str]:
     """The object that is referred to, and what is wrong; one of the two is empty."""
     module, _, name = reference.partition(":")
-    _see_project()
+    if module not in sys.modules:  # losses are asked for in every step
+        _see_project()
     try:
         return getattr(importlib.import_module(module), name), ""
     except ModuleNotFoundError as error:
