@@ -29,18 +29,20 @@ AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, w
 
 
 class Model:
-    """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`."""
+    """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`.
+
+    `params` are those that it was trained with, `learned` is how many words of the vocabulary it has learned.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.description = read_json(folder / DESCRIPTION, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
-            params = TrainParams.model_validate(self.description["train"])
+            self.params = TrainParams.model_validate(self.description["train"])
             self.vocabulary: list[str] = list(self.description["vocabulary"]["words"])
-            self.conditioning = params.captions.conditioning
             self.max_tokens = int(self.description["max_tokens"])
-            learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
-            self.generator = TextToVideo(self.shape, params, learned, read_vectors(folder / VECTORS))
+            self.learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
+            self.generator = TextToVideo(self.shape, self.params, self.learned, read_vectors(folder / VECTORS))
             self.generator.eval().requires_grad_(False)
             weights = load_file(folder / GENERATOR)
             if weights.keys() != self.generator.state_dict().keys():
@@ -60,7 +62,7 @@ class Model:
 
     def condition(self, caption: Caption) -> tuple[int, ...]:
         """The token ids of a caption that the generator is conditioned on."""
-        return select_condition_ids(caption, self.conditioning)
+        return select_condition_ids(caption, self.params.captions.conditioning)
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
         """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""
@@ -75,10 +77,9 @@ class TrainedDiscriminator:
     """The discriminator of a run as it was at the end, read from the folder of its model."""
 
     def __init__(self, folder: Path, model: Model) -> None:
-        params = TrainParams.model_validate(model.description["train"])
-        learned = len(model.vocabulary) - int(model.description["vocabulary"]["unlearned"])
-        self._group = params.group_clips
-        self._network = CaptionedDiscriminator(model.shape, params, learned, read_vectors(folder / VECTORS))
+        vectors = read_vectors(folder / VECTORS)
+        self._group = model.params.group_clips
+        self._network = CaptionedDiscriminator(model.shape, model.params, model.learned, vectors)
         try:
             self._network.load_state_dict(load_file(folder / DISCRIMINATOR))
         except FileNotFoundError:

@@ -96,7 +96,7 @@ class TextToVideo(nn.Module):
 
 
 class CaptionedDiscriminator(nn.Module):
-    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; `captions` and `clips` may be called apart."""
+    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; both of its parts may be called apart."""
 
     def __init__(self, shape: ClipParams, params: TrainParams, words: int, pretrained: Tensor | None = None) -> None:
         super().__init__()
