@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.params import DEFAULTS, Params, check_params, show_value
+from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
 
 FOLDER = Path("recipes")
 PARAMS = Path("params.yaml")
@@ -39,7 +39,7 @@ def list_recipes() -> None:
 @app.command()
 def show(name: Name) -> None:
     """Print a recipe: only the keys that differ from the defaults."""
-    print(_read_text(_locate(name)), end="")
+    print(read_text(_locate(name)), end="")
 
 
 @app.command()
@@ -85,15 +85,15 @@ def build_text(name: str) -> str:
 
     changes = _read_tree(_locate(name))
     if not changes:
-        return _read_text(DEFAULTS)
+        return read_text(DEFAULTS)
     editor = YAML()
     editor.width = 10_000  # no line is folded
     editor.indent(mapping=2, sequence=4, offset=2)
     editor.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    tree = editor.load(_read_text(DEFAULTS))
-    merge(tree, editor.load(_read_text(_locate(name))))
+    tree = editor.load(read_text(DEFAULTS))
+    merge(tree, editor.load(read_text(_locate(name))))
     text = io.StringIO()
     editor.dump(tree, text)
     return "\n".join([*_read_head(name), text.getvalue()])
@@ -149,25 +149,13 @@ def _locate(name: str) -> Path:
 
 def _read_head(name: str) -> list[str]:
     """The comment lines that a recipe begins with: what it is for."""
-    lines = _read_text(_locate(name)).splitlines()
+    lines = read_text(_locate(name)).splitlines()
     count = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:count] or [f"# {name}"]
 
 
 def _read_tree(path: Path) -> Any:
-    try:
-        tree = yaml.safe_load(_read_text(path)) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from None
+    tree = read_yaml(path) or {}
     if not isinstance(tree, dict):
         raise UserError(f"{path}: holds no keys with values; see {FOLDER}/{DEMO}.yaml and params.yaml")
     return tree
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder; name a YAML file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None

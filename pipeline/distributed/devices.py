@@ -3,7 +3,6 @@
 import ctypes
 import io
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pipeline.errors import UserError, first_line
+from pipeline.params.base import DEVICES, NO_DEVICES
 
 VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -149,12 +149,13 @@ def parse_devices(text: str) -> list[torch.device]:
     source = VARIABLE if VARIABLE in os.environ else "devices"
     text = os.environ.get(VARIABLE, text).strip()
     present = torch.cuda.device_count()
+    found = DEVICES.fullmatch(text)
+    if not found:
+        raise UserError(f"{source}: {text!r} {NO_DEVICES}")
     if text == "auto":
         return [torch.device("cuda", number) for number in range(present)] or [torch.device("cpu")]
-    if match := re.fullmatch(r"cpu(?::([1-9]\d*))?", text, re.ASCII):
-        return [torch.device("cpu")] * int(match[1] or 1)
-    if not re.fullmatch(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*", text, re.ASCII):
-        raise UserError(f"{source}: {text!r} is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)")
+    if not found["gpus"]:
+        return [torch.device("cpu")] * int(found["processes"] or 1)
     numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")

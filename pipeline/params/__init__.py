@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UserError
-from pipeline.params.base import Section, Text, find_near
+from pipeline.params.base import DEVICES, NO_DEVICES, Section, Text, find_near
 from pipeline.params.data import (
     ClipParams,
     ColumnParams,
@@ -106,6 +106,8 @@ __all__ = [
     "check_params",
     "count_doublings",
     "load_params",
+    "read_text",
+    "read_yaml",
     "show_value",
     "worker_count",
 ]
@@ -147,9 +149,8 @@ class Params(Section):
     @field_validator("devices")
     @classmethod
     def _devices_are_such(cls, devices: str) -> str:
-        numbers = r"\d{1,4}(-\d{1,4})?"  # as training reads them, where T2V_DEVICES may stand in
-        if not re.fullmatch(rf"auto|cpu(:[1-9]\d*)?|{numbers}(,{numbers})*", devices.strip(), re.ASCII):
-            raise ValueError(f"{devices!r} is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)")
+        if not DEVICES.fullmatch(devices.strip()):
+            raise ValueError(f"{devices!r} {NO_DEVICES}")
         return devices
 
     @model_validator(mode="after")
@@ -173,17 +174,27 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
     Raises UserError that names every wrong key, its value and the nearest right one.
     """
+    return check_params(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds, unchecked. Raises UserError where there is none, or it is no YAML."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """A YAML file with its comments. Raises UserError where there is none, or it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder; params are read from a YAML file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from None
-    return check_params(tree, str(path))
 
 
 def check_params(tree: Any, source: str) -> Params:
@@ -233,7 +244,7 @@ def _explain(where: str, problem: Any) -> str:
 
 def _tell_default(where: str) -> str:
     """The value of the demo to put in, where it is a single one or a list."""
-    value: Any = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+    value: Any = read_yaml(DEFAULTS)
     for part in where.split("."):
         value = value.get(part, {}) if isinstance(value, dict) else {}
     return "" if isinstance(value, dict) else f"; the default is {show_value(value)}"

@@ -14,6 +14,13 @@ Text = Annotated[str, Field(min_length=1)]
 REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"  # to a user's own code: package.module:object
 
 
+# What the key `devices` and the variable T2V_DEVICES may hold; the GPUs are those of `gpus`, the processes `processes`.
+DEVICES = re.compile(
+    r"auto|cpu(?::(?P<processes>[1-9]\d*))?|(?P<gpus>\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)", re.ASCII
+)
+NO_DEVICES = "is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)"
+
+
 def _fits_between_quotes(path: str) -> str:
     if "'" in path:
         raise ValueError(

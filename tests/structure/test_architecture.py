@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "losses": set(),
     "measures": {"records"},
     "pretrained": {"records"},
-    "distributed": set(),
+    "distributed": {"params"},
     "data": {"params", "records", "shards", "tables", "text"},
     "training": {"data", "distributed", "losses", "measures", "models", "params", "records"},
     "inference": {"data", "models", "params", "records"},
