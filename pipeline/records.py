@@ -4,6 +4,7 @@ Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[
 two conversions live in `pipeline/data/batches.py` and nowhere else.
 """
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ Reason = Literal[
     "unusable_id",
     "unusable_label",
     "unusable_path",
+    "unusable_segment",
     "missing_video",
     "empty_video",
     "other_split",
@@ -41,6 +43,7 @@ Reason = Literal[
     "decoder_hung",
     "decoder_died",
     "too_short",
+    "outside_video",
     # tokenize
     "no_words",
     "too_many_tokens",
@@ -64,6 +67,9 @@ class Clip:
     video: str  # file name, relative to `dataset.videos`
     digest: str  # SHA-256 of the video file while filtering
     mirrored: bool  # its frames are flipped, and its caption and category say so
+    start: float = 0.0  # of the part of the video that is the clip, in seconds from the first frame
+    end: float = math.inf  # outside the part; infinite: to the end of the video
+    group: str = ""  # clips of one group are in one split
 
 
 @dataclass(frozen=True, slots=True)

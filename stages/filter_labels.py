@@ -26,7 +26,8 @@ def filter_labels(
     """
     rows = read_rows(labels, dataset)
     try:
-        choice = choose_clips(rows, videos, options, workers, _read_vectors(vectors, rows, options))
+        words = _read_vectors(vectors, rows, options)
+        choice = choose_clips(rows, videos, options, workers, words, dataset.group_pattern)
     except NothingToTrainOn as nothing:
         (out / "clips.parquet").unlink(missing_ok=True)  # of a run before
         write_table(out / "dropped.parquet", Drop, nothing.drops)

@@ -154,7 +154,8 @@ def evaluate(
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise UserError(f"{out}: give it a name that ends with {' or '.join(ENDINGS)}")
     _require_folders(folder, data)
-    columns = ColumnParams(path="file_name", caption=caption, category=category, objects=objects, split=None, id=None)
+    named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
+    columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
     found, given, prompts = _weigh(folder, columns, data, name)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
+from pipeline.corpus.groups import join_groups, refuse_parted_groups
 from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
@@ -52,11 +53,17 @@ class NothingToTrainOn(UserError):
 
 
 def choose_clips(
-    rows: Sequence[LabelRow], videos: Path, options: FilterParams, workers: int, vectors: Vectors = NO_VECTORS
+    rows: Sequence[LabelRow],
+    videos: Path,
+    options: FilterParams,
+    workers: int,
+    vectors: Vectors = NO_VECTORS,
+    group_pattern: str | None = None,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
-    Each rule applies to what the rules before it have left. Raises NothingToTrainOn where no training clip is left.
+    Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
+    clip's group, where its row names none. Raises NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
@@ -67,6 +74,8 @@ def choose_clips(
     files = {clip.id: file for clip, file in zip(candidates, found, strict=True) if isinstance(file, str)}
     # A path may be written with its ending or without: either way it is one video.
     candidates = [clip._replace(video=clip.video and files[clip.id]) for clip in candidates if clip.id in files]
+    candidates = join_groups(candidates, group_pattern)
+    refuse_parted_groups(candidates, {row.id: row for row in rows} if any(clip.group for clip in candidates) else {})
     candidates, more = limit_clips(candidates, options)
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
@@ -178,6 +187,8 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     caption = clean_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
+    if row.segment_fault:
+        return Drop(row.id, "unusable_segment", writable_text(row.segment_fault))
     objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
     return Candidate(
         row.id,
@@ -188,6 +199,8 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         row.official_split,
         row.video,
         writable_text(row.label),
+        row.segment,
+        clean_text(row.group),
     )
 
 
@@ -195,8 +208,9 @@ def _make_clips(
     candidates: Sequence[Candidate], splits: Sequence[Split], files: Mapping[str, str], videos: Path, workers: int
 ) -> tuple[list[Clip], list[Drop]]:
     """The clips with their splits and the digests of their videos, less those whose video is in another split."""
-    later = find_later_splits(candidates, [files[clip.id] for clip in candidates], splits)
-    drops = [Drop(name, "other_split", f"{files[name]} is in {split}") for name, split in later.items()]
+    later = find_later_splits([clip._replace(video=files[clip.id]) for clip in candidates], splits)
+    groups = {clip.id: clip.group for clip in candidates}
+    drops = [Drop(name, "other_split", f"{groups[name] or files[name]} is in {split}") for name, split in later.items()]
     kept = [(clip, split) for clip, split in zip(candidates, splits, strict=True) if clip.id not in later]
     digests = digest_videos(videos, [files[clip.id] for clip, _ in kept], workers)
     clips = [
@@ -211,6 +225,9 @@ def _make_clips(
             video=files[clip.id],
             digest=digest,
             mirrored=False,
+            start=clip.segment.start,
+            end=clip.segment.end,
+            group=clip.group,
         )
         for (clip, split), digest in zip(kept, digests, strict=True)
     ]

@@ -1,9 +1,10 @@
 """The rows that every reader returns, what they become, and what readers share: ids, official splits, texts."""
 
 import hashlib
+import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,16 @@ SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # nearly every path
 LONGEST = 160  # bytes; leaves room for what is put behind an id
 
 
+class Segment(NamedTuple):
+    """A part of a video: from `start` up to `end`, which is outside, in seconds from the first frame."""
+
+    start: float
+    end: float  # infinite: to the end of the video
+
+
+WHOLE = Segment(0.0, math.inf)
+
+
 class LabelRow(NamedTuple):
     """One row of the labels, as it is written there; what is not text in the file is empty here."""
 
@@ -34,6 +45,9 @@ class LabelRow(NamedTuple):
     official_split: OfficialSplit
     place: tuple[str, int]  # file name and row number from 0, for messages
     video: str  # path within the videos folder; empty where the id names the file
+    segment: Segment = WHOLE
+    segment_fault: str = ""  # why it is none, where the labels say one that cannot be
+    group: str = ""  # of one recording, person or place, which stays in one split; empty: the video is a group
 
 
 class Candidate(NamedTuple):
@@ -47,6 +61,8 @@ class Candidate(NamedTuple):
     official_split: OfficialSplit
     video: str
     original: str  # the label before cleaning
+    segment: Segment = WHOLE
+    group: str = ""
 
 
 def as_text(value: Any) -> str:
@@ -87,9 +103,27 @@ def make_id(path: str) -> str:
     return f"{name.encode()[: LONGEST - 17].decode(errors='ignore')}-{digest}"
 
 
-def make_path_row(video: str, label: str, template: str, split: OfficialSplit, place: tuple[str, int]) -> LabelRow:
+def make_segment_id(name: str, segment: Segment) -> str:
+    """The id of a part of the video called `name`: `a.mp4@00001.500-00003.250`. Ids of one video sort by time."""
+    if segment == WHOLE or not name:
+        return name
+    end = "end" if math.isinf(segment.end) else f"{segment.end:09.3f}"
+    return f"{name}@{segment.start:09.3f}-{end}"  # an escaped name holds no `@`
+
+
+def make_path_row(
+    video: str,
+    label: str,
+    template: str,
+    split: OfficialSplit,
+    place: tuple[str, int],
+    segment: Segment = WHOLE,
+    segment_fault: str = "",
+    group: str = "",
+) -> LabelRow:
     """A row that is known by the path of its video, which names it: it has neither slots to fill nor listed objects."""
-    return LabelRow(make_id(video), label, template, (), (), split, place, video)
+    name = make_segment_id(make_id(video), segment)
+    return LabelRow(name, label, template, (), (), split, place, video, segment, segment_fault, group)
 
 
 def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:
@@ -118,25 +152,6 @@ def unit_hash(*parts: str) -> float:
     """Spread names evenly over [0,1): 53 bits of the SHA-256 of the parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
-
-
-def name_video(clip: Candidate) -> str:
-    """The name of the clip's video: its path, or the clip's id where it has none."""
-    return clip.video or clip.id
-
-
-class VideoGroups:
-    """The clips of each video."""
-
-    def __init__(self, clips: Iterable[Candidate]) -> None:
-        self._clips: dict[str, list[Candidate]] = defaultdict(list)
-        for clip in clips:
-            self._clips[name_video(clip)].append(clip)
-
-    def expand(self, clips: Iterable[Candidate]) -> list[Candidate]:
-        """These clips and all others of their videos, each once."""
-        names = dict.fromkeys(name_video(clip) for clip in clips)
-        return [clip for name in names for clip in self._clips[name]]
 
 
 def _escape(found: re.Match[str]) -> str:

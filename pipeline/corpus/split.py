@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.corpus.captions import Phrases
+from pipeline.corpus.groups import Groups, name_group
 from pipeline.corpus.names import match_categories, match_objects, suggest_objects
-from pipeline.corpus.rows import Candidate, OfficialSplit, VideoGroups, name_video, unit_hash
+from pipeline.corpus.rows import Candidate, OfficialSplit, unit_hash
 from pipeline.errors import UserError
 from pipeline.letters import find_words
 from pipeline.params import FilterParams, ShareParams
@@ -131,18 +132,14 @@ def split_clips(
     """
     choices = list_split_choices({clip.official_split for clip in clips})
     # Several captions of one video share its split, unless it is in several official splits.
-    videos = [name_video(clip) for clip in clips]
-    splits = [
-        draw_split(video, choices[clip.official_split], options.shares)
-        for video, clip in zip(videos, clips, strict=True)
-    ]
-    later = find_later_splits(clips, videos, splits)
+    splits = [draw_split(name_group(clip), choices[clip.official_split], options.shares) for clip in clips]
+    later = find_later_splits(clips, splits)
     trained = {c.id for c, split in zip(clips, splits, strict=True) if split == "train" and c.id not in later}
     words = hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
     saying = [clip for clip in clips if phrases.find(clip.caption, clip.objects)]
     said = {clip.id for clip in saying}
-    trained -= {clip.id for clip in VideoGroups(clips).expand(saying)}
+    trained -= {clip.id for clip in Groups(clips).expand(saying)}
     held = HeldOut(words, hold_out_pairs([clip for clip in clips if clip.id not in said], trained, options.test_pairs))
     aside: list[Split] = [
         "test_words" if clip.id in said else "test_pairs" if held.shows_pair(clip.objects, clip.category) else split
@@ -151,15 +148,18 @@ def split_clips(
     return aside, held
 
 
-def find_later_splits(clips: Sequence[Candidate], files: Sequence[str], splits: Sequence[Split]) -> dict[str, Split]:
-    """Clip id -> later split, for each clip whose video another caption puts into a later split than its own.
+def find_later_splits(clips: Sequence[Candidate], splits: Sequence[Split]) -> dict[str, Split]:
+    """Clip id -> later split, for each clip whose group another caption puts into a later split than its own.
 
-    A video is in one split alone, the last that one of its captions asks for: a held-out video is nowhere else.
+    A group is in one split alone, the last that one of its captions asks for: a held-out video is nowhere else.
     """
     last: dict[str, Split] = {}
-    for file, split in zip(files, splits, strict=True):
-        last[file] = max(last.get(file, split), split, key=SPLITS.index)
-    return {clip.id: last[file] for clip, file, split in zip(clips, files, splits, strict=True) if split != last[file]}
+    groups = [name_group(clip) for clip in clips]
+    for group, split in zip(groups, splits, strict=True):
+        last[group] = max(last.get(group, split), split, key=SPLITS.index)
+    return {
+        clip.id: last[group] for clip, group, split in zip(clips, groups, splits, strict=True) if split != last[group]
+    }
 
 
 def list_split_choices(official: Collection[OfficialSplit]) -> dict[OfficialSplit, tuple[Split, ...]]:
@@ -202,7 +202,7 @@ def hold_out_pairs(clips: Sequence[Candidate], trained: Collection[str], wanted:
         return _draw_pairs(clips, trained, wanted)
     held = frozenset(pair for name in wanted for pair in _match_pairs(name, clips))
     shown = [clip for clip in clips if any((word, clip.category) in held for word in clip.objects)]
-    leaving = {clip.id for clip in VideoGroups(clips).expand(shown)}
+    leaving = {clip.id for clip in Groups(clips).expand(shown)}
     left = [clip for clip in clips if clip.id in trained and clip.id not in leaving]
     seen = {word for clip in left for word in clip.objects} | {clip.category for clip in left}
     unseen = sorted({half for pair in held for half in pair} - seen)
@@ -261,7 +261,7 @@ def _draw_pairs(clips: Sequence[Candidate], trained: Collection[str], share: flo
         for word in set(clip.objects):
             members[word, clip.category].append(clip)
     ranked = sorted((unit_hash("pair", *pair), pair) for pair in members)
-    seen, groups = _Seen(clips, trained), VideoGroups(clips)
+    seen, groups = _Seen(clips, trained), Groups(clips)
     chosen = (pair for rank, pair in ranked if rank < share)
     return sorted(pair for pair in chosen if seen.give_up(groups.expand(members[pair]), pair[1]))
 
@@ -335,7 +335,7 @@ def _spare_last_of_category(
     words: Sequence[str], clips: Sequence[Candidate], trained: Collection[str], most: int
 ) -> list[str]:
     """The first of the words, `most` at most, that can be held out without taking all training clips of a category."""
-    members, groups = _group_by_word(words, clips), VideoGroups(clips)
+    members, groups = _group_by_word(words, clips), Groups(clips)
     left = {clip.id for clip in clips if clip.id in trained}
     categories = Counter(clip.category for clip in clips if clip.id in trained)
     held: list[str] = []

@@ -1,6 +1,7 @@
 """The sections of the data half: what is read, chosen, decoded and tokenized."""
 
 import itertools
+import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
@@ -34,6 +35,29 @@ class ColumnParams(Section):
     objects: Column | None
     split: Column | None
     id: Column | None
+    start: Column | None
+    end: Column | None
+    segment: Column | None
+    group: Column | None
+
+    @model_validator(mode="after")
+    def _segments_are_said_once(self) -> Self:
+        if self.segment is not None and (self.start is not None or self.end is not None):
+            raise ValueError("columns.segment holds start and end; set columns.start and columns.end to null")
+        return self
+
+
+class SegmentParams(Section):
+    unit: Literal["seconds", "milliseconds", "frames"]
+    rate: Positive | None
+    first: Annotated[int, Field(ge=0)]
+    last: Literal["excluded", "included"]
+
+    @model_validator(mode="after")
+    def _frames_have_a_rate(self) -> Self:
+        if self.unit == "frames" and self.rate is None:
+            raise ValueError("unit frames needs the rate of the frames that the labels count, per second")
+        return self
 
 
 class DatasetParams(Section):
@@ -41,6 +65,8 @@ class DatasetParams(Section):
     labels: QuotedPath
     videos: QuotedPath
     columns: ColumnParams
+    segments: SegmentParams
+    group_pattern: Text | None
     delimiter: Literal["comma", "tab", "semicolon", "blank"] | None
     classes: Text | None
     official_list: Literal[1, 2, 3]
@@ -50,9 +76,19 @@ class DatasetParams(Section):
     def _every_row_has_a_video(self) -> Self:
         if self.format == "table" and self.columns.path is None and self.columns.id is None:
             raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
+        _check_pattern(self.group_pattern)
         if self.format == "folders" and PurePath(self.labels) != PurePath(self.videos):
             raise ValueError(f"with format folders, labels {self.labels!r} and videos {self.videos!r} are one folder")
         return self
+
+
+def _check_pattern(pattern: str | None) -> None:
+    try:
+        expression = re.compile(pattern or "()")
+    except re.error as error:
+        raise ValueError(f"group_pattern {pattern!r} is no regular expression: {error}") from None
+    if expression.groups != 1:
+        raise ValueError(f"group_pattern {pattern!r} has {expression.groups} groups in brackets; it needs one")
 
 
 class ShareParams(Section):

@@ -3,7 +3,6 @@
 import csv
 import difflib
 import json
-import re
 import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,27 +13,22 @@ from typing import Any
 
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
+    WHOLE,
     LabelRow,
     OfficialSplit,
+    Segment,
     as_text,
     make_id,
+    make_segment_id,
     number_repeats,
     parse_split,
     path_within,
     simplify_path,
 )
+from pipeline.corpus.segments import find_segment_columns, list_segments, parse_list, read_segment
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.tables import column_names, read_columns
-
-STARTS = {"start", "begin", "onset", "from"}
-ENDS = {"end", "stop", "offset", "to"}
-WHOLE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end in one
-BESIDE = {
-    *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
-    *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx"),
-}
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
 Cells = tuple[Any, ...]
@@ -43,19 +37,6 @@ Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
 ONLY_CATEGORY = "all"  # of a table without a column of categories
-
-
-def find_segment_columns(header: Sequence[str]) -> list[str]:
-    """The columns that look like the start and the end of a part of a video, in their order; empty for one alone."""
-    words = {name: re.findall(r"[a-z]+", HUMP.sub(" ", name).lower()) for name in header}
-    starts = [name for name, parts in words.items() if _is_about(parts, STARTS)]
-    ends = [name for name, parts in words.items() if _is_about(parts, ENDS)]
-    whole = [name for name, parts in words.items() if " ".join(parts) in WHOLE]
-    return [name for name in header if name in (*(starts + ends if starts and ends else []), *whole)]
-
-
-def _is_about(words: Sequence[str], what: set[str]) -> bool:
-    return sum(word in what for word in words) == 1 and all(word in what or word in BESIDE for word in words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +106,8 @@ def make_rows(table: Table, dataset: DatasetParams, named: Columns, listed: Iter
         path = path_within(dataset.videos, path)
         # An absolute path that leads elsewhere stays one, to be refused for it.
         video = simplify_path(f"{table.folder}/{path}" if table.folder and path[:1] not in ("", "/") else path)
-        captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
-        for place, caption in enumerate(captions or [""], 1):
-            name = as_text(row["id"]) if columns.id else make_id(video)
+        for place, (caption, (segment, fault)) in enumerate(_pair_captions(row, dataset), 1):
+            name = as_text(row["id"]) if columns.id else make_segment_id(make_id(video), segment)
             yield LabelRow(
                 id=f"{name}~{place}" if columns.id and name and place > 1 else name,
                 label=as_text(caption),
@@ -137,7 +117,30 @@ def make_rows(table: Table, dataset: DatasetParams, named: Columns, listed: Iter
                 official_split=_parse_split(row.get("split"), table, number),
                 place=(table.path.name, number),
                 video=video,
+                segment=segment,
+                segment_fault=fault,
+                group=as_text(row.get("group")).strip(),
             )
+
+
+def _pair_captions(row: Mapping[str, Any], dataset: DatasetParams) -> list[tuple[Any, tuple[Segment, str]]]:
+    """The captions of a row and the part of the video that each is about.
+
+    One of either goes with all of the others; of as many captions as parts, each goes with its own.
+    """
+    listed = dataset.columns.segment is not None
+    cell = parse_list(row["caption"]) if listed else row["caption"]
+    captions = (cell or [""]) if isinstance(cell, list) else [cell]
+    if not listed:
+        segment = read_segment(row.get("start"), row.get("end"), dataset.segments)
+        return [(caption, segment) for caption in captions]
+    segments = list_segments(row["segment"], dataset.segments)
+    if len(captions) == len(segments):
+        return list(zip(captions, segments, strict=True))
+    if len(captions) > 1 < len(segments):
+        told = f"{len(segments)} parts of the video, but {len(captions)} captions"
+        return [(captions[0], (WHOLE, told))]
+    return [(caption, segment) for segment in segments for caption in captions]
 
 
 def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
@@ -290,7 +293,8 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
     if found:
         names = ", ".join(found)
         told = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
-        print(f"warning: {path}: {told}: the whole video is taken for each row", file=sys.stderr)
+        way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
+        print(f"warning: {path}: {told}: {way}", file=sys.stderr)
 
 
 def _tell_delimiter(header: Sequence[str], sign: str) -> str:

@@ -1,0 +1,89 @@
+"""Groups of clips that must not be parted: those of one video, and those of one recording, person or place."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit
+from pipeline.errors import UserError
+
+
+def name_group(clip: Candidate) -> str:
+    """The name of the clip's group: as the labels have it, else the path of its video, else its id."""
+    return clip.group or clip.video or clip.id
+
+
+class Groups:
+    """The clips of each group."""
+
+    def __init__(self, clips: Iterable[Candidate]) -> None:
+        self._clips: dict[str, list[Candidate]] = defaultdict(list)
+        for clip in clips:
+            self._clips[name_group(clip)].append(clip)
+
+    def expand(self, clips: Iterable[Candidate]) -> list[Candidate]:
+        """These clips and all others of their groups, each once."""
+        names = dict.fromkeys(name_group(clip) for clip in clips)
+        return [clip for name in names for clip in self._clips[name]]
+
+
+def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candidate]:
+    """The clips with the groups that `dataset.group_pattern` finds in their paths, where the labels name none.
+
+    Groups that share a video are one group, called as the first of their names.
+    """
+    find = re.compile(pattern) if pattern else None
+    named = [clip.group or _find_in_path(find, clip.video or clip.id) for clip in clips]
+    if not any(named):
+        return list(clips)
+    joined = _Joined()
+    for clip, group in zip(clips, named, strict=True):
+        if group:
+            joined.join(group, joined.of_video.setdefault(clip.video or clip.id, group))
+    groups = [group or joined.of_video.get(clip.video or clip.id, "") for clip, group in zip(clips, named, strict=True)]
+    return [
+        clip._replace(group=joined.find_first(group) if group else "")
+        for clip, group in zip(clips, groups, strict=True)
+    ]
+
+
+def refuse_parted_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow]) -> None:
+    """Raise UserError where rows of one named group are in several official splits; `rows` holds them by id."""
+    first: dict[str, LabelRow] = {}
+    splits: dict[str, OfficialSplit] = {}
+    for clip in clips:
+        if not clip.group:
+            continue
+        split = splits.setdefault(clip.group, clip.official_split)
+        row, before = rows[clip.id], first.setdefault(clip.group, rows[clip.id])
+        if split != clip.official_split:
+            told = " and ".join(
+                f"row {where.place[1]} of {where.place[0]} in {where.official_split}" for where in (before, row)
+            )
+            raise UserError(
+                f"dataset.columns.group: the group {clip.group!r} is in two official splits: {told}; "
+                "let the groups or the splits go, dataset.columns.group: null or dataset.columns.split: null"
+            )
+
+
+class _Joined:
+    """Names of groups, of which some turn out to be one group."""
+
+    def __init__(self) -> None:
+        self.of_video: dict[str, str] = {}  # video -> one of its groups
+        self._above: dict[str, str] = {}
+
+    def find_first(self, name: str) -> str:
+        while (above := self._above.get(name, name)) != name:
+            name = above
+        return name
+
+    def join(self, one: str, other: str) -> None:
+        first, later = sorted((self.find_first(one), self.find_first(other)))
+        if first != later:
+            self._above[later] = first
+
+
+def _find_in_path(pattern: re.Pattern[str] | None, path: str) -> str:
+    found = pattern.search(path) if pattern else None
+    return (found[1] or "") if found else ""

@@ -1,0 +1,119 @@
+"""Parts of videos as labels say them - times in many spellings, frame numbers, lists of both - -> `Segment`."""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from pipeline.corpus.rows import WHOLE, Segment, as_text
+from pipeline.params import SegmentParams
+
+CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?\Z")
+LONGEST_LIST = 1 << 22  # letters of a list in one cell
+NOTHING = {"", "na", "n/a", "nan", "none", "null"}
+
+STARTS = {"start", "begin", "onset", "from"}
+ENDS = {"end", "stop", "offset", "to"}
+IN_ONE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end
+BESIDE = {
+    *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
+    *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx"),
+}
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class BadSegment(ValueError):
+    """Labels that say no part of a video; the message says what they say."""
+
+
+def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None:
+    """Seconds from the first frame, of a number in `options.unit`, or of a clock: `1:02:03.5`, `02:03.5`.
+
+    None where the cell is empty. `end` says that it is where the part ends. Raises BadSegment for anything else.
+    """
+    text = as_text(value).strip() if not isinstance(value, float) else repr(value)
+    if value is None or text.lower() in NOTHING:
+        if value is None or isinstance(value, (str, float)):
+            return None
+        raise BadSegment(f"{str(value)[:40]!r} is no time")
+    if found := CLOCK.match(text):
+        hours, minutes, seconds = found.groups()
+        return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
+    if not NUMBER.match(text):
+        raise BadSegment(f"{text[:40]!r} is no time")
+    number = Fraction(text)
+    if options.unit == "frames":
+        assert options.rate is not None  # params see to it
+        number += end and options.last == "included"
+        return float((number - options.first) / Fraction(str(options.rate)))
+    return float(number / 1000 if options.unit == "milliseconds" else number)
+
+
+def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment, str]:
+    """The part between two cells, of which either may be empty, and what is wrong with it, or nothing."""
+    try:
+        return check_segment(parse_time(start, options, end=False), parse_time(end, options, end=True)), ""
+    except BadSegment as error:
+        return WHOLE, str(error)
+
+
+def check_segment(start: float | None, end: float | None) -> Segment:
+    """A part of a video that has a length. Raises BadSegment where it has none, or begins before the video."""
+    segment = Segment(round(start or 0.0, 6), math.inf if end is None else round(end, 6))
+    if not math.isfinite(segment.start) or math.isnan(segment.end):
+        raise BadSegment(f"from {segment.start} to {segment.end} s is no part")
+    if segment.start < 0:
+        raise BadSegment(f"begins at {segment.start:g} s, before the video")
+    if segment.end <= segment.start:
+        what = "empty" if segment.end == segment.start else "reversed"
+        raise BadSegment(f"from {segment.start:g} to {segment.end:g} s is {what}")
+    return segment
+
+
+def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]]:
+    """The parts in one cell: `[start, end]` or a list of such pairs, also written as JSON or as Python's lists."""
+    value = parse_list(cell)
+    if not isinstance(value, list):
+        if value is None or as_text(value).strip().lower() in NOTHING:
+            return [(WHOLE, "")]
+        return [(WHOLE, f"{as_text(value)[:40]!r} is no list of start and end")]
+    pairs = value if value and all(isinstance(pair, list) for pair in value) else [value]
+    return [_read_pair(pair, options) for pair in pairs]
+
+
+def parse_list(cell: Any) -> Any:
+    """The list that a cell holds, or that its text spells in JSON or Python; any other cell as it is."""
+    if isinstance(cell, tuple):
+        return list(cell)
+    if not isinstance(cell, str) or not cell.strip().startswith("[") or len(cell) > LONGEST_LIST:
+        return cell
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(cell.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, list) else cell
+    return cell
+
+
+def find_segment_columns(header: Sequence[str]) -> list[str]:
+    """The columns that look like the start and the end of a part of a video, in their order; empty for one alone."""
+    words = {name: re.findall(r"[a-z]+", HUMP.sub(" ", name).lower()) for name in header}
+    starts = [name for name, parts in words.items() if _is_about(parts, STARTS)]
+    ends = [name for name, parts in words.items() if _is_about(parts, ENDS)]
+    in_one = [name for name, parts in words.items() if " ".join(parts) in IN_ONE]
+    return [name for name in header if name in (*(starts + ends if starts and ends else []), *in_one)]
+
+
+def _read_pair(pair: list[Any], options: SegmentParams) -> tuple[Segment, str]:
+    if len(pair) != 2:
+        return WHOLE, f"{str(pair)[:40]} is no pair of start and end"
+    return read_segment(pair[0], pair[1], options)
+
+
+def _is_about(words: Sequence[str], what: set[str]) -> bool:
+    return sum(word in what for word in words) == 1 and all(word in what or word in BESIDE for word in words)
