@@ -16,7 +16,6 @@ import av
 from av.codec.context import Flags
 from av.filter import Graph
 from av.packet import Packet
-from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -24,8 +23,9 @@ from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
-from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour, read_colour
-from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
+from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
+from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
+from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.limits import (
     CODECS,
     CONTAINERS,
@@ -41,10 +41,6 @@ from pipeline.video.tracks import read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
-NAMELESS = range(len(Type), 48)  # kinds of side data that FFmpeg has or may have, without a name in PyAV
-MOST_IDLE = 16  # filter graphs that wait for the next frame of their kind
-
-_idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +90,15 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
     frames: dict[int, Pixels] = {}
     pictures: dict[int, Picture] = {}
     stamps: list[int | None] = []
-    budget, scaler = Budget(limits), _Scaler(filters)
+    budget, scaler = Budget(limits), Scaler(filters)
     orientation = 0, False
     for number, frame in enumerate(source.frames):
         if number == 0:  # an SEI message comes with one frame and is meant for all
-            orientation = _read_orientation(frame)
+            orientation = find_orientation(frame)
         budget.add(frame.width, frame.height)
         stamps.append(frame.pts)
         if number in wanted:
-            pictures[number] = _describe(frame, source.pixel_aspect, *orientation)
+            pictures[number] = describe_frame(frame, source.pixel_aspect, *orientation)
             frames[number] = scaler(frame, pictures[number])
     return FramesRead(frames, pictures, Timeline(stamps, source.timeline.unit))
 
@@ -221,7 +217,7 @@ def _filtered(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame
         stamps: deque[int | None] = deque()
         for frame in chain(group, [None]):
             if frame is not None:
-                graph = graph or _make_graph(frame, [step])
+                graph = graph or make_graph(frame, [step])
                 stamps.append(frame.pts)
             assert graph is not None
             graph.vpush(frame)
@@ -230,53 +226,3 @@ def _filtered(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame
                     filtered = graph.vpull()
                     filtered.pts = stamps.popleft()  # bwdif counts in halves
                     yield filtered
-
-
-class _Scaler:
-    """Filters frames; a video may change its geometry or its colours on the way."""
-
-    def __init__(self, choose: FilterChoice) -> None:
-        self._choose = choose
-        self._filters: dict[Picture, tuple[Filter, ...]] = {}
-
-    def __call__(self, frame: VideoFrame, picture: Picture) -> Pixels:
-        """The frame as the filters show it."""
-        if picture not in self._filters:
-            self._filters[picture] = tuple(self._choose(picture))
-        filters = self._filters[picture]
-        kind = filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
-        # Taken out of the store while in use: a graph in which an error has left a frame is never used again.
-        graph = _idle.pop(kind, None) or _make_graph(frame, filters)
-        graph.vpush(frame)
-        pixels: Pixels = graph.vpull().to_ndarray()  # type: ignore[assignment]  # of no floats here
-        _idle[kind] = graph
-        if len(_idle) > MOST_IDLE:
-            del _idle[next(iter(_idle))]
-        return pixels
-
-
-def _make_graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
-    graph = Graph()
-    graph.threads = 1
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
-    graph.link_nodes(source, *(graph.add(*step) for step in filters), graph.add("buffersink")).configure()
-    return graph
-
-
-def _read_orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """The turn of a frame, and if it is mirrored."""
-    try:
-        side_data = frame.side_data
-    except ValueError:  # it holds a kind that PyAV cannot name, such as EXIF
-        graph = _make_graph(frame, [("sidedata", f"mode=delete:type={number}") for number in NAMELESS])
-        graph.vpush(frame)
-        side_data = graph.vpull().side_data
-    matrix = side_data.get("DISPLAYMATRIX")
-    return read_orientation(bytes(matrix)) if isinstance(matrix, SideData) else (0, False)
-
-
-def _describe(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
-    """What `geometry` needs to know of a frame."""
-    steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
-    colour = read_colour(int(frame.color_trc), int(frame.color_primaries))
-    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored, colour)
