@@ -71,6 +71,13 @@ class Clip:
     end: float = math.inf  # outside the part; infinite: to the end of the video
     group: str = ""  # clips of one group are in one split
 
+    @property
+    def part(self) -> str:
+        """The part of the video that is the clip, as text in seconds: `1.5-3.25`; empty for the whole of it."""
+        if self.start == 0 and math.isinf(self.end):
+            return ""
+        return f"{self.start:.10g}-{'end' if math.isinf(self.end) else format(self.end, '.10g')}"
+
 
 @dataclass(frozen=True, slots=True)
 class Caption:

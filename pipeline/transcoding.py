@@ -7,11 +7,14 @@ run that was stopped resumes by making the missing shards only; `hand_over` then
 import os
 import shutil
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from importlib.metadata import version
-from itertools import accumulate, groupby
+from inspect import GEN_CLOSED, getgeneratorstate
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.compute.sandbox import Failure, memory_limit
 from pipeline.errors import UserError
@@ -21,14 +24,22 @@ from pipeline.records import Clip, Drop, Frames, Reason
 from pipeline.shards import Shard, write_index, write_shard
 from pipeline.source_code import digest_code
 from pipeline.tables import write_report, write_table
-from pipeline.video.decode import DecodedVideo, decode_video
+from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
-from pipeline.video.timing import ShortClip
+from pipeline.video.timing import OutsideVideo, ShortClip
 
 FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> reason, and a hint
     "hung": ("decoder_hung", "; see transcode.limits.seconds"),
     "died": ("decoder_died", ""),
 }
+
+REASONS: dict[type[Fault], Reason] = {
+    ShortClip: "too_short",
+    OutsideVideo: "outside_video",
+    DecodeError: "undecodable",
+}
+
+KEPT_DIGESTS = 4  # of long videos whose parts are in several shards
 
 PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
 
@@ -86,21 +97,18 @@ def make_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[st
     """
     if is_finished(task.path):
         return
-    rows: list[tuple[str, str, Frames]] = []
     drops: list[Drop] = []
     counts: Counter[int] = Counter()
-    for video, group in groupby(task.clips, key=lambda clip: clip.video):
-        clips = list(group)  # one, or a clip and its mirrored twin
-        yield video
-        try:
-            decoded = _decode(task, clips[0], failures.get(video))
-        except _Undecoded as error:
-            drops += [Drop(clip.id, error.reason, error.detail) for clip in clips]
-            continue
-        for clip in clips:
-            windows = [frames[:, :, ::-1] if clip.mirrored else frames for frames in decoded.clips]
-            rows += [(clip.id, clip.caption, frames) for frames in windows]
+    windows: dict[str, list[Frames]] = {}
+    for clips in _group(task.clips, lambda clip: clip.video).values():
+        for clip, decoded in (yield from _decode_clips(task, clips, failures)):
+            if isinstance(decoded, _Undecoded):
+                drops.append(Drop(clip.id, decoded.reason, decoded.detail))
+                continue
+            windows[clip.id] = [frames[:, :, ::-1] if clip.mirrored else frames for frames in decoded.clips]
             counts[decoded.count] += 1
+    rows = [(clip.id, clip.caption, frames) for clip in task.clips for frames in windows.get(clip.id, [])]
+    drops.sort(key=lambda drop: drop.id)
     yield None
     shard = write_shard(task.path, rows) if rows else None
     write_manifest(_manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard))
@@ -175,40 +183,103 @@ def is_finished(shard: Path) -> bool:
         return False
 
 
-class _Undecoded(Exception):
-    """A video that is left out, with the reason."""
+class _Undecoded(NamedTuple):
+    """Why a video, or a part of one, is left out."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
+    reason: Reason
+    detail: str
 
 
-def _decode(task: ShardTask, clip: Clip, failure: Failure | None) -> DecodedVideo:
-    """The windows of a video, the same ones for all its clips. Raises _Undecoded."""
-    path, limits = task.videos / clip.video, task.options.limits
-    if failure is not None:
-        reason, hint = FAILURES[failure.kind]
-        raise _Undecoded(reason, f"{failure.detail}{hint}")
-    _check_unchanged(path, clip.digest)
+_Found = list[tuple[Clip, DecodedVideo | _Undecoded]]
+
+
+def _decode_clips(
+    task: ShardTask, clips: list[Clip], failures: Mapping[str, Failure]
+) -> Generator[str | None, None, _Found]:
+    """What becomes of each clip of one video. Those that show the same of it, as a mirrored twin does, share it.
+
+    Yields the name of what is decoded next: the video, and then each part of it.
+    """
+    video, digest = clips[0].video, clips[0].digest
+    parts = _group(clips, lambda clip: clip.part)
+    yield video
+    if failure := failures.get(video):
+        return [(clip, _explain_failure(failure)) for clip in clips]
+    _check_unchanged(task.videos / video, digest)
+    found: _Found = []
+    if whole := parts.pop("", []):
+        decoded = _try_decoding(task, partial(decode_video, task.videos / video, task.shape, task.options, key=video))
+        found += [(clip, decoded) for clip in whole]
+    if parts:
+        found += yield from _decode_parts(task, task.videos / video, list(parts.values()), failures)
+    return found
+
+
+def _decode_parts(
+    task: ShardTask, path: Path, parts: Sequence[list[Clip]], failures: Mapping[str, Failure]
+) -> Generator[str | None, None, _Found]:
+    """The same for clips that show parts of a video, which are decoded together in their order of time."""
+    found: _Found = []
+    left: list[Part] = []
+    of_key: dict[str, list[Clip]] = {}
+    for same in sorted(parts, key=lambda same: (same[0].start, same[0].end)):
+        key = f"{same[0].video}@{same[0].part}"
+        if failure := failures.get(key):
+            found += [(clip, _explain_failure(failure)) for clip in same]
+        else:
+            left.append(Part(same[0].start, same[0].end, key))
+            of_key[key] = same
+    decoding = decode_parts(path, left, task.shape, task.options)
+    while left:
+        yield left[0].key
+        decoded = _try_decoding(task, partial(next, decoding))
+        found += [(clip, decoded) for clip in of_key[left.pop(0).key]]
+        if getgeneratorstate(decoding) == GEN_CLOSED:  # by an error; the other parts are tried without it
+            decoding = decode_parts(path, left, task.shape, task.options)
+    return found
+
+
+def _try_decoding(task: ShardTask, decode: Callable[[], DecodedVideo | Fault]) -> DecodedVideo | _Undecoded:
+    limits = task.options.limits
     try:
         with memory_limit(limits.memory_bytes):
-            return decode_video(path, task.shape, task.options, key=clip.video)
-    except ShortClip as error:
-        raise _Undecoded("too_short", str(error)) from None
-    except DecodeError as error:
-        raise _Undecoded("undecodable", str(error)) from None
+            decoded = decode()
     except MemoryError:
         message = f"needs more than {limits.memory_bytes} bytes of memory; see transcode.limits.memory_bytes"
-        raise _Undecoded("decoder_died", message) from None
+        return _Undecoded("decoder_died", message)
+    except (ShortClip, OutsideVideo, DecodeError) as fault:
+        decoded = fault
+    if isinstance(decoded, DecodedVideo):
+        return decoded
+    return _Undecoded(next(reason for kind, reason in REASONS.items() if isinstance(decoded, kind)), str(decoded))
+
+
+def _explain_failure(failure: Failure) -> _Undecoded:
+    reason, hint = FAILURES[failure.kind]
+    return _Undecoded(reason, f"{failure.detail}{hint}")
+
+
+def _group(clips: Iterable[Clip], key: Callable[[Clip], str]) -> dict[str, list[Clip]]:
+    groups: dict[str, list[Clip]] = {}
+    for clip in clips:
+        groups.setdefault(key(clip), []).append(clip)
+    return groups
 
 
 def _check_unchanged(path: Path, digest: str) -> None:
     try:
-        same = digest_file(path) == digest
+        status = path.stat()
+        same = _read_digest(path, status.st_size, status.st_mtime_ns) == digest
     except FileNotFoundError:
         same = False
     if not same:
         raise UserError(f"{path}: no longer the file that `filter` chose; `dvc repro -f filter` reads all videos again")
+
+
+@lru_cache(KEPT_DIGESTS)
+def _read_digest(path: Path, *_: int) -> str:
+    """The digest of a video; its size and time are there to tell another file from it."""
+    return digest_file(path)
 
 
 def _read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:

@@ -290,7 +290,7 @@ def _trace(product: Path, clip_id: str) -> list[str]:
 def _trace_label(path: Path, clip_id: str) -> list[str]:
     return [
         f"kept: split {clip.split}, category {clip.category}, objects {', '.join(clip.objects) or 'none'}, "
-        f"video {clip.video}{', mirrored' if clip.mirrored else ''}"
+        f"video {clip.video}{clip.part and f', {clip.part} s'}{', mirrored' if clip.mirrored else ''}"
         for clip in iterate_table(path, Clip)
         if clip.id == clip_id
     ]

@@ -4,14 +4,15 @@ A reader is opened with the path of a video and the limits, and `read` may be ca
 in this process, `ffmpeg_decoder` in processes of its own, and both give the same bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.video.geometry import Filter, Picture
+from pipeline.video.limits import Budget
 from pipeline.video.timing import Timeline
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # of 16 bits where the colours are wide
@@ -28,9 +29,28 @@ class FramesRead:
     timeline: Timeline
 
 
+class PickedFrame(NamedTuple):
+    """One wanted frame of a video."""
+
+    number: int
+    pixels: Pixels  # [H,W,3], or [H,W] where the filters make them grey
+    picture: Picture
+
+
 class VideoReader(Protocol):
     """A video file that can be read several times."""
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
+        ...
+
+    def read_timeline(self) -> Timeline:
+        """When each frame is shown, without decoding them. Raises Inexact where only decoding can tell."""
+        ...
+
+    def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: Budget, /) -> Iterator[PickedFrame]:
+        """The frames of these ascending numbers, decoding no more than they need. Raises DecodeError.
+
+        Raises Inexact where the video turns out to have other frames than `read_timeline` says.
+        """
         ...

@@ -1,22 +1,27 @@
-"""A video file -> the frames of its clips, by one of two readers that give the same bytes."""
+"""A video file, or parts of it -> the frames of their clips, by one of two readers that give the same bytes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
-from pipeline.video import FramesRead, VideoReader
+from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
-from pipeline.video.limits import DecodeError, check_file, check_whole
-from pipeline.video.pyav_decoder import PyavReader
-from pipeline.video.timing import ShortClip, Timeline, choose_windows
+from pipeline.video.limits import Budget, DecodeError, check_file, check_whole
+from pipeline.video.packets import Inexact
+from pipeline.video.pyav_parts import PyavPartReader
+from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
 
-READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavReader, "ffmpeg": FfmpegReader}
+READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
+
+Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, has no clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,142 @@ def decode_video(path: Path, shape: ClipParams, options: TranscodeParams, key: s
     if not _numbers(windows) <= read.frames.keys():
         read = video.read(lambda _: _numbers(windows), filters)
     if options.crop == "motion":
-        return DecodedVideo([_follow(video, read, window, shape) for window in windows], count)
+        fetch = partial(_read_whole, video)
+        return DecodedVideo([_follow(fetch, read, window, shape) for window in windows], count)
     return DecodedVideo([_stack(read, window) for window in windows], count)
 
 
-def _follow(video: VideoReader, greys: FramesRead, window: list[int], shape: ClipParams) -> Frames:
+class Part(NamedTuple):
+    """A part of a video: from `start` up to `end`, in seconds from the first frame; `key` is as of `decode_video`."""
+
+    start: float
+    end: float
+    key: str
+
+
+def decode_parts(
+    path: Path, parts: Sequence[Part], shape: ClipParams, options: TranscodeParams
+) -> Generator[DecodedVideo | Fault, None, None]:
+    """The clips of each part in turn, or why it has none; no more is decoded than they need. Parts are sorted by start.
+
+    Where packets do not tell the frames of a video, all of it is decoded. Raises DecodeError for a file that is no
+    whole video, before the first part.
+    """
+    check_file(path)
+    check_whole(path)
+    video = READERS[options.decoder](path, options.limits)
+    done = 0
+    try:
+        for decoded in _PartDecoder(video, video.read_timeline(), shape, options).decode(parts):
+            yield decoded
+            done += 1
+        return
+    except (Inexact, DecodeError):
+        pass
+    for part in parts[done:]:  # one by one: what is damaged in one of them spoils no other
+        yield from _decode_alone(video, part, shape, options)
+
+
+def _decode_alone(
+    video: VideoReader, part: Part, shape: ClipParams, options: TranscodeParams
+) -> Iterator[DecodedVideo | Fault]:
+    try:
+        yield from _PartDecoder(video, video.read_timeline(), shape, options).decode([part])
+    except DecodeError as error:
+        yield error
+    except Inexact:
+        try:
+            timeline = video.read(lambda _: (), _leave).timeline
+            yield from _WholeDecoder(video, timeline, shape, options).decode([part])
+        except DecodeError as error:
+            yield error
+
+
+class _PartDecoder:
+    """Decodes parts of a video whose frames are known."""
+
+    def __init__(self, video: VideoReader, timeline: Timeline, shape: ClipParams, options: TranscodeParams) -> None:
+        self._video, self._timeline = video, timeline
+        self._shape, self._options = shape, options
+        self._budget = Budget(options.limits)
+
+    def decode(self, parts: Sequence[Part]) -> Iterator[DecodedVideo | Fault]:
+        """The clips of each part in turn, or why it has none; all are decoded in one go. Raises as `pick` does."""
+        plans = [self._plan(part) for part in parts]
+        filters = grey_filters if self._options.crop == "motion" else self._centre
+        wanted = sorted({n for plan in plans if isinstance(plan, _Plan) for n in _numbers(plan.windows)})
+        last_uses = [max(_numbers(plan.windows)) if isinstance(plan, _Plan) else -1 for plan in plans]
+        picked = self._pick(wanted, filters) if wanted else iter(())
+        read, reached = FramesRead({}, {}, self._timeline), -1
+        for place, plan in enumerate(plans):
+            if not isinstance(plan, _Plan):
+                yield plan
+                continue
+            while reached < last_uses[place]:
+                reached, pixels, picture = next(picked)
+                read.frames[reached], read.pictures[reached] = pixels, picture
+            self._budget.renew()
+            yield self._finish(plan, read)
+            later = min((min(_numbers(p.windows)) for p in plans[place + 1 :] if isinstance(p, _Plan)), default=None)
+            for number in [n for n in read.frames if later is None or n < later]:
+                del read.frames[number], read.pictures[number]
+
+    def _plan(self, part: Part) -> "_Plan | Fault":
+        """Which frames the part needs."""
+        try:
+            first, timeline = find_part(self._timeline, part.start, part.end)
+            windows = choose_windows(timeline, self._shape, self._options, part.key)
+        except (DecodeError, ShortClip, OutsideVideo) as fault:
+            return fault
+        return _Plan([[first + number for number in window] for window in windows], len(timeline.stamps))
+
+    def _finish(self, plan: "_Plan", read: FramesRead) -> DecodedVideo:
+        if self._options.crop == "motion":
+            return DecodedVideo([_follow(self._fetch, read, w, self._shape) for w in plan.windows], plan.frames)
+        return DecodedVideo([_stack(read, window) for window in plan.windows], plan.frames)
+
+    def _centre(self, picture: Picture) -> list[Filter]:
+        height, width = self._shape.height, self._shape.width
+        return clip_filters(picture, centre_crop(picture, height, width), height, width)
+
+    def _pick(self, numbers: Sequence[int], filters: FilterChoice) -> Iterator[PickedFrame]:
+        return self._video.pick(numbers, filters, self._budget)
+
+    def _fetch(self, numbers: Iterable[int], filters: FilterChoice) -> FramesRead:
+        picked = list(self._pick(sorted(set(numbers)), filters))
+        frames, pictures = {p.number: p.pixels for p in picked}, {p.number: p.picture for p in picked}
+        return FramesRead(frames, pictures, self._timeline)
+
+
+class _WholeDecoder(_PartDecoder):
+    """Decodes parts of a video all of which has to be decoded for each of them."""
+
+    def _pick(self, numbers: Sequence[int], filters: FilterChoice) -> Iterator[PickedFrame]:
+        read = self._video.read(lambda _: numbers, filters)
+        if not set(numbers) <= read.frames.keys():
+            raise DecodeError("decoding it twice gives different frames")
+        return (PickedFrame(number, read.frames[number], read.pictures[number]) for number in numbers)
+
+
+class _Plan(NamedTuple):
+    """The frames of the windows of a part."""
+
+    windows: list[list[int]]
+    frames: int  # of the whole part
+
+
+def _leave(_: Picture) -> list[Filter]:
+    return []
+
+
+def _read_whole(video: VideoReader, numbers: Iterable[int], filters: FilterChoice) -> FramesRead:
+    return video.read(lambda _: numbers, filters)
+
+
+Fetch = Callable[[list[int], FilterChoice], FramesRead]
+
+
+def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParams) -> Frames:
     """The clip of a window, cropped to where most of it moves; the centre, where the picture changes its geometry."""
     height, width = shape.height, shape.width
     picture, *others = {greys.pictures[number] for number in window}
@@ -71,7 +207,7 @@ def _follow(video: VideoReader, greys: FramesRead, window: list[int], shape: Cli
     def filters(frame: Picture) -> list[Filter]:
         return clip_filters(frame, centre_crop(frame, height, width) if others else crop, height, width)
 
-    return _stack(video.read(lambda _: window, filters), window)
+    return _stack(fetch(window, filters), window)
 
 
 def _stack(read: FramesRead, window: list[int]) -> Frames:

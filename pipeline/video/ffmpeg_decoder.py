@@ -6,7 +6,7 @@ tests it is the reference for what the frames of a video are.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,7 +18,7 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from pipeline.params import LimitParams
-from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
+from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame, Pixels
 from pipeline.video.colour import (
     BT709,
     BT2020,
@@ -83,6 +83,15 @@ class FfmpegReader:
         pictures = {number: self._pictures[number] for number in wanted}
         frames = self._fetch(wanted, filters(self._pictures[0])) if wanted else {}
         return FramesRead(frames, pictures, self._timeline)
+
+    def read_timeline(self) -> Timeline:
+        """When each frame is shown, as ffmpeg listed them."""
+        return self._timeline
+
+    def pick(self, numbers: Sequence[int], filters: FilterChoice, _: Budget) -> Iterator[PickedFrame]:
+        """The frames of these ascending numbers, fetched by one process; the budget was spent on listing them."""
+        read = self.read(lambda _: numbers, filters)
+        return (PickedFrame(number, read.frames[number], read.pictures[number]) for number in numbers)
 
     def _choose_stream(self) -> "_Survey":
         """Survey the first stream marked as the default, or the second where that one is a still picture."""

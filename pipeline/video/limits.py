@@ -70,6 +70,10 @@ class Budget:
         self._frames = 0
         self._pixels = 0
 
+    def renew(self) -> None:
+        """Count from nothing again, for the next part of a video."""
+        self._frames = self._pixels = 0
+
     def add(self, width: int, height: int) -> None:
         """Count one more frame. Raises DecodeError beyond a limit."""
         self._frames += 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 from av.codec.context import Flags
+from av.container import InputContainer
 from av.filter import Graph
 from av.packet import Packet
 from av.stream import Disposition
@@ -37,7 +38,7 @@ from pipeline.video.limits import (
     refuse_codec,
 )
 from pipeline.video.timing import Timeline
-from pipeline.video.tracks import read_margins
+from pipeline.video.tracks import Margins, read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
@@ -125,28 +126,59 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
 @contextmanager
 def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source]:
     """Yield the video stream that is meant to be shown, with `ahead` after reading all its packets into memory."""
-    # The prefix keeps a colon in a file's name from being read as a protocol.
-    with av.open(f"file:{path}", options=open_options(limits), metadata_errors="replace") as container:
-        streams = list(container.streams.video)
-        stream = _video_stream(streams)
-        stream.codec_context.options = open_options(limits)
-        stream.codec_context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
-        stream.codec_context.thread_count = 1
-        packets: Iterable[Packet[VideoStream]] = container.demux(stream)
+    with open_stream(path, limits) as opened:
+        packets: Iterable[Packet[VideoStream]] = opened.demux()
         stamps: list[int | None] = []
         if ahead:
             packets = list(packets)
             stamps = _sorted([packet.pts for packet in packets if packet.size])
-        unit = stream.time_base or Fraction(1)
-        context = stream.codec_context
-        stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
-        frames = _decoded(packets)
-        if context.name in WITHOUT_COLOUR and stated.matters:
-            frames = _tagged(frames, stated, always=context.name == "vp8")
+        frames = opened.refine(_decoded(packets))
+        yield _Source(Timeline(stamps, opened.unit), opened.pixel_aspect, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream:
+    """The video stream of an open file, and what its container states."""
+
+    container: InputContainer
+    stream: VideoStream
+    stated: StatedColour
+    margins: Margins
+
+    @property
+    def unit(self) -> Fraction:
+        """Seconds per step of a stamp."""
+        return self.stream.time_base or Fraction(1)
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        return self.stream.sample_aspect_ratio or Fraction(1)
+
+    def demux(self) -> Iterator["Packet[VideoStream]"]:
+        return self.container.demux(self.stream)
+
+    def refine(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        """The decoded frames with the colours that the container states, deinterlaced and without its margins."""
+        name = self.stream.codec_context.name
+        if name in WITHOUT_COLOUR and self.stated.matters:
+            frames = _tagged(frames, self.stated, always=name == "vp8")
         frames = _deinterlaced(frames)
-        if any(margins := read_margins(path, streams.index(stream))):
-            frames = _filtered(frames, margins.filter())
-        yield _Source(Timeline(stamps, unit), stream.sample_aspect_ratio or Fraction(1), frames)
+        return _filtered(frames, self.margins.filter()) if any(self.margins) else frames
+
+
+@contextmanager
+def open_stream(path: Path, limits: LimitParams) -> Iterator[OpenedStream]:
+    """Open a file by FFmpeg at the stream that is meant to be shown. Raises DecodeError where there is none."""
+    # The prefix keeps a colon in a file's name from being read as a protocol.
+    with av.open(f"file:{path}", options=open_options(limits), metadata_errors="replace") as container:
+        streams = list(container.streams.video)
+        stream = _video_stream(streams)
+        context = stream.codec_context
+        context.options = open_options(limits)
+        context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
+        context.thread_count = 1
+        stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
+        yield OpenedStream(container, stream, stated, read_margins(path, streams.index(stream)))
 
 
 def _sorted(stamps: list[int | None]) -> list[int | None]:

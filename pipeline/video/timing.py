@@ -4,10 +4,10 @@ A window is the part of a video that one clip is taken from: the whole of it, `c
 that every `clip.stride`-th one fills the clip. Frames are counted by decoding.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from random import Random
 from typing import Literal
 
@@ -15,10 +15,15 @@ from pipeline.params import ClipParams, TranscodeParams
 from pipeline.video.limits import DecodeError
 
 ShortClips = Literal["drop", "repeat_last"]
+SLIVER = 0.25  # of a frame: so little of one at the border of a part is the rounding of times
 
 
 class ShortClip(Exception):
-    """A video with fewer frames than one window needs."""
+    """A video, or the part of one that is wanted, with fewer frames than one window needs."""
+
+
+class OutsideVideo(Exception):
+    """A part that begins where the video has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,26 @@ class Timeline:
         if len(stamps) < len(self.stamps) or stamps != sorted(stamps):
             raise DecodeError("its frames have no times in order; see clip.stride in place of clip.seconds")
         return stamps
+
+
+def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeline]:
+    """The frames shown between two moments, in seconds from the first frame: the number of the first, and their times.
+
+    A frame that is shown already at `start` is counted from there, unless it ends at once. Raises OutsideVideo where
+    the video has ended by then, and DecodeError where its frames have no times.
+    """
+    stamps = timeline.known()
+    if not stamps:
+        raise DecodeError("no frame can be decoded")
+    frame = (stamps[-1] - stamps[0]) / max(len(stamps) - 1, 1)  # on average; the last frame lasts as long
+    first, last = (stamps[0] + moment / float(timeline.unit) for moment in (start, end))
+    if len(stamps) > 1 and first >= stamps[-1] + frame:
+        length = float((stamps[-1] - stamps[0] + frame) * timeline.unit)
+        raise OutsideVideo(f"begins at {start:g} s, but the video ends at {length:.4g} s")
+    begin = max(bisect_right(stamps, first + frame * SLIVER) - 1, 0)
+    stop = max(bisect_left(stamps, last - frame * SLIVER), begin + 1)
+    shown = max(stamps[begin], ceil(first)) if stop - begin > 1 else stamps[begin]
+    return begin, Timeline([shown, *stamps[begin + 1 : stop]], timeline.unit)
 
 
 def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodeParams, key: str) -> list[list[int]]:

@@ -202,3 +202,48 @@ def test_an_absolute_path_into_the_videos_has_the_id_of_one_within_them(tmp_path
     path = table(tmp_path, f"path,caption\n{tmp_path}/videos/s/a.mp4,x\n/other/b.mp4,y\n")
     rows = read_rows(path, reading("table", path))
     assert [(row.id, row.video) for row in rows] == [("s+a.mp4", "s/a.mp4"), ("+other+b.mp4", "/other/b.mp4")]
+
+
+def test_rows_about_parts_of_one_video_are_clips_of_their_own(tmp_path):
+    text = "path,caption,from,to\na.mp4,one,0,2.5\na.mp4,two,00:00:02.50,4 \na.mp4,three,2.5,4\na.mp4,odd,5,4\n"
+    rows = list(read_rows(table(tmp_path, text), columns(start="from", end="to")))
+    assert [row.id for row in rows] == [
+        "a.mp4@00000.000-00002.500",
+        "a.mp4@00002.500-00004.000",
+        "a.mp4@00002.500-00004.000~2",
+        "a.mp4",
+    ]
+    assert [tuple(row.segment) for row in rows[:2]] == [(0.0, 2.5), (2.5, 4.0)]
+    assert [bool(row.segment_fault) for row in rows] == [False, False, False, True]
+
+
+def test_a_list_of_parts_goes_with_a_list_of_captions_or_with_one(tmp_path):
+    listed = [
+        {"path": "a.mp4", "caption": [" A dog", "It runs"], "times": [[0, 2], [2, 4]]},
+        {"path": "b.mp4", "caption": "A cat", "times": [[0, 2], [6, 8]]},
+        {"path": "c.mp4", "caption": "['x', 'y', 'z']", "times": "[['0:00:01', '0:00:02'], ['0:00:02', '0:00:03']]"},
+        {"path": "d.mp4", "caption": "['x', 'y']", "times": "[['0:00:01', '0:00:02'], ['0:00:02', '0:00:03']]"},
+    ]
+    path = table(tmp_path, "\n".join(map(json.dumps, listed)), "clips.jsonl")
+    rows = list(read_rows(path, columns(segment="times")))
+    assert [(row.video, row.label, row.segment.start) for row in rows if not row.segment_fault] == [
+        ("a.mp4", " A dog", 0.0),
+        ("a.mp4", "It runs", 2.0),
+        ("b.mp4", "A cat", 0.0),
+        ("b.mp4", "A cat", 6.0),
+        ("d.mp4", "x", 1.0),
+        ("d.mp4", "y", 2.0),
+    ]
+    [odd] = [row for row in rows if row.segment_fault]
+    assert odd.video == "c.mp4" and odd.segment_fault == "2 parts of the video, but 3 captions"
+
+
+def test_an_own_id_with_several_parts_numbers_them(tmp_path):
+    listed = [{"path": "a.mp4", "caption": "x", "times": [[0, 2], [2, 4]], "id": "7"}]
+    path = table(tmp_path, json.dumps(listed[0]), "clips.jsonl")
+    assert [row.id for row in read_rows(path, columns(segment="times", id="id"))] == ["7", "7~2"]
+
+
+def test_a_segment_is_named_once():
+    with pytest.raises(UserError, match=r"set columns\.start and columns\.end to null"):
+        columns(segment="times", start="from")

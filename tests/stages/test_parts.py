@@ -1,0 +1,122 @@
+"""Rows that name parts of videos, from the labels to the shards."""
+
+import csv
+
+import ffmpeg
+import numpy as np
+import pytest
+from clip_sets import transcode
+from settings import filtering, reading
+
+from pipeline.errors import UserError
+from pipeline.params import ShareParams
+from pipeline.records import Clip, Drop
+from pipeline.shards import ShardReader
+from pipeline.tables import read_table
+from pipeline.video.ffmpeg import run
+from stages.filter_labels import filter_labels
+
+EVERYTHING = filtering(categories=["*"], shares=ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0))
+RATE = 10  # frames a second; each frame is as bright as its number
+
+
+def draw_clock(path, frames=240):
+    """A video whose frame number k is grey of level k."""
+    drawing = ffmpeg.input(f"color=black:s=64x64:r={RATE},format=gray,geq=lum=N", f="lavfi")
+    run(drawing.output(str(path), **{"frames:v": frames, "vcodec": "libx264", "qp": 0, "g": 25}), seconds=60)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    (tmp_path / "videos").mkdir()
+    draw_clock(tmp_path / "videos" / "long.mp4")
+    draw_clock(tmp_path / "videos" / "other.mp4", frames=60)
+    return tmp_path
+
+
+def choose(dataset, rows, options=EVERYTHING, pattern=None, **columns):
+    """Run `filter` on rows of a table; the clips and the drops by id."""
+    with (dataset / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "caption", "from", "to", "film"], *rows])
+    named = {"start": "from", "end": "to", **columns}
+    params = reading("table", dataset / "labels.csv", **named).model_copy(update={"group_pattern": pattern})
+    filter_labels(
+        dataset / "labels.csv", dataset / "videos", dataset / "none.vec", dataset / "labels", params, options, 1
+    )
+    clips = {clip.id: clip for clip in read_table(dataset / "labels" / "clips.parquet", Clip)}
+    return clips, {drop.id: drop for drop in read_table(next(dataset.glob("labels/**/dropped.parquet")), Drop)}
+
+
+ROWS = [
+    ["long.mp4", "it begins", "0", "2", ""],
+    ["long.mp4", "later", "00:00:12.0", "00:00:14", ""],
+    ["long.mp4", "the same seen again", "12", "14", ""],
+    ["long.mp4", "past the end", "23", "40", ""],
+    ["long.mp4", "after it", "30", "31", ""],
+    ["long.mp4", "too little", "5", "5.2", ""],
+    ["long.mp4", "reversed", "9", "8", ""],
+    ["long.mp4", "all of it", "", "", ""],
+    ["other.mp4", "another", "1", "3", ""],
+]
+
+
+def test_clips_of_one_video_show_the_parts_that_their_rows_name(dataset):
+    clips, drops = choose(dataset, ROWS)
+    assert [(drop.reason, drop.detail) for drop in drops.values()] == [
+        ("unusable_segment", "from 9 to 8 s is reversed")
+    ]
+    later = clips["long.mp4@00012.000-00014.000"]
+    assert (later.start, later.end, later.part) == (12.0, 14.0, "12-14")
+    written = transcode(dataset, dataset / "out", shard_clips=3)
+    assert sum(name.startswith("clips-") for name in written) == 3
+    reader = ShardReader(dataset / "out")
+    levels = {caption: reader.frames([row])[0].mean((1, 2, 3)) for row, caption in enumerate(reader.captions)}
+    frames = reader.shape[0]
+    for caption, first, count in [
+        ("it begins", 0, 20),
+        ("later", 120, 20),
+        ("the same seen again", 120, 20),
+        ("past the end", 230, 10),
+        ("all of it", 0, 240),
+        ("another", 10, 20),
+    ]:
+        expected = [first + (2 * k + 1) * count // (2 * frames) for k in range(frames)]
+        assert np.abs(levels[caption] - expected).max() <= 2, (caption, levels[caption], expected)
+    assert len(levels) == 6
+    dropped = read_table(next(dataset.glob("out/**/dropped.parquet")), Drop)
+    assert {drop.id: drop.reason for drop in dropped} == {
+        "long.mp4@00005.000-00005.200": "too_short",
+        "long.mp4@00030.000-00031.000": "outside_video",
+    }
+
+
+def test_shards_that_are_there_are_kept_and_other_numbers_of_workers_give_the_same_bytes(dataset):
+    choose(dataset, ROWS)
+    one = transcode(dataset, dataset / "out", shard_clips=2)
+    assert transcode(dataset, dataset / "again", workers=2, shard_clips=2) == one
+
+
+def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset):
+    halves = filtering(categories=["*"], shares=ShareParams(train=0.5, judge=0.0, val=0.5, test=0.0))
+    videos = ("long.mp4", "other.mp4", "more.mp4")
+    draw_clock(dataset / "videos" / "more.mp4", frames=60)
+    rows = [[video, f"part {k}", str(k), str(k + 2), ""] for video in videos for k in range(4)]
+    clips, _ = choose(dataset, rows, halves)
+    splits = [{clip.split for clip in clips.values() if clip.video == video} for video in videos]
+    assert [len(found) for found in splits] == [1, 1, 1] and set.union(*splits) == {"train", "val"}
+    rows = [
+        *[["long.mp4", f"part {k}", str(k), str(k + 2), "A"] for k in range(4)],
+        *[["other.mp4", f"other {k}", str(k), str(k + 2), "B" if k else "A"] for k in range(3)],
+    ]
+    clips, _ = choose(dataset, rows, EVERYTHING, group="film")
+    assert {clip.group for clip in clips.values()} == {"A"}  # both groups show the other video, so they are one
+    rows = [["long.mp4", "one", "0", "2", ""], ["other.mp4", "two", "0", "2", ""]]
+    clips, _ = choose(dataset, rows, EVERYTHING, pattern="^(l|o)")
+    assert sorted(clip.group for clip in clips.values()) == ["l", "o"]
+
+
+def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
+    rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
+    with pytest.raises(UserError) as caught:
+        choose(dataset, rows, EVERYTHING, pattern="(mp4)", split="film")
+    assert "the group 'mp4' is in two official splits: row 0 of labels.csv in train and row 1" in str(caught.value)
