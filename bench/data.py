@@ -13,6 +13,7 @@ import typer
 from bench.dataset import draw_clips, draw_short
 from bench.decoding import count_equal, measure_decoding
 from bench.measuring import describe_machine
+from bench.parts import draw_long, measure_parts
 from bench.reading import measure_reading
 from bench.stages import measure_cores, measure_texts, measure_transcode_memory
 from bench.table import Measure, collect_figures, print_table, ratio
@@ -29,6 +30,8 @@ def main(
     rows: Annotated[int, typer.Option(min=1, help="label rows of filter and tokenize")] = 220_847,
     transcode_rows: Annotated[int, typer.Option(min=1, help="label rows of transcode")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 3,
+    minutes: Annotated[int, typer.Option(min=1, help="length of the video that parts are taken from")] = 60,
+    parts: Annotated[int, typer.Option(min=1, help="parts of it")] = 1000,
     out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/data.json"),
 ) -> None:
     """Measure it all, some ten minutes; with smaller numbers, whether it runs."""
@@ -38,6 +41,7 @@ def main(
         sizes = [path.stat().st_size for path in videos]
         measures = [*_decoding(videos, rounds), *_cores(folder / "cores", videos, rounds)]
         measures += _reading(folder / "shards", 5 * clips, rounds)
+        measures += _parts(folder / "parts", minutes, parts)
         measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
     print_table(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
@@ -81,6 +85,19 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
     return [
         ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
         Measure("shuffled_clips_per_second", "on one core", "", clips / ours.best, clips / ours.median),
+    ]
+
+
+def _parts(folder: Path, minutes: int, parts: int) -> list[Measure]:
+    options = load_params().transcode
+    shape = ClipParams(**SHAPE, seconds=None, stride=None)
+    costs = measure_parts(draw_long(folder, minutes), minutes, parts, shape, options, options.shard_clips)
+    what = f"{parts:,} parts of a video of {minutes} minutes"
+    by_row = costs.seconds_of_whole * parts / costs.seconds
+    return [
+        Measure("parts_decoded_share", f"{what}: seconds decoded per second wanted", "<= 1.2", costs.decoded_share),
+        Measure("parts_vs_whole_each", "the same: to decoding all of it for each, CPU time", ">= 20", by_row),
+        Measure("parts_seconds", "the same: CPU seconds for all of them", "", costs.seconds),
     ]
 
 

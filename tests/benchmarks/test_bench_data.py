@@ -18,6 +18,8 @@ ASKED = {
     "frames_equal",
     "transcode_memory_gb",
     "filter_seconds",
+    "parts_decoded_share",
+    "parts_vs_whole_each",
 }
 
 
@@ -74,7 +76,20 @@ def test_label_rows_are_made_up_in_the_shape_of_the_official_ones(tmp_path):
 
 @pytest.mark.slow
 def test_the_table_holds_what_was_asked_for(tmp_path):
-    sizes = ["--clips", "2", "--rows", "300", "--transcode-rows", "120", "--rounds", "1"]
+    sizes = [
+        "--clips",
+        "2",
+        "--rows",
+        "300",
+        "--transcode-rows",
+        "120",
+        "--rounds",
+        "1",
+        "--minutes",
+        "1",
+        "--parts",
+        "15",
+    ]
     command = [sys.executable, "-m", "bench.data", *sizes, "--out", str(tmp_path / "data.json")]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     figures = json.loads((tmp_path / "data.json").read_text())
