@@ -142,6 +142,12 @@ def parse_split(name: str) -> OfficialSplit | None:
     return OFFICIAL_SPLITS.get(name.strip().lower())
 
 
+def find_split(name: str) -> OfficialSplit | None:
+    """The one official split that a word of a name stands for: `jester-v1-train`; None for none and for several."""
+    splits = {split for word in re.split(r"[^A-Za-z]+", name) if (split := parse_split(word))}
+    return splits.pop() if len(splits) == 1 else None
+
+
 def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     """Folder -> official split, where every folder is named as one; otherwise they are classes, and it is empty."""
     splits = {folder: split for folder in folders if (split := parse_split(folder))}

@@ -54,8 +54,13 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
 
 
 def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment, str]:
-    """The part between two cells, of which either may be empty, and what is wrong with it, or nothing."""
+    """The part between two cells, of which either may be empty, and what is wrong with it, or nothing.
+
+    With `options.around` the first is a point in time, and the part is what lies around it.
+    """
     try:
+        if options.around is not None:
+            return _surround(parse_time(start, options, end=False), options.around), ""
         return check_segment(parse_time(start, options, end=False), parse_time(end, options, end=True)), ""
     except BadSegment as error:
         return WHOLE, str(error)
@@ -77,6 +82,8 @@ def check_segment(start: float | None, end: float | None) -> Segment:
 def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]]:
     """The parts in one cell: `[start, end]` or a list of such pairs, also written as JSON or as Python's lists."""
     value = parse_list(cell)
+    if value == []:
+        return [(WHOLE, "its list of parts is empty")]
     if not isinstance(value, list):
         if value is None or as_text(value).strip().lower() in NOTHING:
             return [(WHOLE, "")]
@@ -113,6 +120,12 @@ def _read_pair(pair: list[Any], options: SegmentParams) -> tuple[Segment, str]:
     if len(pair) != 2:
         return WHOLE, f"{str(pair)[:40]} is no pair of start and end"
     return read_segment(pair[0], pair[1], options)
+
+
+def _surround(point: float | None, around: float) -> Segment:
+    if point is None:
+        raise BadSegment("there is no point in time")
+    return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)
 
 
 def _is_about(words: Sequence[str], what: set[str]) -> bool:

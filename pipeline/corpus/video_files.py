@@ -1,12 +1,9 @@
 """Ids and paths from the labels -> video files inside the videos folder, and their digests."""
 
-import difflib
 import errno
 import os
 import re
 import stat
-import unicodedata
-from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +14,15 @@ from typing import TypeVar
 
 from pipeline.corpus.captions import writable_text
 from pipeline.corpus.rows import path_within, simplify_path
+from pipeline.corpus.video_index import ANYWHERE, VideoIndex
+from pipeline.corpus.video_names import TRIED, compose, find_nearest, has_video_ending, rank_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.records import Drop, Reason
 
-TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # behind an id, or a path without an ending, in this order
-ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
-ENDINGS |= {".vob", ".wmv", *TRIED}
 CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 
 BATCH = 64  # videos
-NEIGHBOURS = 3  # names before and behind a missing one that may be what is meant
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Item = TypeVar("Item")
@@ -42,6 +37,8 @@ def find_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) ->
     if not videos.is_dir():
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
     folder = VideosFolder(videos)
+    if any(path.startswith(ANYWHERE) for _, path in named):
+        folder.list_videos()  # once, before the threads ask for it
 
     def find(source: tuple[str, str]) -> str | Drop:
         name, path = source
@@ -67,11 +64,6 @@ def is_usable_id(name: str) -> bool:
     return safe and 0 < len(name.encode()) <= LONGEST_ID
 
 
-def has_video_ending(path: str) -> bool:
-    """Whether a file is called like a video."""
-    return f".{path.rpartition('.')[2].lower()}" in ENDINGS
-
-
 class VideosFolder:
     """The folder of videos, with what is known about the folders in it."""
 
@@ -82,6 +74,7 @@ class VideosFolder:
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
         self._stems = cache(self._sort_stems)
+        self._index = VideoIndex(videos)
 
     def find_id(self, name: str) -> str:
         """The file `<id>.webm`, or with the next ending there is. Raises NoVideo."""
@@ -92,12 +85,20 @@ class VideosFolder:
             return found
         raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
+    def list_videos(self) -> None:
+        """Look where all videos are, for the paths that do not say their folder."""
+        self._index.list_candidates("")
+
     def find_path(self, text: str) -> str:
         """The file at a path that starts from the folder, or is absolute and leads into it. Raises NoVideo.
+
+        Behind `**/` stands a name, perhaps with folders, of a video that may lie in any folder.
 
         The ending may be missing or in another case, the letters may be composed or not, and a backslash stands for a
         slash where no file has it in its name.
         """
+        if text.startswith(ANYWHERE):
+            return self._find_anywhere(text.removeprefix(ANYWHERE))
         path = path_within(self._root, path_within(self._videos, text))
         fault = _find_path_fault(path)
         if fault:
@@ -120,6 +121,17 @@ class VideosFolder:
                 raise NoVideo("unusable_path", f"{path} does not end like a video") from None
             raise
 
+    def _find_anywhere(self, name: str) -> str:
+        if fault := _find_path_fault(name):
+            raise NoVideo("unusable_path", f"{ascii(name)[:80]} {fault}")
+        found = self._index.list_candidates(name)
+        if len(found) > 1:
+            raise NoVideo("missing_video", f"{found[0]} and {found[1]} are both called {name}")
+        if not found or not self._is_video(found[0]):
+            near = self._index.suggest(name)
+            raise NoVideo("missing_video", f"no {name} in any folder{f'; the nearest is {near}' if near else ''}")
+        return found[0]
+
     def _find_respelt(self, path: str) -> str | None:
         """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.
 
@@ -129,10 +141,10 @@ class VideosFolder:
         found = self._folders(folder)
         if found is None:
             return None
-        stem, ending = _split_ending(name)
+        stem, ending = split_ending(name)
         fitting = [
             (rank, known)
-            for rank, known in self._names(found).get(_compose(stem), [])
+            for rank, known in self._names(found).get(compose(stem), [])
             if not ending or known.lower().endswith(ending)
         ]
         best = [known for rank, known in fitting if rank == fitting[0][0]]
@@ -152,7 +164,7 @@ class VideosFolder:
         if found is None:
             return None
         with os.scandir(f"{self._root}/{found}") as entries:
-            same = sorted(entry.name for entry in entries if _compose(entry.name) == _compose(name) and entry.is_dir())
+            same = sorted(entry.name for entry in entries if compose(entry.name) == compose(name) and entry.is_dir())
         path = f"{found}/{same[0]}".lstrip("/") if len(same) == 1 else None
         return path if path and self._holds(f"{self._root}/{path}") else None
 
@@ -160,9 +172,9 @@ class VideosFolder:
         """Names without endings -> the videos in a folder, behind the places of their endings among those tried."""
         listed: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for name in (path.name for path in Path(self._root, folder).iterdir()):
-            stem, ending = _split_ending(name)
+            stem, ending = split_ending(name)
             if ending and name[0] != ".":
-                listed[_compose(stem)].append((TRIED.index(ending) if ending in TRIED else len(TRIED), name))
+                listed[compose(stem)].append((rank_ending(ending), name))
         return {stem: sorted(known) for stem, known in listed.items()}
 
     def _suggest(self, path: str) -> str:
@@ -171,7 +183,7 @@ class VideosFolder:
         found = self._folders(folder)
         if found is None:
             return self._suggest_tail(path)
-        near = _find_nearest(_compose(_split_ending(name)[0]).casefold(), self._stems(found))
+        near = find_nearest(compose(split_ending(name)[0]).casefold(), self._stems(found))
         file = f"{found}/{near}".lstrip("/")
         return f"; the nearest is {file}" if near and file != path else ""
 
@@ -238,27 +250,6 @@ def _find_path_fault(path: str) -> str:
     if "\0" in path:
         return "holds a NUL"
     return "" if writable_text(path) == path else "is not UTF-8"
-
-
-def _split_ending(name: str) -> tuple[str, str]:
-    """A name's stem and its ending in lower case, if that is a video's; otherwise the whole name and nothing."""
-    stem, dot, ending = name.rpartition(".")
-    return (stem, f".{ending.lower()}") if dot and stem and f".{ending.lower()}" in ENDINGS else (name, "")
-
-
-def _compose(name: str) -> str:
-    """The name with its accents composed, as file systems and table programs may not have them."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-def _find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
-    """The file, of pairs of stem and file in order, whose stem is most like this one; empty where none is like it.
-
-    Only the neighbours are compared: every row of a large set may be missing.
-    """
-    place = bisect(names, (stem, ""))
-    near = dict(names[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
-    return "".join(near[key] for key in difflib.get_close_matches(stem, near, n=1))
 
 
 def _map_in_threads(function: Callable[[Item], Answer], items: Sequence[Item], workers: int) -> list[Answer]:

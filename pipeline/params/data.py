@@ -52,6 +52,7 @@ class SegmentParams(Section):
     rate: Positive | None
     first: Annotated[int, Field(ge=0)]
     last: Literal["excluded", "included"]
+    around: Positive | None
 
     @model_validator(mode="after")
     def _frames_have_a_rate(self) -> Self:
@@ -76,6 +77,8 @@ class DatasetParams(Section):
     def _every_row_has_a_video(self) -> Self:
         if self.format == "table" and self.columns.path is None and self.columns.id is None:
             raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
+        if self.segments.around is not None and (self.columns.end is not None or self.columns.segment is not None):
+            raise ValueError("segments.around is about points in time: set columns.end and columns.segment to null")
         _check_pattern(self.group_pattern)
         if self.format == "folders" and PurePath(self.labels) != PurePath(self.videos):
             raise ValueError(f"with format folders, labels {self.labels!r} and videos {self.videos!r} are one folder")

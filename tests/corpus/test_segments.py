@@ -8,7 +8,7 @@ from pipeline.corpus.rows import WHOLE, Segment, make_segment_id
 from pipeline.corpus.segments import BadSegment, find_segment_columns, list_segments, parse_time, read_segment
 from pipeline.params import SegmentParams
 
-SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded")
+SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", around=None)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_what_is_no_time_is_refused_by_its_value(written: object) -> None:
 
 
 def test_milliseconds_and_frames_become_seconds() -> None:
-    thousandths = SegmentParams(unit="milliseconds", rate=None, first=0, last="excluded")
+    thousandths = SegmentParams(unit="milliseconds", rate=None, first=0, last="excluded", around=None)
     assert read_segment(1500, "2250", thousandths) == (Segment(1.5, 2.25), "")
     # Frames 25 to 49 of a numbering from 1, both inside, are the second second at 24 a second.
-    frames = SegmentParams(unit="frames", rate=24.0, first=1, last="included")
+    frames = SegmentParams(unit="frames", rate=24.0, first=1, last="included", around=None)
     assert read_segment(25, 48, frames) == (Segment(1.0, 2.0), "")
     # DiDeMo counts pieces of five seconds, both ends inside.
-    pieces = SegmentParams(unit="frames", rate=0.2, first=0, last="included")
+    pieces = SegmentParams(unit="frames", rate=0.2, first=0, last="included", around=None)
     assert read_segment(1, 1, pieces) == (Segment(5.0, 10.0), "")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.corpus.readers import folders, json_files, lists, metadata, sidecar, something, table
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.rows import LabelRow
-from pipeline.corpus.video_files import has_video_ending
+from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.files import read_json, read_text_lines

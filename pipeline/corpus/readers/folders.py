@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders
-from pipeline.corpus.video_files import has_video_ending
+from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 

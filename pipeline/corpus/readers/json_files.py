@@ -1,16 +1,18 @@
 """JSON files of any nesting -> rows.
 
 Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
-the two inside an object with other facts; columns as lists; and a list of videos beside one of sentences about them, as
-in MSR-VTT. The labels are one file, or a folder with `captions.json`, with files named after their splits, or with one.
+the two inside an object with other facts; columns as lists; an object per video with lists of its parts; and a list of
+videos beside one of sentences about them, as in MSR-VTT. The labels are one file, or a folder with `captions.json`,
+with files named after their splits, or with one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Cells, Columns, Table, find_columns, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, number_repeats, parse_split
+from pipeline.corpus.rows import LabelRow, find_split, number_repeats
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
@@ -25,9 +27,10 @@ SENTENCES = ("sentences", "annotations", "captions")  # beside "videos"
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, file by file; a list of captions gives a row for each. Raises UserError where no rows are found."""
     rows: list[LabelRow] = []
-    for table in _find_tables(labels):
+    classes = read_named_classes(labels, dataset)
+    for table in _find_tables(labels, dataset.classes):
         named = list_columns(dataset.columns)
-        rows += make_rows(table, dataset, named, _read_cells(table.path, named))
+        rows += make_rows(table, dataset, named, read_cells(table.path, named), classes)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -52,23 +55,28 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
         return list_objects(path, inner[outer], named)
     if any(isinstance(value, list) for value in inner.values()):
         raise UserError(f"{path}: holds rows under {', '.join(inner)[:200]}; write each of them to a file of its own")
-    key = named.get("path") or named.get("id")
-    rows = [{caption: value} if isinstance(value, str | list) else value for value in content.values()]
-    keyed = any(isinstance(key, str) and isinstance(row, dict) and key in row for row in rows)
-    if keyed:
-        return _check_objects(path, rows)
-    return [{str(key): name, **row} for name, row in zip(content, _check_objects(path, rows), strict=True)]
+    rows: list[Any] = [{str(caption): value} if isinstance(value, str | list) else value for value in content.values()]
+    objects = _check_objects(path, rows)
+    key = _find_key(objects, named)
+    return [{key: name, **row} for name, row in zip(content, objects, strict=True)] if key else objects
 
 
-def _find_tables(labels: Path) -> list[Table]:
+def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
+    """The column that the keys of rows stand for: the path or a part of it, or the id; None where rows have that."""
+    wanted = [str(name) for key, name in named.items() if key.startswith("path")] or [str(named.get("id"))]
+    missing = [name for name in wanted if not any(_holds_cell(row, name) for row in rows)]
+    return missing[0] if missing else None
+
+
+def _find_tables(labels: Path, classes: str | None) -> list[Table]:
     if not labels.is_dir():
         if not labels.is_file():
             raise UserError(f"{labels}: no such JSON file; see dataset.labels")
         return [Table(labels)]
     if (labels / CAPTIONS).is_file():
         return [Table(labels / CAPTIONS)]
-    files = sorted(path for path in labels.glob("*.json") if path.name[0] != ".")
-    splits = {path: split for path in files if (split := parse_split(path.stem))}
+    files = sorted(path for path in labels.glob("*.json") if path.name[0] != "." and path.name != classes)
+    splits = {path: split for path in files if (split := find_split(path.stem))}
     if splits or len(files) != 1:
         if not splits or len(splits) < len(files):
             names = ", ".join(path.name for path in files) or "no .json"
@@ -79,24 +87,38 @@ def _find_tables(labels: Path) -> list[Table]:
     return [Table(files[0])]
 
 
-def _read_cells(path: Path, named: Columns) -> Iterator[Cells]:
+def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
+    """The wanted cells of each row. Raises UserError for a file without rows, and for a column that no row has."""
     for key, name in named.items():
         if isinstance(name, int):
             raise UserError(f"dataset.columns.{key} is {name}, but the columns of {path} have names")
     rows = list_objects(path, read_json(path, REMEDY), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
-    inner = [str(name) for name in named.values() if name not in header and any(_look_up(row, name) for row in rows)]
+    inner = [str(name) for name in named.values() if name not in header and any(_holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)
     for row in rows:
         yield tuple(_look_up(row, name) for name in named.values())
 
 
 def _look_up(row: Any, name: str | int) -> Any:
-    """The cell of that name, or in the objects that a name with dots leads through."""
+    """The cell of that name, or in the objects that a name with dots leads through, in each of those that are listed.
+
+    A number is a place in a list, from 0.
+    """
     if isinstance(row, dict) and name in row:
         return row[name]
     first, dot, rest = str(name).partition(".")
+    if isinstance(row, list):
+        if first.isdecimal() and not any(isinstance(item, list) for item in row):
+            found = row[int(first)] if int(first) < len(row) else None
+            return _look_up(found, rest) if dot else found
+        return [_look_up(item, name) for item in row]
     return _look_up(row[first], rest) if dot and isinstance(row, dict) and first in row else None
+
+
+def _holds_cell(row: Row, name: str | int) -> bool:
+    found = _look_up(row, name)
+    return any(cell is not None for cell in found) if isinstance(found, list) else found is not None
 
 
 def _check_objects(path: Path, rows: list[Any]) -> list[Row]:

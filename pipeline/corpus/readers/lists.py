@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.readers.table import DELIMITERS, Cells, Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, number_repeats, parse_split
-from pipeline.corpus.video_files import has_video_ending
+from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, make_path_row, number_repeats
+from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
 from pipeline.params import ColumnParams, DatasetParams
@@ -24,7 +25,6 @@ from pipeline.params import ColumnParams, DatasetParams
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
 PLACES = {"path": 1, "caption": 2}  # of columns that keep the names that the defaults have
 BEHIND_ENDING = re.compile(r"(\.\w+)([\t;, ])")
-NUMBERED = re.compile(r"\s*(\d+)[\s,;:]+(\S.*?)\s*|\s*(\S.*?)[\s,;:]+(\d+)\s*")
 
 UCF_CLASSES = "classInd.txt"
 HMDB_PARTS: dict[str, OfficialSplit] = {"1": "train", "2": "test"}
@@ -36,15 +36,13 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if not lists:
         told = "holds no list named after a split" if labels.is_dir() else "no such list"
         raise UserError(f"{labels}: {told} ({', '.join(ENDINGS)}); see dataset.labels")
-    if dataset.classes and not labels.is_dir():
-        raise UserError(f"{labels}: make dataset.labels the folder of the list and of dataset.classes, which is in it")
-    classes = read_classes(labels / dataset.classes) if dataset.classes else {}
-    dataset = dataset.model_copy(update={"columns": _place_columns(dataset.columns, bool(classes))})
+    classes = read_named_classes(labels, dataset)
+    dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
     named = {key: int(place) for key, place in list_columns(dataset.columns).items()}
     rows: list[LabelRow] = []
     for path, split in lists.items():
-        cells = _read_cells(path, named, dataset.delimiter, classes)
-        rows += make_rows(Table(path, split=split), dataset, named, cells)
+        cells = read_cells(path, named, dataset.delimiter, numbered=bool(classes))
+        rows += make_rows(Table(path, split=split), dataset, named, cells, classes)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -54,9 +52,9 @@ def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialS
         return {labels: "all"}
     found: dict[Path, OfficialSplit] = {}
     for path in sorted(labels.iterdir()) if labels.is_dir() else []:
-        splits = {split for word in re.split(r"[^A-Za-z]+", path.stem) if (split := parse_split(word))}
-        if path.suffix.lower() in ENDINGS and path.name != classes and path.name[0] != "." and len(splits) == 1:
-            found[path] = splits.pop()
+        split = find_split(path.stem)
+        if split and path.suffix.lower() in ENDINGS and path.name != classes and path.name[0] != ".":
+            found[path] = split
     return found
 
 
@@ -68,40 +66,27 @@ def guess_delimiter(line: str) -> str:
     return next((sign for sign in ("\t", ";", ",") if sign in line), " ")
 
 
-def read_classes(path: Path) -> dict[str, str]:
-    """Class number -> name: lines `1 Name` or `Name 1`, or names alone, which are numbered from 0."""
-    lines = [line for line in read_text_lines(path) if line.strip()]
-    found = [NUMBERED.fullmatch(line) for line in lines]
-    if not all(found):
-        return {str(number): line.strip() for number, line in enumerate(lines)}
-    pairs = [(match[1] or match[4], match[2] or match[3]) for match in found if match]
-    named = {str(int(number)): name for number, name in pairs}
-    if len(named) < len(pairs):
-        raise UserError(f"{path}: names a class number twice; see dataset.classes")
-    return named
-
-
-def _place_columns(columns: ColumnParams, numbered: bool) -> ColumnParams:
+def place_columns(columns: ColumnParams) -> ColumnParams:
     """The columns by place. Raises UserError for one that is named."""
     placed = {key: PLACES.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
     for key, place in placed.items():
         if isinstance(place, str):
             told = "a list has no names of columns; write the place, 1 for the first"
             raise UserError(f"dataset.columns.{key} is {place!r}, but {told}")
-    if numbered and placed["category"] is None:
-        placed["category"] = placed["caption"]
     return ColumnParams(**placed)
 
 
-def _read_cells(path: Path, named: dict[str, int], delimiter: str | None, classes: dict[str, str]) -> Iterator[Cells]:
+def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numbered: bool) -> Iterator[Cells]:
+    """The wanted cells of each line, by their places; `numbered` says that the captions are classes.
+
+    Raises UserError for a caption that is a number but no class.
+    """
     lines = read_text_lines(path)
     sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
-    for number, cells in enumerate(_split_lines(path, lines, sign, max(named.values()), bool(classes))):
+    for number, cells in enumerate(_split_lines(path, lines, sign, max(named.values()), numbered)):
         row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
         label = row["caption"].strip()
-        if classes and label:
-            row |= _name_class(path, number, label, classes, named)
-        elif label.isdecimal():
+        if label.isdecimal() and not numbered:
             told = (
                 f"row {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
             )
@@ -120,14 +105,6 @@ def _split_lines(path: Path, lines: list[str], sign: str, columns: int, numbered
             yield [cell.strip() for cell in cells]
     except csv.Error as error:
         raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
-
-
-def _name_class(path: Path, number: int, label: str, classes: dict[str, str], named: dict[str, int]) -> dict[str, str]:
-    name = classes.get(str(int(label)) if label.isdecimal() else label)
-    if name is None and label not in classes.values():
-        raise UserError(f"{path}: row {number} has the class {label!r}, which dataset.classes does not name")
-    name = name or label
-    return {"caption": spell_out(name)} | ({"category": name} if named.get("category") == named["caption"] else {})
 
 
 def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:

@@ -16,7 +16,7 @@ from pipeline.corpus.rows import (
     number_repeats,
     path_within,
 )
-from pipeline.corpus.video_files import has_video_ending
+from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
 from pipeline.params import DatasetParams

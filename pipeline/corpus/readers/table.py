@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from pipeline.corpus.readers.classes import find_name, read_named_classes
+from pipeline.corpus.readers.folders import spell_out
+from pipeline.corpus.readers.parts import list_parts
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
-    WHOLE,
     LabelRow,
     OfficialSplit,
-    Segment,
     as_text,
+    find_split,
     make_id,
     make_segment_id,
     number_repeats,
@@ -25,7 +28,8 @@ from pipeline.corpus.rows import (
     path_within,
     simplify_path,
 )
-from pipeline.corpus.segments import find_segment_columns, list_segments, parse_list, read_segment
+from pipeline.corpus.segments import find_segment_columns, parse_list
+from pipeline.corpus.video_index import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.tables import column_names, read_columns
@@ -33,6 +37,9 @@ from pipeline.tables import column_names, read_columns
 LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
 Cells = tuple[Any, ...]
 Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]  # a row's cells by their keys -> the same, put right
+NO_CLASSES: Mapping[str, str] = MappingProxyType({})
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
@@ -50,26 +57,30 @@ class Table:
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, in the order of the files and their lines. Raises UserError where no table is found or one is bad."""
+    classes = read_named_classes(labels, dataset)
     if not labels.is_dir():
         return read_tables([Table(labels)], dataset)
-    tables = sorted(path for path in labels.iterdir() if path.suffix.lower() in FORMATS and path.name[0] != ".")
-    splits = {path: split for path in tables if (split := parse_split(path.stem))}
+    named = (path for path in sorted(labels.iterdir()) if path.name[0] != "." and path.name != dataset.classes)
+    tables = [path for path in named if path.suffix.lower() in FORMATS]
+    splits = {path: split for path in tables if (split := find_split(path.stem))}
     if not tables or len(splits) < len(tables):
         odd = next((path.name for path in tables if path not in splits), "no table")
         raise UserError(f"{labels}: holds {odd}, but a folder of tables has one per split, named {SPLIT_NAMES}")
-    return read_tables([Table(path, split=split) for path, split in splits.items()], dataset)
+    return read_tables([Table(path, split=split) for path, split in splits.items()], dataset, classes)
 
 
-def read_tables(tables: Iterable[Table], dataset: DatasetParams) -> list[LabelRow]:
+def read_tables(
+    tables: Iterable[Table], dataset: DatasetParams, classes: Mapping[str, str] = NO_CLASSES
+) -> list[LabelRow]:
     """The rows of all tables; without a column of ids the paths name the rows."""
-    rows = [row for table in tables for row in read_table(table, dataset)]
+    rows = [row for table in tables for row in read_table(table, dataset, classes)]
     return rows if dataset.columns.id else number_repeats(rows)
 
 
-def read_table(table: Table, dataset: DatasetParams) -> Iterator[LabelRow]:
+def read_table(table: Table, dataset: DatasetParams, classes: Mapping[str, str] = NO_CLASSES) -> Iterator[LabelRow]:
     """The rows of one table; those of one path have one id."""
     named = list_columns(dataset.columns)
-    return make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter))
+    return make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), classes)
 
 
 def read_header(path: Path, delimiter: str | None = None) -> list[str]:
@@ -96,51 +107,61 @@ def list_columns(columns: ColumnParams) -> dict[str, str | int]:
     return named
 
 
-def make_rows(table: Table, dataset: DatasetParams, named: Columns, listed: Iterable[Cells]) -> Iterator[LabelRow]:
-    """The rows of a table's cells; a cell with several captions gives a row for each of them."""
+def make_rows(
+    table: Table,
+    dataset: DatasetParams,
+    named: Columns,
+    listed: Iterable[Cells],
+    classes: Mapping[str, str] = NO_CLASSES,
+    change: Change | None = None,
+) -> Iterator[LabelRow]:
+    """The rows of a table's cells; a cell with several captions or parts gives a row for each of them.
+
+    With classes, the captions are their numbers, and their names the categories where no other column is. `change` is
+    called with the cells by their keys, and with the whole path, before they are read.
+    """
     columns = dataset.columns
     fields = _list_fields(columns.path)
     for number, cells in enumerate(listed):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
-        path = _fill_path(row, str(columns.path), fields, table, number) if fields else as_text(row.get("path"))
-        path = path_within(dataset.videos, path)
+        row["path"] = _fill_path(row, str(columns.path), fields, table, number) if fields else as_text(row.get("path"))
+        row = change(row) if change else row
+        path = path_within(dataset.videos, row["path"])
         # An absolute path that leads elsewhere stays one, to be refused for it.
-        video = simplify_path(f"{table.folder}/{path}" if table.folder and path[:1] not in ("", "/") else path)
-        for place, (caption, (segment, fault)) in enumerate(_pair_captions(row, dataset), 1):
-            name = as_text(row["id"]) if columns.id else make_segment_id(make_id(video), segment)
+        placed = table.folder and path[:1] not in ("", "/") and not path.startswith(ANYWHERE)
+        video = simplify_path(f"{table.folder}/{path}" if placed else path)
+        for place, part in enumerate(list_parts(row, dataset), 1):
+            if columns.id:
+                name = as_text(row["id"])
+                name = f"{name}~{place}" if name and place > 1 else name
+            else:
+                name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
+            caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
+            if classes and caption.strip():
+                known = _find_class(caption, classes, table, number)
+                category = known if columns.category in (None, columns.caption) else category
+                caption = spell_out(known)
             yield LabelRow(
-                id=f"{name}~{place}" if columns.id and name and place > 1 else name,
-                label=as_text(caption),
-                template=as_text(row["category"]) if columns.category else ONLY_CATEGORY,
+                id=name,
+                label=caption,
+                template=category,
                 placeholders=(),
                 objects=_parse_objects(row.get("objects")),
                 official_split=_parse_split(row.get("split"), table, number),
                 place=(table.path.name, number),
                 video=video,
-                segment=segment,
-                segment_fault=fault,
+                segment=part.segment,
+                segment_fault=part.fault or row.get("fault", ""),
                 group=as_text(row.get("group")).strip(),
             )
 
 
-def _pair_captions(row: Mapping[str, Any], dataset: DatasetParams) -> list[tuple[Any, tuple[Segment, str]]]:
-    """The captions of a row and the part of the video that each is about.
-
-    One of either goes with all of the others; of as many captions as parts, each goes with its own.
-    """
-    listed = dataset.columns.segment is not None
-    cell = parse_list(row["caption"]) if listed else row["caption"]
-    captions = (cell or [""]) if isinstance(cell, list) else [cell]
-    if not listed:
-        segment = read_segment(row.get("start"), row.get("end"), dataset.segments)
-        return [(caption, segment) for caption in captions]
-    segments = list_segments(row["segment"], dataset.segments)
-    if len(captions) == len(segments):
-        return list(zip(captions, segments, strict=True))
-    if len(captions) > 1 < len(segments):
-        told = f"{len(segments)} parts of the video, but {len(captions)} captions"
-        return [(captions[0], (WHOLE, told))]
-    return [(caption, segment) for segment in segments for caption in captions]
+def _find_class(label: str, classes: Mapping[str, str], table: Table, number: int) -> str:
+    name = find_name(label, classes)
+    if name is None:
+        told = f"row {number} has the class {label.strip()!r}, which dataset.classes does not name"
+        raise UserError(f"{table.path}: {told}")
+    return name
 
 
 def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
@@ -196,7 +217,8 @@ def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], tabl
 
 def _parse_objects(cell: Any) -> tuple[str, ...]:
     """Names parted by commas, or a list of them as JSON and Parquet hold it."""
-    names = cell if isinstance(cell, list) else as_text(cell).split(",")
+    listed = parse_list(cell)
+    names = listed if isinstance(listed, list) else as_text(cell).split(",")
     return tuple(text for name in names if (text := as_text(name)))
 
 

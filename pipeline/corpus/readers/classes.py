@@ -1,0 +1,81 @@
+"""Files with the names of numbered classes, as sets have them beside their labels -> number -> name.
+
+Read are lines `0 Name`, `Name 0`, `c000 Name` or a name alone, which count from 0; the files of FineGym and of AVA; and
+JSON: a list of names or of the words of each, or an object of names by number or of numbers by name.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import read_json, read_text_lines
+from pipeline.params import DatasetParams
+
+Pairs = list[tuple[str, str]]  # number or code, name
+
+NUMBERED = re.compile(r"\s*(\d+)[\s,;:]+(\S.*?)\s*|\s*(\S.*?)[\s,;:]+(\d+)\s*")
+CODE = re.compile(r"[A-Za-z]\d+")  # of Charades
+CODED = re.compile(rf"\s*({CODE.pattern})\s+(\S.*?)\s*")
+LABELLED = re.compile(r"\s*[CG]label:\s*(\d+);.*;\s*(\S[^;]*?)\s*")  # of FineGym
+MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a protocol buffer as text
+
+
+def read_classes(path: Path) -> dict[str, str]:
+    """Class number, or code -> name. Raises UserError where one is named twice or nothing is."""
+    pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(read_text_lines(path))
+    named = {_plain(number): name for number, name in pairs}
+    if len(named) < len(pairs):
+        raise UserError(f"{path}: names a class number twice; see dataset.classes")
+    # Charades' codes are numbers elsewhere: c012 is 12.
+    return named | {str(int(code[1:])): name for code, name in named.items() if CODE.fullmatch(code)}
+
+
+def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
+    """The classes of `dataset.classes`, a file in the folder of labels; empty where params name none."""
+    if not dataset.classes:
+        return {}
+    if not labels.is_dir():
+        raise UserError(f"{labels}: make dataset.labels the folder that holds both these labels and dataset.classes")
+    return read_classes(labels / dataset.classes)
+
+
+def find_name(label: str, classes: Mapping[str, str]) -> str | None:
+    """The name of a class by its number, its code or itself; None where no class is called so."""
+    plain = _plain(label.strip())
+    return classes.get(plain) or (plain if plain in classes.values() else None)
+
+
+def _plain(number: str) -> str:
+    return str(int(number)) if number.isdecimal() else number
+
+
+def _list_lines(lines: Iterable[str]) -> Pairs:
+    lines = [line for line in lines if line.strip()]
+    if message := MESSAGE.findall("\n".join(lines)):
+        return [(number, name) for name, number in message]
+    for pattern in (LABELLED, CODED, NUMBERED):
+        found = [pattern.fullmatch(line) for line in lines]
+        if all(found):
+            return [(match[1] or match[4], match[2] or match[3]) for match in found if match]
+    return [(str(number), line.strip().strip('"')) for number, line in enumerate(lines)]
+
+
+def _list_json(path: Path) -> Pairs:
+    content: Any = read_json(path, "see dataset.classes")
+    if isinstance(content, list):
+        return [(str(number), _spell(path, name)) for number, name in enumerate(content)]
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no names of classes, but {json.dumps(content)[:80]}; see dataset.classes")
+    numbered = all(str(key).isdecimal() for key in content)
+    return [(key, _spell(path, value)) if numbered else (str(value), key) for key, value in content.items()]
+
+
+def _spell(path: Path, name: Any) -> str:
+    """A name, or the words that make it, in one text."""
+    words = name if isinstance(name, list) else [name]
+    if not words or not all(isinstance(word, str) for word in words):
+        raise UserError(f"{path}: {json.dumps(name)[:80]} is no name of a class; see dataset.classes")
+    return " ".join(words)
