@@ -120,40 +120,51 @@ def make_rows(
     With classes, the captions are their numbers, and their names the categories where no other column is. `change` is
     called with the cells by their keys, and with the whole path, before they are read.
     """
-    columns = dataset.columns
-    fields = _list_fields(columns.path)
+    fields = _list_fields(dataset.columns.path)
     for number, cells in enumerate(listed):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
-        row["path"] = _fill_path(row, str(columns.path), fields, table, number) if fields else as_text(row.get("path"))
-        row = change(row) if change else row
-        path = path_within(dataset.videos, row["path"])
-        # An absolute path that leads elsewhere stays one, to be refused for it.
-        placed = table.folder and path[:1] not in ("", "/") and not path.startswith(ANYWHERE)
-        video = simplify_path(f"{table.folder}/{path}" if placed else path)
-        for place, part in enumerate(list_parts(row, dataset), 1):
-            if columns.id:
-                name = as_text(row["id"])
-                name = f"{name}~{place}" if name and place > 1 else name
-            else:
-                name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
-            caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
-            if classes and caption.strip():
-                known = _find_class(caption, classes, table, number)
-                category = known if columns.category in (None, columns.caption) else category
-                caption = spell_out(known)
-            yield LabelRow(
-                id=name,
-                label=caption,
-                template=category,
-                placeholders=(),
-                objects=_parse_objects(row.get("objects")),
-                official_split=_parse_split(row.get("split"), table, number),
-                place=(table.path.name, number),
-                video=video,
-                segment=part.segment,
-                segment_fault=part.fault or row.get("fault", ""),
-                group=as_text(row.get("group")).strip(),
-            )
+        whole = _fill_path(row, str(dataset.columns.path), fields, table, number) if fields else row.get("path")
+        row["path"] = as_text(whole)
+        yield from _label_parts(change(row) if change else row, table, number, dataset, classes)
+
+
+def _label_parts(
+    row: Mapping[str, Any], table: Table, number: int, dataset: DatasetParams, classes: Mapping[str, str]
+) -> Iterator[LabelRow]:
+    """A row for each part of a video that a row of the table labels."""
+    columns, video = dataset.columns, _place_video(row["path"], table, dataset)
+    objects, split = _parse_objects(row.get("objects")), _parse_split(row.get("split"), table, number)
+    for place, part in enumerate(list_parts(row, dataset), 1):
+        if columns.id:
+            name = as_text(row["id"])
+            name = f"{name}~{place}" if name and place > 1 else name
+        else:
+            name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
+        caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
+        if classes and caption.strip():
+            known = _find_class(caption, classes, table, number)
+            category = known if columns.category in (None, columns.caption) else category
+            caption = spell_out(known)
+        yield LabelRow(
+            id=name,
+            label=caption,
+            template=category,
+            placeholders=(),
+            objects=objects,
+            official_split=split,
+            place=(table.path.name, number),
+            video=video,
+            segment=part.segment,
+            segment_fault=part.fault or row.get("fault", ""),
+            group=as_text(row.get("group")).strip(),
+        )
+
+
+def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
+    path = path_within(dataset.videos, text)
+    # An absolute path that leads elsewhere stays one, to be refused for it.
+    placed = table.folder and path[:1] not in ("", "/") and not path.startswith(ANYWHERE)
+    return simplify_path(f"{table.folder}/{path}" if placed else path)
 
 
 def _find_class(label: str, classes: Mapping[str, str], table: Table, number: int) -> str:
