@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,16 +102,34 @@ class ShardReader:
             self.ids += opened.ids
             self.captions += opened.captions
             self._groups += [(folder / shard.file, group) for group in opened.groups]
-        self._starts = np.cumsum([0] + [group.clips for _, group in self._groups])
+        self._first_rows = np.cumsum([0] + [len(group.starts) for _, group in self._groups])
+        self._starts = np.concatenate([np.empty(0, np.int64), *(group.starts for _, group in self._groups)])
         self.mapped = all(group.mapped for _, group in self._groups)
-        loaded = [group.clips for _, group in self._groups if not group.mapped]
+        loaded = [len(group.starts) for _, group in self._groups if not group.mapped]
         self._clip_bytes = int(np.prod(self.shape))
         most = HELD_BYTES // (max(loaded) * self._clip_bytes) if loaded else MAPPED_AT_ONCE
         self._held = min(MAPPED_AT_ONCE, max(1, most))
         self._load = lru_cache(self._held)(self._load_group)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is loaded: a reader goes to other processes, as the workers of a torch DataLoader."""
+        return {name: value for name, value in self.__dict__.items() if name != "_load"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load = lru_cache(self._held)(self._load_group)
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getitem__(self, row: int) -> Frames:
+        """Copy one clip: uint8 [T,H,W,3]. With `len` this makes the reader a dataset for torch's DataLoader."""
+        clip: Frames = self.frames([row])[0]
+        return clip
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Frames]:
+        """Copy several clips at once, as a DataLoader asks for a batch."""
+        return list(self.frames(rows))
 
     def frames(self, rows: Rows) -> Frames:
         """Copy the clips at `rows` into a new uint8 array [len(rows),T,H,W,3]."""
@@ -120,7 +139,7 @@ class ShardReader:
         batch = np.empty((len(rows), *self.shape), np.uint8)
         into, width = batch.reshape(-1).data, self._clip_bytes
         groups = self._find_groups(rows)
-        numbers, starts = groups.tolist(), ((rows - self._starts[groups]) * width).tolist()
+        numbers, starts = groups.tolist(), self._starts[rows].tolist()
         for place in self._filling_order(groups):
             start = starts[place]
             into[place * width : (place + 1) * width] = self._load(numbers[place])[start : start + width]
@@ -145,7 +164,7 @@ class ShardReader:
         require_digests(self._folder, self._shards)
 
     def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(self._starts, rows, side="right") - 1
+        return np.searchsorted(self._first_rows, rows, side="right") - 1
 
     def _filling_order(self, groups: NDArray[np.int64]) -> Sequence[int]:
         """The order in which a batch is filled: from front to back, which is the fastest way into fresh memory.
@@ -163,7 +182,7 @@ class ShardReader:
         """The bytes of its clips; slices of bytes are copied faster than rows of an array."""
         path, group = self._groups[number]
         with _readable(path, self.shape):
-            return group.load().reshape(-1).data
+            return group.load()
 
 
 def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
@@ -196,7 +215,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
 def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
     with _readable(path, shape):
         opened = open_npz(path, shape) if path.suffix == ".npz" else open_parquet(path, shape)
-    counts = {len(opened.ids), len(opened.captions), sum(group.clips for group in opened.groups)}
+    counts = {len(opened.ids), len(opened.captions), sum(len(group.starts) for group in opened.groups)}
     if counts != {shard.clips}:
         told = f"holds {max(counts)} clips where {INDEX} says {shard.clips}"
         raise UserError(f"{path}: {told}; {REMEDY}")

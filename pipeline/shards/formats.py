@@ -1,18 +1,23 @@
 """Shard files, Parquet and NPZ: written, and opened so that frames are mapped in place where they lie in one page."""
 
 import json
+import mmap
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.records import Frames
 
+GROUP_BYTES = 4 * 2**20  # of frames in a row group of Parquet: what another program reads for the sake of one clip
+VARIABLE = {pa.binary(), pa.large_binary(), pa.binary_view(), pa.string(), pa.large_string(), pa.string_view()}
 MEMBER = "frames.npy"
 LOCAL_HEADER = 30  # bytes before a member's name; the lengths of name and extra field are its last four
 
@@ -21,8 +26,8 @@ LOCAL_HEADER = 30  # bytes before a member's name; the lengths of name and extra
 class RowGroup:
     """Neighbouring clips that are loaded together: all of a mapped file, or one row group of Parquet."""
 
-    clips: int
-    load: Callable[[], Frames]  # -> uint8 [clips,T,H,W,3]; raises what reading a damaged file raises
+    starts: NDArray[np.int64]  # of each clip, where its T*H*W*3 bytes begin in what is loaded
+    load: Callable[[], memoryview]  # the bytes; raises what reading a damaged file raises
     mapped: bool  # in place: costs no memory
 
 
@@ -51,20 +56,25 @@ def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
         header, entry = member.tell(), archive.getinfo(MEMBER)
     if kind != np.uint8 or stored_shape[1:] != shape:
         raise ValueError(f"its frames are {kind} {stored_shape[1:]}")
+    starts = np.arange(stored_shape[0]) * int(np.prod(shape))
     if by_column or entry.compress_type != zipfile.ZIP_STORED:
-        return OpenShard(ids, captions, [RowGroup(stored_shape[0], partial(_read_member, path), mapped=False)])
-    start = _data_start(path, entry.header_offset) + header
-    return OpenShard(
-        ids, captions, [RowGroup(stored_shape[0], partial(_map_frames, path, start, stored_shape), mapped=True)]
-    )
+        return OpenShard(ids, captions, [RowGroup(starts, partial(_read_member, path), mapped=False)])
+    starts += _data_start(path, entry.header_offset) + header
+    return OpenShard(ids, captions, [RowGroup(starts, partial(_map_file, path), mapped=True)])
 
 
 def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frames: Sequence[Frames]) -> None:
-    """One row per clip; equal clips give equal bytes."""
+    """One row per clip; equal clips give equal bytes.
+
+    Row groups of GROUP_BYTES with the least and greatest id of each: whoever looks for one id reads one group. In a
+    group the frames are one plain page, so that they can be mapped in place. Raises ValueError where clips differ in
+    shape.
+    """
     shape = frames[0].shape
+    if any(clip.shape != shape for clip in frames):
+        raise ValueError("all clips of a shard must have the same shape")
     width = int(np.prod(shape))
-    data = pa.py_buffer(np.stack(frames))
-    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(frames), [None, data])
+    rows = max(1, GROUP_BYTES // width)
     schema = pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
@@ -73,39 +83,47 @@ def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frame
         ],
         metadata={"shape": json.dumps(shape), "dtype": "uint8", "layout": "T,H,W,C"},
     )
-    pq.write_table(
-        pa.table([pa.array(ids, pa.string()), pa.array(captions, pa.string()), column], schema=schema),
+    with pq.ParquetWriter(
         path,
-        row_group_size=len(frames),
+        schema,
         compression="none",
         use_dictionary=False,
-        write_statistics=False,
-        data_page_size=len(frames) * width + 1,
-        write_batch_size=len(frames),
-        store_schema=True,
-    )
+        write_statistics=["id"],
+        data_page_size=rows * width + 1,
+        write_batch_size=rows,
+    ) as file:
+        for start in range(0, len(frames), rows):
+            part = slice(start, start + rows)
+            data = pa.py_buffer(np.stack(frames[part]))
+            column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(ids[part]), [None, data])
+            file.write_table(
+                pa.table([pa.array(ids[part], pa.string()), pa.array(captions[part], pa.string()), column], schema)
+            )
 
 
 def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
     """A shard of this or another writer, whose frames are binary values of T*H*W*3 bytes in any layout."""
+    width = int(np.prod(shape))
     with pq.ParquetFile(path, memory_map=True) as file:
         names = file.read(columns=["id", "caption"])
         place = file.schema_arrow.get_field_index("frames")
-        if place < 0 or not _is_binary(file.schema_arrow.field(place).type, int(np.prod(shape))):
-            raise ValueError(f"no column `frames` of {int(np.prod(shape))} bytes per clip")
-        start = _mapped_start(path, file, place, shape)
+        if place < 0 or not _is_binary(file.schema_arrow.field(place).type, width):
+            raise ValueError(f"no column `frames` of {width} bytes per clip")
+        starts = _mapped_starts(path, file, place, width)
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    if start is not None:
-        groups = [RowGroup(counts[0], partial(_map_frames, path, start, (counts[0], *shape)), mapped=True)]
+    if starts is not None:
+        groups = [RowGroup(starts, partial(_map_file, path), mapped=True)]
     else:
-        groups = [RowGroup(n, partial(_read_group, path, group, shape), mapped=False) for group, n in enumerate(counts)]
-    return OpenShard(names["id"].to_pylist(), names["caption"].to_pylist(), groups)
+        groups = [
+            RowGroup(np.arange(count) * width, partial(_read_group, path, group, width), mapped=False)
+            for group, count in enumerate(counts)
+        ]
+    return OpenShard(_read_texts(names["id"]), _read_texts(names["caption"]), groups)
 
 
-def _read_member(path: Path) -> Frames:
+def _read_member(path: Path) -> memoryview:
     with np.load(path, allow_pickle=False) as file:
-        frames: Frames = file["frames"]
-    return frames
+        return memoryview(file["frames"].reshape(-1))
 
 
 def _data_start(path: Path, header_offset: int) -> int:
@@ -118,46 +136,65 @@ def _data_start(path: Path, header_offset: int) -> int:
 
 
 def _is_binary(kind: pa.DataType, width: int) -> bool:
-    return kind in (pa.binary(width), pa.binary(), pa.large_binary())  # many writers know no fixed width
+    """Whether it can hold frames: many writers know no fixed width, and some no bytes but only text."""
+    return kind == pa.binary(width) or kind in VARIABLE
 
 
-def _read_group(path: Path, group: int, shape: tuple[int, ...]) -> Frames:
-    """The frames of one row group, [rows, *shape], in memory of their own."""
-    width = int(np.prod(shape))
+def _read_texts(column: pa.ChunkedArray) -> list[str]:
+    """The cells as text; some writers call it bytes."""
+    texts: list[str] = column.cast(pa.large_string()).to_pylist()
+    return texts
+
+
+def _read_group(path: Path, group: int, width: int) -> memoryview:
+    """The frames of one row group, in memory of their own."""
     with pq.ParquetFile(path) as file:
-        column = file.read_row_group(group, columns=["frames"])["frames"].combine_chunks()
+        column = file.read_row_group(group, columns=["frames"])["frames"]
     if column.null_count:
         raise ValueError(f"{column.null_count} clips without frames")
-    column = column.cast(pa.binary(width))
-    flat = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width :]
-    return flat[: len(column) * width].reshape(-1, *shape)
+    if column.type != pa.binary(width):
+        column = column.cast(pa.large_binary()).cast(pa.binary(width))
+    column = column.combine_chunks()
+    return memoryview(column.buffers()[1]).cast("B")[column.offset * width : (column.offset + len(column)) * width]
 
 
-def _mapped_start(path: Path, file: pq.ParquetFile, place: int, shape: tuple[int, ...]) -> int | None:
-    """Where in the file the frames lie side by side, None where they do not.
+def _mapped_starts(path: Path, file: pq.ParquetFile, place: int, width: int) -> NDArray[np.int64] | None:
+    """Where in the file each clip begins; None where a clip does not lie there as plain bytes.
 
-    They do in what `write_parquet` writes: all values in one plain page. That Arrow reads the first clip from the
-    same place is checked, too.
+    It does in what `write_parquet` writes: the frames of each row group are one plain page. That Arrow reads the first
+    clip from the same place is checked, too.
     """
-    if file.num_row_groups != 1 or not file.metadata.num_rows:
+    starts: list[NDArray[np.int64]] = []
+    with path.open("rb") as raw:
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            start = _plain_start(raw, group.column(place), group.num_rows * width)
+            if start is None:
+                return None
+            starts.append(start + np.arange(group.num_rows) * width)
+    found = np.concatenate([np.empty(0, np.int64), *starts])
+    if not len(found):
         return None
-    chunk = file.metadata.row_group(0).column(place)
-    length = file.metadata.num_rows * int(np.prod(shape))
-    if chunk.compression != "UNCOMPRESSED" or _page_bytes(path, chunk.data_page_offset) != length:
+    first = next(file.iter_batches(1, columns=["frames"])).column(0)[0]
+    return found if first.as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
+
+
+def _plain_start(raw: BinaryIO, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
+    """Where the values of a column chunk begin if they are one plain page of `length` bytes, else None."""
+    plain = chunk.compression == "UNCOMPRESSED" and {*chunk.encodings} <= {"PLAIN", "RLE"}  # the second is of levels
+    if not plain or _page_bytes(raw, chunk.data_page_offset) != length:
         return None
     start: int = chunk.data_page_offset + chunk.total_compressed_size - length
-    first = next(file.iter_batches(1, columns=["frames"])).column(0)[0]
-    return start if first.as_py() == _map_frames(path, start, shape).tobytes() else None
+    return start
 
 
-def _page_bytes(path: Path, offset: int) -> int | None:
+def _page_bytes(raw: BinaryIO, offset: int) -> int | None:
     """Stored bytes of the plain data page whose header is at `offset`; None for another kind of page.
 
     The header is a Thrift struct that opens with three numbers: kind (0 is a data page), size and stored size.
     """
-    with path.open("rb") as file:
-        file.seek(offset)
-        head = iter(file.read(64))
+    raw.seek(offset)
+    head = iter(raw.read(64))
     kind, _, stored = (_thrift_number(head) for _ in range(3))
     return stored if kind == 0 else None
 
@@ -175,6 +212,7 @@ def _thrift_number(head: Iterator[int]) -> int | None:
     return value >> 1
 
 
-def _map_frames(path: Path, start: int, shape: tuple[int, ...]) -> Frames:
-    """The bytes of a file from `start` on as a read-only array: only what is touched is read."""
-    return np.asarray(np.memmap(path, np.uint8, "r", start, shape))
+def _map_file(path: Path) -> memoryview:
+    """The bytes of a file, read-only: only what is touched is read."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
