@@ -22,6 +22,10 @@ Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the model; absent where they are learned
 
+# Tables with other columns than the product beside them: in folders of their own, so that *.parquet is the product.
+DROPS = "dropped/dropped.parquet"
+CORRECTIONS = "corrections/corrections.parquet"
+
 Reason = Literal[
     # filter
     "other_category",

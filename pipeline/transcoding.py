@@ -20,7 +20,7 @@ from pipeline.compute.sandbox import Failure, memory_limit
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.params import ClipParams, TranscodeParams
-from pipeline.records import Clip, Drop, Frames, Reason
+from pipeline.records import DROPS, Clip, Drop, Frames, Reason
 from pipeline.shards import Shard, write_index, write_shard
 from pipeline.source_code import digest_code
 from pipeline.tables import write_report, write_table
@@ -40,6 +40,8 @@ REASONS: dict[type[Fault], Reason] = {
 }
 
 KEPT_DIGESTS = 4  # of long videos whose parts are in several shards
+
+MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
 
 PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
 
@@ -78,6 +80,23 @@ def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str
             "packages": [version(name) for name in PACKAGES],
         }
     )
+
+
+def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodeParams) -> None:
+    """Raises UserError with the `shard_clips` that fits where a shard of so many clips could exceed MOST_BYTES."""
+    size = f"{shape.frames}x{shape.height}x{shape.width}x3 bytes"
+    each = shape.frames * shape.height * shape.width * 3 * options.windows
+    longest = min(clips, options.shard_clips)
+    fitting = MOST_BYTES // each
+    if longest <= fitting:
+        return
+    windows = f" in {options.windows} windows each (transcode.windows)" if options.windows > 1 else ""
+    told = (
+        f"transcode.shard_clips {options.shard_clips}: {longest:,} clips of {size}{windows} are "
+        f"{longest * each / 2**30:.1f} GiB of frames in one shard, and 2 GiB is the most"
+    )
+    way_out = f"set transcode.shard_clips to {fitting} or less" if fitting else "even one is too large; see clip"
+    raise UserError(f"{told}; {way_out}")
 
 
 def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:
@@ -131,7 +150,7 @@ def hand_over(paths: list[Path], out: Path, shape: ClipParams) -> tuple[int, int
             shards.append(manifest.shard)
     if not shards:
         raise UserError(_explain_no_clip(paths))
-    write_table(out / "dropped.parquet", Drop, _list_drops(paths))
+    write_table(out / DROPS, Drop, _list_drops(paths))
     write_report(
         out / "report.json",
         read=read,

@@ -1,4 +1,4 @@
-"""Stage `filter`: label files, videos and perhaps word vectors -> clips.parquet, dropped.parquet, report.json."""
+"""Stage `filter`: label files, videos and perhaps word vectors -> clips.parquet, drops, report.json."""
 
 import gc
 from collections import Counter
@@ -12,7 +12,7 @@ from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.errors import UserError, run
 from pipeline.letters import find_words
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
-from pipeline.records import SPLITS, Clip, Drop
+from pipeline.records import DROPS, SPLITS, Clip, Drop
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
 
@@ -30,11 +30,11 @@ def filter_labels(
         choice = choose_clips(rows, videos, options, workers, words, dataset.group_pattern)
     except NothingToTrainOn as nothing:
         (out / "clips.parquet").unlink(missing_ok=True)  # of a run before
-        write_table(out / "dropped.parquet", Drop, nothing.drops)
+        write_table(out / DROPS, Drop, nothing.drops)
         write_report(out / "report.json", read=len(rows), kept=nothing.kept, drops=nothing.drops)
-        raise UserError(f"{nothing}; all reasons are in {out / 'dropped.parquet'}") from None
+        raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None
     write_table(out / "clips.parquet", Clip, choice.clips)
-    write_table(out / "dropped.parquet", Drop, choice.drops)
+    write_table(out / DROPS, Drop, choice.drops)
     splits = Counter(clip.split for clip in choice.clips)
     counts = Counter((clip.category, clip.split) for clip in choice.clips)
     write_report(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.params import TokenizeParams, load_params
-from pipeline.records import SPLITS, VECTORS, Caption, Clip, Correction, Drop
+from pipeline.records import CORRECTIONS, DROPS, SPLITS, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
@@ -20,8 +20,8 @@ def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeP
     trained = [caption.tokens for caption in done.captions if split_of[caption.id] == "train"]
     embeddings = make_embeddings(done.vocabulary, trained, options.embeddings, vectors)
     write_table(out / "captions.parquet", Caption, done.captions)
-    write_table(out / "corrections.parquet", Correction, done.corrections)
-    write_table(out / "dropped.parquet", Drop, done.drops)
+    write_table(out / CORRECTIONS, Correction, done.corrections)
+    write_table(out / DROPS, Drop, done.drops)
     write_vocabulary(out / "vocabulary.json", done.vocabulary)
     write_embeddings(out / VECTORS, embeddings)
     unknown = Counter(split_of[caption.id] for caption in done.captions if UNKNOWN_ID in caption.token_ids)

@@ -12,7 +12,7 @@ from pipeline.records import Clip
 from pipeline.shards import INDEX
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 from pipeline.tables import batches, count_rows, iterate_table
-from pipeline.transcoding import ShardTask, fingerprint, hand_over, make_shard, require_order
+from pipeline.transcoding import ShardTask, fingerprint, hand_over, make_shard, require_fitting_shards, require_order
 
 KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
 
@@ -29,16 +29,19 @@ def transcode_clips(
     """Decode every chosen clip; one that fails is listed with its reason, never lost.
 
     Finished shards lie in a folder of `states` until all are there: a run that was stopped goes on from them. Raises
-    UserError where a video is no longer the one that `filter` chose, and where no clip is left.
+    UserError where a shard would be too large, where a video is no longer the one that `filter` chose, and where no
+    clip is left.
     """
     table = labels / "clips.parquet"
+    clips = count_rows(table, Clip)
+    require_fitting_shards(clips, shape, options)
     state = states.absolute() / f"transcode-{fingerprint(table, shape, options)}"
-    shards = -(-count_rows(table, Clip) // options.shard_clips)
+    shards = -(-clips // options.shard_clips)
     paths = [state / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
 
     def tasks() -> Iterator[ShardTask]:
-        clips = require_order(iterate_table(table, Clip), table)
-        for path, part in zip(paths, batches(clips, options.shard_clips), strict=True):
+        ordered = require_order(iterate_table(table, Clip), table)
+        for path, part in zip(paths, batches(ordered, options.shard_clips), strict=True):
             yield ShardTask(path, videos.absolute(), part, shape, options)
 
     with hold_folder(state, wait=True):
@@ -56,7 +59,7 @@ def transcode_clips(
 def _clear(out: Path) -> None:
     """Remove an earlier run's shards, the index first: without it the folder is not whole. And what a kill left."""
     (out / INDEX).unlink(missing_ok=True)
-    for path in [*out.glob("clips-*"), *out.glob(".*.*.*")]:  # the second are temporary names, see `files.replacing`
+    for path in [*out.glob("clips-*"), *out.rglob(".*.*.*")]:  # the second are temporary names, see `files.replacing`
         path.unlink()
     out.mkdir(parents=True, exist_ok=True)
 

@@ -64,5 +64,5 @@ def by(workers: int, backend: str = "processes") -> ComputeParams:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """File name -> bytes."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """File name within the folder -> bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

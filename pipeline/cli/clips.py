@@ -17,7 +17,7 @@ from pipeline.cli.contact_sheet import choose_cards, write_sheet
 from pipeline.cli.printing import print_table, widen
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.records import SPLITS, Caption, Clip, Drop, Frames
+from pipeline.records import DROPS, SPLITS, Caption, Clip, Drop, Frames
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
 from pipeline.tables import iterate_table, read_table
@@ -61,9 +61,9 @@ def label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
 
 def drop_figures(folder: Path) -> Figures:
     """For each reason how many items a stage left out, and the first of them with what was said about it."""
-    if not (folder / "dropped.parquet").is_file():
+    if not (folder / DROPS).is_file():
         return {}
-    drops = read_table(folder / "dropped.parquet", Drop)
+    drops = read_table(folder / DROPS, Drop)
     first = {drop.reason: drop for drop in reversed(drops)}
     return {
         reason: {"count": count, "example": f"{first[reason].id}: {first[reason].detail}"}
@@ -283,7 +283,7 @@ def _trace(product: Path, clip_id: str) -> list[str]:
     if not product.is_file():
         return []
     kept = {"clips.parquet": _trace_label, "index.json": _trace_frames, "captions.parquet": _trace_caption}
-    drops = [drop for drop in iterate_table(product.with_name("dropped.parquet"), Drop) if drop.id == clip_id]
+    drops = [drop for drop in iterate_table(product.parent / DROPS, Drop) if drop.id == clip_id]
     return [*kept[product.name](product, clip_id), *(f"dropped: {drop.reason}: {drop.detail}" for drop in drops)]
 
 
@@ -318,7 +318,7 @@ def _explain_absence(clip_id: str, data: Path) -> str:
 
 
 def _read_ids(data: Path) -> Iterator[str]:
-    chosen, dropped = (data / "labels" / f"{name}.parquet" for name in ("clips", "dropped"))
+    chosen, dropped = (data / "labels" / name for name in ("clips.parquet", DROPS))
     if chosen.is_file() and dropped.is_file():
         yield from (clip.id for clip in iterate_table(chosen, Clip))
         yield from (drop.id for drop in iterate_table(dropped, Drop))

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
-from pipeline.records import Caption, Clip, Drop, Frames, slugify
+from pipeline.records import DROPS, Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
 from pipeline.tables import batches, read_table
 from pipeline.text.vocabulary import Vocabulary
@@ -130,7 +130,7 @@ def _decode(
             pass
         hand_over([task.path for task in tasks], out, whole)
         shards = ShardReader(out)
-        return shards.ids, shards.frames(range(len(shards))), read_table(out / "dropped.parquet", Drop)
+        return shards.ids, shards.frames(range(len(shards))), read_table(out / DROPS, Drop)
 
 
 def evaluate(

@@ -59,7 +59,7 @@ def data(tmp_path):
         Drop("9", "too_short", "2 frames"),
         Drop("7", "undecodable", "[x]\x1b"),
     ]
-    write_table(folder / "dropped.parquet", Drop, drops)
+    write_table(folder / "dropped/dropped.parquet", Drop, drops)
     (folder / "report.json").write_text(json.dumps({"frames_per_video": {"min": 4, "median": 5, "max": 9}}))
     write_table(tmp_path / "labels" / "clips.parquet", Clip, LABELS)
     return tmp_path
@@ -201,10 +201,10 @@ def compose_size(data):
 @pytest.fixture
 def stages(data):
     """The same with what the other stages left out, and with the captions of clips 1 and 2."""
-    write_table(data / "labels" / "dropped.parquet", Drop, [Drop("5", "other_category", "Folding [something]")])
+    write_table(data / "labels" / "dropped/dropped.parquet", Drop, [Drop("5", "other_category", "Folding [something]")])
     captions = [Caption(name, "moving a mug", ("moving", "a", "mug"), (2, 3, 4), (0, -1, 1)) for name in ("1", "2")]
     write_table(data / "captions" / "captions.parquet", Caption, captions)
-    write_table(data / "captions" / "dropped.parquet", Drop, [Drop("3", "rare_word", "mug")])
+    write_table(data / "captions" / "dropped/dropped.parquet", Drop, [Drop("3", "rare_word", "mug")])
     return data
 
 
@@ -244,7 +244,7 @@ def test_the_stage_that_dropped_a_clip_tells_its_reason(stages):
 
 
 def test_a_stage_that_has_not_run_is_named(data):
-    write_table(data / "labels" / "dropped.parquet", Drop, [])
+    write_table(data / "labels" / "dropped/dropped.parquet", Drop, [])
     assert why(data, "1")[2].startswith("tokenize   not known: `dvc repro tokenize` has not run")
 
 

@@ -59,6 +59,68 @@ def test_frames_are_right_where_values_have_no_fixed_width(tmp_path):
     assert np.array_equal(ShardReader(tmp_path).frames(order), frames[order])
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(WIDTH)],
+    ids=str,
+)
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.binary_view()])
+def test_every_kind_of_bytes_and_text_of_arrow_is_read(tmp_path, kind, text):
+    """DataFusion, for one, gives bytes and text back as views."""
+    frames = write_groups(tmp_path, [7])
+    names = [f"{number} é" for number in range(7)]
+    columns = {
+        "id": pa.array([name.encode() for name in names]).cast(pa.string()).cast(text),
+        "caption": pa.array([b"up"] * 7).cast(pa.string()).cast(text),
+        "frames": pa.array([clip.tobytes() for clip in frames], kind),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "0.parquet", compression="zstd", row_group_size=3)
+    assert pq.read_schema(tmp_path / "0.parquet").field("frames").type == kind
+    reader = ShardReader(tmp_path)
+    assert (reader.ids, reader.captions) == (names, ["up"] * 7)
+    assert np.array_equal(reader.frames([6, 0, 3]), frames[[6, 0, 3]])
+
+
+def test_frames_that_a_program_without_bytes_called_text_are_read(tmp_path):
+    """ClickHouse has no type for bytes, and says of all of them in Parquet that they are text."""
+    frames = write_groups(tmp_path, [4])
+    values = [clip.tobytes() for clip in frames]
+    offsets = np.arange(5, dtype=np.int32) * WIDTH
+    column = pa.StringArray.from_buffers(4, pa.py_buffer(offsets), pa.py_buffer(b"".join(values)))
+    table = pa.table({"id": list("abcd"), "caption": [""] * 4, "frames": column})
+    pq.write_table(table, tmp_path / "0.parquet", use_dictionary=False)
+    assert np.array_equal(ShardReader(tmp_path).frames([2, 1]), frames[[2, 1]])
+
+
+def test_row_groups_of_plain_pages_are_mapped_whoever_wrote_them(tmp_path):
+    options = {"compression": "none", "use_dictionary": False, "write_batch_size": 4}
+    frames = frames_of(10)
+    shard = write_shard(tmp_path / "0.parquet", [(f"{k}", "", clip) for k, clip in enumerate(frames)])
+    names, values = [f"{k}" for k in range(10)], [clip.tobytes() for clip in frames]
+    schema = pa.schema([("caption", pa.string()), pa.field("frames", pa.binary(WIDTH), False), ("id", pa.string())])
+    table = pa.table([names, values, names], schema)
+    pq.write_table(table, tmp_path / "0.parquet", row_group_size=4, **options)
+    write_index(tmp_path, SHAPE, [shard])
+    reader = ShardReader(tmp_path)
+    assert reader.mapped
+    assert np.array_equal(reader.frames([9, 3, 4, 0]), frames[[9, 3, 4, 0]])
+
+
+def test_bytes_that_lie_in_another_order_are_not_mapped(tmp_path):
+    """Split by place in the value, pages are as long as plain ones; and the first of these clips looks the same."""
+    frames = np.repeat(np.arange(3, dtype=np.uint8), WIDTH).reshape(3, *SHAPE, 3)
+    frames[1:, 0, 0, 0, 0] = 0
+    shard = write_shard(tmp_path / "0.parquet", [(f"{k}", "", clip) for k, clip in enumerate(frames)])
+    schema = pa.schema([("id", pa.string()), ("caption", pa.string()), pa.field("frames", pa.binary(WIDTH), False)])
+    table = pa.table([list("abc"), list("abc"), [clip.tobytes() for clip in frames]], schema)
+    options = {"compression": "none", "use_dictionary": False, "column_encoding": {"frames": "BYTE_STREAM_SPLIT"}}
+    pq.write_table(table, tmp_path / "0.parquet", **options)
+    write_index(tmp_path, SHAPE, [shard])
+    reader = ShardReader(tmp_path)
+    assert not reader.mapped
+    assert np.array_equal(reader.frames(range(3)), frames)
+
+
 def test_a_value_of_another_length_is_refused(tmp_path):
     write_groups(tmp_path, [2])
     table = pa.table({"id": ["a", "b"], "caption": ["", ""], "frames": [bytes(WIDTH), bytes(WIDTH - 1)]})

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.shards import ShardReader, write_index, write_shard
+from pipeline.shards import ShardReader, formats, write_index, write_shard
 
 SHAPE = (4, 6, 8)  # T, H, W
 FORMATS = ["parquet", "npz"]
@@ -72,6 +72,36 @@ def test_shards_are_mapped_in_place(tmp_path, kind):
     assert reader.mapped
     stored = (tmp_path / f"clips-00000.{kind}").read_bytes()
     assert frames_of(rows[:70]).tobytes() in stored
+
+
+def test_a_long_shard_is_mapped_through_all_its_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "GROUP_BYTES", 3 * frames_of(rows_of(1)).nbytes)
+    rows = write_folder(tmp_path, "parquet", counts=(8,))
+    reader = ShardReader(tmp_path)
+    assert pq.read_metadata(tmp_path / "clips-00000.parquet").num_row_groups == 3
+    assert reader.mapped
+    assert np.array_equal(reader.frames([7, 0, 2, 3]), frames_of(rows)[[7, 0, 2, 3]])
+    assert pq.read_table(tmp_path / "clips-00000.parquet")["frames"].to_pylist() == [r[2].tobytes() for r in rows]
+
+
+def test_the_least_and_greatest_id_of_a_row_group_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "GROUP_BYTES", 3 * frames_of(rows_of(1)).nbytes)
+    write_folder(tmp_path, "parquet", counts=(8,))
+    file = pq.read_metadata(tmp_path / "clips-00000.parquet")
+    found = [file.row_group(number).column(0).statistics for number in range(3)]
+    assert [(one.min, one.max) for one in found] == [("0000", "0002"), ("0003", "0005"), ("0006", "0007")]
+    assert file.row_group(0).column(2).statistics is None  # of frames they would be two whole clips
+
+
+def test_ids_and_captions_are_read_without_the_frames(tmp_path):
+    """Their column chunks lie together, and end before the frames of their row group begin."""
+    write_folder(tmp_path, "parquet", counts=(70,))
+    group = pq.read_metadata(tmp_path / "clips-00000.parquet").row_group(0)
+    chunks = [group.column(number) for number in range(3)]
+    assert [chunk.path_in_schema for chunk in chunks] == ["id", "caption", "frames"]
+    ends = [chunk.data_page_offset + chunk.total_compressed_size for chunk in chunks]
+    assert ends[0] == chunks[1].data_page_offset and ends[1] == chunks[2].data_page_offset
+    assert ends[1] < 70 * 50
 
 
 def test_any_parquet_tool_reads_a_shard(tmp_path):

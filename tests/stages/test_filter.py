@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 from labels import LEFT, RIGHT, UP, row, rows, write_labels, write_videos
-from locations import ROOT
+from locations import ROOT, list_files
 from settings import filtering, reading
 
 from pipeline.errors import UserError
@@ -60,7 +60,7 @@ def run_stage(dataset, categories=("pushing-*",), **options):
 def test_the_report_accounts_for_every_row_and_split(dataset):
     choose(dataset)
     clips = read_table(dataset / "out" / "clips.parquet", Clip)
-    drops = read_table(dataset / "out" / "dropped.parquet", Drop)
+    drops = read_table(dataset / "out" / "dropped/dropped.parquet", Drop)
     report = json.loads((dataset / "out" / "report.json").read_text())
     assert (report["read"], report["kept"]) == (250, len(clips))
     assert report["dropped"] == {"empty_video": 1, "missing_video": 1, "other_category": 83}
@@ -78,7 +78,7 @@ def test_the_report_accounts_for_every_row_and_split(dataset):
 def test_equal_inputs_give_equal_bytes_whatever_the_workers(dataset):
     for name, workers in (("one", 1), ("four", 4)):
         choose(dataset, name, workers=workers)
-    for file in ("clips.parquet", "dropped.parquet", "report.json"):
+    for file in ("clips.parquet", "dropped/dropped.parquet", "report.json"):
         assert (dataset / "one" / file).read_bytes() == (dataset / "four" / file).read_bytes()
 
 
@@ -86,9 +86,9 @@ def test_the_command_writes_three_files_and_says_how_many_clips(dataset):
     done = run_stage(dataset)
     assert (done.returncode, done.stderr) == (0, "")
     assert "250 rows read, 165 clips kept" in done.stdout
-    assert sorted(path.name for path in (dataset / "out").iterdir()) == [
+    assert list_files(dataset / "out") == [
         "clips.parquet",
-        "dropped.parquet",
+        "dropped/dropped.parquet",
         "report.json",
     ]
 
@@ -165,9 +165,9 @@ def test_when_nothing_is_left_the_drops_are_written_and_the_first_is_told(datase
     assert done.returncode == 1
     assert "none of 250 rows is left: 166 empty_video, 1 missing_video, 83 other_category" in done.stderr
     assert "The first, row 0 of train.json, is dropped as missing_video: no 1.webm, nor with .mp4" in done.stderr
-    assert "all reasons are in out/dropped.parquet" in done.stderr and "Traceback" not in done.stderr
-    assert sorted(path.name for path in (dataset / "out").iterdir()) == ["dropped.parquet", "report.json"]
-    drops = read_table(dataset / "out" / "dropped.parquet", Drop)
+    assert "all reasons are in out/dropped/dropped.parquet" in done.stderr and "Traceback" not in done.stderr
+    assert list_files(dataset / "out") == ["dropped/dropped.parquet", "report.json"]
+    drops = read_table(dataset / "out" / "dropped/dropped.parquet", Drop)
     report = json.loads((dataset / "out" / "report.json").read_text())
     assert len(drops) == report["read"] == 250 and report["kept"] == 0
     assert report["dropped"] == {"empty_video": 166, "missing_video": 1, "other_category": 83}
@@ -181,4 +181,4 @@ def test_rows_that_all_lack_a_category_are_written_as_drops(dataset):
         UserError, match=r"no row has a usable template\. The first, row 0 of train\.json, is dropped as"
     ):
         choose(dataset)
-    assert [d.reason for d in read_table(dataset / "out" / "dropped.parquet", Drop)] == ["unusable_label"] * 2
+    assert [d.reason for d in read_table(dataset / "out" / "dropped/dropped.parquet", Drop)] == ["unusable_label"] * 2

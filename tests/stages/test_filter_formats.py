@@ -42,7 +42,7 @@ def filter_in(
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
     run_stage(folder, "filter_labels", labels=labels, videos=videos)
     made = folder / "data" / "labels"
-    clips, drops = read_table(made / "clips.parquet", Clip), read_table(made / "dropped.parquet", Drop)
+    clips, drops = read_table(made / "clips.parquet", Clip), read_table(made / "dropped/dropped.parquet", Drop)
     report = json.loads((made / "report.json").read_text())
     assert (report["read"], report["kept"]) == (len(clips) + len(drops), len(clips))
     return clips, {drop.id: (drop.reason, drop.detail) for drop in drops}

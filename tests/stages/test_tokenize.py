@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from locations import list_files
 from made import make_clip
 from projects import ROOT, merged
 from settings import TREE, tokenizing
@@ -57,7 +58,7 @@ def test_every_correction_is_listed_and_counted(labels, tmp_path):
     ]
     write_table(labels / "clips.parquet", Clip, clips)
     tokenize_captions(labels, labels, tmp_path / "out", tokenizing(spelling=2))
-    listed = read_table(tmp_path / "out" / "corrections.parquet", Correction)
+    listed = read_table(tmp_path / "out" / "corrections/corrections.parquet", Correction)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert listed == [Correction("pushign", "pushing", 2, 1)]
     assert (report["words_corrected"], report["different_captions"], report["captions_without_object"]) == (2, 1, 0)
@@ -77,7 +78,7 @@ def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, 
         environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "2" if seed == "1" else "1"}
         command = [sys.executable, "-m", "stages.tokenize_captions", "--out", f"out{seed}"]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert len(read_table(tmp_path / "out1" / "corrections.parquet", Correction)) == 3
+    assert len(read_table(tmp_path / "out1" / "corrections/corrections.parquet", Correction)) == 3
     for path in (tmp_path / "out1").iterdir():
         assert path.read_bytes() == (tmp_path / "out4242" / path.name).read_bytes(), path.name
 
@@ -97,10 +98,10 @@ def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
     command = [sys.executable, "-m", "stages.tokenize_captions"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "data" / "captions").iterdir()) == [
+    assert list_files(tmp_path / "data" / "captions") == [
         "captions.parquet",
-        "corrections.parquet",
-        "dropped.parquet",
+        "corrections/corrections.parquet",
+        "dropped/dropped.parquet",
         "report.json",
         "vocabulary.json",
     ]

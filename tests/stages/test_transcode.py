@@ -38,7 +38,7 @@ def test_clips_stand_in_the_order_of_their_ids_with_their_frames(dataset, tmp_pa
 
 def test_every_clip_left_out_has_its_reason_and_the_sums_are_right(dataset, tmp_path):
     transcode(dataset, tmp_path / "out")
-    drops = read_table(tmp_path / "out" / "dropped.parquet", Drop)
+    drops = read_table(tmp_path / "out" / "dropped/dropped.parquet", Drop)
     assert [(drop.id, drop.reason) for drop in drops] == [("1", "undecodable"), ("8", "too_short")]
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == {
         "read": 10,
@@ -75,8 +75,8 @@ def test_both_formats_hold_the_same_clips(dataset, tmp_path):
 @pytest.mark.slow
 def test_nothing_of_an_earlier_run_is_left(dataset, tmp_path):
     assert "clips-00009.parquet" in transcode(dataset, tmp_path / "out", shard_clips=1)
-    for name in ("clips-00001", "dropped", "report"):
-        (tmp_path / "out" / f".{name}.4711.parquet").write_text("half")  # killed while it wrote
+    for name in (".clips-00001", "dropped/.dropped", ".report"):
+        (tmp_path / "out" / f"{name}.4711.parquet").write_text("half")  # killed while it wrote
     assert transcode(dataset, tmp_path / "out") == transcode(dataset, tmp_path / "anew")
 
 

@@ -10,7 +10,7 @@ from clip_sets import OPTIONS, choose_clip, transcode, write_clips
 from videos import draw
 
 from pipeline.params import LimitParams
-from pipeline.records import Clip, Drop
+from pipeline.records import DROPS, Clip, Drop
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table
 
@@ -50,7 +50,7 @@ def test_a_video_that_hangs_or_kills_its_decoder_costs_itself_alone(bad_videos, 
     limits = limited(seconds=3.0, memory_bytes=300_000_000)
     transcode(dataset, tmp_path / "out", workers, limits=limits)
     assert ShardReader(tmp_path / "out").ids == [name for name in "acegh" for _ in range(2)]
-    drops = [(drop.id, drop.reason, drop.detail) for drop in read_table(tmp_path / "out" / "dropped.parquet", Drop)]
+    drops = [(drop.id, drop.reason, drop.detail) for drop in read_table(tmp_path / "out" / DROPS, Drop)]
     assert drops == [
         ("b-hang", "decoder_hung", "not done after 3 seconds; see transcode.limits.seconds"),
         ("d-crash", "decoder_died", "the process died of SIGSEGV, 2 times"),
@@ -66,7 +66,7 @@ def test_a_video_that_needs_more_memory_than_allowed_costs_itself_alone(large_vi
     assert ShardReader(tmp_path / "out").ids == ["a", "d"]
     detail = "needs more than 25000000 bytes of memory; see transcode.limits.memory_bytes"
     drops = [Drop(name, "decoder_died", detail) for name in "bc"]
-    assert read_table(tmp_path / "out" / "dropped.parquet", Drop) == drops
+    assert read_table(tmp_path / "out" / DROPS, Drop) == drops
     transcode(large_videos, tmp_path / "out", short_clips="repeat_last")
     assert ShardReader(tmp_path / "out").ids == ["a", "b", "c", "d"]
 
