@@ -2,12 +2,12 @@
 
 import json
 import mmap
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -104,21 +104,21 @@ def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frame
 def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
     """A shard of this or another writer, whose frames are binary values of T*H*W*3 bytes in any layout."""
     width = int(np.prod(shape))
-    with pq.ParquetFile(path, memory_map=True) as file:
-        names = file.read(columns=["id", "caption"])
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # reading ahead takes longer than these few bytes
+        names = file.read(["id", "caption"], use_threads=False)
         place = file.schema_arrow.get_field_index("frames")
         if place < 0 or not _is_binary(file.schema_arrow.field(place).type, width):
             raise ValueError(f"no column `frames` of {width} bytes per clip")
-        starts = _mapped_starts(path, file, place, width)
-        counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        starts = _mapped_starts(path, file.metadata, [(group.num_rows, group.column(place)) for group in groups], width)
     if starts is not None:
-        groups = [RowGroup(starts, partial(_map_file, path), mapped=True)]
+        parts = [RowGroup(starts, partial(_map_file, path), mapped=True)]
     else:
-        groups = [
-            RowGroup(np.arange(count) * width, partial(_read_group, path, group, width), mapped=False)
-            for group, count in enumerate(counts)
+        parts = [
+            RowGroup(np.arange(group.num_rows) * width, partial(_read_group, path, number, width), mapped=False)
+            for number, group in enumerate(groups)
         ]
-    return OpenShard(_read_texts(names["id"]), _read_texts(names["caption"]), groups)
+    return OpenShard(_read_texts(names["id"]), _read_texts(names["caption"]), parts)
 
 
 def _read_member(path: Path) -> memoryview:
@@ -158,43 +158,44 @@ def _read_group(path: Path, group: int, width: int) -> memoryview:
     return memoryview(column.buffers()[1]).cast("B")[column.offset * width : (column.offset + len(column)) * width]
 
 
-def _mapped_starts(path: Path, file: pq.ParquetFile, place: int, width: int) -> NDArray[np.int64] | None:
+def _mapped_starts(
+    path: Path, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, pq.ColumnChunkMetaData]], width: int
+) -> NDArray[np.int64] | None:
     """Where in the file each clip begins; None where a clip does not lie there as plain bytes.
 
     It does in what `write_parquet` writes: the frames of each row group are one plain page. That Arrow reads the first
-    clip from the same place is checked, too.
+    clip from the same place is checked, too. Chunks are those of the frames, with their numbers of rows.
     """
-    starts: list[NDArray[np.int64]] = []
-    with path.open("rb") as raw:
-        for number in range(file.num_row_groups):
-            group = file.metadata.row_group(number)
-            start = _plain_start(raw, group.column(place), group.num_rows * width)
+    starts = [np.empty(0, np.int64)]
+    with path.open("rb", buffering=0) as file:
+        for rows, chunk in chunks:
+            start = _plain_start(file.fileno(), chunk, rows * width)
             if start is None:
                 return None
-            starts.append(start + np.arange(group.num_rows) * width)
-    found = np.concatenate([np.empty(0, np.int64), *starts])
+            starts.append(start + np.arange(rows) * width)
+    found = np.concatenate(starts)
     if not len(found):
         return None
-    first = next(file.iter_batches(1, columns=["frames"])).column(0)[0]
+    with pq.ParquetFile(path, metadata=metadata, memory_map=True) as mapped:  # else all of the row group would be read
+        first = next(mapped.iter_batches(1, [0], ["frames"], use_threads=False)).column(0)[0]
     return found if first.as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
 
 
-def _plain_start(raw: BinaryIO, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
+def _plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
     """Where the values of a column chunk begin if they are one plain page of `length` bytes, else None."""
     plain = chunk.compression == "UNCOMPRESSED" and {*chunk.encodings} <= {"PLAIN", "RLE"}  # the second is of levels
-    if not plain or _page_bytes(raw, chunk.data_page_offset) != length:
+    if not plain or _page_bytes(file, chunk.data_page_offset) != length:
         return None
     start: int = chunk.data_page_offset + chunk.total_compressed_size - length
     return start
 
 
-def _page_bytes(raw: BinaryIO, offset: int) -> int | None:
+def _page_bytes(file: int, offset: int) -> int | None:
     """Stored bytes of the plain data page whose header is at `offset`; None for another kind of page.
 
     The header is a Thrift struct that opens with three numbers: kind (0 is a data page), size and stored size.
     """
-    raw.seek(offset)
-    head = iter(raw.read(64))
+    head = iter(os.pread(file, 64, offset))
     kind, _, stored = (_thrift_number(head) for _ in range(3))
     return stored if kind == 0 else None
 

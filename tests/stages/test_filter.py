@@ -144,12 +144,12 @@ def empty_videos(dataset):
 )
 def test_bad_input_ends_with_one_message_and_leaves_what_was_made_before(dataset, harm, message):
     choose(dataset)
-    before = {path.name: path.read_bytes() for path in (dataset / "out").iterdir()}
+    before = {name: (dataset / "out" / name).read_bytes() for name in list_files(dataset / "out")}
     harm(dataset)
     done = run_stage(dataset)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and message in done.stderr and "Traceback" not in done.stderr
-    assert {path.name: path.read_bytes() for path in (dataset / "out").iterdir()} == before
+    assert {name: (dataset / "out" / name).read_bytes() for name in list_files(dataset / "out")} == before
 
 
 def test_an_unknown_category_ends_with_the_nearest_names(dataset):

@@ -79,8 +79,8 @@ def test_equal_inputs_give_equal_bytes_in_processes_that_hash_otherwise(labels, 
         command = [sys.executable, "-m", "stages.tokenize_captions", "--out", f"out{seed}"]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert len(read_table(tmp_path / "out1" / "corrections/corrections.parquet", Correction)) == 3
-    for path in (tmp_path / "out1").iterdir():
-        assert path.read_bytes() == (tmp_path / "out4242" / path.name).read_bytes(), path.name
+    for name in list_files(tmp_path / "out1"):
+        assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out4242" / name).read_bytes(), name
 
 
 def test_bad_input_is_refused_before_anything_is_written(labels, tmp_path):
