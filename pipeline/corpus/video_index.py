@@ -35,6 +35,10 @@ class VideoIndex:
         """The nearest name there is; empty where none is near."""
         return find_nearest(compose(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
 
+    def list_paths(self) -> list[str]:
+        """All videos, from the folder."""
+        return [path for paths in self._paths.values() for path in paths]
+
     @cached_property
     def _paths(self) -> dict[str, list[str]]:
         """Names without folders and endings -> paths, from the folder."""

@@ -10,7 +10,10 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, require_one_of
 
 # Built-in readers of labels.
-FORMAT_NAMES = ("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51", "auto")
+FORMAT_NAMES = (
+    *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
+    *("label_studio", "cvat", "via", "elan", "boris", "auto"),
+)
 Loading = Literal["auto", "resident", "streamed"]
 
 

@@ -5,7 +5,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers import folders, json_files, lists, metadata, sidecar, something, table
+from pipeline.corpus.readers import (
+    boris,
+    cvat,
+    elan,
+    folders,
+    json_files,
+    label_studio,
+    lists,
+    metadata,
+    sidecar,
+    something,
+    table,
+    tools,
+    via,
+)
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
@@ -66,6 +80,8 @@ def _look_into(folder: Path) -> Found:
     official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
     if official and _look_at_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
+    if exported := tools.recognize_folder(folder):
+        return exported
     if tables := metadata.find_tables(folder):
         return "metadata", f"there is a {tables[0].relative_to(folder)}"
     if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
@@ -101,6 +117,8 @@ def _look_at_videos(folder: Path) -> Found:
 
 def _look_at(path: Path, dataset: DatasetParams) -> Found:
     ending = path.suffix.lower()
+    if exported := tools.recognize_file(path):
+        return exported
     if ending == ".json":
         return _look_at_json(path)
     if ending in table.FORMATS:
@@ -140,5 +158,10 @@ READERS: dict[str, Reader] = {
     "json": json_files.read_rows,
     "ucf101": lists.read_ucf101,
     "hmdb51": lists.read_hmdb51,
+    "label_studio": label_studio.read_rows,
+    "cvat": cvat.read_rows,
+    "via": via.read_rows,
+    "elan": elan.read_rows,
+    "boris": boris.read_rows,
     "auto": read_detected,
 }

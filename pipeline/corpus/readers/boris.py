@@ -1,0 +1,254 @@
+"""Exports of BORIS: aggregated events, tabular events of all versions, and the project itself -> rows.
+
+Columns go by name, since those of the independent variables stand among them. A state event is a part of a video; a
+point event has no length. Several files of one player are one time line: the lengths of those before a file come off
+its times, as does the time offset of the observation. Exports of older versions do not state the lengths.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers.exports import Part, as_seconds, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.table import LONGEST_CELL
+from pipeline.corpus.rows import LabelRow, as_text
+from pipeline.corpus.segments import BadSegment, parse_time
+from pipeline.errors import UserError
+from pipeline.files import read_json, read_text_lines
+from pipeline.params import DatasetParams, SegmentParams
+
+TOOL = "BORIS"
+ENDINGS = (".tsv", ".csv", ".boris")
+REMEDY = "export the events again as TSV or CSV"
+BEHAVIOR, SUBJECT, KIND, TIME = "Behavior", "Subject", "Behavior type", "Time"
+START, STOP = "Start (s)", "Stop (s)"
+STATUS = ("Status", KIND)  # of tabular events: START, STOP or POINT
+MEDIA = ("Media file name", "Media file path", "Media file")
+OBSERVATION = "Observation id"
+PREAMBLE = {"Observation id": OBSERVATION, "Time offset (s)": "Time offset (s)"}  # lines above older tabular events
+SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", around=None)
+EVENT_CELLS = 10  # a row of aggregated events has more
+NOTHING = {"", "NA", "Not found"}
+
+Row = Mapping[str, str]
+
+
+class TimeLine(NamedTuple):
+    """The files of an observation one after the other, with the seconds at which each ends, and its time offset."""
+
+    files: list[str]
+    ends: list[float]  # as many as files, or none where they are not known
+    offset: float
+
+
+class Event(NamedTuple):
+    """A state event, or why something is none; the row holds what else is said about it."""
+
+    row: Row
+    start: float | None
+    stop: float | None
+    fault: str = ""
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row for each event. Raises UserError where the labels are no such export."""
+    media = MediaFiles(Path(dataset.videos))
+    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+
+
+def recognize(path: Path, content: Any) -> str:
+    """What tells that this is an export of BORIS, from the first lines of a table, or of JSON; empty for nothing."""
+    if isinstance(content, Mapping):
+        return "it is a project with behaviors_conf" if {"behaviors_conf", "observations"} <= content.keys() else ""
+    for line in content if isinstance(content, list) else []:
+        cells = _split(str(line), "\t" if "\t" in str(line) else ",")
+        if _is_header(cells):
+            return f"{path.name} has columns {BEHAVIOR} and {START if START in cells else TIME}"
+        if len(cells) > EVENT_CELLS and {"STATE", "POINT"} & set(cells):
+            return f"{path.name} has rows of STATE and POINT events"
+    return ""
+
+
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+    if path.suffix.lower() == ".boris":
+        columns, events, lines = _read_project(path)
+    else:
+        columns, rows = _read_table(path)
+        events = [_read_aggregated(row) for row in rows] if START in columns else _pair_events(path, columns, rows)
+        lines = _read_time_lines(rows)
+    category, caption = name_category(dataset), name_caption(dataset, columns)
+    for key, name in (("category", category), ("caption", caption)):
+        if name is not None and name not in columns:
+            raise refuse_unknown(path, key, name, "column", columns)
+    for event in events:
+        said = event.row.get(category or BEHAVIOR, "").strip()
+        make = partial(Part, category=said, caption=None if caption is None else event.row.get(caption, ""))
+        line = lines.get(event.row.get(OBSERVATION, ""), TimeLine([], [], 0.0))
+        for video, start, end, fault in _place_event(event, line):
+            yield make(video, start=start, end=end, fault=fault)
+
+
+def _place_event(event: Event, line: TimeLine) -> Iterator[tuple[str, float | None, float | None, str]]:
+    """The parts of an event in the files that it goes through, or what is wrong with it."""
+    named = _find_media(event.row)
+    if event.fault or event.start is None or event.stop is None:
+        yield named or (line.files[0] if line.files else ""), None, None, event.fault or "has no start or no stop"
+        return
+    start, stop = event.start - line.offset, event.stop - line.offset
+    if len(line.files) < 2:
+        yield named or (line.files[0] if line.files else ""), start, stop, ""
+    elif not line.ends:
+        told = f"its time goes on over {len(line.files)} files, whose lengths the export does not state"
+        yield named, None, None, f"{told}; give the .boris project itself, or an export of a newer {TOOL}"
+    elif start >= line.ends[-1] or stop <= max(start, 0):
+        yield named or line.files[0], None, None, f"from {start:g} to {stop:g} s is no part of the files"
+    else:
+        for file, begin, end in zip(line.files, [0.0, *line.ends], line.ends, strict=False):
+            if start < end and stop > begin:
+                last = None if stop > end else round(stop - begin, 6)
+                yield file, max(round(start - begin, 6), 0.0 if begin else start), last, ""
+
+
+def _read_aggregated(row: Row) -> Event:
+    kind = row.get(KIND, "STATE").strip()
+    start, stop = _read_time(row.get(START)), _read_time(row.get(STOP))
+    fault = f"a {kind} event at {row.get(START)} s has no length" if kind == "POINT" else ""
+    return Event(row, start, stop, fault)
+
+
+def _pair_events(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Event]:
+    """The state events of rows that start or stop one each, by observation, subject, behavior and modifiers."""
+    status = next((name for name in STATUS if name in columns), None)
+    if status is None or TIME not in columns:
+        raise UserError(f"{path}: has neither {START} nor {TIME} with {' or '.join(STATUS)}; {REMEDY}")
+    same = [name for name in columns if name in (OBSERVATION, SUBJECT, BEHAVIOR) or name.startswith("Modifier")]
+    begun: dict[tuple[str, ...], int] = {}
+    events: list[Event] = []
+    for row in rows:
+        key, what, time = (
+            tuple(row.get(name, "") for name in same),
+            row.get(status, "").strip(),
+            _read_time(row.get(TIME)),
+        )
+        if what == "START" and key not in begun:
+            begun[key] = len(events)
+            events.append(Event(row, time, None, "a START without a STOP"))
+        elif what == "STOP" and key in begun:
+            number = begun.pop(key)
+            events[number] = events[number]._replace(stop=time, fault="")
+        else:
+            told = {"STOP": "a STOP without a START", "START": "a second START before a STOP"}
+            point = f"a {what or 'nameless'} event at {row.get(TIME)} s has no length"
+            events.append(Event(row, time, None, told.get(what, point)))
+    return events
+
+
+def _read_time_lines(rows: Sequence[Row]) -> dict[str, TimeLine]:
+    """The files of each observation: as `Source` lists them, else those that its rows name."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.get(OBSERVATION, "")].append(row)
+    lines = {}
+    for name, group in groups.items():
+        offset = _read_time(group[0].get("Time offset (s)")) or 0.0
+        source = group[0].get("Source", "").strip()
+        if source in NOTHING or "player #1:" not in source:
+            lines[name] = TimeLine(list(dict.fromkeys(filter(None, map(_find_media, group)))), [], offset)
+            continue
+        first = source.partition("player #1:")[2].partition("|player #")[0]
+        stated = group[0].get("Media duration (s)", "").partition("|")[0].split(";")
+        lengths = [length for text in stated if (length := _read_time(text)) is not None]
+        # A name may hold a semicolon: then the lengths say how many files there are.
+        files = first.split(";") if len(first.split(";")) == len(lengths) else [first] if len(lengths) == 1 else []
+        lines[name] = _make_time_line(files or first.split(";"), lengths, offset)
+    return lines
+
+
+def _make_time_line(files: list[str], lengths: Sequence[float], offset: float) -> TimeLine:
+    known = len(files) == len(lengths)
+    return TimeLine(files, [round(end, 3) for end in accumulate(lengths)] if known else [], offset)
+
+
+def _find_media(row: Row) -> str:
+    return next((name for column in MEDIA if (name := row.get(column, "").strip()) not in NOTHING), "")
+
+
+def _read_time(text: Any) -> float | None:
+    try:
+        return parse_time(as_text(text) if not isinstance(text, float) else text, SECONDS, end=False)
+    except BadSegment:
+        return None
+
+
+def _read_table(path: Path) -> tuple[list[str], list[Row]]:
+    """The names of the columns and the rows; what stands above the names is in each of them."""
+    csv.field_size_limit(LONGEST_CELL)
+    lines = read_text_lines(path)
+    sign = next((sign for sign in "\t,;" if any(_is_header(_split(line, sign)) for line in lines[:100])), None)
+    if sign is None:
+        raise UserError(f"{path}: no line of it names the columns {BEHAVIOR} and {START} or {TIME}; {REMEDY}")
+    try:
+        cells = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=sign))
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; {REMEDY}") from None
+    first = next(number for number, row in enumerate(cells) if _is_header(row))
+    columns = [name.strip() for name in cells[first]]
+    above = {PREAMBLE[row[0].strip()]: row[1].strip() for row in cells[:first] if row and row[0].strip() in PREAMBLE}
+    rows: list[Row] = [
+        {**above, **dict(zip(columns, (cell.strip() for cell in row), strict=False))}
+        for row in cells[first + 1 :]
+        if any(cell.strip() for cell in row)
+    ]
+    return [*columns, *(name for name in above if name not in columns)], rows
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = {cell.strip() for cell in cells}
+    return BEHAVIOR in names and (START in names or (TIME in names and bool(names & set(STATUS))))
+
+
+def _split(line: str, sign: str) -> list[str]:
+    return next(csv.reader([line], delimiter=sign), [])
+
+
+def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLine]]:
+    content = read_json(path, REMEDY)
+    if not isinstance(content, dict) or not isinstance(content.get("observations"), dict):
+        raise UserError(f"{path}: no project of {TOOL} with observations; save it again")
+    confs = _as_object(content.get("behaviors_conf")).values()
+    states = {as_text(conf.get("code")) for conf in map(_as_object, confs) if "state" in str(conf.get("type")).lower()}
+    columns = [OBSERVATION, SUBJECT, BEHAVIOR, "Modifiers", "Comment", "Status", TIME]
+    rows: list[Row] = []
+    lines = {}
+    for name, found in ((name, _as_object(found)) for name, found in content["observations"].items()):
+        players = _as_object(found.get("file"))
+        files = [text for file in players.get("1") or [] if (text := as_text(file))]
+        lengths = _as_object(_as_object(found.get("media_info")).get("length"))
+        known = [length for file in files if (length := as_seconds(lengths.get(file))) is not None]
+        lines[name] = _make_time_line(files, known, as_seconds(found.get("time offset")) or 0.0)
+        rows += _list_events(name, found.get("events"), states, columns)
+    return columns, _pair_events(path, columns, rows), lines
+
+
+def _list_events(name: str, events: Any, states: set[str], columns: Sequence[str]) -> Iterator[Row]:
+    """The events of an observation as rows of tabular events: each second one of a state stops it."""
+    begun: set[tuple[str, ...]] = set()
+    for event in events if isinstance(events, list) else []:
+        if not isinstance(event, list) or len(event) < 5:
+            continue
+        time, *said = event[:5]
+        subject, behavior, modifiers, comment = map(as_text, said)
+        key = (subject, behavior, modifiers)
+        status = "POINT" if behavior not in states else "STOP" if key in begun else "START"
+        begun ^= {key} if behavior in states else set()
+        yield dict(zip(columns, (name, subject, behavior, modifiers, comment, status, str(time)), strict=True))
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

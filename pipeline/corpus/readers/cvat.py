@@ -1,0 +1,208 @@
+"""CVAT for video 1.1, and the tags of CVAT for images 1.1 -> rows.
+
+A track is a part of the video from its first box up to the first that is `outside`; it may come back. Where
+`dataset.columns` names an attribute, a part lasts as long as its value does. Frames are those of the source, numbered
+from 0, and counted by `dataset.segments.rate`, which no export states. The labels are an XML file, the ZIP file that
+holds it, or a folder with one for each task.
+"""
+
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+from xml.etree.ElementTree import Element
+
+from pipeline.corpus.readers.exports import Part, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.xml_files import read_text, read_xml
+from pipeline.corpus.rows import LabelRow
+from pipeline.errors import UserError
+from pipeline.params import DatasetParams
+
+TOOL = "CVAT"
+ENDINGS = (".xml", ".zip")
+INSIDE = "annotations.xml"  # in a ZIP file
+REMEDY = "export the task again as CVAT for video 1.1"
+ATTRIBUTES = {"id", "label", "frame", "outside", "name", "task_id"}
+NO_SHAPES = {"attribute"}
+FRAME_NAME = re.compile(r"frame_(\d+)(?:\.\w+)?\Z", re.IGNORECASE)
+MARKS = re.compile(rb"<(?:version|meta|track|image)\b")
+STEP = re.compile(r"\s*step\s*=\s*(\d+)")
+
+Said = tuple[str | None, str | None]  # category and caption, as in Part
+
+
+class Task(NamedTuple):
+    """What the export says about a task: its video, and how many frames of the source go to one of the task."""
+
+    video: str
+    step: int
+
+
+class Moment(NamedTuple):
+    """A frame in which a track or a tag is there and says something, or ends."""
+
+    frame: int
+    said: Said | None  # None: it is outside
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row for each part of a track or run of tags. Raises UserError where the labels are no such export."""
+    media = MediaFiles(Path(dataset.videos))
+    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+
+
+def recognize(path: Path, start: bytes) -> str:
+    """What tells that this is an export of CVAT, from the start of a file; empty for nothing."""
+    if path.suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return f"there is an {INSIDE} in {path.name}" if _find_inside(archive) else ""
+        except (zipfile.BadZipFile, NotImplementedError):
+            return ""
+    return f"{path.name} holds annotations of videos" if b"<annotations" in start and MARKS.search(start) else ""
+
+
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+    with _opened(path) as file:
+        root = read_xml(file, path, ATTRIBUTES, REMEDY)
+    if root.tag != "annotations":
+        raise UserError(f"{path}: its root is <{root.tag}>, not <annotations>; {REMEDY}")
+    rate = dataset.segments.rate
+    if rate is None:
+        told = "CVAT numbers the frames of a video, and its export does not state their rate"
+        raise UserError(f"{path}: {told}; set dataset.segments.rate to the frames per second of the videos")
+    tasks = _read_tasks(root, path)
+    known = sorted({str(found.get("name")) for found in root.iter("attribute") if found.get("name")})
+    named = name_category(dataset), name_caption(dataset, known)
+    for key, name in zip(("category", "caption"), named, strict=True):
+        if name is not None and name not in known:
+            raise refuse_unknown(path, key, name, "attribute", known)
+    runs = [*_read_tracks(root, path, named), *_read_tags(root, path, named, tasks)]
+    if not runs:
+        raise UserError(f"{path}: holds neither tracks nor tags; {REMEDY}")
+    for task_id, moments in runs:
+        task = tasks.get(task_id) or next(iter(tasks.values()))
+        yield from list(_list_parts(task, moments, rate)) or [Part(task.video, "", None)]
+
+
+def _list_parts(task: Task, moments: Sequence[Moment], rate: float) -> Iterator[Part]:
+    """The parts in which a track says the same; between two of its frames it says what it said in the first."""
+    start: Moment | None = None
+    for number, moment in enumerate(moments):
+        if start is None:
+            start = moment if moment.said is not None else None
+        elif moment.said != start.said:
+            yield _make_part(task, start, moment.frame, rate)
+            start = moment if moment.said is not None else None
+        if start is not None and number + 1 == len(moments):
+            yield _make_part(task, start, moment.frame + task.step, rate)
+
+
+def _make_part(task: Task, start: Moment, end: int, rate: float) -> Part:
+    category, caption = start.said or ("", None)
+    still = f"frame {start.frame} alone is a still picture" if end - start.frame <= task.step else ""
+    return Part(task.video, category, caption, start.frame / rate, end / rate, still)
+
+
+def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, list[Moment]]]:
+    for track in root.iter("track"):
+        label = track.get("label", "")
+        moments = [
+            Moment(_read_number(path, shape, "frame"), None if _is_outside(shape) else _read_said(shape, label, named))
+            for shape in track
+            if shape.tag not in NO_SHAPES
+        ]
+        yield track.get("task_id", ""), sorted(moments, key=lambda moment: moment.frame)
+
+
+def _read_tags(root: Element, path: Path, named: Said, tasks: dict[str, Task]) -> Iterator[tuple[str, list[Moment]]]:
+    """Frames in a row that have the same tag, as a track that ends after each of these runs."""
+    frames: dict[tuple[str, Said], list[int]] = defaultdict(list)
+    for image in root.iter("image"):
+        for tag in image.iter("tag"):
+            found = FRAME_NAME.search(image.get("name", ""))
+            if not found:
+                told = f"the tagged {image.get('name', '')[:80]!r} is a picture, no frame of a video"
+                raise UserError(f"{path}: {told}; a task of a video names them frame_000000 and so on")
+            said = _read_said(tag, tag.get("label", ""), named)
+            frames[image.get("task_id", ""), said].append(int(found[1]))
+    for tag in root.iterfind("tag"):
+        said = _read_said(tag, tag.get("label", ""), named)
+        frames[tag.get("task_id", ""), said].append(_read_number(path, tag, "frame"))
+    for (task_id, said), numbers in frames.items():
+        step = (tasks.get(task_id) or next(iter(tasks.values()))).step
+        moments: list[Moment] = []
+        for number in sorted(set(numbers)):
+            if moments and moments[-1].frame + step < number:
+                moments.append(Moment(moments[-1].frame + step, None))
+            moments.append(Moment(number, said))
+        yield task_id, moments
+
+
+def _read_said(element: Element, label: str, named: Said) -> Said:
+    """The class and the caption that a shape or a tag says; the label is the class unless an attribute is named."""
+    values = {found.get("name"): (found.text or "").strip() for found in element.iterfind("attribute")}
+    category, caption = (None if name is None else _read_value(name, values.get(name, "")) for name in named)
+    return label if named[0] is None else category, caption
+
+
+def _read_value(name: str, value: str) -> str:
+    """The value of an attribute; a box that is ticked says the name of its attribute, one that is not says nothing."""
+    return {"true": name, "false": "", "__undefined__": ""}.get(value.lower(), value)
+
+
+def _is_outside(shape: Element) -> bool:
+    """Whether a shape is outside the picture; a skeleton is where all of its points are."""
+    inner = [part.get("outside") for part in shape if part.tag not in NO_SHAPES]
+    return shape.get("outside") == "1" or bool(shape.get("outside") is None and inner and set(inner) == {"1"})
+
+
+def _read_number(path: Path, element: Element, name: str) -> int:
+    text = element.get(name, "")
+    if not text.isdecimal() or len(text) > 12:
+        raise UserError(f"{path}: <{element.tag}> has the {name} {text[:40]!r}, which is no number; {REMEDY}")
+    return int(text)
+
+
+def _read_tasks(root: Element, path: Path) -> dict[str, Task]:
+    """The tasks by their ids; one that has none is under the name of the file."""
+    meta = root.find("meta")
+    meta = Element("meta") if meta is None else meta
+    source = read_text(meta, "source")
+    tasks = {}
+    for task in [*meta.iter("task"), *meta.iter("job")]:
+        found = STEP.match(read_text(task, "frame_filter"))
+        video = read_text(task, "source") or source or read_text(task, "name")
+        tasks[read_text(task, "id")] = Task(video or _name_file(path), max(int(found[1]), 1) if found else 1)
+    return tasks or {"": Task(source or _name_file(path), 1)}
+
+
+def _find_inside(archive: zipfile.ZipFile) -> str | None:
+    return next((name for name in archive.namelist() if name.rpartition("/")[2] == INSIDE), None)
+
+
+def _name_file(path: Path) -> str:
+    """What the file is called, or its folder, since an unpacked ZIP file holds one called annotations.xml."""
+    return path.parent.name if path.name.lower() == INSIDE else path.stem
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The XML, in a file or in a ZIP file. Raises UserError where a ZIP file is damaged or holds none."""
+    if path.suffix.lower() != ".zip":
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = _find_inside(archive)
+            if inside is None:
+                raise UserError(f"{path}: holds no {INSIDE}; {REMEDY}")
+            with archive.open(inside) as file:
+                yield file
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path}: no whole ZIP file ({error}); {REMEDY}") from None

@@ -1,0 +1,138 @@
+"""What readers of labelling tools share: the files of an export, the videos that they name, and rows.
+
+Of `dataset.columns` two name what the tool calls a tier, an attribute, a control or a column: `category` holds the
+classes, `caption` the texts. As long as `caption` has its default it counts only where there is something of this name.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers.folders import spell_out, walk
+from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.table import ONLY_CATEGORY
+from pipeline.corpus.rows import (
+    WHOLE,
+    LabelRow,
+    OfficialSplit,
+    make_path_row,
+    match_split_folders,
+    number_repeats,
+)
+from pipeline.corpus.segments import BadSegment, check_segment
+from pipeline.corpus.video_index import ANYWHERE
+from pipeline.errors import UserError
+from pipeline.params import DatasetParams
+
+LOOKED_INTO = 16  # folders below the labels, to tell their format
+
+
+class Export(NamedTuple):
+    """A file that a tool wrote, and the official split that its name or its folder tells, where all are named so."""
+
+    path: Path
+    split: OfficialSplit
+
+
+class Part(NamedTuple):
+    """What is said about a part of a video; an empty category or caption is not said."""
+
+    video: str  # as the export names it
+    category: str | None  # None: there are no classes, only captions
+    caption: str | None  # None: the category in words
+    start: float | None = None  # seconds; None: from the first frame
+    end: float | None = None  # None: to the end of the video
+    fault: str = ""  # why it is no part of a video
+
+
+def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Export]:
+    """The files with one of the endings: the labels themselves, or those in the folder. Raises UserError for none."""
+    if labels.is_file():
+        return [Export(labels, "all")]
+    if not labels.is_dir():
+        raise UserError(f"{labels}: no such export of {tool}; see dataset.labels")
+    found = [file for file in walk(labels) if file.suffix.lower() in endings and not file.name.startswith("~")]
+    if not found:
+        raise UserError(f"{labels}: neither it nor a folder in it holds a file of {tool}, {', '.join(endings)}")
+    kinds = sorted({file.suffix.lower() for file in found})
+    if len(kinds) > 1:  # most likely each holds what the other does
+        told = f"holds files of {tool} that end in {' and in '.join(kinds)}, which may say the same twice"
+        raise UserError(f"{labels}: {told}; keep those of one kind there")
+    tops = [file.parts[0] if len(file.parts) > 1 else file.stem for file in found]
+    splits = match_split_folders(set(tops))
+    splits = splits if len(set(splits.values())) > 1 else {}
+    return [Export(labels / file, splits.get(top, "all")) for file, top in zip(found, tops, strict=True)]
+
+
+def list_first_files(folder: Path, endings: Collection[str]) -> list[Path]:
+    """The first file with each ending, in the folder and in the first of those in it: it may hold a million files."""
+    found: dict[str, Path] = {}
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")[:LOOKED_INTO]
+    for here in (folder, *below):
+        with os.scandir(here) as entries:
+            names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in endings)
+        for name in names:
+            if name[0] not in ".~":
+                found.setdefault(Path(name).suffix.lower(), here / name)
+    return list(found.values())
+
+
+def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles) -> list[LabelRow]:
+    """A row for each part, in order."""
+    rows = []
+    for number, part in enumerate(parts):
+        segment, fault = WHOLE, part.fault
+        if not fault:
+            try:
+                segment = check_segment(part.start, part.end)
+            except BadSegment as error:
+                segment, fault = WHOLE, str(error)
+        category = ONLY_CATEGORY if part.category is None else part.category
+        caption = spell_out(category) if part.caption is None else part.caption
+        place = (export.path.name, number)
+        video = media.find(part.video)
+        row = make_path_row(video.removeprefix(ANYWHERE), caption, category, export.split, place, segment, fault)
+        rows.append(row._replace(video=video))
+    return rows
+
+
+def read_exports(
+    labels: Path,
+    media: MediaFiles,
+    endings: Collection[str],
+    tool: str,
+    read: Callable[[Path], Iterable[Part]],
+) -> list[LabelRow]:
+    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none."""
+    rows = []
+    for export in find_exports(labels, endings, tool):
+        rows += make_rows(export, read(export.path), media)
+    if not rows:
+        raise UserError(f"{labels}: the export of {tool} holds no labels; see dataset.labels")
+    return number_repeats(rows)
+
+
+def name_caption(dataset: DatasetParams, known: Collection[str]) -> str | None:
+    """What holds the captions, if anything: what `columns.caption` names, the default only where it is known."""
+    name = str(dataset.columns.caption)
+    return name if name != "caption" or name in known else None
+
+
+def name_category(dataset: DatasetParams) -> str | None:
+    """What holds the classes, if it is named."""
+    return None if dataset.columns.category is None else str(dataset.columns.category)
+
+
+def refuse_unknown(path: Path, key: str, name: str, what: str, known: Iterable[str]) -> UserError:
+    """The error for a name in `dataset.columns` that an export does not know."""
+    listed = ", ".join(dict.fromkeys(known))[:300] or "none"
+    return UserError(f"{path}: has no {what} {name!r} (dataset.columns.{key}); there are: {listed}")
+
+
+def as_seconds(value: Any) -> float | None:
+    """A number of seconds, also one spelt as text; None for anything else."""
+    try:
+        return None if isinstance(value, bool) or value is None else float(value)
+    except (TypeError, ValueError):
+        return None

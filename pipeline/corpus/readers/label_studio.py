@@ -1,0 +1,333 @@
+"""Exports of Label Studio: JSON, JSON_MIN and CSV -> rows.
+
+Parts of videos come from TimelineLabels, `ranges` of frames; from VideoRectangle, the spans in which a box is there;
+and from audio regions, in seconds. Choices and TextArea outside of any region are about the whole video. Frames are
+numbered from 1, and counted at the `framerate` of the labelling configuration, whatever the rate of the file is.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers.exports import (
+    Part,
+    as_seconds,
+    name_caption,
+    name_category,
+    read_exports,
+    refuse_unknown,
+)
+from pipeline.corpus.readers.media_files import MediaFiles, read_address
+from pipeline.corpus.readers.table import LONGEST_CELL
+from pipeline.corpus.rows import LabelRow, as_text
+from pipeline.corpus.video_names import has_video_ending
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.params import DatasetParams
+
+TOOL = "Label Studio"
+ENDINGS = (".json", ".csv", ".tsv")
+REMEDY = "export it again"
+ANNOTATIONS = ("annotations", "completions")  # the second in exports from before 2021
+OWN_COLUMNS = {"annotation_id", "annotator", "lead_time"}  # of JSON_MIN and CSV
+RATE = 24.0  # frames per second, where the configuration says nothing
+RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # of a task, which the configuration may refer to
+SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in a task that is written as HTML
+
+Span = tuple[float | None, float | None, str]  # start, end in seconds, what is wrong
+Named = tuple[str | None, str | None]  # the controls of classes and of captions
+
+
+class Result(NamedTuple):
+    """What one control says: `value` holds a part of the video, labels, choices or texts."""
+
+    control: str
+    region: str  # the id that the results about one region share
+    value: Mapping[str, Any]
+
+
+class Task(NamedTuple):
+    """A task: what it shows, and the results of each annotation of it."""
+
+    data: Mapping[str, Any]
+    annotations: list[list[Result]]
+
+
+@dataclass(slots=True)
+class Region:
+    """What all controls say about one part of a video, or about the whole of it."""
+
+    spans: list[Span] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)  # count where there are no labels
+    texts: list[str] = field(default_factory=list)
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row for each part of a video, label and text. Raises UserError where the labels are no such export."""
+    guessed: Counter[str] = Counter()
+    media = MediaFiles(Path(dataset.videos))
+    rows = read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed))
+    if guessed["rate"]:
+        told = f"which is not in the export; {RATE:g} a second, its default, is taken: set dataset.segments.rate"
+        print(f"warning: {labels}: {TOOL} counts frames by the framerate of its configuration, {told}", file=sys.stderr)
+    if guessed["whole"]:
+        told = f"{guessed['whole']} choices or texts about whole videos are left out, since parts are labelled"
+        print(f"filter: {labels}: {told}; name their control in dataset.columns to read them", file=sys.stderr)
+    return rows
+
+
+def recognize(path: Path, content: Any) -> str:
+    """What tells that this is an export of Label Studio, from JSON or the header of a table; empty for nothing."""
+    first = content[0] if isinstance(content, list) and content else content
+    if isinstance(first, Mapping):
+        if isinstance(first.get("data"), Mapping) and any(name in first for name in ANNOTATIONS):
+            return "its tasks have data and annotations"
+        return "its tasks have an annotation_id and an annotator" if first.keys() >= OWN_COLUMNS else ""
+    named = isinstance(content, list) and {str(name) for name in content} >= OWN_COLUMNS
+    return f"{path.name} has columns annotation_id and annotator" if named else ""
+
+
+def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> Iterator[Part]:
+    tasks = _read_table(path, dataset) if path.suffix.lower() != ".json" else _read_tasks(path, dataset)
+    controls = {result.control for task in tasks for results in task.annotations for result in results}
+    named = name_category(dataset), name_caption(dataset, controls)
+    for key, control in zip(("category", "caption"), named, strict=True):
+        if control is not None and control not in controls:
+            raise refuse_unknown(path, key, control, "control", sorted(controls))
+    if not controls and any(task.data.keys() >= OWN_COLUMNS for task in tasks):
+        told = "no column holds parts of videos; name the one with the classes or captions in dataset.columns"
+        raise UserError(f"{path}: {told}: {', '.join(map(str, tasks[0].data))[:300]}")
+    rates = [_read_rate(task) for task in tasks]
+    common = {rate for rate in rates if rate}
+    read = []
+    for number, (task, rate) in enumerate(zip(tasks, rates, strict=True)):
+        counted = rate or (min(common) if len(common) == 1 else None)
+        frames = _Frames(_choose_rate(path, task, counted, dataset), guessed)
+        regions = [_read_regions(results, named, frames) for results in task.annotations]
+        read.append((_find_video(path, number, task.data, dataset), regions))
+    parted = any(region.spans for _, annotations in read for regions in annotations for region in regions)
+    for video, annotations in read:
+        parts = [part for regions in annotations for part in _list_parts(video, regions, named, parted, guessed)]
+        yield from parts or [Part(video, "", None)]
+
+
+def _list_parts(
+    video: str, regions: Sequence[Region], named: Named, parted: bool, guessed: Counter[str]
+) -> Iterator[Part]:
+    for region in regions:
+        labels = region.labels or region.choices
+        if not region.spans:
+            said = bool(labels or (region.texts and named[0] is None))
+            if not said or (parted and not any(named)):
+                guessed["whole"] += said
+                continue
+        texts: list[str | None] = [*region.texts] or [None if named[1] is None else ""]
+        classes: list[str | None] = [*labels] or [None if region.texts and named[0] is None else ""]
+        for start, end, fault in region.spans or [(None, None, "")]:
+            yield from (Part(video, label, text, start, end, fault) for label in classes for text in texts)
+
+
+def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") -> list[Region]:
+    """The regions of an annotation in their order; what is about the whole video comes last."""
+    regions: dict[str, Region] = {}
+    for result in results:
+        spans = frames.read_spans(result.value)
+        if spans and result.region not in regions:
+            regions[result.region] = Region(spans)
+    whole = Region()
+    for control, name, value in results:
+        region = regions.get(name, whole)
+        if named[0] is None:
+            region.labels += [text for key in value if key.endswith("labels") for text in _list_texts(value[key])]
+            region.choices += [text for key in ("choices", "taxonomy") for text in _list_texts(value.get(key))]
+        elif control == named[0]:
+            region.labels += _list_said(value)
+        if control == named[1] or named[1] is None:
+            region.texts += _list_said(value) if control == named[1] else _list_texts(value.get("text"))
+    return [*regions.values(), whole]
+
+
+def _list_said(value: Mapping[str, Any]) -> list[str]:
+    """The labels, choices or texts of a result, whatever control it comes from."""
+    keys = [key for key in value if key.endswith("labels")]
+    return [text for key in (*keys, "choices", "taxonomy", "text") for text in _list_texts(value.get(key))]
+
+
+def _list_texts(value: Any) -> list[str]:
+    """The texts in a list; of a path in a taxonomy, its last part."""
+    listed = value if isinstance(value, list) else [value]
+    last = [item[-1] if isinstance(item, list) and item else item for item in listed]
+    return list(dict.fromkeys(text for item in last if (text := as_text(item)).strip()))
+
+
+class _Frames:
+    """The frames of a task as seconds."""
+
+    def __init__(self, rate: float | None, guessed: Counter[str]) -> None:
+        self._known = rate
+        self._guessed = guessed
+
+    def read_spans(self, value: Mapping[str, Any]) -> list[Span]:
+        """The parts of the video that a result is about; empty where it is about the whole."""
+        if "unclear" in value:
+            return [(None, None, "the export does not say which part of the video the text is about; export as JSON")]
+        if isinstance(value.get("ranges"), list):
+            return [self._read_range(found) for found in value["ranges"] if isinstance(found, Mapping)]
+        if isinstance(value.get("sequence"), list):
+            return self._read_boxes([key for key in value["sequence"] if isinstance(key, Mapping)])
+        if "start" not in value or "end" not in value:
+            return []
+        if isinstance(value.get("text"), str) or "startOffset" in value:
+            return [(None, None, "is about letters of a text")]
+        if "timelinelabels" in value:
+            return [self._read_range(value)]
+        start, end = as_seconds(value["start"]), as_seconds(value["end"])
+        return [(start, end, "" if start is not None and end is not None else "has no start or no end")]
+
+    def _read_range(self, found: Mapping[str, Any]) -> Span:
+        start, end = as_seconds(found.get("start")), as_seconds(found.get("end"))
+        if start is None or end is None:
+            return None, None, "has no start or no end"
+        if start == end:
+            return None, None, f"frame {start:g} alone is a still picture"
+        return (start - 1) / self.rate, end / self.rate, ""
+
+    def _read_boxes(self, keys: Sequence[Mapping[str, Any]]) -> list[Span]:
+        """The spans from a key frame with a box up to the next where the box ends, which still shows it."""
+        spans: list[Span] = []
+        start: float | None = None
+        placed = sorted((frame, bool(key.get("enabled"))) for key in keys if (frame := as_seconds(key.get("frame"))))
+        for frame, shown in placed:
+            if shown and start is None:
+                start = frame
+            elif not shown and start is not None:
+                spans.append(self._read_range({"start": start, "end": frame}))
+                start = None
+            elif not shown:
+                spans.append((None, None, f"frame {frame:g} alone is a still picture"))
+        if start is not None:
+            spans.append(((start - 1) / self.rate, None, ""))
+        return spans or [(None, None, "has no key frames")]
+
+    @property
+    def rate(self) -> float:
+        self._guessed["rate"] += not self._known
+        return self._known or RATE
+
+
+def _choose_rate(path: Path, task: Task, counted: float | None, dataset: DatasetParams) -> float | None:
+    """Frames per second: what the boxes tell, else what params say, else what the task has for the configuration."""
+    stated = dataset.segments.rate
+    if stated and counted and abs(stated - counted) > 1e-3 * counted:
+        told = f"dataset.segments.rate is {stated:g}, but its boxes have {counted:g} frames in a second"
+        raise UserError(f"{path}: {told}; set it to {counted:g}, or to null")
+    return counted or stated or next((rate for name in RATE_FIELDS if (rate := as_seconds(task.data.get(name)))), None)
+
+
+def _read_rate(task: Task) -> float | None:
+    """Frames per second, from a key frame of a box with its number and its seconds."""
+    for value in (result.value for results in task.annotations for result in results):
+        for key in value["sequence"] if isinstance(value.get("sequence"), list) else []:
+            frame, seconds = (as_seconds(key.get(name)) for name in ("frame", "time"))
+            if frame and seconds:
+                return round(frame / seconds, 4)
+    return None
+
+
+def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
+    """What a task calls its video. Raises UserError where it is not clear which of its data that is."""
+    names = {key: found[1] if (found := SOURCE.search(str(value))) else str(value) for key, value in data.items()}
+    named = str(dataset.columns.path)
+    if named != "path" or named in data:
+        if named not in data:
+            raise refuse_unknown(path, "path", named, f"task data in task {number}", map(str, data))
+        return names[named]
+    videos = [key for key, value in names.items() if has_video_ending(read_address(value))]
+    key = "video" if "video" in videos or not videos else videos[0]
+    if key not in data or (key != "video" and len(videos) > 1):
+        listed = ", ".join(videos or map(str, data))[:200]
+        raise UserError(f"{path}: task {number} may have its video in {listed}; name it in dataset.columns.path")
+    return names[key]
+
+
+def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:
+    content = read_json(path, REMEDY)
+    listed = content if isinstance(content, list) else [content]
+    tasks = []
+    for number, item in enumerate(listed):
+        key = next((name for name in ANNOTATIONS if isinstance(item, dict) and isinstance(item.get(name), list)), None)
+        if isinstance(item, dict) and key is None and item.keys() >= OWN_COLUMNS:
+            tasks.append(_read_cells(item, dataset))
+        elif key is None or not isinstance(item.get("data"), dict):
+            told = f"item {number} is no task with data and annotations, but {json.dumps(item)[:80]}"
+            raise UserError(f"{path}: {told}; export as JSON, JSON_MIN or CSV")
+        else:
+            tasks.append(Task(item["data"], [_read_results(found) for found in item[key] if _is_whole(found)]))
+    return tasks
+
+
+def _is_whole(annotation: Any) -> bool:
+    """Whether an annotation was given, not skipped."""
+    skipped = isinstance(annotation, dict) and (annotation.get("was_cancelled") or annotation.get("skipped"))
+    return isinstance(annotation, dict) and not skipped and isinstance(annotation.get("result"), list)
+
+
+def _read_results(annotation: Mapping[str, Any]) -> list[Result]:
+    return [
+        Result(as_text(found.get("from_name")), as_text(found.get("id")) or f"#{number}", found["value"])
+        for number, found in enumerate(annotation["result"])
+        if isinstance(found, dict) and isinstance(found.get("value"), dict)
+    ]
+
+
+def _read_table(path: Path, dataset: DatasetParams) -> list[Task]:
+    csv.field_size_limit(LONGEST_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            if not set(lines.fieldnames or []) >= OWN_COLUMNS:
+                listed = ", ".join(lines.fieldnames or [])[:200] or "none"
+                raise UserError(f"{path}: no CSV of {TOOL}, whose columns are {listed}; {REMEDY}")
+            return [_read_cells(row, dataset) for row in lines]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}; {REMEDY}") from None
+
+
+def _read_cells(row: Mapping[str, Any], dataset: DatasetParams) -> Task:
+    """A row of JSON_MIN or CSV, whose cells hold the results of a control without their ids, or a text alone."""
+    results: list[Result] = []
+    loose: list[Result] = []
+    named = {name for name in (dataset.columns.category, dataset.columns.caption) if name is not None}
+    for control, cell in row.items():
+        for value in _parse_cell(cell):
+            if isinstance(value, Mapping):
+                part = [value.get(key) for key in ("ranges", "sequence", "start", "end")]
+                results.append(Result(control, json.dumps(part), value))
+            elif control in named and as_text(value).strip():
+                loose.append(Result(control, "", {"choices": [as_text(value)]}))
+    regions = {result.region for result in results if result.value.keys() & {"ranges", "sequence", "start"}}
+    if len(regions) == 1:  # a text without an id can only be about this one
+        (region,) = regions
+        loose = [result._replace(region=region) for result in loose]
+    elif regions:
+        loose = [
+            Result(control, f"?{number}", {**value, "unclear": True})
+            for number, (control, _, value) in enumerate(loose)
+        ]
+    return Task(row, [[*results, *loose]] if results or loose else [])
+
+
+def _parse_cell(cell: Any) -> list[Any]:
+    if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{"):
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            return [cell]
+    return cell if isinstance(cell, list) else [cell]

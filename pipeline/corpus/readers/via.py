@@ -1,0 +1,214 @@
+"""Exports of VGG Image Annotator 3: projects as JSON, and both kinds of CSV -> rows.
+
+`z` holds the time of an annotation: start and end in seconds, one number for a still picture, nothing for the whole
+file. A select, radio or checkbox attribute holds the numbers of its options. The header of the CSV is a comment.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers.exports import Part, as_seconds, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.table import LONGEST_CELL
+from pipeline.corpus.rows import LabelRow, as_text
+from pipeline.errors import UserError
+from pipeline.files import read_json, read_text_lines
+from pipeline.params import DatasetParams
+
+TOOL = "VIA 3"
+ENDINGS = (".json", ".csv", ".tsv")
+REMEDY = "export the project again"
+PROJECT = {"project", "attribute", "file", "metadata", "view"}  # what a project holds
+HEADER = "CSV_HEADER"
+CHECKBOX = 2  # type of an attribute with several options at once
+DEFAULT = "_DEFAULT"  # in place of a value that nobody gave
+OF_PARTS, OF_FILES = 2, 0  # how many times such annotations have
+
+
+class Attribute(NamedTuple):
+    """What can be said about a part: its options by number, none where texts are written."""
+
+    name: str
+    options: dict[str, str]
+    default: str
+    several: bool
+
+
+class Marked(NamedTuple):
+    """An annotation: files, times, and the values of attributes by their ids."""
+
+    files: list[str]
+    times: list[Any]
+    values: Mapping[str, Any]
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row for each annotation. Raises UserError where the labels are no such export."""
+    media = MediaFiles(Path(dataset.videos))
+    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+
+
+def recognize(path: Path, content: Any) -> str:
+    """What tells that this is an export of VIA, from JSON or the first lines of a table; empty for nothing."""
+    if isinstance(content, Mapping):
+        return "it is a project with attributes, views and metadata" if content.keys() >= PROJECT else ""
+    commented = isinstance(content, list) and any(HEADER in str(line) for line in content)
+    return f"{path.name} has its header in a comment" if commented else ""
+
+
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+    reader = _read_project if path.suffix.lower() == ".json" else _read_table
+    attributes, annotations = reader(path)
+    times = OF_PARTS if any(len(marked.times) == OF_PARTS for marked in annotations) else OF_FILES
+    names = _list_names(attributes, (marked for marked in annotations if len(marked.times) == times))
+    known = _list_names(attributes, annotations)
+    category, caption = name_category(dataset), name_caption(dataset, known)
+    for key, name in (("category", category), ("caption", caption)):
+        if name is not None and name not in known:
+            raise refuse_unknown(path, key, name, "attribute", known)
+    if category is None and caption is None and len(names) > 1:
+        told = f"has several attributes: {', '.join(names)[:300]}"
+        raise UserError(f"{path}: {told}; name one in dataset.columns.category, caption or both")
+    only = category or (names[0] if names and caption is None else None)
+    chosen = {name: aid for aid, attribute in attributes.items() if (name := attribute.name) in (only, caption)}
+    if only:
+        _refuse_numbers(path, attributes[chosen[only]], [marked.values.get(chosen[only]) for marked in annotations])
+    for marked in annotations:
+        classes = _list_values(attributes, marked, chosen.get(only)) if only else [None]
+        texts = _list_values(attributes, marked, chosen.get(caption)) if caption else [None]
+        for label in classes or [""]:
+            yield _make_part(marked, label, " ".join(map(str, texts)) if caption else None)
+
+
+def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Marked]) -> list[str]:
+    """The names of the attributes that annotations have values for."""
+    used = dict.fromkeys(aid for marked in annotations for aid in marked.values)
+    return list(dict.fromkeys(attributes[aid].name for aid in used if aid in attributes))
+
+
+def _make_part(marked: Marked, category: str | None, caption: str | None) -> Part:
+    video = marked.files[0] if marked.files else ""
+    told = ""
+    if len(marked.files) > 1:
+        told = f"is about {len(marked.files)} files at once"
+    elif len(marked.times) == 1:
+        told = f"{marked.times[0]} s alone is a still picture"
+    elif len(marked.times) > OF_PARTS:
+        told = f"has {len(marked.times)} times, not a start and an end"
+    if told or not marked.times:
+        return Part(video, category, caption, fault=told)
+    start, end = (as_seconds(time) for time in marked.times)
+    lost = "" if start is not None and end is not None else "has no start or no end"
+    return Part(video, category, caption, start, end, lost)
+
+
+def _list_values(attributes: Mapping[str, Attribute], marked: Marked, aid: str | None) -> list[str | None]:
+    """The texts that an annotation has for an attribute, or the names of the options that are chosen."""
+    attribute, value = attributes[str(aid)], as_text(marked.values.get(str(aid)))
+    if value == DEFAULT:
+        value = attribute.default
+    chosen = value.split(",") if attribute.several else [value]
+    return [attribute.options.get(text.strip(), text.strip()) for text in chosen if text.strip()]
+
+
+def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> None:
+    """Raise UserError where all values are numbers of options whose names the file does not hold."""
+    said = [text for value in values if (text := as_text(value)) not in ("", DEFAULT)]
+    if said and not attribute.options and all(text.isdecimal() for text in said):
+        told = f"holds the numbers of the options of {attribute.name!r}, not their names"
+        raise UserError(f"{path}: {told}; save the project, or export it as CSV with all annotations")
+
+
+def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
+    content = read_json(path, REMEDY)
+    if not isinstance(content, dict) or not content.keys() >= PROJECT:
+        raise UserError(f"{path}: no project of {TOOL}, which holds {', '.join(sorted(PROJECT))}; {REMEDY}")
+    if not all(isinstance(content[name], dict) for name in PROJECT):
+        raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is no object; {REMEDY}")
+    files = {fid: _name_file(file) for fid, file in content["file"].items()}
+    views = {
+        vid: [files.get(as_text(fid), "") for fid in view.get("fid_list", [])] if isinstance(view, dict) else []
+        for vid, view in content["view"].items()
+    }
+    annotations = [
+        Marked(views.get(as_text(found.get("vid")), []), _as_list(found.get("z")), _as_object(found.get("av")))
+        for found in content["metadata"].values()
+        if isinstance(found, dict)
+    ]
+    return _read_attributes(content["attribute"]), annotations
+
+
+def _name_file(file: Any) -> str:
+    """What a file is called: its address where it has one, else its name."""
+    file = _as_object(file)
+    source, name = as_text(file.get("src")), as_text(file.get("fname"))
+    return name if not source or source.startswith(("data:", "blob:")) else source
+
+
+def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
+    csv.field_size_limit(LONGEST_CELL)
+    lines = read_text_lines(path)
+    comments = [line.strip().strip('"') for line in lines if _is_comment(line)]
+    stated = next((line for line in comments if HEADER in line), None)
+    if stated is None:
+        raise UserError(f"{path}: has no comment with {HEADER}, as exports of {TOOL} have; {REMEDY}")
+    sign = "\t" if "\t" in stated else ";" if ";" in stated else ","
+    header = [name.strip().strip('"') for name in stated.partition("=")[2].split(sign)]
+    rows = []
+    for cells in csv.reader((line for line in lines if line.strip() and not _is_comment(line)), delimiter=sign):
+        row = dict(zip(header, cells, strict=False))
+        times = _parse(row.get("temporal_coordinates", ""), list)
+        if "temporal_segment_start" in row:
+            pair = [row["temporal_segment_start"], row.get("temporal_segment_end", "")]
+            times = [time for time in pair if time.strip() not in ("", "undefined")]
+        rows.append(Marked(_parse(row.get("file_list", ""), list), times, _parse(row.get("metadata", ""), dict)))
+    attributes = _read_attributes(_parse_comment(comments))
+    ids = dict.fromkeys(aid for row in rows for aid in row.values)
+    # The short kind writes names in place of ids, and has no list of attributes.
+    return {aid: attributes.get(aid, Attribute(aid, {}, "", False)) for aid in ids} | attributes, rows
+
+
+def _parse_comment(comments: Sequence[str]) -> dict[str, Any]:
+    """The attributes in a comment, as written, or as a table program writes it anew: in quotes, with doubled ones."""
+    line = next((line for line in comments if line.startswith(("# ATTRIBUTE =", "# ATTRIBUTES ="))), "")
+    text = line.partition("=")[2].strip().rstrip(",;\t").removesuffix('"').strip()
+    for spelt in (text, text.replace('""', '"')):
+        if found := _parse(spelt, dict):
+            return dict(found)
+    return {}
+
+
+def _read_attributes(stated: Mapping[str, Any]) -> dict[str, Attribute]:
+    found = {}
+    for aid, value in stated.items():
+        said = _as_object(value)  # old exports give the name alone
+        options = {key: as_text(option) for key, option in _as_object(said.get("options")).items()}
+        name = as_text(said.get("aname")) or as_text(value) or aid
+        several = said.get("type") == CHECKBOX
+        free = said.get("type") == 1
+        found[aid] = Attribute(name, {} if free else options, as_text(said.get("default_option_id")), several)
+    return found
+
+
+def _parse(cell: str, kind: type[Any]) -> Any:
+    """What a cell spells in JSON; an empty list or object where it is nothing of the kind."""
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return kind()
+    return found if isinstance(found, kind) else kind()
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().lstrip('"').startswith("#")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
