@@ -17,12 +17,13 @@ def write_media(folder: Path, *names: str) -> Path:
     return folder / "videos"
 
 
-def read_export(kind: str, labels: Path, *, rate: float | None = None, **columns: Any) -> list[LabelRow]:
+def read_export(
+    kind: str, labels: Path, *, rate: float | None = None, around: float | None = None, **columns: Any
+) -> list[LabelRow]:
     """The rows of the labels; the videos are in `videos` beside them."""
     dataset = reading(kind, labels, **columns)
-    return read_rows(
-        labels, dataset.model_copy(update={"segments": dataset.segments.model_copy(update={"rate": rate})})
-    )
+    segments = dataset.segments.model_copy(update={"rate": rate, "around": around})
+    return read_rows(labels, dataset.model_copy(update={"segments": segments}))
 
 
 def show(rows: list[LabelRow]) -> list[tuple[Any, ...]]:

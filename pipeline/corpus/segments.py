@@ -60,7 +60,7 @@ def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment,
     """
     try:
         if options.around is not None:
-            return _surround(parse_time(start, options, end=False), options.around), ""
+            return surround_point(parse_time(start, options, end=False), options.around), ""
         return check_segment(parse_time(start, options, end=False), parse_time(end, options, end=True)), ""
     except BadSegment as error:
         return WHOLE, str(error)
@@ -122,7 +122,8 @@ def _read_pair(pair: list[Any], options: SegmentParams) -> tuple[Segment, str]:
     return read_segment(pair[0], pair[1], options)
 
 
-def _surround(point: float | None, around: float) -> Segment:
+def surround_point(point: float | None, around: float) -> Segment:
+    """The part of so many seconds before and behind a point in time. Raises BadSegment where there is none."""
     if point is None:
         raise BadSegment("there is no point in time")
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)

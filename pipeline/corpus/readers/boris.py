@@ -48,7 +48,7 @@ class TimeLine(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A state event, or why something is none; the row holds what else is said about it."""
+    """A state event, or why something is none; a point event stops when it starts. The row holds what else is said."""
 
     row: Row
     start: float | None
@@ -59,7 +59,7 @@ class Event(NamedTuple):
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each event. Raises UserError where the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
-    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+    return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
 def recognize(path: Path, content: Any) -> str:
@@ -90,29 +90,35 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
         said = event.row.get(category or BEHAVIOR, "").strip()
         make = partial(Part, category=said, caption=None if caption is None else event.row.get(caption, ""))
         line = lines.get(event.row.get(OBSERVATION, ""), TimeLine([], [], 0.0))
-        for video, start, end, fault in _place_event(event, line):
-            yield make(video, start=start, end=end, fault=fault)
+        yield from (make(**facts) for facts in _place_event(event, line))
 
 
-def _place_event(event: Event, line: TimeLine) -> Iterator[tuple[str, float | None, float | None, str]]:
-    """The parts of an event in the files that it goes through, or what is wrong with it."""
-    named = _find_media(event.row)
-    if event.fault or event.start is None or event.stop is None:
-        yield named or (line.files[0] if line.files else ""), None, None, event.fault or "has no start or no stop"
+def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
+    """The parts of an event in the files that it goes through, or what is wrong with it, by the fields of `Part`."""
+    first = _find_media(event.row) or (line.files[0] if line.files else "")
+    if event.start is None or event.stop is None:
+        yield {"video": first, "fault": event.fault or "has no start or no stop"}
         return
     start, stop = event.start - line.offset, event.stop - line.offset
     if len(line.files) < 2:
-        yield named or (line.files[0] if line.files else ""), start, stop, ""
+        yield _cut(event, first, start, stop)
     elif not line.ends:
         told = f"its time goes on over {len(line.files)} files, whose lengths the export does not state"
-        yield named, None, None, f"{told}; give the .boris project itself, or an export of a newer {TOOL}"
-    elif start >= line.ends[-1] or stop <= max(start, 0):
-        yield named or line.files[0], None, None, f"from {start:g} to {stop:g} s is no part of the files"
+        yield {"video": first, "fault": f"{told}; give the .boris project itself, or an export of a newer {TOOL}"}
     else:
-        for file, begin, end in zip(line.files, [0.0, *line.ends], line.ends, strict=False):
-            if start < end and stop > begin:
-                last = None if stop > end else round(stop - begin, 6)
-                yield file, max(round(start - begin, 6), 0.0 if begin else start), last, ""
+        parts = [
+            _cut(event, file, max(start - begin, 0.0 if begin else start), None if stop > end else stop - begin)
+            for file, begin, end in zip(line.files, [0.0, *line.ends], line.ends, strict=False)
+            if start < end and (begin < stop > start or (event.fault and begin <= stop == start))
+        ]
+        yield from parts or [{"video": first, "fault": f"from {start:g} to {stop:g} s is no part of the files"}]
+
+
+def _cut(event: Event, file: str, start: float, stop: float | None) -> dict[str, Any]:
+    """The part of an event in a file, or the point in time that it is."""
+    start = round(start, 6)
+    point = start if event.fault and event.start == event.stop else None
+    return {"video": file, "start": start, "end": stop, "fault": event.fault, "point": point}
 
 
 def _read_aggregated(row: Row) -> Event:
@@ -145,7 +151,7 @@ def _pair_events(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> lis
         else:
             told = {"STOP": "a STOP without a START", "START": "a second START before a STOP"}
             point = f"a {what or 'nameless'} event at {row.get(TIME)} s has no length"
-            events.append(Event(row, time, None, told.get(what, point)))
+            events.append(Event(row, time, None if what in told else time, told.get(what, point)))
     return events
 
 

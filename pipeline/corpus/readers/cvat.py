@@ -52,7 +52,7 @@ class Moment(NamedTuple):
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each part of a track or run of tags. Raises UserError where the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
-    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+    return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
 def recognize(path: Path, start: bytes) -> str:
@@ -105,7 +105,8 @@ def _list_parts(task: Task, moments: Sequence[Moment], rate: float) -> Iterator[
 def _make_part(task: Task, start: Moment, end: int, rate: float) -> Part:
     category, caption = start.said or ("", None)
     still = f"frame {start.frame} alone is a still picture" if end - start.frame <= task.step else ""
-    return Part(task.video, category, caption, start.frame / rate, end / rate, still)
+    point = start.frame / rate if still else None
+    return Part(task.video, category, caption, start.frame / rate, end / rate, still, point)
 
 
 def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, list[Moment]]]:

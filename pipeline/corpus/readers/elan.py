@@ -68,7 +68,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         chosen = _choose_media(root, path, media)
         yield from list(_list_parts(path, chosen, tiers, dataset, found)) or [Part(chosen.video, "", None)]
 
-    rows = read_exports(labels, media, ENDINGS, TOOL, read)
+    rows = read_exports(labels, dataset, media, ENDINGS, TOOL, read)
     for key, name in (("category", name_category(dataset)), ("caption", name_caption(dataset, found))):
         if name is not None and name not in found:
             known = ", ".join(listed)[:300] or "none"

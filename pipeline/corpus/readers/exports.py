@@ -16,11 +16,12 @@ from pipeline.corpus.rows import (
     WHOLE,
     LabelRow,
     OfficialSplit,
+    Segment,
     make_path_row,
     match_split_folders,
     number_repeats,
 )
-from pipeline.corpus.segments import BadSegment, check_segment
+from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -44,6 +45,7 @@ class Part(NamedTuple):
     start: float | None = None  # seconds; None: from the first frame
     end: float | None = None  # None: to the end of the video
     fault: str = ""  # why it is no part of a video
+    point: float | None = None  # seconds of the point in time that it is in place of a part
 
 
 def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Export]:
@@ -78,16 +80,11 @@ def list_first_files(folder: Path, endings: Collection[str]) -> list[Path]:
     return list(found.values())
 
 
-def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles) -> list[LabelRow]:
-    """A row for each part, in order."""
+def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles, around: float | None) -> list[LabelRow]:
+    """A row for each part, in order; of a point in time with what is `around` it."""
     rows = []
     for number, part in enumerate(parts):
-        segment, fault = WHOLE, part.fault
-        if not fault:
-            try:
-                segment = check_segment(part.start, part.end)
-            except BadSegment as error:
-                segment, fault = WHOLE, str(error)
+        segment, fault = _read_segment(part, around)
         category = ONLY_CATEGORY if part.category is None else part.category
         caption = spell_out(category) if part.caption is None else part.caption
         place = (export.path.name, number)
@@ -97,8 +94,18 @@ def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles) -> list[
     return rows
 
 
+def _read_segment(part: Part, around: float | None) -> tuple[Segment, str]:
+    try:
+        if part.point is not None and around is not None:
+            return surround_point(part.point, around), ""
+        return (WHOLE, part.fault) if part.fault else (check_segment(part.start, part.end), "")
+    except BadSegment as error:
+        return WHOLE, str(error)
+
+
 def read_exports(
     labels: Path,
+    dataset: DatasetParams,
     media: MediaFiles,
     endings: Collection[str],
     tool: str,
@@ -107,7 +114,7 @@ def read_exports(
     """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none."""
     rows = []
     for export in find_exports(labels, endings, tool):
-        rows += make_rows(export, read(export.path), media)
+        rows += make_rows(export, read(export.path), media, dataset.segments.around)
     if not rows:
         raise UserError(f"{labels}: the export of {tool} holds no labels; see dataset.labels")
     return number_repeats(rows)

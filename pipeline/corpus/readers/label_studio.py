@@ -40,7 +40,7 @@ RATE = 24.0  # frames per second, where the configuration says nothing
 RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # of a task, which the configuration may refer to
 SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in a task that is written as HTML
 
-Span = tuple[float | None, float | None, str]  # start, end in seconds, what is wrong
+Span = tuple[float | None, float | None, str, float | None]  # start, end, what is wrong, the point that it is
 Named = tuple[str | None, str | None]  # the controls of classes and of captions
 
 
@@ -73,7 +73,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each part of a video, label and text. Raises UserError where the labels are no such export."""
     guessed: Counter[str] = Counter()
     media = MediaFiles(Path(dataset.videos))
-    rows = read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed))
+    rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed))
     if guessed["rate"]:
         told = f"which is not in the export; {RATE:g} a second, its default, is taken: set dataset.segments.rate"
         print(f"warning: {labels}: {TOOL} counts frames by the framerate of its configuration, {told}", file=sys.stderr)
@@ -130,8 +130,8 @@ def _list_parts(
                 continue
         texts: list[str | None] = [*region.texts] or [None if named[1] is None else ""]
         classes: list[str | None] = [*labels] or [None if region.texts and named[0] is None else ""]
-        for start, end, fault in region.spans or [(None, None, "")]:
-            yield from (Part(video, label, text, start, end, fault) for label in classes for text in texts)
+        for span in region.spans or [(None, None, "", None)]:
+            yield from (Part(video, label, text, *span) for label in classes for text in texts)
 
 
 def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") -> list[Region]:
@@ -177,7 +177,8 @@ class _Frames:
     def read_spans(self, value: Mapping[str, Any]) -> list[Span]:
         """The parts of the video that a result is about; empty where it is about the whole."""
         if "unclear" in value:
-            return [(None, None, "the export does not say which part of the video the text is about; export as JSON")]
+            told = "the export does not say which part of the video the text is about; export as JSON"
+            return [(None, None, told, None)]
         if isinstance(value.get("ranges"), list):
             return [self._read_range(found) for found in value["ranges"] if isinstance(found, Mapping)]
         if isinstance(value.get("sequence"), list):
@@ -185,19 +186,19 @@ class _Frames:
         if "start" not in value or "end" not in value:
             return []
         if isinstance(value.get("text"), str) or "startOffset" in value:
-            return [(None, None, "is about letters of a text")]
+            return [(None, None, "is about letters of a text", None)]
         if "timelinelabels" in value:
             return [self._read_range(value)]
         start, end = as_seconds(value["start"]), as_seconds(value["end"])
-        return [(start, end, "" if start is not None and end is not None else "has no start or no end")]
+        return [(start, end, "" if start is not None and end is not None else "has no start or no end", None)]
 
     def _read_range(self, found: Mapping[str, Any]) -> Span:
         start, end = as_seconds(found.get("start")), as_seconds(found.get("end"))
         if start is None or end is None:
-            return None, None, "has no start or no end"
+            return None, None, "has no start or no end", None
         if start == end:
-            return None, None, f"frame {start:g} alone is a still picture"
-        return (start - 1) / self.rate, end / self.rate, ""
+            return None, None, f"frame {start:g} alone is a still picture", (start - 1) / self.rate
+        return (start - 1) / self.rate, end / self.rate, "", None
 
     def _read_boxes(self, keys: Sequence[Mapping[str, Any]]) -> list[Span]:
         """The spans from a key frame with a box up to the next where the box ends, which still shows it."""
@@ -211,10 +212,10 @@ class _Frames:
                 spans.append(self._read_range({"start": start, "end": frame}))
                 start = None
             elif not shown:
-                spans.append((None, None, f"frame {frame:g} alone is a still picture"))
+                spans.append(self._read_range({"start": frame, "end": frame}))
         if start is not None:
-            spans.append(((start - 1) / self.rate, None, ""))
-        return spans or [(None, None, "has no key frames")]
+            spans.append(((start - 1) / self.rate, None, "", None))
+        return spans or [(None, None, "has no key frames", None)]
 
     @property
     def rate(self) -> float:

@@ -48,7 +48,7 @@ class Marked(NamedTuple):
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each annotation. Raises UserError where the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
-    return read_exports(labels, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+    return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
 def recognize(path: Path, content: Any) -> str:
@@ -91,15 +91,15 @@ def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Marke
 
 def _make_part(marked: Marked, category: str | None, caption: str | None) -> Part:
     video = marked.files[0] if marked.files else ""
-    told = ""
+    told, point = "", None
     if len(marked.files) > 1:
         told = f"is about {len(marked.files)} files at once"
     elif len(marked.times) == 1:
-        told = f"{marked.times[0]} s alone is a still picture"
+        told, point = f"{marked.times[0]} s alone is a still picture", as_seconds(marked.times[0])
     elif len(marked.times) > OF_PARTS:
         told = f"has {len(marked.times)} times, not a start and an end"
     if told or not marked.times:
-        return Part(video, category, caption, fault=told)
+        return Part(video, category, caption, fault=told, point=point)
     start, end = (as_seconds(time) for time in marked.times)
     lost = "" if start is not None and end is not None else "has no start or no end"
     return Part(video, category, caption, start, end, lost)

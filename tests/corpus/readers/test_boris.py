@@ -69,7 +69,7 @@ TOLD = [
 
 def point(offset=0):
     return line(AGGREGATED, Behavior="bark", **{"Start (s)": f"{20 + offset}.000", "Stop (s)": f"{20 + offset}.000",
-        "Behavior type": "POINT", "Duration (s)": "NA", "Time offset (s)": offset,
+        "Behavior type": "POINT", "Duration (s)": "NA",
         "Media file name": r"C:\rec\a.mp4"})  # fmt: skip
 
 
@@ -192,6 +192,17 @@ def project(offset=0):
             "media_info": {"length": {files["1"][0]: 180.04, files["1"][1]: 360.0}},
             "events": [[time + offset, "", code, "", "", "NA"] for time, code in times]}},
     }  # fmt: skip
+
+
+def test_point_events_may_be_parts_of_some_length(tmp_path):
+    late = point(280)
+    path = write(tmp_path, [AGGREGATED, point(), late])
+    assert [(row[0], *row[3:]) for row in seen(path, around=0.5)] == [
+        ("a.mp4", 19500, 20500),
+        ("b.mp4", 19500 + 99960, 20500 + 99960),
+    ]
+    tabular = write(tmp_path, [TABULAR, event("POINT", 20, "bark"), event("START", 30)])
+    assert [row[3:] for row in seen(tabular, around=0.5)] == [(19500, 20500), ("a START without a STOP",)]
 
 
 @pytest.mark.parametrize("offset", [0, 100])

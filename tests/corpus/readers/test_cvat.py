@@ -174,3 +174,7 @@ def test_bad_input_is_named(tmp_path):
         archive.writestr("readme.txt", "x")
     with pytest.raises(UserError, match=r"holds no annotations\.xml"):
         seen(tmp_path / "none.zip")
+
+
+def test_one_frame_may_be_a_part_of_some_length(tmp_path):
+    assert seen(write(tmp_path, track(box(7), box(8, 1))), around=0.5)[0][3:] == (200, 1200)

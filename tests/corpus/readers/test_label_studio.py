@@ -230,3 +230,8 @@ def test_bad_input_is_named(tmp_path):
         read_export("label_studio", tmp_path / "z.json")
     with pytest.raises(UserError, match="no such export of Label Studio"):
         read_export("label_studio", tmp_path / "gone.json")
+
+
+def test_one_frame_may_be_a_part_of_some_length(tmp_path):
+    tasks = [task(1, "c.mp4", timeline("a", ["Run"], 25, 25))]
+    assert seen(tmp_path, tasks, around=0.5) == [("c.mp4", "Run", "run", 500, 1500)]

@@ -158,3 +158,8 @@ def test_bad_input_is_named(tmp_path):
         seen(write(tmp_path, "a,b\n1,2\n", "x.csv"))
     with pytest.raises(UserError, match="the export of VIA 3 holds no labels"):
         seen(write(tmp_path, project([])))
+
+
+def test_a_still_picture_may_be_a_part_of_some_length(tmp_path):
+    rows = show(read_export("via", write(tmp_path, project()), around=1.0))
+    assert rows[2] == ("my clip.mp4", "Jump up", "jump up", 1500, 3500)
