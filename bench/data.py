@@ -49,7 +49,7 @@ def main(
 
 
 def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
-    shape, options = ClipParams(**SHAPE, seconds=None, stride=None), load_params().transcode
+    shape, options = ClipParams(**SHAPE, spread="time", seconds=None, stride=None), load_params().transcode
     times = measure_decoding(videos, shape, options, rounds)
     equal = count_equal(videos, shape, options)
     ours, count = times["ours"], len(videos)

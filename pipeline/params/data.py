@@ -147,6 +147,7 @@ class ClipParams(Section):
     frames: PositiveInt  # T
     height: PositiveInt  # H, pixels
     width: PositiveInt  # W, pixels
+    spread: Literal["time", "index"]
     seconds: Positive | None
     stride: PositiveInt | None
 

@@ -31,14 +31,18 @@ from pipeline.video.colour import (
     WITHOUT_COLOUR,
     read_colour,
 )
+from pipeline.video.ends import read_end
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options, refuse_codec
+from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
-FRAME = re.compile(LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) ")
+FRAME = re.compile(
+    LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* duration: *(-?\d+) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) "
+)
 COLOURS = re.compile(LINE + r"color_range:\S+ color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 CODES = {  # by FFmpeg's names; the others need no care
     "unknown": UNSPECIFIED,
@@ -50,6 +54,8 @@ CODES = {  # by FFmpeg's names; the others need no care
     "arib-std-b67": HLG,
 }
 MAPPED = re.compile(r"^  Stream #0:(\d+) -> #0:0 \((\w+) ")
+INPUT = re.compile(r"^Input #0, (\S+), from ")
+TRACK = re.compile(r"^  Stream #0:(\d+)\[0x(\w+)\]")
 STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
 # Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
 DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
@@ -115,7 +121,7 @@ class FfmpegReader:
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
         with _refusals():
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
-        survey = _parse(text.splitlines(), self._limits)
+        survey = _parse(text.splitlines(), self._path, self._limits)
         if not survey.turned:
             return survey
         rotation, mirrored = read_orientation(self._read_matrix())
@@ -194,20 +200,20 @@ class _Survey:
     colour: str  # filter that sets what the container states of it and the frames do not, or ""
 
 
-def _parse(lines: list[str], limits: LimitParams) -> _Survey:
+def _parse(lines: list[str], path: Path, limits: LimitParams) -> _Survey:
     """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
     unit = Fraction(1)
-    stamps: list[int | None] = []
+    stamps = Stamps()
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
     damaged, refused = (sum(words in line for line in lines) for words in (DAMAGED, REFUSED))
     matrix = ""
     for line in lines:
         if found := FRAME.match(line):
-            number, stamp, pixel_format, across, down, width, height, order = found.groups()
-            if int(number) != len(stamps):
+            number, stamp, length, pixel_format, across, down, width, height, order = found.groups()
+            if int(number) != len(pictures):
                 raise DecodeError(f"ffmpeg lost count of its frames at {number}")
-            stamps.append(None if stamp == "NOPTS" else int(stamp))
+            stamps.add(None if stamp == "NOPTS" else int(stamp), None, int(length))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             pictures.append(_picture(int(width), int(height), pixel_format, aspect))
             interlaced |= order != "P"
@@ -221,10 +227,19 @@ def _parse(lines: list[str], limits: LimitParams) -> _Survey:
             primaries, transfer = (CODES.get(name, BT709) for name in found.groups()[1:])
             if pictures:
                 pictures[-1] = replace(pictures[-1], colour=read_colour(transfer, primaries))
-        elif (found := UNIT.match(line)) and not stamps:
+        elif (found := UNIT.match(line)) and not pictures:
             unit = Fraction(found[1])
     check_damage(damaged, refused)
-    return _Survey(pictures, Timeline(stamps, unit), turned, interlaced, _read_stated_colour(lines, matrix))
+    timeline = _read_clock(lines, path, unit).build_timeline(stamps)
+    return _Survey(pictures, timeline, turned, interlaced, _read_stated_colour(lines, matrix))
+
+
+def _read_clock(lines: list[str], path: Path, unit: Fraction) -> Clock:
+    """What ffmpeg and the file tell of the times of all frames."""
+    container = next((found[1] for found in map(INPUT.match, lines) if found), "")
+    stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
+    tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
+    return Clock(unit, container, read_end(path, tracks.get(stream, 0)))
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:

@@ -207,7 +207,7 @@ def _check_flv(file: BinaryIO, length: int) -> None:
         if kind not in FLV_TAGS:  # not FLV any more: FFmpeg finds out
             return
         if kind == FLV_TAGS[-1] and not stated:
-            stated = _read_flv_seconds(file.read(min(size, 4096)))
+            stated = read_flv_seconds(file.read(min(size, 4096)))
         latest = max(latest, int.from_bytes(head[7:8] + head[4:7]))
         at += 11 + size + 4
     if at > length:
@@ -216,7 +216,7 @@ def _check_flv(file: BinaryIO, length: int) -> None:
         raise DecodeError(f"cut off: {latest / 1000:.4g} of {stated:.4g} seconds are there")
 
 
-def _read_flv_seconds(script: bytes) -> float:
+def read_flv_seconds(script: bytes) -> float:
     """The number that follows the word duration in AMF; 0 where none does."""
     at = script.find(b"\x00\x08duration\x00")
     if at < 0 or len(script) < at + 19:

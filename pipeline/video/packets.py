@@ -3,9 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import NamedTuple
 
+from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline
 
 # Decoders that begin anew at what is marked as a key frame, by FFmpeg's names. Of the others a mark may say less.
@@ -27,6 +27,7 @@ class Entry(NamedTuple):
     dts: int | None
     key: bool  # decoding can begin with it
     shown: bool  # false: cut away by an edit list
+    length: int  # steps; 0 where nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class PacketIndex:
         return pts if position else min(self.numbers)
 
 
-def index_packets(entries: Sequence[Entry], unit: Fraction) -> PacketIndex:
+def index_packets(entries: Sequence[Entry], clock: Clock) -> PacketIndex:
     """Raises Inexact where two packets have one stamp, or one has none."""
     stamps = [entry.pts for entry in entries]
     known = [stamp for stamp in stamps if stamp is not None]
@@ -55,7 +56,8 @@ def index_packets(entries: Sequence[Entry], unit: Fraction) -> PacketIndex:
     keys = [place for place, entry in enumerate(entries) if entry.key and entry.shown]
     starts = [_find_start(keys, known, place) for _, place in shown]
     numbers = {pts: number for number, (pts, _) in enumerate(shown)}
-    return PacketIndex(Timeline([*numbers], unit), numbers, starts, list(entries))
+    timeline = clock.build_timeline(Stamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown]))
+    return PacketIndex(timeline, numbers, starts, list(entries))
 
 
 def _find_start(keys: Sequence[int], stamps: Sequence[int], place: int) -> int:

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
 from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
+from pipeline.video.ends import read_end
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.limits import (
@@ -37,7 +38,8 @@ from pipeline.video.limits import (
     open_options,
     refuse_codec,
 )
-from pipeline.video.timing import Timeline
+from pipeline.video.stamps import Clock, Stamps
+from pipeline.video.timing import Timeline, is_steady
 from pipeline.video.tracks import Margins, read_margins
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
@@ -49,7 +51,9 @@ class _Source:
     """An opened video."""
 
     timeline: Timeline  # as far as the packets tell
+    clock: Clock
     pixel_aspect: Fraction
+    stamps: Stamps  # of the frames that have been decoded
     frames: Iterator[VideoFrame]
 
 
@@ -66,9 +70,12 @@ class PyavReader:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
         if self._plain:
             try:
-                return _read(_plain_source(self._plain, self._limits), choose, filters, self._limits)
+                read = _read(_plain_source(self._plain, self._limits), choose, filters, self._limits)
+                if is_steady(read.timeline):
+                    return read
             except av.FFmpegError:
-                self._plain = None  # damaged: let `av.open` find out how much of it is still a video
+                pass
+            self._plain = None  # damaged: let `av.open` find out how much of it is still a video
         try:
             with _opened(self._path, self._limits, ahead=self._small) as source:
                 return _read(source, choose, filters, self._limits)
@@ -80,28 +87,28 @@ class PyavReader:
             raise DecodeError(f"{error.strerror}{hint}") from None
 
     def _read_plain(self) -> PlainWebm | None:
+        """None also where frames are shown for different times: what FFmpeg knows of these is needed."""
         try:
-            return read_plain_webm(self._path.read_bytes())
+            plain = read_plain_webm(self._path.read_bytes())
         except OddFile:
             return None
+        return plain if is_steady(_plain_timeline(plain)) else None
 
 
 def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: LimitParams) -> FramesRead:
     wanted = set(choose(source.timeline))
     frames: dict[int, Pixels] = {}
     pictures: dict[int, Picture] = {}
-    stamps: list[int | None] = []
     budget, scaler = Budget(limits), Scaler(filters)
     orientation = 0, False
     for number, frame in enumerate(source.frames):
         if number == 0:  # an SEI message comes with one frame and is meant for all
             orientation = find_orientation(frame)
         budget.add(frame.width, frame.height)
-        stamps.append(frame.pts)
         if number in wanted:
             pictures[number] = describe_frame(frame, source.pixel_aspect, *orientation)
             frames[number] = scaler(frame, pictures[number])
-    return FramesRead(frames, pictures, Timeline(stamps, source.timeline.unit))
+    return FramesRead(frames, pictures, source.clock.build_timeline(source.stamps))
 
 
 def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
@@ -119,8 +126,13 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
             yield from decoder.decode(packet)
         yield from decoder.decode(None)
 
-    stamps = [packet.timestamp for packet in plain.packets]
-    return _Source(Timeline([*stamps], plain.unit), Fraction(1), frames())
+    clock = Clock(plain.unit, "webm", plain.end and plain.end * plain.unit)
+    stamps = Stamps()
+    return _Source(_plain_timeline(plain), clock, Fraction(1), stamps, _noted(frames(), stamps))
+
+
+def _plain_timeline(plain: PlainWebm) -> Timeline:
+    return Timeline([packet.timestamp for packet in plain.packets], plain.unit, plain.end)
 
 
 @contextmanager
@@ -128,12 +140,13 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
     """Yield the video stream that is meant to be shown, with `ahead` after reading all its packets into memory."""
     with open_stream(path, limits) as opened:
         packets: Iterable[Packet[VideoStream]] = opened.demux()
-        stamps: list[int | None] = []
+        timeline = Timeline([], opened.unit)
         if ahead:
             packets = list(packets)
-            stamps = _sorted([packet.pts for packet in packets if packet.size])
-        frames = opened.refine(_decoded(packets))
-        yield _Source(Timeline(stamps, opened.unit), opened.pixel_aspect, frames)
+            timeline = _guess_timeline(packets, opened.clock)
+        stamps = Stamps()
+        frames = opened.refine(_noted(_decoded(packets), stamps))
+        yield _Source(timeline, opened.clock, opened.pixel_aspect, stamps, frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,7 @@ class OpenedStream:
     stream: VideoStream
     stated: StatedColour
     margins: Margins
+    end: Fraction | None  # seconds
 
     @property
     def unit(self) -> Fraction:
@@ -154,8 +168,15 @@ class OpenedStream:
     def pixel_aspect(self) -> Fraction:
         return self.stream.sample_aspect_ratio or Fraction(1)
 
+    @property
+    def clock(self) -> Clock:
+        """What is known of the times of all frames."""
+        return Clock(self.unit, self.container.format.name, self.end)
+
     def demux(self) -> Iterator["Packet[VideoStream]"]:
-        return self.container.demux(self.stream)
+        """The packets; without empty ones, by which Theora repeats a frame, but for the last that ends the decoding."""
+        packets = self.container.demux(self.stream)
+        return (packet for packet in packets if packet.size or (packet.pts is None and packet.dts is None))
 
     def refine(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
         """The decoded frames with the colours that the container states, deinterlaced and without its margins."""
@@ -167,10 +188,14 @@ class OpenedStream:
 
 
 @contextmanager
-def open_stream(path: Path, limits: LimitParams) -> Iterator[OpenedStream]:
-    """Open a file by FFmpeg at the stream that is meant to be shown. Raises DecodeError where there is none."""
+def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> Iterator[OpenedStream]:
+    """Open a file by FFmpeg at the stream that is meant to be shown. Raises DecodeError where there is none.
+
+    With `made_up`, packets that the container does not stamp get a time of showing, which in AVI may be wrong.
+    """
     # The prefix keeps a colon in a file's name from being read as a protocol.
-    with av.open(f"file:{path}", options=open_options(limits), metadata_errors="replace") as container:
+    options = {**open_options(limits), "fflags": "+genpts" if made_up else "-genpts"}
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         streams = list(container.streams.video)
         stream = _video_stream(streams)
         context = stream.codec_context
@@ -178,13 +203,20 @@ def open_stream(path: Path, limits: LimitParams) -> Iterator[OpenedStream]:
         context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
         context.thread_count = 1
         stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
-        yield OpenedStream(container, stream, stated, read_margins(path, streams.index(stream)))
+        margins = read_margins(path, streams.index(stream))
+        yield OpenedStream(container, stream, stated, margins, read_end(path, stream.id))
 
 
-def _sorted(stamps: list[int | None]) -> list[int | None]:
-    """In the order of showing, where they are all there."""
-    known = sorted(stamp for stamp in stamps if stamp is not None)
-    return [*known] if len(known) == len(stamps) else stamps
+def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> Timeline:
+    """From the stamps of the packets in the order of showing; where one is missing, from those of decoding."""
+    stored = [packet for packet in packets if packet.size]
+    times = [(packet.pts, packet.duration) for packet in stored]
+    if any(shown is None for shown, _ in times):
+        times = [(packet.dts, packet.duration) for packet in stored]
+    stamps = Stamps()
+    for shown, length in sorted(times, key=lambda time: time[0] or 0):
+        stamps.add(shown, None, length or 0)
+    return clock.build_timeline(stamps)
 
 
 def _video_stream(streams: list[VideoStream]) -> VideoStream:
@@ -219,6 +251,13 @@ def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
     check_damage(damaged, refused)
+
+
+def _noted(frames: Iterable[VideoFrame], stamps: Stamps) -> Iterator[VideoFrame]:
+    """The same frames, whose times are noted before a filter changes them."""
+    for frame in frames:
+        stamps.add(frame.pts, frame.dts, frame.duration)
+        yield frame
 
 
 def _tagged(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:

@@ -32,7 +32,7 @@ class PyavPartReader(PyavReader):
         """The frames of these ascending numbers. Raises DecodeError beyond the budget, and Inexact."""
         index, left = self._index(), list(numbers)
         try:
-            with open_stream(self._path, self._limits) as opened:
+            with open_stream(self._path, self._limits, made_up=True) as opened:
                 walk = _Walk(opened, index, budget)
                 for around in (0, 1):
                     try:
@@ -56,12 +56,12 @@ class PyavPartReader(PyavReader):
 def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex:
     """The index of a file; its size and time are there to tell another file from it."""
     try:
-        with open_stream(path, limits) as opened:
+        with open_stream(path, limits, made_up=True) as opened:
             if opened.stream.codec_context.name not in RESTARTING:
                 raise Inexact
             packets = (packet for packet in opened.demux() if packet.size)
-            entries = [Entry(p.pts, p.dts, p.is_keyframe, not p.is_discard) for p in packets]
-            return index_packets(entries, opened.unit)
+            entries = [Entry(p.pts, p.dts, p.is_keyframe, not p.is_discard, p.duration or 0) for p in packets]
+            return index_packets(entries, opened.clock)
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise

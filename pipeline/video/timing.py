@@ -1,21 +1,30 @@
 """Which frames of a video become its clips.
 
 A window is the part of a video that one clip is taken from: the whole of it, `clip.seconds` of it, or so many frames
-that every `clip.stride`-th one fills the clip. Frames are counted by decoding.
+that every `clip.stride`-th one fills the clip. Frames are counted by decoding. Where `clip.spread` is `time`, those of
+the whole video go by the clock as well, except that frames at a constant rate are counted: their stamps are rounded.
 """
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from itertools import pairwise
+from math import floor
 from random import Random
+from statistics import median_low
 from typing import Literal
 
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.video.limits import DecodeError
 
 ShortClips = Literal["drop", "repeat_last"]
-SLIVER = 0.25  # of a frame: so little of one at the border of a part is the rounding of times
+
+MILLISECOND = Fraction(1, 1000)
+STEADY_SHARE = 3  # of a frame: a third off its place at a constant rate is no rounding any more
+MISCOUNT_FRAMES, MISCOUNT_SECONDS = 2, Fraction(1, 4)  # by which headers are off, unless frames are slow
+SLIVER = Fraction(1, 4)  # of a frame: so little of one at the border of a part is the rounding of times
+SPARSE_RATE = 5  # frames a second, at most, of a recording that has few frames because little happens
+SPARSE_SECONDS = Fraction(1)
 
 
 class ShortClip(Exception):
@@ -32,11 +41,25 @@ class Timeline:
 
     stamps: list[int | None]  # None: the file does not say
     unit: Fraction  # seconds per step of a stamp
+    end: Fraction | None = None  # when the last frame is gone, in steps; None: the file does not say
+
+    @property
+    def rounding(self) -> Fraction:
+        """Steps by which times may be off: containers count in their unit, recorders in milliseconds."""
+        return 1 + MILLISECOND / self.unit
+
+    @property
+    def last(self) -> Fraction | None:
+        """Steps for which the last frame is shown, where the file says so: longer than a header that is rounded."""
+        if self.end is None or not self.stamps or self.stamps[-1] is None:
+            return None
+        length = self.end - self.stamps[-1]
+        return length if length > 2 * MILLISECOND / self.unit else None
 
     def known(self) -> list[int]:
-        """The stamps. Raises DecodeError where one is missing or goes back."""
+        """The stamps, at least one. Raises DecodeError where one is missing or goes back."""
         stamps = [stamp for stamp in self.stamps if stamp is not None]
-        if len(stamps) < len(self.stamps) or stamps != sorted(stamps):
+        if not stamps or len(stamps) < len(self.stamps) or stamps != sorted(stamps):
             raise DecodeError("its frames have no times in order; see clip.stride in place of clip.seconds")
         return stamps
 
@@ -47,18 +70,17 @@ def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeli
     A frame that is shown already at `start` is counted from there, unless it ends at once. Raises OutsideVideo where
     the video has ended by then, and DecodeError where its frames have no times.
     """
-    stamps = timeline.known()
-    if not stamps:
-        raise DecodeError("no frame can be decoded")
-    frame = (stamps[-1] - stamps[0]) / max(len(stamps) - 1, 1)  # on average; the last frame lasts as long
-    first, last = (stamps[0] + moment / float(timeline.unit) for moment in (start, end))
-    if len(stamps) > 1 and first >= stamps[-1] + frame:
-        length = float((stamps[-1] - stamps[0] + frame) * timeline.unit)
+    clock = _read_clock(timeline)
+    stamps, over = clock.stamps, clock.stamps[0] + clock.length
+    first, last = (stamps[0] + Fraction(moment) / timeline.unit for moment in (start, end))
+    if len(stamps) > 1 and first >= over:
+        length = float(clock.length * timeline.unit)
         raise OutsideVideo(f"begins at {start:g} s, but the video ends at {length:.4g} s")
-    begin = max(bisect_right(stamps, first + frame * SLIVER) - 1, 0)
-    stop = max(bisect_left(stamps, last - frame * SLIVER), begin + 1)
-    shown = max(stamps[begin], ceil(first)) if stop - begin > 1 else stamps[begin]
-    return begin, Timeline([shown, *stamps[begin + 1 : stop]], timeline.unit)
+    begin = max(bisect_right(stamps, first + clock.frame * SLIVER) - 1, 0)
+    stop = max(bisect_left(stamps, last - clock.frame * SLIVER), begin + 1)
+    shown = max(stamps[begin], round(first)) if stop - begin > 1 else stamps[begin]
+    after = stamps[stop] if stop < len(stamps) else over
+    return begin, Timeline([shown, *stamps[begin + 1 : stop]], timeline.unit, min(last, Fraction(after)))
 
 
 def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodeParams, key: str) -> list[list[int]]:
@@ -73,7 +95,29 @@ def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodePara
     count = len(timeline.stamps)
     if shape.stride is not None:
         return _stepped_windows(count, shape.frames, shape.stride, options, key)
+    if shape.spread == "time":
+        return [spread_over_time(timeline, shape.frames, options.short_clips)]
     return [choose_frames(count, shape.frames, options.short_clips)]
+
+
+def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -> list[int]:
+    """Numbers of the `wanted` frames shown in the middle of equal spans of the time that a video is shown.
+
+    At a constant rate, and where the times are not known, they are those of `choose_frames`, to the frame. A recording
+    with few frames is too short only if it is a single picture, lasts less than a second or has more than five frames
+    a second: else each frame stays for as long as it is shown.
+    """
+    count = len(timeline.stamps)
+    try:
+        clock = _read_clock(timeline)
+    except DecodeError:
+        return choose_frames(count, wanted, short_clips)
+    seconds = clock.length * timeline.unit
+    if count < wanted and (count == 1 or seconds < max(SPARSE_SECONDS, Fraction(count, SPARSE_RATE))):
+        return choose_frames(count, wanted, short_clips)
+    if clock.steady:
+        return _middles(count, wanted)
+    return [clock.find_shown(clock.length * (2 * k + 1) / (2 * wanted)) for k in range(wanted)]
 
 
 def choose_frames(count: int, wanted: int, short_clips: ShortClips) -> list[int]:
@@ -88,7 +132,63 @@ def choose_frames(count: int, wanted: int, short_clips: ShortClips) -> list[int]
         raise ShortClip(f"{count} frames, fewer than the {wanted} of clip.frames; see transcode.short_clips")
     if count < wanted:
         return [min(k, count - 1) for k in range(wanted)]
+    return _middles(count, wanted)
+
+
+def _middles(count: int, wanted: int) -> list[int]:
     return [(2 * k + 1) * count // (2 * wanted) for k in range(wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The times of a video, in steps of its stamps."""
+
+    stamps: list[int]
+    slack: Fraction  # a moment this much before a stamp, which may have been rounded up, belongs to its frame
+    frame: Fraction  # for which frames are typically shown
+    last: Fraction  # for which the last one is
+    steady: bool  # the frames come at a constant rate, as far as rounded stamps tell, and none stands still
+
+    @property
+    def length(self) -> Fraction:
+        """From the first frame to the end."""
+        return self.stamps[-1] - self.stamps[0] + self.last
+
+    def find_shown(self, moment: Fraction) -> int:
+        """The frame that is shown so long after the first one appeared."""
+        return bisect_right(self.stamps, self.stamps[0] + floor(moment + self.slack)) - 1
+
+
+def _read_clock(timeline: Timeline) -> _Clock:
+    """The last frame is shown for as long as the file says, else for as long as frames are typically.
+
+    Raises DecodeError where the frames have no times in order.
+    """
+    stamps, stated = timeline.known(), timeline.last
+    slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
+    if is_steady(timeline):
+        frame = Fraction(stamps[-1] - stamps[0], max(1, len(stamps) - 1))
+        return _Clock(stamps, slack, frame, frame, steady=True)
+    gaps = [after - before for before, after in pairwise(stamps)]
+    frame = Fraction(median_low(gaps) if gaps else 0)
+    return _Clock(stamps, slack, frame, stated or frame, steady=False)
+
+
+def is_steady(timeline: Timeline) -> bool:
+    """Whether the frames come at a constant rate, as far as rounded times tell, and the last one does not stay."""
+    try:
+        stamps, last = timeline.known(), timeline.last
+    except DecodeError:
+        return False
+    first, steps, span = stamps[0], len(stamps) - 1, stamps[-1] - stamps[0]
+    if not span:  # a single frame, or none of them has a time of its own
+        return steps > 0 or last is None
+    farthest = floor(min(timeline.rounding * steps, Fraction(span, STEADY_SHARE)))
+    if any(abs((stamp - first) * steps - number * span) > farthest for number, stamp in enumerate(stamps)):
+        return False
+    step = Fraction(span, steps)
+    miscount = step / 10 if step * timeline.unit * SPARSE_RATE > 1 else MISCOUNT_FRAMES * step
+    return last is None or abs(last - step) <= min(miscount, MISCOUNT_SECONDS / timeline.unit)
 
 
 def _stepped_windows(count: int, wanted: int, stride: int, options: TranscodeParams, key: str) -> list[list[int]]:
@@ -107,26 +207,20 @@ def _timed_windows(
 ) -> list[list[int]]:
     """The frames shown in the middle of equal spans of each window, by the clock of the video.
 
-    Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen. The
-    last frame lasts as long as the others do on average. Stamps are rounded to their unit, so a window may lack half
-    a frame, and a moment belongs to the stamp nearest to it.
+    Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen. Stamps
+    are rounded to their unit, so a window may lack half a frame.
     """
-    stamps = timeline.known()
-    steps = len(stamps) - 1
-    frame = (stamps[-1] - stamps[0]) * timeline.unit / steps if steps else Fraction(0)
-    length = frame * len(stamps)
+    clock = _read_clock(timeline)
+    frame = Fraction(clock.stamps[-1] - clock.stamps[0], max(1, len(clock.stamps) - 1)) * timeline.unit
+    length = clock.length * timeline.unit
     fitting = floor((length + frame / 2) / seconds)
     if fitting < 1 and options.short_clips == "drop":
         raise ShortClip(f"{float(length):.4g} s, shorter than the {shape.seconds:g} of clip.seconds")
     places = _places(min(options.windows, fitting), options, key)
     room = max(Fraction(0), length - seconds * len(places))
-
-    def shown(moment: Fraction) -> int:
-        return bisect_right(stamps, stamps[0] + floor(moment / timeline.unit + Fraction(1, 2))) - 1
-
     starts = [number * seconds + place * room for number, place in enumerate(places)]
     middles = [Fraction(2 * k + 1, 2 * shape.frames) * seconds for k in range(shape.frames)]
-    return [[shown(start + middle) for middle in middles] for start in starts]
+    return [[clock.find_shown((start + middle) / timeline.unit) for middle in middles] for start in starts]
 
 
 def _places(windows: int, options: TranscodeParams, key: str) -> list[Fraction]:

@@ -45,31 +45,35 @@ def read_margins(path: Path, number: int) -> Margins:
 
 def _read_matroska(file: BinaryIO) -> list[Margins]:
     """The margins of all video tracks; those that come after the pictures do not count."""
+    return next(([*_read_tracks(content)] for name, content in walk_header(file) if name == TRACKS), [])
+
+
+def walk_header(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The ids and contents of the parts of a Matroska file, up to the pictures."""
     file.seek(4)
     file.seek(read_ebml_size(file) or 0, 1)
     if file.read(4) != SEGMENT:
-        return []
+        return
     read_ebml_size(file)
     while first := file.read(1):
         name = int.from_bytes(first + file.read(8 - first[0].bit_length())) if first[0] else CLUSTER
         length = read_ebml_size(file)
         if name == CLUSTER or length is None:
-            return []
-        if name == TRACKS:
-            return [*_read_tracks(file.read(min(length, MOST_BYTES)))]
-        file.seek(length, 1)
-    return []
+            return
+        start = file.tell()
+        yield name, file.read(min(length, MOST_BYTES))
+        file.seek(start + length)
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:
-    for name, track in _read_parts(data):
-        parts = dict(_read_parts(track)) if name == TRACK else {}
+    for name, track in read_parts(data):
+        parts = dict(read_parts(track)) if name == TRACK else {}
         if int.from_bytes(parts.get(KIND, b"")) == VIDEO_KIND:
-            video = dict(_read_parts(parts.get(VIDEO, b"")))
+            video = dict(read_parts(parts.get(VIDEO, b"")))
             yield Margins(**{side: int.from_bytes(video.get(name, b"")) for side, name in CROPS.items()})
 
 
-def _read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+def read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The ids and contents of EBML elements, as far as they are whole."""
     with suppress(OddFile):
         yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
@@ -77,28 +81,33 @@ def _read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _read_mp4(file: BinaryIO) -> list[Margins]:
     """The margins of all video tracks, in their order."""
+    return [*_read_movie(read_moov(file))]
+
+
+def read_moov(file: BinaryIO) -> bytes:
+    """The content of the box that describes the tracks of an MP4 file; nothing where there is none."""
     length = file.seek(0, 2)
     for box in walk_boxes(file, length):
         if box.name == b"moov":
             content = (box.size or length - box.start) - box.header
             file.seek(box.start + box.header)
-            return [*_read_movie(file.read(min(max(content, 0), MOST_BYTES)))]
-    return []
+            return file.read(min(max(content, 0), MOST_BYTES))
+    return b""
 
 
 def _read_movie(data: bytes) -> Iterator[Margins]:
-    for name, track in _split_boxes(data):
-        media = dict(_split_boxes(dict(_split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
+    for name, track in split_boxes(data):
+        media = dict(split_boxes(dict(split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
         if media.get(b"hdlr", b"")[8:12] != b"vide":
             continue
-        table = dict(_split_boxes(media.get(b"minf", b""))).get(b"stbl", b"")
-        entries = dict(_split_boxes(table)).get(b"stsd", b"")[ENTRIES_AT:]
-        entry = next((content for _, content in _split_boxes(entries)), b"")
-        aperture = dict(_split_boxes(entry[ENTRY_BYTES:])).get(b"clap", b"")
+        table = dict(split_boxes(media.get(b"minf", b""))).get(b"stbl", b"")
+        entries = dict(split_boxes(table)).get(b"stsd", b"")[ENTRIES_AT:]
+        entry = next((content for _, content in split_boxes(entries)), b"")
+        aperture = dict(split_boxes(entry[ENTRY_BYTES:])).get(b"clap", b"")
         yield _read_aperture(aperture, *struct.unpack(">24x2H", entry[:28])) if len(aperture) >= 32 else Margins()
 
 
-def _split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The names and contents of boxes, as far as they are whole."""
     at = 0
     while at + 8 <= len(data):

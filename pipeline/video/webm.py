@@ -1,5 +1,6 @@
 """A plain WebM file -> its video packets, without a demuxer, which would decode some of them to see what they are."""
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,13 +22,13 @@ VIDEO_KIND, OTHER_KINDS = 1, {2, 17}  # audio, subtitles
 
 # Ids as in RFC 9559 (Matroska) and RFC 8794 (EBML).
 EBML, SEGMENT, INFO, TRACKS, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
-DOC_TYPE, TIMESTAMP_SCALE = 0x4282, 0x2AD7B1
+DOC_TYPE, TIMESTAMP_SCALE, DURATION = 0x4282, 0x2AD7B1, 0x4489
 SEEK_HEAD, SEEK, SEEK_ID, SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
 
 HEADER_LIMITS = {0x4286: 1, 0x42F7: 1, 0x42F2: 4, 0x42F3: 8, 0x4287: 9, 0x4285: 4}  # versions and lengths, at most
 IN_SEGMENT = {0x1C53BB6B, 0x1254C367} | VOID  # index of times, tags
-IN_INFO = {0x4489, 0x4D80, 0x5741, 0x4461, 0x7BA9, 0x73A4} | VOID  # duration, programs, date, title, id
+IN_INFO = {0x4D80, 0x5741, 0x4461, 0x7BA9, 0x73A4} | VOID  # programs, date, title, id
 IN_CLUSTER = {0xA7, 0xAB} | VOID  # place, length of the one before
 IN_GROUP = {0x9B} | VOID  # duration
 LACING_OR_INVISIBLE, KEY = 0x0E, 0x80
@@ -53,6 +54,7 @@ class PlainWebm:
     codec: str  # vp8 | vp9
     unit: Fraction  # seconds per step of a timestamp
     packets: list[Packet]
+    end: Fraction | None  # of the file in steps, if it states one and has no other track
 
 
 def read_plain_webm(data: bytes) -> PlainWebm:
@@ -61,12 +63,12 @@ def read_plain_webm(data: bytes) -> PlainWebm:
     if [part.id for part in parts] != [EBML, SEGMENT]:
         raise OddFile("not one header and one segment")
     _check_header(data, parts[0])
-    scale = 1_000_000
+    scale, end = 1_000_000, None
     track: _Track | None = None
     packets: list[Packet] = []
     for part in split_elements(data, parts[1].start, parts[1].end):
         if part.id == INFO and track is None:
-            scale = _read_time_unit(data, part)
+            scale, end = _read_information(data, part)
         elif part.id == TRACKS and track is None:
             track = _find_video_track(data, part)
         elif part.id == CLUSTER and track is not None:
@@ -77,7 +79,7 @@ def read_plain_webm(data: bytes) -> PlainWebm:
             raise OddFile(f"element {part.id:x} in the segment")
     if track is None or not packets or not packets[0].key:
         raise OddFile("no key frame at the start")
-    return PlainWebm(track.codec, Fraction(scale, 1_000_000_000), packets)
+    return PlainWebm(track.codec, Fraction(scale, 1_000_000_000), packets, None if track.others else end)
 
 
 class _Element(NamedTuple):
@@ -118,17 +120,27 @@ def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
             raise OddFile("the index of parts is wrong")
 
 
-def _read_time_unit(data: bytes, info: _Element) -> int:
-    """Nanoseconds per step of a timestamp."""
-    scale = 1_000_000
+def _read_information(data: bytes, info: _Element) -> tuple[int, Fraction | None]:
+    """Nanoseconds per step of a timestamp, and the duration of the file in steps."""
+    scale, duration = 1_000_000, None
     for part in split_elements(data, info.start, info.end):
         if part.id == TIMESTAMP_SCALE:
             scale = _read_number(data, part)
+        elif part.id == DURATION:
+            duration = read_duration(data[part.start : part.end])
         elif part.id not in IN_INFO:
             raise OddFile(f"element {part.id:x} in the information")
     if not 0 < scale <= 1_000_000_000:
         raise OddFile(f"{scale} ns per step")
-    return scale
+    return scale, duration
+
+
+def read_duration(data: bytes) -> Fraction | None:
+    """A duration in steps, which is a floating-point number; None where it says nothing."""
+    if len(data) not in (4, 8):
+        return None
+    (value,) = struct.unpack(">f" if len(data) == 4 else ">d", data)
+    return Fraction(value) if 0 < value < LATEST else None
 
 
 def _find_video_track(data: bytes, tracks: _Element) -> _Track:

@@ -97,20 +97,26 @@ def test_pixels_that_are_not_square_are_shown_in_their_true_shape(tmp_path):
     assert np.abs(clip - expected).mean() < 3
 
 
-def test_frames_are_counted_not_timed(tmp_path):
+def test_frames_are_counted_or_timed(tmp_path):
+    """Frame n of the uneven video comes after n * n twelfths of a second, of which the index knows nothing."""
     steady = draw(tmp_path / "steady.mkv", vcodec="ffv1")
     uneven = tmp_path / "uneven.mkv"
     drawing = ffmpeg.input("testsrc2=s=427x240:r=12", f="lavfi").filter("setpts", "N*N/12/TB")
     run(drawing.output(str(uneven), vcodec="ffv1", fps_mode="vfr", **{"frames:v": 24}), seconds=60)
-    clips = [decoded(path, SHAPE, short_clips="drop") for path in (steady, uneven)]
-    assert np.array_equal(clips[0].frames, clips[1].frames)
+    by_index = [decoded(path, clip_shape(8, 32, 48, spread="index"), short_clips="drop") for path in (steady, uneven)]
+    assert np.array_equal(*(clip.frames for clip in by_index))
+    every = decoded(steady, clip_shape(24, 32, 48), short_clips="drop").frames
+    moments = (np.arange(8) + 0.5) / 8 * (23 * 23 + 1)
+    by_time = decoded(uneven, SHAPE, short_clips="drop").frames
+    assert np.array_equal(by_time, every[np.floor(np.sqrt(moments)).astype(int)])
 
 
-def test_a_file_too_large_to_hold_gives_the_same_clip(tmp_path, monkeypatch):
-    path = draw(tmp_path / "vp9.webm", **KINDS["vp9.webm"])
-    held = decoded(path, SHAPE, short_clips="drop")
+@pytest.mark.parametrize("window", [{}, {"seconds": 1.0}])
+def test_a_file_too_large_to_hold_gives_the_same_clip(tmp_path, monkeypatch, window):
+    path, shape = draw(tmp_path / "vp9.webm", **KINDS["vp9.webm"]), clip_shape(8, 32, 48, **window)
+    held = decoded(path, shape, short_clips="drop")
     monkeypatch.setattr(in_process, "HELD_BYTES", 1000)
-    clip = decoded(path, SHAPE, short_clips="drop")
+    clip = decoded(path, shape, short_clips="drop")
     assert clip.count == held.count == 24
     assert np.array_equal(clip.frames, held.frames)
 

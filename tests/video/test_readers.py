@@ -95,8 +95,6 @@ def test_the_fast_path_takes_plain_files_and_no_others(tmp_path):
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_real_files_give_the_same_bytes_each_way(monkeypatch, window):
     for path in REAL:
-        if window.get("seconds") and path.name == "fixture.mpg":
-            continue  # a program stream stamps few frames; two versions of FFmpeg guess the others differently
         ours = outcome(path, window)
         assert ours == outcome(path, window, decoder="ffmpeg"), path.name
         assert ours == by_open(monkeypatch, path, window), path.name

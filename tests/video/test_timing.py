@@ -1,12 +1,14 @@
+import math
 from fractions import Fraction
+from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from settings import clip_shape, transcoding
 
 from pipeline.video.limits import DecodeError
-from pipeline.video.timing import ShortClip, Timeline, choose_frames, choose_windows
+from pipeline.video.timing import ShortClip, Timeline, choose_frames, choose_windows, is_steady
 
 
 def test_a_video_of_just_the_wanted_length_is_taken_whole():
@@ -41,9 +43,13 @@ def test_the_last_frame_of_a_short_clip_stands_still_on_request():
     assert choose_frames(3, 6, "repeat_last") == [0, 1, 2, 2, 2, 2]
 
 
-def windows_of(stamps, *, key="", unit=Fraction(1, 1000), frames=4, **values):
-    window = {name: values.pop(name) for name in ("seconds", "stride") if name in values}
-    return choose_windows(Timeline(stamps, unit), clip_shape(frames, 8, 8, **window), transcoding(**values), key)
+MS = Fraction(1, 1000)
+
+
+def windows_of(stamps, *, key="", unit=MS, frames=4, **values):
+    window = {name: values.pop(name) for name in ("spread", "seconds", "stride") if name in values}
+    timeline = Timeline(stamps, unit, values.pop("end", None))
+    return choose_windows(timeline, clip_shape(frames, 8, 8, **window), transcoding(**values), key)
 
 
 STEADY = [round(1000 * number / 12) for number in range(48)]  # four seconds at 12 fps, as WebM rounds it
@@ -73,7 +79,8 @@ def test_a_moment_on_a_rounded_stamp_belongs_to_its_frame():
 def test_a_window_of_seconds_goes_by_the_clock_and_not_by_the_count():
     """Frames 0 to 4 last a second each, the others 1/50: nearly all of them come in the last second."""
     stamps = [0, 1000, 2000, 3000, 4000, *range(5000, 6000, 20)]
-    assert windows_of(stamps, frames=6, seconds=6.0) == [[0, 1, 2, 3, 4, 32]]  # 0.55 s in, at 5.55
+    assert windows_of(stamps, frames=6, seconds=6.0) == [[0, 1, 2, 3, 4, 30]]  # at 5.5 s
+    assert windows_of(stamps, frames=6) == [[0, 1, 2, 3, 4, 30]]
 
 
 def test_stamps_that_do_not_begin_at_zero_change_nothing():
@@ -113,3 +120,122 @@ def test_random_windows_lie_in_the_video_without_overlap_and_alike_for_one_key(k
 def test_random_windows_reach_every_place():
     starts = {windows_of(STEADY, key=str(key), stride=15, place="random")[0][0] for key in range(50)}
     assert starts == {0, 1, 2}  # a window spans 46 of the 48 frames
+
+
+# From here on: the frames of a whole video, spread over its time.
+
+RATES = [Fraction(rate) for rate in (1, 5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)]
+RATES += [Fraction(1000 * rate, 1001) for rate in (24, 30, 60, 120)] + [Fraction(749, 25), Fraction(100, 7)]
+UNITS = [MS, Fraction(1, 10**6), Fraction(1, 90_000), Fraction(1, 12_800), Fraction(1, 600), Fraction(1, 19)]
+ROUNDINGS = [math.floor, math.ceil, lambda value: math.floor(value + Fraction(1, 2))]
+
+
+def steady(count, rate, unit, rounding, first):
+    """Stamps of a constant rate, in a unit that may not know it."""
+    return [rounding((first + number / rate) / unit) for number in range(count)]
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(1, 40),
+    st.integers(0, 400),
+    st.sampled_from(RATES),
+    st.sampled_from(UNITS),
+    st.sampled_from(ROUNDINGS),
+    st.fractions(0, 100, max_denominator=90_000),
+    st.sampled_from([None, 0, 1, 2]),
+)
+def test_at_a_constant_rate_the_choice_by_time_is_that_by_index(wanted, more, rate, unit, rounding, first, late):
+    """Whatever the unit and the way of rounding to it, and where the header says a frame more or less than there is."""
+    assume(1 / rate >= 3 * unit and (late != 2 or rate > 5))
+    stamps = steady(wanted + more, rate, unit, rounding, first)
+    end = None if late is None else stamps[-1] + late / rate / unit
+    by_time, by_index = (
+        windows_of(stamps, unit=unit, frames=wanted, end=end, spread=spread) for spread in ("time", "index")
+    )
+    assert by_time == by_index
+
+
+@given(st.integers(16, 400), st.sampled_from(RATES), st.sampled_from(UNITS[1:4]))
+def test_stamps_that_were_once_rounded_to_milliseconds_are_steady_too(count, rate, unit):
+    """A recording of a browser, put into MP4."""
+    rounded = [round(stamp * MS / unit) for stamp in steady(count, rate, MS, round, 0)]
+    assert windows_of(rounded, unit=unit, frames=16) == windows_of(rounded, unit=unit, frames=16, spread="index")
+
+
+@given(st.lists(st.integers(1, 900), min_size=2, max_size=60), st.integers(1, 32), st.integers(2, 3000))
+def test_every_frame_is_the_one_shown_in_the_middle_of_its_span(gaps, wanted, last):
+    stamps, wanted = [0, *accumulate(gaps)], min(wanted, len(gaps))
+    timeline = Timeline([*stamps], MS, Fraction(stamps[-1] + last))
+    assume(not is_steady(timeline) and timeline.last)
+    (numbers,) = windows_of(stamps, frames=wanted, end=timeline.end)
+    for k, number in enumerate(numbers):
+        moment = (stamps[-1] + last) * (k + 0.5) / wanted
+        assert stamps[number] <= moment + 0.5  # a stamp may have been rounded up
+        assert number == len(gaps) or stamps[number + 1] > moment
+
+
+def test_a_freeze_stays_a_freeze():
+    """Ten frames in a second, none for eight, ten in the last: most of the clip stands still."""
+    stamps = [*range(0, 1000, 100), *range(9000, 10_000, 100)]
+    assert windows_of(stamps, frames=10) == [[5, 9, 9, 9, 9, 9, 9, 9, 9, 15]]
+    assert windows_of(stamps, frames=10, spread="index") == [list(range(1, 20, 2))]
+
+
+@pytest.mark.parametrize(("end", "expected"), [(None, [0, 1, 2, 3]), (12_000, [1, 3, 3, 3]), (3900, [0, 1, 2, 3])])
+def test_the_last_frame_lasts_as_the_file_says_or_as_frames_typically_do(end, expected):
+    stamps = [0, 900, 2000, 3000]
+    assert windows_of(stamps, end=end and Fraction(end)) == [expected]
+
+
+def test_the_last_frame_of_a_steady_video_may_stand_still():
+    stamps = list(range(0, 1600, 100))
+    assert windows_of(stamps, frames=16) == [list(range(16))]
+    assert windows_of(stamps, frames=16, end=Fraction(1800)) == [list(range(16))]  # a header that miscounts
+    assert windows_of(stamps, frames=16, end=Fraction(6400)) == [[2, 6, 10, 14, *[15] * 12]]
+    with pytest.raises(ShortClip):
+        windows_of(stamps, seconds=4.0)
+    assert windows_of(stamps, seconds=4.0, end=Fraction(6400)) == [[15, 15, 15, 15]]
+
+
+def test_stamps_that_no_container_rounds_are_taken_as_they_are():
+    """Frame numbers of AVI: a moment half a frame before the next one is not its own."""
+    stamps = [*range(8), 20, 21, 22, 23]
+    assert windows_of(stamps, unit=Fraction(1, 10), frames=8) == [[1, 4, 7, 7, 7, 7, 7, 10]]  # at 19.5, 22.5
+
+
+@pytest.mark.parametrize("stamps", [[0, None, 20, 30, 40], [0, 20, 10, 30, 40], [7, 7, 7, 7, 7], [None] * 5])
+def test_without_times_in_order_frames_are_counted(stamps):
+    assert windows_of(stamps) == [choose_frames(5, 4, "drop")]
+    with pytest.raises(ShortClip, match="5 frames, fewer than the 6"):
+        windows_of(stamps, frames=6)
+
+
+FEW = {
+    "fifteen at 12 fps": ([round(1000 * number / 12) for number in range(15)], None, "short"),
+    "fifteen at 6 fps": ([round(1000 * number / 6) for number in range(15)], None, "short"),
+    "uneven, at 20 fps": ([0, 30, 110, 150, 210, 240], None, "short"),
+    "one picture": ([0], None, "short"),
+    "one picture for long": ([0], 9000, "short"),
+    "four in less than a second": ([0, 210, 420, 630], None, "short"),
+    "five in eight seconds": ([0, 1700, 3300, 5100, 6400], 8000, [0] * 3 + [1] * 4 + [2] * 3 + [3] * 3 + [4] * 3),
+    "eight in eight seconds": (range(0, 8000, 1000), None, [k // 2 for k in range(16)]),
+    "two pictures": ([0, 2000], 4000, [0] * 8 + [1] * 8),
+    "a few, then nothing": ([0, 40, 80], 16_000, [2] * 16),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_few_frames_in_many_seconds_are_no_short_clip(name):
+    stamps, end, expected = FEW[name]
+    end = end and Fraction(end)
+    with pytest.raises(ShortClip, match="fewer than the 16 of clip"):
+        windows_of([*stamps], frames=16, end=end, spread="index")
+    if expected == "short":
+        with pytest.raises(ShortClip, match="fewer than the 16 of clip"):
+            windows_of([*stamps], frames=16, end=end)
+        taken_whole = windows_of([*stamps], frames=16, end=end, short_clips="repeat_last")
+        assert taken_whole == [choose_frames(len(stamps), 16, "repeat_last")]
+    else:
+        for short_clips in ("drop", "repeat_last"):
+            assert windows_of([*stamps], frames=16, end=end, short_clips=short_clips) == [expected]
