@@ -184,11 +184,11 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         return Drop(_show_id(row), "unusable_id", f"row {row.place[1]} of {row.place[0]}")
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
+    if row.segment_fault:
+        return Drop(row.id, "unusable_segment", writable_text(row.segment_fault))
     caption = clean_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
-    if row.segment_fault:
-        return Drop(row.id, "unusable_segment", writable_text(row.segment_fault))
     objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
     return Candidate(
         row.id,

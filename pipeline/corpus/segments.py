@@ -45,12 +45,14 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
         return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
     if not NUMBER.match(text):
         raise BadSegment(f"{text[:40]!r} is no time")
+    if options.unit == "seconds":
+        return float(text)
     number = Fraction(text)
     if options.unit == "frames":
         assert options.rate is not None  # params see to it
         number += end and options.last == "included"
         return float((number - options.first) / Fraction(str(options.rate)))
-    return float(number / 1000 if options.unit == "milliseconds" else number)
+    return float(number / 1000)
 
 
 def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment, str]:

@@ -19,12 +19,14 @@ class VideoIndex:
     def list_candidates(self, name: str) -> list[str]:
         """The videos with that name, with or without its ending, that fit best: several where nothing tells them apart.
 
-        The name may begin with folders, which then are those above the video. An equal ending goes before another one,
-        and copies of one name in one folder go by their endings, in the order in which these are tried elsewhere.
+        The name may begin with folders, which then are those above the video; what it says as a whole path goes first.
+        An equal ending goes before another one, and copies of one name in one folder go by their endings, in the order
+        in which these are tried elsewhere.
         """
         stem, ending = split_ending(name.rstrip("."))
         above, _, last = compose(stem).rpartition("/")
         found = [path for path in self._paths.get(last, ()) if not above or _lies_in(path, above)]
+        found = [path for path in found if compose(split_ending(path)[0]) == compose(stem)] or found
         exact = [path for path in found if split_ending(path)[1] == ending]
         best: dict[str, str] = {}
         for path in sorted(exact or found, key=_rank_ending):

@@ -10,10 +10,15 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, require_one_of
 
 # Built-in readers of labels.
-FORMAT_NAMES = (
+GENERAL_FORMATS = (
     *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
     *("label_studio", "cvat", "via", "elan", "boris", "auto"),
 )
+SETS = (  # published ones whose columns are known
+    *("activitynet", "ava", "charades", "charades_sta", "didemo", "diving48", "epic_kitchens", "finegym", "kinetics"),
+    *("miradata", "msr_vtt", "openvid", "panda70m", "qvhighlights", "thumos14", "vatex", "webvid"),
+)
+FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]
 
 

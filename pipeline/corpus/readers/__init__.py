@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from pipeline.corpus.readers import (
     via,
 )
 from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.known_sets import SETS
+from pipeline.corpus.readers.set_reader import read_set, recognize_set
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
@@ -80,8 +83,8 @@ def _look_into(folder: Path) -> Found:
     official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
     if official and _look_at_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
-    if exported := tools.recognize_folder(folder):
-        return exported
+    if known := tools.recognize_folder(folder) or recognize_set(folder):
+        return known
     if tables := metadata.find_tables(folder):
         return "metadata", f"there is a {tables[0].relative_to(folder)}"
     if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
@@ -117,8 +120,8 @@ def _look_at_videos(folder: Path) -> Found:
 
 def _look_at(path: Path, dataset: DatasetParams) -> Found:
     ending = path.suffix.lower()
-    if exported := tools.recognize_file(path):
-        return exported
+    if known := tools.recognize_file(path) or recognize_set(path):
+        return known
     if ending == ".json":
         return _look_at_json(path)
     if ending in table.FORMATS:
@@ -164,4 +167,5 @@ READERS: dict[str, Reader] = {
     "elan": elan.read_rows,
     "boris": boris.read_rows,
     "auto": read_detected,
+    **{name: partial(read_set, name) for name in SETS},
 }

@@ -21,6 +21,7 @@ Row = dict[str, Any]
 CAPTIONS = "captions.json"
 REMEDY = "download it again or repair it"
 OUTER = ("database", "data", "clips", "rows")  # what rows are under, beside other facts
+KEY = "key"  # in a path that is made of columns: what a row is kept under
 SENTENCES = ("sentences", "annotations", "captions")  # beside "videos"
 
 
@@ -63,9 +64,25 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
 
 def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
     """The column that the keys of rows stand for: the path or a part of it, or the id; None where rows have that."""
-    wanted = [str(name) for key, name in named.items() if key.startswith("path")] or [str(named.get("id"))]
+    paths = [key for key in named if key.startswith("path")]
+    wanted = [str(named[key]) for key in paths or ["id"] if key in named]
     missing = [name for name in wanted if not any(_holds_cell(row, name) for row in rows)]
     return missing[0] if missing else None
+
+
+def list_names(path: Path, content: Any) -> list[str]:
+    """The names of the cells that rows have, and of those in their lists of objects; none where there are no rows.
+
+    What rows are kept under is called `KEY`.
+    """
+    try:
+        rows = list_objects(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
+    except UserError:
+        return []
+    names = dict.fromkeys(name for row in rows for name in row)
+    lists = ((name, cell[0]) for row in rows for name, cell in row.items() if isinstance(cell, list) and cell)
+    inner = (f"{name}.{below}" for name, item in lists if isinstance(item, dict) for below in item)
+    return [*names, *dict.fromkeys(inner)]
 
 
 def _find_tables(labels: Path, classes: str | None) -> list[Table]:
@@ -92,7 +109,12 @@ def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
     for key, name in named.items():
         if isinstance(name, int):
             raise UserError(f"dataset.columns.{key} is {name}, but the columns of {path} have names")
-    rows = list_objects(path, read_json(path, REMEDY), named)
+    yield from list_cells(path, read_json(path, REMEDY), named)
+
+
+def list_cells(path: Path, content: Any, named: Columns) -> Iterator[Cells]:
+    """The same of what the file holds."""
+    rows = list_objects(path, content, named)
     header = list(dict.fromkeys(name for row in rows for name in row))
     inner = [str(name) for name in named.values() if name not in header and any(_holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)

@@ -43,6 +43,8 @@ def _read_segments(row: Mapping[str, Any], dataset: DatasetParams) -> tuple[list
     """The segments with their faults, and whether the row lists them."""
     if dataset.columns.segment is not None:
         return list_segments(row["segment"], dataset.segments), True
+    if "start" not in row and "end" not in row:
+        return [(WHOLE, "")], False
     starts, ends = parse_list(row.get("start")), parse_list(row.get("end"))
     if not isinstance(starts, list) and not isinstance(ends, list):
         return [read_segment(starts, ends, dataset.segments)], False

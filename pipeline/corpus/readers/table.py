@@ -101,7 +101,7 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
 def list_columns(columns: ColumnParams) -> dict[str, str | int]:
     """The wanted columns by their keys; of a path that is made of columns, each with a key of its own."""
     named = {key: name for key, name in columns.model_dump().items() if name is not None}
-    if fields := _list_fields(columns.path):
+    if fields := list_fields(columns.path):
         del named["path"]
         named |= {f"path {{{field}}}": field for field in fields}
     return named
@@ -120,7 +120,7 @@ def make_rows(
     With classes, the captions are their numbers, and their names the categories where no other column is. `change` is
     called with the cells by their keys, and with the whole path, before they are read.
     """
-    fields = _list_fields(dataset.columns.path)
+    fields = list_fields(dataset.columns.path)
     for number, cells in enumerate(listed):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
         whole = _fill_path(row, str(dataset.columns.path), fields, table, number) if fields else row.get("path")
@@ -141,7 +141,7 @@ def _label_parts(
         else:
             name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
         caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
-        if classes and caption.strip():
+        if classes and caption.strip() and not row.get("fault"):
             known = _find_class(caption, classes, table, number)
             category = known if columns.category in (None, columns.caption) else category
             caption = spell_out(known)
@@ -155,7 +155,7 @@ def _label_parts(
             place=(table.path.name, number),
             video=video,
             segment=part.segment,
-            segment_fault=part.fault or row.get("fault", ""),
+            segment_fault=row.get("fault") or part.fault,
             group=as_text(row.get("group")).strip(),
         )
 
@@ -192,7 +192,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
 
 
-def _list_fields(path: str | int | None) -> list[str]:
+def list_fields(path: str | int | None) -> list[str]:
     """The columns that a path is made of; empty where it is a column itself. Raises UserError for a bad pattern."""
     if not isinstance(path, str) or "{" not in path:
         return []

@@ -1,0 +1,231 @@
+"""Files of a published set -> rows: its form is told by the columns, and by which of its videos are there."""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers import json_files, lists, table
+from pipeline.corpus.readers.classes import read_classes, read_named_classes
+from pipeline.corpus.readers.known_sets import SETS, Form
+from pipeline.corpus.readers.table import Cells, Table
+from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
+from pipeline.corpus.video_index import ANYWHERE, VideoIndex
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.params import ColumnParams, DatasetParams
+
+ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
+LONGEST_LINE = 1 << 16  # letters that are looked at
+
+
+class Source(NamedTuple):
+    """A file of labels, and what tells which set it is of."""
+
+    path: Path
+    names: frozenset[str]  # of its columns; empty where there are none
+    line: str  # its first one
+    content: Any  # of JSON
+
+
+class Match(NamedTuple):
+    """A file and the forms of a set that it may have."""
+
+    source: Source
+    forms: tuple[Form, ...]
+
+
+def recognize_set(labels: Path) -> tuple[str, str] | None:
+    """The set that a file, or a file of a folder, is of, and what tells it; None where nothing does."""
+    for source in _open_sources(labels):
+        for name in SETS:
+            forms = _match_forms(name, source)
+            if forms:
+                told = (
+                    f"has the columns {', '.join(forms[0].telling)}" if forms[0].telling else "has lines of that kind"
+                )
+                return name, f"{source.path.name} {told}"
+    return None
+
+
+def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows of the set, file by file, in the form that its columns tell and most of its videos have.
+
+    What dataset.columns names and a file has goes before the columns that the set is known for. Raises UserError where
+    no file is of this set.
+    """
+    if not labels.exists():
+        raise UserError(f"{labels}: no such labels; see dataset.labels")
+    matches = _choose_files(name, labels, dataset)
+    index = VideoIndex(Path(dataset.videos))
+    rows = []
+    for match, split in matches:
+        rows += _read_best(name, match, split, labels, dataset, index)
+    rows = _keep_groups_whole(_settle_splits(name, rows))
+    return rows if dataset.columns.id else number_repeats(rows)
+
+
+def _open_sources(labels: Path) -> Iterator[Source]:
+    """The file, or the files of a folder, that may be labels."""
+    paths = sorted(path for path in labels.iterdir() if path.name[0] != ".") if labels.is_dir() else [labels]
+    for path in paths:
+        ending = path.suffix.lower()
+        if ending not in ENDINGS or not path.is_file():
+            continue
+        if ending == ".json":
+            content = read_json(path, json_files.REMEDY)
+            yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
+        else:
+            with path.open("rb") as file:
+                line = file.readline(LONGEST_LINE).decode("utf-8-sig", "replace").strip()
+            names = table.read_header(path) if ending in table.FORMATS else []
+            yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
+
+
+def _match_forms(name: str, source: Source, caption: str | int | None = None) -> tuple[Form, ...]:
+    """The forms of a set that a file may have; of those with captions of their own, the one with the wanted one."""
+    fitting = [
+        form
+        for form in SETS[name]
+        if (form.kind == "json") == (source.content is not None)
+        and (re.fullmatch(form.line, source.line) if form.line else source.names.issuperset(form.telling))
+    ]
+    chosen = [form for form in fitting if caption in form.captions] or [form for form in fitting if not form.captions]
+    return tuple(form for form in chosen if (form.telling, form.line) == (chosen[0].telling, chosen[0].line))
+
+
+def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple[Match, OfficialSplit]]:
+    """The files of the set, each with the split that its name tells; what is passed over is said."""
+    found = [Match(source, _match_forms(name, source, dataset.columns.caption)) for source in _open_sources(labels)]
+    matches = [match for match in found if match.forms]
+    if not matches:
+        wanted = " or ".join(dict.fromkeys(", ".join(form.telling) or "lines of its own" for form in SETS[name]))
+        raise UserError(f"{labels}: holds no file of {name}, which has {wanted}; see dataset.labels")
+    first = min(SETS[name].index(match.forms[0]) for match in matches)
+    kept = [match for match in matches if match.forms[0] is SETS[name][first]]
+    labelled = [match for match in kept if _has_captions(match)] or kept
+    for match in matches:
+        if match not in labelled:
+            why = "has no captions" if match in kept else f"is another form of what {labelled[0].source.path.name} has"
+            print(f"filter: {match.source.path} {why} and is passed over", file=sys.stderr)
+    if len(labelled) == 1:
+        return [(labelled[0], "all")]
+    splits = {match.source.path: find_split(match.source.path.stem) for match in labelled}
+    odd = [path.name for path, split in splits.items() if split is None]
+    if odd:
+        names = ", ".join(path.name for path in splits)
+        raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
+    return [(match, splits[match.source.path] or "all") for match in labelled]
+
+
+def _has_captions(match: Match) -> bool:
+    form = match.forms[0]
+    return bool(form.line) or _has_column(match.source, form.columns["caption"])
+
+
+def _has_column(source: Source, column: str | int) -> bool:
+    """Whether a file has a column, or all of those that a path is made of."""
+    fields = table.list_fields(column) or [str(column)]
+    return all({field, field.partition(".")[0]} & source.names for field in fields)
+
+
+def _read_best(
+    name: str, match: Match, split: OfficialSplit, labels: Path, dataset: DatasetParams, index: VideoIndex
+) -> list[LabelRow]:
+    """The rows in the form of which most videos are there; the first of equals."""
+    best: list[LabelRow] = []
+    most, told = -1, ""
+    for form in match.forms:
+        columns = _choose_columns(form, match.source, dataset.columns)
+        rows = _read_form(form, match.source, split, labels, dataset.model_copy(update={"columns": columns}))
+        videos = {row.video for row in rows}
+        count = sum(bool(index.list_candidates(video)) for video in videos) if len(match.forms) > 1 else 0
+        if count > most:
+            best, most = rows, count
+            told = ", ".join(f"{key} {column}" for key, column in columns.model_dump(exclude_none=True).items())
+        if 2 * count > len(videos):
+            break
+    print(f"filter: {match.source.path} is read as {name}: {told}")
+    # Only now do the paths say that their folder does not matter: ids are made without it.
+    return [row._replace(video=f"{ANYWHERE}{row.video}") if row.video else row for row in best]
+
+
+def _choose_columns(form: Form, source: Source, columns: ColumnParams) -> ColumnParams:
+    """The columns that params name and the file has; else those of the form, of which the file may lack some."""
+    chosen: dict[str, str | int | None] = {}
+    for key, named in columns.model_dump().items():
+        fixed = form.line or (form.captions and key == "caption")
+        if named is not None and not fixed and _has_column(source, named):
+            chosen[key] = named
+        else:
+            known, needed = form.columns.get(key), form.line or key in ("path", "caption")
+            chosen[key] = known if known is not None and (needed or _has_column(source, known)) else None
+    return columns.model_copy(update=chosen)
+
+
+def _read_form(
+    form: Form, source: Source, split: OfficialSplit, labels: Path, dataset: DatasetParams
+) -> list[LabelRow]:
+    segments = dataset.segments.model_copy(update=dict(form.segments))
+    dataset = dataset.model_copy(update={"segments": segments})
+    classes = read_named_classes(labels, dataset) or _find_classes(form, labels)
+    beside = {f"beside {column}": column for column in form.beside if _has_column(source, column)}
+    named = table.list_columns(dataset.columns) | beside
+    cells: Iterator[Cells]
+    if form.kind == "lists":
+        places = {key: int(place) for key, place in named.items()}
+        cells = lists.read_cells(source.path, places, form.delimiter, numbered=bool(classes))
+    elif form.kind == "json":
+        cells = json_files.list_cells(source.path, source.content, named)
+    else:
+        cells = table.read_cells(source.path, named, dataset.delimiter)
+    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, form.change))
+    return _merge_repeats(source.path, rows) if form.once else rows
+
+
+def _find_classes(form: Form, labels: Path) -> dict[str, str]:
+    """The names of the classes that the form counts; empty where it writes them out. Raises UserError for no file."""
+    if not form.classes:
+        return {}
+    names = sorted(path.name for path in labels.iterdir()) if labels.is_dir() else []
+    for pattern in form.classes:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if found:
+            return read_classes(labels / found[0])
+    told = "its captions are numbers of classes"
+    way = f"make dataset.labels the folder with it and with {form.classes[0]}, or with the file dataset.classes"
+    raise UserError(f"{labels}: {told}; {way}")
+
+
+def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
+    """The rows without those that say what one before them says of the same part; their number is told."""
+    distinct: dict[Any, LabelRow] = {}
+    for row in rows:
+        distinct.setdefault((row.video, row.segment, row.label, row.segment_fault), row)
+    if len(distinct) < len(rows):
+        told = f"{len(rows) - len(distinct)} of {len(rows)} rows repeat the label of a part and are left out"
+        print(f"filter: {path}: {told}", file=sys.stderr)
+    return list(distinct.values())
+
+
+def _settle_splits(name: str, rows: list[LabelRow]) -> list[LabelRow]:
+    """The rows with splits that leave some to train on: one alone is none, and validation replaces train."""
+    found = {row.official_split for row in rows}
+    if len(found) == 1 and found != {"all"}:
+        print(f"filter: all rows of {name} are in {min(found)}: filter.shares divides them")
+        return [row._replace(official_split="all") for row in rows]
+    if found == {"validation", "test"}:
+        print(f"filter: {name} has no train split here: its validation split is trained on")
+        return [row._replace(official_split="train") if row.official_split == "validation" else row for row in rows]
+    return rows
+
+
+def _keep_groups_whole(rows: list[LabelRow]) -> list[LabelRow]:
+    """The rows without those groups that official splits part, which go first."""
+    splits: dict[str, set[OfficialSplit]] = defaultdict(set)
+    for row in rows:
+        splits[row.group].add(row.official_split)
+    return [row._replace(group="") if len(splits[row.group]) > 1 else row for row in rows]

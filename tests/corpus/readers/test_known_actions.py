@@ -1,0 +1,78 @@
+"""Published sets of actions whose classes have numbers: look-alikes that have the oddities of the real files."""
+
+import pytest
+from set_labels import WHOLE, faults, seen
+
+
+def test_diving48_counts_frames_of_cut_clips(place, capsys):
+    rows = [{"vid_name": "_8Vy3dlHg2w_00001", "label": 1, "start_frame": 0, "end_frame": 173}]
+    vocabulary = [["Back", "15som", "FREE"], ["Forward", "PIKE"]]
+    labels = place({"Diving48_V2_train.json": rows, "Diving48_V2_test.json": rows, "Diving48_vocab.json": vocabulary})
+    assert seen("diving48", labels) == [
+        ("_8Vy3dlHg2w_00001", "forward pike", "Forward PIKE", "test", WHOLE, ""),
+        ("_8Vy3dlHg2w_00001", "forward pike", "Forward PIKE", "train", WHOLE, ""),
+    ]
+    assert "look like parts" not in capsys.readouterr().err
+
+
+GYM = {
+    "gym99_categories.txt": "Clabel:   0; set:  1; Glabel:   1; (VT) round-off, flic-flac\n"
+    "Clabel:   93; set:  4; Glabel:  19; (BB) leap\n",
+    "gym99_train_element_v1.1.txt": "A0xAXXysHUo_E_002184_002237_A_0035_0036 93\n",
+    "gym99_val_element.txt": "A0xAXXysHUo_E_002184_002237_A_0001_0001 0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("video", "name", "parts"),
+    [
+        ("subactions/A0xAXXysHUo_E_002184_002237_A_0035_0036.mp4", "_E_002184_002237_A_0035_0036", [WHOLE, WHOLE]),
+        ("events/A0xAXXysHUo_E_002184_002237.mp4", "_E_002184_002237", [(35.0, 37.0), (1.0, 2.0)]),
+        ("A0xAXXysHUo.mp4", "", [(2219.0, 2221.0), (2185.0, 2186.0)]),
+    ],
+)
+def test_actions_of_finegym_lie_in_events_of_videos(place, video, name, parts):
+    train, test = seen("finegym", place(GYM, [video]))
+    assert train == (f"A0xAXXysHUo{name}", "(bb) leap", "(BB) leap", "train", parts[0], "")
+    assert test[1:5] == ("(vt) round-off, flic-flac", "(VT) round-off, flic-flac", "validation", parts[1])
+
+
+def test_ava_labels_points_in_time_once_for_several_people(place, capsys):
+    lines = (
+        "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\r\n-5KQ66BBWC4,0902,0.477,0.151,0.883,0.811,80,0\r\n"
+        "-5KQ66BBWC4,0903,0.077,0.151,0.283,0.811,9,1\r\n"
+    )
+    names = 'label {\n  name: "run/jog"\n  label_id: 9\n}\nlabel {\n  name: "watch (a person)"\n  label_id: 80\n}\n'
+    labels = place({"ava_train_v2.2.csv": lines, "ava_action_list_v2.2.pbtxt": names})
+    assert seen("ava", labels) == [
+        ("-5KQ66BBWC4", "watch (a person)", "watch (a person)", "all", (901.25, 902.75), ""),
+        ("-5KQ66BBWC4", "run/jog", "run/jog", "all", (902.25, 903.75), ""),
+    ]
+    assert "1 of 3 rows repeat the label of a part" in capsys.readouterr().err
+
+
+def test_thumos14_leaves_out_what_is_ambiguous(place, capsys):
+    rows = (
+        "video,type,type_idx,start,end,startFrame,endFrame\nvideo_test_0000004,CricketBowling,23,0.2,1.1,6,33\n"
+        "video_test_0000004,Ambiguous,-1,11.4,12.2,342,366\n"
+    )
+    labels = place({"val_Annotation.csv": rows, "test_Annotation.csv": rows, "val_video_info.csv": "video,fps\nx,30\n"})
+    assert seen("thumos14", labels) == [
+        ("video_test_0000004", "cricket bowling", "CricketBowling", "test", (0.2, 1.1), ""),
+        ("video_test_0000004", "cricket bowling", "CricketBowling", "train", (0.2, 1.1), ""),
+    ]
+    assert faults("thumos14", labels)[0][1] == "its label marks an action that is ambiguous"
+    told = capsys.readouterr()
+    assert "no train split here: its validation split is trained on" in told.out and "look like parts" not in told.err
+
+
+def test_truth_of_thumos14_counts_classes(place):
+    rows = (
+        "video-name,t-init,t-end,f-init,f-end,video-duration,frame-rate,video-frames,label-idx\n"
+        "video_test_0000278,0.0,1.4,0,42,215.17,30.0,6455,-1\nvideo_test_0000278,2,3.5,0,42,215.17,30.0,6455,7\n"
+    )
+    labels = place({"thumos14_test_groundtruth.csv": rows, "Class Index_Detection.txt": "7 BaseballPitch\n9 Diving\n"})
+    assert [row[:5] for row in seen("thumos14", labels)] == [
+        ("video_test_0000278", "baseball pitch", "BaseballPitch", "all", (2.0, 3.5))
+    ]
+    assert [fault for _, fault in faults("thumos14", labels)] == ["its label marks an action that is ambiguous"]

@@ -1,0 +1,107 @@
+"""Published sets of captions and queries: look-alikes that have the oddities of the real files."""
+
+from set_labels import WHOLE, faults, seen
+
+
+def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
+    data = {
+        "videos": [
+            {"video_id": "video0", "start time": 1.5, "end time": 9, "split": "train", "category": 9},
+            {"video_id": "video7", "start time": 0, "end time": 9, "split": "validate", "category": 1},
+        ],
+        "sentences": [
+            {"video_id": "video7", "caption": "a cat ", "sen_id": 0},
+            {"video_id": "video0", "caption": "a dog", "sen_id": 1},
+        ],
+    }
+    lists = {"MSRVTT_train.9k.csv": "video_id\nvideo0\n"}
+    test = {"MSRVTT_JSFUSION_test.csv": "key,vid_key,video_id,sentence\nret0,msr9770,video9770,a person, connecting\n"}
+    test = {name: text.replace("person,", "person") for name, text in test.items()}
+    labels = place({**lists, **test})
+    assert seen("msr_vtt", labels) == [("video9770", "a person connecting", "all", "all", WHOLE, "")]
+    labels = place({"MSRVTT_data.json": data})
+    assert seen("msr_vtt", labels) == [
+        ("video7", "a cat ", "all", "validation", WHOLE, ""),
+        ("video0", "a dog", "all", "train", WHOLE, ""),
+    ]
+    assert "JSFUSION_test.csv is another form of what MSRVTT_data.json has" in capsys.readouterr().err
+
+
+def test_vatex_has_its_times_in_its_ids(place):
+    rows = [{"videoID": "-a_bcdefghi_000055_000065", "enCap": ["a dog", "it runs"], "chCap": ["x"]}]
+    labels = place({"vatex.json": rows}, ["val/-a_bcdefghi_000055_000065.mp4"])
+    assert [row[:2] + row[4:5] for row in seen("vatex", labels)] == [
+        ("-a_bcdefghi_000055_000065", "a dog", WHOLE),
+        ("-a_bcdefghi_000055_000065", "it runs", WHOLE),
+    ]
+    (labels.parent / "videos/val/-a_bcdefghi_000055_000065.mp4").rename(labels.parent / "videos/-a_bcdefghi.mp4")
+    assert [row[:2] + row[4:5] for row in seen("vatex", labels)] == [
+        ("-a_bcdefghi", "a dog", (55.0, 65.0)),
+        ("-a_bcdefghi", "it runs", (55.0, 65.0)),
+    ]
+    assert seen("vatex", labels, caption="chCap")[0][1] == "x"
+
+
+def test_didemo_takes_the_part_that_most_people_marked(place):
+    rows = [
+        {"num_segments": 6, "description": "a cat", "times": [[0, 0], [1, 1], [1, 1], [2, 3]], "video": "1@N_2.avi"},
+        {"num_segments": 6, "description": "a\ndog", "times": [[4, 5], [1, 1]], "video": "1@N_3."},
+    ]
+    labels = place({"train_data.json": rows, "val_data.json": rows}, ["1@N_3.mp4"])
+    assert seen("didemo", labels)[:2] == [
+        ("1@N_2.avi", "a cat", "all", "train", (5.0, 10.0), ""),
+        ("1@N_3.", "a\ndog", "all", "train", (20.0, 30.0), ""),
+    ]
+
+
+def test_a_query_of_qvhighlights_may_have_several_parts(place):
+    lines = (
+        '{"qid": 1, "query": "cooks", "duration": 150, "vid": "N_60.0_210.0", "relevant_clip_ids": [1, 2], '
+        '"relevant_windows": [[0, 4], [82, 150]]}\n'
+        '{"qid": 2, "query": "eats", "duration": 150, "vid": "N_60.0_210.0", "relevant_windows": []}\n'
+    )
+    labels = place({"highlight_train_release.jsonl": lines})
+    assert seen("qvhighlights", labels) == [
+        ("N_60.0_210.0", "cooks", "all", "all", (0.0, 4.0), ""),
+        ("N_60.0_210.0", "cooks", "all", "all", (82.0, 150.0), ""),
+    ]
+    assert faults("qvhighlights", labels) == [("N_60.0_210.0", "its list of parts is empty")]
+
+
+def test_panda70m_has_lists_in_cells(place):
+    row = (
+        "\"[['0:00:00.500', '0:00:02.000'], ['1:00:03', '1:00:04']]\",\"['A dog', \"\"It's a cat\"\"]\",\"[0.4, 0.5]\""
+    )
+    labels = place({"panda70m_testing.csv": f"videoID,url,timestamp,caption,matching_score\nabc,https://x,{row}\n"})
+    assert seen("panda70m", labels) == [
+        ("abc", "A dog", "all", "all", (0.5, 2.0), ""),
+        ("abc", "It's a cat", "all", "all", (3603.0, 3604.0), ""),
+    ]
+
+
+MIRA = (
+    "index,video_id,start_frame,end_frame,short_caption,dense_caption,fps,start_timestep,end_timestep,,\n"
+    "00_AJp-000114,AJp,150,300,cars,Cars drive.,25,0:00:06,0:00:12,,\n,,,,,,,,,,\n"
+)
+
+
+def test_miradata_is_read_cut_and_whole(place, capsys):
+    labels = place({"miradata_v0.csv": MIRA}, ["clip_video/00_AJp-000114.mp4"])
+    assert seen("miradata", labels) == [
+        ("00_AJp-000114", "Cars drive.", "all", "all", WHOLE, "AJp"),
+        ("", "", "all", "all", WHOLE, ""),
+    ]
+    (labels.parent / "videos/clip_video/00_AJp-000114.mp4").rename(labels.parent / "videos/AJp.mp4")
+    assert seen("miradata", labels, caption="short_caption") == [("AJp", "cars", "all", "all", (6.0, 12.0), "")]
+    assert "look like parts" not in capsys.readouterr().err
+
+
+def test_openvid_and_webvid_are_read(place):
+    header = "video,caption,aesthetic score,motion score,temporal consistency score,camera motion,frame,fps,seconds\n"
+    labels = place({"OpenVid-1M.csv": header + 'a_13_0to241.mp4,"A dog, running",5.4,2.1,0.9,static,241,25,9.6\n'})
+    assert [row[:2] for row in seen("openvid", labels)] == [("a_13_0to241.mp4", "A dog, running")]
+    (labels / "OpenVid-1M.csv").unlink()
+    labels = place(
+        {"results_10M_val.csv": "videoid,contentUrl,duration,page_dir,name\n12,https://x,PT00H00M17S,p,A horse\n"}
+    )
+    assert [row[:2] for row in seen("webvid", labels)] == [("12", "A horse")]
