@@ -176,6 +176,7 @@ class TranscodeParams(Section):
     place: Literal["centre", "random"]
     windows: PositiveInt
     crop: Literal["centre", "motion"]
+    untagged_hd: Literal["bt601", "bt709"]
     short_clips: Literal["drop", "repeat_last"]
     limits: LimitParams
     shard_format: Literal["parquet", "npz"]
