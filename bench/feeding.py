@@ -12,8 +12,10 @@ from bench.table import Measure
 from bench.ways import ALONE, CPU
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.data.sampler import Sampler
+from pipeline.directions.table import Directions
+from pipeline.files import write_json
 from pipeline.params import ClipParams, TrainParams
-from pipeline.records import Caption, Clip
+from pipeline.records import DIRECTIONS, Caption, Clip
 from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
 
@@ -46,6 +48,7 @@ def _made_up(folder: Path, shape: ClipParams) -> TrainingSplit:
     ids, slots = tuple(range(2, 2 + CAPTION_WORDS)), (0,) * CAPTION_WORDS
     captions = [Caption(clip.id, clip.caption, ("",) * CAPTION_WORDS, ids, slots) for clip in labels]
     write_table(folder / "labels" / "clips.parquet", Clip, labels)
+    write_json(folder / "labels" / DIRECTIONS, Directions().as_data())
     write_table(folder / "captions" / "captions.parquet", Caption, captions)
     dataset = Dataset(DataFolders(folder / "labels", shards, folder / "captions"))
     return TrainingSplit(dataset, "train", CPU, loading="streamed")

@@ -20,6 +20,7 @@ Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+DIRECTIONS = "directions.json"  # what captions say of directions, beside the chosen clips
 VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the model; absent where they are learned
 
 # Tables with other columns than the product beside them: in folders of their own, so that *.parquet is the product.
@@ -74,6 +75,7 @@ class Clip:
     start: float = 0.0  # of the part of the video that is the clip, in seconds from the first frame
     end: float = math.inf  # outside the part; infinite: to the end of the video
     group: str = ""  # clips of one group are in one split
+    moves: str = ""  # which way the picture moves: left, right, up, down, `up left` ...; still: none; empty: unknown
 
     @property
     def part(self) -> str:

@@ -1,6 +1,7 @@
 """Stage `filter`: label files, videos and perhaps word vectors -> clips.parquet, drops, report.json."""
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ from pipeline.corpus.choose import NothingToTrainOn, choose_clips
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
+from pipeline.directions.language import are_in_english
+from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
+from pipeline.files import write_json
 from pipeline.letters import find_words
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
-from pipeline.records import DROPS, SPLITS, Clip, Drop
+from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
 
@@ -26,15 +30,14 @@ def filter_labels(
     """
     rows = read_rows(labels, dataset)
     try:
-        words = _read_vectors(vectors, rows, options)
-        choice = choose_clips(rows, videos, options, workers, words, dataset.group_pattern)
+        known = _read_vectors(vectors, rows, options), dataset.group_pattern, _build_directions(rows, dataset)
+        choice = choose_clips(rows, videos, options, workers, *known)
     except NothingToTrainOn as nothing:
-        (out / "clips.parquet").unlink(missing_ok=True)  # of a run before
-        write_table(out / DROPS, Drop, nothing.drops)
-        write_report(out / "report.json", read=len(rows), kept=nothing.kept, drops=nothing.drops)
+        _write_nothing(out, len(rows), nothing)
         raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / DROPS, Drop, choice.drops)
+    write_json(out / DIRECTIONS, choice.directions.as_data())
     splits = Counter(clip.split for clip in choice.clips)
     counts = Counter((clip.category, clip.split) for clip in choice.clips)
     write_report(
@@ -55,6 +58,24 @@ def filter_labels(
     print(
         f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
     )
+
+
+def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:
+    """The drops and the report, in place of everything that a run before has left."""
+    for name in ("clips.parquet", DIRECTIONS):
+        (out / name).unlink(missing_ok=True)
+    write_table(out / DROPS, Drop, nothing.drops)
+    write_report(out / "report.json", read=read, kept=nothing.kept, drops=nothing.drops)
+
+
+def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> Directions:
+    """The phrases of params, and whether the English rules hold for captions without one. Says where they do not."""
+    phrases = [Phrase(**phrase.model_dump()) for phrase in dataset.directions]
+    rules = dataset.language == "en" or (dataset.language == "auto" and are_in_english(row.label for row in rows))
+    if dataset.language == "auto" and not rules:
+        told = "captions do not look English, so no rule tells which way they go"
+        print(f"filter: {told}: list phrases in dataset.directions, or set dataset.language to en", file=sys.stderr)
+    return Directions(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
 
 
 def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams) -> Vectors:

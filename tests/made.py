@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.directions.table import Directions, spell_way
 from pipeline.records import Caption, Clip, Split, slugify
 
 
@@ -14,6 +15,7 @@ def make_clip(
     **values: Any,
 ) -> Clip:
     """A chosen clip; `values` are of its other fields."""
+    way = spell_way(Directions().find_motion(caption))
     row = {
         "id": clip_id,
         "caption": caption,
@@ -25,6 +27,7 @@ def make_clip(
         "video": f"{clip_id}.webm",
         "digest": "0" * 64,
         "mirrored": False,
+        "moves": way,
     }
     return Clip(**{**row, **values})
 

@@ -17,6 +17,7 @@ from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
+from pipeline.directions.table import Directions, spell_way
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.monitoring.progress import progress
@@ -52,11 +53,12 @@ def read_given(
     shape: ClipParams,
     params: Params,
     vocabulary: Vocabulary,
+    directions: Directions,
     parser: "CaptionParser",
 ) -> Given:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
     rows = read_rows(folder, params.dataset.model_copy(update={"columns": columns}))
-    judged = [_label(row, columns, vocabulary, parser) for row in rows]
+    judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}
     found = _find([clip for clip, _ in labelled.values()], folder, worker_count(params.compute))
@@ -70,7 +72,9 @@ def read_given(
     return Given([labelled[name] for name in ids], frames, drops)
 
 
-def _label(row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, parser: "CaptionParser") -> Labelled | Drop:
+def _label(
+    row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, directions: Directions, parser: "CaptionParser"
+) -> Labelled | Drop:
     """What the clip should show: by the columns where they are named, else as its caption names it."""
     from pipeline.text.parsing import encode  # brings spaCy, which takes seconds
 
@@ -93,6 +97,7 @@ def _label(row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, parser:
         video=row.video,
         digest="",
         mirrored=False,
+        moves=spell_way(directions.find_motion(text)),
     )
     return clip, caption
 
@@ -200,7 +205,7 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
         raise UserError(f"{data}: its judge was trained on other clips or captions; `dvc repro judge`")
     reals = read_real_clips(dataset, classes, params.evaluate)
     parser = CaptionParser(dataset.clips(), dataset.captions)
-    given = read_given(folder, columns, shape, params, vocabulary, parser)
+    given = read_given(folder, columns, shape, params, vocabulary, dataset.directions, parser)
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))

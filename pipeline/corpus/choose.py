@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +13,9 @@ from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
-from pipeline.directions import find_counter_spelling
-from pipeline.directions.mirror import find_twin_fault, list_texts, make_twin
+from pipeline.directions.mirror import find_counter_spelling
+from pipeline.directions.table import Directions, spell_way
+from pipeline.directions.twins import find_twin_fault, list_texts, make_twin
 from pipeline.errors import UserError
 from pipeline.letters import word_pattern
 from pipeline.params import FilterParams
@@ -29,6 +30,7 @@ FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
     "simple": re.compile(rf"{WORD}(?:-{WORD})*"),
 }
 
+ENGLISH = Directions()  # by the rules alone
 HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")
 
 
@@ -40,6 +42,7 @@ class Choice:
     drops: list[Drop]
     words: list[str]  # held out
     pairs: list[Pair]  # held out
+    directions: Directions  # with the spelling of the captions
     unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
 
 
@@ -59,11 +62,13 @@ def choose_clips(
     workers: int,
     vectors: Vectors = NO_VECTORS,
     group_pattern: str | None = None,
+    directions: Directions = ENGLISH,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
     Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
-    clip's group, where its row names none. Raises NothingToTrainOn where no training clip is left.
+    clip's group, where its row names none; `directions` say which way it moves, where its row does not. Raises
+    NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
@@ -80,13 +85,15 @@ def choose_clips(
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
     clips, more = _make_clips(candidates, splits, files, videos, workers)
+    clips = [_tell_way(clip, directions) for clip in clips]
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
         raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, videos), len(clips), drops)
-    twins, unmirrored = mirror_clips(clips, held) if options.mirror == "swap" else ([], Counter())
+    directions = replace(directions, counter=find_counter_spelling(clip.caption for clip in clips))
+    twins, unmirrored = mirror_clips(clips, held, directions) if options.mirror == "swap" else ([], Counter())
     clips = sorted([*clips, *twins], key=lambda clip: clip.id)
-    return Choice(clips, drops, held.words, held.pairs, unmirrored)
+    return Choice(clips, drops, held.words, held.pairs, directions, unmirrored)
 
 
 def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
@@ -118,20 +125,25 @@ def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
     return kept, drops
 
 
-def mirror_clips(clips: Sequence[Clip], held: HeldOut) -> tuple[list[Clip], Counter[str]]:
+def _tell_way(clip: Clip, directions: Directions) -> Clip:
+    """The clip with the way that its row, its caption or its category tells."""
+    found = directions.find_motion(clip.caption) or directions.find_motion(clip.template)
+    return clip if clip.moves or not found else replace(clip, moves=spell_way(found))
+
+
+def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -> tuple[list[Clip], Counter[str]]:
     """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
     Raises UserError where the id of a twin is that of a clip.
     """
-    counter = find_counter_spelling(clip.caption for clip in clips)
     twins: list[Clip] = []
     without: Counter[str] = Counter()
     for clip in clips:
-        fault = find_twin_fault(clip, counter)
+        fault = find_twin_fault(clip, directions)
         if fault:
             without[fault] += 1
             continue
-        twin = make_twin(clip, counter)
+        twin = make_twin(clip, directions)
         # Only other words can ask for another split.
         if list_texts(twin) != list_texts(clip) and held.find_split(twin.caption, twin.objects, twin.category) != (
             clip.split if clip.split in HELD_OUT else None
@@ -201,6 +213,7 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         writable_text(row.label),
         row.segment,
         clean_text(row.group),
+        row.moves,
     )
 
 
@@ -228,6 +241,7 @@ def _make_clips(
             start=clip.segment.start,
             end=clip.segment.end,
             group=clip.group,
+            moves=clip.moves,
         )
         for (clip, split), digest in zip(kept, digests, strict=True)
     ]

@@ -48,6 +48,7 @@ class LabelRow(NamedTuple):
     segment: Segment = WHOLE
     segment_fault: str = ""  # why it is none, where the labels say one that cannot be
     group: str = ""  # of one recording, person or place, which stays in one split; empty: the video is a group
+    moves: str = ""  # which way the picture moves, as in `Clip`
 
 
 class Candidate(NamedTuple):
@@ -63,6 +64,7 @@ class Candidate(NamedTuple):
     original: str  # the label before cleaning
     segment: Segment = WHOLE
     group: str = ""
+    moves: str = ""
 
 
 def as_text(value: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.directions import opposite
+from pipeline.directions.table import Directions
 from pipeline.params import Conditioning
 from pipeline.records import Caption, Clip, Frames
 
@@ -93,7 +93,9 @@ def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int64).view(len(rows), length)
 
 
-def encode_opposites(captions: Sequence[Caption], known: Iterable[Caption]) -> list[tuple[int, ...]]:
+def encode_opposites(
+    captions: Sequence[Caption], known: Iterable[Caption], directions: Directions
+) -> list[tuple[int, ...]]:
     """The token ids of each caption with its direction reversed; empty where it needs words beyond those of `known`.
 
     "from left to right" and "from right to left" hold the same words, so these are the hardest negatives there are.
@@ -102,6 +104,6 @@ def encode_opposites(captions: Sequence[Caption], known: Iterable[Caption]) -> l
     reversed_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
     for caption in captions:
         if caption.tokens not in reversed_ids:
-            words = (opposite(" ".join(caption.tokens)) or "").split()
+            words = (directions.find_opposite(" ".join(caption.tokens)) or "").split()
             reversed_ids[caption.tokens] = tuple(ids[word] for word in words) if set(words) <= ids.keys() else ()
     return [reversed_ids[caption.tokens] for caption in captions]

@@ -15,12 +15,16 @@ from torch import Tensor
 
 from pipeline.data.batches import Batch, Meanings, encode_opposites, pad, select_condition_ids
 from pipeline.data.loading import open_source, send
+from pipeline.directions.table import Directions, read_directions
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.params import ClipParams, Conditioning, Loading
-from pipeline.records import VECTORS, Caption, Clip, Frames, Split
+from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
+
+REMEDY = "`dvc repro filter` makes it"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class DataFolders:
     def list_files(self) -> list[Path]:
         """The files whose digests name this data; the index of the shards holds the digests of their frames."""
         captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
-        paths = [self.labels / "clips.parquet", self.clips / INDEX, *captions]
+        paths = [self.labels / "clips.parquet", self.labels / DIRECTIONS, self.clips / INDEX, *captions]
         return [*paths, self.vectors] if self.vectors.exists() else paths
 
 
@@ -67,6 +71,15 @@ class Dataset:
     def vocabulary(self) -> Vocabulary:
         """The words that the token ids of the captions stand for."""
         return read_vocabulary(self.folders.captions / "vocabulary.json")
+
+    @cached_property
+    def directions(self) -> Directions:
+        """What the captions say of directions, as `filter` decided."""
+        path = self.folders.labels / DIRECTIONS
+        try:
+            return read_directions(read_json(path, REMEDY))
+        except (TypeError, KeyError) as error:
+            raise UserError(f"{path}: not what `filter` wrote ({error}); {REMEDY}") from None
 
     def require_shape(self, shape: ClipParams) -> None:
         """Raises UserError where the clips have another shape than `clip` in params.yaml."""
@@ -120,7 +133,8 @@ class TrainingSplit:
         self.clips = dataset.clips(rows)
         self.source = open_source(dataset.shards, np.array(rows, np.int64), device, loading, sharers)
         captions = [dataset.captions[clip.id] for clip in self.clips]
-        opposites = encode_opposites(captions, captions) if conditioning == "caption" else [()] * len(captions)
+        by_caption = conditioning == "caption"
+        opposites = encode_opposites(captions, captions, dataset.directions) if by_caption else [()] * len(captions)
         ids = pad([*(select_condition_ids(caption, conditioning) for caption in captions), *opposites]).to(device)
         # The second half are the captions with their direction reversed: zeros where there is none.
         self.token_ids, self.opposite_ids = ids[: len(captions)], ids[len(captions) :]

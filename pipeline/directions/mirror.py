@@ -3,12 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
 from pipeline.directions.rules import BETWEEN, COUNTER, split_words, whole_words, write_like
-from pipeline.records import Clip, slugify
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
@@ -38,7 +36,25 @@ OTHER_SENSES = re.compile(
     r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
 )
 
-BEHIND_ID = "-mirrored"
+# `left` is a side behind these words, before those, or where a verb of motion came before; else it may be a verb.
+BEFORE_WORDS = """
+    the to from on at of far top bottom upper lower my his her its your their our a an and or
+"""
+BEHIND_WORDS = """
+    to of or and hand hands side foot leg arm eye ear shoe sock glove corner edge half part end turn lane wing
+"""
+SUBJECT_WORDS = """
+    he she it they we you i who everyone everybody someone somebody nobody all both people
+"""
+BEFORE_SIDE, BEHIND_SIDE, SUBJECTS = (frozenset(words.split()) for words in (BEFORE_WORDS, BEHIND_WORDS, SUBJECT_WORDS))
+MOVING_STEMS = (
+    "turn|mov|go|goe|walk|run|push|pull|slid|drag|carr|swip|roll|step|jump|look|lean|point|bend|shift|veer|head|fac|tilt"
+    "|spin|drift|pan|scroll|crawl|rid|climb|driv|fly|flie|swim|thr[eo]w|toss|pass|kick|punch|swing|wav|hop|skip|rac"
+    "|steer|curv|flip|rotat"
+)
+MOTIONS = re.compile(
+    whole_words(f"[a-z]{{2,}}ing|(?:{MOVING_STEMS})(?:e|es|ed|s|y|ies|ied)?|went|ran|drove|flew|swam|slid|slides"), re.I
+)
 
 
 @lru_cache(1 << 16)  # templates and objects come again and again
@@ -68,7 +84,22 @@ def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
 def in_other_sense(text: str) -> bool:
     """Whether left or right may stand for something else than a side: `right next to`, `left behind`."""
     plain = SURE_SIDES.sub("aside", " ".join(split_words(text)))
-    return _is_sided(plain) and OTHER_SENSES.search(plain) is not None
+    return _is_sided(plain) and (OTHER_SENSES.search(plain) is not None or _has_left_as_verb(plain))
+
+
+def _has_left_as_verb(plain: str) -> bool:
+    """Whether somebody may have left: `he left`, `the dog left early`. In doubt it is so."""
+    words = plain.split()
+    moved = False
+    for place, word in enumerate(words):
+        moved |= MOTIONS.fullmatch(word) is not None
+        if word != "left" or moved or place == 0 or words[place - 1] in BEFORE_SIDE:
+            continue
+        if words[place + 1 : place + 2] and words[place + 1] in BEHIND_SIDE:
+            continue
+        if place > 1 or words[0] in SUBJECTS:
+            return True
+    return False
 
 
 def find_counter_spelling(texts: Iterable[str]) -> str:
@@ -97,27 +128,3 @@ def _other_side(word: str) -> str:
 
 def _other_turn(word: str, counter: str) -> str:
     return counter if word[:2].lower() == "cl" else "clockwise"
-
-
-def find_twin_fault(clip: Clip, counter: str = COUNTER) -> Fault | None:
-    """Why the clip must not be flipped, None where it may; `counter` is how its dataset spells counter-clockwise."""
-    return next(filter(None, (find_mirror_fault(text, counter) for text in list_texts(clip))), None)
-
-
-def make_twin(clip: Clip, counter: str = COUNTER) -> Clip:
-    """The mirror image of a clip that may be flipped."""
-    caption, template, *objects = (mirrored(text, counter) or text for text in list_texts(clip))
-    return replace(
-        clip,
-        id=f"{clip.id}{BEHIND_ID}",
-        caption=caption,
-        template=template,
-        category=clip.category if template == clip.template else slugify(template),
-        objects=tuple(objects),
-        mirrored=True,
-    )
-
-
-def list_texts(clip: Clip) -> tuple[str, ...]:
-    """All words that may name a side."""
-    return clip.caption, clip.template, *clip.objects

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
-from pipeline.directions import find_motion, opposite
+from pipeline.directions.table import WAYS, turn_way
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
 from pipeline.evaluation.measured_clips import ClipSet
@@ -106,17 +106,18 @@ def _assign_neighbour(prompt: Prompt, name: str, near: Neighbour | None, classes
 def build_opposites(dataset: Dataset, classes: Classes, options: EvaluateParams) -> dict[str, Prompt]:
     """Caption of the split test -> the same with the opposite direction, where it has one."""
     clips = dataset.clips(dataset.rows("test", options.real_clips))
-    pairs = ((clip.caption, _build_opposite(clip, classes, dataset.vocabulary)) for clip in clips)
+    pairs = ((clip.caption, _build_opposite(clip, classes, dataset)) for clip in clips)
     return {caption: prompt for caption, prompt in pairs if prompt is not None}
 
 
-def _build_opposite(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
-    """None where the caption has no opposite, or its opposite names no direction."""
-    caption, template = opposite(clip.caption), opposite(clip.template)
-    if caption is None or find_motion(caption) is None:
+def _build_opposite(clip: Clip, classes: Classes, dataset: Dataset) -> Prompt | None:
+    """None where the caption has no opposite, or the clip moves no way that can be measured."""
+    caption, template = (dataset.directions.find_opposite(text) for text in (clip.caption, clip.template))
+    if caption is None or clip.moves not in WAYS:
         return None
-    reversed_clip = replace(clip, caption=caption, category=slugify(template) if template else clip.category)
-    return classes.build_prompt(reversed_clip, encode(caption, vocabulary, len(caption)).caption)
+    category = slugify(template) if template else clip.category
+    reversed_clip = replace(clip, caption=caption, category=category, moves=turn_way(clip.moves))
+    return classes.build_prompt(reversed_clip, encode(caption, dataset.vocabulary, len(caption)).caption)
 
 
 class RealClips(NamedTuple):

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.directions import find_motion
+from pipeline.directions.table import WAYS
 from pipeline.records import Caption, Clip
 
 Meaning = tuple[str, tuple[str, ...]]  # category and objects
@@ -29,7 +29,7 @@ class Prompt:
     object: int  # class of the first object, -1 where the judge has none of that name
     category: int
     meaning: int  # number of the pair of category and objects
-    moves: tuple[float, float] | None  # right and down, where the caption names a direction
+    moves: tuple[float, float] | None  # right and down, where the clip's labels tell a direction
     new: NewWord | None = None  # where the object is an unseen one; `object` is then the seen one it should look like
 
 
@@ -48,7 +48,7 @@ class Classes:
             object=self.find_object(clip.objects[0] if clip.objects else ""),
             category=_find(self.categories, clip.category),
             meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
-            moves=find_motion(clip.caption),
+            moves=WAYS.get(clip.moves),
         )
 
     def find_object(self, name: str) -> int:

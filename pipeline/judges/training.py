@@ -11,7 +11,8 @@ from torch import Tensor
 from pipeline.data.batches import pad, to_training
 from pipeline.data.dataset import Dataset
 from pipeline.data.sampler import derive_seed
-from pipeline.directions.mirror import find_twin_fault, make_twin
+from pipeline.directions.table import Directions
+from pipeline.directions.twins import find_twin_fault, make_twin
 from pipeline.errors import UserError
 from pipeline.judges.classes import Classes, Prompt, select_classes
 from pipeline.judges.networks import Judge
@@ -68,15 +69,15 @@ def read_examples(dataset: Dataset, options: JudgeParams) -> tuple[Classes, Exam
     clips = dataset.clips(rows)
     classes = select_classes(clips, options.min_class_clips)
     prompts = classes.build_prompts(clips, dataset.captions)
-    twins = [_build_twin(clip, classes, dataset.vocabulary) for clip in clips]
+    twins = [_build_twin(clip, classes, dataset.vocabulary, dataset.directions) for clip in clips]
     return classes, build_examples(dataset.frames(rows), prompts, twins)
 
 
-def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary) -> Prompt | None:
+def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions: Directions) -> Prompt | None:
     """What the mirror image of a clip shows, None where it must not be flipped."""
-    if find_twin_fault(clip):
+    if find_twin_fault(clip, directions):
         return None
-    twin = make_twin(clip)
+    twin = make_twin(clip, directions)
     return classes.build_prompt(twin, encode(twin.caption, vocabulary, len(twin.caption)).caption)
 
 

@@ -47,12 +47,25 @@ class ColumnParams(Section):
     end: Column | None
     segment: Column | None
     group: Column | None
+    direction: Column | None
 
     @model_validator(mode="after")
     def _segments_are_said_once(self) -> Self:
         if self.segment is not None and (self.start is not None or self.end is not None):
             raise ValueError("columns.segment holds start and end; set columns.start and columns.end to null")
         return self
+
+
+Way = Literal["left", "right", "up", "down", "up left", "up right", "down left", "down right", "still"]
+
+
+class PhraseParams(Section):
+    """One entry of a list, whose other keys may be left out: the list as a whole is what DVC compares."""
+
+    words: Text
+    moves: Way | None = None
+    opposite: Text | None = None
+    mirror: Text | None = None
 
 
 class SegmentParams(Section):
@@ -76,6 +89,8 @@ class DatasetParams(Section):
     columns: ColumnParams
     segments: SegmentParams
     group_pattern: Text | None
+    directions: list[PhraseParams]
+    language: Literal["auto", "en", "other"]
     delimiter: Literal["comma", "tab", "semicolon", "blank"] | None
     classes: Text | None
     official_list: Literal[1, 2, 3]
@@ -176,7 +191,6 @@ class TranscodeParams(Section):
     place: Literal["centre", "random"]
     windows: PositiveInt
     crop: Literal["centre", "motion"]
-    untagged_hd: Literal["bt601", "bt709"]
     short_clips: Literal["drop", "repeat_last"]
     limits: LimitParams
     shard_format: Literal["parquet", "npz"]

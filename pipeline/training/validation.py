@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pipeline.data.batches import pad, select_condition_ids, to_frames, to_training
 from pipeline.data.dataset import Dataset, select_evenly
 from pipeline.data.sampler import derive_seed, draw_noise
-from pipeline.directions import find_motion
+from pipeline.directions.table import WAYS
 from pipeline.measures import (
     Features,
     average_parts,
@@ -42,9 +42,9 @@ Weights = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class RealClips:
-    """Real clips with their captions."""
+    """Real clips with what their labels say."""
 
-    captions: Sequence[str]
+    moves: Sequence[str]  # which way each goes, a name of WAYS; others where none is known
     frames: Frames  # uint8 [N,T,H,W,3]
     token_ids: Tensor  # int64 [N,L]
 
@@ -57,7 +57,7 @@ class ValidationSet:
 
     def __init__(self, seed: int, train: RealClips, val: RealClips, at_once: int) -> None:
         self._seed, self._train, self._val, self._at_once = derive_seed(seed, "val"), train, val, at_once
-        self._motions = {row: said for row, caption in enumerate(val.captions) if (said := find_motion(caption))}
+        self._motions = {row: WAYS[name] for row, name in enumerate(val.moves) if name in WAYS}
         self._features = compute_features(val.frames)
 
     def measure(self, nets: Networks) -> MetricRow:
@@ -67,7 +67,7 @@ class ValidationSet:
         heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples.
         """
         with torch.no_grad(), eval_mode(nets.discriminator), uncompiled():  # at rest it would be compiled once more
-            z = draw_noise(self._seed, len(self._val.captions), nets.average.z_width).to(self._val.token_ids.device)
+            z = draw_noise(self._seed, len(self._val.moves), nets.average.z_width).to(self._val.token_ids.device)
             samples = [nets.average(z[part], self._val.token_ids[part]) for part in self._parts()]
             made = _mean(
                 [nets.discriminator(x, self._val.token_ids[p]) for x, p in zip(samples, self._parts(), strict=True)]
@@ -88,7 +88,7 @@ class ValidationSet:
         return _mean([nets.discriminator(to_training(frames[p].to(device)), few.token_ids[p]) for p in self._parts()])
 
     def _parts(self) -> list[slice]:
-        return [slice(at, at + self._at_once) for at in range(0, len(self._val.captions), self._at_once)]
+        return [slice(at, at + self._at_once) for at in range(0, len(self._val.moves), self._at_once)]
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def open_validation_set(
         print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
         return None
     val = select_evenly(val, count)
-    saying = sum(find_motion(clip.caption) is not None for clip in dataset.clips(val))
+    saying = sum(clip.moves in WAYS for clip in dataset.clips(val))
     if params.validation.metric == "motion_direction" and saying < LEAST:
         told = f"{saying} of {count} captions of val say which way things move"
         print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)
@@ -148,7 +148,7 @@ def open_validation_set(
     def few(rows: Sequence[int]) -> RealClips:
         clips = dataset.clips(rows)
         ids = [select_condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
-        return RealClips([clip.caption for clip in clips], dataset.frames(rows), pad(ids).to(device))
+        return RealClips([clip.moves for clip in clips], dataset.frames(rows), pad(ids).to(device))
 
     return ValidationSet(seed, few([train[place] for place in places]), few(val), at_once)
 

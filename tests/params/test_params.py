@@ -11,7 +11,7 @@ from settings import changed
 from training_sets import CONVGRU
 
 from pipeline.errors import UserError
-from pipeline.params import OLD_KEYS, Params, Section, check_params, load_params
+from pipeline.params import OLD_KEYS, Params, PhraseParams, Section, check_params, load_params
 
 
 def complaint(tree: Any) -> str:
@@ -40,12 +40,15 @@ def test_the_shipped_file_is_right_and_holds_the_values_it_shows(root, tree):
 
 
 def test_no_section_has_a_default_value():
-    """DVC cannot see a default, so changing one would leave old outputs in place."""
+    """DVC cannot see a default, so changing one would leave old outputs in place.
+
+    The entries of dataset.directions are short: what they leave out is unknown, and can never be anything else.
+    """
     with_default = [
         f"{model.__name__}.{name}"
         for model in models(Params)
         for name, field in model.model_fields.items()
-        if not field.is_required()
+        if not field.is_required() and not (model is PhraseParams and field.default is None)
     ]
     assert with_default == []
 

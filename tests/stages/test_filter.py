@@ -82,12 +82,13 @@ def test_equal_inputs_give_equal_bytes_whatever_the_workers(dataset):
         assert (dataset / "one" / file).read_bytes() == (dataset / "four" / file).read_bytes()
 
 
-def test_the_command_writes_three_files_and_says_how_many_clips(dataset):
+def test_the_command_writes_its_files_and_says_how_many_clips(dataset):
     done = run_stage(dataset)
     assert (done.returncode, done.stderr) == (0, "")
     assert "250 rows read, 165 clips kept" in done.stdout
     assert list_files(dataset / "out") == [
         "clips.parquet",
+        "directions.json",
         "dropped/dropped.parquet",
         "report.json",
     ]

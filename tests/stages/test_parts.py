@@ -1,6 +1,7 @@
 """Rows that name parts of videos, from the labels to the shards."""
 
 import csv
+import json
 
 import ffmpeg
 import numpy as np
@@ -9,7 +10,7 @@ from clip_sets import transcode
 from settings import filtering, reading
 
 from pipeline.errors import UserError
-from pipeline.params import ShareParams
+from pipeline.params import DatasetParams, ShareParams
 from pipeline.records import Clip, Drop
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table
@@ -34,12 +35,13 @@ def dataset(tmp_path):
     return tmp_path
 
 
-def choose(dataset, rows, options=EVERYTHING, pattern=None, **columns):
+def choose(dataset, rows, changes=None, options=EVERYTHING, **columns):
     """Run `filter` on rows of a table; the clips and the drops by id."""
     with (dataset / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "caption", "from", "to", "film"], *rows])
     named = {"start": "from", "end": "to", **columns}
-    params = reading("table", dataset / "labels.csv", **named).model_copy(update={"group_pattern": pattern})
+    params = reading("table", dataset / "labels.csv", **named)
+    params = DatasetParams(**{**params.model_dump(), **(changes or {})})
     filter_labels(
         dataset / "labels.csv", dataset / "videos", dataset / "none.vec", dataset / "labels", params, options, 1
     )
@@ -101,22 +103,36 @@ def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset):
     videos = ("long.mp4", "other.mp4", "more.mp4")
     draw_clock(dataset / "videos" / "more.mp4", frames=60)
     rows = [[video, f"part {k}", str(k), str(k + 2), ""] for video in videos for k in range(4)]
-    clips, _ = choose(dataset, rows, halves)
+    clips, _ = choose(dataset, rows, options=halves)
     splits = [{clip.split for clip in clips.values() if clip.video == video} for video in videos]
     assert [len(found) for found in splits] == [1, 1, 1] and set.union(*splits) == {"train", "val"}
     rows = [
         *[["long.mp4", f"part {k}", str(k), str(k + 2), "A"] for k in range(4)],
         *[["other.mp4", f"other {k}", str(k), str(k + 2), "B" if k else "A"] for k in range(3)],
     ]
-    clips, _ = choose(dataset, rows, EVERYTHING, group="film")
+    clips, _ = choose(dataset, rows, group="film")
     assert {clip.group for clip in clips.values()} == {"A"}  # both groups show the other video, so they are one
     rows = [["long.mp4", "one", "0", "2", ""], ["other.mp4", "two", "0", "2", ""]]
-    clips, _ = choose(dataset, rows, EVERYTHING, pattern="^(l|o)")
+    clips, _ = choose(dataset, rows, {"group_pattern": "^(l|o)"})
     assert sorted(clip.group for clip in clips.values()) == ["l", "o"]
+
+
+def test_ways_come_from_the_column_the_phrases_and_the_rules(dataset):
+    rows = [
+        ["long.mp4", "a car turning left", "0", "2", ""],
+        ["long.mp4", "a car turning right", "2", "4", "still"],
+        ["long.mp4", "pushing it from left to right", "4", "6", ""],
+        ["long.mp4", "a cat", "6", "8", "up"],
+    ]
+    phrases = [{"words": "turning left", "moves": "right", "opposite": "turning right"}]
+    clips, _ = choose(dataset, rows, {"directions": phrases}, direction="film")
+    assert [clip.moves for clip in clips.values()] == ["right", "still", "right", "up"]
+    told = json.loads((dataset / "labels" / "directions.json").read_text())
+    assert [phrase["words"] for phrase in told["phrases"]] == ["turning left", "turning right"]
 
 
 def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
     rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
     with pytest.raises(UserError) as caught:
-        choose(dataset, rows, EVERYTHING, pattern="(mp4)", split="film")
+        choose(dataset, rows, {"group_pattern": "(mp4)"}, split="film")
     assert "the group 'mp4' is in two official splits: row 0 of labels.csv in train and row 1" in str(caught.value)

@@ -53,17 +53,18 @@ def test_too_few_clips_are_told_of_once_and_give_no_validation(tmp_path, capsys,
 def test_clips_are_taken_evenly_and_no_more_than_asked_for(tmp_path):
     made = tiny_clips(120, val=60)
     validation = opened(tmp_path, made, 24)
-    val = [clip.caption for clip, _ in made[60:]]
-    assert list(validation._val.captions) == [val[at] for at in np.linspace(0, 59, 24).round().astype(int)]
+    taken = [made[60 + at] for at in np.linspace(0, 59, 24).round().astype(int)]
+    assert list(validation._val.moves) == [clip.moves for clip, _ in taken]
+    assert np.array_equal(validation._val.frames, [frames for _, frames in taken])
     assert len(validation._train.frames) == 24
 
 
 def test_what_is_judged_in_groups_is_whole_groups(tmp_path):
     validation = opened(tmp_path, tiny_clips(80, val=27), mixed={"loss": "mbgan", "group": 4})
-    assert len(validation._val.captions) == 24
+    assert len(validation._val.moves) == 24
 
 
 def test_captions_that_say_no_direction_are_told_of_where_it_tells_the_best(tmp_path, capsys):
-    made = [(replace(clip, caption="holding a pen"), frames) for clip, frames in tiny_clips(60, val=24)]
+    made = [(replace(clip, caption="holding a pen", moves=""), frames) for clip, frames in tiny_clips(60, val=24)]
     assert opened(tmp_path, made, metric="motion_direction")
     assert "no generator is the best one: 0 of 24 captions of val say which way" in capsys.readouterr().err

@@ -30,6 +30,7 @@ from pipeline.corpus.rows import (
 )
 from pipeline.corpus.segments import find_segment_columns, parse_list
 from pipeline.corpus.video_index import ANYWHERE
+from pipeline.directions.table import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.tables import column_names, read_columns
@@ -157,6 +158,7 @@ def _label_parts(
             segment=part.segment,
             segment_fault=row.get("fault") or part.fault,
             group=as_text(row.get("group")).strip(),
+            moves=_parse_way(row.get("direction"), table, number),
         )
 
 
@@ -242,6 +244,15 @@ def _parse_split(cell: Any, table: Table, number: int) -> OfficialSplit:
         told = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
         raise UserError(f"{table.path}: {told}")
     return split
+
+
+def _parse_way(cell: Any, table: Table, number: int) -> str:
+    name = parse_way(as_text(cell))
+    if name is None:
+        known = f"{', '.join(WAYS)} and {NO_WAY}"
+        told = f"row {number} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
+        raise UserError(f"{table.path}: {told}")
+    return name
 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[Cells]:

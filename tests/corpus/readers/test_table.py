@@ -247,3 +247,14 @@ def test_an_own_id_with_several_parts_numbers_them(tmp_path):
 def test_a_segment_is_named_once():
     with pytest.raises(UserError, match=r"set columns\.start and columns\.end to null"):
         columns(segment="times", start="from")
+
+
+def test_a_column_tells_which_way_a_clip_moves(tmp_path):
+    text = "path,caption,way\na.mp4,one,Left\nb.mp4,two,\nc.mp4,three,up-right\n"
+    rows = list(read_rows(table(tmp_path, text), columns(direction="way")))
+    assert [row.moves for row in rows] == ["left", "", "up right"]
+    odd = table(tmp_path, "path,caption,way\na.mp4,one,north\n", "odd.csv")
+    with pytest.raises(
+        UserError, match=r"row 0 has the direction 'north' \(dataset\.columns\.direction\); known are left"
+    ):
+        list(read_rows(odd, columns(direction="way")))
