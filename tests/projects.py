@@ -48,11 +48,14 @@ PERSON = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMM
 
 
 class Project:
-    """A copy of this project in `folder`, its commands run as by a user who has no settings of any kind."""
+    """A copy of this project in `folder`, its commands run as by a user who has no settings of any kind.
 
-    def __init__(self, folder: Path) -> None:
+    It is committed to a git repository in the same folder, or in `repository`, a folder above it.
+    """
+
+    def __init__(self, folder: Path, repository: Path | None = None) -> None:
         self.folder = folder
-        home = folder.parent / f"{folder.name}-home"
+        home = (repository or folder).parent / f"{folder.name}-home"
         home.mkdir(parents=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "T2V_"))}
         self.environment = kept | {
@@ -71,7 +74,7 @@ class Project:
             copy_source(ROOT / name, folder / name)
         self.change(TINY)
         self.change({"train": narrowed(self.params()["train"])})
-        self.run("git", "init", "--quiet", "--initial-branch=main")
+        self.run("git", "init", "--quiet", "--initial-branch=main", str(repository or folder))
         self.commit("start")
 
     def copy(self, folder: Path) -> "Project":

@@ -11,6 +11,8 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 
 IDENTITY = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+UNTRUSTED = "dubious ownership"  # in what git answers in a repository of another user
+COMMIT = "git add . && git commit -m start"
 TEMPLATE = "plots.html"  # relative to .dvc/, as DVC reads it
 PAGE = """<!DOCTYPE html>
 <html>
@@ -61,7 +63,7 @@ def configure_dvc(root: Path) -> None:
     config = Config(str(root / ".dvc"), validate=False)
     local = config.read("local")
     core = {key: value for key, value in local["core"].items() if key != "no_scm"}
-    if not (root / ".git").exists() or shutil.which("git") is None:
+    if find_repository(root) is None:
         core["no_scm"] = "true"
     plots = local["plots"] | {"html_template": TEMPLATE}
     if (core, plots) != (local["core"], local["plots"]):
@@ -69,28 +71,47 @@ def configure_dvc(root: Path) -> None:
             local["core"], local["plots"] = core, plots
 
 
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+def find_repository(root: Path) -> Path | None:
+    """The git repository that the project at `root` belongs to: its own, or one that it is a sub-folder of.
+
+    None where git finds none or is not installed, and where a repository above ignores the project: DVC would refuse
+    its files. A repository of another user counts, although git does not work in it: DVC does without git then.
+    """
+    answer = git("rev-parse", "--show-toplevel", folder=root)
+    if UNTRUSTED in answer.stderr:
+        return next(folder for folder in (root, *root.parents) if (folder / ".git").exists())
+    if answer.returncode or git("check-ignore", "--quiet", "dvc.yaml", folder=root).returncode == 0:
+        return None
+    return Path(answer.stdout.removesuffix("\n"))
+
+
+def git(*arguments: str, folder: Path = Path()) -> subprocess.CompletedProcess[str]:
     """The ended command; exit code 127 where there is no git."""
     if shutil.which("git") is None:
         return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def git_fault() -> str:
     """Why DVC cannot record experiments here, with the way out; empty where it can."""
-    answer = git("rev-parse", "HEAD")
-    if answer.returncode == 0:
-        return ""
+    answer = git("rev-parse", "--show-toplevel")
     if answer.returncode == 127:
         return "git is not installed, and experiments are git commits; install git"
-    if "dubious ownership" in answer.stderr:
+    if UNTRUSTED in answer.stderr:
         return (
             f"{Path.cwd()} belongs to another user, so git refuses to work here; "
-            f"trust it: git config --global --add safe.directory '{Path.cwd()}'"
+            f"trust it: git config --global --add safe.directory '{find_repository(Path.cwd())}'"
         )
-    if (Path.cwd() / ".git").exists():
-        return "there is no commit yet, and an experiment starts from one; git add . && git commit -m start"
-    return "this is no git repository, and experiments are git commits; git init && git add . && git commit -m start"
+    if answer.returncode:
+        return f"this is no git repository, and experiments are git commits; git init && {COMMIT}"
+    if find_repository(Path.cwd()) is None:
+        repository = answer.stdout.strip()
+        return f"the git repository {repository} ignores this folder; change its .gitignore, or git init && {COMMIT}"
+    if git("rev-parse", "--verify", "HEAD").returncode:
+        return f"there is no commit yet, and an experiment starts from one; {COMMIT}"
+    if git("rev-parse", "--verify", "HEAD:./dvc.yaml").returncode:
+        return f"dvc.yaml is not in the last commit, and an experiment starts from that; {COMMIT}"
+    return ""
 
 
 def has_identity() -> bool:

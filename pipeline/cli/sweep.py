@@ -293,7 +293,7 @@ def deal(gpus: Sequence[int], jobs: int) -> list[str]:
 def _free_name(name: str) -> str:
     refs = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").stdout.split()
     taken = {ref.rpartition("-")[0] for ref in refs} | {path.name for path in FOLDER.glob("*")}
-    if name in taken:
+    if name and name in taken:
         raise UserError(f"--name {name}: there is such a sweep already; choose another name")
     if name and git("check-ref-format", f"refs/exps/{name}").returncode:
         raise UserError(f"--name {name}: cannot be part of a git name; use letters, digits and hyphens")

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import COMMANDS, app
-from pipeline.cli.prepare import configure_dvc, write_plots_template
+from pipeline.cli.prepare import COMMIT, IDENTITY, configure_dvc, find_repository, git_fault, write_plots_template
 from tools import install
 
 
@@ -21,6 +21,14 @@ def dvc_folder(tmp_path):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
     return tmp_path
+
+
+def git_init(folder):
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+
+
+def run_git(*arguments):
+    subprocess.run(["git", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def make(root, *arguments):
@@ -33,9 +41,43 @@ def test_an_unpacked_archive_is_used_without_git_and_a_clone_with_it(dvc_folder)
     local = dvc_folder / ".dvc/config.local"
     configure_dvc(dvc_folder)
     assert "no_scm = true" in local.read_text()
-    (dvc_folder / ".git").mkdir()
+    git_init(dvc_folder)
     configure_dvc(dvc_folder)
     assert "no_scm" not in local.read_text()
+
+
+def test_a_sub_folder_of_a_repository_is_used_with_git_unless_it_is_ignored_there(tmp_path):
+    """DVC refuses files that git ignores."""
+    git_init(tmp_path)
+    (tmp_path / ".gitignore").write_text("unpacked/\n")
+    for name in ("mine/videos/t2v", "unpacked/t2v"):
+        (tmp_path / name / ".dvc").mkdir(parents=True)
+        configure_dvc(tmp_path / name)
+    assert "no_scm" not in (tmp_path / "mine/videos/t2v/.dvc/config.local").read_text()
+    assert "no_scm = true" in (tmp_path / "unpacked/t2v/.dvc/config.local").read_text()
+    assert find_repository(tmp_path / "mine/videos/t2v") == tmp_path
+
+
+def test_what_keeps_experiments_from_being_recorded_is_named_with_its_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in IDENTITY:
+        monkeypatch.setenv(name, "tester")
+    folder, other = (tmp_path / "above" / name for name in ("project", "unpacked"))
+    folder.mkdir(parents=True)
+    other.mkdir()
+    monkeypatch.chdir(folder)
+    assert git_fault().startswith("this is no git repository")
+    git_init(tmp_path / "above")
+    assert git_fault().startswith("there is no commit yet")
+    run_git("commit", "--allow-empty", "--message", "empty")
+    assert git_fault() == f"dvc.yaml is not in the last commit, and an experiment starts from that; {COMMIT}"
+    (folder / "dvc.yaml").write_text("stages: {}")
+    run_git("add", ".")
+    run_git("commit", "--message", "start")
+    assert git_fault() == ""
+    monkeypatch.chdir(other)
+    (tmp_path / "above/.gitignore").write_text("unpacked\n")
+    assert f"{other.parent} ignores this folder; change its .gitignore" in git_fault()
 
 
 def test_other_local_settings_stay(dvc_folder):

@@ -74,6 +74,7 @@ def test_metrics_and_plots_show_without_the_internet(project):
     project.dvc("plots", "show", "--out", "plots")
     page = (project.folder / "plots/index.html").read_text(encoding="utf-8")
     assert "Losses of the last run" in page
+    assert "data_evaluation_nearest.png" in page
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?(?:https?:)?//", page) == []
 
 
