@@ -11,6 +11,8 @@ from typing import Any
 from pipeline.errors import UserError
 
 BLOCK = 1 << 16  # bytes read at once
+POINTER = b"version https://git-lfs.github.com/spec/"
+LONGEST_POINTER = 1024  # bytes
 
 
 @contextmanager
@@ -36,8 +38,24 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def is_pointer(path: Path) -> bool:
+    """Whether a file holds only what Git LFS puts in place of the one that is meant."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except OSError:  # what cannot be read is told where it is needed
+        return False
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise UserError for a pointer of Git LFS, with the way to the file itself."""
+    if path.is_file() and path.stat().st_size <= LONGEST_POINTER and is_pointer(path):
+        raise UserError(f"{path}: a pointer of Git LFS in place of the file; `git lfs pull` fetches it")
+
+
 def read_json(path: Path, remedy: str) -> Any:
     """Read a file of JSON. Raises UserError that names the file, what is wrong with it and the remedy."""
+    refuse_pointer(path)
     try:
         # Some programs put a byte order mark first. Deep nesting ends in RecursionError.
         return json.loads(path.read_bytes().decode("utf-8-sig"))
@@ -51,6 +69,7 @@ def read_text_lines(path: Path) -> list[str]:
     """The lines of a text file without their ends, of any system. Raises UserError if there is none, or no UTF-8."""
     if not path.is_file():  # a pipe would keep us reading for ever
         raise UserError(f"{path}: no such file of text")
+    refuse_pointer(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.files import replacing, write_json
+from pipeline.files import refuse_pointer, replacing, write_json
 from pipeline.records import Drop
 
 Record = TypeVar("Record")
@@ -98,6 +98,7 @@ def _open_own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
 
 @contextmanager
 def _open_foreign(path: Path) -> Iterator[pq.ParquetFile]:
+    refuse_pointer(path)
     try:
         with pq.ParquetFile(path) as file:
             yield file

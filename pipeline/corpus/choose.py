@@ -214,6 +214,7 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         row.segment,
         clean_text(row.group),
         row.moves,
+        row.recording,
     )
 
 

@@ -30,17 +30,19 @@ class Groups:
 def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candidate]:
     """The clips with the groups that `dataset.group_pattern` finds in their paths, where the labels name none.
 
-    Groups that share a video are one group, called as the first of their names.
+    Groups that share a recording, which is the video unless the labels say otherwise, are one group, called as the
+    first of their names.
     """
     find = re.compile(pattern) if pattern else None
-    named = [clip.group or _find_in_path(find, clip.video or clip.id) for clip in clips]
+    named = [clip.group or _find_in_path(find, clip.video or clip.id) or clip.recording for clip in clips]
     if not any(named):
         return list(clips)
+    recordings = [clip.recording or clip.video or clip.id for clip in clips]
     joined = _Joined()
-    for clip, group in zip(clips, named, strict=True):
+    for recording, group in zip(recordings, named, strict=True):
         if group:
-            joined.join(group, joined.of_video.setdefault(clip.video or clip.id, group))
-    groups = [group or joined.of_video.get(clip.video or clip.id, "") for clip, group in zip(clips, named, strict=True)]
+            joined.join(group, joined.of_recording.setdefault(recording, group))
+    groups = [group or joined.of_recording.get(name, "") for name, group in zip(recordings, named, strict=True)]
     return [
         clip._replace(group=joined.find_first(group) if group else "")
         for clip, group in zip(clips, groups, strict=True)
@@ -70,7 +72,7 @@ class _Joined:
     """Names of groups, of which some turn out to be one group."""
 
     def __init__(self) -> None:
-        self.of_video: dict[str, str] = {}  # video -> one of its groups
+        self.of_recording: dict[str, str] = {}  # recording -> one of its groups
         self._above: dict[str, str] = {}
 
     def find_first(self, name: str) -> str:

@@ -49,6 +49,7 @@ class LabelRow(NamedTuple):
     segment_fault: str = ""  # why it is none, where the labels say one that cannot be
     group: str = ""  # of one recording, person or place, which stays in one split; empty: the video is a group
     moves: str = ""  # which way the picture moves, as in `Clip`
+    recording: str = ""  # that the part is of, where a file holds several; empty: the video is one
 
 
 class Candidate(NamedTuple):
@@ -65,6 +66,7 @@ class Candidate(NamedTuple):
     segment: Segment = WHOLE
     group: str = ""
     moves: str = ""
+    recording: str = ""
 
 
 def as_text(value: Any) -> str:

@@ -17,7 +17,7 @@ from pipeline.corpus.rows import path_within, simplify_path
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
 from pipeline.corpus.video_names import TRIED, compose, find_nearest, has_video_ending, rank_ending, split_ending
 from pipeline.errors import UserError
-from pipeline.files import digest_file
+from pipeline.files import LONGEST_POINTER, digest_file, is_pointer
 from pipeline.records import Drop, Reason
 
 CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
@@ -214,6 +214,8 @@ class VideosFolder:
             raise NoVideo("missing_video", f"{file} is not a regular file")
         if found.st_size == 0:
             raise NoVideo("empty_video", f"{file} holds no bytes")
+        if found.st_size <= LONGEST_POINTER and is_pointer(Path(self._root, file)):
+            raise NoVideo("missing_video", f"{file} is a pointer of Git LFS; `git lfs pull` fetches the video")
         return True
 
     def _look_at(self, file: str) -> os.stat_result:

@@ -13,6 +13,7 @@ from pipeline.corpus.readers import (
     folders,
     json_files,
     label_studio,
+    lerobot,
     lists,
     metadata,
     sidecar,
@@ -80,6 +81,11 @@ def _look_into(folder: Path) -> Found:
         return "ucf101", f"there is a {lists.UCF_CLASSES}"
     if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
         return "hmdb51", f"there is a {hmdb}"
+    if meta := lerobot.find_meta(folder):
+        return (
+            "lerobot",
+            f"{meta.relative_to(folder) / lerobot.INFO} tells the version and the features of a LeRobot set",
+        )
     official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
     if official and _look_at_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
@@ -166,6 +172,7 @@ READERS: dict[str, Reader] = {
     "via": via.read_rows,
     "elan": elan.read_rows,
     "boris": boris.read_rows,
+    "lerobot": lerobot.read_rows,
     "auto": read_detected,
     **{name: partial(read_set, name) for name in SETS},
 }

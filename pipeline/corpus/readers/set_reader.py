@@ -15,7 +15,7 @@ from pipeline.corpus.readers.table import Cells, Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import read_json, refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
@@ -79,6 +79,7 @@ def _open_sources(labels: Path) -> Iterator[Source]:
             content = read_json(path, json_files.REMEDY)
             yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
         else:
+            refuse_pointer(path)
             with path.open("rb") as file:
                 line = file.readline(LONGEST_LINE).decode("utf-8-sig", "replace").strip()
             names = table.read_header(path) if ending in table.FORMATS else []

@@ -32,6 +32,7 @@ from pipeline.corpus.segments import find_segment_columns, parse_list
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.directions.table import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
+from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.tables import column_names, read_columns
 
@@ -88,6 +89,7 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
     if path.suffix.lower() == ".parquet":
         return column_names(path)
+    refuse_pointer(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             line = next((line for line in file if line.strip()), "")
@@ -188,6 +190,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
         raise UserError(f"{path}: a table ends in {', '.join(FORMATS)}; see dataset.labels")
     if not path.is_file():
         raise UserError(f"{path}: no such table; see dataset.labels")
+    refuse_pointer(path)
     try:
         yield from reader(path, columns, delimiter)
     except UnicodeDecodeError as error:

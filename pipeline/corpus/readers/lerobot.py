@@ -1,0 +1,224 @@
+"""LeRobot's sets of robot episodes, v2.1 and v3.0 -> rows: an episode of one camera is a clip, its task the caption.
+
+The labels are the folder of the set, or its `meta`; `dataset.videos` is the folder of the set. Of several cameras the
+first is read, or those that `dataset.columns.path` names: one, or a pattern such as `observation.images.*`. All views
+of an episode are one recording, and so one group, though a file may hold many. Cameras of depth are left out.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.corpus.readers.table import ONLY_CATEGORY, read_cells, read_header
+from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
+from pipeline.corpus.video_index import ANYWHERE
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.params import DatasetParams
+
+INFO = "info.json"
+REMEDY = "download the set again"
+TASK_COLUMNS = ("task", "__index_level_0__")  # the index of a table that pandas wrote has no name of its own
+VIDEO_COLUMNS = ("chunk_index", "file_index", "from_timestamp")
+SPLIT = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
+
+
+class Info(NamedTuple):
+    """What a set says of itself."""
+
+    path: Path
+    template: str  # of the paths of videos
+    rate: float  # frames per second
+    chunk: int  # episodes in a folder, of v2
+    cameras: list[str]  # that are read
+    splits: dict[str, tuple[int, int]]  # of episodes, by name; the last one is outside
+    packed: bool  # v3: a file holds several episodes
+
+
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row for each episode, camera and task. Raises UserError where the folder is no such set, or has no videos."""
+    meta = find_meta(labels)
+    if meta is None:
+        raise UserError(f"{labels}: holds no meta/{INFO} of a LeRobot set; see dataset.labels")
+    info = _read_info(meta / INFO, dataset)
+    tasks = _read_tasks(meta)
+    rows: list[LabelRow] = []
+    for table in _find_episodes(meta):
+        for number, episode in enumerate(_read_episodes(table, info)):
+            rows += _make_rows(episode, info, tasks, dataset, (table.relative_to(meta).as_posix(), number))
+    return rows
+
+
+def find_meta(labels: Path) -> Path | None:
+    """The folder of facts of a set, which may be named itself; None where there is none of this kind."""
+    for meta in (labels / "meta", labels):
+        if (meta / INFO).is_file() and {"codebase_version", "features"} <= set(_read_object(meta / INFO)):
+            return meta
+    return None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path, REMEDY)
+    return content if isinstance(content, dict) else {}
+
+
+def _read_info(path: Path, dataset: DatasetParams) -> Info:
+    content = _read_object(path)
+    features, template, rate = (content.get(key) for key in ("features", "video_path", "fps"))
+    if not isinstance(features, dict) or not isinstance(rate, int | float) or not rate > 0:
+        raise UserError(f"{path}: lacks features or fps; {REMEDY}")
+    cameras = _choose_cameras(path, features, dataset)
+    if not isinstance(template, str):
+        raise UserError(f"{path}: has cameras, but no video_path; {REMEDY}")
+    chunk = content.get("chunks_size")
+    return Info(
+        path=path,
+        template=template,
+        rate=float(rate),
+        chunk=chunk if isinstance(chunk, int) and chunk > 0 else 1000,
+        cameras=cameras,
+        splits=_parse_splits(path, content.get("splits")),
+        packed="file_index" in template,
+    )
+
+
+def _choose_cameras(path: Path, features: Mapping[str, Any], dataset: DatasetParams) -> list[str]:
+    """The cameras that params name, else the first; which ones is said where there are others."""
+    kinds = {key: facts.get("dtype") for key, facts in features.items() if isinstance(facts, dict)}
+    depth = [key for key, kind in kinds.items() if kind == "video" and _shows_depth(key, features[key])]
+    cameras = [key for key, kind in kinds.items() if kind == "video" and key not in depth]
+    if not cameras:
+        pictures = [key for key, kind in kinds.items() if kind == "image"]
+        told = f"its cameras are pictures within data/*.parquet: {', '.join(pictures)}" if pictures else "has no camera"
+        raise UserError(f"{path}: {told}; only sets with videos are read")
+    wanted = str(dataset.columns.path)
+    chosen = [camera for camera in cameras if fnmatchcase(camera, wanted)]
+    if not chosen and wanted != "path" and dataset.columns.path is not None:
+        raise UserError(f"{path}: has no camera {wanted!r} (dataset.columns.path); it has {', '.join(cameras)}")
+    chosen = chosen or cameras[:1]
+    if len(chosen) < len(cameras) + len(depth):
+        left = ", ".join(key for key in (*cameras, *depth) if key not in chosen)
+        print(
+            f"filter: {path}: camera {', '.join(chosen)} is read, not {left}; see dataset.columns.path", file=sys.stderr
+        )
+    return chosen
+
+
+def _shows_depth(key: str, facts: Mapping[str, Any]) -> bool:
+    told = [facts.get(name) for name in ("info", "video_info")]
+    flags = [value for part in told if isinstance(part, dict) for name, value in part.items() if "is_depth_map" in name]
+    return any(flags) or "depth" in re.split(r"[^a-z]+", key.lower())
+
+
+def _parse_splits(path: Path, splits: Any) -> dict[str, tuple[int, int]]:
+    """Name of a split -> its episodes."""
+    found: dict[str, tuple[int, int]] = {}
+    for name, text in splits.items() if isinstance(splits, dict) else ():
+        match = SPLIT.fullmatch(str(text))
+        if not match:
+            raise UserError(f"{path}: the split {name!r} is {str(text)[:40]!r}, no range of episodes such as 0:50")
+        found[name] = (int(match[1]), int(match[2]))
+    return found
+
+
+def _read_tasks(meta: Path) -> dict[int, str]:
+    """Task number -> its text; empty where there is no table of them."""
+    table = next((meta / name for name in ("tasks.parquet", "tasks.jsonl") if (meta / name).is_file()), None)
+    if table is None:
+        return {}
+    header = read_header(table)
+    text = next((name for name in TASK_COLUMNS if name in header), None)
+    if text is None or "task_index" not in header:
+        raise UserError(f"{table}: has no columns task_index and task, but {', '.join(header)[:200]}; {REMEDY}")
+    return {int(number): as_text(task) for number, task in read_cells(table, {"number": "task_index", "task": text})}
+
+
+def _find_episodes(meta: Path) -> list[Path]:
+    lines = meta / "episodes.jsonl"
+    tables = [lines] if lines.is_file() else sorted((meta / "episodes").glob("chunk-*/*.parquet"))
+    if not tables:
+        raise UserError(f"{meta}: holds neither episodes.jsonl nor episodes/chunk-*/*.parquet; {REMEDY}")
+    return tables
+
+
+def _read_episodes(table: Path, info: Info) -> Iterator[dict[str, Any]]:
+    """The facts of each episode by their names, of cameras by those of columns."""
+    header = read_header(table)
+    wanted = ["episode_index", "length", "tasks"]
+    if info.packed:
+        wanted += [f"videos/{camera}/{name}" for camera in info.cameras for name in VIDEO_COLUMNS]
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise UserError(f"{table}: has no column {missing[0]}, so that it is none of a LeRobot set; {REMEDY}")
+    for cells in read_cells(table, {name: name for name in wanted}):
+        yield dict(zip(wanted, cells, strict=True))
+
+
+def _make_rows(
+    episode: Mapping[str, Any], info: Info, tasks: Mapping[int, str], dataset: DatasetParams, place: tuple[str, int]
+) -> Iterator[LabelRow]:
+    number, length = episode["episode_index"], episode["length"]
+    if not isinstance(number, int) or not isinstance(length, int):
+        raise UserError(
+            f"{info.path.parent / place[0]}: row {place[1]} has no whole episode_index and length; {REMEDY}"
+        )
+    listed = episode["tasks"] if isinstance(episode["tasks"], list) else [episode["tasks"]]
+    captions = [tasks.get(task, "") if isinstance(task, int) else as_text(task) for task in listed] or [""]
+    split, no_split = _find_split(number, info)
+    for camera in info.cameras:
+        segment, fault = _find_segment(episode, camera, length, info)
+        name = f"episode_{number:06d}" if len(info.cameras) == 1 else f"episode_{number:06d}+{make_id(camera)}"
+        for order, caption in enumerate(captions, 1):
+            yield LabelRow(
+                id=name if order == 1 else f"{name}~{order}",
+                label=caption,
+                template=caption if dataset.columns.category else ONLY_CATEGORY,
+                placeholders=(),
+                objects=(),
+                official_split=split,
+                place=place,
+                video=_find_video(_fill_template(episode, camera, number, info), dataset),
+                segment=segment,
+                segment_fault=no_split or fault,
+                recording=f"episode_{number:06d}",
+            )
+
+
+def _find_split(number: int, info: Info) -> tuple[OfficialSplit, str]:
+    """The split of an episode, `all` where there are not several, and why it has none, or nothing."""
+    names = [name for name, (start, stop) in info.splits.items() if start <= number < stop]
+    if info.splits and not names:
+        return "all", "no split of info.json holds its episode"
+    if len(info.splits) < 2:
+        return "all", ""
+    split = parse_split(names[0])
+    return split or "all", "" if split else f"the split {names[0]!r} of info.json is none that is known"
+
+
+def _find_segment(episode: Mapping[str, Any], camera: str, length: int, info: Info) -> tuple[Segment, str]:
+    """The episode within its file: as many frames as it has, since writers differ in where they end."""
+    if not info.packed:
+        return WHOLE, ""
+    start = episode[f"videos/{camera}/from_timestamp"]
+    if not isinstance(start, int | float) or length < 1:
+        return WHOLE, f"{length} frames from {start} s are no part"
+    return Segment(round(start, 6), round(start + length / info.rate, 6)), ""
+
+
+def _fill_template(episode: Mapping[str, Any], camera: str, number: int, info: Info) -> str:
+    values = {"video_key": camera, "episode_index": number, "episode_chunk": number // info.chunk}
+    if info.packed:
+        values |= {name: episode[f"videos/{camera}/{name}"] for name in VIDEO_COLUMNS[:2]}
+    try:
+        return info.template.format_map(values)
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
+        raise UserError(f"{info.path}: video_path {info.template!r} cannot be filled ({error}); {REMEDY}") from None
+
+
+def _find_video(path: str, dataset: DatasetParams) -> str:
+    """The path as the set says it; in any folder where its first one is not there, as where it is called otherwise."""
+    first, _, rest = path.partition("/")
+    return path if not rest or (Path(dataset.videos) / first).is_dir() else f"{ANYWHERE}{rest}"
