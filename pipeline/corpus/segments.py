@@ -111,11 +111,20 @@ def parse_list(cell: Any) -> Any:
 
 def find_segment_columns(header: Sequence[str]) -> list[str]:
     """The columns that look like the start and the end of a part of a video, in their order; empty for one alone."""
-    words = {name: re.findall(r"[a-z]+", HUMP.sub(" ", name).lower()) for name in header}
-    starts = [name for name, parts in words.items() if _is_about(parts, STARTS)]
-    ends = [name for name, parts in words.items() if _is_about(parts, ENDS)]
-    in_one = [name for name, parts in words.items() if " ".join(parts) in IN_ONE]
+    starts = [name for name in header if is_start(name)]
+    ends = [name for name in header if _is_about(name, ENDS)]
+    in_one = [name for name in header if is_in_one(name)]
     return [name for name in header if name in (*(starts + ends if starts and ends else []), *in_one)]
+
+
+def is_start(name: str) -> bool:
+    """Whether a column looks like the start of a part."""
+    return _is_about(name, STARTS)
+
+
+def is_in_one(name: str) -> bool:
+    """Whether a column looks like start and end in one."""
+    return " ".join(_list_words(name)) in IN_ONE
 
 
 def _read_pair(pair: list[Any], options: SegmentParams) -> tuple[Segment, str]:
@@ -131,5 +140,10 @@ def surround_point(point: float | None, around: float) -> Segment:
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)
 
 
-def _is_about(words: Sequence[str], what: set[str]) -> bool:
+def _is_about(name: str, what: set[str]) -> bool:
+    words = _list_words(name)
     return sum(word in what for word in words) == 1 and all(word in what or word in BESIDE for word in words)
+
+
+def _list_words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", HUMP.sub(" ", name).lower())

@@ -23,7 +23,9 @@ from pipeline.corpus.readers import (
     via,
 )
 from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
+from pipeline.corpus.readers.origins import group_by_origin
 from pipeline.corpus.readers.set_reader import read_set, recognize_set
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
@@ -53,13 +55,16 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
                 "it must return one pipeline.corpus.rows.LabelRow for each row"
             )
-    return found
+    return found if dataset.group_pattern else group_by_origin(found)
 
 
 def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
     name, why = detect_format(labels, dataset)
-    print(f"filter: dataset.format auto reads {labels} as {name}: {why}")
+    used = ""
+    if name in ("table", "json", "metadata"):
+        dataset, used = guess_columns(labels, name, dataset)
+    print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
     return READERS[name](labels, dataset)
 
 

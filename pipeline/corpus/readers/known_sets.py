@@ -141,7 +141,6 @@ def _kinds_of_parts(video: str) -> tuple[Form, ...]:
     parts = (
         ("annotations.segment", "annotations.label", "annotations.label", spell_labels),  # also THUMOS14 and HACS
         ("annotations.segment", "annotations.sentence", None, blank_placeholders),  # YouCook2
-        ("annotation.segment", "annotation.label", "class", None),  # COIN
         ("timestamps", "sentences", None, blank_placeholders),  # ActivityNet Captions
     )
     forms = [

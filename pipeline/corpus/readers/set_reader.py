@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from pipeline.corpus.readers import json_files, lists, table
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Form
+from pipeline.corpus.readers.origins import keep_groups_whole
 from pipeline.corpus.readers.table import Cells, Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
@@ -64,7 +64,7 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = []
     for match, split in matches:
         rows += _read_best(name, match, split, labels, dataset, index)
-    rows = _keep_groups_whole(_settle_splits(name, rows))
+    rows = keep_groups_whole(_settle_splits(name, rows))
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -222,11 +222,3 @@ def _settle_splits(name: str, rows: list[LabelRow]) -> list[LabelRow]:
         print(f"filter: {name} has no train split here: its validation split is trained on")
         return [row._replace(official_split="train") if row.official_split == "validation" else row for row in rows]
     return rows
-
-
-def _keep_groups_whole(rows: list[LabelRow]) -> list[LabelRow]:
-    """The rows without those groups that official splits part, which go first."""
-    splits: dict[str, set[OfficialSplit]] = defaultdict(set)
-    for row in rows:
-        splits[row.group].add(row.official_split)
-    return [row._replace(group="") if len(splits[row.group]) > 1 else row for row in rows]

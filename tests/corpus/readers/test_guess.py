@@ -1,0 +1,79 @@
+"""Columns that are called otherwise than params say, with `dataset.format: auto`."""
+
+import json
+import math
+
+import pytest
+from settings import reading
+
+from pipeline.corpus.readers import read_rows
+
+WHOLE = (0.0, math.inf)
+
+
+def seen(file, content, **columns):
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    rows = read_rows(file, reading("auto", file, **columns))
+    return [(row.video, row.label, row.template, row.official_split, tuple(row.segment)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("x.csv", "File Name,text\na.mp4,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        ("x.csv", "clip_path,label,subset\na.mp4,jump,val\n", [("a.mp4", "jump", "jump", "validation", WHOLE)]),
+        (
+            "x.tsv",
+            "vid\tquery\tstart_sec\tend_sec\tstart_frame\tend_frame\nab\tA dog\t1.5\t3\t45\t90\n",
+            [("**/ab", "A dog", "all", "all", (1.5, 3.0))],
+        ),
+        (
+            "x.jsonl",
+            '{"video": "a.mp4", "desc": "A dog", "segment": [1, 2]}\n',
+            [("a.mp4", "A dog", "all", "all", (1, 2))],
+        ),
+        (
+            "x.json",
+            [{"path": "a.mp4", "caption": "A dog", "start": 1, "end": 2}],
+            [("a.mp4", "A dog", "all", "all", (1, 2))],
+        ),
+        (
+            "x.json",
+            {"v1": {"length": 9, "events": [{"begin": 1, "end": 2, "text": "A"}, {"begin": 0, "end": 9, "text": "B"}]}},
+            [("**/v1", "A", "all", "all", (1, 2)), ("**/v1", "B", "all", "all", (0, 9))],
+        ),
+        (
+            "x.json",
+            {
+                "database": {
+                    "v1": {"subset": "training", "annotation": [{"id": "3", "segment": [1, 2], "label": "cut"}]}
+                }
+            },
+            [("**/v1", "cut", "cut", "train", (1, 2))],
+        ),
+        # Frames alone have no rate: the whole video is taken, and a warning says so.
+        ("x.csv", "video,text,start_frame,end_frame\na.mp4,A dog,5,9\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        ("metadata.csv", "file_name,text\na.mp4,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+    ],
+)
+def test_columns_are_known_by_what_they_are_called(tmp_path, capsys, name, content, rows):
+    assert seen(tmp_path / name, content) == rows
+    assert "; columns: " in capsys.readouterr().out
+
+
+def test_what_params_name_stays(tmp_path, capsys):
+    table = "video,text,title,category,start,end\na.mp4,A dog,Dogs,pets,1,2\n"
+    assert seen(tmp_path / "x.csv", table, caption="title", category="text") == [
+        ("a.mp4", "Dogs", "A dog", "all", (1.0, 2.0))
+    ]
+    assert "columns: path video, start start, end end\n" in capsys.readouterr().out
+    assert seen(tmp_path / "x.csv", table, path="{title}/{video}", end="end")[0] == (
+        *("Dogs/a.mp4", "A dog", "pets", "all", (0.0, 2.0)),
+    )
+
+
+def test_a_folder_is_guessed_by_its_first_file(tmp_path):
+    for name in ("train.csv", "val.csv"):
+        (tmp_path / name).write_text("video,text\na.mp4,A dog\n")
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [(row.label, row.official_split) for row in rows] == [("A dog", "train"), ("A dog", "validation")]
