@@ -42,6 +42,7 @@ Reason = Literal[
     "unusable_segment",
     "missing_video",
     "empty_video",
+    "unusable_video",
     "other_split",
     # transcode
     "undecodable",

@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 
 GROUP_ROWS = 32768  # that a reader has in memory at once
 BATCH_ROWS = 1024
+BUFFER_BYTES = 1 << 20  # of a column that is read cell by cell
 
 
 def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
@@ -73,6 +74,24 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[Any]]:
         return [table.column(name).to_pylist() for name in names]
 
 
+def count_group_rows(path: Path) -> list[int]:
+    """How many rows each row group has. Raises UserError if the file is broken."""
+    with _open_foreign(path) as file:
+        return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+
+
+def iterate_cells(path: Path, column: str, group: int) -> Iterator[bytes | None]:
+    """The bytes of a column, row by row of one row group, few at a time. Raises UserError as it goes."""
+    with _open_foreign(path, BUFFER_BYTES) as file:
+        field = file.schema_arrow.field(column) if column in file.schema_arrow.names else None
+        if field is None or not _holds_bytes(field.type):
+            raise UserError(f"{path}: has no column {column!r} of bytes")
+        leaf = f"{column}.bytes" if pa.types.is_struct(field.type) else column
+        for batch in file.iter_batches(1, row_groups=[group], columns=[leaf], use_threads=False):
+            cells = batch.column(0).to_pylist()
+            yield from ((cell or {}).get("bytes") for cell in cells) if leaf != column else cells
+
+
 class LostItems(AssertionError):
     """Read does not equal kept + dropped: a fault of the stage, never of its input."""
 
@@ -96,11 +115,18 @@ def _open_own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
         raise UserError(f"{path}: not a table of {record.__name__} rows ({error}); `dvc repro` makes it anew") from None
 
 
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
 @contextmanager
-def _open_foreign(path: Path) -> Iterator[pq.ParquetFile]:
+def _open_foreign(path: Path, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
+    """A file of any writer; with a buffer its columns are not read whole."""
     refuse_pointer(path)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=buffer_bytes) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a whole Parquet file: {error}") from None

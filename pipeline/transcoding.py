@@ -23,6 +23,9 @@ from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import DROPS, Clip, Drop, Frames, Reason
 from pipeline.shards import Shard, write_index, write_shard
 from pipeline.source_code import digest_code
+from pipeline.sources import digest_source, opened, prepare
+from pipeline.sources.limits import SourceFault
+from pipeline.sources.pictures import Pictures
 from pipeline.tables import write_report, write_table
 from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
@@ -116,6 +119,8 @@ def make_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[st
     """
     if is_finished(task.path):
         return
+    for clip in task.clips:
+        prepare(task.videos, clip.video)
     drops: list[Drop] = []
     counts: Counter[int] = Counter()
     windows: dict[str, list[Frames]] = {}
@@ -224,18 +229,19 @@ def _decode_clips(
     yield video
     if failure := failures.get(video):
         return [(clip, _explain_failure(failure)) for clip in clips]
-    _check_unchanged(task.videos / video, digest)
+    _check_unchanged(task.videos, video, digest)
     found: _Found = []
-    if whole := parts.pop("", []):
-        decoded = _try_decoding(task, partial(decode_video, task.videos / video, task.shape, task.options, key=video))
-        found += [(clip, decoded) for clip in whole]
-    if parts:
-        found += yield from _decode_parts(task, task.videos / video, list(parts.values()), failures)
+    with opened(task.videos, video, task.path.parent) as source:
+        if whole := parts.pop("", []):
+            decoded = _try_decoding(task, partial(decode_video, source, task.shape, task.options, key=video))
+            found += [(clip, decoded) for clip in whole]
+        if parts:
+            found += yield from _decode_parts(task, source, list(parts.values()), failures)
     return found
 
 
 def _decode_parts(
-    task: ShardTask, path: Path, parts: Sequence[list[Clip]], failures: Mapping[str, Failure]
+    task: ShardTask, source: Path | Pictures, parts: Sequence[list[Clip]], failures: Mapping[str, Failure]
 ) -> Generator[str | None, None, _Found]:
     """The same for clips that show parts of a video, which are decoded together in their order of time."""
     found: _Found = []
@@ -248,13 +254,13 @@ def _decode_parts(
         else:
             left.append(Part(same[0].start, same[0].end, key))
             of_key[key] = same
-    decoding = decode_parts(path, left, task.shape, task.options)
+    decoding = decode_parts(source, left, task.shape, task.options)
     while left:
         yield left[0].key
         decoded = _try_decoding(task, partial(next, decoding))
         found += [(clip, decoded) for clip in of_key[left.pop(0).key]]
         if getgeneratorstate(decoding) == GEN_CLOSED:  # by an error; the other parts are tried without it
-            decoding = decode_parts(path, left, task.shape, task.options)
+            decoding = decode_parts(source, left, task.shape, task.options)
     return found
 
 
@@ -285,14 +291,22 @@ def _group(clips: Iterable[Clip], key: Callable[[Clip], str]) -> dict[str, list[
     return groups
 
 
-def _check_unchanged(path: Path, digest: str) -> None:
+def _check_unchanged(videos: Path, video: str, digest: str) -> None:
     try:
-        status = path.stat()
-        same = _read_digest(path, status.st_size, status.st_mtime_ns) == digest
-    except FileNotFoundError:
+        same = _digest(videos, video) == digest
+    except (FileNotFoundError, NotADirectoryError, SourceFault):
         same = False
     if not same:
+        path = videos / video
         raise UserError(f"{path}: no longer the file that `filter` chose; `dvc repro -f filter` reads all videos again")
+
+
+def _digest(videos: Path, video: str) -> str:
+    path = videos / video
+    if not path.is_file():
+        return digest_source(videos, video)
+    status = path.stat()
+    return _read_digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(KEPT_DIGESTS)

@@ -31,7 +31,7 @@ def filter_labels(
     rows = read_rows(labels, dataset)
     try:
         known = _read_vectors(vectors, rows, options), dataset.group_pattern, _build_directions(rows, dataset)
-        choice = choose_clips(rows, videos, options, workers, *known)
+        choice = choose_clips(rows, videos, options, workers, *known, dataset.pictures)
     except NothingToTrainOn as nothing:
         _write_nothing(out, len(rows), nothing)
         raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None

@@ -17,6 +17,7 @@ from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.table import Directions, spell_way
 from pipeline.errors import UserError
 from pipeline.files import write_json
@@ -106,10 +107,13 @@ def _find(clips: Sequence[Clip], folder: Path, workers: int) -> list[Clip | Drop
     """The clips with the files of their videos, or why there is none."""
     files = find_videos(folder, [(clip.id, clip.video) for clip in clips], workers)
     digests = iter(digest_videos(folder, [file for file in files if isinstance(file, str)], workers))
-    return [
-        file if isinstance(file, Drop) else replace(clip, video=file, digest=next(digests))
-        for clip, file in zip(clips, files, strict=True)
-    ]
+    found: list[Clip | Drop] = []
+    for clip, file in zip(clips, files, strict=True):
+        digest = file if isinstance(file, Drop) else next(digests)
+        if isinstance(digest, NoVideo):
+            digest = Drop(clip.id, digest.reason, digest.detail)
+        found.append(digest if isinstance(digest, Drop) else replace(clip, video=str(file), digest=digest))
+    return found
 
 
 def _decode(

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.mirror import find_counter_spelling
 from pipeline.directions.table import Directions, spell_way
 from pipeline.directions.twins import find_twin_fault, list_texts, make_twin
@@ -63,28 +65,28 @@ def choose_clips(
     vectors: Vectors = NO_VECTORS,
     group_pattern: str | None = None,
     directions: Directions = ENGLISH,
+    pictures: str | None = None,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
     Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
-    clip's group, where its row names none; `directions` say which way it moves, where its row does not. Raises
-    NothingToTrainOn where no training clip is left.
+    clip's group, where its row names none; `directions` say which way it moves, where its row does not; `pictures` is
+    the pattern of frames in mixed folders. Raises NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
     candidates, more = choose_by_objects(candidates, options)
     drops += more
-    found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers)
-    drops += [file for file in found if isinstance(file, Drop)]
-    files = {clip.id: file for clip, file in zip(candidates, found, strict=True) if isinstance(file, str)}
-    # A path may be written with its ending or without: either way it is one video.
-    candidates = [clip._replace(video=clip.video and files[clip.id]) for clip in candidates if clip.id in files]
+    digests: dict[str, str] = {}
+    found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
+    candidates, files, more = _keep_found(candidates, found)
+    drops += more
     candidates = join_groups(candidates, group_pattern)
     refuse_parted_groups(candidates, {row.id: row for row in rows} if any(clip.group for clip in candidates) else {})
     candidates, more = limit_clips(candidates, options)
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
-    clips, more = _make_clips(candidates, splits, files, videos, workers)
+    clips, more = _make_clips(candidates, splits, files, partial(digest_videos, videos, workers=workers, known=digests))
     clips = [_tell_way(clip, directions) for clip in clips]
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
@@ -218,15 +220,33 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     )
 
 
+def _keep_found(
+    candidates: Sequence[Candidate], found: Sequence[str | Drop]
+) -> tuple[list[Candidate], dict[str, str], list[Drop]]:
+    """The candidates whose video was found, its path for each of their ids, and the drops of the others."""
+    files = {clip.id: file for clip, file in zip(candidates, found, strict=True) if isinstance(file, str)}
+    # A path may be written with its ending or without: either way it is one video.
+    kept = [clip._replace(video=clip.video and files[clip.id]) for clip in candidates if clip.id in files]
+    return kept, files, [file for file in found if isinstance(file, Drop)]
+
+
 def _make_clips(
-    candidates: Sequence[Candidate], splits: Sequence[Split], files: Mapping[str, str], videos: Path, workers: int
+    candidates: Sequence[Candidate],
+    splits: Sequence[Split],
+    files: Mapping[str, str],
+    digest: Callable[[list[str]], list[str | NoVideo]],
 ) -> tuple[list[Clip], list[Drop]]:
-    """The clips with their splits and the digests of their videos, less those whose video is in another split."""
+    """The clips with their splits and the digests of their videos.
+
+    Less those whose video is in another split, or cannot be read.
+    """
     later = find_later_splits([clip._replace(video=files[clip.id]) for clip in candidates], splits)
     groups = {clip.id: clip.group for clip in candidates}
     drops = [Drop(name, "other_split", f"{groups[name] or files[name]} is in {split}") for name, split in later.items()]
     kept = [(clip, split) for clip, split in zip(candidates, splits, strict=True) if clip.id not in later]
-    digests = digest_videos(videos, [files[clip.id] for clip, _ in kept], workers)
+    digests = digest([files[clip.id] for clip, _ in kept])
+    unread = {clip.id: found for (clip, _), found in zip(kept, digests, strict=True) if isinstance(found, NoVideo)}
+    drops += [Drop(name, fault.reason, fault.detail) for name, fault in unread.items()]
     clips = [
         Clip(
             id=clip.id,
@@ -237,14 +257,15 @@ def _make_clips(
             objects=clip.objects,
             split=split,
             video=files[clip.id],
-            digest=digest,
+            digest=found,
             mirrored=False,
             start=clip.segment.start,
             end=clip.segment.end,
             group=clip.group,
             moves=clip.moves,
         )
-        for (clip, split), digest in zip(kept, digests, strict=True)
+        for (clip, split), found in zip(kept, digests, strict=True)
+        if isinstance(found, str)
     ]
     return clips, drops
 

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain
@@ -13,30 +13,51 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.corpus.captions import writable_text
+from pipeline.corpus.contained import ContainedVideos, list_videos
 from pipeline.corpus.rows import path_within, simplify_path
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
-from pipeline.corpus.video_names import TRIED, compose, find_nearest, has_video_ending, rank_ending, split_ending
+from pipeline.corpus.video_names import (
+    TRIED,
+    NoVideo,
+    compose,
+    find_nearest,
+    has_video_ending,
+    rank_ending,
+    split_ending,
+)
 from pipeline.errors import UserError
-from pipeline.files import LONGEST_POINTER, digest_file, is_pointer
-from pipeline.records import Drop, Reason
+from pipeline.files import LONGEST_POINTER, is_pointer
+from pipeline.records import Drop
+from pipeline.sources import digest_source
+from pipeline.sources.archives import ENDINGS
+from pipeline.sources.limits import SourceFault
 
 CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 
 BATCH = 64  # videos
+EMPTY: Mapping[str, str] = {}
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def find_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) -> list[str | Drop]:
+def find_videos(
+    videos: Path,
+    named: Sequence[tuple[str, str]],
+    workers: int,
+    pictures: str | None = None,
+    digests: dict[str, str] | None = None,
+) -> list[str | Drop]:
     """For each (id, path) the path of its video in the folder, or why it has none. The id counts if the path is empty.
 
-    Raises UserError if the folder is absent.
+    `pictures` is the pattern of the frames where folders of pictures hold others, too. Their digests, which come with
+    looking for them, are put into `digests`. Raises UserError if the folder is absent.
     """
-    if not videos.is_dir():
+    is_archive = videos.is_file() and videos.name.lower().endswith(ENDINGS)
+    if not videos.is_dir() and not is_archive:
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
-    folder = VideosFolder(videos)
+    folder = VideosFolder(videos, pictures)
     if any(path.startswith(ANYWHERE) for _, path in named):
         folder.list_videos()  # once, before the threads ask for it
 
@@ -47,14 +68,26 @@ def find_videos(videos: Path, named: Sequence[tuple[str, str]], workers: int) ->
         except NoVideo as error:
             return Drop(name, error.reason, error.detail)
 
-    return _map_in_threads(find, named, workers)
+    found = _map_in_threads(find, named, workers)
+    folder.contained.warn()
+    if digests is not None:
+        digests |= folder.contained.digests
+    return found
 
 
-def digest_videos(videos: Path, files: Sequence[str], workers: int) -> list[str]:
-    """The SHA-256 of each file; one that is named several times is read once."""
+def digest_videos(
+    videos: Path, files: Sequence[str], workers: int, known: Mapping[str, str] = EMPTY
+) -> list[str | NoVideo]:
+    """The SHA-256 of each file, or why it cannot be read; one that is named several times is read once."""
+
+    def digest(file: str) -> str | NoVideo:
+        try:
+            return known.get(file) or digest_source(videos, file)
+        except SourceFault as fault:
+            return NoVideo("unusable_video", str(fault))
+
     distinct = list(dict.fromkeys(files))
-    digests = _map_in_threads(lambda file: digest_file(videos / file), distinct, workers)
-    found = dict(zip(distinct, digests, strict=True))
+    found = dict(zip(distinct, _map_in_threads(digest, distinct, workers), strict=True))
     return [found[file] for file in files]
 
 
@@ -67,21 +100,22 @@ def is_usable_id(name: str) -> bool:
 class VideosFolder:
     """The folder of videos, with what is known about the folders in it."""
 
-    def __init__(self, videos: Path) -> None:
+    def __init__(self, videos: Path, pictures: str | None = None) -> None:
         self._root = os.path.realpath(videos)
         self._videos = videos  # as params name it, which may be a link
         self._holds = cache(self._encloses)  # few folders hold many files
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
         self._stems = cache(self._sort_stems)
-        self._index = VideoIndex(videos)
+        self.contained = ContainedVideos(self._root, self._look_at, self._is_allowed, pictures)
+        self._index = VideoIndex(list_videos(self._root))
 
     def find_id(self, name: str) -> str:
         """The file `<id>.webm`, or with the next ending there is. Raises NoVideo."""
         for file in (f"{name}{ending}" for ending in TRIED):
             if self._is_video(file):
                 return file
-        if found := self._find_respelt(name):
+        if found := self.contained.find_pictures(name) or self._find_respelt(name) or self.contained.find(name):
             return found
         raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
@@ -111,7 +145,7 @@ class VideosFolder:
         if has_video_ending(path):
             if self._is_video(path):
                 return path
-            if found := self._find_respelt(path):
+            if found := self._find_respelt(path) or self.contained.find(path):
                 return found
             raise NoVideo("missing_video", f"no {path}{'' if '://' in text else self._suggest(path)}")
         try:
@@ -127,10 +161,14 @@ class VideosFolder:
         found = self._index.list_candidates(name)
         if len(found) > 1:
             raise NoVideo("missing_video", f"{found[0]} and {found[1]} are both called {name}")
-        if not found or not self._is_video(found[0]):
+        video = self._find_exact(found[0]) if found else None
+        if not video:
             near = self._index.suggest(name)
             raise NoVideo("missing_video", f"no {name} in any folder{f'; the nearest is {near}' if near else ''}")
-        return found[0]
+        return video
+
+    def _find_exact(self, path: str) -> str | None:
+        return path if has_video_ending(path) and self._is_video(path) else self.contained.find(path)
 
     def _find_respelt(self, path: str) -> str | None:
         """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.
@@ -209,6 +247,8 @@ class VideosFolder:
             if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
                 raise
             raise NoVideo("unusable_path", f"{file[:80]}: {error.strerror}") from None
+        if stat.S_ISDIR(found.st_mode) and self.contained.find_pictures(file):
+            return False
         # A pipe or a device would keep us reading for ever.
         if not stat.S_ISREG(found.st_mode):
             raise NoVideo("missing_video", f"{file} is not a regular file")
@@ -224,23 +264,17 @@ class VideosFolder:
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):
             target = os.path.realpath(path)
-            if self._encloses(target) or CACHED.search(target):
+            if self._is_allowed(target):
                 return Path(path).stat()
         elif not folder or self._holds(f"{self._root}/{folder}"):
             return found
         raise NoVideo("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
 
+    def _is_allowed(self, target: str) -> bool:
+        return self._encloses(target) or CACHED.search(target) is not None
+
     def _encloses(self, path: str) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)
-
-
-class NoVideo(Exception):
-    """Why there is no video for a name: a reason and its detail."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = writable_text(detail)
 
 
 def _find_path_fault(path: str) -> str:

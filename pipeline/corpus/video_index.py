@@ -1,9 +1,9 @@
 """Names of videos -> where they are, in whatever folders below `dataset.videos`. They are listed once."""
 
-import os
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
+from threading import Lock
 
 from pipeline.corpus.video_names import compose, find_nearest, rank_ending, split_ending
 
@@ -11,10 +11,12 @@ ANYWHERE = "**/"  # before a path: the video may lie in any folder
 
 
 class VideoIndex:
-    """The videos below a folder; hidden ones are passed over and linked folders are not entered."""
+    """Videos by their names, from their paths, which may be listed only when they are asked for."""
 
-    def __init__(self, videos: Path) -> None:
-        self._videos = videos
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._listed = paths
+        self._known: dict[str, list[str]] | None = None
+        self._lock = Lock()
 
     def list_candidates(self, name: str) -> list[str]:
         """The videos with that name, with or without its ending, that fit best: several where nothing tells them apart.
@@ -41,19 +43,15 @@ class VideoIndex:
         """All videos, from the folder."""
         return [path for paths in self._paths.values() for path in paths]
 
-    @cached_property
+    @property
     def _paths(self) -> dict[str, list[str]]:
-        """Names without folders and endings -> paths, from the folder."""
-        listed: dict[str, list[str]] = defaultdict(list)
-        top = os.fspath(self._videos)
-        for folder, below, files in os.walk(top):
-            below[:] = sorted(name for name in below if name[0] != ".")
-            here = os.path.relpath(folder, top)
-            for name in files:
-                stem, ending = split_ending(name)
-                if ending and name[0] != ".":
-                    listed[compose(stem)].append(name if here == "." else f"{here}/{name}")
-        return listed
+        """Names without folders and endings -> paths, from the folder. The first thread that asks has them listed."""
+        with self._lock:
+            if self._known is None:
+                self._known = defaultdict(list)
+                for path in self._listed:
+                    self._known[compose(split_ending(path.rpartition("/")[2])[0])].append(path)
+        return self._known
 
     @cached_property
     def _sorted(self) -> list[tuple[str, str]]:

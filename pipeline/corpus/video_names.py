@@ -1,9 +1,12 @@
-"""Names of video files: which endings are videos', and which names are alike."""
+"""Names of video files: which endings are videos', which names are alike, and why there is no video for a name."""
 
 import difflib
 import unicodedata
 from bisect import bisect
 from collections.abc import Sequence
+
+from pipeline.corpus.captions import writable_text
+from pipeline.records import Reason
 
 TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # behind an id, or a path without an ending, in this order
 ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
@@ -41,3 +44,12 @@ def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
     place = bisect(names, (stem, ""))
     near = dict(names[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
     return "".join(near[key] for key in difflib.get_close_matches(stem, near, n=1))
+
+
+class NoVideo(Exception):
+    """Why there is no video for a name: a reason and its detail."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = writable_text(detail)

@@ -91,6 +91,7 @@ class DatasetParams(Section):
     group_pattern: Text | None
     directions: list[PhraseParams]
     language: Literal["auto", "en", "other"]
+    pictures: Text | None
     delimiter: Literal["comma", "tab", "semicolon", "blank"] | None
     classes: Text | None
     official_list: Literal[1, 2, 3]
@@ -100,6 +101,8 @@ class DatasetParams(Section):
     def _every_row_has_a_video(self) -> Self:
         if self.format == "table" and self.columns.path is None and self.columns.id is None:
             raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
+        if self.pictures is not None and not re.fullmatch(r"[^*/\0]*\*[^*/\0]*\.(?i:jpe?g|png|webp)", self.pictures):
+            raise ValueError(f"pictures {self.pictures!r} is no name of pictures with a star for the number: img_*.jpg")
         if self.segments.around is not None and (self.columns.end is not None or self.columns.segment is not None):
             raise ValueError("segments.around is about points in time: set columns.end and columns.segment to null")
         _check_pattern(self.group_pattern)
@@ -192,6 +195,7 @@ class TranscodeParams(Section):
     windows: PositiveInt
     crop: Literal["centre", "motion"]
     short_clips: Literal["drop", "repeat_last"]
+    picture_rate: Positive | None
     limits: LimitParams
     shard_format: Literal["parquet", "npz"]
     shard_clips: PositiveInt

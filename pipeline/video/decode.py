@@ -1,4 +1,4 @@
-"""A video file, or parts of it -> the frames of their clips, by one of two readers that give the same bytes."""
+"""A video file or pictures, or parts of them -> the frames of clips, by one of two readers that give the same bytes."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,19 @@ import numpy as np
 
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
+from pipeline.sources.pictures import Pictures
 from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
 from pipeline.video.limits import Budget, DecodeError, check_file, check_whole
 from pipeline.video.packets import Inexact
+from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import PyavPartReader
 from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
+PICTURE_READERS = {"in_process": PictureReader, "ffmpeg": FfmpegPictureReader}
 
 Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, has no clips
 
@@ -32,15 +35,13 @@ class DecodedVideo:
     count: int
 
 
-def decode_video(path: Path, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:
+def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:
     """The first video stream of a file as clips, one per window, upright and cropped.
 
     `key` is the only source of chance, where `transcode.place` asks for any. Raises DecodeError or ShortClip, whose
     messages leave the naming of the file to the caller.
     """
-    check_file(path)
-    check_whole(path)
-    video = READERS[options.decoder](path, options.limits)
+    video = _open_reader(source, options, timed=shape.seconds is not None)
 
     def choose(timeline: Timeline) -> list[list[int]]:
         return choose_windows(timeline, shape, options, key)
@@ -77,16 +78,14 @@ class Part(NamedTuple):
 
 
 def decode_parts(
-    path: Path, parts: Sequence[Part], shape: ClipParams, options: TranscodeParams
+    source: Path | Pictures, parts: Sequence[Part], shape: ClipParams, options: TranscodeParams
 ) -> Generator[DecodedVideo | Fault, None, None]:
     """The clips of each part in turn, or why it has none; no more is decoded than they need. Parts are sorted by start.
 
     Where packets do not tell the frames of a video, all of it is decoded. Raises DecodeError for a file that is no
     whole video, before the first part.
     """
-    check_file(path)
-    check_whole(path)
-    video = READERS[options.decoder](path, options.limits)
+    video = _open_reader(source, options, timed=True)
     done = 0
     try:
         for decoded in _PartDecoder(video, video.read_timeline(), shape, options).decode(parts):
@@ -97,6 +96,17 @@ def decode_parts(
         pass
     for part in parts[done:]:  # one by one: what is damaged in one of them spoils no other
         yield from _decode_alone(video, part, shape, options)
+
+
+def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bool) -> VideoReader:
+    """A reader of the video. Raises DecodeError for a file that is no whole video, and for pictures without times."""
+    if isinstance(source, Pictures):
+        if timed and options.picture_rate is None:
+            raise DecodeError("pictures have no frame rate of their own; set transcode.picture_rate")
+        return PICTURE_READERS[options.decoder](source, options.limits, options.picture_rate)
+    check_file(source)
+    check_whole(source)
+    return READERS[options.decoder](source, options.limits)
 
 
 def _decode_alone(

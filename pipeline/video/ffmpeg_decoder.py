@@ -6,12 +6,12 @@ tests it is the reference for what the frames of a video are.
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ffmpeg
 import numpy as np
@@ -76,6 +76,8 @@ class NoSuchStream(DecodeError):
 class FfmpegReader:
     """A video file, each reading of which is a process."""
 
+    demuxing: ClassVar[Mapping[str, object]] = {}  # options in place of those for files that are videos
+
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path
         self._limits = limits
@@ -121,7 +123,7 @@ class FfmpegReader:
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
         with _refusals():
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
-        survey = _parse(text.splitlines(), self._path, self._limits)
+        survey = _parse(text.splitlines(), None if self.demuxing else self._path, self._limits)
         if not survey.turned:
             return survey
         rotation, mirrored = read_orientation(self._read_matrix())
@@ -162,6 +164,7 @@ class FfmpegReader:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
         reading["flags"] = "+unaligned"  # else a margin at the left is cut to steps of 64 columns
         reading["reinit_filter"] = 0  # an orientation message with one frame is no other geometry
+        reading |= self.demuxing
         # The prefix keeps a colon in a file's name from being read as a protocol.
         video = ffmpeg.input(f"file:{self._path}", **reading)[self._stream]
         return video.output("pipe:", vf=filters, fps_mode="passthrough", max_error_rate=REFUSED_SHARE, **options)
@@ -200,7 +203,7 @@ class _Survey:
     colour: str  # filter that sets what the container states of it and the frames do not, or ""
 
 
-def _parse(lines: list[str], path: Path, limits: LimitParams) -> _Survey:
+def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
     """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
     unit = Fraction(1)
     stamps = Stamps()
@@ -234,12 +237,12 @@ def _parse(lines: list[str], path: Path, limits: LimitParams) -> _Survey:
     return _Survey(pictures, timeline, turned, interlaced, _read_stated_colour(lines, matrix))
 
 
-def _read_clock(lines: list[str], path: Path, unit: Fraction) -> Clock:
+def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Clock:
     """What ffmpeg and the file tell of the times of all frames."""
     container = next((found[1] for found in map(INPUT.match, lines) if found), "")
     stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
     tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
-    return Clock(unit, container, read_end(path, tracks.get(stream, 0)))
+    return Clock(unit, container, read_end(path, tracks.get(stream, 0)) if path else None)
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:

@@ -75,7 +75,7 @@ def test_a_missing_videos_folder_is_named(tmp_path):
 def test_captions_of_one_video_read_it_once_and_each_gets_it(tmp_path, monkeypatch):
     write_videos(tmp_path, ["a", "b"])
     read = []
-    monkeypatch.setattr("pipeline.corpus.video_files.digest_file", lambda path: read.append(path.name) or path.name)
+    monkeypatch.setattr("pipeline.corpus.video_files.digest_source", lambda _, file: read.append(file) or file)
     named = [("1", "a.webm"), ("2", "b.webm"), ("3", "a.webm"), ("a", ""), ("4", "gone.webm"), ("5", "gone.webm")]
     found = find_videos(tmp_path, named, 1)
     assert found[:4] == ["a.webm", "b.webm", "a.webm", "a.webm"]

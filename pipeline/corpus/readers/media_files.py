@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pipeline.corpus.contained import list_videos
 from pipeline.corpus.rows import path_within, simplify_path
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
 from pipeline.corpus.video_names import compose, split_ending
@@ -24,7 +25,7 @@ class MediaFiles:
 
     def __init__(self, videos: Path) -> None:
         self._videos = videos
-        self._index = VideoIndex(videos)
+        self._index = VideoIndex(list_videos(videos))
         self._found: dict[str, str] = {}
 
     def find(self, named: str) -> str:

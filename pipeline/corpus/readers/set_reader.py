@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus.contained import list_videos
 from pipeline.corpus.readers import json_files, lists, table
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Form
@@ -60,7 +61,7 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     matches = _choose_files(name, labels, dataset)
-    index = VideoIndex(Path(dataset.videos))
+    index = VideoIndex(list_videos(dataset.videos))
     rows = []
     for match, split in matches:
         rows += _read_best(name, match, split, labels, dataset, index)

@@ -1,0 +1,180 @@
+"""Videos that are no files: folders of pictures, members of archives, and cells of tables."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+from pipeline.corpus.video_index import VideoIndex
+from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_ending
+from pipeline.sources import split_container
+from pipeline.sources.archives import ENDINGS, UNREAD, Archive, open_archive
+from pipeline.sources.cells import ENDING as TABLE_ENDING
+from pipeline.sources.folders import FolderRead, read_folder
+from pipeline.sources.limits import SourceFault
+from pipeline.sources.pictures import is_pattern, is_picture, order_pictures, tell_gap
+
+Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises NoVideo for one that leads out of it
+
+
+class ContainedVideos:
+    """What the videos folder holds beside video files. It may be an archive itself."""
+
+    def __init__(self, root: str, look: Look, is_allowed: Callable[[str], bool], pictures: str | None) -> None:
+        self._root = root
+        self._look = look
+        self._is_allowed = is_allowed  # whether a link may lead to a path
+        self._pattern = pictures or ""
+        self.digests: dict[str, str] = {}  # of the folders of pictures that were found
+        self._gaps: dict[str, tuple[int, str]] = {}
+
+    def find(self, path: str) -> str | None:
+        """The pictures, member or cell of that path; its ending may be missing, or be that of the video it once was.
+
+        Raises NoVideo where there is something that is of no use.
+        """
+        found = self.find_pictures(path) or self._find_member(path)
+        # Frames lie in folders called like the videos that they were taken from, with the ending or without.
+        others = [split_ending(path)[0]] if has_video_ending(path) else [f"{path}{ending}" for ending in TRIED]
+        return found or next(filter(None, map(self.find_pictures, others)), None) or self._find_archived(path)
+
+    def find_pictures(self, path: str) -> str | None:
+        """The folder of that path, with the pattern of its pictures; None where it is none, or has none of them."""
+        folder, pattern = path, self._pattern
+        if is_pattern(path):
+            folder, _, pattern = path.rpartition("/")
+        try:
+            if not stat.S_ISDIR(self._look(folder).st_mode):
+                return None
+            found = read_folder(f"{self._root}/{folder}", pattern)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except SourceFault as fault:
+            raise NoVideo("unusable_video", f"{folder}: {fault}") from None
+        if found is None:
+            return None
+        self._check_links(folder, found)
+        video = f"{folder}/{found.pattern}"
+        self.digests[video] = found.digest
+        if found.numbered.missing:
+            self._gaps[video] = found.numbered.missing, f"{folder}, {tell_gap(found.numbered)}"
+        return video
+
+    def warn(self) -> None:
+        """Say on stderr what is missing in the folders of pictures that were found."""
+        if self._gaps:
+            count = sum(missing for missing, _ in self._gaps.values())
+            first = self._gaps[min(self._gaps)][1]
+            told = f"{len(self._gaps)} folders of pictures lack {count} of them, such as {first}"
+            print(f"warning: {told}: the picture before it is shown for longer", file=sys.stderr)
+
+    def _check_links(self, folder: str, found: FolderRead) -> None:
+        for name in found.links:
+            if not self._is_allowed(os.path.realpath(f"{self._root}/{folder}/{name}")):
+                raise NoVideo("unusable_path", f"{folder}/{name} is a link out of the videos folder")
+
+    def _find_member(self, path: str) -> str | None:
+        container = split_container(f"{self._root}/{path}")
+        if container is None:
+            self._refuse_unread(path)
+            return None
+        file, inside = container
+        here = os.path.relpath(file, self._root) if str(file) != self._root else ""
+        if here:
+            self._look(here)
+        if file.name.lower().endswith(TABLE_ENDING):
+            return path
+        try:
+            found = self._find_in(open_archive(file), inside)
+        except SourceFault as fault:
+            raise NoVideo("unusable_video", f"{path}: {fault}") from None
+        return f"{here}/{found}".lstrip("/") if found else None
+
+    def _find_in(self, archive: Archive, path: str) -> str | None:
+        """A video or a folder of pictures in an archive."""
+        stem, ending = split_ending(path)
+        for name in [path] if ending else [f"{path}{ending}" for ending in TRIED]:
+            member = archive.find(name)
+            if member is not None and not member.size:
+                raise NoVideo("empty_video", f"{archive.name}/{name} holds no bytes")
+            if member is not None:
+                return name
+        if is_pattern(path):
+            folder, _, pattern = path.rpartition("/")
+            return self._find_members(archive, folder, pattern)
+        folders = (folder for folder in (path, stem) if archive.list_names(folder))
+        return self._find_members(archive, next(folders, ""), self._pattern)
+
+    def _find_members(self, archive: Archive, folder: str, pattern: str) -> str | None:
+        """The pictures of a folder in an archive."""
+        names = archive.list_names(folder)
+        ordered = order_pictures(names, pattern) if names else None
+        if ordered is None:
+            return None
+        video = f"{folder}/{ordered[0]}".lstrip("/")
+        if ordered[1].missing:
+            told = f"{archive.name}/{folder}, {tell_gap(ordered[1])}"
+            self._gaps[f"{archive.name}/{video}"] = ordered[1].missing, told
+        return video
+
+    def _find_archived(self, name: str) -> str | None:
+        """The video that lies by this name, or at the end of a longer path, in an archive directly in the folder."""
+        if not self._archives:
+            return None
+        found = self._index.list_candidates(name)
+        if len(found) > 1:
+            raise NoVideo("missing_video", f"no {name}, and both {found[0]} and {found[1]} come near it")
+        return self._find_member(found[0]) if found else None
+
+    def _refuse_unread(self, path: str) -> None:
+        parts = path.split("/")
+        for place, part in enumerate(parts[:-1], 1):
+            if part.lower().endswith(UNREAD) and Path(self._root, *parts[:place]).is_file():
+                raise NoVideo("unusable_video", f"{'/'.join(parts[:place])} is not read in place; unpack it")
+
+    @cached_property
+    def _archives(self) -> list[str]:
+        """Those directly in the videos folder; the folder itself, where it is one."""
+        if Path(self._root).is_file():
+            return [""]
+        with os.scandir(self._root) as entries:
+            return sorted(
+                e.name for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file() and e.name[0] != "."
+            )
+
+    @cached_property
+    def _index(self) -> VideoIndex:
+        return VideoIndex(chain.from_iterable(_list_members(self._root, file) for file in self._archives))
+
+
+def list_videos(videos: str | Path) -> Iterator[str]:
+    """The paths of all videos and folders of pictures, and of those in archives; hidden ones are passed over."""
+    if Path(videos).is_file():
+        yield from _list_members(videos, "")
+        return
+    for folder, below, files in os.walk(videos):
+        below[:] = sorted(name for name in below if name[0] != ".")
+        here = os.path.relpath(folder, videos)
+        files = [name for name in sorted(files) if name[0] != "."]
+        paths = files if here == "." else [f"{here}/{name}" for name in files]
+        found = [path for path in paths if has_video_ending(path)]
+        yield from found or ([here] if any(map(is_picture, files)) else [])
+        for path in paths:
+            if path.lower().endswith(ENDINGS):
+                yield from _list_members(videos, path)
+
+
+def _list_members(videos: str | Path, file: str) -> Iterator[str]:
+    try:
+        archive = open_archive(Path(videos, file))
+    except SourceFault as fault:
+        print(f"warning: {Path(videos, file)} is passed over: {fault}", file=sys.stderr)
+        return
+    for folder in archive.folders:
+        names = archive.list_names(folder)
+        found = [name for name in names if has_video_ending(name)]
+        pictures = [] if found or not any(map(is_picture, names)) else [""]
+        yield from ("/".join(filter(None, (file, folder, name))) for name in found or pictures)

@@ -1,0 +1,193 @@
+"""The frames of a clip as numbered pictures in one folder: which pictures, in which order, and what is missing.
+
+A pattern such as `img_*.jpg` says which pictures of a folder are meant: the star stands for their numbers.
+"""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.sources.limits import SourceFault
+
+ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
+MOST_MISSING = 0.1  # of the pictures between the first and the last; more means that the motion is damaged
+SAMPLED = 8  # pictures of a folder whose sizes are in its digest
+FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # of pictures that others have computed from the frames
+RUN = re.compile(r"(\d+)")
+
+
+class Numbered(NamedTuple):
+    """The pictures that a pattern names, in the order of their numbers, and when each is shown."""
+
+    names: tuple[str, ...]
+    stamps: tuple[int, ...]  # in pictures from the first one; what is missing in between keeps its time
+
+    @property
+    def missing(self) -> int:
+        return self.stamps[-1] + 1 - len(self.stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The frames of a clip as pictures, and how the bytes of one are read."""
+
+    numbered: Numbered
+    read: Callable[[str], bytes]
+    scratch: Path  # a folder for what a decoder needs as files
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is called like a picture, and is not one of those that systems hide."""
+    return f".{name.rpartition('.')[2].lower()}" in ENDINGS and name[0] != "."
+
+
+def is_pattern(path: str) -> bool:
+    """Whether the last part of a path is a pattern of pictures."""
+    name = path.rpartition("/")[2]
+    return "*" in name and is_picture(name)
+
+
+def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Numbered] | None:
+    """The pattern of the pictures in a folder, or the one given, and the pictures; None where no picture has a number.
+
+    Raises SourceFault where pictures of several patterns may be the frames, or their numbers make no order.
+    """
+    names = sorted(names)
+    quick = _match_simple(names)
+    if quick and quick[0] == (pattern or quick[0]):
+        pattern, numbers = quick
+        return pattern, _check_gaps(Numbered(tuple(names), _make_stamps(numbers)))
+    pattern = pattern or _find_pattern(names)
+    return (pattern, _number(names, pattern)) if pattern else None
+
+
+def tell_gap(pictures: Numbered) -> str:
+    """Where pictures are missing for the first time; empty where none is."""
+    steps = zip(pairwise(pictures.names), pairwise(pictures.stamps), strict=True)
+    return next((f"first between {one} and {two}" for (one, two), (start, end) in steps if end - start > 1), "")
+
+
+def digest_pictures(pictures: Numbered, measure: Callable[[str], int]) -> str:
+    """SHA-256 of the names of all pictures and of the sizes in bytes of some, which `measure` tells.
+
+    To read all of them would take minutes where a set has millions, to ask for all sizes most of one.
+    """
+    count = len(pictures.names)
+    sampled = sorted({place * (count - 1) // (SAMPLED - 1) for place in range(SAMPLED)})
+    sizes = [f"{pictures.names[place]} {measure(pictures.names[place])}" for place in sampled]
+    return hashlib.sha256("\0".join(["pictures", *pictures.names, *sizes]).encode(errors="surrogateescape")).hexdigest()
+
+
+def _match_simple(names: Sequence[str]) -> tuple[str, list[int]] | None:
+    """The pattern and the numbers where sorted names are alike but for padded numbers, as they nearly always are."""
+    if len(names) < 2 or not is_picture(names[0]):
+        return None
+    first, last = names[0], names[-1]
+    same = next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), 0)
+    before = first[:same].rstrip("0123456789")
+    found = RUN.match(first, len(before))
+    if not found or not first.isascii():
+        return None
+    start, end, length, rest = len(before), found.end(), len(first), first[found.end() :]
+    if RUN.search(rest.rpartition(".")[0]) or RUN.search(before):
+        return None  # several numbers
+    if {(len(name), name[:start], name[end:]) for name in names} != {(length, before, rest)}:
+        return None
+    digits = [name[start:end] for name in names]
+    if not "".join(digits).isdecimal() or "\0" in first:
+        return None
+    return f"{before}*{_normalise_ending(rest)}", list(map(int, digits))
+
+
+def _find_pattern(names: Iterable[str]) -> str:
+    groups = _group_by_pattern(name for name in names if is_picture(name))
+    if not groups:
+        return ""
+    likely = {pattern: count for pattern, count in groups.items() if not FLOW.search(pattern)} or groups
+    most = max(likely.values())
+    # One picture beside many is a cover or a thumbnail.
+    likely = {pattern: count for pattern, count in likely.items() if count > 1 or most == 1}
+    if len(likely) > 1:
+        told = ", ".join(f"{count} {pattern}" for pattern, count in sorted(likely.items())[:4])
+        raise SourceFault(f"holds pictures of several names: {told}; name the frames in dataset.pictures")
+    return next(iter(likely))
+
+
+def _number(names: Iterable[str], pattern: str) -> Numbered:
+    before, after, ending = _split_pattern(pattern)
+    numbers: dict[int, str] = {}
+    for name in names:
+        number = _read_number(name, before, after, ending)
+        if number in numbers:
+            raise SourceFault(f"holds two pictures of one number: {numbers[number]} and {name}")
+        if number is not None:
+            numbers[number] = name
+    if not numbers:
+        raise SourceFault(f"holds no picture called {pattern}")
+    ordered = sorted(numbers)
+    return _check_gaps(Numbered(tuple(numbers[number] for number in ordered), _make_stamps(ordered)))
+
+
+def _check_gaps(found: Numbered) -> Numbered:
+    length = found.stamps[-1] + 1
+    if found.missing > MOST_MISSING * length:
+        raise SourceFault(f"lacks {found.missing} of {length} pictures, {tell_gap(found)}")
+    return found
+
+
+def _normalise_ending(name: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return stem + ENDINGS[f".{ending.lower()}"]
+
+
+def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
+    """How many pictures each pattern has. Of several numbers in a name the last one that varies counts pictures."""
+    shapes: defaultdict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for name in names:
+        parts = RUN.split(_normalise_ending(name))
+        if len(parts) > 1:
+            shapes[tuple(parts[::2])].append(parts[1::2])
+    groups: Counter[str] = Counter()
+    for texts, numbers in shapes.items():
+        varying = [place for place, column in enumerate(zip(*numbers, strict=True)) if len(set(column)) > 1]
+        counter = varying[-1] if varying else len(texts) - 2
+        for row in numbers:
+            cells = [*row[:counter], "*", *row[counter + 1 :], ""]
+            groups["".join(text + cell for text, cell in zip(texts, cells, strict=True))] += 1
+    return groups
+
+
+def _split_pattern(pattern: str) -> tuple[str, str, str]:
+    """What stands before and behind the number, and the ending."""
+    stem, _, ending = pattern.rpartition(".")
+    before, _, after = stem.partition("*")
+    return before, after, f".{ending.lower()}"
+
+
+def _read_number(name: str, before: str, after: str, ending: str) -> int | None:
+    stem, _, own = name.rpartition(".")
+    if ENDINGS.get(f".{own.lower()}") != ENDINGS.get(ending) or name[0] == ".":
+        return None
+    if not stem.startswith(before) or not stem.endswith(after) or len(stem) <= len(before) + len(after):
+        return None
+    digits = stem[len(before) : len(stem) - len(after)]
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 40 else None
+
+
+def _make_stamps(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Numbers, of which every k-th may be there -> places. Raises SourceFault for numbers without a step."""
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return tuple(range(len(numbers)))
+    steps = Counter(after - before for before, after in pairwise(numbers))
+    most = max(steps.values())
+    step = min(step for step, count in steps.items() if count == most)
+    odd = next((number for number in numbers if (number - numbers[0]) % step), None)
+    if odd is not None:
+        told = f"most are {step} from the next, but {odd} is not so many from {numbers[0]}"
+        raise SourceFault(f"the numbers of the pictures have no regular step: {told}; number them anew")
+    return tuple((number - numbers[0]) // step for number in numbers)

@@ -1,0 +1,164 @@
+"""Tar archives, also compressed by gzip: where each member lies, and its bytes without unpacking the archive."""
+
+import os
+import threading
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.sources.limits import Bytes, Entry, SourceFault, check_growth
+
+BLOCK = 512  # bytes; a member is a block for its header and whole blocks for its content
+CHUNK = 1 << 16  # bytes of a compressed archive read at once
+CHECKPOINT = 1 << 22  # bytes of content from one place to go on from to the next
+LONGEST_HEADER = 1 << 20  # bytes of the names of one member
+FILES, DIRECTORY, LINKS = b"0\07", b"5", b"12"
+LONG_NAME, LONG_LINK, PAX, PAX_ALL = b"L", b"K", b"x", b"g"
+
+
+class PlainBytes:
+    """The bytes of a file as they are."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """So many bytes from there, fewer at the end. Several threads may read."""
+        return os.pread(self._file.fileno(), length, offset)
+
+
+class _Place(NamedTuple):
+    """Where one can go on from in a file compressed by gzip."""
+
+    content: int  # bytes of content before it
+    packed: int  # bytes of the file before it
+    state: "zlib._Decompress"
+
+
+class GzipBytes:
+    """The content of a file compressed by gzip; to go back in it, it is decompressed again from the place before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._lock = threading.Lock()
+        self._places = [_Place(0, 0, zlib.decompressobj(wbits=31))]
+        self._content, self._packed, self._state = self._places[0]
+        self._state = self._state.copy()
+        self._rest = b""  # decompressed and not read yet; it ends at `_content`
+
+    def read(self, offset: int, length: int) -> bytes:
+        """So many bytes from there, fewer at the end. Several threads may read, one at a time."""
+        with self._lock:
+            try:
+                return self._read(offset, length)
+            except zlib.error as error:
+                raise SourceFault(f"{self._path.name} is damaged: {error}") from None
+
+    def _read(self, offset: int, length: int) -> bytes:
+        start = self._content - len(self._rest)
+        place = self._places[bisect_right(self._places, offset, key=lambda place: place.content) - 1]
+        if offset < start or place.content > self._content:
+            self._content, self._packed, state = place
+            self._state, self._rest = state.copy(), b""
+        while self._content < offset + length and (block := self._advance()) is not None:
+            start = self._content - len(block) - len(self._rest)
+            self._rest = (self._rest + block)[max(0, offset - start) :]
+        start = self._content - len(self._rest)
+        return self._rest[offset - start : offset - start + length]
+
+    def _advance(self) -> bytes | None:
+        """The next bytes of content; None at the end."""
+        packed = os.pread(self._file.fileno(), CHUNK, self._packed)
+        if self._state.eof:
+            if packed[:2] != b"\x1f\x8b":  # padding, if anything
+                return None
+            self._state = zlib.decompressobj(wbits=31)
+        if not packed:
+            raise SourceFault(f"{self._path.name} is cut off")
+        block = self._state.decompress(packed)
+        self._packed += len(packed) - len(self._state.unused_data)
+        self._content += len(block)
+        check_growth(self._path.name, self._packed, self._content)
+        if self._content >= self._places[-1].content + CHECKPOINT and not self._state.eof:
+            self._places.append(_Place(self._content, self._packed, self._state.copy()))
+        return block
+
+
+def walk_tar(name: str, source: Bytes) -> Iterator[Entry]:
+    """The files and links of an archive; folders are passed over. Raises SourceFault where it is none, or cut off."""
+    offset = 0
+    given: dict[str, str] = {}
+    while header := source.read(offset, BLOCK):
+        if not header.strip(b"\0"):
+            return
+        _check_header(name, header, offset)
+        kind, size = header[156:157], _read_number(name, header[124:136])
+        if kind in (LONG_NAME, LONG_LINK, PAX, PAX_ALL):
+            if size > LONGEST_HEADER:
+                raise SourceFault(f"{name} has names of {size} bytes at byte {offset}")
+            told = source.read(offset + BLOCK, size)
+            given |= {"path": _decode(told.rstrip(b"\0"))} if kind == LONG_NAME else {}
+            given |= _read_pax(name, told) if kind == PAX else {}
+        else:
+            size = int(given.get("size", size))
+            if kind != DIRECTORY:
+                is_file = kind in FILES and "sparse" not in given
+                yield Entry(given.get("path") or _read_name(header), offset + BLOCK, size, is_file)
+            given = {}
+        # Links, devices and folders have no content, whatever size they state.
+        size = 0 if kind in b"123456" else size
+        offset += BLOCK + -(-size // BLOCK) * BLOCK
+    if offset == 0:
+        raise SourceFault(f"{name} holds no bytes")
+
+
+def _check_header(name: str, header: bytes, offset: int) -> None:
+    if len(header) < BLOCK:
+        raise SourceFault(f"{name} is cut off")
+    stated = _read_number(name, header[148:156])
+    blank = header[:148] + b" " * 8 + header[156:]
+    if sum(blank) != stated:
+        told = f"is damaged at byte {offset}" if offset else "is no tar archive"
+        raise SourceFault(f"{name} {told}")
+
+
+def _read_number(name: str, field: bytes) -> int:
+    """Octal digits, or for large numbers 8 bits a byte."""
+    if field[0] & 0x80:
+        return int.from_bytes(field[1:])
+    try:
+        return int(field.split(b"\0")[0].strip() or b"0", 8)
+    except ValueError:
+        raise SourceFault(f"{name} is no tar archive, or a damaged one") from None
+
+
+def _read_name(header: bytes) -> str:
+    name = header[:100].split(b"\0")[0]
+    prefix = header[345:500].split(b"\0")[0] if header[257:263] == b"ustar\0" else b""
+    return _decode(prefix + b"/" + name if prefix else name)
+
+
+def _read_pax(name: str, told: bytes) -> dict[str, str]:
+    """Records `<length> <key>=<value>\\n`."""
+    found: dict[str, str] = {}
+    while told.strip(b"\0"):
+        digits, _, _ = told.partition(b" ")
+        length = int(digits) if digits.isdigit() else 0
+        key, equals, value = told[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
+        if not equals or not length:
+            raise SourceFault(f"{name} has a damaged header")
+        if key in (b"path", b"size"):
+            found[key.decode()] = _decode(value)
+        elif key.startswith(b"GNU.sparse"):  # its content is not as it lies there
+            found["sparse"] = "yes"
+        told = told[length:]
+    if not found.get("size", "0").isdecimal():
+        raise SourceFault(f"{name} has a damaged header")
+    return found
+
+
+def _decode(name: bytes) -> str:
+    return name.decode(errors="surrogateescape")
