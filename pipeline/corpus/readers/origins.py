@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 
 from pipeline.corpus.rows import LabelRow, OfficialSplit
 from pipeline.corpus.video_names import split_ending
@@ -44,7 +43,7 @@ def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def _find_stem(row: LabelRow) -> str:
-    return split_ending(PurePosixPath(row.video or row.id).name)[0]
+    return split_ending((row.video or row.id).rpartition("/")[2])[0]
 
 
 def _find_ucf(row: LabelRow) -> str:

@@ -22,9 +22,13 @@ def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:
 
     One caption, category or segment goes with all of the others; of as many as there are, each goes with its own.
     """
+    caption, category = row.get("caption"), row.get("category")
+    listing = any(isinstance(cell, list | tuple) for cell in (caption, category))
+    if not listing and row.keys().isdisjoint(("start", "end", "segment")):  # as in nearly all tables
+        return [Part(caption, category, WHOLE, "")]
     segments, listed = _read_segments(row, dataset)
-    captions = _list_cell(row.get("caption"), listed)
-    categories = _list_cell(row.get("category"), listed)
+    captions = _list_cell(caption, listed)
+    categories = _list_cell(category, listed)
     count = max(len(captions), len(segments))
     fault = ""
     if len(captions) > 1 < len(segments) != len(captions):
@@ -43,8 +47,6 @@ def _read_segments(row: Mapping[str, Any], dataset: DatasetParams) -> tuple[list
     """The segments with their faults, and whether the row lists them."""
     if dataset.columns.segment is not None:
         return list_segments(row["segment"], dataset.segments), True
-    if "start" not in row and "end" not in row:
-        return [(WHOLE, "")], False
     starts, ends = parse_list(row.get("start")), parse_list(row.get("end"))
     if not isinstance(starts, list) and not isinstance(ends, list):
         return [read_segment(starts, ends, dataset.segments)], False

@@ -7,7 +7,7 @@ import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -210,13 +210,18 @@ def list_fields(path: str | int | None) -> list[str]:
     return fields
 
 
+@cache
+def _parse_pattern(pattern: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    return list(string.Formatter().parse(pattern))
+
+
 def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, number: int) -> str:
     """The path that the pattern makes of a row; empty where a cell is."""
     cells = {field: as_text(row[f"path {{{field}}}"]) for field in fields}
     if not all(cells.values()):
         return ""
     written = []
-    for text, field, spec, _ in string.Formatter().parse(pattern):
+    for text, field, spec, _ in _parse_pattern(pattern):
         cell: Any = cells[field] if field else ""
         try:
             if spec and spec[-1] in "df":
@@ -233,6 +238,8 @@ def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], tabl
 
 def _parse_objects(cell: Any) -> tuple[str, ...]:
     """Names parted by commas, or a list of them as JSON and Parquet hold it."""
+    if cell is None:
+        return ()
     listed = parse_list(cell)
     names = listed if isinstance(listed, list) else as_text(cell).split(",")
     return tuple(text for name in names if (text := as_text(name)))
