@@ -194,6 +194,7 @@ class TranscodeParams(Section):
     place: Literal["centre", "random"]
     windows: PositiveInt
     crop: Literal["centre", "motion"]
+    untagged_hd: Literal["bt601", "bt709"]
     short_clips: Literal["drop", "repeat_last"]
     picture_rate: Positive | None
     limits: LimitParams

@@ -29,6 +29,7 @@ class Colour(NamedTuple):
 
     transfer: int = UNSPECIFIED
     primaries: int = UNSPECIFIED
+    untagged: bool = False  # nothing says how YUV was made of RGB
 
     @property
     def wide(self) -> bool:
@@ -53,11 +54,11 @@ class StatedColour(NamedTuple):
         return self.matrix != UNSPECIFIED or self.range == FULL_RANGE
 
 
-def read_colour(transfer: int, primaries: int) -> Colour:
+def read_colour(transfer: int, primaries: int, matrix: int) -> Colour:
     """What is stated about a picture, as far as it matters: NARROW for all that a screen shows as it is."""
     known = transfer if transfer in (SRGB, PQ, HLG, UNSPECIFIED) else BT709
     colour = Colour(known, primaries if primaries in PRIMARIES else UNSPECIFIED)
-    return colour if colour.wide else NARROW
+    return colour if colour.wide else Colour(untagged=matrix == UNSPECIFIED)
 
 
 def convert_to_srgb(pixels: NDArray[Any], colour: Colour) -> Frames:

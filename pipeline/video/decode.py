@@ -14,7 +14,7 @@ from pipeline.sources.pictures import Pictures
 from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, grey_filters
+from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
 from pipeline.video.limits import Budget, DecodeError, check_file, check_whole
 from pipeline.video.packets import Inexact
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
@@ -46,16 +46,13 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
     def choose(timeline: Timeline) -> list[list[int]]:
         return choose_windows(timeline, shape, options, key)
 
-    def centre(picture: Picture) -> list[Filter]:
-        return clip_filters(picture, centre_crop(picture, shape.height, shape.width), shape.height, shape.width)
-
     def guess(timeline: Timeline) -> Iterable[int]:
         try:
             return _numbers(choose(timeline))
         except (DecodeError, ShortClip):  # the decoded frames decide
             return ()
 
-    filters = centre if options.crop == "centre" else grey_filters
+    filters = partial(_centre, shape, options) if options.crop == "centre" else grey_filters
     read = video.read(guess, filters)
     count = len(read.timeline.stamps)
     if count == 0:
@@ -65,7 +62,7 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
         read = video.read(lambda _: _numbers(windows), filters)
     if options.crop == "motion":
         fetch = partial(_read_whole, video)
-        return DecodedVideo([_follow(fetch, read, window, shape) for window in windows], count)
+        return DecodedVideo([_follow(fetch, read, window, shape, options) for window in windows], count)
     return DecodedVideo([_stack(read, window) for window in windows], count)
 
 
@@ -135,7 +132,8 @@ class _PartDecoder:
     def decode(self, parts: Sequence[Part]) -> Iterator[DecodedVideo | Fault]:
         """The clips of each part in turn, or why it has none; all are decoded in one go. Raises as `pick` does."""
         plans = [self._plan(part) for part in parts]
-        filters = grey_filters if self._options.crop == "motion" else self._centre
+        motion = self._options.crop == "motion"
+        filters = grey_filters if motion else partial(_centre, self._shape, self._options)
         wanted = sorted({n for plan in plans if isinstance(plan, _Plan) for n in _numbers(plan.windows)})
         last_uses = [max(_numbers(plan.windows)) if isinstance(plan, _Plan) else -1 for plan in plans]
         picked = self._pick(wanted, filters) if wanted else iter(())
@@ -164,12 +162,10 @@ class _PartDecoder:
 
     def _finish(self, plan: "_Plan", read: FramesRead) -> DecodedVideo:
         if self._options.crop == "motion":
-            return DecodedVideo([_follow(self._fetch, read, w, self._shape) for w in plan.windows], plan.frames)
+            return DecodedVideo(
+                [_follow(self._fetch, read, w, self._shape, self._options) for w in plan.windows], plan.frames
+            )
         return DecodedVideo([_stack(read, window) for window in plan.windows], plan.frames)
-
-    def _centre(self, picture: Picture) -> list[Filter]:
-        height, width = self._shape.height, self._shape.width
-        return clip_filters(picture, centre_crop(picture, height, width), height, width)
 
     def _pick(self, numbers: Sequence[int], filters: FilterChoice) -> Iterator[PickedFrame]:
         return self._video.pick(numbers, filters, self._budget)
@@ -208,14 +204,22 @@ def _read_whole(video: VideoReader, numbers: Iterable[int], filters: FilterChoic
 Fetch = Callable[[list[int], FilterChoice], FramesRead]
 
 
-def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParams) -> Frames:
+def _centre(shape: ClipParams, options: TranscodeParams, picture: Picture) -> list[Filter]:
+    height, width = shape.height, shape.width
+    matrix = find_matrix(picture, options.untagged_hd)
+    return clip_filters(picture, centre_crop(picture, height, width), height, width, matrix)
+
+
+def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParams, options: TranscodeParams) -> Frames:
     """The clip of a window, cropped to where most of it moves; the centre, where the picture changes its geometry."""
     height, width = shape.height, shape.width
     picture, *others = {greys.pictures[number] for number in window}
     crop = busiest_crop([np.asarray(greys.frames[number], np.uint8) for number in window], picture, height, width)
 
     def filters(frame: Picture) -> list[Filter]:
-        return clip_filters(frame, centre_crop(frame, height, width) if others else crop, height, width)
+        if others:
+            return _centre(shape, options, frame)
+        return clip_filters(frame, crop, height, width, find_matrix(frame, options.untagged_hd))
 
     return _stack(fetch(window, filters), window)
 

@@ -227,14 +227,17 @@ def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
             turned |= len(pictures) == 1
         elif found := COLOURS.search(line):
             matrix = matrix or found[1]
-            primaries, transfer = (CODES.get(name, BT709) for name in found.groups()[1:])
+            tags = [CODES.get(name, BT709) for name in found.groups()]
             if pictures:
-                pictures[-1] = replace(pictures[-1], colour=read_colour(transfer, primaries))
+                pictures[-1] = replace(pictures[-1], colour=read_colour(tags[2], tags[1], tags[0]))
         elif (found := UNIT.match(line)) and not pictures:
             unit = Fraction(found[1])
     check_damage(damaged, refused)
     timeline = _read_clock(lines, path, unit).build_timeline(stamps)
-    return _Survey(pictures, timeline, turned, interlaced, _read_stated_colour(lines, matrix))
+    stated = _read_stated_colour(lines, matrix)
+    if "colorspace=" in stated:
+        pictures = [replace(picture, colour=picture.colour._replace(untagged=False)) for picture in pictures]
+    return _Survey(pictures, timeline, turned, interlaced, stated)
 
 
 def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Clock:

@@ -63,5 +63,5 @@ def find_orientation(frame: VideoFrame) -> tuple[int, bool]:
 def describe_frame(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
     """What `geometry` needs to know of a frame."""
     steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
-    colour = read_colour(int(frame.color_trc), int(frame.color_primaries))
+    colour = read_colour(int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
     return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored, colour)

@@ -35,6 +35,8 @@ MIRRORED_TURNS: dict[int, tuple[Filter, ...]] = {
 
 DEINTERLACE: Filter = ("bwdif", "mode=send_frame:deint=interlaced")  # one frame for a frame; others stay as they are
 
+HD_WIDTH, HD_HEIGHT = 1280, 720  # pixels as stored; one of them is enough
+
 SIDE = 64  # pixels of the longer side of the small grey picture
 NOISE = 10  # of 255: smaller differences are grain, flicker and what the codec made of them
 
@@ -78,7 +80,13 @@ def centre_crop(picture: Picture, height: int, width: int) -> Crop:
     return Crop(crop_width, crop_height, x, y)
 
 
-def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[Filter]:
+def find_matrix(picture: Picture, untagged_hd: str) -> str:
+    """How RGB is made of the YUV of a picture: as it says; where an HD picture says nothing, as `untagged_hd` does."""
+    hd = picture.width >= HD_WIDTH or picture.height >= HD_HEIGHT
+    return untagged_hd if hd and picture.colour.untagged else "auto"
+
+
+def clip_filters(picture: Picture, crop: Crop, height: int, width: int, matrix: str = "auto") -> list[Filter]:
     """Filters from a decoded frame to upright RGB of height x width: crop first, so that nothing is scaled in vain.
 
     RGB of 16 bits where the colours are wide, for `colour` to make sRGB of.
@@ -89,7 +97,7 @@ def clip_filters(picture: Picture, crop: Crop, height: int, width: int) -> list[
         height, width = width, height
     return [
         ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"),
-        ("scale", f"{width}:{height}:flags={SCALE_FLAGS}"),
+        ("scale", f"{width}:{height}:flags={SCALE_FLAGS}{'' if matrix == 'auto' else f':in_color_matrix={matrix}'}"),
         # To the byte what rgb24 gives, in half the time: planes have vector code.
         ("format", "gbrp16le" if picture.colour.wide else "gbrp"),
         *(MIRRORED_TURNS if picture.mirrored else TURNS)[turns],

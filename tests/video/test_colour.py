@@ -88,9 +88,52 @@ def test_a_container_states_the_colours_of_frames_that_do_not(tmp_path, name, le
     assert np.abs(without - own).mean() > 5
 
 
+UNTAGGED = {  # sizes, and how the picture was made: HD is 1280 wide or 720 high
+    "camera.mp4": ("1280x720", {"vcodec": "libx264"}),
+    "portrait.mp4": ("720x1280", {"vcodec": "libx264"}),
+    "cropped.mkv": ("1280x532", {"vcodec": "libx264"}),
+    "old.avi": ("1280x720", {"vcodec": "mpeg4", "q:v": 2}),
+    "vp9.webm": (
+        "1280x720",
+        {"vcodec": "libvpx-vp9", "deadline": "realtime", "crf": 8, "video_bitrate": 0},
+    ),
+    "small.mp4": ("1024x576", {"vcodec": "libx264"}),
+    "tagged.mp4": ("1280x720", {"vcodec": "libx264", "colorspace": "smpte170m"}),
+    "stated.webm": ("1280x720", {"vcodec": "libvpx", "deadline": "realtime", "cpu-used": 8, "video_bitrate": "9M"}),
+}
+
+
+@pytest.mark.parametrize("name", UNTAGGED)
+def test_untagged_hd_is_read_as_one_chooses_and_all_else_as_it_says(tmp_path, name):
+    """Bars of one colour, made to YUV by either matrix: the right one gives them back."""
+    size, options = UNTAGGED[name]
+    chosen = name not in ("small.mp4", "tagged.mp4", "stated.webm")
+    bars = np.array([[200, 40, 40], [40, 180, 60], [60, 60, 220], [220, 200, 40]])
+    width, height = map(int, size.split("x"))
+    picture = np.repeat(bars.astype(np.uint8), width // 4, axis=0)[None].repeat(height, axis=0)
+    source = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=size, r=12)
+    for matrix in ("bt601", "bt709"):
+        coded = source.filter("scale", out_color_matrix=matrix, flags="accurate_rnd").filter("format", "yuv420p")
+        untagged = coded.filter("setparams", colorspace="unknown")
+        path = tmp_path / f"{matrix}_{name}"
+        run(untagged.output(str(path), **options), input=picture.tobytes() * 2, seconds=60)
+        for untagged_hd in ("bt601", "bt709"):
+            clips = [
+                decode_video(
+                    path, clip_shape(2, 32, 64), transcoding(decoder=decoder, untagged_hd=untagged_hd, crop=crop), ""
+                ).clips[0]
+                for decoder in ("in_process", "ffmpeg")
+                for crop in (("centre", "motion") if name == "camera.mp4" else ("centre",))
+            ]
+            assert all(np.array_equal(clip, clips[0]) for clip in clips)
+            error = np.abs(clips[0][0, 16, 8::16] - bars).max()
+            assert (error < 9) == (matrix == (untagged_hd if chosen else "bt601")), (matrix, untagged_hd, error)
+
+
 def test_plain_colours_are_left_alone():
-    assert read_colour(BT709, BT2020) == read_colour(6, 5) == read_colour(SRGB, BT709) == NARROW
-    assert read_colour(PQ, BT2020).wide and read_colour(1, DISPLAY_P3).wide and read_colour(HLG, 2).wide
+    assert read_colour(BT709, BT2020, 9) == read_colour(6, 5, 6) == read_colour(SRGB, BT709, 1) == NARROW
+    wide = read_colour(PQ, BT2020, 9), read_colour(1, DISPLAY_P3, 1), read_colour(HLG, 2, 2)
+    assert all(colour.wide for colour in wide)
 
 
 @pytest.mark.parametrize("colour", [Colour(PQ, BT2020), Colour(HLG, BT2020), Colour(SRGB, DISPLAY_P3)])
