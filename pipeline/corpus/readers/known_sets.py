@@ -83,6 +83,12 @@ def split_sentence(row: Row) -> Row:
     return row | {"end": end, "caption": sentence}
 
 
+def group_pieces(row: Row) -> Row:
+    """Pieces of one video, cut already, are a group."""
+    found = PIECE.fullmatch(row["path"]) or GYM.match(row["path"])
+    return row | {"group": found[1]} if found else row
+
+
 def split_piece(row: Row) -> Row:
     """VATEX names a piece of a video `<id>_000055_000065`."""
     found = PIECE.fullmatch(row["path"])
@@ -242,7 +248,7 @@ SETS: dict[str, tuple[Form, ...]] = {
             classes=("gym*_categories*", "*categories*", "label_map.txt"),
             change=change,
         )
-        for change in (None, split_event, split_action)
+        for change in (group_pieces, split_event, split_action)
     ),
     "kinetics": (
         Form(
@@ -299,7 +305,7 @@ SETS: dict[str, tuple[Form, ...]] = {
         ),
     ),
     "vatex": (
-        Form({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json"),
+        Form({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
         Form({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
     ),
     "webvid": (Form({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),

@@ -65,7 +65,9 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = []
     for match, split in matches:
         rows += _read_best(name, match, split, labels, dataset, index)
-    rows = keep_groups_whole(_settle_splits(name, rows))
+    rows = _settle_splits(name, rows)
+    if dataset.columns.group is None:  # one that params name is not let go without a word
+        rows = keep_groups_whole(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
 

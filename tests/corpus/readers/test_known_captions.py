@@ -42,6 +42,11 @@ def test_vatex_has_its_times_in_its_ids(place):
     assert seen("vatex", labels, caption="chCap")[0][1] == "x"
 
 
+def test_cut_pieces_of_vatex_are_grouped_by_their_video(place):
+    rows = [{"videoID": f"-a_bcdefghi_{start:06d}_{start + 10:06d}", "enCap": ["a dog"]} for start in (5, 55)]
+    assert {row[5] for row in seen("vatex", place({"vatex.json": rows}))} == {"-a_bcdefghi"}
+
+
 def test_didemo_takes_the_part_that_most_people_marked(place):
     rows = [
         {"num_segments": 6, "description": "a cat", "times": [[0, 0], [1, 1], [1, 1], [2, 3]], "video": "1@N_2.avi"},

@@ -99,6 +99,8 @@ def test_epic_kitchens_goes_by_time_and_turns_nouns(place, capsys):
     told = capsys.readouterr().err
     assert "look like parts" not in told and "EPIC_100_test_timestamps.csv has no captions" in told
     assert seen("epic_kitchens", labels / "EPIC_100_train.csv", caption="noun")[0][1] == "bag:garbage"
+    # A group that params name stays, though the official splits part it: later it is refused.
+    assert {row[5] for row in seen("epic_kitchens", labels, group="participant_id")} == {"P01"}
 
 
 def test_activitynet_detection_is_read_with_and_without_its_prefix(place):
