@@ -55,7 +55,8 @@ class Project:
 
     def __init__(self, folder: Path, repository: Path | None = None) -> None:
         self.folder = folder
-        home = (repository or folder).parent / f"{folder.name}-home"
+        self.repository = repository or folder
+        home = self.repository.parent / f"{folder.name}-home"
         home.mkdir(parents=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "T2V_"))}
         self.environment = kept | {
@@ -74,21 +75,22 @@ class Project:
             copy_source(ROOT / name, folder / name)
         self.change(TINY)
         self.change({"train": narrowed(self.params()["train"])})
-        self.run("git", "init", "--quiet", "--initial-branch=main", str(repository or folder))
+        self.run("git", "init", "--quiet", "--initial-branch=main", str(self.repository))
         self.commit("start")
 
     def copy(self, folder: Path) -> "Project":
-        """This project in another folder, with its data, cache and history."""
-        shutil.copytree(self.folder, folder, symlinks=True)
-        other = copy.copy(self)
-        other.folder = folder
-        return other
+        """This project's repository in another folder, with data, cache and history."""
+        shutil.copytree(self.repository, folder, symlinks=True)
+        return self._moved(folder)
 
     def clone(self, folder: Path) -> "Project":
         """A `git clone` of this project: no data, no cache."""
-        self.run("git", "clone", "--quiet", str(self.folder), str(folder))
+        self.run("git", "clone", "--quiet", str(self.repository), str(folder))
+        return self._moved(folder)
+
+    def _moved(self, repository: Path) -> "Project":
         other = copy.copy(self)
-        other.folder = folder
+        other.folder, other.repository = repository / self.folder.relative_to(self.repository), repository
         return other
 
     def params(self) -> Any:

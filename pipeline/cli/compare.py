@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipeline.cli.prepare import git
 from pipeline.cli.printing import cell, parse_figures, print_table, read_figures, widen
 from pipeline.errors import UserError
 
@@ -61,8 +62,9 @@ def _read_revision(name: str) -> str:
     from dvc.exceptions import DvcException
     from dvc_data.index.index import DataIndexDirError
 
+    within = git("rev-parse", "--show-prefix").stdout.removesuffix("\n")  # DVC starts from the root of the repository
     try:
-        return str(dvc.api.read(str(INSIDE), rev=name))
+        return str(dvc.api.read(f"{within}{INSIDE.as_posix()}", rev=name))
     except (DvcException, DataIndexDirError, FileNotFoundError) as error:
         ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
         raise UserError(f"{name}: {ways} ({error}); see `dvc exp show`, or `dvc fetch`") from None

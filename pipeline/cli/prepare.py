@@ -79,7 +79,7 @@ def find_repository(root: Path) -> Path | None:
     """
     answer = git("rev-parse", "--show-toplevel", folder=root)
     if UNTRUSTED in answer.stderr:
-        return next(folder for folder in (root, *root.parents) if (folder / ".git").exists())
+        return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
     if answer.returncode or git("check-ignore", "--quiet", "dvc.yaml", folder=root).returncode == 0:
         return None
     return Path(answer.stdout.removesuffix("\n"))
@@ -89,7 +89,8 @@ def git(*arguments: str, folder: Path = Path()) -> subprocess.CompletedProcess[s
     """The ended command; exit code 127 where there is no git."""
     if shutil.which("git") is None:
         return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
-    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    english = os.environ | {"LC_ALL": "C"}  # whose answers are told apart here
+    return subprocess.run(["git", *arguments], cwd=folder, env=english, capture_output=True, text=True, check=False)
 
 
 def git_fault() -> str:

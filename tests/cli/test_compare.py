@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from projects import Project
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -67,7 +68,9 @@ def test_other_judges_are_warned_of(folders):
 
 
 @pytest.mark.slow
-def test_revisions_and_experiments_are_read_from_the_cache(project, monkeypatch):
+@pytest.mark.parametrize("within", ["", "videos/t2v"])
+def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch, within):
+    project = Project(tmp_path / "repository" / within, repository=tmp_path / "repository")
     evaluation = project.folder / "data/evaluation/intervals.json"
     write_json(evaluation, A)
     for file in ("data/demo/dvc.yaml", "dvc.yaml", ".gitignore"):  # DVC would ask for all that these name
@@ -85,7 +88,7 @@ def test_revisions_and_experiments_are_read_from_the_cache(project, monkeypatch)
     assert "1 of 2 differences are real" in compare("HEAD", "exp-b")[0]
     with pytest.raises(UserError, match="exp-c: no file or folder, and no revision or experiment"):
         compare("HEAD", "exp-c")
-    clone = project.clone(project.folder.with_name("clone"))  # without the cache
+    clone = project.clone(tmp_path / "clone")  # without the cache
     monkeypatch.chdir(clone.folder)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(clone.folder / ".dvc/site"))  # and without what DVC remembers
     with pytest.raises(UserError, match=r"HEAD: no file or folder, and no revision .* that is in the cache"):

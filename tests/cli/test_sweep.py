@@ -1,12 +1,14 @@
 """`t2v sweep` before its first point starts: devices, names, and the stages that all points share."""
 
 import io
+import subprocess
 import sys
 
 import pytest
 from rich.console import Console
 
-from pipeline.cli.sweep import Job, deal, shared_stages, table
+from pipeline.cli.sweep import Job, _free_name, deal, shared_stages, table
+from pipeline.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,19 @@ def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, argum
     assert answer in printed
     assert "Traceback" not in printed
     assert not (project.folder / "runs").exists()
+
+
+def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
+    """An experiment of DVC's own has no number behind it."""
+    monkeypatch.chdir(tmp_path)
+    person = ("-c", "user.name=a", "-c", "user.email=a@a")
+    for command in (["init"], [*person, "commit", "--allow-empty", "-m", "a"]):
+        subprocess.run(["git", *command], check=True, stdout=subprocess.DEVNULL)
+    for name in ("one", "sweep-1-2"):
+        subprocess.run(["git", "update-ref", f"refs/exps/ab/cd/{name}", "HEAD"], check=True)
+    assert _free_name("") == "sweep-2"
+    with pytest.raises(UserError, match="--name sweep-1: there is such a sweep already"):
+        _free_name("sweep-1")
 
 
 @pytest.mark.slow
