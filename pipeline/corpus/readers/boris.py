@@ -14,7 +14,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.exports import Part, as_seconds, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.exports import (
+    LabelledPart,
+    as_seconds,
+    name_caption,
+    name_category,
+    read_exports,
+    refuse_unknown,
+)
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
@@ -75,7 +82,7 @@ def recognize(path: Path, content: Any) -> str:
     return ""
 
 
-def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     if path.suffix.lower() == ".boris":
         columns, events, lines = _read_project(path)
     else:
@@ -88,13 +95,13 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
             raise refuse_unknown(path, key, name, "column", columns)
     for event in events:
         said = event.row.get(category or BEHAVIOR, "").strip()
-        make = partial(Part, category=said, caption=None if caption is None else event.row.get(caption, ""))
+        make = partial(LabelledPart, category=said, caption=None if caption is None else event.row.get(caption, ""))
         line = lines.get(event.row.get(OBSERVATION, ""), TimeLine([], [], 0.0))
         yield from (make(**facts) for facts in _place_event(event, line))
 
 
 def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
-    """The parts of an event in the files that it goes through, or what is wrong with it, by the fields of `Part`."""
+    """The parts of an event in the files that it goes through, or what is wrong with it: fields of `LabelledPart`."""
     first = _find_media(event.row) or (line.files[0] if line.files else "")
     if event.start is None or event.stop is None:
         yield {"video": first, "fault": event.fault or "has no start or no stop"}
@@ -203,7 +210,9 @@ def _read_table(path: Path) -> tuple[list[str], list[Row]]:
         cells = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=sign))
     except csv.Error as error:
         raise UserError(f"{path}: {error}; {REMEDY}") from None
-    first = next(number for number, row in enumerate(cells) if _is_header(row))
+    first = next((number for number, row in enumerate(cells) if _is_header(row)), None)
+    if first is None:
+        raise UserError(f"{path}: a quote above the names of the columns is not closed; {REMEDY}")
     columns = [name.strip() for name in cells[first]]
     above = {PREAMBLE[row[0].strip()]: row[1].strip() for row in cells[:first] if row and row[0].strip() in PREAMBLE}
     rows: list[Row] = [
@@ -234,7 +243,8 @@ def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLin
     lines = {}
     for name, found in ((name, _as_object(found)) for name, found in content["observations"].items()):
         players = _as_object(found.get("file"))
-        files = [text for file in players.get("1") or [] if (text := as_text(file))]
+        listed = players.get("1")
+        files = [text for file in (listed if isinstance(listed, list) else []) if (text := as_text(file))]
         lengths = _as_object(_as_object(found.get("media_info")).get("length"))
         known = [length for file in files if (length := as_seconds(lengths.get(file))) is not None]
         lines[name] = _make_time_line(files, known, as_seconds(found.get("time offset")) or 0.0)

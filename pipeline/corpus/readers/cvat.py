@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import Part, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.exports import LabelledPart, name_caption, name_category, read_exports, refuse_unknown
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
@@ -32,10 +32,10 @@ FRAME_NAME = re.compile(r"frame_(\d+)(?:\.\w+)?\Z", re.IGNORECASE)
 MARKS = re.compile(rb"<(?:version|meta|track|image)\b")
 STEP = re.compile(r"\s*step\s*=\s*(\d+)")
 
-Said = tuple[str | None, str | None]  # category and caption, as in Part
+Said = tuple[str | None, str | None]  # category and caption, as in LabelledPart
 
 
-class Task(NamedTuple):
+class TaskVideo(NamedTuple):
     """What the export says about a task: its video, and how many frames of the source go to one of the task."""
 
     video: str
@@ -66,7 +66,7 @@ def recognize(path: Path, start: bytes) -> str:
     return f"{path.name} holds annotations of videos" if b"<annotations" in start and MARKS.search(start) else ""
 
 
-def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     with _opened(path) as file:
         root = read_xml(file, path, ATTRIBUTES, REMEDY)
     if root.tag != "annotations":
@@ -86,10 +86,10 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
         raise UserError(f"{path}: holds neither tracks nor tags; {REMEDY}")
     for task_id, moments in runs:
         task = tasks.get(task_id) or next(iter(tasks.values()))
-        yield from list(_list_parts(task, moments, rate)) or [Part(task.video, "", None)]
+        yield from list(_list_parts(task, moments, rate)) or [LabelledPart(task.video, "", None)]
 
 
-def _list_parts(task: Task, moments: Sequence[Moment], rate: float) -> Iterator[Part]:
+def _list_parts(task: TaskVideo, moments: Sequence[Moment], rate: float) -> Iterator[LabelledPart]:
     """The parts in which a track says the same; between two of its frames it says what it said in the first."""
     start: Moment | None = None
     for number, moment in enumerate(moments):
@@ -102,11 +102,11 @@ def _list_parts(task: Task, moments: Sequence[Moment], rate: float) -> Iterator[
             yield _make_part(task, start, moment.frame + task.step, rate)
 
 
-def _make_part(task: Task, start: Moment, end: int, rate: float) -> Part:
+def _make_part(task: TaskVideo, start: Moment, end: int, rate: float) -> LabelledPart:
     category, caption = start.said or ("", None)
     still = f"frame {start.frame} alone is a still picture" if end - start.frame <= task.step else ""
     point = start.frame / rate if still else None
-    return Part(task.video, category, caption, start.frame / rate, end / rate, still, point)
+    return LabelledPart(task.video, category, caption, start.frame / rate, end / rate, still, point)
 
 
 def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, list[Moment]]]:
@@ -120,7 +120,9 @@ def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, 
         yield track.get("task_id", ""), sorted(moments, key=lambda moment: moment.frame)
 
 
-def _read_tags(root: Element, path: Path, named: Said, tasks: dict[str, Task]) -> Iterator[tuple[str, list[Moment]]]:
+def _read_tags(
+    root: Element, path: Path, named: Said, tasks: dict[str, TaskVideo]
+) -> Iterator[tuple[str, list[Moment]]]:
     """Frames in a row that have the same tag, as a track that ends after each of these runs."""
     frames: dict[tuple[str, Said], list[int]] = defaultdict(list)
     for image in root.iter("image"):
@@ -169,7 +171,7 @@ def _read_number(path: Path, element: Element, name: str) -> int:
     return int(text)
 
 
-def _read_tasks(root: Element, path: Path) -> dict[str, Task]:
+def _read_tasks(root: Element, path: Path) -> dict[str, TaskVideo]:
     """The tasks by their ids; one that has none is under the name of the file."""
     meta = root.find("meta")
     meta = Element("meta") if meta is None else meta
@@ -178,8 +180,8 @@ def _read_tasks(root: Element, path: Path) -> dict[str, Task]:
     for task in [*meta.iter("task"), *meta.iter("job")]:
         found = STEP.match(read_text(task, "frame_filter"))
         video = read_text(task, "source") or source or read_text(task, "name")
-        tasks[read_text(task, "id")] = Task(video or _name_file(path), max(int(found[1]), 1) if found else 1)
-    return tasks or {"": Task(source or _name_file(path), 1)}
+        tasks[read_text(task, "id")] = TaskVideo(video or _name_file(path), max(int(found[1]), 1) if found else 1)
+    return tasks or {"": TaskVideo(source or _name_file(path), 1)}
 
 
 def _find_inside(archive: zipfile.ZipFile) -> str | None:

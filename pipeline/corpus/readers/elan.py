@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import Part, name_caption, name_category, read_exports
+from pipeline.corpus.readers.exports import LabelledPart, name_caption, name_category, read_exports
 from pipeline.corpus.readers.media_files import MediaFiles, read_address
 from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
@@ -61,12 +61,12 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     listed: dict[str, None] = {}
     media = MediaFiles(Path(dataset.videos))
 
-    def read(path: Path) -> Iterator[Part]:
+    def read(path: Path) -> Iterator[LabelledPart]:
         root = _read_root(path)
         tiers = _read_tiers(root, path)
         listed.update(dict.fromkeys(name for tier in tiers for name in (tier.name, tier.kind) if name))
         chosen = _choose_media(root, path, media)
-        yield from list(_list_parts(path, chosen, tiers, dataset, found)) or [Part(chosen.video, "", None)]
+        yield from list(_list_parts(path, chosen, tiers, dataset, found)) or [LabelledPart(chosen.video, "", None)]
 
     rows = read_exports(labels, dataset, media, ENDINGS, TOOL, read)
     for key, name in (("category", name_category(dataset)), ("caption", name_caption(dataset, found))):
@@ -83,7 +83,7 @@ def recognize(path: Path, start: bytes) -> str:
 
 def _list_parts(
     path: Path, media: Media, tiers: Sequence[Tier], dataset: DatasetParams, found: set[str]
-) -> Iterator[Part]:
+) -> Iterator[LabelledPart]:
     names = {name for tier in tiers for name in (tier.name, tier.kind)}
     category, caption = name_category(dataset), name_caption(dataset, names)
     found |= {name for name in (category, caption) if name in names}
@@ -104,11 +104,11 @@ def _list_parts(
         yield from (_make_part(media, said, choose(said) if choose else None, said.text) for said in texts)
 
 
-def _make_part(media: Media, said: Annotation, category: str | None, caption: str | None) -> Part:
+def _make_part(media: Media, said: Annotation, category: str | None, caption: str | None) -> LabelledPart:
     if said.start is None or said.end is None:
-        return Part(media.video, category, caption, fault="its start or its end has no time")
+        return LabelledPart(media.video, category, caption, fault="its start or its end has no time")
     start, end = ((time + media.origin) / 1000 for time in (said.start, said.end))
-    return Part(media.video, category, caption, start, end)
+    return LabelledPart(media.video, category, caption, start, end)
 
 
 def _find_class(classes: Sequence[Annotation]) -> Callable[[Annotation], str]:

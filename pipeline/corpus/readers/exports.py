@@ -4,6 +4,7 @@ Of `dataset.columns` two name what the tool calls a tier, an attribute, a contro
 classes, `caption` the texts. As long as `caption` has its default it counts only where there is something of this name.
 """
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -36,7 +37,7 @@ class Export(NamedTuple):
     split: OfficialSplit
 
 
-class Part(NamedTuple):
+class LabelledPart(NamedTuple):
     """What is said about a part of a video; an empty category or caption is not said."""
 
     video: str  # as the export names it
@@ -80,7 +81,7 @@ def list_first_files(folder: Path, endings: Collection[str]) -> list[Path]:
     return list(found.values())
 
 
-def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles, around: float | None) -> list[LabelRow]:
+def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None) -> list[LabelRow]:
     """A row for each part, in order; of a point in time with what is `around` it."""
     rows = []
     for number, part in enumerate(parts):
@@ -94,7 +95,7 @@ def make_rows(export: Export, parts: Iterable[Part], media: MediaFiles, around: 
     return rows
 
 
-def _read_segment(part: Part, around: float | None) -> tuple[Segment, str]:
+def _read_segment(part: LabelledPart, around: float | None) -> tuple[Segment, str]:
     try:
         if part.point is not None and around is not None:
             return surround_point(part.point, around), ""
@@ -109,7 +110,7 @@ def read_exports(
     media: MediaFiles,
     endings: Collection[str],
     tool: str,
-    read: Callable[[Path], Iterable[Part]],
+    read: Callable[[Path], Iterable[LabelledPart]],
 ) -> list[LabelRow]:
     """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none."""
     rows = []
@@ -140,6 +141,7 @@ def refuse_unknown(path: Path, key: str, name: str, what: str, known: Iterable[s
 def as_seconds(value: Any) -> float | None:
     """A number of seconds, also one spelt as text; None for anything else."""
     try:
-        return None if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError):
+        number = None if isinstance(value, bool) or value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if number is not None and math.isfinite(number) else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
-    Part,
+    LabelledPart,
     as_seconds,
     name_caption,
     name_category,
@@ -94,7 +94,7 @@ def recognize(path: Path, content: Any) -> str:
     return f"{path.name} has columns annotation_id and annotator" if named else ""
 
 
-def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> Iterator[Part]:
+def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> Iterator[LabelledPart]:
     tasks = _read_table(path, dataset) if path.suffix.lower() != ".json" else _read_tasks(path, dataset)
     controls = {result.control for task in tasks for results in task.annotations for result in results}
     named = name_category(dataset), name_caption(dataset, controls)
@@ -115,12 +115,12 @@ def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> It
     parted = any(region.spans for _, annotations in read for regions in annotations for region in regions)
     for video, annotations in read:
         parts = [part for regions in annotations for part in _list_parts(video, regions, named, parted, guessed)]
-        yield from parts or [Part(video, "", None)]
+        yield from parts or [LabelledPart(video, "", None)]
 
 
 def _list_parts(
     video: str, regions: Sequence[Region], named: Named, parted: bool, guessed: Counter[str]
-) -> Iterator[Part]:
+) -> Iterator[LabelledPart]:
     for region in regions:
         labels = region.labels or region.choices
         if not region.spans:
@@ -131,7 +131,7 @@ def _list_parts(
         texts: list[str | None] = [*region.texts] or [None if named[1] is None else ""]
         classes: list[str | None] = [*labels] or [None if region.texts and named[0] is None else ""]
         for span in region.spans or [(None, None, "", None)]:
-            yield from (Part(video, label, text, *span) for label in classes for text in texts)
+            yield from (LabelledPart(video, label, text, *span) for label in classes for text in texts)
 
 
 def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") -> list[Region]:
@@ -229,15 +229,17 @@ def _choose_rate(path: Path, task: Task, counted: float | None, dataset: Dataset
     if stated and counted and abs(stated - counted) > 1e-3 * counted:
         told = f"dataset.segments.rate is {stated:g}, but its boxes have {counted:g} frames in a second"
         raise UserError(f"{path}: {told}; set it to {counted:g}, or to null")
-    return counted or stated or next((rate for name in RATE_FIELDS if (rate := as_seconds(task.data.get(name)))), None)
+    fields = (as_seconds(task.data.get(name)) for name in RATE_FIELDS)
+    return counted or stated or next((rate for rate in fields if rate is not None and rate > 0), None)
 
 
 def _read_rate(task: Task) -> float | None:
     """Frames per second, from a key frame of a box with its number and its seconds."""
     for value in (result.value for results in task.annotations for result in results):
-        for key in value["sequence"] if isinstance(value.get("sequence"), list) else []:
+        listed = value["sequence"] if isinstance(value.get("sequence"), list) else []
+        for key in (key for key in listed if isinstance(key, Mapping)):
             frame, seconds = (as_seconds(key.get(name)) for name in ("frame", "time"))
-            if frame and seconds:
+            if frame and seconds and frame / seconds > 0:
                 return round(frame / seconds, 4)
     return None
 

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.exports import Part, as_seconds, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.exports import (
+    LabelledPart,
+    as_seconds,
+    name_caption,
+    name_category,
+    read_exports,
+    refuse_unknown,
+)
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
@@ -59,7 +66,7 @@ def recognize(path: Path, content: Any) -> str:
     return f"{path.name} has its header in a comment" if commented else ""
 
 
-def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[Part]:
+def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     reader = _read_project if path.suffix.lower() == ".json" else _read_table
     attributes, annotations = reader(path)
     times = OF_PARTS if any(len(marked.times) == OF_PARTS for marked in annotations) else OF_FILES
@@ -89,7 +96,7 @@ def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Marke
     return list(dict.fromkeys(attributes[aid].name for aid in used if aid in attributes))
 
 
-def _make_part(marked: Marked, category: str | None, caption: str | None) -> Part:
+def _make_part(marked: Marked, category: str | None, caption: str | None) -> LabelledPart:
     video = marked.files[0] if marked.files else ""
     told, point = "", None
     if len(marked.files) > 1:
@@ -99,10 +106,10 @@ def _make_part(marked: Marked, category: str | None, caption: str | None) -> Par
     elif len(marked.times) > OF_PARTS:
         told = f"has {len(marked.times)} times, not a start and an end"
     if told or not marked.times:
-        return Part(video, category, caption, fault=told, point=point)
+        return LabelledPart(video, category, caption, fault=told, point=point)
     start, end = (as_seconds(time) for time in marked.times)
     lost = "" if start is not None and end is not None else "has no start or no end"
-    return Part(video, category, caption, start, end, lost)
+    return LabelledPart(video, category, caption, start, end, lost)
 
 
 def _list_values(attributes: Mapping[str, Attribute], marked: Marked, aid: str | None) -> list[str | None]:
@@ -130,7 +137,7 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is no object; {REMEDY}")
     files = {fid: _name_file(file) for fid, file in content["file"].items()}
     views = {
-        vid: [files.get(as_text(fid), "") for fid in view.get("fid_list", [])] if isinstance(view, dict) else []
+        vid: [files.get(as_text(fid), "") for fid in _as_list(_as_object(view).get("fid_list"))]
         for vid, view in content["view"].items()
     }
     annotations = [
@@ -164,7 +171,8 @@ def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         if "temporal_segment_start" in row:
             pair = [row["temporal_segment_start"], row.get("temporal_segment_end", "")]
             times = [time for time in pair if time.strip() not in ("", "undefined")]
-        rows.append(Marked(_parse(row.get("file_list", ""), list), times, _parse(row.get("metadata", ""), dict)))
+        files = [as_text(name) for name in _parse(row.get("file_list", ""), list)]
+        rows.append(Marked(files, times, _parse(row.get("metadata", ""), dict)))
     attributes = _read_attributes(_parse_comment(comments))
     ids = dict.fromkeys(aid for row in rows for aid in row.values)
     # The short kind writes names in place of ids, and has no list of attributes.
