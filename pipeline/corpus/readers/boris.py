@@ -41,6 +41,7 @@ OBSERVATION = "Observation id"
 PREAMBLE = {"Observation id": OBSERVATION, "Time offset (s)": "Time offset (s)"}  # lines above older tabular events
 SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", around=None)
 EVENT_CELLS = 10  # a row of aggregated events has more
+MORE = ("group", "split")
 NOTHING = {"", "NA", "Not found"}
 
 Row = Mapping[str, str]
@@ -66,7 +67,7 @@ class Event(NamedTuple):
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each event. Raises UserError where the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
-    return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
+    return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset), MORE)
 
 
 def recognize(path: Path, content: Any) -> str:
@@ -90,12 +91,19 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
         events = [_read_aggregated(row) for row in rows] if START in columns else _pair_events(path, columns, rows)
         lines = _read_time_lines(rows)
     category, caption = name_category(dataset), name_caption(dataset, columns)
-    for key, name in (("category", category), ("caption", caption)):
+    group, split = (None if name is None else str(name) for name in (dataset.columns.group, dataset.columns.split))
+    for key, name in {"category": category, "caption": caption, "group": group, "split": split}.items():
         if name is not None and name not in columns:
             raise refuse_unknown(path, key, name, "column", columns)
     for event in events:
         said = event.row.get(category or BEHAVIOR, "").strip()
-        make = partial(LabelledPart, category=said, caption=None if caption is None else event.row.get(caption, ""))
+        make = partial(
+            LabelledPart,
+            category=said,
+            caption=None if caption is None else event.row.get(caption, ""),
+            group=event.row.get(group or "", "").strip(),
+            split=event.row.get(split or "", ""),
+        )
         line = lines.get(event.row.get(OBSERVATION, ""), TimeLine([], [], 0.0))
         yield from (make(**facts) for facts in _place_event(event, line))
 

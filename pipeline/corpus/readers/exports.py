@@ -14,6 +14,7 @@ from pipeline.corpus.readers.folders import spell_out, walk
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.rows import (
+    SPLIT_NAMES,
     WHOLE,
     LabelRow,
     OfficialSplit,
@@ -21,6 +22,7 @@ from pipeline.corpus.rows import (
     make_path_row,
     match_split_folders,
     number_repeats,
+    parse_split,
 )
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_index import ANYWHERE
@@ -47,6 +49,8 @@ class LabelledPart(NamedTuple):
     end: float | None = None  # None: to the end of the video
     fault: str = ""  # why it is no part of a video
     point: float | None = None  # seconds of the point in time that it is in place of a part
+    group: str = ""
+    split: str = ""  # empty: as the file says
 
 
 def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Export]:
@@ -90,9 +94,18 @@ def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, 
         caption = spell_out(category) if part.caption is None else part.caption
         place = (export.path.name, number)
         video = media.find(part.video)
-        row = make_path_row(video.removeprefix(ANYWHERE), caption, category, export.split, place, segment, fault)
+        split = _parse_split(part.split, export, number)
+        row = make_path_row(video.removeprefix(ANYWHERE), caption, category, split, place, segment, fault, part.group)
         rows.append(row._replace(video=video))
     return rows
+
+
+def _parse_split(name: str, export: Export, number: int) -> OfficialSplit:
+    split = parse_split(name) if name.strip() else export.split
+    if split is None:
+        told = f"row {number} has the split {name[:40]!r} (dataset.columns.split); known are {SPLIT_NAMES}"
+        raise UserError(f"{export.path}: {told}")
+    return split
 
 
 def _read_segment(part: LabelledPart, around: float | None) -> tuple[Segment, str]:
@@ -111,8 +124,16 @@ def read_exports(
     endings: Collection[str],
     tool: str,
     read: Callable[[Path], Iterable[LabelledPart]],
+    more: Collection[str] = (),
 ) -> list[LabelRow]:
-    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none."""
+    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none.
+
+    Of `dataset.columns` it uses `category`, `caption` and `more`; any other that is set is refused.
+    """
+    columns = {key: name for key, name in dataset.columns.model_dump().items() if name not in (None, key)}
+    if unused := sorted(columns.keys() - {"category", "caption", *more}):
+        told = f"dataset.columns.{unused[0]} is {columns[unused[0]]!r}, which exports of {tool} do not have"
+        raise UserError(f"{told}; set it to {'path' if unused[0] == 'path' else 'null'}")
     rows = []
     for export in find_exports(labels, endings, tool):
         rows += make_rows(export, read(export.path), media, dataset.segments.around)

@@ -36,6 +36,7 @@ ENDINGS = (".json", ".csv", ".tsv")
 REMEDY = "export it again"
 ANNOTATIONS = ("annotations", "completions")  # the second in exports from before 2021
 OWN_COLUMNS = {"annotation_id", "annotator", "lead_time"}  # of JSON_MIN and CSV
+MORE = ("path", "group", "split")  # of dataset.columns: keys of the data of a task
 RATE = 24.0  # frames per second, where the configuration says nothing
 RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # of a task, which the configuration may refer to
 SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in a task that is written as HTML
@@ -73,7 +74,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row for each part of a video, label and text. Raises UserError where the labels are no such export."""
     guessed: Counter[str] = Counter()
     media = MediaFiles(Path(dataset.videos))
-    rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed))
+    rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed), MORE)
     if guessed["rate"]:
         told = f"which is not in the export; {RATE:g} a second, its default, is taken: set dataset.segments.rate"
         print(f"warning: {labels}: {TOOL} counts frames by the framerate of its configuration, {told}", file=sys.stderr)
@@ -111,15 +112,17 @@ def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> It
         counted = rate or (min(common) if len(common) == 1 else None)
         frames = _Frames(_choose_rate(path, task, counted, dataset), guessed)
         regions = [_read_regions(results, named, frames) for results in task.annotations]
-        read.append((_find_video(path, number, task.data, dataset), regions))
+        unlabelled = LabelledPart(_find_video(path, number, task.data, dataset), "", None)
+        group, split = (_read_data(path, key, number, task.data, dataset) for key in ("group", "split"))
+        read.append((unlabelled._replace(group=group, split=split), regions))
     parted = any(region.spans for _, annotations in read for regions in annotations for region in regions)
-    for video, annotations in read:
-        parts = [part for regions in annotations for part in _list_parts(video, regions, named, parted, guessed)]
-        yield from parts or [LabelledPart(video, "", None)]
+    for unlabelled, annotations in read:
+        parts = [part for regions in annotations for part in _list_parts(unlabelled, regions, named, parted, guessed)]
+        yield from parts or [unlabelled]
 
 
 def _list_parts(
-    video: str, regions: Sequence[Region], named: Named, parted: bool, guessed: Counter[str]
+    task: LabelledPart, regions: Sequence[Region], named: Named, parted: bool, guessed: Counter[str]
 ) -> Iterator[LabelledPart]:
     for region in regions:
         labels = region.labels or region.choices
@@ -130,8 +133,9 @@ def _list_parts(
                 continue
         texts: list[str | None] = [*region.texts] or [None if named[1] is None else ""]
         classes: list[str | None] = [*labels] or [None if region.texts and named[0] is None else ""]
-        for span in region.spans or [(None, None, "", None)]:
-            yield from (LabelledPart(video, label, text, *span) for label in classes for text in texts)
+        for start, end, fault, point in region.spans or [(None, None, "", None)]:
+            part = task._replace(start=start, end=end, fault=fault, point=point)
+            yield from (part._replace(category=label, caption=text) for label in classes for text in texts)
 
 
 def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") -> list[Region]:
@@ -249,8 +253,7 @@ def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: Datas
     names = {key: found[1] if (found := SOURCE.search(str(value))) else str(value) for key, value in data.items()}
     named = str(dataset.columns.path)
     if named != "path" or named in data:
-        if named not in data:
-            raise refuse_unknown(path, "path", named, f"task data in task {number}", map(str, data))
+        _read_data(path, "path", number, data, dataset)
         return names[named]
     videos = [key for key, value in names.items() if has_video_ending(read_address(value))]
     key = "video" if "video" in videos or not videos else videos[0]
@@ -258,6 +261,16 @@ def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: Datas
         listed = ", ".join(videos or map(str, data))[:200]
         raise UserError(f"{path}: task {number} may have its video in {listed}; name it in dataset.columns.path")
     return names[key]
+
+
+def _read_data(path: Path, key: str, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
+    """What a task holds under the name that a key of `dataset.columns` has; empty where the key has none."""
+    name = getattr(dataset.columns, key)
+    if name is None:
+        return ""
+    if str(name) not in data:
+        raise refuse_unknown(path, key, str(name), f"task data in task {number}", map(str, data))
+    return as_text(data[str(name)])
 
 
 def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:

@@ -235,3 +235,12 @@ def test_bad_input_is_named(tmp_path):
 def test_one_frame_may_be_a_part_of_some_length(tmp_path):
     tasks = [task(1, "c.mp4", timeline("a", ["Run"], 25, 25))]
     assert seen(tmp_path, tasks, around=0.5) == [("c.mp4", "Run", "run", 500, 1500)]
+
+
+def test_groups_and_splits_are_data_of_tasks(tmp_path):
+    run = timeline("a", ["Run"], 1, 24)
+    path = write(tmp_path, [task(1, "c.mp4", run, who="Ann", fold="dev"), task(2, "c.mp4", run, who="Bob", fold="")])
+    rows = read_export("label_studio", path, group="who", split="fold")
+    assert [(row.group, row.official_split) for row in rows] == [("Ann", "validation"), ("Bob", "all")]
+    with pytest.raises(UserError, match=r"has no task data in task 0 'whom' \(dataset\.columns\.group\)"):
+        read_export("label_studio", path, group="whom")
