@@ -17,7 +17,7 @@ CAPTIONS = (
     *("caption", "captions", "text", "prompt", "sentence", "sentences", "description", "descriptions", "narration"),
     *("query", "desc", "title"),
 )
-LABELS = ("label", "class", "classname", "action", "activity", "category")
+LABELS = ("classname", "label", "class", "action", "activity", "category")
 SPLITS = ("split", "subset")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.readers.classes import read_named_classes
-from pipeline.corpus.readers.table import Cells, Columns, Table, find_columns, list_columns, make_rows
+from pipeline.corpus.readers.table import Cells, Columns, Table, find_columns, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.rows import LabelRow, find_split, number_repeats
 from pipeline.errors import UserError
 from pipeline.files import read_json
@@ -32,6 +32,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     for table in _find_tables(labels, dataset.classes):
         named = list_columns(dataset.columns)
         rows += make_rows(table, dataset, named, read_cells(table.path, named), classes)
+    refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
 

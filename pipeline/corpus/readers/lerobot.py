@@ -16,7 +16,7 @@ from pipeline.corpus.readers.table import ONLY_CATEGORY, read_cells, read_header
 from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import read_json, refuse_pointer
 from pipeline.params import DatasetParams
 
 INFO = "info.json"
@@ -55,13 +55,19 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 def find_meta(labels: Path) -> Path | None:
     """The folder of facts of a set, which may be named itself; None where there is none of this kind."""
     for meta in (labels / "meta", labels):
-        if (meta / INFO).is_file() and {"codebase_version", "features"} <= set(_read_object(meta / INFO)):
+        path = meta / INFO
+        if path.is_file() and {"codebase_version", "features"} <= _read_object(path).keys():
             return meta
     return None
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    content = read_json(path, REMEDY)
+    """The object in a file; empty for another one. Raises UserError for a pointer in place of the file."""
+    refuse_pointer(path)
+    try:
+        content = read_json(path, REMEDY)
+    except UserError:  # of another kind, which other readers may know
+        return {}
     return content if isinstance(content, dict) else {}
 
 

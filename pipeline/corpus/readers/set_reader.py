@@ -20,6 +20,7 @@ from pipeline.files import read_json, refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
+MOST_FILES = 100  # of a folder that may be a set's: others hold a text beside each video
 LONGEST_LINE = 1 << 16  # letters that are looked at
 
 
@@ -41,6 +42,8 @@ class Match(NamedTuple):
 
 def recognize_set(labels: Path) -> tuple[str, str] | None:
     """The set that a file, or a file of a folder, is of, and what tells it; None where nothing does."""
+    if len(_list_files(labels)) > MOST_FILES:
+        return None
     for source in _open_sources(labels):
         for name in SETS:
             forms = _match_forms(name, source)
@@ -73,11 +76,8 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 def _open_sources(labels: Path) -> Iterator[Source]:
     """The file, or the files of a folder, that may be labels."""
-    paths = sorted(path for path in labels.iterdir() if path.name[0] != ".") if labels.is_dir() else [labels]
-    for path in paths:
+    for path in _list_files(labels):
         ending = path.suffix.lower()
-        if ending not in ENDINGS or not path.is_file():
-            continue
         if ending == ".json":
             content = read_json(path, json_files.REMEDY)
             yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
@@ -87,6 +87,11 @@ def _open_sources(labels: Path) -> Iterator[Source]:
                 line = file.readline(LONGEST_LINE).decode("utf-8-sig", "replace").strip()
             names = table.read_header(path) if ending in table.FORMATS else []
             yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
+
+
+def _list_files(labels: Path) -> list[Path]:
+    paths = sorted(labels.iterdir()) if labels.is_dir() else [labels]
+    return [path for path in paths if path.name[0] != "." and path.suffix.lower() in ENDINGS and path.is_file()]
 
 
 def _match_forms(name: str, source: Source, caption: str | int | None = None) -> tuple[Form, ...]:

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import json
+import re
 import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ NO_CLASSES: Mapping[str, str] = MappingProxyType({})
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
+NUMBER = re.compile(r"-?\d+")
 ONLY_CATEGORY = "all"  # of a table without a column of categories
 
 
@@ -76,7 +78,16 @@ def read_tables(
 ) -> list[LabelRow]:
     """The rows of all tables; without a column of ids the paths name the rows."""
     rows = [row for table in tables for row in read_table(table, dataset, classes)]
+    refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
+
+
+def refuse_numbers(rows: Sequence[LabelRow]) -> None:
+    """Raise UserError where all captions are whole numbers, which are those of classes and tell a model nothing."""
+    labels = [row.label for row in rows if row.label]
+    if labels and all(NUMBER.fullmatch(label) for label in labels):
+        told = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
+        raise UserError(f"{rows[0].place[0]}: all captions are numbers, such as {labels[0]!r}; {told}")
 
 
 def read_table(table: Table, dataset: DatasetParams, classes: Mapping[str, str] = NO_CLASSES) -> Iterator[LabelRow]:

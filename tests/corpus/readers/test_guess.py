@@ -7,6 +7,8 @@ import pytest
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.readers.set_reader import recognize_set
+from pipeline.errors import UserError
 
 WHOLE = (0.0, math.inf)
 
@@ -77,3 +79,18 @@ def test_a_folder_is_guessed_by_its_first_file(tmp_path):
         (tmp_path / name).write_text("video,text\na.mp4,A dog\n")
     rows = read_rows(tmp_path, reading("auto", tmp_path))
     assert [(row.label, row.official_split) for row in rows] == [("A dog", "train"), ("A dog", "validation")]
+
+
+def test_captions_that_are_numbers_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"x\.csv: all captions are numbers, such as '3'; name the column of captions"):
+        seen(tmp_path / "x.csv", "video,label\na.mp4,3\nb.mp4,\nc.mp4,-1\n")
+    with pytest.raises(UserError, match=r"x\.json: all captions are numbers, such as '3'"):
+        seen(tmp_path / "x.json", [{"video": "a.mp4", "label": 3}])
+    assert seen(tmp_path / "x.csv", "video,label,classname\na.mp4,1,Polo\n")[0][1] == "Polo"
+
+
+def test_a_folder_with_a_text_beside_each_video_is_not_searched_for_a_set(tmp_path):
+    for number in range(101):
+        (tmp_path / f"{number}.txt").write_text("AO8RW 0.0 6.9##a person")
+    assert recognize_set(tmp_path) is None
+    assert recognize_set(tmp_path / "0.txt") == ("charades_sta", "0.txt has lines of that kind")

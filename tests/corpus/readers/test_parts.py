@@ -83,10 +83,10 @@ def test_a_name_with_dots_leads_through_the_lists_of_a_json_object(tmp_path):
         ("v_a@00003.000-00009.000", "**/v_a", "Sit", "Sit", "train", ""),
         ("v_b", "**/v_b", "", "", "test", "its list of parts is empty"),
     ]
-    path.write_text(json.dumps({"a": {"acts": [[7, 0, 1.5], [8, 2.0, 3]]}}))
+    path.write_text(json.dumps({"a": {"acts": [["c7", 0, 1.5], ["c8", 2.0, 3]]}}))
     columns = {"path": "id", "caption": "acts.0", "start": "acts.1", "end": "acts.2"}
     rows = read_rows(path, reading("json", path, **columns))
     assert [(row.video, row.label, row.segment) for row in rows] == [
-        ("a", "7", Segment(0, 1.5)),
-        ("a", "8", Segment(2, 3)),
+        ("a", "c7", Segment(0, 1.5)),
+        ("a", "c8", Segment(2, 3)),
     ]
