@@ -60,6 +60,13 @@ def measure_jerk(frames: Frames) -> float:
     return float(np.abs(np.diff(frames.astype(np.float32), n=2, axis=0)).mean()) if len(frames) > 2 else 0.0
 
 
+def measure_sharpness(frames: Frames) -> float:
+    """Mean length of the brightness's slope, in grey levels per pixel."""
+    grey = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # [T,H,W]
+    down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
+    return float(np.hypot(down, right).mean())
+
+
 def average_parts(volume: Volume) -> NDArray[np.float32]:
     """Means over a few parts of the time: [T,H,W,C] -> at most [PARTS,H,W,C]."""
     return np.stack([part.mean(axis=0, dtype=np.float32) for part in np.array_split(volume, PARTS) if len(part)])

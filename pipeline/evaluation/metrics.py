@@ -15,6 +15,7 @@ from pipeline.evaluation.controls import (
     CONTROLS,
     FROZEN,
     MEAN,
+    NOISE_ALONE,
     NOISY_COPY,
     REAL,
     SHUFFLED,
@@ -44,9 +45,12 @@ from pipeline.evaluation.metric import (
     measure_distance,
 )
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
+from pipeline.evaluation.two_sample import LEAST as LEAST_TOLD
+from pipeline.evaluation.two_sample import Inputs, judge_two_samples, read_frames, read_motion
 from pipeline.extensions import Signature, resolve
 from pipeline.judges.classes import Prompt
-from pipeline.measures import Features, is_along, mmd, standardise
+from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise
+from pipeline.records import Frames
 
 CAUGHT, GONE = 0.9, 0.1
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
@@ -169,6 +173,26 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     return Figure(float(fakes.sum() / reals.sum()), low, high, count)
 
 
+def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Demand) -> SetMetric:
+    """How often a fresh network tells clips from real ones by what `read` reads of them; 0.5 is perfect."""
+
+    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
+        if clips is reference.real:
+            return Figure(None, reason=SAME)
+        count = min(len(clips), len(reference.real))
+        if count < LEAST_TOLD:
+            return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST_TOLD} are needed")
+        real, fake = (side.measure_each(read)[:count].astype(np.float32) for side in (reference.real, clips))
+        return average(judge_two_samples(real, fake, reference.seed), reference)
+
+    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE)
+
+
+def _compare_sharpness(clips: MeasuredClips, reference: Reference) -> Floats:
+    """Sharpness over that of real clips."""
+    return clips.measure_each(measure_sharpness) / (reference.real.measure_each(measure_sharpness).mean() or np.nan)
+
+
 def select_metrics(references: Sequence[str]) -> dict[str, Metric]:
     """The built-in metrics, and the user's own that `evaluate.metrics` refers to, by the name of the object.
 
@@ -226,6 +250,9 @@ CLIP_METRICS: dict[str, ClipMetric] = {
         scale=ACCURACY_SCALE,
     ),
     "static_share": ClipMetric(values=_stands_still, rules=(Rule(FROZEN, "above", CAUGHT),)),
+    "sharpness": ClipMetric(
+        values=_compare_sharpness, rules=(Rule(MEAN, "below", 0.9, of_real=True), Rule(NOISE_ALONE, "above", 2.0))
+    ),
     "flicker": ClipMetric(
         values=_flickers, rules=(Rule(SHUFFLED, "above", 1.5, of_real=True), Rule(FROZEN, "below", GONE))
     ),
@@ -267,6 +294,12 @@ METRICS: dict[str, Metric] = {
     "copy_rate_features": _build_copy_rate(["features"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
     "copy_rate_flows": _build_copy_rate(["flows"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
     **DISTANCES,
+    "two_sample_frames": _build_two_sample_test(
+        read_frames, Rule(NOISE_ALONE, "above", CAUGHT), Rule(MEAN, "above", 0.8), Rule(SHUFFLED, "below", 0.7)
+    ),
+    "two_sample_motion": _build_two_sample_test(
+        read_motion, Rule(FROZEN, "above", CAUGHT), Rule(SHUFFLED, "above", CAUGHT)
+    ),
     "diversity": _build_diversity(lambda clips: clips.features),
     "diversity_pixels": _build_diversity(lambda clips: clips.pixels),
     **PRETRAINED_METRICS,

@@ -17,6 +17,9 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 MOVING, GROWING = 0.3, 0.1
 
 CURVE_KNOTS = 4  # values that a smooth motion curve runs through
+LARGER = 2  # sides of a background that the camera moves over, to those of the frame
+FLOW_KNOTS = 4  # on each side of the grid that a flow is smooth between
+BENDING = 0.1  # how much slower a flow changes than weights do
 TAIL = 16  # channels at full resolution
 
 
@@ -76,8 +79,8 @@ class Placement(nn.Module):
 
 
 def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
-    """Background [B,3,H,W], layers [B,N,4,H,W], places [B,T,N,PLACE] -> frames [B,3,T,H,W], the last layer on top."""
-    frames = background[:, :, None]
+    """Background [B,3,T or 1,H,W], layers [B,N,4,H,W], places [B,T,N,PLACE] -> frames [B,3,T,H,W], the last on top."""
+    frames = background
     # Colours are multiplied by alpha before they are moved, so that none bleeds in from transparent pixels.
     colours, alpha = torch.split(layers, [3, 1], dim=2)
     for moved in move(torch.cat((colours * alpha, alpha), dim=2), places).unbind(1):
@@ -102,15 +105,75 @@ def move(layers: Tensor, places: Tensor) -> Tensor:
     return moved.view(batch, count, -1, height, channels, width).permute(0, 1, 4, 2, 3, 5)
 
 
-def _weights(side: int, centre: Tensor, log_scale: Tensor) -> Tensor:
-    """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,side]."""
-    pixels = torch.arange(side, device=centre.device, dtype=centre.dtype)
-    places = (pixels + 0.5) * (2 / side) - 1  # middles of the frame's pixels in [-1,1]
+class Camera(nn.Module):
+    """Codes of the steps [B,S,K] and a picture [B,3,2H,2W] -> what a camera sees of it: frames [B,3,T,H,W].
+
+    The camera pans and zooms, and with `warped` a smooth flow bends what it sees: near things pass faster than far.
+    Beyond its border the picture goes on as its outermost pixels.
+    """
+
+    def __init__(self, shape: ClipParams, code: int, *, warped: bool) -> None:
+        super().__init__()
+        self.frames, self.sides = shape.frames, (shape.height, shape.width)
+        self.placement = Placement(code, 1, shape.frames)
+        self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
+
+    def forward(self, code: Tensor, picture: Tensor) -> Tensor:
+        places = self.placement(code)[:, :, 0]  # [B,T,PLACE]
+        if self.flow is None:
+            return view(picture, places, self.sides)
+        knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
+        knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * BENDING
+        flow = knots.transpose(1, 2).reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
+        flow = F.interpolate(flow, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
+        return bend(picture, places, flow, self.sides)
+
+
+def view(picture: Tensor, places: Tensor, sides: tuple[int, int]) -> Tensor:
+    """A picture [B,3,LARGER*H,LARGER*W] whose centre lies at places [B,T,PLACE] -> frames [B,3,T,H,W], bilinear."""
+    batch, channels, tall, wide = picture.shape
+    rows = _weights(sides[0], places[..., 0], places[..., 2], tall)  # [B,T,H,h]
+    columns = _weights(sides[1], places[..., 1], places[..., 3], wide)  # [B,T,W,w]
+    lines = picture.transpose(1, 2).reshape(batch, tall, channels * wide)
+    seen = rows.view(batch, -1, tall) @ lines  # [B,T*H,C*w]
+    frames = seen.view(batch, -1, sides[0] * channels, wide) @ columns.mT  # [B,T,H*C,W]
+    return frames.view(batch, -1, sides[0], channels, sides[1]).permute(0, 3, 1, 2, 4)
+
+
+def bend(picture: Tensor, places: Tensor, flow: Tensor, sides: tuple[int, int]) -> Tensor:
+    """The same, each pixel of a frame taken from elsewhere by flow [B*T,2,H,W], down and right in halves of the frame.
+
+    The gradient of `grid_sample` is not deterministic on a GPU.
+    """
+    batch, frames = places.shape[:2]
+    down, right = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in sides)
+    down, right = (2 * (down + 0.5) / sides[0] - 1)[:, None], 2 * (right + 0.5) / sides[1] - 1
+    centre_y, centre_x, log_y, log_x = (part[..., None] for part in places.reshape(-1, PLACE, 1).unbind(1))
+    y = (down + flow[:, 0] - centre_y) * torch.exp(-log_y) / LARGER
+    x = (right + flow[:, 1] - centre_x) * torch.exp(-log_x) / LARGER
+    pictures = picture[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
+    grid = torch.stack((x, y), dim=-1)
+    seen = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return seen.view(batch, frames, -1, *sides).transpose(1, 2)
+
+
+def _weights(side: int, centre: Tensor, log_scale: Tensor, larger: int | None = None) -> Tensor:
+    """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,side].
+
+    A picture of a `larger` side, [B,T,side,larger], goes on beyond its border; any other ends there.
+    """
+    length = side if larger is None else larger
+    pixels = torch.arange(length, device=centre.device, dtype=centre.dtype)
+    frame = torch.arange(side, device=centre.device, dtype=centre.dtype)
+    places = (frame + 0.5) * (2 / side) - 1  # middles of the frame's pixels in [-1,1]
     shrinking = torch.exp(-log_scale[..., None])  # pixels of the picture to one of the frame
-    source = ((places - centre[..., None]) * shrinking + 1) * (side / 2) - 0.5  # [B,T,side]: where in the picture
+    source = ((places - centre[..., None]) * shrinking + length / side) * (side / 2) - 0.5  # [B,T,side]: in the picture
     # One sample of a picture that is shrunk would pass over pixels, and edges would be jagged. The mean of two, by the
     # rule of Gauss, stands for that of all between; of a picture that is not shrunk both are the same.
     aside = (shrinking - 1).clamp(min=0) / math.sqrt(12)
+    if larger is not None:
+        near, far = ((source + sign * aside).clamp(0, length - 1) for sign in (-1, 1))
+        return (_tents(near, pixels) + _tents(far, pixels)) / 2
     return (_tents(source - aside, pixels) + _tents(source + aside, pixels)) / 2
 
 
@@ -124,11 +187,11 @@ class ResidualGenerator(Generator):
 
     Content noise is fixed for the clip, motion noise is a few smooth curves over time (noise drawn anew for each
     frame would be flicker); the caption enters the code of every step, and that code every block. Content and motion:
-    Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a still background, and a volume of
-    space and time, with a mask, over both: it draws what changes its shape. The background depends on the noise alone:
-    conditioned on the caption, it became the same for each caption and hardly used the noise. The layers that hold
-    objects are conditioned on `object_cond` [B,E] and the others, hands above all, on `action_cond` [B,E], where those
-    are given; otherwise on `cond`.
+    Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a background, which is still or seen by a
+    camera that moves, and a volume of space and time, with a mask, over both: it draws what changes its shape. The
+    background depends on the noise alone: conditioned on the caption, it became the same for each caption and hardly
+    used the noise. The layers that hold objects are conditioned on `object_cond` [B,E] and the others, hands above
+    all, on `action_cond` [B,E], where those are given; otherwise on `cond`.
     """
 
     def __init__(self, shape: ClipParams, params: ResidualParams, cond: int) -> None:
@@ -145,7 +208,9 @@ class ResidualGenerator(Generator):
         self.layers = Still(shape, 4 * params.object_layers, code, params.still_width)
         others = params.layers - params.object_layers
         self.helpers = Still(shape, 4 * others, code, half) if others else None
-        self.background = Still(shape, 3, code, half)
+        moving = params.background != "still"
+        self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
+        self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
         self.placement = Placement(code, params.layers, shape.frames)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
@@ -167,13 +232,19 @@ class ResidualGenerator(Generator):
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, cond if action_cond is None else action_cond), dim=1))
             layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
-        background = self.background(activate(self.setting(content)))  # [B,3,H,W]
+        background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
-            frames = compose(background.to(places.dtype), layers.to(places.dtype), places)  # [B,3,T,H,W]
+            background = background.to(places.dtype)
+            seen = background[:, :, None] if self.camera is None else self.camera(code, background)
+            frames = compose(seen, layers.to(places.dtype), places)  # [B,3,T,H,W]
         if self.volume is None:
             return frames
         colours, mask = self.volume(code)
         return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
+
+
+def _enlarge_shape(shape: ClipParams) -> ClipParams:
+    return shape.model_copy(update={"height": LARGER * shape.height, "width": LARGER * shape.width})
 
 
 class Volume(nn.Module):

@@ -63,6 +63,7 @@ class ResidualParams(Section):
     layers: PositiveInt
     object_layers: PositiveInt
     still_width: PositiveInt
+    background: Literal["still", "moving", "warped"]
     appearance_conditioning: Literal["objects", "caption"]
     volume_width: Annotated[int, Field(ge=0)]
 

@@ -73,9 +73,11 @@ def test_a_transparent_layer_shows_the_background_and_an_opaque_one_hides_it() -
     layers = picture()[:, None].repeat(1, 2, 1, 1, 1)
     places = STILL[:, :, None].repeat(1, 3, 2, 1)  # 3 frames, 2 layers
     layers[:, :, 3] = 0
-    torch.testing.assert_close(compose(background, layers, places), background[:, :, None].expand(-1, -1, 3, -1, -1))
+    torch.testing.assert_close(
+        compose(background[:, :, None], layers, places), background[:, :, None].expand(-1, -1, 3, -1, -1)
+    )
     layers[:, 1, 3] = 1
-    frames = compose(background, layers, places)
+    frames = compose(background[:, :, None], layers, places)
     torch.testing.assert_close(frames, layers[:, 1, :3, None].expand(-1, -1, 3, -1, -1))
     assert frames.is_contiguous(memory_format=torch.channels_last_3d)
 
@@ -83,7 +85,7 @@ def test_a_transparent_layer_shows_the_background_and_an_opaque_one_hides_it() -
 def test_the_last_layer_lies_on_top() -> None:
     layers = torch.stack((torch.full((4, 8, 8), -1.0), torch.full((4, 8, 8), 1.0)))[None]
     layers[:, :, 3] = 1
-    frames = compose(torch.zeros(1, 3, 8, 8), layers, STILL[:, :, None].expand(-1, -1, 2, -1))
+    frames = compose(torch.zeros(1, 3, 1, 8, 8), layers, STILL[:, :, None].expand(-1, -1, 2, -1))
     assert (frames == 1).all()
 
 
@@ -94,7 +96,7 @@ def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> N
     layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10)).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)
     assert layers.shape == (5, 3, 4, 16, 16)
-    frames = compose(background, layers, torch.randn(5, 6, 3, 4))
+    frames = compose(background[:, :, None], layers, torch.randn(5, 6, 3, 4))
     assert frames.abs().max() <= 1 + 1e-6
 
 

@@ -25,6 +25,7 @@ each_shape = pytest.mark.parametrize("size", SHAPES, ids=lambda size: "x".join(m
 GENERATORS = {
     "layers": {"kind": "residual", "volume_width": 0},
     "volume": {"kind": "residual", "volume_width": 4},
+    "camera": {"kind": "residual", "volume_width": 4, "background": "warped"},
     "convgru": {"kind": "convgru"},
 }
 DISCRIMINATORS = {

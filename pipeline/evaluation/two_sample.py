@@ -1,0 +1,92 @@
+"""Classifier two-sample tests: can a small fresh network learn to tell generated clips from real ones?
+
+It learns on one half of the clips and is marked on the other, and the other way round; a perfect generator leaves it
+at 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier Two-Sample Tests", arXiv:1610.06545. One test sees single frames,
+and so nothing of their order; one sees optical flow alone, and so nothing of what is shown.
+"""
+
+import itertools
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.evaluation.measured_clips import Floats
+from pipeline.measures import measure_flow
+from pipeline.records import Frames
+
+SEEN_FRAMES = 4  # of each clip
+LONGEST_SIDE = 64  # pixels that the network sees, at most
+FLOW_SIDE = 16  # cells of the flow
+LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
+STEPS, BATCH, RATE, DECAY = 120, 32, 2e-3, 1e-2
+LEAST = 40  # clips on either side, half of which are learned from
+
+Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
+
+
+def read_frames(clip: Frames) -> Inputs:
+    """A few frames of a clip as pictures in [-1,1]: [S,3,H,W]."""
+    chosen = np.linspace(0, len(clip) - 1, min(SEEN_FRAMES, len(clip))).round().astype(int)
+    scale = min(LONGEST_SIDE / max(clip.shape[1:3]), 1.0)
+    size = max(round(clip.shape[2] * scale), 8), max(round(clip.shape[1] * scale), 8)
+    resized = [cv2.resize(clip[place], size, interpolation=cv2.INTER_AREA) for place in chosen]
+    pictures: Inputs = np.asarray(resized, np.float32).transpose(0, 3, 1, 2) * (2 / 255) - 1
+    return pictures
+
+
+def read_motion(clip: Frames) -> Inputs:
+    """The flow of a clip as one picture, in shares of its height: [1,2*(T-1),FLOW_SIDE,FLOW_SIDE]."""
+    cells = [cv2.resize(flow, (FLOW_SIDE,) * 2, interpolation=cv2.INTER_AREA) for flow in measure_flow(clip)]
+    flow: Inputs = (np.asarray(cells, np.float32) / clip.shape[1]).transpose(0, 3, 1, 2)
+    return flow.reshape(1, -1, FLOW_SIDE, FLOW_SIDE)
+
+
+def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
+    """Whether each clip was told right by a network that had not seen it: [2N] of 0 and 1, N clips on either side."""
+    scale = float(real.std()) or 1.0
+    clips = torch.from_numpy(np.concatenate((real, fake)) / scale).clamp(-LARGEST_FLOW, LARGEST_FLOW)
+    labels = torch.cat((torch.ones(len(real)), torch.zeros(len(fake))))
+    halves = torch.arange(len(clips)) % len(real) % 2  # a clip and what was made of it lie in one half
+    right = torch.zeros(len(clips))
+    for half in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + half)
+            network = _train(clips[halves == half], labels[halves == half])
+        with torch.inference_mode():
+            answers = _answer(network, clips[halves != half])
+        right[halves != half] = ((answers > 0) == (labels[halves != half] > 0)).float()
+    return right.double().numpy()
+
+
+def _train(clips: Tensor, labels: Tensor) -> nn.Module:
+    network = _build_network(clips.shape[2])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    sides = [torch.nonzero(labels == side).flatten() for side in (0, 1)]
+    for step in range(STEPS):
+        rows = torch.cat([side[torch.randint(len(side), (BATCH // 2,))] for side in sides])
+        shown = clips[rows, torch.randint(clips.shape[1], (len(rows),))]
+        loss = F.binary_cross_entropy_with_logits(network(shown).flatten(), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * (1 - step / STEPS)
+        optimizer.step()
+    return network
+
+
+def _build_network(channels: int) -> nn.Module:
+    widths = [channels, 32, 48, 64]
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(4, outputs), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
+
+
+def _answer(network: nn.Module, clips: Tensor) -> Tensor:
+    """The mean logit of each clip's pictures."""
+    logits: Tensor = network(clips.flatten(0, 1)).view(clips.shape[:2])
+    return logits.mean(dim=1)

@@ -1,0 +1,66 @@
+"""Tests that a small network takes: what it must tell from real clips, and what it cannot."""
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.controls import reverse
+from pipeline.evaluation.two_sample import judge_two_samples, read_frames, read_motion
+from pipeline.measures import measure_sharpness
+
+
+def draw_clips(count, seed, way=1, size=24):
+    """Bright squares on a noisy ground that cross the picture, [N,T,H,W,3]."""
+    rng = np.random.default_rng(seed)
+    clips = rng.integers(60, 100, (count, 8, size, size, 3), dtype=np.uint8)
+    for clip in clips:
+        top, left = rng.integers(0, size - 8, 2)
+        for place, frame in enumerate(clip):
+            at = (left + way * 2 * place) % (size - 8)
+            frame[top : top + 8, at : at + 8] = 220
+    return clips
+
+
+def told(real, fake, read, seed=0):
+    return judge_two_samples(*(np.stack([read(clip) for clip in clips]) for clips in (real, fake)), seed).mean()
+
+
+REAL = draw_clips(80, 0)
+
+
+@pytest.mark.parametrize("read", [read_frames, read_motion])
+def test_clips_of_the_same_kind_are_not_told_apart(read):
+    assert 0.35 < told(REAL, draw_clips(80, 1), read) < 0.65
+
+
+def test_frames_tell_looks_and_not_order():
+    darker = (draw_clips(80, 1) * 0.8).astype(np.uint8)
+    assert told(REAL, darker, read_frames) > 0.95
+    assert 0.35 < told(REAL, reverse(draw_clips(80, 1)), read_frames) < 0.65
+
+
+def test_flow_tells_order_and_not_looks():
+    assert told(REAL, reverse(draw_clips(80, 1)), read_motion) > 0.9
+    inverted = 255 - draw_clips(80, 1)
+    assert told(REAL, inverted, read_motion) < 0.7 < 0.95 < told(REAL, inverted, read_frames)
+
+
+def test_the_same_seed_gives_the_same_answers_and_the_own_random_numbers_stay():
+    import torch
+
+    inputs = [np.stack([read_frames(clip) for clip in clips]) for clips in (REAL, draw_clips(80, 1))]
+    torch.manual_seed(5)
+    first = judge_two_samples(*inputs, 3)
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+    assert np.array_equal(first, judge_two_samples(*inputs, 3)) and set(first) <= {0.0, 1.0} and len(first) == 160
+
+
+def test_sharpness_is_the_mean_slope():
+    ramp = np.zeros((2, 8, 8, 3), np.uint8) + np.arange(0, 80, 10, dtype=np.uint8)[None, None, :, None]
+    assert measure_sharpness(ramp) == pytest.approx(10, abs=1e-3)
+    assert measure_sharpness(np.full((2, 8, 8, 3), 7, np.uint8)) == 0
+    blurred = draw_clips(1, 0)[0]
+    import cv2
+
+    assert measure_sharpness(np.stack([cv2.blur(f, (3, 3)) for f in blurred])) < 0.7 * measure_sharpness(blurred)
