@@ -132,7 +132,7 @@ def _look_up(row: Any, name: str | int) -> Any:
         return row[name]
     first, dot, rest = str(name).partition(".")
     if isinstance(row, list):
-        if first.isdecimal() and not any(isinstance(item, list) for item in row):
+        if row and first.isdecimal() and not any(isinstance(item, list) for item in row):
             found = row[int(first)] if int(first) < len(row) else None
             return _look_up(found, rest) if dot else found
         return [_look_up(item, name) for item in row]

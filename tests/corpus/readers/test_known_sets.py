@@ -205,11 +205,13 @@ def test_both_views_of_charades_ego_are_a_group_and_the_json_of_i3d_is_read(plac
     assert [row[0:1] + row[5:] for row in seen("charades", labels)] == [("46GP8EGO", "46GP8"), ("46GP8", "46GP8")]
     (labels / "CharadesEgo_v1_train.csv").unlink()
     content = {"07E49": {"subset": "training", "duration": 9.5, "actions": [[12, 0, 10.5], [0, 2.5, 3]]}}
+    content["AAAAA"] = {"subset": "training", "duration": 9, "actions": []}
     labels = place({"charades.json": content})
     assert [row[:2] + row[4:5] for row in seen("charades", labels)] == [
         ("07E49", "opening a door", (0.0, 10.5)),
         ("07E49", "holding some clothes", (2.5, 3.0)),
     ]
+    assert faults("charades", labels) == [("AAAAA", "its list of parts is empty")]
 
 
 def test_charades_sta_has_its_sentence_behind_hashes(place):
