@@ -74,6 +74,12 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[Any]]:
         return [table.column(name).to_pylist() for name in names]
 
 
+def find_bytes_columns(path: Path) -> list[str]:
+    """The columns of bytes, or of structs with a field `bytes`, in a file of any writer. Raises UserError."""
+    with _open_foreign(path) as file:
+        return [field.name for field in file.schema_arrow if _holds_bytes(field.type)]
+
+
 def count_group_rows(path: Path) -> list[int]:
     """How many rows each row group has. Raises UserError if the file is broken."""
     with _open_foreign(path) as file:

@@ -13,7 +13,7 @@ from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_
 from pipeline.sources import split_container
 from pipeline.sources.archives import ENDINGS, UNREAD, Archive, open_archive
 from pipeline.sources.cells import ENDING as TABLE_ENDING
-from pipeline.sources.folders import FolderRead, read_folder
+from pipeline.sources.folders import FolderRead, may_lead, read_folder
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import is_pattern, is_picture, order_pictures, tell_gap
 
@@ -23,10 +23,9 @@ Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises
 class ContainedVideos:
     """What the videos folder holds beside video files. It may be an archive itself."""
 
-    def __init__(self, root: str, look: Look, is_allowed: Callable[[str], bool], pictures: str | None) -> None:
+    def __init__(self, root: str, look: Look, pictures: str | None) -> None:
         self._root = root
         self._look = look
-        self._is_allowed = is_allowed  # whether a link may lead to a path
         self._pattern = pictures or ""
         self.digests: dict[str, str] = {}  # of the folders of pictures that were found
         self._gaps: dict[str, tuple[int, str]] = {}
@@ -73,7 +72,7 @@ class ContainedVideos:
 
     def _check_links(self, folder: str, found: FolderRead) -> None:
         for name in found.links:
-            if not self._is_allowed(os.path.realpath(f"{self._root}/{folder}/{name}")):
+            if not may_lead(os.path.realpath(f"{self._root}/{folder}/{name}"), self._root):
                 raise NoVideo("unusable_path", f"{folder}/{name} is a link out of the videos folder")
 
     def _find_member(self, path: str) -> str | None:

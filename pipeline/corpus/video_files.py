@@ -30,9 +30,8 @@ from pipeline.files import LONGEST_POINTER, is_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import ENDINGS
+from pipeline.sources.folders import may_lead
 from pipeline.sources.limits import SourceFault
-
-CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 
 BATCH = 64  # videos
 EMPTY: Mapping[str, str] = {}
@@ -58,8 +57,6 @@ def find_videos(
     if not videos.is_dir() and not is_archive:
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
     folder = VideosFolder(videos, pictures)
-    if any(path.startswith(ANYWHERE) for _, path in named):
-        folder.list_videos()  # once, before the threads ask for it
 
     def find(source: tuple[str, str]) -> str | Drop:
         name, path = source
@@ -107,21 +104,30 @@ class VideosFolder:
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
         self._stems = cache(self._sort_stems)
-        self.contained = ContainedVideos(self._root, self._look_at, self._is_allowed, pictures)
+        self.contained = ContainedVideos(self._root, self._look_at, pictures)
+        self._finds_pictures = False  # the last ones found were
         self._index = VideoIndex(list_videos(self._root))
 
     def find_id(self, name: str) -> str:
-        """The file `<id>.webm`, or with the next ending there is. Raises NoVideo."""
+        """The file `<id>.webm`, or with the next ending there is; then what is no file. Raises NoVideo."""
+        if self._finds_pictures and (found := self._find_pictures_alone(name)):
+            return found
         for file in (f"{name}{ending}" for ending in TRIED):
             if self._is_video(file):
                 return file
-        if found := self.contained.find_pictures(name) or self._find_respelt(name) or self.contained.find(name):
+        if found := self.contained.find_pictures(name):
+            self._finds_pictures = True
+            return found
+        if found := self._find_respelt(name) or self.contained.find(name):
             return found
         raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
-    def list_videos(self) -> None:
-        """Look where all videos are, for the paths that do not say their folder."""
-        self._index.list_candidates("")
+    def _find_pictures_alone(self, name: str) -> str | None:
+        """The folder of pictures by that name, if no video has it; to ask for one with each ending would be slow."""
+        folder, _, last = name.rpartition("/")
+        listed = self._folders(folder)
+        known = listed is None or compose(split_ending(last)[0]) in self._names(listed)
+        return None if known else self.contained.find_pictures(name)
 
     def find_path(self, text: str) -> str:
         """The file at a path that starts from the folder, or is absolute and leads into it. Raises NoVideo.
@@ -158,6 +164,9 @@ class VideosFolder:
     def _find_anywhere(self, name: str) -> str:
         if fault := _find_path_fault(name):
             raise NoVideo("unusable_path", f"{ascii(name)[:80]} {fault}")
+        # To list the folders of a large set takes long, and what lies just so goes first anyway.
+        if video := self.contained.find_pictures(name):
+            return video
         found = self._index.list_candidates(name)
         if len(found) > 1:
             raise NoVideo("missing_video", f"{found[0]} and {found[1]} are both called {name}")
@@ -264,14 +273,11 @@ class VideosFolder:
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):
             target = os.path.realpath(path)
-            if self._is_allowed(target):
+            if may_lead(target, self._root):
                 return Path(path).stat()
         elif not folder or self._holds(f"{self._root}/{folder}"):
             return found
         raise NoVideo("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
-
-    def _is_allowed(self, target: str) -> bool:
-        return self._encloses(target) or CACHED.search(target) is not None
 
     def _encloses(self, path: str) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)

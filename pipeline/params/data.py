@@ -12,7 +12,7 @@ from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, req
 # Built-in readers of labels.
 GENERAL_FORMATS = (
     *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
-    *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "auto"),
+    *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "webdataset", "parquet", "auto"),
 )
 SETS = (  # published ones whose columns are known
     *("activitynet", "ava", "charades", "charades_sta", "didemo", "diving48", "epic_kitchens", "finegym", "kinetics"),

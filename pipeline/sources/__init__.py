@@ -98,7 +98,7 @@ def opened(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]
         if found is None:
             yield Path(path)
         else:
-            yield Pictures(found.numbered, lambda name: read_picture(Path(folder, name)), scratch)
+            yield Pictures(found.numbered, lambda name: read_picture(Path(folder, name), videos), scratch)
         return
     file, inside = container
     if _is_table(file):

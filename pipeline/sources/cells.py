@@ -46,7 +46,7 @@ class CellReader:
 def read_cell(path: Path, inside: str) -> bytes:
     """The bytes in `<column>/<row>` of a table. Raises SourceFault where there are none, OSError without a file."""
     column, _, row = inside.rpartition("/")
-    if not row.isdecimal():
+    if not column or not row.isdecimal():
         raise SourceFault(f"{path.name}/{inside} is no row of a column; write {path.name}/<column>/<row>")
     found = path.stat()
     try:

@@ -1,6 +1,7 @@
 """A folder of pictures on disk."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pipeline.files import LONGEST_POINTER
 from pipeline.sources.limits import SourceFault, refuse_pointer
 from pipeline.sources.pictures import Numbered, digest_pictures, order_pictures
 
+CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
+
 
 class FolderRead(NamedTuple):
     """What a folder of pictures is."""
@@ -18,7 +21,7 @@ class FolderRead(NamedTuple):
     pattern: str  # of the pictures
     numbered: Numbered
     digest: str
-    links: list[str]  # names that are links
+    links: list[str]  # names that are links, where one of those whose size is in the digest is
 
 
 def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
@@ -27,24 +30,28 @@ def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
     Raises SourceFault where its pictures are no frames of a clip, and OSError where it is no folder.
     """
     with _opened(path) as folder:
-        links: list[str] = []
-        names: list[str] = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                names.append(entry.name)
-                if entry.is_symlink():
-                    links.append(entry.name)
-        ordered = order_pictures(names, pattern)
+        ordered = order_pictures(os.listdir(folder), pattern)  # noqa: PTH208  by its descriptor
         if ordered is None:
             return None
         found, numbered = ordered
-        meant = {*numbered.names} if links else set()
-        digest = digest_pictures(numbered, lambda name: _measure(folder, name))
-        return FolderRead(found, numbered, digest, [name for name in links if name in meant])
+        links: list[str] = []
+        digest = digest_pictures(numbered, lambda name: _measure(folder, name, links))
+        if links:
+            with os.scandir(folder) as entries:
+                linked = {entry.name for entry in entries if entry.is_symlink()}
+            links = [name for name in numbered.names if name in linked]
+        return FolderRead(found, numbered, digest, links)
 
 
-def read_picture(path: Path) -> bytes:
-    """The bytes of a picture. Raises SourceFault where it is no file any more."""
+def may_lead(target: str, root: str) -> bool:
+    """Whether a link in the videos folder may lead to a path: within it, or to what DVC keeps of tracked files."""
+    return target == root or target.startswith(f"{root}/") or CACHED.search(target) is not None
+
+
+def read_picture(path: Path, root: Path) -> bytes:
+    """The bytes of a picture in the videos folder. Raises SourceFault where it is no file, or a link out of there."""
+    if path.is_symlink() and not may_lead(os.path.realpath(path), os.path.realpath(root)):
+        raise SourceFault(f"{path.name} is a link out of the videos folder")
     if not path.is_file():  # a pipe would keep us reading for ever
         raise SourceFault(f"{path.name} is not a regular file")
     content = path.read_bytes()
@@ -62,10 +69,13 @@ def _opened(path: str | Path) -> Iterator[int]:
         os.close(folder)
 
 
-def _measure(folder: int, name: str) -> int:
-    """The size of a file in bytes. Raises SourceFault where it is none, or none with a picture in it."""
+def _measure(folder: int, name: str, links: list[str]) -> int:
+    """The size of a file in bytes; a link is put into the list. Raises SourceFault where there is no picture in it."""
     try:
-        found = os.stat(name, dir_fd=folder)
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISLNK(found.st_mode):
+            links.append(name)
+            found = os.stat(name, dir_fd=folder)
     except FileNotFoundError:
         raise SourceFault(f"{name} is a link to nothing") from None
     if not stat.S_ISREG(found.st_mode):

@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from pipeline.sources.limits import SourceFault
 
 ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
 MOST_MISSING = 0.1  # of the pictures between the first and the last; more means that the motion is damaged
-SAMPLED = 8  # pictures of a folder whose sizes are in its digest
+SAMPLED = 4  # pictures of a folder whose sizes are in its digest
 FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # of pictures that others have computed from the frames
 RUN = re.compile(r"(\d+)")
 
@@ -44,6 +45,11 @@ class Pictures:
 def is_picture(name: str) -> bool:
     """Whether a file is called like a picture, and is not one of those that systems hide."""
     return f".{name.rpartition('.')[2].lower()}" in ENDINGS and name[0] != "."
+
+
+def is_frame(name: str) -> bool:
+    """Whether a picture has a number."""
+    return is_picture(name) and RUN.search(name.rpartition(".")[0]) is not None
 
 
 def is_pattern(path: str) -> bool:
@@ -83,7 +89,7 @@ def digest_pictures(pictures: Numbered, measure: Callable[[str], int]) -> str:
     return hashlib.sha256("\0".join(["pictures", *pictures.names, *sizes]).encode(errors="surrogateescape")).hexdigest()
 
 
-def _match_simple(names: Sequence[str]) -> tuple[str, list[int]] | None:
+def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
     """The pattern and the numbers where sorted names are alike but for padded numbers, as they nearly always are."""
     if len(names) < 2 or not is_picture(names[0]):
         return None
@@ -93,15 +99,23 @@ def _match_simple(names: Sequence[str]) -> tuple[str, list[int]] | None:
     found = RUN.match(first, len(before))
     if not found or not first.isascii():
         return None
-    start, end, length, rest = len(before), found.end(), len(first), first[found.end() :]
+    start, end, rest = len(before), found.end(), first[found.end() :]
     if RUN.search(rest.rpartition(".")[0]) or RUN.search(before):
         return None  # several numbers
-    if {(len(name), name[:start], name[end:]) for name in names} != {(length, before, rest)}:
+    # All names at once: one by one would take as long as listing their folder.
+    if not _compile_names(before, end - start, rest).fullmatch("\0".join([*names, ""])):
         return None
-    digits = [name[start:end] for name in names]
-    if not "".join(digits).isdecimal() or "\0" in first:
-        return None
-    return f"{before}*{_normalise_ending(rest)}", list(map(int, digits))
+    ends = int(first[start:end]), int(last[start:end])
+    numbers = range(ends[0], ends[1] + 1)
+    if len(numbers) == len(names):
+        return f"{before}*{_normalise_ending(rest)}", numbers
+    return f"{before}*{_normalise_ending(rest)}", [int(name[start:end]) for name in names]
+
+
+@lru_cache(64)
+def _compile_names(before: str, digits: int, rest: str) -> re.Pattern[str]:
+    """Names that differ in their numbers alone, each with a NUL behind it."""
+    return re.compile(f"(?:{re.escape(before)}[0-9]{{{digits}}}{re.escape(rest)}\0)+")
 
 
 def _find_pattern(names: Iterable[str]) -> str:

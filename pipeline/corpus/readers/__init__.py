@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from pipeline.corpus.readers import (
     lerobot,
     lists,
     metadata,
+    parquet,
     sidecar,
     something,
     table,
     tools,
     via,
+    webdataset,
 )
+from pipeline.corpus.readers.containers import find_first_container
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
@@ -33,6 +37,8 @@ from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.files import read_json, read_text_lines
 from pipeline.params import DatasetParams
+from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.tables import find_bytes_columns
 
 # A reader is called with `dataset.labels` and the section `dataset`, of which it uses what its format needs. It returns
 # a `LabelRow` for each clip, also for an unusable one: later stages list it as dropped, with the reason. It raises
@@ -42,6 +48,7 @@ Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
 
 
+MOST_SEEN = 10_000  # files that tell how a folder of videos is laid out
 Found = tuple[str, str] | None  # the format, and why it is that one
 
 
@@ -62,7 +69,7 @@ def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
     name, why = detect_format(labels, dataset)
     used = ""
-    if name in ("table", "json", "metadata"):
+    if name in ("table", "json", "metadata", "webdataset", "parquet"):
         dataset, used = guess_columns(labels, name, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
     return READERS[name](labels, dataset)
@@ -96,6 +103,8 @@ def _look_into(folder: Path) -> Found:
         return "something", f"rows of {official} have an id, a label and a template"
     if known := tools.recognize_folder(folder) or recognize_set(folder):
         return known
+    if held := _look_at_containers(folder):
+        return held
     if tables := metadata.find_tables(folder):
         return "metadata", f"there is a {tables[0].relative_to(folder)}"
     if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
@@ -103,6 +112,17 @@ def _look_into(folder: Path) -> Found:
     if json_files.CAPTIONS in names:
         return "json", f"there is a {json_files.CAPTIONS}"
     return _look_at_lists(folder) or _look_at_videos(folder)
+
+
+def _look_at_containers(labels: Path) -> Found:
+    """The format of files that hold videos and their labels; None where the first one does not."""
+    shard = find_first_container(labels, ARCHIVES)
+    if shard and webdataset.is_shard(shard):
+        return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
+    path = find_first_container(labels, (parquet.ENDING,))
+    if path and (columns := find_bytes_columns(path)):
+        return "parquet", f"{path.name} has bytes in the column {columns[0]}"
+    return None
 
 
 def _look_at_lists(folder: Path) -> Found:
@@ -119,9 +139,9 @@ def _look_at_lists(folder: Path) -> Found:
 def _look_at_videos(folder: Path) -> Found:
     if listed := sidecar.find_lists(folder):
         return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
-    files = list(walk(folder))
-    texts = {file.with_suffix("") for file in files if file.suffix.lower() == ".txt"}
-    videos = [file for file in files if has_video_ending(str(file))]
+    files = list(islice(walk(folder), MOST_SEEN))
+    texts = {path.with_suffix("") for path, _ in files if path.suffix.lower() == ".txt"}
+    videos = [file.path for file in files if file.is_video]
     if beside := next((file for file in videos if file.with_suffix("") in texts), None):
         return "sidecar", f"{beside} has a .txt beside it"
     if videos and all(len(file.parts) > 1 for file in videos):
@@ -135,9 +155,11 @@ def _look_at(path: Path, dataset: DatasetParams) -> Found:
         return known
     if ending == ".json":
         return _look_at_json(path)
+    if held := _look_at_containers(path):
+        return held
     if ending in table.FORMATS:
         header = table.read_header(path, dataset.delimiter)
-        named = next((name for name in metadata.PATH_COLUMNS if name in header), None)
+        named = next(filter(metadata.NAMING.fullmatch, header), None)
         if named and dataset.columns.path not in header:
             return "metadata", f"it has a column {named}"
         if ending in (".jsonl", ".parquet") or _has_header(path) or dataset.columns.caption in header:
@@ -178,6 +200,8 @@ READERS: dict[str, Reader] = {
     "elan": elan.read_rows,
     "boris": boris.read_rows,
     "lerobot": lerobot.read_rows,
+    "webdataset": webdataset.read_rows,
+    "parquet": parquet.read_rows,
     "auto": read_detected,
     **{name: partial(read_set, name) for name in SETS},
 }

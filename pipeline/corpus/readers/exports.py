@@ -59,7 +59,7 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
         return [Export(labels, "all")]
     if not labels.is_dir():
         raise UserError(f"{labels}: no such export of {tool}; see dataset.labels")
-    found = [file for file in walk(labels) if file.suffix.lower() in endings and not file.name.startswith("~")]
+    found = [path for path, _ in walk(labels) if path.suffix.lower() in endings and not path.name.startswith("~")]
     if not found:
         raise UserError(f"{labels}: neither it nor a folder in it holds a file of {tool}, {', '.join(endings)}")
     kinds = sorted({file.suffix.lower() for file in found})

@@ -1,18 +1,20 @@
 """A folder of videos per category, like UCF-101's or Kinetics' -> rows.
 
-`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` where every folder at the top is named as a split. The caption is
-the name of the class in words.
+`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` where every folder at the top is named as a split. A folder of
+numbered pictures counts as a video. The caption is the name of the class in words.
 """
 
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
+from pipeline.sources.pictures import is_frame
 
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -22,31 +24,53 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     if not labels.is_dir():
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
     files = list(walk(labels))
-    splits = _match_splits(files)
-    return [_row(file, splits, number) for number, file in enumerate(files)]
+    above, splits = _match_splits([file.path for file in files if file.is_video])
+    return [_row(file.path, above, splits, number) for number, file in enumerate(files)]
 
 
-def walk(top: Path) -> Iterator[PurePosixPath]:
-    """The files below a folder, by path. A linked folder counts as a file, so that it is refused and not entered."""
+class WalkedFile(NamedTuple):
+    """A file, or a folder of pictures that counts as one, by its path from the top."""
+
+    path: PurePosixPath
+    is_video: bool
+
+
+def walk(top: Path) -> Iterator[WalkedFile]:
+    """The files below a folder. A linked folder counts as a file, so that it is refused and not entered."""
     for folder, below, files in os.walk(top):
+        here = PurePosixPath(os.path.relpath(folder, top))
+        if not below and str(here) != "." and _holds_frames(files):
+            yield WalkedFile(here, is_video=True)
+            continue
         linked = [name for name in below if (Path(folder) / name).is_symlink()]
         below[:] = sorted(name for name in below if name[0] != "." and name not in linked)
-        here = PurePosixPath(folder).relative_to(top)
-        yield from (here / name for name in sorted([*files, *linked]) if name[0] != ".")
+        names = (name for name in sorted([*files, *linked]) if name[0] != ".")
+        yield from (WalkedFile(here / name, has_video_ending(name)) for name in names)
 
 
-def _match_splits(files: Sequence[PurePosixPath]) -> dict[str, OfficialSplit]:
-    """Folder -> official split, where the folders of classes lie in folders of splits; else empty."""
-    videos = [file for file in files if has_video_ending(str(file)) and len(file.parts) > 1]
-    # Classes may be called `train` and `test`, too: then the videos lie directly in them.
-    return (
-        match_split_folders({file.parts[0] for file in videos}) if all(len(file.parts) > 2 for file in videos) else {}
-    )
+def _holds_frames(names: Sequence[str]) -> bool:
+    """Whether a folder is a clip: it holds pictures with numbers and no videos."""
+    return any(map(is_frame, names)) and not any(map(has_video_ending, names))
 
 
-def _row(file: PurePosixPath, splits: dict[str, OfficialSplit], number: int) -> LabelRow:
-    split = splits.get(file.parts[0], "all") if len(file.parts) > 1 else "all"
-    folders = file.parts[1:-1] if split != "all" else file.parts[:-1]
+def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
+    """Folder -> official split, where the folders of classes lie in folders of splits; else empty.
+
+    Before it, how many folders hold those of the splits: one on the Hugging Face Hub, `data`.
+    """
+    videos = [file for file in files if len(file.parts) > 1]
+    for above in (0, 1):
+        # Classes may be called `train` and `test`, too: then the videos lie directly in them.
+        if not all(len(file.parts) > above + 2 for file in videos) or len({file.parts[:above] for file in videos}) > 1:
+            continue
+        if splits := match_split_folders({file.parts[above] for file in videos}):
+            return above, splits
+    return 0, {}
+
+
+def _row(file: PurePosixPath, above: int, splits: dict[str, OfficialSplit], number: int) -> LabelRow:
+    split = splits.get(file.parts[above], "all") if len(file.parts) > above + 1 else "all"
+    folders = file.parts[above + 1 : -1] if split != "all" else file.parts[:-1]
     category = folders[0] if folders else ""
     return make_path_row(str(file), spell_out(category), category, split, (str(file), number))
 

@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.corpus.readers import json_files, metadata, table
+from pipeline.corpus.readers import json_files, metadata, parquet, table, webdataset
+from pipeline.corpus.readers.containers import find_containers
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.files import read_json
 from pipeline.params import ColumnParams, DatasetParams
+from pipeline.sources.archives import ENDINGS as ARCHIVES
 
 # Names without case, blanks, hyphens and underscores, the likeliest first.
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
@@ -17,7 +19,7 @@ CAPTIONS = (
     *("caption", "captions", "text", "prompt", "sentence", "sentences", "description", "descriptions", "narration"),
     *("query", "desc", "title"),
 )
-LABELS = ("classname", "label", "class", "action", "activity", "category")
+LABELS = ("classname", "label", "cls", "class", "action", "activity", "category")
 SPLITS = ("split", "subset")
 
 
@@ -26,7 +28,7 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
     names = _list_names(labels, form, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
-    if form != "metadata" and not _has_path(names, columns) and (path := _guess_path(names, columns)):
+    if form in ("table", "json") and not _has_path(names, columns) and (path := _guess_path(names, columns)):
         found["path"] = path
     caption = columns.caption
     if isinstance(caption, str) and caption not in names and (guessed := _first(names, (*CAPTIONS, *LABELS))):
@@ -47,8 +49,10 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
 
 def _list_names(labels: Path, form: str, dataset: DatasetParams) -> list[str]:
     """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
-    files = [labels]
-    if labels.is_dir():
+    if form == "webdataset":
+        return list(next(webdataset.read_samples(find_containers(labels, ARCHIVES)[0], dataset.videos), {}))
+    files = find_containers(labels, (parquet.ENDING,)) if form == "parquet" else [labels]
+    if form != "parquet" and labels.is_dir():
         tables = metadata.find_tables(labels) if form == "metadata" else sorted(labels.iterdir())
         endings = (".json",) if form == "json" else tuple(table.FORMATS)
         files = [path for path in tables if path.suffix.lower() in endings and path.name[0] != "."]

@@ -25,6 +25,7 @@ from pipeline.params import ColumnParams, DatasetParams
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
 PLACES = {"path": 1, "caption": 2}  # of columns that keep the names that the defaults have
 BEHIND_ENDING = re.compile(r"(\.\w+)([\t;, ])")
+COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as of mmaction2's frames
 
 UCF_CLASSES = "classInd.txt"
 HMDB_PARTS: dict[str, OfficialSplit] = {"1": "train", "2": "test"}
@@ -97,6 +98,10 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
 def _split_lines(path: Path, lines: list[str], sign: str, columns: int, numbered: bool) -> Iterator[list[str]]:
     """The cells of each line; where blanks separate them, a caption may hold some, or a path before a class number."""
     lines = [line for line in lines if line.strip()]
+    if sign == " " and numbered and columns == len(PLACES) and all(COUNTED.fullmatch(line) for line in lines):
+        print(f"filter: {path}: of three columns the second is taken for the number of frames", file=sys.stderr)
+        yield from ([found[1], found[2]] for line in lines if (found := COUNTED.fullmatch(line)))
+        return
     if sign == " ":
         yield from (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
         return

@@ -1,22 +1,29 @@
 """Folders with a `metadata.csv`, `.jsonl` or `.parquet` beside the videos, as on the Hugging Face Hub -> rows.
 
-A table there names its videos in `file_name` or `video_file_name`, starting from its own folder. The labels are one
-such table, a folder with one, or a folder with folders at any depth that have one each. Where all videos lie in folders
-named as splits, those are the splits, unless `dataset.columns.split` names a column.
+A table there names its videos in `file_name` or `*_file_name`, or several of them in `*_file_names`, starting from its
+own folder. The labels are one such table, a folder with one, or a folder with folders at any depth that have one each.
+Where all videos lie in folders named as splits, those are the splits, unless `dataset.columns.split` names a column.
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from pipeline.corpus.readers.table import FORMATS, Table, read_header, read_table
+from pipeline.corpus.readers.table import FORMATS, Cells, Table, list_columns, make_rows, read_cells, read_header
 from pipeline.corpus.rows import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PATH_COLUMNS = ("file_name", "video_file_name")
+PATH_COLUMNS = ("file_name", "video_file_name", "video_file_names")
+NAMING = re.compile(r"(?:.+_)?file_names?")
+NULLS = {
+    *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "None", "n/a", "nan", "null"),
+}
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -25,7 +32,11 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows: list[LabelRow] = []
     for table in tables:
         columns = dataset.columns.model_copy(update={"path": _find_path_column(table.path)})
-        rows += read_table(table, dataset.model_copy(update={"columns": columns}))
+        own = dataset.model_copy(update={"columns": columns})
+        named = list_columns(columns)
+        cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
+        change = _empty_null if table.path.suffix.lower() == ".csv" else None
+        rows += make_rows(table, own, named, cells, change=change)
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows
@@ -59,8 +70,25 @@ def _find_path_column(path: Path) -> str:
     """The column that names the videos; the first of the names where the table has none, to be missed there."""
     if not path.is_file() or path.suffix.lower() not in FORMATS:
         return PATH_COLUMNS[0]
-    header = read_header(path)
-    return next((name for name in PATH_COLUMNS if name in header), PATH_COLUMNS[0])
+    names = [name for name in read_header(path) if NAMING.fullmatch(name)]
+    best = [name for known in PATH_COLUMNS for name in names if name == known]
+    best += [name for name in names if "video" in name.lower()] or (names if len(names) == 1 else [])
+    if names and not best:
+        told = f"has the columns {', '.join(names)}; call the one of the videos video_file_name"
+        raise UserError(f"{path}: {told}")
+    return best[0] if best else PATH_COLUMNS[0]
+
+
+def _expand(listed: Iterable[Cells], place: int) -> Iterator[Cells]:
+    """The same rows, one for each video where a cell lists several."""
+    for cells in listed:
+        for path in cells[place] or [""] if isinstance(cells[place], list) else [cells[place]]:
+            yield (*cells[:place], path, *cells[place + 1 :])
+
+
+def _empty_null(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without the words that the Hub's own reader takes for a missing caption in a CSV file."""
+    return {**row, "caption": "" if row["caption"] in NULLS else row["caption"]}
 
 
 def _find_common_folders(rows: Sequence[LabelRow]) -> int:

@@ -16,7 +16,6 @@ from pipeline.corpus.rows import (
     number_repeats,
     path_within,
 )
-from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
 from pipeline.params import DatasetParams
@@ -33,10 +32,10 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if lists:
         return number_repeats(list(_read_lists(*lists, dataset)))
     files = list(walk(labels))
-    texts = {str(file.with_suffix("")): file for file in files if file.suffix.lower() == ".txt"}
+    texts = {str(path.with_suffix("")): path for path, _ in files if path.suffix.lower() == ".txt"}
     if not texts:
         raise UserError(f"{labels}: neither it nor a folder in it holds a .txt; see dataset.labels")
-    videos = [file for file in files if has_video_ending(str(file))]
+    videos = [file.path for file in files if file.is_video]
     without = set(texts) - {name for file in videos for name in (str(file), str(file.with_suffix("")))}
     named = sorted([*map(str, videos), *without])
     splits = match_split_folders({PurePosixPath(path).parts[0] if "/" in path else "" for path in named})

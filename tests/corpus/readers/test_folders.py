@@ -84,3 +84,11 @@ def test_hidden_files_are_passed_over_and_others_are_rows_whatever_they_are(tmp_
 def test_an_absent_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder of videos; see dataset\.labels"):
         read_rows(tmp_path / "nowhere")
+
+
+def test_splits_may_lie_in_one_folder_as_on_the_hub(tmp_path):
+    for name in ("data/train/cat/a.mp4", "data/test/dog/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"v")
+    rows = readers.read_rows(tmp_path, reading("folders", tmp_path))
+    assert [(row.label, row.official_split) for row in rows] == [("dog", "test"), ("cat", "train")]

@@ -101,3 +101,37 @@ def test_tables_lie_at_any_depth_and_folders_of_splits_below_others(tmp_path):
     write_csv(tmp_path / "data" / "metadata.csv", "train/a.mp4,x")
     with pytest.raises(UserError, match="may list the same videos"):
         read_rows(tmp_path, columns())
+
+
+def test_several_videos_of_a_row_are_clips_of_their_own(tmp_path):
+    rows = [{"video_file_names": ["a.mp4", "b.mp4"], "caption": "x"}, {"video_file_names": [], "caption": "none"}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [row[1:3] for row in seen(read_rows(tmp_path, columns()))] == [("a.mp4", "x"), ("b.mp4", "x"), ("", "none")]
+
+
+@pytest.mark.parametrize(
+    ("header", "video"),
+    [
+        ("front_file_name,caption", "a.mp4"),
+        ("mask_file_name,video_file_name,caption", "v.mp4"),
+        ("front_video_file_name,image_file_name,caption", "a.mp4"),
+    ],
+)
+def test_the_column_of_the_videos_is_told_by_its_name(tmp_path, header, video):
+    cells = {2: "a.mp4,x", 3: "a.mp4,v.mp4,x"}[header.count(",") + 1]
+    write_csv(tmp_path / "metadata.csv", cells, header=header)
+    assert [row.video for row in read_rows(tmp_path, columns())] == [video]
+
+
+def test_columns_none_of_which_is_told_are_refused(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "a.mp4,b.mp4,x", header="front_file_name,back_file_name,caption")
+    with pytest.raises(UserError, match="front_file_name, back_file_name; call the one of the videos video_file_name"):
+        read_rows(tmp_path, columns())
+
+
+def test_words_for_nothing_are_no_captions_in_csv_alone(tmp_path):
+    write_csv(tmp_path / "one" / "metadata.csv", "a.mp4,NA", "b.mp4,null", "c.mp4,nan", "d.mp4,None", "e.mp4,Nan bread")
+    assert [row.label for row in read_rows(tmp_path / "one", columns())] == ["", "", "", "", "Nan bread"]
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "metadata.jsonl").write_text(json.dumps({"file_name": "a.mp4", "caption": "NA"}))
+    assert [row.label for row in read_rows(tmp_path / "two", columns())] == ["NA"]

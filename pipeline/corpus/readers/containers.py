@@ -1,0 +1,46 @@
+"""Files that hold videos and their labels alike: where they are, and what their names say."""
+
+import os
+from pathlib import Path
+
+from pipeline.corpus.rows import OfficialSplit, find_split, parse_split
+from pipeline.errors import UserError
+
+MOST_FOLDERS = 20  # that are looked into for a first file
+
+
+def find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The file, or the files in a folder and in those below it with such an ending; hidden ones are left out."""
+    if labels.is_file():
+        return [labels] if labels.name.lower().endswith(endings) else []
+    found = []
+    for here, below, files in os.walk(labels):
+        below[:] = sorted(name for name in below if name[0] != ".")
+        found += [Path(here, name) for name in sorted(files) if name.lower().endswith(endings) and name[0] != "."]
+    return found
+
+
+def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
+    """The file, or the first one in a folder or directly in one of those in it: not all of a large set is listed."""
+    if labels.is_file():
+        return labels if labels.name.lower().endswith(endings) else None
+    below = sorted(entry.name for entry in os.scandir(labels) if entry.is_dir() and entry.name[0] != ".")
+    for folder in [labels, *(labels / name for name in below[:MOST_FOLDERS])]:
+        names = sorted(path.name for path in folder.iterdir())
+        found = next((name for name in names if name.lower().endswith(endings) and name[0] != "."), None)
+        if found and (folder / found).is_file():
+            return folder / found
+    return None
+
+
+def place_container(path: Path, videos: str) -> str:
+    """The path of a file from the folder of videos; empty where it is that. Raises UserError where it is not in it."""
+    here, root = Path(os.path.realpath(path)), Path(os.path.realpath(videos))
+    if not here.is_relative_to(root):
+        raise UserError(f"{path}: holds the videos, but is not in {videos}; make dataset.videos the folder it is in")
+    return here.relative_to(root).as_posix().removeprefix(".")
+
+
+def find_container_split(path: Path) -> OfficialSplit:
+    """The official split that a word of a file's name stands for, or else the name of its folder."""
+    return find_split(path.name.split(".")[0]) or parse_split(path.parent.name) or "all"
