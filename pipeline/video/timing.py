@@ -5,6 +5,7 @@ that every `clip.stride`-th one fills the clip. Frames are counted by decoding. 
 the whole video go by the clock as well, except that frames at a constant rate are counted: their stamps are rounded.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,7 +73,8 @@ def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeli
     """
     clock = _read_clock(timeline)
     stamps, over = clock.stamps, clock.stamps[0] + clock.length
-    first, last = (stamps[0] + Fraction(moment) / timeline.unit for moment in (start, end))
+    first = stamps[0] + Fraction(start) / timeline.unit
+    last = Fraction(over) if math.isinf(end) else stamps[0] + Fraction(end) / timeline.unit
     if len(stamps) > 1 and first >= over:
         length = float(clock.length * timeline.unit)
         raise OutsideVideo(f"begins at {start:g} s, but the video ends at {length:.4g} s")

@@ -1,5 +1,7 @@
 """Parts of a video: the same frames as of the whole, with no more decoded than they need."""
 
+import math
+
 import numpy as np
 import pytest
 from settings import clip_shape, transcoding
@@ -135,3 +137,13 @@ def test_packets_tell_the_frames_of_what_people_record(drawn, name):
         for frame in video.pick([30, 31, 100], lambda _: [("format", "gray")], Budget(transcoding().limits))
     ]
     assert picked == [30, 31, 100]
+
+
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_a_part_without_an_end_goes_to_the_end_of_the_video(drawn, decoder):
+    path = drawn("h264.mp4")
+    opened, closed, late = decode(
+        path, [Part(5, math.inf, "a"), Part(5, 20, "b"), Part(21, math.inf, "c")], decoder=decoder
+    )
+    assert np.array_equal(opened.clips[0], closed.clips[0])
+    assert isinstance(late, OutsideVideo)
