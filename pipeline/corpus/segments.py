@@ -5,6 +5,8 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from datetime import time, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -13,11 +15,15 @@ from pipeline.params import SegmentParams
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?\Z")
+COMMA = re.compile(r"[+-]?\d+,\d+\Z")  # the decimal sign of most of Europe
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")  # which may be another sign
 LONGEST_LIST = 1 << 22  # letters of a list in one cell
 NOTHING = {"", "na", "n/a", "nan", "none", "null"}
 
 STARTS = {"start", "begin", "onset", "from"}
 ENDS = {"end", "stop", "offset", "to"}
+LENGTHS = {"duration", "length", "dur"}
+SELDOM_STARTS, SELDOM_ENDS = {"first", "in", "inpoint"}, {"last", "out", "outpoint"}  # at times of something else
 IN_ONE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end
 BESIDE = {
     *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
@@ -35,7 +41,10 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
 
     None where the cell is empty. `end` says that it is where the part ends. Raises BadSegment for anything else.
     """
-    text = as_text(value).strip() if not isinstance(value, float) else repr(value)
+    if isinstance(value, (time, timedelta)):  # of Parquet
+        return _count_seconds(value)
+    text = repr(value) if isinstance(value, float) else as_text(value).strip()
+    text = str(value) if isinstance(value, Decimal) else text
     if value is None or text.lower() in NOTHING:
         if value is None or isinstance(value, (str, float)):
             return None
@@ -43,6 +52,9 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
     if found := CLOCK.match(text):
         hours, minutes, seconds = found.groups()
         return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
+    if THOUSANDS.match(text):
+        raise BadSegment(f"{text!r} is {text.replace(',', '.')} or {text.replace(',', '')}; write it without a comma")
+    text = text.replace(",", ".") if COMMA.match(text) else text
     if not NUMBER.match(text):
         raise BadSegment(f"{text[:40]!r} is no time")
     if options.unit == "seconds":
@@ -82,15 +94,19 @@ def check_segment(start: float | None, end: float | None) -> Segment:
 
 
 def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]]:
-    """The parts in one cell: `[start, end]` or a list of such pairs, also written as JSON or as Python's lists."""
+    """The parts in one cell: `[start, end]` or a list of such pairs, also written as JSON or as Python's lists.
+
+    A pair may be an object that names its start and its end.
+    """
     value = parse_list(cell)
+    value = [value] if isinstance(value, dict) else value
     if value == []:
         return [(WHOLE, "its list of parts is empty")]
     if not isinstance(value, list):
         if value is None or as_text(value).strip().lower() in NOTHING:
             return [(WHOLE, "")]
         return [(WHOLE, f"{as_text(value)[:40]!r} is no list of start and end")]
-    pairs = value if value and all(isinstance(pair, list) for pair in value) else [value]
+    pairs = value if value and all(isinstance(pair, list | tuple | dict) for pair in value) else [value]
     return [_read_pair(pair, options) for pair in pairs]
 
 
@@ -117,6 +133,13 @@ def find_segment_columns(header: Sequence[str]) -> list[str]:
     return [name for name in header if name in (*(starts + ends if starts and ends else []), *in_one)]
 
 
+def find_doubtful_columns(header: Sequence[str]) -> list[str]:
+    """The columns that may be the start and end of a part by names that are seldom so, or its start and length."""
+    seldom = [[name for name in header if _is_about(name, what)] for what in (SELDOM_STARTS, SELDOM_ENDS)]
+    lasting = [[name for name in header if is_start(name)], [name for name in header if _is_about(name, LENGTHS)]]
+    return [name for pair in (seldom, lasting) if all(pair) for name in header if name in (*pair[0], *pair[1])]
+
+
 def is_start(name: str) -> bool:
     """Whether a column looks like the start of a part."""
     return _is_about(name, STARTS)
@@ -127,8 +150,17 @@ def is_in_one(name: str) -> bool:
     return " ".join(_list_words(name)) in IN_ONE
 
 
-def _read_pair(pair: list[Any], options: SegmentParams) -> tuple[Segment, str]:
-    if len(pair) != 2:
+def _count_seconds(value: time | timedelta) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
+
+
+def _read_pair(pair: Any, options: SegmentParams) -> tuple[Segment, str]:
+    if isinstance(pair, dict):
+        places = [[pair[name] for name in pair if _is_about(name, what)] for what in (STARTS, ENDS)]
+        pair = [place[0] for place in places] if all(len(place) == 1 for place in places) else pair
+    if isinstance(pair, dict) or len(pair) != 2:
         return WHOLE, f"{str(pair)[:40]} is no pair of start and end"
     return read_segment(pair[0], pair[1], options)
 

@@ -1,11 +1,20 @@
 """Parts of videos: times in every spelling, frames, lists; groups."""
 
 import math
+from datetime import time, timedelta
+from decimal import Decimal
 
 import pytest
 
 from pipeline.corpus.rows import WHOLE, Segment, make_segment_id
-from pipeline.corpus.segments import BadSegment, find_segment_columns, list_segments, parse_time, read_segment
+from pipeline.corpus.segments import (
+    BadSegment,
+    find_doubtful_columns,
+    find_segment_columns,
+    list_segments,
+    parse_time,
+    read_segment,
+)
 from pipeline.params import SegmentParams
 
 SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", around=None)
@@ -23,6 +32,11 @@ SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", aro
         ("02:03.5", 123.5),
         ("00:01:02,500", 62.5),
         ("1e1", 10.0),
+        ("12,25", 12.25),
+        ("0,500", 0.5),
+        (Decimal("12.25"), 12.25),
+        (time(1, 2, 3, 500000), 3723.5),
+        (timedelta(minutes=2, milliseconds=250), 120.25),
         ("", None),
         (None, None),
         ("NA", None),
@@ -37,6 +51,11 @@ def test_a_time_is_read_in_every_spelling(written: object, seconds: float | None
 def test_what_is_no_time_is_refused_by_its_value(written: object) -> None:
     with pytest.raises(BadSegment, match="is no time"):
         parse_time(written, SECONDS, end=False)
+
+
+def test_a_comma_that_may_part_thousands_is_refused() -> None:
+    with pytest.raises(BadSegment, match="'12,250' is 12.250 or 12250; write it without a comma"):
+        parse_time("12,250", SECONDS, end=False)
 
 
 def test_milliseconds_and_frames_become_seconds() -> None:
@@ -75,6 +94,10 @@ def test_an_open_end_is_the_end_of_the_video() -> None:
         "[[0.5, 2], [3, 4]]",
         "[['0:00:00.500', '0:00:02.000'], ['0:00:03', '0:00:04']]",
         (("0.5", "2"), ("3", "4")),
+        [(0.5, 2), (3, 4)],
+        "[(0.5, 2), (3, 4)]",
+        [{"start": 0.5, "end": 2}, {"start_time": 3, "end_time": "4", "label": "x"}],
+        '[{"from": 0.5, "to": 2}, {"begin": 3, "stop": 4}]',
     ],
 )
 def test_lists_of_pairs_are_read_from_values_and_from_text(cell: object) -> None:
@@ -85,6 +108,8 @@ def test_lists_of_pairs_are_read_from_values_and_from_text(cell: object) -> None
 def test_one_pair_and_none_are_read_and_what_is_no_pair_says_so() -> None:
     assert list_segments([1, 2], SECONDS) == [(Segment(1.0, 2.0), "")]
     assert list_segments("", SECONDS) == [(WHOLE, "")]
+    assert list_segments({"start": 1, "end": 2}, SECONDS) == [(Segment(1.0, 2.0), "")]
+    assert list_segments({"a": 1}, SECONDS) == [(WHOLE, "{'a': 1} is no pair of start and end")]
     assert list_segments([1, 2, 3], SECONDS) == [(WHOLE, "[1, 2, 3] is no pair of start and end")]
     assert list_segments("tomorrow", SECONDS) == [(WHOLE, "'tomorrow' is no list of start and end")]
 
@@ -109,3 +134,18 @@ def test_ids_of_parts_differ_and_sort_by_time() -> None:
 )
 def test_columns_that_look_like_parts_are_found(header: list[str], found: list[str]) -> None:
     assert find_segment_columns(header) == found
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (["path", "start", "duration"], ["start", "duration"]),
+        (["path", "first_frame", "last_frame"], ["first_frame", "last_frame"]),
+        (["path", "in", "out"], ["in", "out"]),
+        (["path", "first_frame", "mean_angle"], []),
+        (["first name", "last name", "duration", "in town"], []),
+    ],
+)
+def test_names_that_are_seldom_parts_are_doubtful(header: list[str], found: list[str]) -> None:
+    assert find_segment_columns(header) == []
+    assert find_doubtful_columns(header) == found

@@ -29,7 +29,7 @@ from pipeline.corpus.rows import (
     path_within,
     simplify_path,
 )
-from pipeline.corpus.segments import find_segment_columns, parse_list
+from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns, parse_list
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.directions.table import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
@@ -354,8 +354,10 @@ def find_columns(
 
 def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
     """Say on stderr that whole videos are taken, where columns look like parts of videos and nothing names them."""
-    found = [name for name in find_segment_columns(header) if name not in set(used)]
-    if found:
+    likely = find_segment_columns(header)
+    named = set(used)
+    found = [name for name in likely or find_doubtful_columns(header) if name not in named]
+    if found and (likely or len(found) > 1):  # a start that is named may have its end beside a length
         names = ", ".join(found)
         told = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
         way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
