@@ -54,7 +54,7 @@ def test_what_is_no_time_is_refused_by_its_value(written: object) -> None:
 
 
 def test_a_comma_that_may_part_thousands_is_refused() -> None:
-    with pytest.raises(BadSegment, match="'12,250' is 12.250 or 12250; write it without a comma"):
+    with pytest.raises(BadSegment, match=r"'12,250' is 12\.250 or 12250; write it without a comma"):
         parse_time("12,250", SECONDS, end=False)
 
 
