@@ -1,6 +1,7 @@
 """What is measured of clips without a network: optical flow, thumbnails, Laplacian energies, MMD."""
 
 import itertools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,12 +27,22 @@ CONSTANT = 1e-6  # of the largest deviation: what varies less among real clips v
 
 def measure_flow(frames: Frames) -> Flow:
     """Optical flow of one clip, uint8 [T,H,W,3] -> [T-1,H,W,2]; a single frame stands still."""
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    window = max(frames.shape[1] // 3, 5)
-    flow = np.zeros((max(len(frames) - 1, 1), *frames.shape[1:3], 2), np.float32)
+    height, width = frames.shape[1:3]
+    # At its right and lower border OpenCV finds movement in textures that stand still, so the border is moved away.
+    margin = max(height // 4, 4)
+    grey = [_extend(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), margin) for frame in frames]
+    window = max(height // 3, 5)
+    flow = np.zeros((max(len(frames) - 1, 1), height, width, 2), np.float32)
     for place, (a, b) in enumerate(itertools.pairwise(grey)):
-        flow[place] = cv2.calcOpticalFlowFarneback(a, b, flow[place], 0.5, 3, window, 3, 5, 1.1, 0)
+        # OpenCV's types know no call without a flow to begin with, which these flags leave unread.
+        found = cv2.calcOpticalFlowFarneback(a, b, np.empty(0), 0.5, 3, window, 3, 5, 1.1, 0)
+        flow[place] = found[margin : margin + height, margin : margin + width]
     return flow
+
+
+def _extend(picture: NDArray[Any], margin: int) -> NDArray[Any]:
+    """The picture with its outermost pixels repeated all round."""
+    return cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
 
 
 def measure_movement(flow: Flow) -> NDArray[np.float64]:
