@@ -90,7 +90,7 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
 
 def _parts(folder: Path, minutes: int, parts: int) -> list[Measure]:
     options = load_params().transcode
-    shape = ClipParams(**SHAPE, seconds=None, stride=None)
+    shape = ClipParams(**SHAPE, spread="time", seconds=None, stride=None)
     costs = measure_parts(draw_long(folder, minutes), minutes, parts, shape, options, options.shard_clips)
     what = f"{parts:,} parts of a video of {minutes} minutes"
     by_row = costs.seconds_of_whole * parts / costs.seconds
