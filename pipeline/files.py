@@ -77,11 +77,11 @@ def read_text_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
     # Unbuffered: for a small file a large buffer costs more than its bytes.
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a path of text is opened sooner
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -47,11 +47,13 @@ def digest_source(videos: Path, video: str) -> str:
     Raises OSError where there is none, and SourceFault where it cannot be read.
     """
     path = f"{videos}/{video}"
+    if "*" not in video and not CONTAINER.search(path):  # as nearly always
+        return digest_file(path)
     container = split_container(path)
     if container is None:
         folder, _, pattern = path.rpartition("/")
         if not is_pattern(video) or os.path.lexists(path):
-            return digest_file(Path(path))
+            return digest_file(path)
         found = read_folder(folder, pattern)
         assert found is not None  # with a pattern there are pictures or a fault
         return found.digest
