@@ -32,7 +32,9 @@ from pipeline.sources import digest_source
 from pipeline.sources.archives import ENDINGS
 from pipeline.sources.folders import may_lead
 from pipeline.sources.limits import SourceFault
+from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 
+PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
 EMPTY: Mapping[str, str] = {}
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
@@ -158,7 +160,11 @@ class VideosFolder:
             return self.find_id(path.rstrip(".") if path[-1:] == "." and path.strip("./") else path)
         except NoVideo as error:
             if error.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
-                raise NoVideo("unusable_path", f"{path} does not end like a video") from None
+                is_folder = Path(self._root, path).is_dir()
+                told = (
+                    f"is a folder without numbered pictures ({PICTURES})" if is_folder else "does not end like a video"
+                )
+                raise NoVideo("unusable_path", f"{path} {told}") from None
             raise
 
     def _find_anywhere(self, name: str) -> str:

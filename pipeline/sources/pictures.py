@@ -3,6 +3,7 @@
 A pattern such as `img_*.jpg` says which pictures of a folder are meant: the star stands for their numbers.
 """
 
+import fnmatch
 import hashlib
 import re
 from collections import Counter, defaultdict
@@ -68,6 +69,9 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
     if quick and quick[0] == (pattern or quick[0]):
         pattern, numbers = quick
         return pattern, _check_gaps(Numbered(tuple(names), _make_stamps(numbers)))
+    if pattern and not any(_read_number(name, *_split_pattern(pattern)) is not None for name in names):
+        # Written by people, a star may stand for more than a number.
+        pattern = _find_pattern(fnmatch.filter(names, pattern)) or pattern
     pattern = pattern or _find_pattern(names)
     return (pattern, _number(names, pattern)) if pattern else None
 

@@ -91,3 +91,11 @@ def test_the_digest_asks_for_few_sizes_and_tells_names_and_sizes_apart():
     assert digest != digest_pictures(numbered, lambda name: 6 if name == "00100.jpg" else 5)
     assert digest != digest_pictures(order_pictures(number_names(99))[1], lambda _: 5)
     assert digest == digest_pictures(numbered, lambda _: 5)
+
+
+def test_a_star_that_a_person_wrote_may_stand_for_more_than_a_number():
+    names = [f"01April_2010_default-0.avi_pid0_fn{number:06}-0.png" for number in range(12)]
+    pattern, numbered = order_pictures([*names, "notes.txt"], "*.png")
+    assert pattern == "01April_2010_default-0.avi_pid0_fn*-0.png"
+    assert list(numbered.names) == names
+    assert order_pictures(names, pattern) == (pattern, numbered)
