@@ -29,6 +29,7 @@ class ContainedVideos:
         self._pattern = pictures or ""
         self.digests: dict[str, str] = {}  # of the folders of pictures that were found
         self._gaps: dict[str, tuple[int, str]] = {}
+        self._left_out: dict[str, str] = {}  # archive -> the first member that is no plain file
 
     def find(self, path: str) -> str | None:
         """The pictures, member or cell of that path; its ending may be missing, or be that of the video it once was.
@@ -63,7 +64,10 @@ class ContainedVideos:
         return video
 
     def warn(self) -> None:
-        """Say on stderr what is missing in the folders of pictures that were found."""
+        """Say on stderr what is missing in the folders of pictures that were found, and what archives hold beside."""
+        for archive, member in sorted(self._left_out.items()):
+            told = "members that are links or devices, or lead elsewhere, are left out"
+            print(f"warning: {archive}: {told}, such as {member}", file=sys.stderr)
         if self._gaps:
             count = sum(missing for missing, _ in self._gaps.values())
             first = self._gaps[min(self._gaps)][1]
@@ -94,6 +98,8 @@ class ContainedVideos:
 
     def _find_in(self, archive: Archive, path: str) -> str | None:
         """A video or a folder of pictures in an archive."""
+        if archive.left_out:
+            self._left_out[archive.name] = archive.left_out[0]
         stem, ending = split_ending(path)
         for name in [path] if ending else [f"{path}{ending}" for ending in TRIED]:
             member = archive.find(name)

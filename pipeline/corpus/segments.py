@@ -21,7 +21,7 @@ LONGEST_LIST = 1 << 22  # letters of a list in one cell
 NOTHING = {"", "na", "n/a", "nan", "none", "null"}
 
 STARTS = {"start", "begin", "onset", "from"}
-ENDS = {"end", "stop", "offset", "to"}
+ENDS = {"end", "stop", "finish", "offset", "to"}
 LENGTHS = {"duration", "length", "dur"}
 SELDOM_STARTS, SELDOM_ENDS = {"first", "in", "inpoint"}, {"last", "out", "outpoint"}  # at times of something else
 IN_ONE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from threading import RLock
 
-from pipeline.sources.limits import Bytes, Entry, SourceFault
+from pipeline.files import LONGEST_POINTER
+from pipeline.sources.limits import Bytes, Entry, SourceFault, refuse_pointer
 from pipeline.sources.tar import GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
@@ -43,6 +44,8 @@ class Archive:
         self.left_out: list[str] = []  # the first members that are no plain files, or have no plain names
         self._is_zip = path.name.lower().endswith(".zip")
         packed = path.name.lower().endswith("gz")
+        with path.open("rb") as file:
+            refuse_pointer(path.name, file.read(LONGEST_POINTER))
         self._bytes: Bytes = GzipBytes(path) if packed else PlainBytes(path)
         walk = (
             walk_zip(self.name, self._bytes, path.stat().st_size) if self._is_zip else walk_tar(self.name, self._bytes)

@@ -156,6 +156,13 @@ def test_gaps_are_said(videos, capsys):
     assert "1 folders of pictures lack 1 of them, such as gap, first between 00006.jpg and 00008.jpg" in told
 
 
+def test_members_that_an_archive_leaves_out_are_said(videos, capsys):
+    write_tar(videos / "odd.tar", {"a.mp4": b"video", "../b.mp4": b"x"})
+    assert find_videos(videos, [("odd.tar/a.mp4", "")], 1) == ["odd.tar/a.mp4"]
+    told = "odd.tar: members that are links or devices, or lead elsewhere, are left out, such as ../b.mp4"
+    assert told in capsys.readouterr().err
+
+
 def test_a_pattern_names_the_frames_where_others_lie_beside(videos):
     write_files(videos / "mixed", [*number_names(3, "img_{}.jpg"), *number_names(3, "mask_{}.png")])
     assert refusal(videos, "mixed")[0] == "unusable_video"

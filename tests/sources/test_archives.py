@@ -164,6 +164,11 @@ def test_a_damaged_or_encrypted_zip_is_refused(tmp_path, change, told):
         ("x.tar", lambda plain: plain[:1024] + b"\xff" + plain[1025:], "is damaged at byte 1024"),
         ("x.tar.gz", lambda plain: gzip.compress(plain)[:-300], "is cut off"),
         ("x.tar.gz", lambda plain: plain, "is damaged"),
+        (
+            "x.tar",
+            lambda _: f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\n".encode(),
+            "git lfs pull",
+        ),
     ],
 )
 def test_a_damaged_tar_is_refused(tmp_path, name, content, told):

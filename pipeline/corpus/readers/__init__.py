@@ -144,6 +144,10 @@ def _look_at_videos(folder: Path) -> Found:
     videos = [file.path for file in files if file.is_video]
     if beside := next((file for file in videos if file.with_suffix("") in texts), None):
         return "sidecar", f"{beside} has a .txt beside it"
+    stems = {path.stem for path in texts}
+    if apart := next((file for file in videos if file.stem in stems), None):
+        told = f"texts lie in another folder than the videos that they name, such as {apart}"
+        raise UserError(f"{folder}: {told}; make dataset.labels the folder of texts, dataset.videos that of videos")
     if videos and all(len(file.parts) > 1 for file in videos):
         return "folders", f"{videos[0]} and all other videos are in folders"
     return ("sidecar", "there are .txt files") if texts and not videos else None

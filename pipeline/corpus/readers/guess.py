@@ -28,8 +28,9 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
     names = _list_names(labels, form, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
-    if form in ("table", "json") and not _has_path(names, columns) and (path := _guess_path(names, columns)):
-        found["path"] = path
+    named = form == "metadata" and any(map(metadata.NAMING.fullmatch, names))
+    if form in ("table", "json", "metadata") and not named and not _has_path(names, columns):
+        found |= _guess_path(names, columns)
     caption = columns.caption
     if isinstance(caption, str) and caption not in names and (guessed := _first(names, (*CAPTIONS, *LABELS))):
         found["caption"] = caption = guessed
@@ -69,14 +70,14 @@ def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:
     return not isinstance(columns.path, str) or all(field in names for field in fields)
 
 
-def _guess_path(names: Sequence[str], columns: ColumnParams) -> str | None:
+def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
     """The column of paths; else a pattern of what may be called so in any folder."""
     if path := _first(names, PATHS):
-        return path
+        return {"path": path}
     if json_files.KEY in names:  # which is the path itself where a caption stands beside it
-        return None if columns.caption in names else f"{ANYWHERE}{{{json_files.KEY}}}"
+        return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
     name = _first(names, IDS)
-    return f"{ANYWHERE}{{{name}}}" if name else None
+    return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
 
 
 def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     tables = _find_tables(labels) if labels.is_dir() else [Table(labels)]
     rows: list[LabelRow] = []
     for table in tables:
-        columns = dataset.columns.model_copy(update={"path": _find_path_column(table.path)})
+        columns = dataset.columns.model_copy(update={"path": _find_path_column(table.path, dataset.columns.path)})
         own = dataset.model_copy(update={"columns": columns})
         named = list_columns(columns)
         cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
@@ -66,16 +66,18 @@ def _find_tables(labels: Path) -> list[Table]:
     return [Table(path, folder=path.parent.relative_to(labels).as_posix().removeprefix(".")) for path in paths]
 
 
-def _find_path_column(path: Path) -> str:
-    """The column that names the videos; the first of the names where the table has none, to be missed there."""
+def _find_path_column(path: Path, wanted: str | int | None) -> str:
+    """The column that names the videos; else the one wanted, or the first of the names, to be missed there."""
     if not path.is_file() or path.suffix.lower() not in FORMATS:
         return PATH_COLUMNS[0]
-    names = [name for name in read_header(path) if NAMING.fullmatch(name)]
+    header = read_header(path)
+    names = [name for name in header if NAMING.fullmatch(name)]
     best = [name for known in PATH_COLUMNS for name in names if name == known]
     best += [name for name in names if "video" in name.lower()] or (names if len(names) == 1 else [])
     if names and not best:
         told = f"has the columns {', '.join(names)}; call the one of the videos video_file_name"
         raise UserError(f"{path}: {told}")
+    best += [name for name in header if name == wanted]
     return best[0] if best else PATH_COLUMNS[0]
 
 

@@ -67,6 +67,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     named = (path for path in sorted(labels.iterdir()) if path.name[0] != "." and path.name != dataset.classes)
     tables = [path for path in named if path.suffix.lower() in FORMATS]
     splits = {path: split for path in tables if (split := find_split(path.stem))}
+    if len(tables) == 1 and not splits:
+        return read_tables([Table(tables[0])], dataset, classes)
     if not tables or len(splits) < len(tables):
         odd = next((path.name for path in tables if path not in splits), "no table")
         raise UserError(f"{labels}: holds {odd}, but a folder of tables has one per split, named {SPLIT_NAMES}")

@@ -53,7 +53,7 @@ CASES = {
         {"any.json": CLIP},
     ],
     "metadata": [{"data/train/metadata.jsonl": '{"file_name": "a.mp4", "caption": "x"}', "data/train/a.mp4": "v"}],
-    "table": [{"train.csv": "path,caption\na.mp4,x\n"}],
+    "table": [{"train.csv": "path,caption\na.mp4,x\n"}, {"mine.csv": "path,caption\na.mp4,x\n", "a.mp4": "v"}],
     "lists": [{"jester-v1-train.csv": "34870;Thumb Up\n", "jester-v1-labels.csv": "Thumb Up\n"},
         {"train_list.txt": "a/b.mp4 x\n"}],
     "sidecar": [{"a.mp4": "v", "a.txt": "x"}, {"s/a.mp4": "v", "s/a.txt": "x"},
@@ -120,3 +120,9 @@ def test_what_looks_like_nothing_is_told(tmp_path):
         read_rows(tmp_path, reading("auto", tmp_path))
     with pytest.raises(UserError, match="no such labels"):
         read_rows(tmp_path / "gone", reading("auto", tmp_path / "gone"))
+
+
+def test_texts_in_another_folder_than_their_videos_are_no_classes(tmp_path):
+    write(tmp_path, {"videos/a.mp4": "v", "captions/a.txt": "x"})
+    with pytest.raises(UserError, match=r"such as videos/a.mp4; make dataset.labels the folder of texts"):
+        read_rows(tmp_path, reading("auto", tmp_path))

@@ -56,6 +56,7 @@ def seen(file, content, **columns):
         # Frames alone have no rate: the whole video is taken, and a warning says so.
         ("x.csv", "video,text,start_frame,end_frame\na.mp4,A dog,5,9\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("metadata.csv", "file_name,text\na.mp4,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        ("x.csv", "video,title,begin,finish\na.mp4,A dog,1,2\n", [("a.mp4", "A dog", "all", "all", (1.0, 2.0))]),
     ],
 )
 def test_columns_are_known_by_what_they_are_called(tmp_path, capsys, name, content, rows):
@@ -94,3 +95,10 @@ def test_a_folder_with_a_text_beside_each_video_is_not_searched_for_a_set(tmp_pa
         (tmp_path / f"{number}.txt").write_text("AO8RW 0.0 6.9##a person")
     assert recognize_set(tmp_path) is None
     assert recognize_set(tmp_path / "0.txt") == ("charades_sta", "0.txt has lines of that kind")
+
+
+def test_metadata_may_name_its_videos_in_another_column(tmp_path):
+    (tmp_path / "metadata.csv").write_text("video,prompt\na.mp4,A dog\n")
+    [row] = read_rows(tmp_path, reading("auto", tmp_path))
+    assert (row.video, row.label) == ("a.mp4", "A dog")
+    assert read_rows(tmp_path, reading("metadata", tmp_path, path="video", caption="prompt")) == [row]
