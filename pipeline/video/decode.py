@@ -43,8 +43,12 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
     """
     video = _open_reader(source, options, timed=shape.seconds is not None)
 
+    chosen: list[tuple[Timeline, list[list[int]]]] = []
+
     def choose(timeline: Timeline) -> list[list[int]]:
-        return choose_windows(timeline, shape, options, key)
+        if not chosen or chosen[-1][0] != timeline:
+            chosen.append((timeline, choose_windows(timeline, shape, options, key)))
+        return chosen[-1][1]
 
     def guess(timeline: Timeline) -> Iterable[int]:
         try:

@@ -4,7 +4,7 @@ What a header states of all its tracks together counts only where the video is i
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -13,14 +13,12 @@ from typing import BinaryIO
 from pipeline.video.limits import (
     ASF_HEADER,
     ASF_PROPERTIES,
-    EBML,
     MOST_ASF_HEADER,
-    MP4_BOXES,
     OGG_PAGE,
     TAIL_BYTES,
     read_flv_seconds,
 )
-from pipeline.video.tracks import read_moov, read_parts, split_boxes, walk_header
+from pipeline.video.tracks import Header, read_parts, split_boxes
 from pipeline.video.webm import DURATION, INFO, TIMESTAMP_SCALE, TRACK, TRACKS, read_duration
 
 MOST_AVI_HEADER = 2**16
@@ -32,27 +30,27 @@ SPEED = 1 << 16  # the normal one
 NONSENSE = struct.error, IndexError, KeyError, ValueError, StopIteration, ZeroDivisionError  # or a header cut short
 
 
-def read_end(path: Path, track: int) -> Fraction | None:
+def find_end(path: Path, header: Header, track: int) -> Fraction | None:
     """The end of a video in seconds, on the clock of its stamps; None where the container does not state it.
 
     `track` is the number that MP4 gives the video's track; other containers have to have one video only.
     """
-    with (
-        path.open("rb") as file,
-        suppress(struct.error, IndexError, KeyError, ZeroDivisionError),
-    ):  # cut short, nonsense
-        head = file.read(16)
-        file.seek(0)
-        if head[4:8] in MP4_BOXES:
-            return _read_mp4(file, track)
-        read = next((read for kind, read in KINDS.items() if head.startswith(kind)), None)
-        return read(file) if read else None
+    with suppress(*NONSENSE):
+        if header.movie:
+            return _find_mp4_end(header.movie, track)
+        if header.parts:
+            return _find_matroska_end(header.parts)
+        with path.open("rb") as file:
+            head = file.read(16)
+            file.seek(0)
+            read = next((read for kind, read in KINDS.items() if head.startswith(kind)), None)
+            return read(file) if read else None
     return None
 
 
-def _read_mp4(file: BinaryIO, track: int) -> Fraction | None:
+def _find_mp4_end(data: bytes, track: int) -> Fraction | None:
     """The sum of the edits of a track, if all leave its speed as it is; a track without edits states none."""
-    movie = list(split_boxes(read_moov(file)))
+    movie = list(split_boxes(data))
     scale = _unpack(dict(movie)[b"mvhd"], ">12xI", ">20xI")
     for name, content in movie:
         boxes = dict(split_boxes(content)) if name == b"trak" else {}
@@ -71,9 +69,9 @@ def _unpack(box: bytes, short: str, long: str) -> int:
     return int(number)
 
 
-def _read_matroska(file: BinaryIO) -> Fraction | None:
+def _find_matroska_end(header: Sequence[tuple[int, bytes]]) -> Fraction | None:
     scale, steps, tracks = 1_000_000, None, 0
-    for name, content in walk_header(file):
+    for name, content in header:
         if name == INFO:
             parts = dict(read_parts(content))
             scale = int.from_bytes(parts[TIMESTAMP_SCALE]) if TIMESTAMP_SCALE in parts else scale
@@ -120,7 +118,6 @@ def _read_theora(file: BinaryIO) -> Fraction | None:
 
 
 KINDS: dict[bytes, Callable[[BinaryIO], Fraction | None]] = {
-    EBML: _read_matroska,
     b"RIFF": _read_avi,
     b"FLV": _read_flv,
     ASF_HEADER: _read_asf,

@@ -31,12 +31,13 @@ from pipeline.video.colour import (
     WITHOUT_COLOUR,
     read_colour,
 )
-from pipeline.video.ends import read_end
+from pipeline.video.ends import find_end
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options, refuse_codec
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline
+from pipeline.video.tracks import read_header
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
@@ -245,7 +246,7 @@ def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Clock:
     container = next((found[1] for found in map(INPUT.match, lines) if found), "")
     stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
     tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
-    return Clock(unit, container, read_end(path, tracks.get(stream, 0)) if path else None)
+    return Clock(unit, container, find_end(path, read_header(path), tracks.get(stream, 0)) if path else None)
 
 
 def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
 
+import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import SideData, Type
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from pipeline.video import FilterChoice, Pixels
@@ -12,6 +15,7 @@ from pipeline.video.colour import read_colour
 from pipeline.video.geometry import Filter, Picture, read_orientation
 
 NAMELESS = range(len(Type), 48)  # kinds of side data that FFmpeg has or may have, without a name in PyAV
+KEPT_PICTURES = 64  # descriptions of frames
 MOST_IDLE = 16  # filter graphs that wait for the next frame of their kind
 
 _idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
@@ -22,22 +26,37 @@ class Scaler:
 
     def __init__(self, choose: FilterChoice) -> None:
         self._choose = choose
-        self._filters: dict[Picture, tuple[Filter, ...]] = {}
+        self._known: tuple[object, ...] = ()  # about the last frame
+        self._kind: tuple[object, ...] = ()
+        self._filters: tuple[Filter, ...] = ()
 
     def __call__(self, frame: VideoFrame, picture: Picture) -> Pixels:
         """The frame as the filters show it."""
-        if picture not in self._filters:
-            self._filters[picture] = tuple(self._choose(picture))
-        filters = self._filters[picture]
-        kind = filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
+        known = picture, frame.colorspace, frame.color_range
+        if known != self._known:
+            self._known, self._filters = known, tuple(self._choose(picture))
+            self._kind = self._filters, frame.width, frame.height, frame.format.name, *known[1:]
+        kind, filters = self._kind, self._filters
         # Taken out of the store while in use: a graph in which an error has left a frame is never used again.
         graph = _idle.pop(kind, None) or make_graph(frame, filters)
         graph.vpush(frame)
-        pixels: Pixels = graph.vpull().to_ndarray()  # type: ignore[assignment]  # of no floats here
+        pixels = _read_pixels(graph.vpull())
         _idle[kind] = graph
         if len(_idle) > MOST_IDLE:
             del _idle[next(iter(_idle))]
         return pixels
+
+
+def _read_pixels(frame: VideoFrame) -> Pixels:
+    """By hand what PyAV does in half as much time again: three planes that lie the right way up."""
+    planes = frame.planes
+    if frame.format.name != "gbrp" or planes[0].line_size <= 0:  # vflip reads the rows from the last to the first
+        return frame.to_ndarray()  # type: ignore[return-value]  # of no floats here
+    pixels = np.empty((frame.height, frame.width, 3), np.uint8)
+    for channel, plane in zip((1, 2, 0), planes, strict=True):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        pixels[:, :, channel] = rows[:, : frame.width]
+    return pixels
 
 
 def make_graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
@@ -61,7 +80,15 @@ def find_orientation(frame: VideoFrame) -> tuple[int, bool]:
 
 
 def describe_frame(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
-    """What `geometry` needs to know of a frame."""
-    steps = 8 // frame.format.chroma_width(8), 8 // frame.format.chroma_height(8)
-    colour = read_colour(int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
-    return Picture(frame.width, frame.height, frame.format.name, steps, pixel_aspect, rotation, mirrored, colour)
+    """What `geometry` needs to know of a frame; the same object for frames alike."""
+    tags = int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace)
+    return _describe(frame.width, frame.height, frame.format.name, tags, pixel_aspect, rotation, mirrored)
+
+
+@lru_cache(KEPT_PICTURES)
+def _describe(
+    width: int, height: int, name: str, tags: tuple[int, int, int], aspect: Fraction, rotation: int, mirrored: bool
+) -> Picture:
+    layout = VideoFormat(name)
+    steps = 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
+    return Picture(width, height, name, steps, aspect, rotation, mirrored, read_colour(*tags))

@@ -87,11 +87,13 @@ class Budget:
 
 def check_whole(path: Path) -> None:
     """Raise DecodeError where a file is cut off, as far as its container lets one know."""
-    length, stated = path.stat().st_size, read_stated_length(path)
-    if stated is not None and length < stated:
-        raise DecodeError(f"cut off: {length} of {stated} bytes are there")
     with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(0)
         head = file.read(PACKET_BYTES + 1)
+        stated = _read_stated_length(file, head, length)
+        if stated is not None and length < stated:
+            raise DecodeError(f"cut off: {length} of {stated} bytes are there")
         if head[:3] == b"FLV":
             _check_flv(file, length)
         elif head[:1] == SYNC == head[PACKET_BYTES:] and length % PACKET_BYTES:
@@ -100,18 +102,16 @@ def check_whole(path: Path) -> None:
             _check_last_packet(file, length, head[:4])
 
 
-def read_stated_length(path: Path) -> int | None:
+def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
     """The length in bytes that a Matroska, WebM, MP4, AVI or ASF file states; None where it states none."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        file.seek(0)
-        if head[:4] == EBML:
-            return _read_matroska_length(file)
-        if head == ASF_HEADER:
-            return _read_asf_length(file)
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return _read_avi_length(file, path.stat().st_size)
-        return _read_mp4_length(file, path.stat().st_size) if head[4:8] in MP4_BOXES else None
+    if head[:4] == EBML:
+        return _read_matroska_length(file)
+    file.seek(0)
+    if head[:16] == ASF_HEADER:
+        return _read_asf_length(file)
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _read_avi_length(file, length)
+    return _read_mp4_length(file, length) if head[4:8] in MP4_BOXES else None
 
 
 def _read_matroska_length(file: BinaryIO) -> int | None:

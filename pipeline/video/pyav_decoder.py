@@ -5,10 +5,11 @@ was wrong, the caller reads the video once more.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from av.video.stream import VideoStream
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
 from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
-from pipeline.video.ends import read_end
+from pipeline.video.ends import find_end
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.limits import (
@@ -40,10 +41,13 @@ from pipeline.video.limits import (
 )
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline, is_steady
-from pipeline.video.tracks import Margins, read_margins
+from pipeline.video.tracks import Margins, find_margins, read_header
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 
+SHOWN_AS_STORED = Fraction(1), 0, False  # square pixels, upright, not mirrored
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
+# An MP4 file states all that has to be known before its frames are decoded; FFmpeg would decode some to know more.
+STATED = {"skip_frame": "all", "probesize": "32", "analyzeduration": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,9 @@ class _Source:
     """An opened video."""
 
     timeline: Timeline  # as far as the packets tell
-    clock: Clock
-    pixel_aspect: Fraction
-    stamps: Stamps  # of the frames that have been decoded
     frames: Iterator[VideoFrame]
+    build_timeline: Callable[[], Timeline]  # of the frames that have been decoded
+    describe: Callable[[VideoFrame], tuple[Fraction, int, bool]]  # by the first frame: pixel aspect, turn, mirror
 
 
 class PyavReader:
@@ -70,8 +73,9 @@ class PyavReader:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
         if self._plain:
             try:
-                read = _read(_plain_source(self._plain, self._limits), choose, filters, self._limits)
-                if is_steady(read.timeline):
+                source = _plain_source(self._plain, self._limits)
+                read = _read(source, choose, filters, self._limits)
+                if read.timeline == source.timeline or is_steady(read.timeline):
                     return read
             except av.FFmpegError:
                 pass
@@ -100,15 +104,15 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
     frames: dict[int, Pixels] = {}
     pictures: dict[int, Picture] = {}
     budget, scaler = Budget(limits), Scaler(filters)
-    orientation = 0, False
+    shown: tuple[Fraction, int, bool] = SHOWN_AS_STORED
     for number, frame in enumerate(source.frames):
         if number == 0:  # an SEI message comes with one frame and is meant for all
-            orientation = find_orientation(frame)
+            shown = source.describe(frame)
         budget.add(frame.width, frame.height)
         if number in wanted:
-            pictures[number] = describe_frame(frame, source.pixel_aspect, *orientation)
+            pictures[number] = describe_frame(frame, *shown)
             frames[number] = scaler(frame, pictures[number])
-    return FramesRead(frames, pictures, source.clock.build_timeline(source.stamps))
+    return FramesRead(frames, pictures, source.build_timeline())
 
 
 def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
@@ -118,17 +122,22 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
     decoder.options = {"max_pixels": str(limits.frame_pixels)}
     decoder.thread_count = 1
 
-    def frames() -> Iterator[VideoFrame]:
-        for stored in plain.packets:
-            packet = Packet(stored.data)
-            packet.pts = stored.timestamp
-            packet.time_base = plain.unit
-            yield from decoder.decode(packet)
-        yield from decoder.decode(None)
+    stamps: list[int | None] = []
 
-    clock = Clock(plain.unit, "webm", plain.end and plain.end * plain.unit)
-    stamps = Stamps()
-    return _Source(_plain_timeline(plain), clock, Fraction(1), stamps, _noted(frames(), stamps))
+    def frames() -> Iterator[VideoFrame]:
+        for stored in (*plain.packets, None):
+            packet = None
+            if stored is not None:
+                packet = Packet(stored.data)
+                packet.pts = stored.timestamp
+                packet.time_base = plain.unit
+            for frame in decoder.decode(packet):
+                stamps.append(frame.pts)
+                yield frame
+
+    return _Source(
+        _plain_timeline(plain), frames(), lambda: Timeline(stamps, plain.unit, plain.end), lambda _: SHOWN_AS_STORED
+    )
 
 
 def _plain_timeline(plain: PlainWebm) -> Timeline:
@@ -140,13 +149,13 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
     """Yield the video stream that is meant to be shown, with `ahead` after reading all its packets into memory."""
     with open_stream(path, limits) as opened:
         packets: Iterable[Packet[VideoStream]] = opened.demux()
-        timeline = Timeline([], opened.unit)
+        timeline = Timeline([], opened.clock.unit)
         if ahead:
             packets = list(packets)
             timeline = _guess_timeline(packets, opened.clock)
         stamps = Stamps()
-        frames = opened.refine(_noted(_decoded(packets), stamps))
-        yield _Source(timeline, opened.clock, opened.pixel_aspect, stamps, frames)
+        frames = opened.refine(_decoded(packets, stamps))
+        yield _Source(timeline, frames, partial(opened.clock.build_timeline, stamps), opened.describe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +166,15 @@ class OpenedStream:
     stream: VideoStream
     stated: StatedColour
     margins: Margins
-    end: Fraction | None  # seconds
+    clock: Clock
 
-    @property
-    def unit(self) -> Fraction:
-        """Seconds per step of a stamp."""
-        return self.stream.time_base or Fraction(1)
+    def describe(self, first: VideoFrame) -> tuple[Fraction, int, bool]:
+        """How all frames are shown: width of a pixel to its height, degrees counter-clockwise, and if mirrored.
 
-    @property
-    def pixel_aspect(self) -> Fraction:
-        return self.stream.sample_aspect_ratio or Fraction(1)
-
-    @property
-    def clock(self) -> Clock:
-        """What is known of the times of all frames."""
-        return Clock(self.unit, self.container.format.name, self.end)
+        The container says what a pixel is like, else the frames do, which the decoder knows with the first of them.
+        """
+        aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
+        return aspect or Fraction(1), *find_orientation(first)
 
     def demux(self) -> Iterator["Packet[VideoStream]"]:
         """The packets; without empty ones, by which Theora repeats a frame, but for the last that ends the decoding."""
@@ -194,7 +197,10 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
     With `made_up`, packets that the container does not stamp get a time of showing, which in AVI may be wrong.
     """
     # The prefix keeps a colon in a file's name from being read as a protocol.
+    header = read_header(path)
     options = {**open_options(limits), "fflags": "+genpts" if made_up else "-genpts"}
+    if header.movie:
+        options |= STATED
     with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         streams = list(container.streams.video)
         stream = _video_stream(streams)
@@ -203,8 +209,8 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
         context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
         context.thread_count = 1
         stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
-        margins = read_margins(path, streams.index(stream))
-        yield OpenedStream(container, stream, stated, margins, read_end(path, stream.id))
+        clock = Clock(stream.time_base or Fraction(1), container.format.name, find_end(path, header, stream.id))
+        yield OpenedStream(container, stream, stated, find_margins(header, streams.index(stream)), clock)
 
 
 def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> Timeline:
@@ -237,27 +243,21 @@ def _video_stream(streams: list[VideoStream]) -> VideoStream:
     return stream
 
 
-def _decoded(packets: Iterable["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
-    """Frame by frame, in the order of showing."""
+def _decoded(packets: Iterable["Packet[VideoStream]"], stamps: Stamps) -> Iterator[VideoFrame]:
+    """Frame by frame, in the order of showing; their times are noted before a filter changes them."""
     fed = refused = damaged = 0
     for packet in packets:
         fed += 1
         try:
             for frame in packet.decode():
                 damaged += frame.is_corrupt
+                stamps.add(frame.pts, frame.dts, frame.duration)
                 yield frame
         except av.InvalidDataError:  # one damaged packet costs its own frame, as in ffmpeg
             refused += 1
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
     check_damage(damaged, refused)
-
-
-def _noted(frames: Iterable[VideoFrame], stamps: Stamps) -> Iterator[VideoFrame]:
-    """The same frames, whose times are noted before a filter changes them."""
-    for frame in frames:
-        stamps.add(frame.pts, frame.dts, frame.duration)
-        yield frame
 
 
 def _tagged(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:

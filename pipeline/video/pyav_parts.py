@@ -11,10 +11,10 @@ from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, PickedFrame
-from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
+from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.limits import Budget
 from pipeline.video.packets import RESTARTING, Entry, Inexact, PacketIndex, index_packets
-from pipeline.video.pyav_decoder import OpenedStream, PyavReader, open_stream
+from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream
 from pipeline.video.timing import Timeline
 
 NEAR = 256  # packets that are read past more cheaply than sought
@@ -78,7 +78,7 @@ class _Walk:
     def __init__(self, opened: OpenedStream, index: PacketIndex, budget: Budget) -> None:
         self._opened, self._index, self._budget = opened, index, budget
         self._packets = _Packets(opened, index)
-        self._orientation = 0, False
+        self._shown = SHOWN_AS_STORED
         self._lone = True  # no frame beside a wanted one is decoded on purpose
 
     def pick(self, numbers: Sequence[int], around: int, scaler: Scaler) -> Iterator[PickedFrame]:
@@ -89,9 +89,9 @@ class _Walk:
         wanted = set(numbers)
         for number, frame in self._walk(sorted({0} | {number for number in beside if 0 <= number <= last})):
             if number == 0:  # an SEI message comes with one frame and is meant for all
-                self._orientation = find_orientation(frame)
+                self._shown = self._opened.describe(frame)
             if number in wanted:
-                picture = describe_frame(frame, self._opened.pixel_aspect, *self._orientation)
+                picture = describe_frame(frame, *self._shown)
                 yield PickedFrame(number, scaler(frame, picture), picture)
 
     def _walk(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:

@@ -39,7 +39,7 @@ class Clock:
 
     unit: Fraction  # seconds per step of a stamp
     container: str  # FFmpeg's name of its kind
-    end: Fraction | None  # in seconds, what `read_end` found
+    end: Fraction | None  # in seconds, what `find_end` found
 
     def build_timeline(self, stamps: Stamps) -> Timeline:
         """From what is known of single frames."""

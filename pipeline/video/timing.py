@@ -114,8 +114,8 @@ def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -
         clock = _read_clock(timeline)
     except DecodeError:
         return choose_frames(count, wanted, short_clips)
-    seconds = clock.length * timeline.unit
-    if count < wanted and (count == 1 or seconds < max(SPARSE_SECONDS, Fraction(count, SPARSE_RATE))):
+    enough = max(SPARSE_SECONDS, Fraction(count, SPARSE_RATE)) / timeline.unit
+    if count < wanted and (count == 1 or clock.length < enough):
         return choose_frames(count, wanted, short_clips)
     if clock.steady:
         return _middles(count, wanted)
@@ -168,7 +168,7 @@ def _read_clock(timeline: Timeline) -> _Clock:
     """
     stamps, stated = timeline.known(), timeline.last
     slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
-    if is_steady(timeline):
+    if _come_steadily(stamps, stated, timeline):
         frame = Fraction(stamps[-1] - stamps[0], max(1, len(stamps) - 1))
         return _Clock(stamps, slack, frame, frame, steady=True)
     gaps = [after - before for before, after in pairwise(stamps)]
@@ -179,18 +179,24 @@ def _read_clock(timeline: Timeline) -> _Clock:
 def is_steady(timeline: Timeline) -> bool:
     """Whether the frames come at a constant rate, as far as rounded times tell, and the last one does not stay."""
     try:
-        stamps, last = timeline.known(), timeline.last
+        return _come_steadily(timeline.known(), timeline.last, timeline)
     except DecodeError:
         return False
-    first, steps, span = stamps[0], len(stamps) - 1, stamps[-1] - stamps[0]
+
+
+def _come_steadily(stamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
+    steps, span = len(stamps) - 1, stamps[-1] - stamps[0]
     if not span:  # a single frame, or none of them has a time of its own
         return steps > 0 or last is None
     farthest = floor(min(timeline.rounding * steps, Fraction(span, STEADY_SHARE)))
-    if any(abs((stamp - first) * steps - number * span) > farthest for number, stamp in enumerate(stamps)):
+    off = [stamp * steps - number * span for number, stamp in enumerate(stamps)]
+    if max(off) - off[0] > farthest or off[0] - min(off) > farthest:
         return False
+    if last is None:
+        return True
     step = Fraction(span, steps)
     miscount = step / 10 if step * timeline.unit * SPARSE_RATE > 1 else MISCOUNT_FRAMES * step
-    return last is None or abs(last - step) <= min(miscount, MISCOUNT_SECONDS / timeline.unit)
+    return abs(last - step) <= min(miscount, MISCOUNT_SECONDS / timeline.unit)
 
 
 def _stepped_windows(count: int, wanted: int, stride: int, options: TranscodeParams, key: str) -> list[list[int]]:

@@ -4,7 +4,7 @@ Matroska has PixelCrop, MP4 and MOV have the box `clap`; both say which part of 
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from math import floor
@@ -33,23 +33,31 @@ class Margins(NamedTuple):
         return "crop", f"iw-{self.left}-{self.right}:ih-{self.top}-{self.bottom}:{self.left}:{self.top}"
 
 
-def read_margins(path: Path, number: int) -> Margins:
-    """The margins of the video track with this number, counted from 0 among the video tracks; none if none are said."""
+class Header(NamedTuple):
+    """What stands in front of the pictures of a file, as far as it is MP4 or Matroska; else nothing."""
+
+    movie: bytes = b""  # content of MP4's box with the tracks
+    parts: Sequence[tuple[int, bytes]] = ()  # ids and contents of Matroska's elements
+
+
+def read_header(path: Path) -> Header:
+    """The header of a file."""
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        read = _read_matroska if head[:4] == EBML else _read_mp4
-        found = read(file) if head[:4] == EBML or head[4:] in MP4_BOXES else []
+        if head[:4] == EBML:
+            return Header(parts=[*_walk_parts(file)])
+        return Header(movie=_read_movie(file)) if head[4:] in MP4_BOXES else Header()
+
+
+def find_margins(header: Header, number: int) -> Margins:
+    """The margins of the video track with this number, counted from 0 among the video tracks; none if none are said."""
+    tracks = next((content for name, content in header.parts if name == TRACKS), b"")
+    found = [*_read_tracks(tracks), *_read_apertures(header.movie)]
     return found[number] if number < len(found) else Margins()
 
 
-def _read_matroska(file: BinaryIO) -> list[Margins]:
-    """The margins of all video tracks; those that come after the pictures do not count."""
-    return next(([*_read_tracks(content)] for name, content in walk_header(file) if name == TRACKS), [])
-
-
-def walk_header(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The ids and contents of the parts of a Matroska file, up to the pictures."""
+def _walk_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     file.seek(4)
     file.seek(read_ebml_size(file) or 0, 1)
     if file.read(4) != SEGMENT:
@@ -79,13 +87,7 @@ def read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
 
 
-def _read_mp4(file: BinaryIO) -> list[Margins]:
-    """The margins of all video tracks, in their order."""
-    return [*_read_movie(read_moov(file))]
-
-
-def read_moov(file: BinaryIO) -> bytes:
-    """The content of the box that describes the tracks of an MP4 file; nothing where there is none."""
+def _read_movie(file: BinaryIO) -> bytes:
     length = file.seek(0, 2)
     for box in walk_boxes(file, length):
         if box.name == b"moov":
@@ -95,7 +97,7 @@ def read_moov(file: BinaryIO) -> bytes:
     return b""
 
 
-def _read_movie(data: bytes) -> Iterator[Margins]:
+def _read_apertures(data: bytes) -> Iterator[Margins]:
     for name, track in split_boxes(data):
         media = dict(split_boxes(dict(split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
         if media.get(b"hdlr", b"")[8:12] != b"vide":

@@ -201,8 +201,15 @@ def _check_value(data: bytes, element: _Element, values: dict[int, set[int]]) ->
 
 
 def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Packet]:
-    base = None
-    for part in split_elements(data, cluster.start, cluster.end):
+    base, at = None, cluster.start
+    while at < cluster.end:
+        if base is not None:
+            packets, at = _read_blocks(data, at, cluster.end, track, base)
+            yield from packets
+            if at == cluster.end:
+                return
+        part = next(split_elements(data, at, cluster.end))
+        at = part.end
         if part.id == SIMPLE_BLOCK and base is not None:
             yield from _read_packet(data, part, track, base, bool(data[min(part.start + 3, part.end - 1)] & KEY))
         elif part.id == GROUP and base is not None:
@@ -211,6 +218,28 @@ def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Pac
             base = _read_number(data, part)
         elif part.id not in IN_CLUSTER:
             raise OddFile(f"element {part.id:x} in a cluster")
+
+
+def _read_blocks(data: bytes, at: int, end: int, track: _Track, base: int) -> tuple[list[Packet], int]:
+    """The packets in the simple blocks that follow one another, and where the first element is that is none of these.
+
+    By hand, for these are nearly all of the elements in a file.
+    """
+    packets, owner = [], 0x80 | track.number
+    while at + 1 < end and data[at] == SIMPLE_BLOCK and data[at + 1]:
+        content = at + 10 - data[at + 1].bit_length()
+        mask = (1 << 7 * (content - at - 1)) - 1
+        size = int.from_bytes(data[at + 1 : content]) & mask
+        stop = content + size
+        if size < 5 or size == mask or stop > end or data[content] != owner:
+            break
+        timestamp = base + int.from_bytes(data[content + 1 : content + 3], signed=True)
+        flags = data[content + 3]
+        if flags & LACING_OR_INVISIBLE or not 0 <= timestamp < LATEST:
+            break
+        packets.append(Packet(timestamp, data[content + 4 : stop], bool(flags & KEY)))
+        at = stop
+    return packets, at
 
 
 def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Iterator[Packet]:

@@ -97,6 +97,17 @@ def test_pixels_that_are_not_square_are_shown_in_their_true_shape(tmp_path):
     assert np.abs(clip - expected).mean() < 3
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_the_shape_of_pixels_may_stand_in_the_frames_alone(tmp_path, codec):
+    path = draw(tmp_path / "wide.mp4", shape="160x240", vf="setsar=3/2", vcodec=codec, pix_fmt="yuv420p")
+    data = path.read_bytes()
+    assert data.count(b"pasp") == 1
+    whole = decoded(path, SHAPE).frames
+    path.write_bytes(data.replace(b"pasp", b"free"))
+    for decoder in ("in_process", "ffmpeg"):
+        assert np.array_equal(decoded(path, SHAPE, decoder=decoder).frames, whole)
+
+
 def test_frames_are_counted_or_timed(tmp_path):
     """Frame n of the uneven video comes after n * n twelfths of a second, of which the index knows nothing."""
     steady = draw(tmp_path / "steady.mkv", vcodec="ffv1")

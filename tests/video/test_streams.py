@@ -13,7 +13,7 @@ from videos import draw
 
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.tracks import Margins, read_margins
+from pipeline.video.tracks import Margins, find_margins, read_header
 
 DECODERS = ["in_process", "ffmpeg"]
 RED, BLUE = "color=red:s=64x48:r=12", "color=blue:s=64x48:r=12"
@@ -119,7 +119,7 @@ def read_size(data, at):
 @pytest.mark.parametrize("name", CROPPED)
 def test_margins_that_a_container_states_are_not_shown(tmp_path, name):
     path = crop(tmp_path, name)
-    assert read_margins(path, 0) == CROPPED[name]
+    assert find_margins(read_header(path), 0) == CROPPED[name]
     left, right, top, bottom = CROPPED[name]
     clip = decode(path, 48 - top - bottom, 64 - left - right)
     assert np.array_equal(clip, decode(path, 48 - top - bottom, 64 - left - right, decoder="ffmpeg"))
@@ -134,9 +134,9 @@ def test_margins_that_a_container_states_are_not_shown(tmp_path, name):
 
 def test_a_container_without_margins_or_no_container_has_none(tmp_path):
     (tmp_path / "text").write_text("moov")
-    assert read_margins(tmp_path / "text", 0) == Margins()
+    assert find_margins(read_header(tmp_path / "text"), 0) == Margins()
     for name in ("plain.mp4", "plain.mkv", "plain.ts"):
-        assert read_margins(draw(tmp_path / name, shape="64x48", **SHARP), 0) == Margins()
+        assert find_margins(read_header(draw(tmp_path / name, shape="64x48", **SHARP)), 0) == Margins()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
