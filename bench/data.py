@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from bench.before import REVISION, compare_builds, copy_as_mp4
 from bench.dataset import draw_clips, draw_short
 from bench.decoding import count_equal, measure_decoding
 from bench.measuring import describe_machine
@@ -39,7 +40,8 @@ def main(
         folder = Path(name)
         videos = draw_clips(folder / "videos", clips, workers=2)
         sizes = [path.stat().st_size for path in videos]
-        measures = [*_decoding(videos, rounds), *_cores(folder / "cores", videos, rounds)]
+        measures = [*_decoding(videos, rounds), *_before(folder / "copies", videos, rounds)]
+        measures += _cores(folder / "cores", videos, rounds)
         measures += _reading(folder / "shards", 5 * clips, rounds)
         measures += _parts(folder / "parts", minutes, parts)
         measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
@@ -61,6 +63,25 @@ def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
         Measure("frames_equal", "videos equal by plain reader, av.open, ffmpeg", "1", equal["equal"] / count),
         Measure("frames_by_plain_reader", "videos that the plain reader takes", "", equal["plain"] / count),
     ]
+
+
+def _before(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
+    """This build beside the last one that knew no times, on videos of a constant rate."""
+    measures = []
+    for kind, paths in (("webm", videos), ("mp4", copy_as_mp4(videos, folder))):
+        found = compare_builds(paths, SHAPE, rounds)
+        what = f"{kind}: to the build {REVISION}"
+        if found is None:
+            measures += [Measure(f"transcode_{kind}_vs_before", f"{what}: not in this copy of the code", ">= 1", None)]
+            continue
+        measures += [
+            ratio(f"transcode_{kind}_vs_before", what, ">= 1", found.before, found.now),
+            Measure(
+                f"transcode_{kind}_vs_before_pairs", "the same, median of all pairs", ">= 1", found.median_of_pairs
+            ),
+            Measure(f"frames_{kind}_as_before", "videos with the same bytes", "1", found.equal_share),
+        ]
+    return measures
 
 
 def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:

@@ -15,13 +15,15 @@ from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
-from pipeline.video.limits import Budget, DecodeError, check_file, check_whole
+from pipeline.video.limits import Budget, DecodeError, check_file
 from pipeline.video.packets import Inexact
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import PyavPartReader
 from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
+from pipeline.video.whole_files import check_whole
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
+PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet
 PICTURE_READERS = {"in_process": PictureReader, "ffmpeg": FfmpegPictureReader}
 
 Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, has no clips
@@ -107,7 +109,8 @@ def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bo
         return PICTURE_READERS[options.decoder](source, options.limits, options.picture_rate)
     check_file(source)
     check_whole(source)
-    return READERS[options.decoder](source, options.limits)
+    decoder = "ffmpeg" if source.suffix.lower() in PROGRAM_ENDINGS else options.decoder
+    return READERS[decoder](source, options.limits)
 
 
 def _decode_alone(

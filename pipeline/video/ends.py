@@ -10,7 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.video.limits import (
+from pipeline.video.tracks import Header, read_parts, split_boxes
+from pipeline.video.webm import DURATION, INFO, TIMESTAMP_SCALE, TRACK, TRACKS, read_duration
+from pipeline.video.whole_files import (
     ASF_HEADER,
     ASF_PROPERTIES,
     MOST_ASF_HEADER,
@@ -18,8 +20,6 @@ from pipeline.video.limits import (
     TAIL_BYTES,
     read_flv_seconds,
 )
-from pipeline.video.tracks import Header, read_parts, split_boxes
-from pipeline.video.webm import DURATION, INFO, TIMESTAMP_SCALE, TRACK, TRACKS, read_duration
 
 MOST_AVI_HEADER = 2**16
 ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")

@@ -34,7 +34,15 @@ from pipeline.video.colour import (
 from pipeline.video.ends import find_end
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_damage, open_options, refuse_codec
+from pipeline.video.limits import (
+    REFUSED_SHARE,
+    Budget,
+    DecodeError,
+    check_damage,
+    open_options,
+    refuse_codec,
+    refuse_container,
+)
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline
 from pipeline.video.tracks import read_header
@@ -60,6 +68,7 @@ TRACK = re.compile(r"^  Stream #0:(\d+)\[0x(\w+)\]")
 STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
 # Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
 DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
+REFUSED_CONTAINER = "] Format not on whitelist"
 REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
@@ -181,6 +190,8 @@ def _refusals() -> Iterator[None]:
             raise NoSuchStream("no video stream") from None
         if found := REFUSED_CODEC.search(error.tail):
             raise refuse_codec(found[1]) from None
+        if REFUSED_CONTAINER in error.tail:
+            raise refuse_container() from None
         last = error.tail.splitlines()[-1:] or [str(error)]
         raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
 

@@ -1,9 +1,6 @@
-"""What an untrusted video file may be and may cost, whatever its header says; and whether it is truncated."""
+"""What an untrusted video file may be and may cost, whatever its header says."""
 
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from pipeline.params import LimitParams
 
@@ -15,20 +12,6 @@ CODECS = (
     "mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,prores,qtrle,rawvideo,theora,vc1,vp6f,vp8,vp9,webp_anim,wmv1,wmv2,wmv3"
 )
 REFUSED_SHARE = 0.1  # of the packets: a decoder may refuse these, more means that the motion is damaged
-
-EBML = b"\x1a\x45\xdf\xa3"
-SEGMENT = b"\x18\x53\x80\x67"
-PACKET_BYTES, SYNC = 188, b"G"  # of an MPEG transport stream
-PACK, PROGRAM_END = b"\0\0\1\xba", 0xB9  # of an MPEG program stream
-OGG_PAGE = b"OggS"
-TAIL_BYTES = 2**18  # of a file, in which its last pack or page begins
-FLV_TAGS = (8, 9, 18)  # sound, video, words about the file
-LONGEST = 1e6  # seconds, that one believes
-AVI_SLACK = 8  # bytes: some writers count the header's own
-ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-MOST_ASF_HEADER = 2**16
-MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"sidx", b"styp", b"uuid", b"meta", b"mfra"}
 
 
 class DecodeError(Exception):
@@ -49,6 +32,11 @@ def check_file(path: Path) -> None:
     """Raise DecodeError where a decoder could hang on what is no regular file."""
     if not path.is_file():
         raise DecodeError("no such file, or not a regular one")
+
+
+def refuse_container() -> DecodeError:
+    """The refusal of a container outside the list."""
+    return DecodeError(f"its container is none of {CONTAINERS}, or its header is damaged")
 
 
 def refuse_codec(name: str) -> DecodeError:
@@ -83,172 +71,3 @@ class Budget:
             raise DecodeError(
                 f"longer than {frames} frames or {pixels} pixels; cut it into clips, or raise transcode.limits"
             )
-
-
-def check_whole(path: Path) -> None:
-    """Raise DecodeError where a file is cut off, as far as its container lets one know."""
-    with path.open("rb") as file:
-        length = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(PACKET_BYTES + 1)
-        stated = _read_stated_length(file, head, length)
-        if stated is not None and length < stated:
-            raise DecodeError(f"cut off: {length} of {stated} bytes are there")
-        if head[:3] == b"FLV":
-            _check_flv(file, length)
-        elif head[:1] == SYNC == head[PACKET_BYTES:] and length % PACKET_BYTES:
-            raise DecodeError(f"cut off: its last packet is {length % PACKET_BYTES} bytes of {PACKET_BYTES}")
-        elif head[:4] in (PACK, OGG_PAGE):
-            _check_last_packet(file, length, head[:4])
-
-
-def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
-    """The length in bytes that a Matroska, WebM, MP4, AVI or ASF file states; None where it states none."""
-    if head[:4] == EBML:
-        return _read_matroska_length(file)
-    file.seek(0)
-    if head[:16] == ASF_HEADER:
-        return _read_asf_length(file)
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return _read_avi_length(file, length)
-    return _read_mp4_length(file, length) if head[4:8] in MP4_BOXES else None
-
-
-def _read_matroska_length(file: BinaryIO) -> int | None:
-    """End of the segment; unknown in a live recording."""
-    file.seek(4)
-    header = read_ebml_size(file)
-    if header is None:
-        return None
-    file.seek(header, 1)
-    if file.read(4) != SEGMENT:
-        return None
-    size = read_ebml_size(file)
-    return None if size is None else file.tell() + size
-
-
-def read_ebml_size(file: BinaryIO) -> int | None:
-    """A number of 1 to 8 bytes, of which the leading zero bits tell how many; all ones means unknown."""
-    first = file.read(1)
-    if not first or first[0] == 0:
-        return None
-    following = 8 - first[0].bit_length()
-    mask = (1 << (7 * (following + 1))) - 1
-    value = int.from_bytes(first + file.read(following)) & mask
-    return None if value == mask else value
-
-
-def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
-    """End of the last known box; a box of size 0 reaches to the end, one of size 1 has its size in 8 more bytes."""
-    end = 0
-    for box in walk_boxes(file, length):
-        if box.name not in MP4_BOXES or box.size < 8:
-            return None
-        end = box.start + box.size
-    return end
-
-
-class Box(NamedTuple):
-    """One of the outermost parts of an MP4 or MOV file, as it states itself."""
-
-    name: bytes
-    start: int  # of its header, bytes from the start of the file
-    header: int  # bytes
-    size: int  # bytes with its header; 0: to the end of the file
-
-
-def walk_boxes(file: BinaryIO, length: int) -> Iterator[Box]:
-    """The outermost boxes of a file, up to one whose size leads nowhere."""
-    start = 0
-    while start < length:
-        file.seek(start)
-        head = file.read(16)
-        size, header = int.from_bytes(head[:4]), 8
-        if size == 1:
-            size, header = int.from_bytes(head[8:16]), 16
-        yield Box(head[4:8], start, header, size)
-        if size < 8:
-            return
-        start += size
-
-
-def _read_avi_length(file: BinaryIO, length: int) -> int | None:
-    """End of the last part called RIFF, a large file has several; none where the header was never completed."""
-    end = 0
-    while end < length:
-        file.seek(end)
-        name, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
-        if name != b"RIFF":
-            break
-        if size in (0, 0xFFFFFFFF):
-            return None
-        end += 8 + size
-    return end - AVI_SLACK
-
-
-def _read_asf_length(file: BinaryIO) -> int | None:
-    """As the file's properties have it; what was broadcast states none."""
-    header = file.read(MOST_ASF_HEADER)
-    at = header.find(ASF_PROPERTIES)
-    if at < 0 or len(header) < at + 92:
-        return None
-    (length,), (flags,) = struct.unpack("<Q", header[at + 40 : at + 48]), struct.unpack("<I", header[at + 88 : at + 92])
-    return None if flags & 1 else length
-
-
-def _check_flv(file: BinaryIO, length: int) -> None:
-    """A file of tags, each with its length before and after it; the first tells how many seconds there are."""
-    file.seek(5)
-    at, latest, stated = int.from_bytes(file.read(4)) + 4, 0, 0.0
-    while at < length:
-        file.seek(at)
-        head = file.read(11).ljust(11, b"\0")
-        kind, size = head[0] & 0x1F, int.from_bytes(head[1:4])
-        if kind not in FLV_TAGS:  # not FLV any more: FFmpeg finds out
-            return
-        if kind == FLV_TAGS[-1] and not stated:
-            stated = read_flv_seconds(file.read(min(size, 4096)))
-        latest = max(latest, int.from_bytes(head[7:8] + head[4:7]))
-        at += 11 + size + 4
-    if at > length:
-        raise DecodeError(f"cut off: {length} of at least {at} bytes are there")
-    if latest / 1000 < stated - max(1.0, stated * REFUSED_SHARE):
-        raise DecodeError(f"cut off: {latest / 1000:.4g} of {stated:.4g} seconds are there")
-
-
-def read_flv_seconds(script: bytes) -> float:
-    """The number that follows the word duration in AMF; 0 where none does."""
-    at = script.find(b"\x00\x08duration\x00")
-    if at < 0 or len(script) < at + 19:
-        return 0.0
-    (seconds,) = struct.unpack(">d", script[at + 11 : at + 19])
-    return float(seconds) if 0 < seconds < LONGEST else 0.0
-
-
-def _check_last_packet(file: BinaryIO, length: int, sign: bytes) -> None:
-    """Follow the packets from the last pack of an MPEG program stream, or the last page of Ogg, to the end."""
-    start = max(0, length - TAIL_BYTES)
-    file.seek(start)
-    tail = file.read()
-    at = tail.rfind(sign)
-    end = at
-    while 0 <= end <= len(tail) - 6:
-        if sign == OGG_PAGE:
-            end = _find_page_end(tail, at)
-            break
-        if tail[end : end + 3] != b"\0\0\1":
-            return
-        code = tail[end + 3]
-        if code == PROGRAM_END:
-            return
-        pack_length = 12 if tail[end + 4] >> 6 != 1 else 14
-        end += pack_length if code == PACK[3] else 6 + int.from_bytes(tail[end + 4 : end + 6])
-    if end > len(tail):
-        raise DecodeError(f"cut off: {length} of at least {start + end} bytes are there")
-
-
-def _find_page_end(tail: bytes, at: int) -> int:
-    """Where a page of Ogg ends; beyond the tail where not even its header is whole."""
-    count = tail[at + 26] if at + 26 < len(tail) else 255
-    lengths = tail[at + 27 : at + 27 + count]
-    return at + 27 + count + (sum(lengths) if len(lengths) == count else 1)

@@ -31,13 +31,13 @@ from pipeline.video.frame_filters import Scaler, describe_frame, find_orientatio
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.limits import (
     CODECS,
-    CONTAINERS,
     REFUSED_SHARE,
     Budget,
     DecodeError,
     check_damage,
     open_options,
     refuse_codec,
+    refuse_container,
 )
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline, is_steady
@@ -86,8 +86,7 @@ class PyavReader:
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
                 raise
-            # FFmpeg refuses a format outside the lists and a picture above the limit with the same bare words.
-            hint = f": not one of {CONTAINERS}, or a picture too large" if isinstance(error, av.ArgumentError) else ""
+            hint = ": a picture too large" if isinstance(error, av.ArgumentError) else ""
             raise DecodeError(f"{error.strerror}{hint}") from None
 
     def _read_plain(self) -> PlainWebm | None:
@@ -201,7 +200,11 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
     options = {**open_options(limits), "fflags": "+genpts" if made_up else "-genpts"}
     if header.movie:
         options |= STATED
-    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+    try:
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except av.ArgumentError:
+        raise refuse_container() from None
+    with container:
         streams = list(container.streams.video)
         stream = _video_stream(streams)
         context = stream.codec_context

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
-from pipeline.video.limits import EBML, MP4_BOXES, SEGMENT, read_ebml_size, walk_boxes
 from pipeline.video.webm import CLUSTER, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
+from pipeline.video.whole_files import EBML, MP4_BOXES, SEGMENT, read_ebml_size, walk_boxes
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
 ENTRIES_AT, ENTRY_BYTES = 8, 78  # of a box stsd; of a video entry before the boxes in it

@@ -16,6 +16,8 @@ ASKED = {
     "two_cores_vs_one",
     "shuffled_vs_memmap",
     "frames_equal",
+    "transcode_webm_vs_before",
+    "transcode_mp4_vs_before",
     "transcode_memory_gb",
     "filter_seconds",
     "parts_decoded_share",

@@ -10,7 +10,8 @@ from videos import draw
 
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.limits import DecodeError, check_whole
+from pipeline.video.limits import DecodeError
+from pipeline.video.whole_files import check_whole
 
 DECODERS = ["in_process", "ffmpeg"]
 CONTAINERS = {
@@ -23,6 +24,10 @@ CONTAINERS = {
     "mpeg2.ts": {"vcodec": "mpeg2video"},
     "h264.mkv": {"vcodec": "libx264"},
     "h264.mp4": {"vcodec": "libx264", "movflags": "faststart"},
+    "looped.gif": {},
+    "animated.apng": {"f": "apng"},
+    "animated.webp": {"vcodec": "libwebp_anim"},
+    "live.webm": {"vcodec": "libvpx", "live": 1},
 }
 KINDS = {
     "h264.mp4": {"vcodec": "libx264", "pix_fmt": "yuv420p"},
@@ -46,6 +51,16 @@ def test_a_file_that_ends_early_is_refused_in_every_container_that_lets_one_know
         with pytest.raises(DecodeError, match=r"cut off|damaged"):  # a cut may fall between two packets
             decode(path)
         path.write_bytes(whole)
+
+
+def test_a_tape_that_ends_within_a_frame_is_refused(tmp_path):
+    """Raw DV is frame after frame: it does not say how many, but how long each is."""
+    for name, options in {"pal.dv": {"s": "720x576", "r": 25}, "ntsc.dv": {"s": "720x480", "r": "30000/1001"}}.items():
+        path = draw(tmp_path / name, frames=3, pix_fmt="yuv420p" if name == "pal.dv" else "yuv411p", **options)
+        check_whole(path)
+        os.truncate(path, path.stat().st_size - 5000)
+        with pytest.raises(DecodeError, match=r"cut off: (139|115)000 bytes of its last frame"):
+            check_whole(path)
 
 
 def test_flash_video_that_ends_between_two_tags_lacks_the_seconds_it_states(tmp_path):

@@ -54,17 +54,23 @@ def test_a_kind_is_read_alike_by_both_means_and_shows_what_was_drawn(tmp_path, n
     assert np.abs(videos[0].clips[0] - play(drawn)).mean() < bound
 
 
-def test_an_animated_webp_is_read_by_the_program(tmp_path):
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_an_animated_webp_is_read_by_the_program_either_way(tmp_path, decoder):
     """The library that is read in this process does not know it yet."""
     path = draw(tmp_path / "animated.webp", vcodec="libwebp_anim", lossless=1)
-    video = decode_video(path, SHAPE, transcoding(decoder="ffmpeg"), "")
+    video = decode_video(path, SHAPE, transcoding(decoder=decoder), "")
     assert video.count == 8 and np.abs(video.clips[0] - play(path)).mean() < 1
-    with pytest.raises(DecodeError):
-        decode_video(path, SHAPE, transcoding(), "")
 
 
 @pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
 def test_the_refusal_names_the_codec(tmp_path, decoder):
     path = draw(tmp_path / "rare.mkv", vcodec="snow", strict=-2)
     with pytest.raises(DecodeError, match="its codec is snow, not one of apng,av1"):
+        decode_video(path, SHAPE, transcoding(decoder=decoder), "")
+
+
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_a_container_outside_the_list_is_told(tmp_path, decoder):
+    path = draw(tmp_path / "rare.nut", vcodec="mpeg4")
+    with pytest.raises(DecodeError, match=r"its container is none of matroska,.*, or its header is damaged"):
         decode_video(path, SHAPE, transcoding(decoder=decoder), "")
