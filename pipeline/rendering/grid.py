@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.records import Frames
+from pipeline.rendering.fonts import choose_font
 
 Colour = tuple[int, int, int]
 
@@ -45,8 +46,7 @@ class Page:
         self, x: int, y: int, text: str, size: int, *, width: int, colour: Colour = INK, centred: bool = False
     ) -> None:
         """One line, `size` pixels high, cut with an ellipsis where it is wider than `width`."""
-        font = ImageFont.load_default(size)
-        line = " ".join(text.split())
+        font, line = choose_font(" ".join(text.split()), size)
         while line and font.getlength(line) > width:
             line = line.removesuffix("…")[:-1].rstrip() + "…" if line != "…" else ""
         if centred:
