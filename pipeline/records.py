@@ -26,6 +26,7 @@ VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the 
 # Tables with other columns than the product beside them: in folders of their own, so that *.parquet is the product.
 DROPS = "dropped/dropped.parquet"
 CORRECTIONS = "corrections/corrections.parquet"
+SIGNATURES = "signatures/signatures.parquet"
 
 Reason = Literal[
     # filter
@@ -122,6 +123,14 @@ class Correction:
     meant: str
     count: int  # how often it was corrected, in the captions of all splits
     distance: int  # letters left out, added, exchanged or swapped with the next one
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What near-duplicates are found by: a row of `signatures.parquet`, for each row of the shards."""
+
+    id: str
+    grey: str  # 5 frames of 8x8 cells of grey, a byte each, in base64
 
 
 @dataclass(frozen=True, slots=True)

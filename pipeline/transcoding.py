@@ -14,13 +14,15 @@ from importlib.metadata import version
 from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.compute.sandbox import Failure, memory_limit
+from pipeline.duplicates import Leak, count_leaks, sign_clip, write_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.params import ClipParams, TranscodeParams
-from pipeline.records import DROPS, Clip, Drop, Frames, Reason
+from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Frames, Reason, Signature, Split
 from pipeline.shards import Shard, write_index, write_shard
 from pipeline.source_code import digest_code
 from pipeline.sources import digest_source, opened, prepare
@@ -45,6 +47,8 @@ REASONS: dict[type[Fault], Reason] = {
 KEPT_DIGESTS = 4  # of long videos whose parts are in several shards
 
 MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
+
+NO_SPLITS: Mapping[str, Split] = MappingProxyType({})
 
 PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
 
@@ -71,6 +75,15 @@ class Manifest:
     drops: tuple[Drop, ...]
     frame_counts: Mapping[int, int]  # frames of a whole video -> kept clips from such videos
     shard: Shard | None
+    signatures: tuple[Signature, ...]  # of the rows of the shard
+
+
+class Made(NamedTuple):
+    """Clips that were read and kept, and how many of each split have a near-duplicate in train."""
+
+    read: int
+    kept: int
+    leaks: dict[Split, Leak]
 
 
 def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str:
@@ -135,27 +148,33 @@ def make_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[st
     drops.sort(key=lambda drop: drop.id)
     yield None
     shard = write_shard(task.path, rows) if rows else None
-    write_manifest(_manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard))
+    signatures = tuple(Signature(clip_id, write_signature(sign_clip(frames))) for clip_id, _, frames in rows)
+    manifest = Manifest(len(task.clips), tuple(drops), counts, shard, signatures)
+    write_manifest(_manifest_path(task.path), manifest)
 
 
-def hand_over(paths: list[Path], out: Path, shape: ClipParams) -> tuple[int, int]:
-    """Make `out` whole from finished shards, the index last -> clips read and kept.
+def hand_over(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS) -> Made:
+    """Make `out` whole from finished shards, the index last.
 
-    The shards also stay where they are until the caller removes them, so a kill in the middle loses nothing.
-    Raises UserError where no clip is left.
+    Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
+    removes them, so a kill in the middle loses nothing. Raises UserError where no clip is left.
     """
     read = 0
     frames: Counter[int] = Counter()
     shards: list[Shard] = []
+    signatures: list[Signature] = []
     for path, manifest in _read_manifests(paths):
         read += manifest.read
         frames.update(manifest.frame_counts)
         if manifest.shard:
             _link(path, out / path.name)
             shards.append(manifest.shard)
+            signatures += manifest.signatures
     if not shards:
         raise UserError(_explain_no_clip(paths))
     write_table(out / DROPS, Drop, _list_drops(paths))
+    write_table(out / SIGNATURES, Signature, signatures)
+    leaks = count_leaks(signatures, splits)
     write_report(
         out / "report.json",
         read=read,
@@ -163,9 +182,10 @@ def hand_over(paths: list[Path], out: Path, shape: ClipParams) -> tuple[int, int
         drops=_list_drops(paths),
         rows=sum(shard.clips for shard in shards),
         frames_per_video={"min": min(frames), "median": _find_low_median(frames), "max": max(frames)},
+        near_duplicates_of_train={split: leak._asdict() for split, leak in leaks.items()},
     )
     write_index(out, (shape.frames, shape.height, shape.width), shards)
-    return read, frames.total()
+    return Made(read, frames.total(), leaks)
 
 
 def _manifest_path(shard: Path) -> Path:
@@ -191,6 +211,7 @@ def read_manifest(path: Path) -> Manifest | None:
             drops=tuple(Drop(**drop) for drop in values["drops"]),
             frame_counts=Counter(dict(values["frame_counts"])),
             shard=Shard(**values["shard"]) if values["shard"] else None,
+            signatures=tuple(Signature(**signature) for signature in values["signatures"]),
         )
     except (UserError, ValueError, KeyError, TypeError):
         return None

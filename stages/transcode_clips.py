@@ -1,10 +1,12 @@
 """Stage `transcode`: chosen videos -> shards of uint8 frames [T,H,W,3], whole when `index.json` is there."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.compute import map_sandboxed
+from pipeline.duplicates import tell_leaks
 from pipeline.errors import run
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
@@ -51,9 +53,11 @@ def transcode_clips(
         for _ in map_sandboxed(make_shard, tasks(), shards, compute, seconds=seconds, label=label, progress=progress):
             pass
         _clear(out)
-        read, kept = hand_over(paths, out, shape)
+        made = hand_over(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
-    print(f"transcode: {read} clips read, {kept} kept in {shards} shards")
+    print(f"transcode: {made.read} clips read, {made.kept} kept in {shards} shards")
+    if told := tell_leaks(made.leaks):
+        print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 
 
 def _clear(out: Path) -> None:

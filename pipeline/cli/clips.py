@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.contact_sheet import choose_cards, write_sheet
+from pipeline.cli.duplicates import SHOWN, choose_pairs, list_pairs
 from pipeline.cli.printing import print_table, widen
+from pipeline.duplicates import NEAR, count_leaks, find_leaks, tell_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.records import DROPS, SPLITS, Caption, Clip, Drop, Frames
+from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
 from pipeline.tables import iterate_table, read_table
@@ -91,6 +93,11 @@ def sample_figures(shards: ShardReader) -> Figures:
         "flat_share": float((contrast < FLAT).mean()),
         "repeated_share": 1 - len(seen) / count,
     }
+
+
+def _require_png(sheet: Path | None) -> None:
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UserError(f"{sheet}: the sheet is a picture; give it a name that ends with .png")
 
 
 def read_labels(path: Path) -> dict[str, Clip]:
@@ -236,8 +243,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
     """Count the clips, say what was left out and why, and what the frames look like."""
-    if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UserError(f"{sheet}: the sheet is a picture; give it a name that ends with .png")
+    _require_png(sheet)
     shards = ShardReader(folder)
     if verify:
         shards.verify()
@@ -255,6 +261,32 @@ def inspect(
         parts = choose_cards(shards, chosen, per_category)
         write_sheet(sheet, parts, shards)
         print(f"{sheet}: {sum(len(part.cards) for part in parts)} clips", file=sys.stderr)
+
+
+@app.command()
+def duplicates(
+    sheet: Annotated[Path | None, typer.Argument(metavar="OUT.png", help="a picture of the nearest pairs")] = None,
+    data: Annotated[Path, typer.Option(help="the folder that holds labels and clips")] = Path("data"),
+) -> None:
+    """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs."""
+    _require_png(sheet)
+    shards, labels = ShardReader(data / "clips"), read_labels(data / "labels")
+    signatures = read_table(data / "clips" / SIGNATURES, Signature)
+    if [signature.id for signature in signatures] != shards.ids:
+        raise UserError(f"{data / 'clips' / SIGNATURES}: of other clips than the shards; `dvc repro -f transcode`")
+    splits = {name: clip.split for name, clip in labels.items()}
+    pairs = find_leaks(signatures, splits)
+    told = tell_leaks(count_leaks(signatures, splits))
+    print(told or "no clip of val or test has a near-duplicate in train")
+    if not pairs:
+        return
+    console = Console()
+    widen(console)
+    columns = [f"apart (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
+    print_table(console, columns, list(list_pairs(pairs, shards, labels)), numbers=(0,))
+    if sheet is not None:
+        write_sheet(sheet, [choose_pairs(pairs, shards, labels)], shards)
+        print(f"{sheet}: the {min(len(pairs), SHOWN)} nearest of {len(pairs)} pairs", file=sys.stderr)
 
 
 @app.command()

@@ -104,6 +104,7 @@ def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluatePara
         **options.model_dump(),
         **{f"real_{name}": len(clips.prompts) for name, clips in reals._asdict().items()},
         "networks": {name: network.digest for name, network in networks.items()},
+        "near_duplicates_of_train": evaluation.reference.copies.repeated,
         "withdrawn": sorted(select_withdrawn(evaluation.checks)),
         **measure_cost(model),
     }

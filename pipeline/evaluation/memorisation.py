@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.duplicates import NEAR, compare_signatures, find_nearest, sign_clip
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure, Formula, interval_of_means
 from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
@@ -73,18 +74,18 @@ class NearestClips:
 
 
 class CopySearch:
-    """Finds the nearest training clip of every clip, and compares the distance with those of unseen real clips."""
+    """Finds the nearest training clip of every clip, and compares the distance with those of unseen real clips.
+
+    Unseen clips that are near-duplicates of training clips, `repeated` in number, are no yardstick: they are left out.
+    """
 
     def __init__(self, train: MeasuredClips, unseen: MeasuredClips, by: SearchName) -> None:
         self.train = train
         self.by: SearchName = by
         self.find_nearest = cache(self._search)  # used by rates and pictures alike
-        self.unseen = len(unseen)
-        # The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer.
-        self.limits = {
-            space: float(np.quantile(self.find_nearest(unseen, space).distances, QUANTILE, method="lower"))
-            for space in SPACES
-        }
+        fresh = ~find_repeated(unseen.frames, train.frames)
+        self.unseen, self.repeated = int(fresh.sum()), int((~fresh).sum())
+        self.limits = {space: _find_limit(self.find_nearest(unseen, space).distances[fresh]) for space in SPACES}
 
     def _search(self, clips: MeasuredClips, space: str) -> NearestClips:
         """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
@@ -109,6 +110,17 @@ class CopySearch:
         wanted = np.array([prompt.object for prompt in clips.prompts])
         found = np.array([self.train.prompts[row].object for row in rows])
         return np.where(wanted >= 0, wanted != found, np.nan)
+
+
+def find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
+    """Which of the unseen clips [N,T,H,W,3] are near-duplicates of one of the training clips: [N]."""
+    points = compare_signatures(np.stack([sign_clip(clip) for clip in (*unseen, *train)]))
+    return find_nearest(points[: len(unseen)], points[len(unseen) :])[1] <= NEAR
+
+
+def _find_limit(distances: Floats) -> float:
+    """The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer. 0 without any."""
+    return float(np.quantile(distances, QUANTILE, method="lower")) if len(distances) else 0.0
 
 
 def _shift(frames: Frames) -> list[Floats]:

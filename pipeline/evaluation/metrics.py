@@ -116,9 +116,11 @@ def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline:
     """The share of clips that are copies of a training clip in any of these spaces."""
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
-        unseen = reference.copies.unseen
+        unseen, repeated = reference.copies.unseen, reference.copies.repeated
         if unseen < LEAST_UNSEEN:
-            return Figure(None, reason=f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed")
+            left_out = f"; {repeated} more are near-duplicates of training clips" if repeated else ""
+            told = f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed{left_out}"
+            return Figure(None, reason=told)
         found = reference.copies.find_copies(clips)
         return average(np.any([found[space] for space in spaces], axis=0).astype(float), reference)
 

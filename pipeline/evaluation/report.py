@@ -4,6 +4,7 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +14,7 @@ from pipeline.evaluation.controls import ABSENT, REAL, Check, scale_figure, sele
 from pipeline.evaluation.evaluate import Evaluation, GeneratorEvaluation
 from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
 from pipeline.evaluation.measured_clips import Floats
-from pipeline.evaluation.memorisation import SPACES, average_logits, measure_gap
+from pipeline.evaluation.memorisation import SPACES, CopySearch, average_logits, measure_gap
 from pipeline.evaluation.metric import Metric, average, divide_means
 from pipeline.evaluation.metrics import CLIP_METRICS
 from pipeline.files import replacing, write_json
@@ -63,7 +64,7 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
     write_json(folder / "protocol.json", found.protocol)
     values = {name: round_value(figure.value) for name, figure in figures.items()}
     write_json(metrics, values | {"withdrawn": len(found.protocol["withdrawn"])})
-    return summarise(figures, evaluation.checks)
+    return chain(summarise(figures, evaluation.checks), tell_repeated(evaluation.reference.copies))
 
 
 def summarise_generator(found: Evaluation) -> dict[str, Figure]:
@@ -186,6 +187,15 @@ def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterato
     tried = [check.passed for check in checks if check.passed is not None]
     untried = f"; {len(checks) - len(tried)} could not be tried" if len(tried) < len(checks) else ""
     yield f"evaluate: {sum(tried)} of {len(tried)} demands on the controls are met{untried}"
+
+
+def tell_repeated(copies: CopySearch) -> Iterator[str]:
+    """A line where unseen clips are near-duplicates of training clips."""
+    if copies.repeated:
+        yield (
+            f"evaluate: {copies.repeated} of {copies.repeated + copies.unseen} unseen real clips are near-duplicates "
+            "of training clips; copies are judged by the others, all other figures count them (see filter.duplicates)"
+        )
 
 
 def write_words(folder: Path, found: Evaluation) -> None:

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.cli.contact_sheet import choose_cards, compose
+from pipeline.duplicates import sign_clip, write_signature
 from pipeline.errors import UserError
-from pipeline.records import Caption, Clip, Drop
+from pipeline.records import SIGNATURES, Caption, Clip, Drop, Signature
 from pipeline.rendering.grid import film_strip
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
@@ -255,3 +256,53 @@ def test_an_unknown_id_is_answered_with_the_nearest(stages, tmp_path):
         why(stages, "")
     with pytest.raises(UserError, match="holds no clips and no drops yet"):
         why(tmp_path / "nothing", "1")
+
+
+def sign(folder):
+    """Write the signatures of the folder's shards, as `transcode` does."""
+    shards = ShardReader(folder)
+    rows = [Signature(name, write_signature(sign_clip(shards[row]))) for row, name in enumerate(shards.ids)]
+    write_table(folder / SIGNATURES, Signature, rows)
+
+
+def duplicates(*words, code=0):
+    answer = CliRunner().invoke(app, ["clips", "duplicates", *map(str, words)])
+    assert answer.exit_code == code
+    return answer
+
+
+def test_unseen_clips_are_shown_beside_the_training_clips_that_they_repeat(data, tmp_path):
+    labels = [UP, replace(DOWN, id="2"), replace(UP, id="3", split="judge"), replace(UP, id="4", split="test")]
+    write_table(data / "labels" / "clips.parquet", Clip, labels)  # 4 shows what 1 does
+    sign(data / "clips")
+    told = duplicates(tmp_path / "pairs.png", "--data", data).stdout
+    assert told.startswith("1 of 1 clips of test have a near-duplicate in train\n")
+    assert told.splitlines()[-1].split() == ["0.000", "4", "test", "1", "train"]
+    with Image.open(tmp_path / "pairs.png") as picture:
+        drawn = np.array(picture.convert("RGB"))
+    strip = film_strip(ShardReader(data / "clips")[0], 12)
+    assert count_places(drawn, strip) == 2
+
+
+def count_places(picture, part):
+    """In how many places of a picture the part is."""
+    views = np.lib.stride_tricks.sliding_window_view(picture[..., 0], part.shape[1], axis=1)
+    first = (views == part[0, :, 0]).all(axis=2)
+    return sum(np.array_equal(picture[y : y + len(part), x : x + part.shape[1]], part) for y, x in np.argwhere(first))
+
+
+def test_clips_that_nobody_has_trained_on_are_not_shown(data, tmp_path):
+    sign(data / "clips")
+    told = duplicates(tmp_path / "pairs.png", "--data", data).stdout
+    assert told == "no clip of val or test has a near-duplicate in train\n"
+    assert not (tmp_path / "pairs.png").exists()
+
+
+def test_signatures_that_are_absent_or_of_other_clips_are_refused(data):
+    with pytest.raises(UserError, match=r"signatures\.parquet: no such table; `dvc repro`"):
+        CliRunner().invoke(app, ["clips", "duplicates", "--data", str(data)], catch_exceptions=False)
+    write_table(data / "clips" / SIGNATURES, Signature, [])
+    with pytest.raises(UserError, match="of other clips than the shards; `dvc repro -f transcode`"):
+        CliRunner().invoke(app, ["clips", "duplicates", "--data", str(data)], catch_exceptions=False)
+    with pytest.raises(UserError, match=r"ends with \.png"):
+        CliRunner().invoke(app, ["clips", "duplicates", "a.jpg", "--data", str(data)], catch_exceptions=False)

@@ -76,3 +76,20 @@ def test_it_is_found_whose_nearest_training_clip_shows_another_object(copies):
     assert (others[0], others[2]) == (1, 0)
     assert np.isnan(others[1])
     assert np.nansum(others) == 1
+
+
+def test_unseen_clips_that_repeat_training_clips_are_no_yardstick():
+    """With training clips among the unseen ones no distance would be below the limit, and no copy would be found."""
+    train, unseen = blobs(TRAIN, 1), blobs(UNSEEN, 7)
+    leaky = np.concatenate((unseen[:-2], train[:1], train[1:2] + 1))
+    found = CopySearch(seen(train, 1), seen(leaky, 2), "numpy")
+    assert (found.unseen, found.repeated) == (UNSEEN - 2, 2)
+    assert found.limits["pixels"] > 0
+    assert found.find_copies(seen(train))["pixels"].all()
+
+
+def test_where_every_unseen_clip_repeats_a_training_clip_nothing_is_found():
+    train = blobs(60, 1)
+    found = CopySearch(seen(train, 1), seen(train, 1), "numpy")
+    assert (found.unseen, found.repeated) == (0, 60)
+    assert not any(copied.any() for copied in found.find_copies(seen(train, 1)).values())

@@ -46,6 +46,7 @@ def test_every_clip_left_out_has_its_reason_and_the_sums_are_right(dataset, tmp_
         "dropped": {"too_short": 1, "undecodable": 1},
         "rows": 8,
         "frames_per_video": {"min": 8, "median": 24, "max": 40},
+        "near_duplicates_of_train": {},
     }
 
 
