@@ -16,7 +16,7 @@ from bench.decoding import count_equal, measure_decoding
 from bench.measuring import describe_machine
 from bench.parts import draw_long, measure_parts
 from bench.reading import measure_reading
-from bench.stages import measure_cores, measure_texts, measure_transcode_memory
+from bench.stages import measure_cores, measure_pictures, measure_texts, measure_transcode_memory
 from bench.table import Measure, collect_figures, print_table, ratio
 from pipeline.errors import run
 from pipeline.files import write_json
@@ -30,6 +30,7 @@ def main(
     clips: Annotated[int, typer.Option(min=1, help="videos to draw and decode")] = 200,
     rows: Annotated[int, typer.Option(min=1, help="label rows of filter and tokenize")] = 220_847,
     transcode_rows: Annotated[int, typer.Option(min=1, help="label rows of transcode")] = 100_000,
+    picture_folders: Annotated[int, typer.Option(min=1, help="folders of 40 pictures that filter reads")] = 22_000,
     rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 3,
     minutes: Annotated[int, typer.Option(min=1, help="length of the video that parts are taken from")] = 60,
     parts: Annotated[int, typer.Option(min=1, help="parts of it")] = 1000,
@@ -44,7 +45,8 @@ def main(
         measures += _cores(folder / "cores", videos, rounds)
         measures += _reading(folder / "shards", 5 * clips, rounds)
         measures += _parts(folder / "parts", minutes, parts)
-        measures += _texts(folder / "texts", rows) + _memory(folder / "memory", videos[0], transcode_rows)
+        measures += _texts(folder / "texts", rows) + _pictures(folder / "pictures", picture_folders)
+        measures += _memory(folder / "memory", videos[0], transcode_rows)
     print_table(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
     write_json(out, collect_figures(measures) | {"videos": drawn, "rows": rows, "machine": describe_machine()})
@@ -143,6 +145,16 @@ def _texts(folder: Path, rows: int) -> list[Measure]:
             Measure(f"{name}_memory_gb", "", "", found[f"{name}_memory"] / 1e9),
         ]
     return measures
+
+
+def _pictures(folder: Path, folders: int) -> list[Measure]:
+    found = measure_pictures(folder, folders)
+    what, share = f"filter: {folders:,} folders of 40 pictures, all chosen", folders / 220_847
+    return [
+        Measure("filter_pictures_seconds", what, f"< {60 * share:.3g}", found["filter_pictures_seconds"]),
+        Measure("filter_pictures_cpu_seconds", "", "", found["filter_pictures_cpu_seconds"]),
+        Measure("filter_pictures_memory_gb", "", "< 1", found["filter_pictures_memory"] / 1e9),
+    ]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ffmpeg
 import numpy as np
+from PIL import Image
 
 from pipeline.compute.pool import map_ordered
 from pipeline.demo.plan import ClipPlan, plan_clips
@@ -26,6 +27,7 @@ WAYS = (
     "next to a box", "in front of the camera", "without letting it go", "and catching it", "with a hand",
 )  # fmt: skip
 THINGS = 400  # words for objects
+MOST_LINKS = 30_000  # of a file
 
 
 def draw_clips(folder: Path, count: int, workers: int) -> list[Path]:
@@ -81,6 +83,20 @@ def write_names(folder: Path, ids: list[str]) -> None:
             first.write_bytes(b"a video")
         else:
             os.link(first, folder / f"{name}.webm")
+
+
+def link_pictures(folder: Path, ids: list[str], each: int) -> None:
+    """A folder for each id with so many pictures, which are links to few files."""
+    source, links = folder, 0
+    for clip_id in ids:
+        clip = folder / clip_id
+        clip.mkdir(parents=True)
+        for number in range(1, each + 1):
+            if links % MOST_LINKS == 0:
+                source = folder.parent / f"picture-{links // MOST_LINKS}.jpg"
+                Image.effect_noise((176, 100), links % 251 + 1).convert("RGB").save(source)
+            os.link(source, clip / f"{number:05}.jpg")
+            links += 1
 
 
 def chosen_clips(videos: list[Path]) -> list[Clip]:

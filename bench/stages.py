@@ -7,12 +7,13 @@ from typing import Any
 
 import yaml
 
-from bench.dataset import chosen_clips, write_labels, write_names
+from bench.dataset import chosen_clips, link_pictures, write_labels, write_names
 from bench.measuring import ROOT, Times, Usage, cpu_seconds, interleaved, run_stage
 from pipeline.records import Clip
 from pipeline.tables import write_table
 
 WHOLE_SHARE = 0.01  # of the rows of the large label table; the others are dropped, which costs memory, too
+PICTURES = 40  # in a folder
 SHARD_CLIPS = 25  # small ones, so that both workers end at about the same time
 
 
@@ -58,6 +59,16 @@ def measure_texts(folder: Path, rows: int) -> dict[str, float]:
     found = _timed("filter", "stages.filter_labels", shipped, *given)
     found |= _timed("filter_all", "stages.filter_labels", every, *given)
     return found | _timed("tokenize", "stages.tokenize_captions", every)
+
+
+def measure_pictures(folder: Path, folders: int) -> dict[str, float]:
+    """Seconds and memory of `filter` with every row chosen, where a video is a folder of pictures."""
+    ids = write_labels(folder / "labels" / "train.json", folders)
+    link_pictures(folder / "videos", ids, PICTURES)
+    dataset = {"format": "something", "labels": "../labels/train.json", "videos": "../videos"}
+    project = _project(folder / "project", dataset=dataset, filter={"categories": ["*"]})
+    given = ("--labels", dataset["labels"], "--videos", dataset["videos"])
+    return _timed("filter_pictures", "stages.filter_labels", project, *given)
 
 
 def _timed(name: str, module: str, project: Path, *arguments: str) -> dict[str, float]:

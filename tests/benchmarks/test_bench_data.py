@@ -20,6 +20,7 @@ ASKED = {
     "transcode_mp4_vs_before",
     "transcode_memory_gb",
     "filter_seconds",
+    "filter_pictures_seconds",
     "parts_decoded_share",
     "parts_vs_whole_each",
 }
@@ -85,6 +86,8 @@ def test_the_table_holds_what_was_asked_for(tmp_path):
         "300",
         "--transcode-rows",
         "120",
+        "--picture-folders",
+        "50",
         "--rounds",
         "1",
         "--minutes",
