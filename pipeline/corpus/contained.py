@@ -152,13 +152,13 @@ class ContainedVideos:
 
     @cached_property
     def _index(self) -> VideoIndex:
-        return VideoIndex(chain.from_iterable(_list_members(self._root, file) for file in self._archives))
+        return VideoIndex(chain.from_iterable(list_members(self._root, file) for file in self._archives))
 
 
 def list_videos(videos: str | Path) -> Iterator[str]:
     """The paths of all videos and folders of pictures, and of those in archives; hidden ones are passed over."""
     if Path(videos).is_file():
-        yield from _list_members(videos, "")
+        yield from list_members(videos, "")
         return
     for folder, below, files in os.walk(videos):
         below[:] = sorted(name for name in below if name[0] != ".")
@@ -169,10 +169,11 @@ def list_videos(videos: str | Path) -> Iterator[str]:
         yield from found or ([here] if any(map(is_picture, files)) else [])
         for path in paths:
             if path.lower().endswith(ENDINGS):
-                yield from _list_members(videos, path)
+                yield from list_members(videos, path)
 
 
-def _list_members(videos: str | Path, file: str) -> Iterator[str]:
+def list_members(videos: str | Path, file: str) -> Iterator[str]:
+    """The paths of the videos and folders of pictures in an archive; a damaged one is told on stderr."""
     try:
         archive = open_archive(Path(videos, file))
     except SourceFault as fault:

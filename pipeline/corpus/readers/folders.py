@@ -1,7 +1,8 @@
 """A folder of videos per category, like UCF-101's or Kinetics' -> rows.
 
 `<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` where every folder at the top is named as a split. A folder of
-numbered pictures counts as a video. The caption is the name of the class in words.
+numbered pictures counts as a video. The folders may lie in archives, which may be named as splits, and the labels may
+be one archive. The caption is the name of the class in words.
 """
 
 import os
@@ -10,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders
+from pipeline.corpus.contained import list_members
+from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders, parse_split
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
+from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.pictures import is_frame
 
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -21,11 +24,33 @@ CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     """A row per file, sorted; hidden files and folders are passed over. Raises UserError where there is no folder."""
-    if not labels.is_dir():
+    is_archive = labels.is_file() and labels.name.lower().endswith(ARCHIVES)
+    if not labels.is_dir() and not is_archive:
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
-    files = list(walk(labels))
-    above, splits = _match_splits([file.path for file in files if file.is_video])
-    return [_row(file.path, above, splits, number) for number, file in enumerate(files)]
+    places: dict[str, PurePosixPath] = {}  # path -> the same with the folders alone that say split and class
+    videos: list[PurePosixPath] = []
+    for file in [WalkedFile(PurePosixPath(""), is_video=False)] if is_archive else walk(labels):
+        members = _walk_archive(labels, file.path) if is_archive or is_shut(file.path) else {}
+        places |= members or {str(file.path): file.path}
+        videos += members.values() or ([file.path] if file.is_video else [])
+    above, splits = _match_splits(videos)
+    return [_row(path, place, above, splits, number) for number, (path, place) in enumerate(places.items())]
+
+
+def is_shut(path: PurePosixPath) -> bool:
+    """Whether a file is called like an archive that is read in place."""
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]:
+    """The videos in an archive. A folder that all of them lie in, above those of the classes, says nothing."""
+    members = [PurePosixPath(path) for path in list_members(labels, str(file).removeprefix("."))]
+    inside = [member.relative_to(file) for member in members]
+    wrapped = len({path.parts[0] for path in inside}) == 1 and all(len(path.parts) > 2 for path in inside)
+    start = 1 if wrapped and not parse_split(inside[0].parts[0]) else 0
+    name = file.name.partition(".")[0]
+    before = file.parent / name if parse_split(name) else file.parent
+    return {str(member): before.joinpath(*path.parts[start:]) for member, path in zip(members, inside, strict=True)}
 
 
 class WalkedFile(NamedTuple):
@@ -68,11 +93,11 @@ def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, Offici
     return 0, {}
 
 
-def _row(file: PurePosixPath, above: int, splits: dict[str, OfficialSplit], number: int) -> LabelRow:
+def _row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit], number: int) -> LabelRow:
     split = splits.get(file.parts[above], "all") if len(file.parts) > above + 1 else "all"
     folders = file.parts[above + 1 : -1] if split != "all" else file.parts[:-1]
     category = folders[0] if folders else ""
-    return make_path_row(str(file), spell_out(category), category, split, (str(file), number))
+    return make_path_row(path, spell_out(category), category, split, (path, number))
 
 
 def spell_out(name: str) -> str:

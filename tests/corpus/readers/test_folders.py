@@ -1,10 +1,12 @@
 """A folder of videos per category -> rows."""
 
 import pytest
+from pictures import write_tar, write_zip
 from settings import reading
 
 from pipeline.corpus import readers
 from pipeline.corpus.readers.folders import spell_out
+from pipeline.corpus.video_files import find_videos
 from pipeline.errors import UserError
 
 
@@ -92,3 +94,24 @@ def test_splits_may_lie_in_one_folder_as_on_the_hub(tmp_path):
         (tmp_path / name).write_bytes(b"v")
     rows = readers.read_rows(tmp_path, reading("folders", tmp_path))
     assert [(row.label, row.official_split) for row in rows] == [("dog", "test"), ("cat", "train")]
+
+
+@pytest.mark.parametrize("kind", ["folders", "auto"])
+def test_classes_may_lie_in_archives(tmp_path, kind):
+    def seen(labels):
+        rows = readers.read_rows(labels, reading(kind, labels).model_copy(update={"videos": str(labels)}))
+        found = find_videos(labels, [(row.id, row.video) for row in rows], 1)
+        return [(file, row.label, row.official_split) for file, row in zip(found, rows, strict=True)]
+
+    members = {"UCF/BrushHair/a.avi": b"v", "UCF/Clap/b.avi": b"v", "UCF/Clap/c/1.jpg": b"p", "UCF/README": b"x"}
+    write_zip(tmp_path / "one" / "UCF.zip", members)
+    expected = [("BrushHair/a.avi", "brush hair"), ("Clap/b.avi", "clap"), ("Clap/c/*.jpg", "clap")]
+    assert seen(tmp_path / "one") == [(f"UCF.zip/UCF/{path}", label, "all") for path, label in expected]
+    assert seen(tmp_path / "one" / "UCF.zip") == [(f"UCF/{path}", label, "all") for path, label in expected]
+    write_tar(tmp_path / "two" / "train.tar.gz", {"cat/a.mp4": b"v", "dog/b.mp4": b"v"}, "w:gz")
+    write_tar(tmp_path / "two" / "val.tar", {"cat/c.mp4": b"v"})
+    assert seen(tmp_path / "two") == [
+        ("train.tar.gz/cat/a.mp4", "cat", "train"),
+        ("train.tar.gz/dog/b.mp4", "dog", "train"),
+        ("val.tar/cat/c.mp4", "cat", "validation"),
+    ]
