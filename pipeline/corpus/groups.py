@@ -1,6 +1,7 @@
 """Groups of clips that must not be parted: those of one video, and those of one recording, person or place."""
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -35,6 +36,9 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candida
     """
     find = re.compile(pattern) if pattern else None
     named = [clip.group or _find_in_path(find, clip.video or clip.id) or clip.recording for clip in clips]
+    if find and clips and not any(find.search(clip.video or clip.id) for clip in clips):
+        first = clips[0].video or clips[0].id
+        print(f"warning: dataset.group_pattern {pattern!r} fits no path, such as {first}", file=sys.stderr)
     if not any(named):
         return list(clips)
     recordings = [clip.recording or clip.video or clip.id for clip in clips]

@@ -139,6 +139,8 @@ class VideosFolder:
         The ending may be missing or in another case, the letters may be composed or not, and a backslash stands for a
         slash where no file has it in its name.
         """
+        if text != text.strip() and not os.path.lexists(f"{self._root}/{text}"):
+            text = text.strip()  # lists end with blanks, but a name may, too
         if text.startswith(ANYWHERE):
             return self._find_anywhere(text.removeprefix(ANYWHERE))
         path = path_within(self._root, path_within(self._videos, text))

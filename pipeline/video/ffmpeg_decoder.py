@@ -68,6 +68,7 @@ TRACK = re.compile(r"^  Stream #0:(\d+)\[0x(\w+)\]")
 STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
 # Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
 DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
+MANY_REFUSED = re.compile(r"Decode error rate [\d.]+ exceeds maximum [\d.]+")
 REFUSED_CONTAINER = "] Format not on whitelist"
 REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
@@ -192,6 +193,8 @@ def _refusals() -> Iterator[None]:
             raise refuse_codec(found[1]) from None
         if REFUSED_CONTAINER in error.tail:
             raise refuse_container() from None
+        if refused := MANY_REFUSED.search(error.tail):
+            raise DecodeError(refused[0]) from None
         last = error.tail.splitlines()[-1:] or [str(error)]
         raise DecodeError(re.sub(r"^\[[^]]* @ \w+\] ", "", last[0])) from None
 

@@ -131,6 +131,9 @@ def test_loops_dangling_links_pipes_and_empty_files_are_refused(videos):
         ("class\\c.avi", "class/c.avi"),
         (".\\class\\c", "class/c.avi"),
         ("a.", "a.mp4"),
+        ("a.mp4 ", "a.mp4"),
+        (" class/c\n", "class/c.avi"),
+        ("**/c.avi ", "class/c.avi"),
         ("class/c.", "class/c.avi"),
         ("old", "old.3gp"),
         ("na\u00efve/caf\u00e9.mp4", "nai\u0308ve/cafe\u0301.MP4"),
@@ -146,7 +149,7 @@ def test_a_name_may_be_spelt_in_another_way_than_its_file(videos, written, file)
 
 
 def test_a_file_of_exactly_the_name_wins_over_one_that_is_like_it(videos):
-    for name in ("b.MP4", "b.mp4", "x\\y.mp4", "x/y.mp4", "\u00fc.mp4", "u\u0308.mp4"):
+    for name in ("b.MP4", "b.mp4", "x\\y.mp4", "x/y.mp4", "\u00fc.mp4", "u\u0308.mp4", " b.mp4"):
         write(videos / name)
     for name in ("b.MP4", "b.mp4", "x\\y.mp4", "\u00fc.mp4", "u\u0308.mp4"):
         assert VideosFolder(videos).find_path(name) == name

@@ -98,7 +98,7 @@ def test_shards_that_are_there_are_kept_and_other_numbers_of_workers_give_the_sa
     assert transcode(dataset, dataset / "again", workers=2, shard_clips=2) == one
 
 
-def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset):
+def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset, capsys):
     halves = filtering(categories=["*"], shares=ShareParams(train=0.5, judge=0.0, val=0.5, test=0.0))
     videos = ("long.mp4", "other.mp4", "more.mp4")
     draw_clock(dataset / "videos" / "more.mp4", frames=60)
@@ -115,6 +115,8 @@ def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset):
     rows = [["long.mp4", "one", "0", "2", ""], ["other.mp4", "two", "0", "2", ""]]
     clips, _ = choose(dataset, rows, {"group_pattern": "^(l|o)"})
     assert sorted(clip.group for clip in clips.values()) == ["l", "o"]
+    choose(dataset, rows, {"group_pattern": "(scene\\d)"})
+    assert "dataset.group_pattern '(scene\\\\d)' fits no path, such as long.mp4" in capsys.readouterr().err
 
 
 def test_ways_come_from_the_column_the_phrases_and_the_rules(dataset):

@@ -173,7 +173,8 @@ def turn(path):
 def test_a_bad_picture_drops_the_clip_with_its_name(tmp_path, decoder, ending, change, told):
     files = write_pictures(tmp_path / "clip", number_names(4, "{:05}." + ending))
     change(files[2])
-    with pytest.raises((DecodeError, SourceFault), match=told if (decoder, change) != ("ffmpeg", cut_off) else None):
+    told = "Decode error|Invalid|code" if (decoder, change) == ("ffmpeg", cut_off) else told
+    with pytest.raises((DecodeError, SourceFault), match=told):
         decode(tmp_path, f"clip/*.{ending}", decoder=decoder)
 
 

@@ -35,7 +35,7 @@ from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
-from pipeline.files import read_json, read_text_lines
+from pipeline.files import read_json, read_text_lines, refuse_pointer
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.tables import find_bytes_columns
@@ -79,6 +79,8 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
     """The format of the labels, and what tells it. Raises UserError where nothing does."""
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
+    if labels.is_file():
+        refuse_pointer(labels)
     found = _look_into(labels) if labels.is_dir() else _look_at(labels, dataset)
     if not found:
         raise UserError(

@@ -17,7 +17,7 @@ PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename
 IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid", "id", "name")
 CAPTIONS = (
     *("caption", "captions", "text", "prompt", "sentence", "sentences", "description", "descriptions", "narration"),
-    *("query", "desc", "title"),
+    *("query", "desc", "title", "txt"),
 )
 LABELS = ("classname", "label", "cls", "class", "action", "activity", "category")
 SPLITS = ("split", "subset")
@@ -32,7 +32,7 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
     if form in ("table", "json", "metadata") and not named and not _has_path(names, columns):
         found |= _guess_path(names, columns)
     caption = columns.caption
-    if isinstance(caption, str) and caption not in names and (guessed := _first(names, (*CAPTIONS, *LABELS))):
+    if isinstance(caption, str) and not _is_there(caption, names) and (guessed := _first(names, (*CAPTIONS, *LABELS))):
         found["caption"] = caption = guessed
         if columns.category is None and _plain(guessed) in LABELS:
             found["category"] = guessed
@@ -62,6 +62,11 @@ def _list_names(labels: Path, form: str, dataset: DatasetParams) -> list[str]:
     if form == "json":
         return json_files.list_names(files[0], read_json(files[0], json_files.REMEDY))
     return table.read_header(files[0], dataset.delimiter)
+
+
+def _is_there(name: str, names: Sequence[str]) -> bool:
+    """Whether a column has that name, or that of one with objects that the name leads into."""
+    return any(name == known or name.startswith(f"{known}.") for known in names)
 
 
 def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:

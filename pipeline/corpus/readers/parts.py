@@ -1,11 +1,15 @@
 """One row's cells -> the parts of a video that it labels: lists in its cells go together by their places."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipeline.corpus.rows import WHOLE, Segment
 from pipeline.corpus.segments import list_segments, parse_list, read_segment
 from pipeline.params import DatasetParams
+
+# Text within brackets and quotes. NumPy puts no commas between texts, which Python would join.
+QUOTED_LIST = re.compile(r"""\s*\[\s*(['"])(?!.*\1\s+\1).*['"]\s*,?\s*\]\s*\Z""", re.DOTALL)
 
 
 class Part(NamedTuple):
@@ -22,7 +26,7 @@ def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:
 
     One caption, category or segment goes with all of the others; of as many as there are, each goes with its own.
     """
-    caption, category = row.get("caption"), row.get("category")
+    caption, category = _read_texts(row.get("caption")), row.get("category")
     listing = any(isinstance(cell, list | tuple) for cell in (caption, category))
     if not listing and row.keys().isdisjoint(("start", "end", "segment")):  # as in nearly all tables
         return [Part(caption, category, WHOLE, "")]
@@ -41,6 +45,14 @@ def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:
         Part(captions[number % len(captions)], categories[number % len(categories)], *segments[number % len(segments)])
         for number in range(count)
     ]
+
+
+def _read_texts(cell: Any) -> Any:
+    """The texts that a cell lists as JSON or Python write them; any other cell as it is."""
+    if not isinstance(cell, str) or not QUOTED_LIST.match(cell):
+        return cell
+    found = parse_list(cell)
+    return found if isinstance(found, list) and all(isinstance(text, str) for text in found) else cell
 
 
 def _read_segments(row: Mapping[str, Any], dataset: DatasetParams) -> tuple[list[tuple[Segment, str]], bool]:

@@ -126,3 +126,10 @@ def test_texts_in_another_folder_than_their_videos_are_no_classes(tmp_path):
     write(tmp_path, {"videos/a.mp4": "v", "captions/a.txt": "x"})
     with pytest.raises(UserError, match=r"such as videos/a.mp4; make dataset.labels the folder of texts"):
         read_rows(tmp_path, reading("auto", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x.eaf", "x.csv", "x.json", "x.xml"])
+def test_a_pointer_of_git_lfs_is_told(tmp_path, name):
+    write(tmp_path, {name: "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"})
+    with pytest.raises(UserError, match="a pointer of Git LFS in place of the file"):
+        read_rows(tmp_path / name, reading("auto", tmp_path / name))

@@ -102,3 +102,8 @@ def test_metadata_may_name_its_videos_in_another_column(tmp_path):
     [row] = read_rows(tmp_path, reading("auto", tmp_path))
     assert (row.video, row.label) == ("a.mp4", "A dog")
     assert read_rows(tmp_path, reading("metadata", tmp_path, path="video", caption="prompt")) == [row]
+
+
+def test_a_name_that_leads_into_an_object_is_not_guessed_otherwise(tmp_path):
+    content = [{"path": "a.mp4", "caption": {"en": "A dog", "de": "Ein Hund"}}]
+    assert seen(tmp_path / "x.json", content, caption="caption.de") == [("a.mp4", "Ein Hund", "all", "all", WHOLE)]

@@ -26,6 +26,19 @@ def test_cells_without_lists_are_one_part():
     assert parts({"caption": "a dog", "start": "1", "end": "2.5"}, TIMES) == [Part("a dog", None, Segment(1, 2.5), "")]
 
 
+@pytest.mark.parametrize(
+    "texts", [["a dog", "it's a cat"], ['a "dog"', "a cat"], ["ein Hündchen"], ["a", "b, c", "[d]"], ["a\nb", "c"]]
+)
+@pytest.mark.parametrize("spell", [json.dumps, repr])
+def test_captions_listed_in_a_text_are_captions(spell, texts):
+    assert parts({"caption": spell(texts)}) == [Part(text, None, WHOLE, "") for text in texts]
+
+
+@pytest.mark.parametrize("text", ["[laughs] a dog", "[a dog]", "['a' 'b']", '["a"', "['a', 1]", "'a', 'b'"])
+def test_captions_in_brackets_stay_captions(text):
+    assert parts({"caption": text}) == [Part(text, None, WHOLE, "")]
+
+
 @pytest.mark.parametrize("spell", [lambda cell: cell, json.dumps, repr])
 def test_lists_go_together_by_their_places(spell):
     row = {"caption": spell(["sits", "runs"]), "category": spell(["sit", "run"])}
