@@ -275,13 +275,13 @@ def _decode_parts(
         else:
             left.append(Part(same[0].start, same[0].end, key))
             of_key[key] = same
-    decoding = decode_parts(source, left, task.shape, task.options)
+    decoding = decode_parts(source, tuple(left), task.shape, task.options)
     while left:
         yield left[0].key
         decoded = _try_decoding(task, partial(next, decoding))
         found += [(clip, decoded) for clip in of_key[left.pop(0).key]]
         if getgeneratorstate(decoding) == GEN_CLOSED:  # by an error; the other parts are tried without it
-            decoding = decode_parts(source, left, task.shape, task.options)
+            decoding = decode_parts(source, tuple(left), task.shape, task.options)
     return found
 
 

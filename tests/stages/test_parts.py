@@ -7,7 +7,7 @@ import ffmpeg
 import numpy as np
 import pytest
 from clip_sets import transcode
-from settings import filtering, reading
+from settings import filtering, reading, transcoding
 
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams, ShareParams
@@ -90,6 +90,19 @@ def test_clips_of_one_video_show_the_parts_that_their_rows_name(dataset):
         "long.mp4@00005.000-00005.200": "too_short",
         "long.mp4@00030.000-00031.000": "outside_video",
     }
+
+
+def test_a_part_that_cannot_be_decoded_leaves_those_behind_it_their_own_frames(dataset):
+    parts = [(0, 2), (3, 4), (5, 20), (12, 14), (16, 17)]
+    choose(dataset, [["long.mp4", f"{start} to {end}", str(start), str(end), ""] for start, end in parts])
+    limits = transcoding().limits.model_copy(update={"video_frames": 60})
+    transcode(dataset, dataset / "out", limits=limits)
+    reader = ShardReader(dataset / "out")
+    shown = {caption: reader.frames([row])[0].mean() / RATE for row, caption in enumerate(reader.captions)}
+    middles = {"0 to 2": 1.0, "3 to 4": 3.5, "12 to 14": 13.0, "16 to 17": 16.5}
+    assert shown == {caption: pytest.approx(middle, abs=0.2) for caption, middle in middles.items()}
+    drops = read_table(next(dataset.glob("out/**/dropped.parquet")), Drop)
+    assert [drop.id for drop in drops] == ["long.mp4@00005.000-00020.000"]
 
 
 def test_shards_that_are_there_are_kept_and_other_numbers_of_workers_give_the_same_bytes(dataset):
