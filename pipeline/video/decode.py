@@ -232,7 +232,7 @@ def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParam
 
 
 def _stack(read: FramesRead, window: list[int]) -> Frames:
-    return np.stack([_read_frame(read, number) for number in window])
+    return np.array([_read_frame(read, number) for number in window])
 
 
 def _read_frame(read: FramesRead, number: int) -> Frames:

@@ -17,7 +17,7 @@ TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per pac
 
 
 class FfmpegError(Exception):
-    """ffmpeg failed or ran too long; `tail` holds the last of its messages."""
+    """ffmpeg failed or ran too long; `tail` holds the last of its messages, and the first where all are known."""
 
     def __init__(self, reason: str, tail: str) -> None:
         super().__init__(f"{reason}: {tail}" if tail else reason)
@@ -64,7 +64,8 @@ def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: i
 
 def _output(done: Done, messages: str) -> bytes:
     if done.returncode:
-        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", messages[-TAIL_BYTES:])
+        head = messages[: min(TAIL_BYTES, len(messages) - TAIL_BYTES)] if len(messages) > TAIL_BYTES else ""
+        raise FfmpegError(f"ffmpeg ended with code {done.returncode}", head + messages[-TAIL_BYTES:])
     return done.stdout
 
 

@@ -69,7 +69,7 @@ STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?
 # Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
 DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
 MANY_REFUSED = re.compile(r"Decode error rate [\d.]+ exceeds maximum [\d.]+")
-REFUSED_CONTAINER = "] Format not on whitelist"
+REFUSED_CONTAINER, TOO_LARGE = "] Format not on whitelist", "exceeds specified max pixel count"
 REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
 MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not tell a mirror
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
@@ -191,6 +191,8 @@ def _refusals() -> Iterator[None]:
             raise NoSuchStream("no video stream") from None
         if found := REFUSED_CODEC.search(error.tail):
             raise refuse_codec(found[1]) from None
+        if TOO_LARGE in error.tail:
+            raise DecodeError("a picture too large; see transcode.limits.frame_pixels") from None
         if REFUSED_CONTAINER in error.tail:
             raise refuse_container() from None
         if refused := MANY_REFUSED.search(error.tail):

@@ -54,7 +54,7 @@ class Budget:
     """Counts the frames and pixels of a video against the limits."""
 
     def __init__(self, limits: LimitParams) -> None:
-        self._limits = limits
+        self._most_frames, self._most_pixels = limits.video_frames, limits.video_pixels
         self._frames = 0
         self._pixels = 0
 
@@ -66,8 +66,8 @@ class Budget:
         """Count one more frame. Raises DecodeError beyond a limit."""
         self._frames += 1
         self._pixels += width * height
-        frames, pixels = self._limits.video_frames, self._limits.video_pixels
-        if self._frames > frames or self._pixels > pixels:
+        if self._frames > self._most_frames or self._pixels > self._most_pixels:
             raise DecodeError(
-                f"longer than {frames} frames or {pixels} pixels; cut it into clips, or raise transcode.limits"
+                f"longer than {self._most_frames} frames or {self._most_pixels} pixels; cut it into clips, or raise "
+                "transcode.limits"
             )

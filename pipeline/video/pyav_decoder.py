@@ -86,7 +86,8 @@ class PyavReader:
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
                 raise
-            hint = ": a picture too large" if isinstance(error, av.ArgumentError) else ""
+            large = isinstance(error, av.ArgumentError)
+            hint = ": a picture too large; see transcode.limits.frame_pixels" if large else ""
             raise DecodeError(f"{error.strerror}{hint}") from None
 
     def _read_plain(self) -> PlainWebm | None:
