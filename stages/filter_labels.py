@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.corpus.choose import NothingToTrainOn, choose_clips
+from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
@@ -16,9 +16,12 @@ from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
-from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop
+from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
+
+HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")
+FEW, MANY = 10, 100  # clips of a split that say next to nothing, and of a dataset that has enough for more
 
 
 def filter_labels(
@@ -58,6 +61,22 @@ def filter_labels(
     print(
         f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
     )
+    _tell_oddities(choice, options)
+
+
+def _tell_oddities(choice: Choice, options: FilterParams) -> None:
+    """Say where many clips have no mirrored twin, and where a split is too small to tell anything."""
+    left_out = choice.unmirrored.total()
+    if left_out * 2 > sum(not clip.mirrored for clip in choice.clips):
+        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(choice.unmirrored.items()))
+        told = f"{left_out} clips have no mirrored twin ({counts})"
+        print(f"filter: {told}; dataset.directions says which way phrases go", file=sys.stderr)
+    clips = Counter(clip.split for clip in choice.clips if not clip.mirrored)
+    small = [f"{name} {clips[name]}" for name in HELD_BACK if getattr(options.shares, name) and clips[name] < FEW]
+    groups = len({clip.group or clip.video for clip in choice.clips})
+    if small and len(choice.clips) >= MANY:
+        told = f"few clips for so many: {', '.join(small)}; {groups} groups are divided, each as a whole"
+        print(f"filter: {told}; see filter.shares and dataset.columns.group", file=sys.stderr)
 
 
 def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:

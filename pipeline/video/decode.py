@@ -15,7 +15,7 @@ from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
-from pipeline.video.limits import Budget, DecodeError, check_file
+from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
 from pipeline.video.packets import Inexact
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import PyavPartReader
@@ -123,9 +123,24 @@ def _decode_alone(
     except Inexact:
         try:
             timeline = video.read(lambda _: (), _leave).timeline
+            _require_frames(video, timeline, part)
             yield from _WholeDecoder(video, timeline, shape, options).decode([part])
         except DecodeError as error:
             yield error
+
+
+def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
+    """Raise DecodeError where many frames that the packets tell of within the part were not decoded.
+
+    What is lost in a short part hardly counts in the whole of a long video.
+    """
+    try:
+        stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
+    except (Inexact, OutsideVideo):  # packets do not tell, or nothing is there to be compared
+        return
+    told, seen = len(stated.stamps), len(found.stamps)
+    if told - seen > max(1, REFUSED_SHARE * told):
+        raise DecodeError(f"damaged: {seen} of {told} frames of the part can be decoded")
 
 
 class _PartDecoder:

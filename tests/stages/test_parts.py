@@ -146,6 +146,18 @@ def test_ways_come_from_the_column_the_phrases_and_the_rules(dataset):
     assert [phrase["words"] for phrase in told["phrases"]] == ["turning left", "turning right"]
 
 
+def test_few_groups_and_captions_that_cannot_be_flipped_are_told(dataset, capsys):
+    rows = [["long.mp4", f"he left {k}", str(k / 10), str(k / 10 + 2), ""] for k in range(120)]
+    everything = filtering(categories=["*"], mirror="swap", shares=ShareParams(train=1.0, judge=0.0, val=0.0, test=0.0))
+    choose(dataset, rows, options=everything)
+    told = capsys.readouterr().err
+    assert "120 clips have no mirrored twin (other_sense 120); dataset.directions says" in told
+    assert "few clips" not in told
+    rows = [["long.mp4", f"part {k}", str(k / 10), str(k / 10 + 2), ""] for k in range(120)]
+    choose(dataset, rows, options=filtering(categories=["*"]))
+    assert "few clips for so many: judge 0, val 0, test 0; 1 groups are divided" in capsys.readouterr().err
+
+
 def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
     rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
     with pytest.raises(UserError) as caught:

@@ -147,3 +147,19 @@ def test_a_part_without_an_end_goes_to_the_end_of_the_video(drawn, decoder):
     )
     assert np.array_equal(opened.clips[0], closed.clips[0])
     assert isinstance(late, OutsideVideo)
+
+
+def test_a_part_that_is_damaged_is_dropped_though_the_file_as_a_whole_may_pass(drawn, tmp_path):
+    data = bytearray(drawn("h264.mp4").read_bytes())
+    start, noise = data.index(b"mdat"), np.random.default_rng(0)
+    begin, end = (start + int((len(data) - start) * share) for share in (0.5, 0.54))
+    data[begin:end] = noise.bytes(end - begin)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    parts = [Part(second, second + 1, str(second)) for second in range(20)]
+    found = decode(tmp_path / "damaged.mp4", parts)
+    whole = decode(drawn("h264.mp4"), parts)
+    faulty = [place for place, one in enumerate(found) if isinstance(one, DecodeError)]
+    assert faulty and len(faulty) < 6 and all(6 < place < 15 for place in faulty)
+    for place, (one, other) in enumerate(zip(found, whole, strict=True)):
+        if place not in faulty and not 6 < place < 15:
+            assert isinstance(one, DecodedVideo) and np.array_equal(one.clips[0], other.clips[0])
