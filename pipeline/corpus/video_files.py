@@ -30,12 +30,14 @@ from pipeline.files import LONGEST_POINTER, is_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import ENDINGS
+from pipeline.sources.cells import ENDING as CELLS
 from pipeline.sources.folders import may_lead
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
+TABLE = re.compile(rf"{re.escape(CELLS)}/", re.IGNORECASE)  # on the way to the cell of one
 EMPTY: Mapping[str, str] = {}
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
@@ -85,8 +87,14 @@ def digest_videos(
         except SourceFault as fault:
             return NoVideo("unusable_video", str(fault))
 
-    distinct = list(dict.fromkeys(files))
-    found = dict(zip(distinct, _map_in_threads(digest, distinct, workers), strict=True))
+    # The cells of a table are read in their order, by one thread: each thread would read those between, too.
+    tables: dict[str, list[str]] = defaultdict(list)
+    for file in dict.fromkeys(files):
+        tables[file.rpartition("/")[0] if TABLE.search(file) else ""].append(file)
+    alone, cells = tables.pop("", []), [sorted(listed) for listed in tables.values()]
+    found = dict(zip(alone, _map_in_threads(digest, alone, workers), strict=True))
+    listed = _map_in_threads(lambda rows: [digest(row) for row in rows], cells, workers, batch=1)
+    found |= dict(zip(chain.from_iterable(cells), chain.from_iterable(listed), strict=True))
     return [found[file] for file in files]
 
 
@@ -100,7 +108,8 @@ class VideosFolder:
     """The folder of videos, with what is known about the folders in it."""
 
     def __init__(self, videos: Path, pictures: str | None = None) -> None:
-        self._root = os.path.realpath(videos)
+        # An archive may be a link to what DVC keeps of it, which has no ending.
+        self._root = os.path.realpath(videos) if videos.is_dir() else str(videos.absolute())
         self._videos = videos  # as params name it, which may be a link
         self._holds = cache(self._encloses)  # few folders hold many files
         self._folders = cache(self._find_folder)
@@ -302,11 +311,13 @@ def _find_path_fault(path: str) -> str:
     return "" if writable_text(path) == path else "is not UTF-8"
 
 
-def _map_in_threads(function: Callable[[Item], Answer], items: Sequence[Item], workers: int) -> list[Answer]:
+def _map_in_threads(
+    function: Callable[[Item], Answer], items: Sequence[Item], workers: int, batch: int = BATCH
+) -> list[Answer]:
     """The answers in order, from threads, since reading and hashing let other threads run.
 
     By the batch: a task of its own for each would cost more than a small file.
     """
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+    batches = [items[start : start + batch] for start in range(0, len(items), batch)]
     with ThreadPoolExecutor(workers) as pool:
         return list(chain.from_iterable(pool.map(lambda batch: [function(item) for item in batch], batches)))

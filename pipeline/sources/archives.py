@@ -41,6 +41,8 @@ class Archive:
     def __init__(self, path: Path) -> None:
         """List what is in it. Raises SourceFault where it cannot be read."""
         self.name = path.name
+        if path.stat().st_size <= LONGEST_POINTER:
+            refuse_pointer(path.name, path.read_bytes())
         self.left_out: list[str] = []  # the first members that are no plain files, or have no plain names
         self._is_zip = path.name.lower().endswith(".zip")
         packed = path.name.lower().endswith("gz")

@@ -9,6 +9,8 @@ from pictures import number_names, write_tar, write_zip
 
 from pipeline.corpus.video_files import NoVideo, VideosFolder, digest_videos, find_videos
 from pipeline.records import Drop
+from pipeline.sources import opened
+from pipeline.sources.limits import SourceFault
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 132735\n"
 
@@ -194,3 +196,35 @@ def test_a_damaged_archive_is_passed_over_where_names_are_looked_for_anywhere(vi
         "shard-0.tar/00001.mp4",
     ]
     assert "bad.zip is passed over: bad.zip is no zip archive, or is cut off" in capsys.readouterr().err
+
+
+def test_links_to_what_dvc_keeps_are_followed(tmp_path):
+    cache = tmp_path / ".dvc/cache/files/md5"
+    videos = tmp_path / "videos"
+
+    def track(path, content):
+        kept = cache / "ab" / f"{len([*cache.rglob('*')]):030x}"
+        write_files(kept.parent, [kept.name], content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(kept)
+
+    for name in number_names(3):
+        track(videos / "clip" / name, b"picture")
+    track(videos / "x.tar", write_tar(tmp_path / "x.tar", {"a.mp4": b"video"}).read_bytes())
+    assert find(videos, "clip") == "clip/*.jpg"
+    assert find(videos, "x.tar/a.mp4") == "x.tar/a.mp4"
+    assert find_videos(videos / "x.tar", [("a", "")], 1) == ["a.mp4"]
+    assert digest_videos(videos / "x.tar", ["a.mp4"], 1) == digest_videos(videos, ["x.tar/a.mp4"], 1)
+    with opened(videos, "clip/*.jpg", tmp_path) as pictures:
+        assert [pictures.read(name) for name in pictures.numbered.names] == [b"picture"] * 3
+    (videos / "clip" / "00002.jpg").unlink()
+    write_files(tmp_path, ["secret.jpg"])
+    (videos / "clip" / "00002.jpg").symlink_to(tmp_path / "secret.jpg")
+    with opened(videos, "clip/*.jpg", tmp_path) as pictures, pytest.raises(SourceFault, match="link out of the videos"):
+        pictures.read("00002.jpg")
+
+
+def test_an_archive_that_is_a_pointer_is_told(videos):
+    write_files(videos, ["p.tar", "p.zip"], POINTER)
+    for name in ("p.tar", "p.zip"):
+        assert "pointer of Git LFS" in refusal(videos, f"{name}/a.mp4")[1]

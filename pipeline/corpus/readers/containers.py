@@ -35,10 +35,15 @@ def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
 
 def place_container(path: Path, videos: str) -> str:
     """The path of a file from the folder of videos; empty where it is that. Raises UserError where it is not in it."""
-    here, root = Path(os.path.realpath(path)), Path(os.path.realpath(videos))
+    here, root = _resolve(path), _resolve(Path(videos))
     if not here.is_relative_to(root):
         raise UserError(f"{path}: holds the videos, but is not in {videos}; make dataset.videos the folder it is in")
     return here.relative_to(root).as_posix().removeprefix(".")
+
+
+def _resolve(path: Path) -> Path:
+    """Where a file stands, if perhaps as a link to what DVC keeps of it, or a folder is."""
+    return Path(os.path.realpath(path.parent), path.name) if path.is_file() else Path(os.path.realpath(path))
 
 
 def find_container_split(path: Path) -> OfficialSplit:

@@ -144,3 +144,13 @@ def test_captions_of_videos_outside_of_shards_are_left_to_other_formats(tmp_path
     assert "as table" in capsys.readouterr().out
     assert find_videos(tmp_path, [(row.id, row.video)], 1) == ["videos.tar/a.mp4"]
     assert find_videos(tmp_path, [("b", "b.mp4")], 1) == [Drop("b", "missing_video", "no b.mp4")]
+
+
+def test_shards_that_dvc_has_put_behind_links_are_in_the_folder(tmp_path):
+    kept = tmp_path / ".dvc/cache/files/md5/ab" / f"{1:030x}"
+    write_tar(kept, sample("a", "x"))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "0.tar").symlink_to(kept)
+    rows = read(tmp_path / "videos")
+    assert seen(rows) == [("0.tar+a.mp4", "0.tar/a.mp4", "x", "all")]
+    assert find_videos(tmp_path / "videos", [(row.id, row.video) for row in rows], 1) == ["0.tar/a.mp4"]
