@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
-from pipeline.video.webm import CLUSTER, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
+from pipeline.video.webm import CLUSTER, INFO, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
 from pipeline.video.whole_files import EBML, MP4_BOXES, SEGMENT, read_ebml_size, walk_boxes
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
@@ -37,7 +37,7 @@ class Header(NamedTuple):
     """What stands in front of the pictures of a file, as far as it is MP4 or Matroska; else nothing."""
 
     movie: bytes = b""  # content of MP4's box with the tracks
-    parts: Sequence[tuple[int, bytes]] = ()  # ids and contents of Matroska's elements
+    parts: Sequence[tuple[int, bytes]] = ()  # ids of Matroska's elements, and contents of those that matter here
 
 
 def read_header(path: Path) -> Header:
@@ -58,8 +58,9 @@ def find_margins(header: Header, number: int) -> Margins:
 
 
 def _walk_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    total = file.seek(0, 2)
     file.seek(4)
-    file.seek(read_ebml_size(file) or 0, 1)
+    file.seek(min(read_ebml_size(file) or 0, total), 1)
     if file.read(4) != SEGMENT:
         return
     read_ebml_size(file)
@@ -69,8 +70,8 @@ def _walk_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if name == CLUSTER or length is None:
             return
         start = file.tell()
-        yield name, file.read(min(length, MOST_BYTES))
-        file.seek(start + length)
+        yield name, file.read(min(length, MOST_BYTES)) if name in (INFO, TRACKS) else b""
+        file.seek(min(start + length, total))
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:

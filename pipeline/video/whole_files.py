@@ -66,7 +66,7 @@ def _read_matroska_length(file: BinaryIO, length: int) -> int | None:
     """End of the segment; of a live recording, which does not know it, that of the last part."""
     file.seek(4)
     header = read_ebml_size(file)
-    if header is None:
+    if header is None or header > length:  # farther than the system can seek, perhaps
         return None
     file.seek(header, 1)
     if file.read(4) != SEGMENT:

@@ -1,6 +1,7 @@
 """When frames are shown: each frame of a drawn video has a grey of its own, so a clip tells what it is made of."""
 
 from bisect import bisect_right
+from contextlib import suppress
 from fractions import Fraction
 
 import ffmpeg
@@ -12,7 +13,9 @@ from settings import clip_shape, transcoding
 from pipeline.video.decode import Part, decode_parts, decode_video
 from pipeline.video.ends import find_end
 from pipeline.video.ffmpeg import run
-from pipeline.video.tracks import read_header
+from pipeline.video.limits import DecodeError
+from pipeline.video.tracks import find_margins, read_header
+from pipeline.video.whole_files import check_whole
 
 DECODERS = ["in_process", "ffmpeg"]
 STEP = 16  # grey levels from one frame to the next
@@ -192,3 +195,20 @@ def test_recordings_joined_or_cut_are_shown_without_the_jump_of_their_clock(tmp_
     path.write_bytes(b"".join(parts))
     for decoder in DECODERS:
         assert read_numbers(path, 14, decoder) == list(range(14))
+
+
+@pytest.mark.parametrize("name", ["phone.mp4", "vp8.webm", "browser.webm", "flash.flv", "screen.wmv", "drops.avi"])
+def test_an_altered_header_states_any_end_or_none(tmp_path, name):
+    path = draw(tmp_path / name, TENTHS, **KINDS[name][0])
+    data, rng = path.read_bytes(), np.random.default_rng(1)
+    for _ in range(200):
+        changed = bytearray(data)
+        for place in rng.integers(0, len(data), rng.integers(1, 30)) // rng.integers(1, 9):
+            changed[place] = rng.integers(0, 256)
+        path.write_bytes(changed[: rng.integers(len(data) // 2, len(data))])
+        with suppress(DecodeError):
+            check_whole(path)
+        header = read_header(path)
+        end = find_end(path, header, 1)
+        assert end is None or isinstance(end, Fraction)
+        assert min(find_margins(header, 0)) >= 0
