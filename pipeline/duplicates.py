@@ -61,6 +61,8 @@ def sign_clip(frames: Frames) -> NDArray[np.uint8]:
 def compare_signatures(signatures: NDArray[np.uint8]) -> Floats:
     """Signatures [N,LENGTH] as points [N,LENGTH]; those of near-duplicates are at most NEAR apart."""
     points = signatures.astype(np.float32)
+    if not len(points):
+        return points
     points -= points.mean(axis=1, keepdims=True)
     points /= np.maximum(points.std(axis=1, keepdims=True), FAINT)
     points -= points.mean(axis=0) * (len(points) / (len(points) + STEADY))
@@ -76,6 +78,23 @@ def find_nearest(asked: Floats, base: Floats) -> tuple[Ints, Floats]:
         rows[part] = squares.argmin(axis=1)
         distances[part] = np.sqrt(np.maximum(squares.min(axis=1), 0))
     return rows, distances
+
+
+def find_sets(points: Floats) -> list[list[int]]:
+    """The rows of each set of near-duplicates, which may be a chain of them; a row without any is in none."""
+    first = np.arange(len(points))
+    for start, squares in _measure_squares(points, points):
+        ones, others = np.nonzero(squares <= NEAR**2)
+        ones, others = first[start + ones], first[others]
+        parted = ones != others
+        for one, other in set(zip(ones[parted].tolist(), others[parted].tolist(), strict=True)):
+            low, high = sorted((int(first[one]), int(first[other])))
+            if low != high:
+                first[first == high] = low
+    sets: dict[int, list[int]] = {}
+    for row, name in enumerate(first.tolist()):
+        sets.setdefault(name, []).append(row)
+    return [rows for rows in sets.values() if len(rows) > 1]
 
 
 def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> list[NearPair]:

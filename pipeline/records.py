@@ -45,6 +45,7 @@ Reason = Literal[
     "empty_video",
     "unusable_video",
     "other_split",
+    "near_duplicate",
     # transcode
     "undecodable",
     "decoder_hung",

@@ -348,6 +348,11 @@ def _list_drops(paths: list[Path]) -> Iterator[Drop]:
     return (drop for _, manifest in _read_manifests(paths) for drop in manifest.drops)
 
 
+def list_signatures(paths: list[Path]) -> list[Signature]:
+    """Of all rows of finished shards, in order."""
+    return [signature for _, manifest in _read_manifests(paths) for signature in manifest.signatures]
+
+
 def _link(source: Path, target: Path) -> None:
     """The same file under a second name; a copy where the file system has no links, or is another one."""
     try:

@@ -4,10 +4,12 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.repeats import Sign, sign_nothing
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.directions.language import are_in_english
@@ -15,8 +17,10 @@ from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
+from pipeline.monitoring.progress import progress
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
+from pipeline.signing import sign_videos
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
 
@@ -25,7 +29,14 @@ FEW, MANY = 10, 100  # clips of a split that say next to nothing, and of a datas
 
 
 def filter_labels(
-    labels: Path, videos: Path, vectors: Path, out: Path, dataset: DatasetParams, options: FilterParams, workers: int
+    labels: Path,
+    videos: Path,
+    vectors: Path,
+    out: Path,
+    dataset: DatasetParams,
+    options: FilterParams,
+    workers: int,
+    sign: Sign = sign_nothing,
 ) -> None:
     """Choose and split the clips; nothing is written before all of it is decided.
 
@@ -34,18 +45,26 @@ def filter_labels(
     rows = read_rows(labels, dataset)
     try:
         known = _read_vectors(vectors, rows, options), dataset.group_pattern, _build_directions(rows, dataset)
-        choice = choose_clips(rows, videos, options, workers, *known, dataset.pictures)
+        choice = choose_clips(rows, videos, options, workers, *known, dataset.pictures, sign)
     except NothingToTrainOn as nothing:
         _write_nothing(out, len(rows), nothing)
         raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / DROPS, Drop, choice.drops)
     write_json(out / DIRECTIONS, choice.directions.as_data())
+    _write_report(out, len(rows), choice)
+    print(
+        f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
+    )
+    _tell_oddities(choice, options)
+
+
+def _write_report(out: Path, read: int, choice: Choice) -> None:
     splits = Counter(clip.split for clip in choice.clips)
     counts = Counter((clip.category, clip.split) for clip in choice.clips)
     write_report(
         out / "report.json",
-        read=len(rows),
+        read=read,
         kept=sum(not clip.mirrored for clip in choice.clips),
         drops=choice.drops,
         splits={split: splits[split] for split in SPLITS},
@@ -58,10 +77,6 @@ def filter_labels(
         test_words=choice.words,
         mirrored={"added": sum(clip.mirrored for clip in choice.clips), "left_out": choice.unmirrored},
     )
-    print(
-        f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
-    )
-    _tell_oddities(choice, options)
 
 
 def _tell_oddities(choice: Choice, options: FilterParams) -> None:
@@ -121,7 +136,8 @@ def main(
     """Choose the clips that params.yaml names, and split them."""
     gc.disable()  # no row refers to itself, and looking for such rows took a quarter of the time
     params = load_params(Path("params.yaml"))
-    filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute))
+    sign = partial(sign_videos, videos, options=params.transcode, compute=params.compute, progress=progress)
+    filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute), sign)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Literal
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
 from pipeline.corpus.groups import join_groups, refuse_parted_groups
 from pipeline.corpus.names import match_categories, match_objects
+from pipeline.corpus.repeats import Sign, settle_duplicates, sign_nothing
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
@@ -66,12 +67,13 @@ def choose_clips(
     group_pattern: str | None = None,
     directions: Directions = ENGLISH,
     pictures: str | None = None,
+    sign: Sign = sign_nothing,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
     Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
-    clip's group, where its row names none; `directions` say which way it moves, where its row does not; `pictures` is
-    the pattern of frames in mixed folders. Raises NothingToTrainOn where no training clip is left.
+    clip's group, where its row names none; `directions` say which way it moves, where its row does not; `pictures` finds
+    frames in mixed folders; `sign` decodes clips. Raises NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
@@ -81,17 +83,31 @@ def choose_clips(
     found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
     candidates, files, more = _keep_found(candidates, found)
     drops += more
-    candidates = join_groups(candidates, group_pattern)
-    refuse_parted_groups(candidates, {row.id: row for row in rows} if any(clip.group for clip in candidates) else {})
+    candidates = _join_groups(candidates, group_pattern, rows)
+    digest = partial(digest_videos, videos, workers=workers, known=digests)
+    candidates, more = settle_duplicates(candidates, files, digest, sign, options.duplicates)
+    drops += more
     candidates, more = limit_clips(candidates, options)
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
-    clips, more = _make_clips(candidates, splits, files, partial(digest_videos, videos, workers=workers, known=digests))
+    clips, more = _make_clips(candidates, splits, files, digest)
     clips = [_tell_way(clip, directions) for clip in clips]
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
         raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, videos), len(clips), drops)
+    return _add_twins(clips, drops, held, directions, options)
+
+
+def _join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Sequence[LabelRow]) -> list[Candidate]:
+    joined = join_groups(clips, pattern)
+    refuse_parted_groups(joined, {row.id: row for row in rows} if any(clip.group for clip in joined) else {})
+    return joined
+
+
+def _add_twins(
+    clips: list[Clip], drops: list[Drop], held: HeldOut, directions: Directions, options: FilterParams
+) -> Choice:
     directions = replace(directions, counter=find_counter_spelling(clip.caption for clip in clips))
     twins, unmirrored = mirror_clips(clips, held, directions) if options.mirror == "swap" else ([], Counter())
     clips = sorted([*clips, *twins], key=lambda clip: clip.id)

@@ -142,6 +142,7 @@ class FilterParams(Section):
     min_object_clips: PositiveInt
     max_object_clips: PositiveInt | None
     max_clips: PositiveInt | None
+    duplicates: Literal["keep", "group", "drop"]
     mirror: Literal["none", "swap"]
     shares: ShareParams
     test_pairs: Share | list[Text]

@@ -13,6 +13,7 @@ from pipeline.duplicates import (
     count_leaks,
     find_leaks,
     find_nearest,
+    find_sets,
     read_signatures,
     sign_clip,
     tell_leaks,
@@ -129,3 +130,16 @@ def test_windows_of_one_clip_count_once():
     clip = draw_clips(1)[0]
     rows = [Signature(name, write_signature(sign_clip(clip))) for name in ("a", "a", "b", "b")]
     assert count_leaks(rows, {"a": "val", "b": "train"}) == {"val": (1, 1)}
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 10_000])
+def test_near_duplicates_of_near_duplicates_are_one_set(monkeypatch, at_once):
+    monkeypatch.setattr("pipeline.duplicates.AT_ONCE", at_once)
+    line = np.zeros((6, 4), np.float32)
+    line[:, 0] = np.array([0, 5, 0.9, 1.8, 5.5, 9]) * NEAR
+    assert find_sets(line) == [[0, 2, 3], [1, 4]]
+    assert find_sets(line[:0]) == []
+
+
+def test_no_signatures_are_no_points():
+    assert compare_signatures(read_signatures([])).shape == (0, LENGTH)
