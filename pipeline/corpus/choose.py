@@ -72,8 +72,8 @@ def choose_clips(
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
     Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
-    clip's group, where its row names none; `directions` say which way it moves, where its row does not;
-    `pictures` finds frames in mixed folders; `sign` decodes clips. Raises NothingToTrainOn where no training clip is left.
+    clip's group, where its row names none; `directions` say which way it moves, where its row does not; by `pictures`
+    frames in mixed folders are known; `sign` decodes. Raises NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
