@@ -23,6 +23,8 @@ FAINT = 2.0  # grey levels: less contrast is not enlarged, so blank clips are al
 ALIKE = 0.3  # of a clip's contrast: clips that differ less from the mean of all are alike
 STEADY = 10  # clips: of fewer, the mean is mostly what sets them apart, so that less of it is taken away
 AT_ONCE = 16_000_000  # distances in memory
+ROWS, COLUMNS = 1024, 4096  # distances in memory where all are compared with all
+ROUNDING = 1e-3  # of a float32
 
 TRAINED: Split = "train"
 UNSEEN: tuple[Split, ...] = ("val", "test", "test_pairs", "test_words")  # what is measured on them is of unseen clips
@@ -81,20 +83,52 @@ def find_nearest(asked: Floats, base: Floats) -> tuple[Ints, Floats]:
 
 
 def find_sets(points: Floats) -> list[list[int]]:
-    """The rows of each set of near-duplicates, which may be a chain of them; a row without any is in none."""
-    first = np.arange(len(points))
-    for start, squares in _measure_squares(points, points):
-        ones, others = np.nonzero(squares <= NEAR**2)
-        ones, others = first[start + ones], first[others]
-        parted = ones != others
-        for one, other in set(zip(ones[parted].tolist(), others[parted].tolist(), strict=True)):
-            low, high = sorted((int(first[one]), int(first[other])))
-            if low != high:
-                first[first == high] = low
+    """The rows of each set of near-duplicates, which may be a chain of them; a row without any is in none.
+
+    Near points are near along any axis: in their order along the main one each is compared with the few that follow.
+    """
+    along = points @ np.linalg.eigh(points.T @ points)[1][:, -1]
+    order = np.argsort(along, kind="stable")
+    points, along = points[order], along[order]
+    above = np.arange(len(points))
+    for start in range(0, len(points), ROWS):
+        rows = points[start : start + ROWS]
+        stop = int(np.searchsorted(along, along[start + len(rows) - 1] + NEAR + ROUNDING))
+        for left in range(start, stop, COLUMNS):
+            columns = points[left : min(left + COLUMNS, stop)]
+            if (np.append(above[start : start + len(rows)], above[left : left + len(columns)]) == above[start]).all():
+                continue  # one set holds all of them
+            squares = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ columns.T) + (columns**2).sum(axis=1)
+            _join_near(above, squares <= NEAR**2, start, left)
     sets: dict[int, list[int]] = {}
-    for row, name in enumerate(first.tolist()):
+    for row, name in sorted(zip(order.tolist(), above.tolist(), strict=True)):
         sets.setdefault(name, []).append(row)
     return [rows for rows in sets.values() if len(rows) > 1]
+
+
+def _join_near(above: Ints, near: NDArray[np.bool_], start: int, left: int) -> None:
+    """Join the sets of rows and columns that are near; `above` holds the first member of the set of each point."""
+    some = np.flatnonzero(near.any(axis=0))
+    _join(above, start + near[:, some].argmax(axis=0), left + some)  # of a large set that leaves hardly any pair
+    ones, others = np.nonzero(near)
+    _join(above, start + ones, left + others)
+
+
+def _join(above: Ints, ones: Ints, others: Ints) -> None:
+    parted = above[ones] != above[others]
+    for one, other in zip(ones[parted].tolist(), others[parted].tolist(), strict=True):
+        low, high = sorted((_find_first(above, one), _find_first(above, other)))
+        above[high] = low
+    if parted.any():
+        while (above != above[above]).any():
+            above[:] = above[above]
+
+
+def _find_first(above: Ints, point: int) -> int:
+    while (higher := int(above[point])) != point:
+        above[point] = above[higher]
+        point = higher
+    return point
 
 
 def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> list[NearPair]:

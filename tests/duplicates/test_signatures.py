@@ -132,9 +132,9 @@ def test_windows_of_one_clip_count_once():
     assert count_leaks(rows, {"a": "val", "b": "train"}) == {"val": (1, 1)}
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 10_000])
-def test_near_duplicates_of_near_duplicates_are_one_set(monkeypatch, at_once):
-    monkeypatch.setattr("pipeline.duplicates.AT_ONCE", at_once)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1024, 4096)])
+def test_near_duplicates_of_near_duplicates_are_one_set(monkeypatch, shape):
+    compare_at_once(monkeypatch, shape)
     line = np.zeros((6, 4), np.float32)
     line[:, 0] = np.array([0, 5, 0.9, 1.8, 5.5, 9]) * NEAR
     assert find_sets(line) == [[0, 2, 3], [1, 4]]
@@ -143,3 +143,26 @@ def test_near_duplicates_of_near_duplicates_are_one_set(monkeypatch, at_once):
 
 def test_no_signatures_are_no_points():
     assert compare_signatures(read_signatures([])).shape == (0, LENGTH)
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (50, 11), (1024, 4096)])
+def test_sets_are_those_of_a_search_from_point_to_point(monkeypatch, shape):
+    compare_at_once(monkeypatch, shape)
+    points = np.random.default_rng(0).uniform(0, 1.6, (160, 2)).astype(np.float32)
+    points[::4] = points[0]
+    near = np.linalg.norm(points[:, None] - points[None], axis=2) <= NEAR
+    left, expected = set(range(len(points))), []
+    while left:
+        found, ahead = set(), {min(left)}
+        while ahead:
+            found |= ahead
+            ahead = {other for one in ahead for other in np.flatnonzero(near[one]).tolist()} - found
+        left -= found
+        expected += [sorted(found)] * (len(found) > 1)
+    assert find_sets(points) == expected
+    assert len(expected) > 3
+
+
+def compare_at_once(monkeypatch, shape):
+    for name, value in zip(("ROWS", "COLUMNS"), shape, strict=True):
+        monkeypatch.setattr(f"pipeline.duplicates.{name}", value)
