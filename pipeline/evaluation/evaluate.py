@@ -138,7 +138,7 @@ def evaluate_sets(
         pretrained_clips=min(equal, params.pretrained.clips),
         bank=bank,
     )
-    figures = {name: measure_all(metrics, some, reference) for name, some in clips.items()}
+    figures = {name: measure_all(metrics, some, reference, name) for name, some in clips.items()}
     demands = {name: metric.rules for name, metric in metrics.items()}
     checks = check_controls(figures, demands, reals.test.prompts, params.distractors)
     available = {name for name, metric in metrics.items() if metric.network is None or metric.network in networks}

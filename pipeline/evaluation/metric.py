@@ -22,6 +22,7 @@ from pipeline.pretrained import NetworkName, Networks
 FEWEST = 10  # clips that say anything about a share
 HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
 NO_CAPTIONS = CaptionBank((), 0)
+NOT_MEASURED = "not measured on this set, since it takes long"
 STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below it stands still
 
 
@@ -65,6 +66,7 @@ class Metric(ABC):
     headline: str = "model"  # the set whose figure is in metrics.json; empty: the metric is in table.csv alone
     judged: bool = False  # whether it reads answers of the judge, which an untrained one cannot give
     network: NetworkName | None = None  # the pretrained network that it needs
+    spared: tuple[str, ...] = ()  # sets of clips that it is not measured on, since it takes long
 
     @abstractmethod
     def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
@@ -111,9 +113,14 @@ class SetMetric(Metric):
         return figure
 
 
-def measure_all(metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference) -> dict[str, Figure]:
-    """Every metric of a set of clips."""
-    return {name: metric.measure(clips, reference, name) for name, metric in metrics.items()}
+def measure_all(
+    metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference, of: str = ""
+) -> dict[str, Figure]:
+    """Every metric of the set of clips that is called `of`."""
+    return {
+        name: Figure(None, reason=NOT_MEASURED) if of in metric.spared else metric.measure(clips, reference, name)
+        for name, metric in metrics.items()
+    }
 
 
 def average(values: Floats, reference: Reference) -> Figure:

@@ -56,6 +56,7 @@ CAUGHT, GONE = 0.9, 0.1
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
 HEADLINES = ("model", "model, varied", "")  # sets of samples that every evaluation has; empty: in table.csv alone
 SAME = "what the others are compared with"
+FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
 
 
 def _is_object(clips: MeasuredClips, _: Reference) -> Floats:
@@ -175,8 +176,10 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     return Figure(float(fakes.sum() / reals.sum()), low, high, count)
 
 
-def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Demand) -> SetMetric:
+def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Rule) -> SetMetric:
     """How often a fresh network tells clips from real ones by what `read` reads of them; 0.5 is perfect."""
+    needed = {rule.control for rule in rules}
+    spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
         if clips is reference.real:
@@ -187,7 +190,7 @@ def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Demand) -> 
         real, fake = (side.measure_each(read)[:count].astype(np.float32) for side in (reference.real, clips))
         return average(judge_two_samples(real, fake, reference.seed), reference)
 
-    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE)
+    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE, spared=spared)
 
 
 def _compare_sharpness(clips: MeasuredClips, reference: Reference) -> Floats:

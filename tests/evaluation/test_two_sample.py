@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.controls import reverse
+from pipeline.evaluation.controls import CONTROLS, SECOND_REAL, TRAIN_COPY, reverse
+from pipeline.evaluation.metric import measure_all
+from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.two_sample import judge_two_samples, read_frames, read_motion
 from pipeline.measures import measure_sharpness
 
@@ -64,3 +66,13 @@ def test_sharpness_is_the_mean_slope():
     import cv2
 
     assert measure_sharpness(np.stack([cv2.blur(f, (3, 3)) for f in blurred])) < 0.7 * measure_sharpness(blurred)
+
+
+def test_it_is_measured_where_its_controls_and_the_samples_are():
+    metrics = {name: METRICS[name] for name in ("two_sample_frames", "two_sample_motion")}
+    for metric in metrics.values():
+        measured = {*CONTROLS, "model", "model, pairs", SECOND_REAL, "given/"} - set(metric.spared)
+        assert {rule.control for rule in metric.rules} | {"model", SECOND_REAL, "given/"} <= measured
+        assert TRAIN_COPY in metric.spared
+    found = measure_all(metrics, None, None, TRAIN_COPY)
+    assert all(figure.value is None and "takes long" in figure.reason for figure in found.values())
