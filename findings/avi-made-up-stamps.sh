@@ -7,8 +7,7 @@
 # Seen on 2026-11-28 with PyAV 18.1.0 (FFmpeg 8.1.2), imageio-ffmpeg 0.8.1 (FFmpeg 9.0.2), first eight of 24 frames:
 #   PyAV: 1 4 3 5 2 8 7 9; with fflags=-genpts: None throughout; program: 2 3 4 5 6 7 8 9
 #
-# What this project does: files are opened without the flag, and stamps are guessed as the program does
-# (`pipeline/video/stamps.py`, tests/video/test_clock.py).
+# What this project does: files are opened without the flag, and stamps are guessed as the program does.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -6,7 +6,7 @@
 # Seen on 2026-11-28 with opencv-python-headless 5.0.0.93; oblique stripes of 32x32 pixels, window 10, 3 levels:
 #   largest flow 1.62 pixels, above 1 % of the height in 15 % of the pixels; with 8 repeated pixels all round: 0.00, none
 #
-# What this project does: flow is measured with repeated pixels all round, which are cut off again (pipeline/measures.py).
+# What this project does: flow is measured with repeated pixels all round, which are cut off again.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -7,8 +7,8 @@
 #   half a file: PyAV 1 frame, not corrupt; ffmpeg exit code 0; OpenCV a picture; Pillow OSError
 #   with err_detect=explode: PyAV InvalidDataError; ffmpeg no picture
 #
-# What this project does: pictures are decoded with `err_detect: crccheck+explode` (pipeline/video/picture_reader.py), so a
-# clip with one that is cut off is dropped (tests/video/test_pictures.py).
+# What this project does: pictures are decoded with `err_detect: crccheck+explode`, so a clip with one that
+# is cut off is dropped.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

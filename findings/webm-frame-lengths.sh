@@ -7,7 +7,7 @@
 #   times 0 2000 5000 ms, lengths 40 40 40 ms; in GIF: times 0 200 500, lengths 200 300 and one of its own, as stored
 #
 # What this project does: lengths count only if those of most frames reach to the next frame; the end of a video is read from
-# the header (`pipeline/video/stamps.py`, `ends.py`, tests/video/test_clock.py).
+# the header.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
