@@ -89,19 +89,21 @@ def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
     return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
-def move(layers: Tensor, places: Tensor) -> Tensor:
+def move(layers: Tensor, places: Tensor, sides: tuple[int, int] | None = None) -> Tensor:
     """Layers [B,N,C,H,W] at places [B,T,N,PLACE] -> [B,N,C,T,H,W], bilinear, zero where a layer does not reach.
 
+    Pictures that are larger than frames of these `sides` go on beyond their border as their outermost pixels.
     As two matrix products rather than `grid_sample`, whose gradient is not deterministic on a GPU; their results lie in
     memory as T,H,C,W, so that none has to be reordered.
     """
-    batch, count, channels, height, width = layers.shape
+    batch, count, channels, tall, wide = layers.shape
+    height, width = sides or (tall, wide)
     places = places.transpose(1, 2).contiguous()
-    rows = _weights(height, places[..., 0], places[..., 2])  # [B,N,T,H,h]
-    columns = _weights(width, places[..., 1], places[..., 3])  # [B,N,T,W,w]
-    lines = layers.transpose(2, 3).reshape(batch * count, height, channels * width)
-    tall = rows.view(batch * count, -1, height) @ lines  # [B*N,T*H,C*w]
-    moved = tall.view(-1, height * channels, width) @ columns.view(-1, width, width).mT  # [B*N*T,H*C,W]
+    rows = _weights(height, places[..., 0], places[..., 2], sides and tall)  # [B,N,T,H,h]
+    columns = _weights(width, places[..., 1], places[..., 3], sides and wide)  # [B,N,T,W,w]
+    lines = layers.transpose(2, 3).reshape(batch * count, tall, channels * wide)
+    stretched = rows.view(batch * count, -1, tall) @ lines  # [B*N,T*H,C*w]
+    moved = stretched.view(-1, height * channels, wide) @ columns.view(-1, width, wide).mT  # [B*N*T,H*C,W]
     return moved.view(batch, count, -1, height, channels, width).permute(0, 1, 4, 2, 3, 5)
 
 
@@ -119,31 +121,21 @@ class Camera(nn.Module):
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
 
     def forward(self, code: Tensor, picture: Tensor) -> Tensor:
-        places = self.placement(code)[:, :, 0]  # [B,T,PLACE]
+        places = self.placement(code)  # [B,T,1,PLACE]
         if self.flow is None:
-            return view(picture, places, self.sides)
+            return move(picture[:, None], places, self.sides)[:, 0]
         knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
         knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * BENDING
         flow = knots.transpose(1, 2).reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
         flow = F.interpolate(flow, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
-        return bend(picture, places, flow, self.sides)
-
-
-def view(picture: Tensor, places: Tensor, sides: tuple[int, int]) -> Tensor:
-    """A picture [B,3,LARGER*H,LARGER*W] whose centre lies at places [B,T,PLACE] -> frames [B,3,T,H,W], bilinear."""
-    batch, channels, tall, wide = picture.shape
-    rows = _weights(sides[0], places[..., 0], places[..., 2], tall)  # [B,T,H,h]
-    columns = _weights(sides[1], places[..., 1], places[..., 3], wide)  # [B,T,W,w]
-    lines = picture.transpose(1, 2).reshape(batch, tall, channels * wide)
-    seen = rows.view(batch, -1, tall) @ lines  # [B,T*H,C*w]
-    frames = seen.view(batch, -1, sides[0] * channels, wide) @ columns.mT  # [B,T,H*C,W]
-    return frames.view(batch, -1, sides[0], channels, sides[1]).permute(0, 3, 1, 2, 4)
+        return bend(picture, places[:, :, 0], flow, self.sides)
 
 
 def bend(picture: Tensor, places: Tensor, flow: Tensor, sides: tuple[int, int]) -> Tensor:
-    """The same, each pixel of a frame taken from elsewhere by flow [B*T,2,H,W], down and right in halves of the frame.
+    """A picture [B,3,LARGER*H,LARGER*W] whose centre lies at places [B,T,PLACE] -> frames [B,3,T,H,W], bilinear.
 
-    The gradient of `grid_sample` is not deterministic on a GPU.
+    Each pixel of a frame is taken from elsewhere by flow [B*T,2,H,W], down and right in halves of the frame. The
+    gradient of `grid_sample` is not deterministic on a GPU.
     """
     batch, frames = places.shape[:2]
     down, right = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in sides)
@@ -171,10 +163,11 @@ def _weights(side: int, centre: Tensor, log_scale: Tensor, larger: int | None = 
     # One sample of a picture that is shrunk would pass over pixels, and edges would be jagged. The mean of two, by the
     # rule of Gauss, stands for that of all between; of a picture that is not shrunk both are the same.
     aside = (shrinking - 1).clamp(min=0) / math.sqrt(12)
+    samples = [source - aside, source + aside]
     if larger is not None:
-        near, far = ((source + sign * aside).clamp(0, length - 1) for sign in (-1, 1))
-        return (_tents(near, pixels) + _tents(far, pixels)) / 2
-    return (_tents(source - aside, pixels) + _tents(source + aside, pixels)) / 2
+        samples = [places.clamp(0, length - 1) for places in samples]
+    near, far = (_tents(places, pixels) for places in samples)
+    return (near + far) / 2
 
 
 def _tents(source: Tensor, pixels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from settings import clip_shape
 
-from pipeline.models.residual_generator import FLOW_KNOTS, Camera, bend, view
+from pipeline.models.residual_generator import FLOW_KNOTS, Camera, bend, move
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)
@@ -22,8 +22,13 @@ def at(y: float = 0.0, x: float = 0.0, tall: float = 0.0, wide: float = 0.0) -> 
     return torch.tensor([y, x, tall, wide]).expand(2, 3, 4)
 
 
+def view(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """What a camera without a flow sees: frames [B,3,T,H,W]."""
+    return move(picture[:, None], places[:, :, None], SIDES)[:, 0]
+
+
 def both(places: torch.Tensor) -> list[torch.Tensor]:
-    return [view(canvas(), places, SIDES), bend(canvas(), places, NO_FLOW, SIDES)]
+    return [view(canvas(), places), bend(canvas(), places, NO_FLOW, SIDES)]
 
 
 def test_a_camera_at_rest_sees_the_middle_pixel_for_pixel() -> None:
@@ -46,7 +51,7 @@ def test_beyond_the_border_the_picture_goes_on() -> None:
 def test_half_the_size_shows_all_of_the_picture() -> None:
     step = torch.zeros(2, 3, 16, 24)
     step[..., 12:] = 1  # right half
-    zoomed = view(step, at(tall=-math.log(2), wide=-math.log(2)), SIDES)
+    zoomed = view(step, at(tall=-math.log(2), wide=-math.log(2)))
     assert (zoomed[..., :5] == 0).all() and (zoomed[..., 7:] == 1).all()
 
 
