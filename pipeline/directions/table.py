@@ -16,7 +16,7 @@ from pipeline.directions.rules import BETWEEN, COUNTER, whole_words, write_like
 from pipeline.errors import UserError
 
 Way = tuple[int, int]  # right and down, each -1, 0 or 1, as pixels are counted
-Fault = Literal["writing", "other_sense", "other_script", "other_spelling", "other_language", "no_mirror"]
+Fault = mirror.Fault | Literal["other_language", "no_mirror"]
 
 WAYS: dict[str, Way] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 WAYS |= {
@@ -102,9 +102,9 @@ def complete_phrases(phrases: Sequence[Phrase], key: str) -> tuple[Phrase, ...]:
         _add(table, phrase, key)
     for phrase in phrases:
         if phrase.opposite is not None:
-            _add(table, Phrase(phrase.opposite, _turn(phrase.moves, (-1, -1)), phrase.words), key)
+            _add(table, Phrase(phrase.opposite, phrase.moves and turn_way(phrase.moves), phrase.words), key)
         if phrase.mirror is not None:
-            _add(table, Phrase(phrase.mirror, _turn(phrase.moves, (-1, 1)), None, phrase.words), key)
+            _add(table, Phrase(phrase.mirror, phrase.moves and flip_way(phrase.moves), None, phrase.words), key)
     return tuple(map(_imply_mirror, table.values()))
 
 
@@ -128,18 +128,18 @@ def parse_way(text: str) -> str | None:
 
 def flip_way(name: str) -> str:
     """The name of a way as the mirror image shows it."""
-    return _turn(name or None, (-1, 1)) or name
+    return _turn(name, (-1, 1))
 
 
 def turn_way(name: str) -> str:
     """The name of the opposite way."""
-    return _turn(name or None, (-1, -1)) or name
+    return _turn(name, (-1, -1))
 
 
-def _turn(moves: str | None, signs: Way) -> str | None:
-    if moves not in WAYS:
-        return moves
-    right, down = WAYS[moves]
+def _turn(name: str, signs: Way) -> str:
+    if name not in WAYS:
+        return name
+    right, down = WAYS[name]
     return spell_way((right * signs[0], down * signs[1]))
 
 
