@@ -187,7 +187,10 @@ def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Rule) -> Se
         count = min(len(clips), len(reference.real))
         if count < LEAST_TOLD:
             return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST_TOLD} are needed")
-        real, fake = (side.measure_each(read)[:count].astype(np.float32) for side in (reference.real, clips))
+        real, fake = (
+            side.keep((read, count), lambda side: np.stack([read(clip) for clip in side.frames[:count]]))
+            for side in (reference.real, clips)
+        )
         return average(judge_two_samples(real, fake, reference.seed), reference)
 
     return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE, spared=spared)
