@@ -28,6 +28,28 @@ class Groups:
         return [clip for name in names for clip in self._clips[name]]
 
 
+class JoinedNames:
+    """Names of groups, of which some turn out to be one group, called as the first of them."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def find_first(self, name: str) -> str:
+        """The first name of its group; its own where it was joined with none before it."""
+        first = name
+        while first in self._above:
+            first = self._above[first]
+        if first != name:
+            self._above[name] = first  # so that the next search is short
+        return first
+
+    def join(self, one: str, other: str) -> None:
+        """From now on the groups of both are one."""
+        first, later = sorted((self.find_first(one), self.find_first(other)))
+        if first != later:
+            self._above[later] = first
+
+
 def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candidate]:
     """The clips with the groups that `dataset.group_pattern` finds in their paths, where the labels name none.
 
@@ -42,11 +64,12 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candida
     if not any(named):
         return list(clips)
     recordings = [clip.recording or clip.video or clip.id for clip in clips]
-    joined = _Joined()
+    joined = JoinedNames()
+    of_recording: dict[str, str] = {}  # recording -> one of its groups
     for recording, group in zip(recordings, named, strict=True):
         if group:
-            joined.join(group, joined.of_recording.setdefault(recording, group))
-    groups = [group or joined.of_recording.get(name, "") for name, group in zip(recordings, named, strict=True)]
+            joined.join(group, of_recording.setdefault(recording, group))
+    groups = [group or of_recording.get(name, "") for name, group in zip(recordings, named, strict=True)]
     return [
         clip._replace(group=joined.find_first(group) if group else "")
         for clip, group in zip(clips, groups, strict=True)
@@ -70,24 +93,6 @@ def refuse_parted_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow
                 f"dataset.columns.group: the group {clip.group!r} is in two official splits: {told}; "
                 "let the groups or the splits go, dataset.columns.group: null or dataset.columns.split: null"
             )
-
-
-class _Joined:
-    """Names of groups, of which some turn out to be one group."""
-
-    def __init__(self) -> None:
-        self.of_recording: dict[str, str] = {}  # recording -> one of its groups
-        self._above: dict[str, str] = {}
-
-    def find_first(self, name: str) -> str:
-        while (above := self._above.get(name, name)) != name:
-            name = above
-        return name
-
-    def join(self, one: str, other: str) -> None:
-        first, later = sorted((self.find_first(one), self.find_first(other)))
-        if first != later:
-            self._above[later] = first
 
 
 def _find_in_path(pattern: re.Pattern[str] | None, path: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from pipeline.corpus.groups import name_group
+from pipeline.corpus.groups import JoinedNames, name_group
 from pipeline.corpus.rows import Candidate, Segment
 from pipeline.corpus.video_names import NoVideo
 from pipeline.duplicates import compare_signatures, find_sets, read_signatures
@@ -79,19 +79,15 @@ def _drop_later(
 
 def _join(clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """With all groups that share near-duplicates in one group, called as the first of them."""
-    above: dict[str, str] = {}
-
-    def find_first(name: str) -> str:
-        while name in above:
-            name = above[name]
-        return name
-
+    names = JoinedNames()
     for same in sets:
         _refuse_parted(same)
-        names = sorted({find_first(name_group(clip)) for clip in same})
-        above.update(dict.fromkeys(names[1:], names[0]))
+        for clip in same:
+            names.join(name_group(same[0]), name_group(clip))
     joined = {name_group(clip) for same in sets for clip in same}
-    return [clip._replace(group=find_first(name)) if (name := name_group(clip)) in joined else clip for clip in clips]
+    return [
+        clip._replace(group=names.find_first(name)) if (name := name_group(clip)) in joined else clip for clip in clips
+    ]
 
 
 def _refuse_parted(same: Sequence[Candidate]) -> None:
