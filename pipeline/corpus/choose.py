@@ -14,7 +14,7 @@ from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.repeats import Sign, settle_duplicates, sign_nothing
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
-from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.mirror import find_counter_spelling
 from pipeline.directions.table import Directions, spell_way
@@ -79,12 +79,12 @@ def choose_clips(
     candidates, drops = _choose_rows(rows, options.categories)
     candidates, more = choose_by_objects(candidates, options)
     drops += more
-    digests: dict[str, str] = {}
+    digests: Digests = {}
     found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
     candidates, files, more = _keep_found(candidates, found)
     drops += more
     candidates = _join_groups(candidates, group_pattern, rows)
-    digest = partial(digest_videos, videos, workers=workers, known=digests)
+    digest = partial(digest_videos, videos, workers=workers, digests=digests)
     candidates, more = settle_duplicates(candidates, files, digest, sign, options.duplicates)
     drops += more
     candidates, more = limit_clips(candidates, options)

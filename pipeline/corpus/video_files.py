@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain
@@ -38,8 +38,9 @@ from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
 TABLE = re.compile(rf"{re.escape(CELLS)}/", re.IGNORECASE)  # on the way to the cell of one
-EMPTY: Mapping[str, str] = {}
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
+
+Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -50,7 +51,7 @@ def find_videos(
     named: Sequence[tuple[str, str]],
     workers: int,
     pictures: str | None = None,
-    digests: dict[str, str] | None = None,
+    digests: Digests | None = None,
 ) -> list[str | Drop]:
     """For each (id, path) the path of its video in the folder, or why it has none. The id counts if the path is empty.
 
@@ -77,22 +78,26 @@ def find_videos(
 
 
 def digest_videos(
-    videos: Path, files: Sequence[str], workers: int, known: Mapping[str, str] = EMPTY
+    videos: Path, files: Sequence[str], workers: int, digests: Digests | None = None
 ) -> list[str | NoVideo]:
-    """The SHA-256 of each file, or why it cannot be read; one that is named several times is read once."""
+    """The SHA-256 of each file, or why it cannot be read; one that is named several times is read once.
+
+    So is one that an earlier call has put into `digests`.
+    """
+    found = {} if digests is None else digests
 
     def digest(file: str) -> str | NoVideo:
         try:
-            return known.get(file) or digest_source(videos, file)
+            return digest_source(videos, file)
         except SourceFault as fault:
             return NoVideo("unusable_video", str(fault))
 
     # The cells of a table are read in their order, by one thread: each thread would read those between, too.
     tables: dict[str, list[str]] = defaultdict(list)
-    for file in dict.fromkeys(files):
+    for file in dict.fromkeys(file for file in files if file not in found):
         tables[file.rpartition("/")[0] if TABLE.search(file) else ""].append(file)
     alone, cells = tables.pop("", []), [sorted(listed) for listed in tables.values()]
-    found = dict(zip(alone, _map_in_threads(digest, alone, workers), strict=True))
+    found |= dict(zip(alone, _map_in_threads(digest, alone, workers), strict=True))
     listed = _map_in_threads(lambda rows: [digest(row) for row in rows], cells, workers, batch=1)
     found |= dict(zip(chain.from_iterable(cells), chain.from_iterable(listed), strict=True))
     return [found[file] for file in files]

@@ -82,3 +82,12 @@ def test_captions_of_one_video_read_it_once_and_each_gets_it(tmp_path, monkeypat
     assert found[4:] == [Drop(name, "missing_video", "no gone.webm") for name in "45"]
     assert digest_videos(tmp_path, found[:4], 1) == found[:4]
     assert sorted(read) == ["a.webm", "b.webm"]
+
+
+def test_files_are_not_read_again_by_a_later_call(tmp_path):
+    digests = {}
+    (tmp_path / "1.webm").write_bytes(b"one")
+    first = digest_videos(tmp_path, ["1.webm"], 1, digests)
+    (tmp_path / "1.webm").unlink()
+    (tmp_path / "2.webm").write_bytes(b"two")
+    assert digest_videos(tmp_path, ["2.webm", "1.webm"], 1, digests) == [hashlib.sha256(b"two").hexdigest(), *first]
