@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
     LabelledPart,
+    as_object,
     as_seconds,
-    name_caption,
-    name_category,
+    choose_names,
     read_exports,
     refuse_unknown,
 )
@@ -90,9 +90,9 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
         columns, rows = _read_table(path)
         events = [_read_aggregated(row) for row in rows] if START in columns else _pair_events(path, columns, rows)
         lines = _read_time_lines(rows)
-    category, caption = name_category(dataset), name_caption(dataset, columns)
+    category, caption = choose_names(path, dataset, "column", columns)
     group, split = (None if name is None else str(name) for name in (dataset.columns.group, dataset.columns.split))
-    for key, name in {"category": category, "caption": caption, "group": group, "split": split}.items():
+    for key, name in (("group", group), ("split", split)):
         if name is not None and name not in columns:
             raise refuse_unknown(path, key, name, "column", columns)
     for event in events:
@@ -244,16 +244,16 @@ def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLin
     content = read_json(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("observations"), dict):
         raise UserError(f"{path}: no project of {TOOL} with observations; save it again")
-    confs = _as_object(content.get("behaviors_conf")).values()
-    states = {as_text(conf.get("code")) for conf in map(_as_object, confs) if "state" in str(conf.get("type")).lower()}
+    confs = as_object(content.get("behaviors_conf")).values()
+    states = {as_text(conf.get("code")) for conf in map(as_object, confs) if "state" in str(conf.get("type")).lower()}
     columns = [OBSERVATION, SUBJECT, BEHAVIOR, "Modifiers", "Comment", "Status", TIME]
     rows: list[Row] = []
     lines = {}
-    for name, found in ((name, _as_object(found)) for name, found in content["observations"].items()):
-        players = _as_object(found.get("file"))
+    for name, found in ((name, as_object(found)) for name, found in content["observations"].items()):
+        players = as_object(found.get("file"))
         listed = players.get("1")
         files = [text for file in (listed if isinstance(listed, list) else []) if (text := as_text(file))]
-        lengths = _as_object(_as_object(found.get("media_info")).get("length"))
+        lengths = as_object(as_object(found.get("media_info")).get("length"))
         known = [length for file in files if (length := as_seconds(lengths.get(file))) is not None]
         lines[name] = _make_time_line(files, known, as_seconds(found.get("time offset")) or 0.0)
         rows += _list_events(name, found.get("events"), states, columns)
@@ -272,7 +272,3 @@ def _list_events(name: str, events: Any, states: set[str], columns: Sequence[str
         status = "POINT" if behavior not in states else "STOP" if key in begun else "START"
         begun ^= {key} if behavior in states else set()
         yield dict(zip(columns, (name, subject, behavior, modifiers, comment, status, str(time)), strict=True))
-
-
-def _as_object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

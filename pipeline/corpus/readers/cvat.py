@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import LabelledPart, name_caption, name_category, read_exports, refuse_unknown
+from pipeline.corpus.readers.exports import LabelledPart, Named, choose_names, read_exports
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
@@ -77,10 +77,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
         raise UserError(f"{path}: {told}; set dataset.segments.rate to the frames per second of the videos")
     tasks = _read_tasks(root, path)
     known = sorted({str(found.get("name")) for found in root.iter("attribute") if found.get("name")})
-    named = name_category(dataset), name_caption(dataset, known)
-    for key, name in zip(("category", "caption"), named, strict=True):
-        if name is not None and name not in known:
-            raise refuse_unknown(path, key, name, "attribute", known)
+    named = choose_names(path, dataset, "attribute", known)
     runs = [*_read_tracks(root, path, named), *_read_tags(root, path, named, tasks)]
     if not runs:
         raise UserError(f"{path}: holds neither tracks nor tags; {REMEDY}")
@@ -109,7 +106,7 @@ def _make_part(task: TaskVideo, start: Moment, end: int, rate: float) -> Labelle
     return LabelledPart(task.video, category, caption, start.frame / rate, end / rate, still, point)
 
 
-def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, list[Moment]]]:
+def _read_tracks(root: Element, path: Path, named: Named) -> Iterator[tuple[str, list[Moment]]]:
     for track in root.iter("track"):
         label = track.get("label", "")
         moments = [
@@ -121,7 +118,7 @@ def _read_tracks(root: Element, path: Path, named: Said) -> Iterator[tuple[str, 
 
 
 def _read_tags(
-    root: Element, path: Path, named: Said, tasks: dict[str, TaskVideo]
+    root: Element, path: Path, named: Named, tasks: dict[str, TaskVideo]
 ) -> Iterator[tuple[str, list[Moment]]]:
     """Frames in a row that have the same tag, as a track that ends after each of these runs."""
     frames: dict[tuple[str, Said], list[int]] = defaultdict(list)
@@ -146,7 +143,7 @@ def _read_tags(
         yield task_id, moments
 
 
-def _read_said(element: Element, label: str, named: Said) -> Said:
+def _read_said(element: Element, label: str, named: Named) -> Said:
     """The class and the caption that a shape or a tag says; the label is the class unless an attribute is named."""
     values = {found.get("name"): (found.text or "").strip() for found in element.iterfind("attribute")}
     category, caption = (None if name is None else _read_value(name, values.get(name, "")) for name in named)

@@ -6,7 +6,7 @@ classes, `caption` the texts. As long as `caption` has its default it counts onl
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
 LOOKED_INTO = 16  # folders below the labels, to tell their format
+
+Named = tuple[str | None, str | None]  # what holds the classes and what the captions
 
 
 class Export(NamedTuple):
@@ -153,6 +155,15 @@ def name_category(dataset: DatasetParams) -> str | None:
     return None if dataset.columns.category is None else str(dataset.columns.category)
 
 
+def choose_names(path: Path, dataset: DatasetParams, what: str, known: Collection[str]) -> Named:
+    """What holds the classes and what the captions. Raises UserError for one that is named, but not known."""
+    named = name_category(dataset), name_caption(dataset, known)
+    for key, name in zip(("category", "caption"), named, strict=True):
+        if name is not None and name not in known:
+            raise refuse_unknown(path, key, name, what, known)
+    return named
+
+
 def refuse_unknown(path: Path, key: str, name: str, what: str, known: Iterable[str]) -> UserError:
     """The error for a name in `dataset.columns` that an export does not know."""
     listed = ", ".join(dict.fromkeys(known))[:300] or "none"
@@ -166,3 +177,8 @@ def as_seconds(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if number is not None and math.isfinite(number) else None
+
+
+def as_object(value: Any) -> Mapping[str, Any]:
+    """An object of JSON; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}

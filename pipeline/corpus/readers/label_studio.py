@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
     LabelledPart,
+    Named,
     as_seconds,
-    name_caption,
-    name_category,
+    choose_names,
     read_exports,
     refuse_unknown,
 )
@@ -42,7 +42,6 @@ RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # of a task, whic
 SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in a task that is written as HTML
 
 Span = tuple[float | None, float | None, str, float | None]  # start, end, what is wrong, the point that it is
-Named = tuple[str | None, str | None]  # the controls of classes and of captions
 
 
 class Result(NamedTuple):
@@ -97,11 +96,8 @@ def recognize(path: Path, content: Any) -> str:
 
 def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> Iterator[LabelledPart]:
     tasks = _read_table(path, dataset) if path.suffix.lower() != ".json" else _read_tasks(path, dataset)
-    controls = {result.control for task in tasks for results in task.annotations for result in results}
-    named = name_category(dataset), name_caption(dataset, controls)
-    for key, control in zip(("category", "caption"), named, strict=True):
-        if control is not None and control not in controls:
-            raise refuse_unknown(path, key, control, "control", sorted(controls))
+    controls = sorted({result.control for task in tasks for results in task.annotations for result in results})
+    named = choose_names(path, dataset, "control", controls)
     if not controls and any(task.data.keys() >= OWN_COLUMNS for task in tasks):
         told = "no column holds parts of videos; name the one with the classes or captions in dataset.columns"
         raise UserError(f"{path}: {told}: {', '.join(map(str, tasks[0].data))[:300]}")

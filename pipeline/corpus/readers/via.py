@@ -10,14 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.exports import (
-    LabelledPart,
-    as_seconds,
-    name_caption,
-    name_category,
-    read_exports,
-    refuse_unknown,
-)
+from pipeline.corpus.readers.exports import LabelledPart, as_object, as_seconds, choose_names, read_exports
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
@@ -72,10 +65,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     times = OF_PARTS if any(len(marked.times) == OF_PARTS for marked in annotations) else OF_FILES
     names = _list_names(attributes, (marked for marked in annotations if len(marked.times) == times))
     known = _list_names(attributes, annotations)
-    category, caption = name_category(dataset), name_caption(dataset, known)
-    for key, name in (("category", category), ("caption", caption)):
-        if name is not None and name not in known:
-            raise refuse_unknown(path, key, name, "attribute", known)
+    category, caption = choose_names(path, dataset, "attribute", known)
     if category is None and caption is None and len(names) > 1:
         told = f"has several attributes: {', '.join(names)[:300]}"
         raise UserError(f"{path}: {told}; name one in dataset.columns.category, caption or both")
@@ -137,11 +127,11 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is no object; {REMEDY}")
     files = {fid: _name_file(file) for fid, file in content["file"].items()}
     views = {
-        vid: [files.get(as_text(fid), "") for fid in _as_list(_as_object(view).get("fid_list"))]
+        vid: [files.get(as_text(fid), "") for fid in _as_list(as_object(view).get("fid_list"))]
         for vid, view in content["view"].items()
     }
     annotations = [
-        Marked(views.get(as_text(found.get("vid")), []), _as_list(found.get("z")), _as_object(found.get("av")))
+        Marked(views.get(as_text(found.get("vid")), []), _as_list(found.get("z")), as_object(found.get("av")))
         for found in content["metadata"].values()
         if isinstance(found, dict)
     ]
@@ -150,7 +140,7 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
 
 def _name_file(file: Any) -> str:
     """What a file is called: its address where it has one, else its name."""
-    file = _as_object(file)
+    file = as_object(file)
     source, name = as_text(file.get("src")), as_text(file.get("fname"))
     return name if not source or source.startswith(("data:", "blob:")) else source
 
@@ -192,8 +182,8 @@ def _parse_comment(comments: Sequence[str]) -> dict[str, Any]:
 def _read_attributes(stated: Mapping[str, Any]) -> dict[str, Attribute]:
     found = {}
     for aid, value in stated.items():
-        said = _as_object(value)  # old exports give the name alone
-        options = {key: as_text(option) for key, option in _as_object(said.get("options")).items()}
+        said = as_object(value)  # old exports give the name alone
+        options = {key: as_text(option) for key, option in as_object(said.get("options")).items()}
         name = as_text(said.get("aname")) or as_text(value) or aid
         several = said.get("type") == CHECKBOX
         free = said.get("type") == 1
@@ -216,7 +206,3 @@ def _is_comment(line: str) -> bool:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _as_object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
