@@ -5,7 +5,7 @@ are milliseconds. The inner borders of a divided annotation have none: its parts
 refers to another has its times. With both keys, a caption's class is that in which its middle lies.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -100,8 +100,8 @@ def _list_parts(
     if caption is None:
         yield from (_make_part(media, said, said.text, None) for said in classes)
     else:
-        choose = _find_class(classes) if category is not None else None
-        yield from (_make_part(media, said, choose(said) if choose else None, said.text) for said in texts)
+        for said in texts:
+            yield _make_part(media, said, None if category is None else _find_class(said, classes), said.text)
 
 
 def _make_part(media: Media, said: Annotation, category: str | None, caption: str | None) -> LabelledPart:
@@ -111,17 +111,13 @@ def _make_part(media: Media, said: Annotation, category: str | None, caption: st
     return LabelledPart(media.video, category, caption, start, end)
 
 
-def _find_class(classes: Sequence[Annotation]) -> Callable[[Annotation], str]:
-    """The text of the annotation in which the middle of another lies; empty where it lies in none."""
-
-    def find(said: Annotation) -> str:
-        if said.start is None or said.end is None:
-            return ""
-        middle = (said.start + said.end) / 2
-        held = (one.text for one in classes if (one.start or 0.0) <= middle < (one.end or 0.0) and one.text)
-        return next(held, "")
-
-    return find
+def _find_class(said: Annotation, classes: Sequence[Annotation]) -> str:
+    """The text of the class in which the middle of an annotation lies; empty where it lies in none."""
+    if said.start is None or said.end is None:
+        return ""
+    middle = (said.start + said.end) / 2
+    held = (one.text for one in classes if (one.start or 0.0) <= middle < (one.end or 0.0) and one.text)
+    return next(held, "")
 
 
 def _read_root(path: Path) -> Element:
