@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipeline.corpus.rows import LabelRow, OfficialSplit
 from pipeline.corpus.video_names import split_ending
@@ -42,29 +43,19 @@ def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
     return [row._replace(group="") if len(splits[row.group]) > 1 else row for row in rows]
 
 
-def _find_stem(row: LabelRow) -> str:
-    return split_ending((row.video or row.id).rpartition("/")[2])[0]
-
-
-def _find_ucf(row: LabelRow) -> str:
-    found = UCF.fullmatch(_find_stem(row))
+def _find_source(pattern: re.Pattern[str], row: LabelRow) -> str:
+    found = pattern.fullmatch(split_ending((row.video or row.id).rpartition("/")[2])[0])
     return found[1] if found else ""
 
 
 def _find_hmdb(row: LabelRow) -> str:
     """The film; its class is known, since both may hold underscores."""
-    stem, known = _find_stem(row), row.template.replace(" ", "_")
-    found = re.fullmatch(rf"(.+)_{re.escape(known)}{HMDB_END}", stem) or HMDB.fullmatch(stem)
-    return found[1] if found else ""
-
-
-def _find_kinetics(row: LabelRow) -> str:
-    found = KINETICS.fullmatch(_find_stem(row))
-    return found[1] if found else ""
+    known = re.compile(rf"(.+)_{re.escape(row.template.replace(' ', '_'))}{HMDB_END}")
+    return _find_source(known, row) or _find_source(HMDB, row)
 
 
 ORIGINS: dict[str, Callable[[LabelRow], str]] = {
-    "UCF-101": _find_ucf,
+    "UCF-101": partial(_find_source, UCF),
     "HMDB-51": _find_hmdb,
-    "Kinetics": _find_kinetics,
+    "Kinetics": partial(_find_source, KINETICS),
 }
