@@ -1,6 +1,7 @@
 """Files that hold videos and their labels alike: where they are, and what their names say."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.corpus.rows import OfficialSplit, find_split, parse_split
@@ -24,13 +25,17 @@ def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
     """The file, or the first one in a folder or directly in one of those in it: not all of a large set is listed."""
     if labels.is_file():
         return labels if labels.name.lower().endswith(endings) else None
-    below = sorted(entry.name for entry in os.scandir(labels) if entry.is_dir() and entry.name[0] != ".")
-    for folder in [labels, *(labels / name for name in below[:MOST_FOLDERS])]:
-        names = sorted(path.name for path in folder.iterdir())
-        found = next((name for name in names if name.lower().endswith(endings) and name[0] != "."), None)
-        if found and (folder / found).is_file():
-            return folder / found
-    return None
+    return next((path for path in list_near_files(labels, endings) if path.is_file()), None)
+
+
+def list_near_files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """The files with such an ending in a folder, and then those in the first folders in it, to tell their format."""
+    below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    for here in (folder, *(folder / name for name in below[:MOST_FOLDERS])):
+        with os.scandir(here) as entries:
+            names = (entry.name for entry in entries)
+            found = sorted(name for name in names if name.lower().endswith(endings) and name[0] != ".")
+        yield from (here / name for name in found)
 
 
 def place_container(path: Path, videos: str) -> str:

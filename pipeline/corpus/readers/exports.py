@@ -5,7 +5,6 @@ classes, `caption` the texts. As long as `caption` has its default it counts onl
 """
 
 import math
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +27,6 @@ from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
-
-LOOKED_INTO = 16  # folders below the labels, to tell their format
 
 Named = tuple[str | None, str | None]  # what holds the classes and what the captions
 
@@ -72,19 +69,6 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
     splits = match_split_folders(set(tops))
     splits = splits if len(set(splits.values())) > 1 else {}
     return [Export(labels / file, splits.get(top, "all")) for file, top in zip(found, tops, strict=True)]
-
-
-def list_first_files(folder: Path, endings: Collection[str]) -> list[Path]:
-    """The first file with each ending, in the folder and in the first of those in it: it may hold a million files."""
-    found: dict[str, Path] = {}
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")[:LOOKED_INTO]
-    for here in (folder, *below):
-        with os.scandir(here) as entries:
-            names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in endings)
-        for name in names:
-            if name[0] not in ".~":
-                found.setdefault(Path(name).suffix.lower(), here / name)
-    return list(found.values())
 
 
 def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None) -> list[LabelRow]:

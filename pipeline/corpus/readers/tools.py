@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.readers import boris, cvat, elan, label_studio, via
-from pipeline.corpus.readers.exports import list_first_files
+from pipeline.corpus.readers.containers import list_near_files
 from pipeline.errors import UserError
 from pipeline.files import read_json
 
@@ -34,8 +34,11 @@ def recognize_file(path: Path) -> tuple[str, str] | None:
 
 def recognize_folder(folder: Path) -> tuple[str, str] | None:
     """The format of the first export in a folder, or in one of those in it; None where there is none."""
-    found = (recognize_file(path) for path in list_first_files(folder, ENDINGS))
-    return next((known for known in found if known), None)
+    first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
+    for path in list_near_files(folder, tuple(ENDINGS)):
+        if path.name[0] != "~":
+            first.setdefault(path.suffix.lower(), path)
+    return next((known for path in first.values() if (known := recognize_file(path))), None)
 
 
 def _read_start(path: Path) -> bytes:
