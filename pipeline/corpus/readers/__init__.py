@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.corpus.readers import (
     boris,
@@ -35,7 +34,7 @@ from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
-from pipeline.files import read_json, read_text_lines, refuse_pointer
+from pipeline.files import read_text_lines, refuse_pointer
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.tables import find_bytes_columns
@@ -56,6 +55,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
     rows = resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset)
     found = list(rows) if isinstance(rows, Iterable) else [rows]
+    json_files.forget_content()
     for number, row in enumerate(found):
         if not isinstance(row, LabelRow):
             raise UserError(
@@ -178,7 +178,7 @@ def _look_at(path: Path, dataset: DatasetParams) -> Found:
 
 
 def _look_at_json(path: Path) -> tuple[str, str]:
-    content: Any = read_json(path, json_files.REMEDY)
+    content = json_files.read_content(path)
     first = content[0] if isinstance(content, list) and content else None
     if isinstance(first, dict) and set(something.FIELDS) <= first.keys():
         return "something", "its rows have an id, a label and a template"

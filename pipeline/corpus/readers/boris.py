@@ -22,12 +22,13 @@ from pipeline.corpus.readers.exports import (
     read_exports,
     refuse_unknown,
 )
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.segments import BadSegment, parse_time
 from pipeline.errors import UserError
-from pipeline.files import read_json, read_text_lines
+from pipeline.files import read_text_lines
 from pipeline.params import DatasetParams, SegmentParams
 
 TOOL = "BORIS"
@@ -241,7 +242,7 @@ def _split(line: str, sign: str) -> list[str]:
 
 
 def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLine]]:
-    content = read_json(path, REMEDY)
+    content = read_content(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("observations"), dict):
         raise UserError(f"{path}: no project of {TOOL} with observations; save it again")
     confs = as_object(content.get("behaviors_conf")).values()

@@ -8,7 +8,6 @@ from pipeline.corpus.readers import json_files, metadata, parquet, table, webdat
 from pipeline.corpus.readers.containers import find_containers
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_index import ANYWHERE
-from pipeline.files import read_json
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 
@@ -60,7 +59,7 @@ def _list_names(labels: Path, form: str, dataset: DatasetParams) -> list[str]:
     if not files:
         return []
     if form == "json":
-        return json_files.list_names(files[0], read_json(files[0], json_files.REMEDY))
+        return json_files.list_names(files[0], json_files.read_content(files[0]))
     return table.read_header(files[0], dataset.delimiter)
 
 

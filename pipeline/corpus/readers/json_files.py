@@ -24,6 +24,8 @@ OUTER = ("database", "data", "clips", "rows")  # what rows are under, beside oth
 KEY = "key"  # in a path that is made of columns: what a row is kept under
 SENTENCES = ("sentences", "annotations", "captions")  # beside "videos"
 
+_kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
+
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, file by file; a list of captions gives a row for each. Raises UserError where no rows are found."""
@@ -34,6 +36,27 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         rows += make_rows(table, dataset, named, read_cells(table.path, named), classes)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
+
+
+def read_content(path: Path, remedy: str = REMEDY) -> Any:
+    """What a file holds, as `read_json` reads it. All who tell formats apart ask for it, and then its reader.
+
+    The last file is kept while it does not change, until `forget_content`; nobody may change what is in it.
+    """
+    if not path.is_file():
+        return read_json(path, remedy)  # says so
+    found = path.stat()
+    key = str(path), found.st_ino, found.st_size, found.st_mtime_ns
+    if key not in _kept:
+        content: Any = read_json(path, remedy)
+        _kept.clear()
+        _kept[key] = content
+    return _kept[key]
+
+
+def forget_content() -> None:
+    """Let the last file go."""
+    _kept.clear()
 
 
 def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
@@ -110,7 +133,7 @@ def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
     for key, name in named.items():
         if isinstance(name, int):
             raise UserError(f"dataset.columns.{key} is {name}, but the columns of {path} have names")
-    yield from list_cells(path, read_json(path, REMEDY), named)
+    yield from list_cells(path, read_content(path), named)
 
 
 def list_cells(path: Path, content: Any, named: Columns) -> Iterator[Cells]:

@@ -23,12 +23,12 @@ from pipeline.corpus.readers.exports import (
     read_exports,
     refuse_unknown,
 )
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.readers.media_files import MediaFiles, read_address
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
-from pipeline.files import read_json
 from pipeline.params import DatasetParams
 
 TOOL = "Label Studio"
@@ -270,7 +270,7 @@ def _read_data(path: Path, key: str, number: int, data: Mapping[str, Any], datas
 
 
 def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:
-    content = read_json(path, REMEDY)
+    content = read_content(path, REMEDY)
     listed = content if isinstance(content, list) else [content]
     tasks = []
     for number, item in enumerate(listed):

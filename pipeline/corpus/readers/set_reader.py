@@ -16,7 +16,7 @@ from pipeline.corpus.readers.table import Cells, Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
 from pipeline.corpus.video_index import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
-from pipeline.files import read_json, refuse_pointer
+from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
@@ -79,7 +79,7 @@ def _open_sources(labels: Path) -> Iterator[Source]:
     for path in _list_files(labels):
         ending = path.suffix.lower()
         if ending == ".json":
-            content = read_json(path, json_files.REMEDY)
+            content = json_files.read_content(path)
             yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
         else:
             refuse_pointer(path)

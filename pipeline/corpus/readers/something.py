@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.captions import SLOT
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text
 from pipeline.errors import UserError
-from pipeline.files import read_json
 from pipeline.params import DatasetParams
 
 FIELDS = ("id", "label", "template")
@@ -45,7 +45,7 @@ def _find(folder: Path, split: OfficialSplit) -> Path | None:
 
 
 def _read_file(path: Path, split: OfficialSplit) -> list[LabelRow]:
-    listed = read_json(path, "download it again or repair it")
+    listed = read_content(path)
     if not isinstance(listed, list):
         hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
         raise UserError(f"{path}: holds no list of rows with {', '.join(FIELDS)}{hint}")

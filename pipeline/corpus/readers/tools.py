@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.corpus.readers import boris, cvat, elan, label_studio, via
 from pipeline.corpus.readers.containers import list_near_files
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.errors import UserError
-from pipeline.files import read_json
 
 OF_BYTES = {"elan": elan, "cvat": cvat}
 OF_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of the first lines of a table
@@ -50,7 +50,7 @@ def _read_content(path: Path, ending: str) -> Any:
     """What is in a file of JSON, or the first lines of a table; None for JSON that cannot be read."""
     if ending in (".json", ".boris"):
         try:
-            return read_json(path, "")
+            return read_content(path)
         except UserError:
             return None
     lines = _read_start(path).decode("utf-8-sig", "replace").splitlines()[:LOOKED_AT]

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import LabelledPart, as_object, as_seconds, choose_names, read_exports
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.errors import UserError
-from pipeline.files import read_json, read_text_lines
+from pipeline.files import read_text_lines
 from pipeline.params import DatasetParams
 
 TOOL = "VIA 3"
@@ -120,7 +121,7 @@ def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> 
 
 
 def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
-    content = read_json(path, REMEDY)
+    content = read_content(path, REMEDY)
     if not isinstance(content, dict) or not content.keys() >= PROJECT:
         raise UserError(f"{path}: no project of {TOOL}, which holds {', '.join(sorted(PROJECT))}; {REMEDY}")
     if not all(isinstance(content[name], dict) for name in PROJECT):

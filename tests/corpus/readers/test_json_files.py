@@ -6,6 +6,7 @@ import pytest
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.readers.json_files import forget_content, read_content
 from pipeline.errors import UserError
 
 
@@ -123,3 +124,17 @@ def test_bad_input_is_named(tmp_path):
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(UserError, match=r"holds clips\.json, other\.json; name the file"):
         seen(tmp_path)
+
+
+def test_a_file_is_read_again_once_it_has_changed(tmp_path):
+    path = tmp_path / "x.json"
+    for content in ([], [1], {"a": 1}):
+        path.write_text(json.dumps(content))
+        assert read_content(path) == content
+        assert read_content(path) is read_content(path)
+    kept = read_content(path)
+    forget_content()
+    assert read_content(path) is not kept
+    path.unlink()
+    with pytest.raises(UserError, match="no such file; mend it"):
+        read_content(path, "mend it")
