@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.folders import spell_out, walk
 from pipeline.corpus.readers.media_files import MediaFiles
-from pipeline.corpus.readers.table import ONLY_CATEGORY
+from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
 from pipeline.corpus.rows import (
-    SPLIT_NAMES,
     WHOLE,
     LabelRow,
     OfficialSplit,
@@ -21,7 +20,6 @@ from pipeline.corpus.rows import (
     make_path_row,
     match_split_folders,
     number_repeats,
-    parse_split,
 )
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_index import ANYWHERE
@@ -80,18 +78,10 @@ def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, 
         caption = spell_out(category) if part.caption is None else part.caption
         place = (export.path.name, number)
         video = media.find(part.video)
-        split = _parse_split(part.split, export, number)
+        split = read_split(part.split, export.split, export.path, number)
         row = make_path_row(video.removeprefix(ANYWHERE), caption, category, split, place, segment, fault, part.group)
         rows.append(row._replace(video=video))
     return rows
-
-
-def _parse_split(name: str, export: Export, number: int) -> OfficialSplit:
-    split = parse_split(name) if name.strip() else export.split
-    if split is None:
-        told = f"row {number} has the split {name[:40]!r} (dataset.columns.split); known are {SPLIT_NAMES}"
-        raise UserError(f"{export.path}: {told}")
-    return split
 
 
 def _read_segment(part: LabelledPart, around: float | None) -> tuple[Segment, str]:

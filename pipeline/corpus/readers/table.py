@@ -149,7 +149,8 @@ def _label_parts(
 ) -> Iterator[LabelRow]:
     """A row for each part of a video that a row of the table labels."""
     columns, video = dataset.columns, _place_video(row["path"], table, dataset)
-    objects, split = _parse_objects(row.get("objects")), _parse_split(row.get("split"), table, number)
+    objects = _parse_objects(row.get("objects"))
+    split = read_split(as_text(row.get("split")), table.split, table.path, number)
     for place, part in enumerate(list_parts(row, dataset), 1):
         if columns.id:
             name = as_text(row["id"])
@@ -258,14 +259,12 @@ def _parse_objects(cell: Any) -> tuple[str, ...]:
     return tuple(text for name in names if (text := as_text(name)))
 
 
-def _parse_split(cell: Any, table: Table, number: int) -> OfficialSplit:
-    name = as_text(cell)
-    if not name.strip():
-        return table.split
-    split = parse_split(name)
+def read_split(name: str, other: OfficialSplit, path: Path, number: int) -> OfficialSplit:
+    """The split that a row names, the other one where it names none. Raises UserError for a name of none."""
+    split = parse_split(name) if name.strip() else other
     if split is None:
-        told = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
-        raise UserError(f"{table.path}: {told}")
+        told = f"row {number} has the split {name[:40]!r} (dataset.columns.split); known are {SPLIT_NAMES}"
+        raise UserError(f"{path}: {told}")
     return split
 
 
