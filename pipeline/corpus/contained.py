@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.corpus.video_index import VideoIndex
 from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_ending
 from pipeline.sources import split_container
-from pipeline.sources.archives import ENDINGS, UNREAD, Archive, open_archive
+from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.cells import ENDING as TABLE_ENDING
 from pipeline.sources.folders import FolderRead, may_lead, read_folder
 from pipeline.sources.limits import SourceFault
@@ -146,9 +146,7 @@ class ContainedVideos:
         if Path(self._root).is_file():
             return [""]
         with os.scandir(self._root) as entries:
-            return sorted(
-                e.name for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file() and e.name[0] != "."
-            )
+            return sorted(e.name for e in entries if is_archive(e.name) and e.is_file() and e.name[0] != ".")
 
     @cached_property
     def _index(self) -> VideoIndex:
@@ -168,7 +166,7 @@ def list_videos(videos: str | Path) -> Iterator[str]:
         found = [path for path in paths if has_video_ending(path)]
         yield from found or ([here] if any(map(is_picture, files)) else [])
         for path in paths:
-            if path.lower().endswith(ENDINGS):
+            if is_archive(path):
                 yield from list_members(videos, path)
 
 

@@ -29,7 +29,7 @@ from pipeline.errors import UserError
 from pipeline.files import LONGEST_POINTER, is_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
-from pipeline.sources.archives import ENDINGS
+from pipeline.sources.archives import is_archive
 from pipeline.sources.cells import ENDING as CELLS
 from pipeline.sources.folders import may_lead
 from pipeline.sources.limits import SourceFault
@@ -58,8 +58,7 @@ def find_videos(
     `pictures` is the pattern of the frames where folders of pictures hold others, too. Their digests, which come with
     looking for them, are put into `digests`. Raises UserError if the folder is absent.
     """
-    is_archive = videos.is_file() and videos.name.lower().endswith(ENDINGS)
-    if not videos.is_dir() and not is_archive:
+    if not videos.is_dir() and not (videos.is_file() and is_archive(videos.name)):
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
     folder = VideosFolder(videos, pictures)
 

@@ -131,6 +131,11 @@ def _is_text(name: str) -> bool:
     return True
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file is called like an archive that is read in place."""
+    return name.lower().endswith(ENDINGS)
+
+
 def open_archive(path: Path) -> Archive:
     """The archive, which stays open with its list while it does not change. Raises SourceFault."""
     found = path.stat()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.corpus.readers import (
     boris,
@@ -25,7 +25,7 @@ from pipeline.corpus.readers import (
     webdataset,
 )
 from pipeline.corpus.readers.containers import find_first_container
-from pipeline.corpus.readers.folders import is_shut, walk
+from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
 from pipeline.corpus.readers.origins import group_by_origin
@@ -37,6 +37,7 @@ from pipeline.extensions import Signature, resolve
 from pipeline.files import read_text_lines, refuse_pointer
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.sources.archives import is_archive
 from pipeline.tables import find_bytes_columns
 
 # A reader is called with `dataset.labels` and the section `dataset`, of which it uses what its format needs. It returns
@@ -152,8 +153,8 @@ def _look_at_videos(folder: Path) -> Found:
         raise UserError(f"{folder}: {told}; make dataset.labels the folder of texts, dataset.videos that of videos")
     if videos and all(len(file.parts) > 1 for file in videos):
         return "folders", f"{videos[0]} and all other videos are in folders"
-    if not videos and not texts and (shut := next((path for path, _ in files if is_shut(path)), None)):
-        return "folders", f"there are archives, such as {shut}"
+    if not videos and not texts and (archive := next((path for path, _ in files if is_archive(path.name)), None)):
+        return "folders", f"there are archives, such as {archive}"
     return ("sidecar", "there are .txt files") if texts and not videos else None
 
 
@@ -165,7 +166,7 @@ def _look_at(path: Path, dataset: DatasetParams) -> Found:
         return _look_at_json(path)
     if held := _look_at_containers(path):
         return held
-    if is_shut(PurePosixPath(path)):
+    if is_archive(path.name):
         return "folders", "it is an archive"
     if ending in table.FORMATS:
         header = table.read_header(path, dataset.delimiter)

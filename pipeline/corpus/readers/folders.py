@@ -16,7 +16,7 @@ from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_s
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
-from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.sources.archives import is_archive
 from pipeline.sources.pictures import is_frame
 
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -24,22 +24,17 @@ CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     """A row per file, sorted; hidden files and folders are passed over. Raises UserError where there is no folder."""
-    is_archive = labels.is_file() and labels.name.lower().endswith(ARCHIVES)
-    if not labels.is_dir() and not is_archive:
+    is_one = labels.is_file() and is_archive(labels.name)
+    if not labels.is_dir() and not is_one:
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
     places: dict[str, PurePosixPath] = {}  # path -> the same with the folders alone that say split and class
     videos: list[PurePosixPath] = []
-    for file in [WalkedFile(PurePosixPath(""), is_video=False)] if is_archive else walk(labels):
-        members = _walk_archive(labels, file.path) if is_archive or is_shut(file.path) else {}
+    for file in [WalkedFile(PurePosixPath(""), is_video=False)] if is_one else walk(labels):
+        members = _walk_archive(labels, file.path) if is_one or is_archive(file.path.name) else {}
         places |= members or {str(file.path): file.path}
         videos += members.values() or ([file.path] if file.is_video else [])
     above, splits = _match_splits(videos)
     return [_row(path, place, above, splits, number) for number, (path, place) in enumerate(places.items())]
-
-
-def is_shut(path: PurePosixPath) -> bool:
-    """Whether a file is called like an archive that is read in place."""
-    return path.name.lower().endswith(ARCHIVES)
 
 
 def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]:
