@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.corpus.readers import json_files, metadata, parquet, table, webdataset
-from pipeline.corpus.readers.containers import find_containers
+from pipeline.corpus.readers.containers import find_first_container
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_index import ANYWHERE
 from pipeline.params import ColumnParams, DatasetParams
@@ -49,18 +49,25 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
 
 def _list_names(labels: Path, form: str, dataset: DatasetParams) -> list[str]:
     """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
-    if form == "webdataset":
-        return list(next(webdataset.read_samples(find_containers(labels, ARCHIVES)[0], dataset.videos), {}))
-    files = find_containers(labels, (parquet.ENDING,)) if form == "parquet" else [labels]
-    if form != "parquet" and labels.is_dir():
-        tables = metadata.find_tables(labels) if form == "metadata" else sorted(labels.iterdir())
-        endings = (".json",) if form == "json" else tuple(table.FORMATS)
-        files = [path for path in tables if path.suffix.lower() in endings and path.name[0] != "."]
-    if not files:
+    path = _find_first(labels, form)
+    if path is None:
         return []
+    if form == "webdataset":
+        return list(next(webdataset.read_samples(path, dataset.videos), {}))
     if form == "json":
-        return json_files.list_names(files[0], json_files.read_content(files[0]))
-    return table.read_header(files[0], dataset.delimiter)
+        return json_files.list_names(path, json_files.read_content(path))
+    return table.read_header(path, dataset.delimiter)
+
+
+def _find_first(labels: Path, form: str) -> Path | None:
+    """The first file of the labels; None where there is none."""
+    if form in ("webdataset", "parquet"):
+        return find_first_container(labels, ARCHIVES if form == "webdataset" else (parquet.ENDING,))
+    if not labels.is_dir():
+        return labels
+    tables = metadata.find_tables(labels) if form == "metadata" else sorted(labels.iterdir())
+    endings = (".json",) if form == "json" else tuple(table.FORMATS)
+    return next((path for path in tables if path.suffix.lower() in endings and path.name[0] != "."), None)
 
 
 def _is_there(name: str, names: Sequence[str]) -> bool:
