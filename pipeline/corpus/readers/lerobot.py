@@ -176,6 +176,7 @@ def _make_rows(
     split, no_split = _find_split(number, info)
     for camera in info.cameras:
         segment, fault = _find_segment(episode, camera, length, info)
+        video = _find_video(_fill_template(episode, camera, number, info), dataset)
         name = f"episode_{number:06d}" if len(info.cameras) == 1 else f"episode_{number:06d}+{make_id(camera)}"
         for order, caption in enumerate(captions, 1):
             yield LabelRow(
@@ -186,7 +187,7 @@ def _make_rows(
                 objects=(),
                 official_split=split,
                 place=place,
-                video=_find_video(_fill_template(episode, camera, number, info), dataset),
+                video=video,
                 segment=segment,
                 segment_fault=no_split or fault,
                 recording=f"episode_{number:06d}",
