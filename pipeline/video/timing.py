@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from math import floor
 from random import Random
@@ -36,7 +37,7 @@ class OutsideVideo(Exception):
     """A part that begins where the video has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timeline:
     """When each frame of a video is shown, in the order of showing."""
 
@@ -57,6 +58,11 @@ class Timeline:
         length = self.end - self.stamps[-1]
         return length if length > 2 * MILLISECOND / self.unit else None
 
+    @cached_property
+    def clock(self) -> "_Clock":
+        """What the times tell together, found out once. Raises DecodeError where the frames have no times in order."""
+        return _read_clock(self)
+
     def known(self) -> list[int]:
         """The stamps, at least one. Raises DecodeError where one is missing or goes back."""
         stamps = [stamp for stamp in self.stamps if stamp is not None]
@@ -71,7 +77,7 @@ def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeli
     A frame that is shown already at `start` is counted from there, unless it ends at once. Raises OutsideVideo where
     the video has ended by then, and DecodeError where its frames have no times.
     """
-    clock = _read_clock(timeline)
+    clock = timeline.clock
     stamps, over = clock.stamps, clock.stamps[0] + clock.length
     first = stamps[0] + Fraction(start) / timeline.unit
     last = Fraction(over) if math.isinf(end) else stamps[0] + Fraction(end) / timeline.unit
@@ -111,7 +117,7 @@ def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -
     """
     count = len(timeline.stamps)
     try:
-        clock = _read_clock(timeline)
+        clock = timeline.clock
     except DecodeError:
         return choose_frames(count, wanted, short_clips)
     enough = max(SPARSE_SECONDS, Fraction(count, SPARSE_RATE)) / timeline.unit
@@ -179,7 +185,7 @@ def _read_clock(timeline: Timeline) -> _Clock:
 def is_steady(timeline: Timeline) -> bool:
     """Whether the frames come at a constant rate, as far as rounded times tell, and the last one does not stay."""
     try:
-        return _come_steadily(timeline.known(), timeline.last, timeline)
+        return timeline.clock.steady
     except DecodeError:
         return False
 
@@ -218,7 +224,7 @@ def _timed_windows(
     Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen. Stamps
     are rounded to their unit, so a window may lack half a frame.
     """
-    clock = _read_clock(timeline)
+    clock = timeline.clock
     frame = Fraction(clock.stamps[-1] - clock.stamps[0], max(1, len(clock.stamps) - 1)) * timeline.unit
     length = clock.length * timeline.unit
     fitting = floor((length + frame / 2) / seconds)
