@@ -35,15 +35,16 @@ class PacketIndex:
     """The frames of a video in the order of showing, as its packets tell them."""
 
     timeline: Timeline
-    numbers: dict[int, int]  # stamp -> number of the frame
+    numbers: dict[int, int]  # stamp -> number of the frame, ascending
     starts: list[int]  # of each frame, the packet that decoding for it begins with
     entries: list[Entry]
+    places: dict[int | None, int]  # stamp -> packet
 
     def floor(self, position: int) -> int:
         """The first stamp that a decoder which begins with the packet at `position` can show as it is meant."""
         pts = self.entries[position].pts
         assert pts is not None  # `index_packets` sees to it
-        return pts if position else min(self.numbers)
+        return pts if position else next(iter(self.numbers))
 
 
 def index_packets(entries: Sequence[Entry], clock: Clock) -> PacketIndex:
@@ -57,7 +58,8 @@ def index_packets(entries: Sequence[Entry], clock: Clock) -> PacketIndex:
     starts = [_find_start(keys, known, place) for _, place in shown]
     numbers = {pts: number for number, (pts, _) in enumerate(shown)}
     timeline = clock.build_timeline(Stamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown]))
-    return PacketIndex(timeline, numbers, starts, list(entries))
+    places = {pts: place for place, pts in enumerate(stamps)}
+    return PacketIndex(timeline, numbers, starts, list(entries), places)
 
 
 def _find_start(keys: Sequence[int], stamps: Sequence[int], place: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReade
 from pipeline.video.timing import Timeline
 
 NEAR = 256  # packets that are read past more cheaply than sought
+NEAREST_KEYS = 3  # that are sought, the nearest first
 KEPT_INDEXES = 4  # of long videos whose parts are in several shards
 
 
@@ -136,8 +138,7 @@ class _Packets:
     """The packets of an open video from any place on."""
 
     def __init__(self, opened: OpenedStream, index: PacketIndex) -> None:
-        self._opened, self._entries = opened, index.entries
-        self._places = {entry.pts: place for place, entry in enumerate(index.entries)}
+        self._opened, self._entries, self._places = opened, index.entries, index.places
         self._demuxed = opened.demux()
         self.position = 0  # of the packet that is read next
 
@@ -156,7 +157,7 @@ class _Packets:
 
     def _seek(self, start: int) -> None:
         """Go to a packet, or a little before it: formats are sought by one time or the other, and to a key frame."""
-        keys = [place for place in range(start, -1, -1) if self._entries[place].key][:3]
+        keys = islice((place for place in range(start, -1, -1) if self._entries[place].key), NEAREST_KEYS)
         targets = [time for place in keys for time in self._entries[place][:2] if time is not None]
         for target in targets:
             self._opened.container.seek(target, stream=self._opened.stream)
