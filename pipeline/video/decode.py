@@ -3,6 +3,8 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,21 +158,19 @@ class _PartDecoder:
         plans = [self._plan(part) for part in parts]
         motion = self._options.crop == "motion"
         filters = grey_filters if motion else partial(_centre, self._shape, self._options)
-        wanted = sorted({n for plan in plans if isinstance(plan, _Plan) for n in _numbers(plan.windows)})
-        last_uses = [max(_numbers(plan.windows)) if isinstance(plan, _Plan) else -1 for plan in plans]
+        wanted = sorted({n for plan in plans if isinstance(plan, _Plan) for n in plan.numbers})
         picked = self._pick(wanted, filters) if wanted else iter(())
         read, reached = FramesRead({}, {}, self._timeline), -1
-        for place, plan in enumerate(plans):
+        for plan, later in zip(plans, _find_later_needs(plans), strict=True):
             if not isinstance(plan, _Plan):
                 yield plan
                 continue
-            while reached < last_uses[place]:
+            while reached < plan.numbers[-1]:
                 reached, pixels, picture = next(picked)
                 read.frames[reached], read.pictures[reached] = pixels, picture
             self._budget.renew()
             yield self._finish(plan, read)
-            later = min((min(_numbers(p.windows)) for p in plans[place + 1 :] if isinstance(p, _Plan)), default=None)
-            for number in [n for n in read.frames if later is None or n < later]:
+            for number in [n for n in read.frames if n < later]:
                 del read.frames[number], read.pictures[number]
 
     def _plan(self, part: Part) -> "_Plan | Fault":
@@ -180,7 +180,8 @@ class _PartDecoder:
             windows = choose_windows(timeline, self._shape, self._options, part.key)
         except (DecodeError, ShortClip, OutsideVideo) as fault:
             return fault
-        return _Plan([[first + number for number in window] for window in windows], len(timeline.stamps))
+        windows = [[first + number for number in window] for window in windows]
+        return _Plan(windows, sorted(_numbers(windows)), len(timeline.stamps))
 
     def _finish(self, plan: "_Plan", read: FramesRead) -> DecodedVideo:
         if self._options.crop == "motion":
@@ -212,7 +213,14 @@ class _Plan(NamedTuple):
     """The frames of the windows of a part."""
 
     windows: list[list[int]]
+    numbers: list[int]  # of all windows, ascending
     frames: int  # of the whole part
+
+
+def _find_later_needs(plans: "Sequence[_Plan | Fault]") -> list[float]:
+    """For each part the first frame that those after it need; infinity where they need none."""
+    firsts = [plan.numbers[0] if isinstance(plan, _Plan) else inf for plan in reversed(plans)]
+    return [*accumulate(firsts, min, initial=inf)][-2::-1]
 
 
 def _leave(_: Picture) -> list[Filter]:
