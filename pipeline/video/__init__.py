@@ -20,6 +20,14 @@ FrameChoice = Callable[[Timeline], Iterable[int]]  # numbers of the wanted frame
 FilterChoice = Callable[[Picture], list[Filter]]  # filters for a frame, the last of them to gbrp or gray
 
 
+class PickedFrame(NamedTuple):
+    """One wanted frame of a video."""
+
+    number: int
+    pixels: Pixels  # [H,W,3], or [H,W] where the filters make them grey
+    picture: Picture
+
+
 @dataclass(frozen=True, slots=True)
 class FramesRead:
     """The wanted frames of a video, as far as it has them, and when each of all its frames is shown."""
@@ -28,13 +36,17 @@ class FramesRead:
     pictures: dict[int, Picture]
     timeline: Timeline
 
+    def pick(self, numbers: Iterable[int]) -> Iterator[PickedFrame]:
+        """The frames of these numbers, which have been read."""
+        return (PickedFrame(number, self.frames[number], self.pictures[number]) for number in numbers)
 
-class PickedFrame(NamedTuple):
-    """One wanted frame of a video."""
 
-    number: int
-    pixels: Pixels  # [H,W,3], or [H,W] where the filters make them grey
-    picture: Picture
+def collect_frames(picked: Iterable[PickedFrame], timeline: Timeline) -> FramesRead:
+    """All of the picked frames together."""
+    read = FramesRead({}, {}, timeline)
+    for number, pixels, picture in picked:
+        read.frames[number], read.pictures[number] = pixels, picture
+    return read
 
 
 class VideoReader(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
 from pipeline.sources.pictures import Pictures
-from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader
+from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader, collect_frames
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
@@ -194,9 +194,7 @@ class _PartDecoder:
         return self._video.pick(numbers, filters, self._budget)
 
     def _fetch(self, numbers: Iterable[int], filters: FilterChoice) -> FramesRead:
-        picked = list(self._pick(sorted(set(numbers)), filters))
-        frames, pictures = {p.number: p.pixels for p in picked}, {p.number: p.picture for p in picked}
-        return FramesRead(frames, pictures, self._timeline)
+        return collect_frames(self._pick(sorted(set(numbers)), filters), self._timeline)
 
 
 class _WholeDecoder(_PartDecoder):
@@ -206,7 +204,7 @@ class _WholeDecoder(_PartDecoder):
         read = self._video.read(lambda _: numbers, filters)
         if not set(numbers) <= read.frames.keys():
             raise DecodeError("decoding it twice gives different frames")
-        return (PickedFrame(number, read.frames[number], read.pictures[number]) for number in numbers)
+        return read.pick(numbers)
 
 
 class _Plan(NamedTuple):

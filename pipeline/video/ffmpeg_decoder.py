@@ -109,8 +109,7 @@ class FfmpegReader:
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, _: Budget) -> Iterator[PickedFrame]:
         """The frames of these ascending numbers, fetched by one process; the budget was spent on listing them."""
-        read = self.read(lambda _: numbers, filters)
-        return (PickedFrame(number, read.frames[number], read.pictures[number]) for number in numbers)
+        return self.read(lambda _: numbers, filters).pick(numbers)
 
     def _choose_stream(self) -> "_Survey":
         """Survey the first stream marked as the default, or the second where that one is a still picture."""

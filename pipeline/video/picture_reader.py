@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from pipeline.params import LimitParams
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
-from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame
+from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
 from pipeline.video.limits import Budget, DecodeError
@@ -46,9 +46,7 @@ class PictureReader:
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the chosen pictures. Raises DecodeError."""
         numbers = sorted({*choose(self._timeline)} & {*range(len(self._timeline.stamps))})
-        picked = list(self.pick(numbers, filters, Budget(self._limits)))
-        frames, pictures = {p.number: p.pixels for p in picked}, {p.number: p.picture for p in picked}
-        return FramesRead(frames, pictures, self._timeline)
+        return collect_frames(self.pick(numbers, filters, Budget(self._limits)), self._timeline)
 
     def read_timeline(self) -> Timeline:
         """When each picture is shown."""
