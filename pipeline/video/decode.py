@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate
 from math import inf
 from pathlib import Path
@@ -99,8 +99,9 @@ def decode_parts(
         return
     except (Inexact, DecodeError):
         pass
+    decode_timeline = cache(partial(_decode_timeline, video))
     for part in parts[done:]:  # one by one: what is damaged in one of them spoils no other
-        yield from _decode_alone(video, part, shape, options)
+        yield from _decode_alone(video, decode_timeline, part, shape, options)
 
 
 def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bool) -> VideoReader:
@@ -115,16 +116,31 @@ def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bo
     return READERS[decoder](source, options.limits)
 
 
+def _decode_timeline(video: VideoReader) -> Timeline | DecodeError:
+    """When each frame is shown, as decoding all of them tells, or why they cannot be decoded."""
+    try:
+        return video.read(lambda _: (), _leave).timeline
+    except DecodeError as error:
+        return error
+
+
 def _decode_alone(
-    video: VideoReader, part: Part, shape: ClipParams, options: TranscodeParams
+    video: VideoReader,
+    decode_timeline: Callable[[], Timeline | DecodeError],
+    part: Part,
+    shape: ClipParams,
+    options: TranscodeParams,
 ) -> Iterator[DecodedVideo | Fault]:
     try:
         yield from _PartDecoder(video, video.read_timeline(), shape, options).decode([part])
     except DecodeError as error:
         yield error
     except Inexact:
+        timeline = decode_timeline()
+        if isinstance(timeline, DecodeError):
+            yield timeline
+            return
         try:
-            timeline = video.read(lambda _: (), _leave).timeline
             _require_frames(video, timeline, part)
             yield from _WholeDecoder(video, timeline, shape, options).decode([part])
         except DecodeError as error:

@@ -51,23 +51,31 @@ class PyavPartReader(PyavReader):
 
     def _index(self) -> PacketIndex:
         status = self._path.stat()
-        return _read_index(self._path, self._limits, status.st_size, status.st_mtime_ns)
+        index = _read_index(self._path, self._limits, status.st_size, status.st_mtime_ns)
+        if index is None:
+            raise Inexact
+        return index
 
 
 @lru_cache(KEPT_INDEXES)
-def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex:
-    """The index of a file; its size and time are there to tell another file from it."""
+def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex | None:
+    """The index of a file, None where its packets do not tell its frames.
+
+    Its size and time are there to tell another file from it.
+    """
     try:
         with open_stream(path, limits, made_up=True) as opened:
             if opened.stream.codec_context.name not in RESTARTING:
-                raise Inexact
+                return None
             packets = (packet for packet in opened.demux() if packet.size)
             entries = [Entry(p.pts, p.dts, p.is_keyframe, not p.is_discard, p.duration or 0) for p in packets]
             return index_packets(entries, opened.clock)
+    except Inexact:
+        return None
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
-        raise Inexact from None
+        return None
 
 
 class _NeedsNeighbours(Exception):
