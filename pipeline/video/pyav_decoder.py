@@ -7,7 +7,7 @@ was wrong, the caller reads the video once more.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain, groupby, islice
@@ -96,7 +96,7 @@ class PyavReader:
             plain = read_plain_webm(self._path.read_bytes())
         except OddFile:
             return None
-        return plain if is_steady(_plain_timeline(plain)) else None
+        return plain if is_steady(plain.timeline) else None
 
 
 def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: LimitParams) -> FramesRead:
@@ -130,18 +130,13 @@ def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
             if stored is not None:
                 packet = Packet(stored.data)
                 packet.pts = stored.timestamp
-                packet.time_base = plain.unit
+                packet.time_base = plain.timeline.unit
             for frame in decoder.decode(packet):
                 stamps.append(frame.pts)
                 yield frame
 
-    return _Source(
-        _plain_timeline(plain), frames(), lambda: Timeline(stamps, plain.unit, plain.end), lambda _: SHOWN_AS_STORED
-    )
-
-
-def _plain_timeline(plain: PlainWebm) -> Timeline:
-    return Timeline([packet.timestamp for packet in plain.packets], plain.unit, plain.end)
+    build_timeline = partial(replace, plain.timeline, stamps=stamps)
+    return _Source(plain.timeline, frames(), build_timeline, lambda _: SHOWN_AS_STORED)
 
 
 @contextmanager

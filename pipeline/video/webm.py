@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+from pipeline.video.timing import Timeline
+
 VOID = {0xEC, 0xBF}  # elements without a meaning of their own: filling, checksum
 
 TRACK, VIDEO, COLOUR = 0xAE, 0xE0, 0x55B0
@@ -52,9 +54,8 @@ class PlainWebm:
     """The video track of a file; it begins with a key frame."""
 
     codec: str  # vp8 | vp9
-    unit: Fraction  # seconds per step of a timestamp
     packets: list[Packet]
-    end: Fraction | None  # of the file in steps, if it states one and has no other track
+    timeline: Timeline  # of the packets; it has an end if the file states one and has no other track
 
 
 def read_plain_webm(data: bytes) -> PlainWebm:
@@ -79,7 +80,9 @@ def read_plain_webm(data: bytes) -> PlainWebm:
             raise OddFile(f"element {part.id:x} in the segment")
     if track is None or not packets or not packets[0].key:
         raise OddFile("no key frame at the start")
-    return PlainWebm(track.codec, Fraction(scale, 1_000_000_000), packets, None if track.others else end)
+    stamps: list[int | None] = [packet.timestamp for packet in packets]
+    timeline = Timeline(stamps, Fraction(scale, 1_000_000_000), None if track.others else end)
+    return PlainWebm(track.codec, packets, timeline)
 
 
 class _Element(NamedTuple):
