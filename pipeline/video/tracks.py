@@ -7,13 +7,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from math import floor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
 from pipeline.video.webm import CLUSTER, INFO, KIND, TRACK, TRACKS, VIDEO, VIDEO_KIND, OddFile, split_elements
-from pipeline.video.whole_files import EBML, MP4_BOXES, SEGMENT, read_ebml_size, walk_boxes
+from pipeline.video.whole_files import MATROSKA, MP4_BOXES, walk_boxes, walk_segment
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
 ENTRIES_AT, ENTRY_BYTES = 8, 78  # of a box stsd; of a video entry before the boxes in it
@@ -45,8 +46,8 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        if head[:4] == EBML:
-            return Header(parts=[*_walk_parts(file)])
+        if head[:4] == MATROSKA:
+            return Header(parts=[*_read_segment(file)])
         return Header(movie=_read_movie(file)) if head[4:] in MP4_BOXES else Header()
 
 
@@ -57,21 +58,11 @@ def find_margins(header: Header, number: int) -> Margins:
     return found[number] if number < len(found) else Margins()
 
 
-def _walk_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    total = file.seek(0, 2)
-    file.seek(4)
-    file.seek(min(read_ebml_size(file) or 0, total), 1)
-    if file.read(4) != SEGMENT:
-        return
-    read_ebml_size(file)
-    while first := file.read(1):
-        name = int.from_bytes(first + file.read(8 - first[0].bit_length())) if first[0] else CLUSTER
-        length = read_ebml_size(file)
-        if name == CLUSTER or length is None:
+def _read_segment(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    for part in islice(walk_segment(file, file.seek(0, 2)), 1, None):
+        if part.name == CLUSTER or part.size is None:
             return
-        start = file.tell()
-        yield name, file.read(min(length, MOST_BYTES)) if name in (INFO, TRACKS) else b""
-        file.seek(min(start + length, total))
+        yield part.name, file.read(min(part.size, MOST_BYTES)) if part.name in (INFO, TRACKS) else b""
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:

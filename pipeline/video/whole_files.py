@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.limits import REFUSED_SHARE, DecodeError
+from pipeline.video.webm import CLUSTER, EBML, SEGMENT
 
-EBML = b"\x1a\x45\xdf\xa3"
-SEGMENT = b"\x18\x53\x80\x67"
+MATROSKA = EBML.to_bytes(4)
 PACKET_BYTES, SYNC = 188, b"G"  # of an MPEG transport stream
 PACK, PROGRAM_END = b"\0\0\1\xba", 0xB9  # of an MPEG program stream
 OGG_PAGE = b"OggS"
@@ -19,7 +19,6 @@ AVI_SLACK = 8  # bytes: some writers count the header's own
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MOST_ASF_HEADER = 2**16
-CLUSTER = b"\x1f\x43\xb6\x75"
 GIF, GIF_EXTENSION, GIF_PICTURE, GIF_END = b"GIF8", 0x21, 0x2C, 0x3B
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = b"\x1f\x07\0", (10, 12), 12_000  # of 525 lines, of 625 lines; in a frame
@@ -50,7 +49,7 @@ def check_whole(path: Path) -> None:
 
 def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
     """The length in bytes that a file of Matroska, WebM, MP4, AVI, WebP or ASF states; None where it states none."""
-    if head[:4] == EBML:
+    if head[:4] == MATROSKA:
         return _read_matroska_length(file, length)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return 8 + int.from_bytes(head[4:8], "little")
@@ -62,36 +61,58 @@ def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
     return _read_mp4_length(file, length) if head[4:8] in MP4_BOXES else None
 
 
+class Element(NamedTuple):
+    """One of the outer parts of a Matroska file, as it states itself."""
+
+    name: int
+    start: int  # of its content, bytes from the start of the file
+    size: int | None  # bytes of its content; None: unknown
+
+
 def _read_matroska_length(file: BinaryIO, length: int) -> int | None:
     """End of the segment; of a live recording, which does not know it, that of the last part."""
-    file.seek(4)
-    header = read_ebml_size(file)
-    if header is None or header > length:  # farther than the system can seek, perhaps
+    parts = walk_segment(file, length)
+    segment = next(parts, None)
+    if segment is None:
         return None
-    file.seek(header, 1)
-    if file.read(4) != SEGMENT:
-        return None
-    size = read_ebml_size(file)
-    return _find_last_part(file, length) if size is None else file.tell() + size
+    return _find_last_part(segment, parts, length) if segment.size is None else segment.start + segment.size
 
 
-def _find_last_part(file: BinaryIO, length: int) -> int | None:
-    """Where the last of the parts ends that follow; clusters without a size are looked into."""
-    at = file.tell()
-    while at < length:
-        file.seek(at)
-        first = file.read(1)
-        if first[0] < 0x10:  # no name is so long
-            return None
-        name = first + file.read(8 - first[0].bit_length())
-        size = read_ebml_size(file)
-        at = file.tell() + (size or 0)
-        if size is None and name != CLUSTER:
+def _find_last_part(segment: Element, parts: Iterator[Element], length: int) -> int | None:
+    """Where the last of the parts ends that are in a segment; clusters without a size are looked into."""
+    at = segment.start
+    for part in parts:
+        at = part.start + (part.size or 0)
+        if part.size is None and part.name != CLUSTER:
             return length + 1 if at >= length else None
     return at
 
 
-def read_ebml_size(file: BinaryIO) -> int | None:
+def walk_segment(file: BinaryIO, length: int) -> Iterator[Element]:
+    """The segment of a Matroska file and then its parts, up to one without a name; after one without a size, its own.
+
+    The file stands at the content of the part that was yielded last.
+    """
+    file.seek(4)
+    header = _read_ebml_size(file)
+    if header is None or header > length:  # farther than the system can seek, perhaps
+        return
+    at, segment = file.tell() + header, True
+    while at < length:
+        file.seek(at)
+        first = file.read(1)
+        if first[0] < 0x10:  # no name is so long
+            return
+        name = int.from_bytes(first + file.read(8 - first[0].bit_length()))
+        if segment and name != SEGMENT:
+            return
+        size = _read_ebml_size(file)
+        part = Element(name, file.tell(), size)
+        yield part
+        at, segment = part.start + (0 if segment else size or 0), False
+
+
+def _read_ebml_size(file: BinaryIO) -> int | None:
     """A number of 1 to 8 bytes, of which the leading zero bits tell how many; all ones means unknown."""
     first = file.read(1)
     if not first or first[0] == 0:
