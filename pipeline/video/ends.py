@@ -14,10 +14,10 @@ from pipeline.video.tracks import Header, read_parts, split_boxes
 from pipeline.video.webm import DURATION, INFO, TIMESTAMP_SCALE, TRACK, TRACKS, read_duration
 from pipeline.video.whole_files import (
     ASF_HEADER,
-    ASF_PROPERTIES,
     MOST_ASF_HEADER,
     OGG_PAGE,
     TAIL_BYTES,
+    read_asf_properties,
     read_flv_seconds,
 )
 
@@ -99,9 +99,10 @@ def _read_flv(file: BinaryIO) -> Fraction | None:
 def _read_asf(file: BinaryIO) -> Fraction | None:
     """The time of playing less that of filling the buffer."""
     header = file.read(MOST_ASF_HEADER)
-    length, _, before, flags = struct.unpack_from("<64xQQQI", header, header.index(ASF_PROPERTIES))
-    sole = header.count(ASF_STREAM) == 1 and not flags & 1  # 1: broadcast, so that it was not known
-    return Fraction(length, 10**7) - Fraction(before, 1000) if sole else None
+    stated = read_asf_properties(header)
+    if not stated or header.count(ASF_STREAM) != 1:
+        return None
+    return Fraction(stated.playing, 10**7) - Fraction(stated.filling, 1000)
 
 
 def _read_theora(file: BinaryIO) -> Fraction | None:

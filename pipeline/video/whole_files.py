@@ -55,7 +55,8 @@ def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
         return 8 + int.from_bytes(head[4:8], "little")
     file.seek(0)
     if head[:16] == ASF_HEADER:
-        return _read_asf_length(file)
+        properties = read_asf_properties(file.read(MOST_ASF_HEADER))
+        return properties.length if properties else None
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return _read_avi_length(file, length)
     return _read_mp4_length(file, length) if head[4:8] in MP4_BOXES else None
@@ -171,14 +172,21 @@ def _read_avi_length(file: BinaryIO, length: int) -> int | None:
     return end - AVI_SLACK
 
 
-def _read_asf_length(file: BinaryIO) -> int | None:
-    """As the file's properties have it; what was broadcast states none."""
-    header = file.read(MOST_ASF_HEADER)
+class AsfProperties(NamedTuple):
+    """What a finished ASF file states about itself."""
+
+    length: int  # bytes
+    playing: int  # 100 ns, with the time of filling the buffer
+    filling: int  # ms
+
+
+def read_asf_properties(header: bytes) -> AsfProperties | None:
+    """None where nothing is stated: what was broadcast knew of no end."""
     at = header.find(ASF_PROPERTIES)
     if at < 0 or len(header) < at + 92:
         return None
-    (length,), (flags,) = struct.unpack("<Q", header[at + 40 : at + 48]), struct.unpack("<I", header[at + 88 : at + 92])
-    return None if flags & 1 else length
+    length, playing, filling, flags = struct.unpack_from("<40xQ16xQ8xQI", header, at)
+    return None if flags & 1 else AsfProperties(length, playing, filling)
 
 
 def _check_flv(file: BinaryIO, length: int) -> None:
