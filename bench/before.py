@@ -75,8 +75,8 @@ def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) ->
                     for name in order if number else ():  # the first round warms up
                         seconds[name][place].append(found[name][0])
     pairs = [early / late for ways in zip(*seconds.values(), strict=True) for early, late in zip(*ways, strict=True)]
-    times = {name: Times(sum(map(min, each)), sum(map(median, each))) for name, each in seconds.items()}
-    return Comparison(times["before"], times["now"], median(pairs), sum(equal) / len(equal))
+    early, late = (Times.add_up(seconds[name]) for name in ("before", "now"))
+    return Comparison(early, late, median(pairs), sum(equal) / len(equal))
 
 
 def _unpack(folder: Path) -> bool:

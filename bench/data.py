@@ -23,6 +23,7 @@ from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
 
 SHAPE = {"frames": 16, "height": 64, "width": 64}
+WHOLE_VIDEO = ClipParams(**SHAPE, spread="time", seconds=None, stride=None)
 REPEATS = 8  # of every video where the whole stage is timed, so that starting its processes hardly counts
 
 
@@ -53,7 +54,7 @@ def main(
 
 
 def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
-    shape, options = ClipParams(**SHAPE, spread="time", seconds=None, stride=None), load_params().transcode
+    shape, options = WHOLE_VIDEO, load_params().transcode
     times = measure_decoding(videos, shape, options, rounds)
     equal = count_equal(videos, shape, options)
     ours, count = times["ours"], len(videos)
@@ -113,8 +114,7 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
 
 def _parts(folder: Path, minutes: int, parts: int) -> list[Measure]:
     options = load_params().transcode
-    shape = ClipParams(**SHAPE, spread="time", seconds=None, stride=None)
-    costs = measure_parts(draw_long(folder, minutes), minutes, parts, shape, options, options.shard_clips)
+    costs = measure_parts(draw_long(folder, minutes), minutes, parts, WHOLE_VIDEO, options, options.shard_clips)
     what = f"{parts:,} parts of a video of {minutes} minutes"
     by_row = costs.seconds_of_whole * parts / costs.seconds
     return [

@@ -75,10 +75,10 @@ def write_labels(path: Path, rows: int) -> list[str]:
 
 
 def write_names(folder: Path, ids: list[str]) -> None:
-    """A stand-in for a video under many names: hard links, of which a file may have 30,000."""
+    """A stand-in for a video under many names."""
     folder.mkdir(parents=True)
     for number, name in enumerate(ids):
-        if number % 30_000 == 0:
+        if number % MOST_LINKS == 0:
             first = folder / f"{name}.webm"
             first.write_bytes(b"a video")
         else:

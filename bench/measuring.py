@@ -33,6 +33,11 @@ class Times:
     best: float
     median: float
 
+    @classmethod
+    def add_up(cls, seconds: Sequence[Sequence[float]]) -> "Times":
+        """From the seconds of every round, for each part."""
+        return cls(sum(map(min, seconds)), sum(map(median, seconds)))
+
 
 def interleaved(
     ways: Mapping[str, Callable[[Item], object]], parts: Sequence[Item], rounds: int, clock: Clock
@@ -48,7 +53,7 @@ def interleaved(
                 start = clock()
                 way(part)
                 seconds[name][place].append(clock() - start)
-    return {name: Times(sum(map(min, each)), sum(map(median, each))) for name, each in seconds.items()}
+    return {name: Times.add_up(each) for name, each in seconds.items()}
 
 
 def cpu_seconds() -> float:
