@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import ffmpeg
 import numpy as np
-from av.video.format import VideoFormat
 
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame, Pixels
@@ -33,6 +32,7 @@ from pipeline.video.colour import (
 )
 from pipeline.video.ends import find_end
 from pipeline.video.ffmpeg import FfmpegError, listen, run
+from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.limits import (
     REFUSED_SHARE,
@@ -234,7 +234,8 @@ def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
                 raise DecodeError(f"ffmpeg lost count of its frames at {number}")
             stamps.add(None if stamp == "NOPTS" else int(stamp), None, int(length))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
-            pictures.append(_picture(int(width), int(height), pixel_format, aspect))
+            steps = find_chroma_steps(pixel_format)
+            pictures.append(Picture(int(width), int(height), pixel_format, steps, aspect, rotation=0))
             interlaced |= order != "P"
             if replace(pictures[-1], colour=pictures[0].colour) != pictures[0]:
                 raise DecodeError(CHANGING)
@@ -264,18 +265,12 @@ def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Clock:
     return Clock(unit, container, find_end(path, read_header(path), tracks.get(stream, 0)) if path else None)
 
 
-def _picture(width: int, height: int, pixel_format: str, aspect: Fraction) -> Picture:
-    layout = VideoFormat(pixel_format)
-    steps = 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
-    return Picture(width, height, pixel_format, steps, aspect, rotation=0)
-
-
 def _read_stated_colour(lines: list[str], matrix: str) -> str:
     """A filter for the frames of a codec that leaves their colours to the container, whose words FFmpeg repeats."""
-    streams = [found for found in map(STREAM.match, lines) if found]
     number, codec = next((found.groups() for found in map(MAPPED.match, lines) if found), ("", ""))
     if codec not in WITHOUT_COLOUR or (codec != "vp8" and matrix != "unknown"):
         return ""
+    streams = (found for found in map(STREAM.match, lines) if found)
     levels, stated = next((found.groups()[1:] for found in streams if found[1] == number), (None, None))
     stated = None if stated == "unknown" else stated
     if not stated and levels != "pc":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from av.filter import Graph
@@ -89,6 +89,11 @@ def describe_frame(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mir
 def _describe(
     width: int, height: int, name: str, tags: tuple[int, int, int], aspect: Fraction, rotation: int, mirrored: bool
 ) -> Picture:
-    layout = VideoFormat(name)
-    steps = 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
-    return Picture(width, height, name, steps, aspect, rotation, mirrored, read_colour(*tags))
+    return Picture(width, height, name, find_chroma_steps(name), aspect, rotation, mirrored, read_colour(*tags))
+
+
+@cache
+def find_chroma_steps(pixel_format: str) -> tuple[int, int]:
+    """Pixels per chroma sample, across and down."""
+    layout = VideoFormat(pixel_format)
+    return 8 // layout.chroma_width(8), 8 // layout.chroma_height(8)
