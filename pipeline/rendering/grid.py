@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.records import Frames
-from pipeline.rendering.fonts import choose_font
+from pipeline.rendering.fonts import draw_text, measure_text
 
 Colour = tuple[int, int, int]
 
@@ -46,12 +46,12 @@ class Page:
         self, x: int, y: int, text: str, size: int, *, width: int, colour: Colour = INK, centred: bool = False
     ) -> None:
         """One line, `size` pixels high, cut with an ellipsis where it is wider than `width`."""
-        font, line = choose_font(" ".join(text.split()), size)
-        while line and font.getlength(line) > width:
+        line = " ".join(text.split())
+        while line and measure_text(line, size) > width:
             line = line.removesuffix("…")[:-1].rstrip() + "…" if line != "…" else ""
         if centred:
-            x += int(width - font.getlength(line)) // 2
-        self._draw.text((x, y), line, colour, font)
+            x += int(width - measure_text(line, size)) // 2
+        draw_text(self._draw, x, y, line, size, colour)
 
     def pixels(self) -> Frames:
         """The page as uint8 [H,W,3], free to write on."""
