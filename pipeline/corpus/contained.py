@@ -110,8 +110,8 @@ class ContainedVideos:
         if is_pattern(path):
             folder, _, pattern = path.rpartition("/")
             return self._find_members(archive, folder, pattern)
-        folders = (folder for folder in (path, stem) if archive.list_names(folder))
-        return self._find_members(archive, next(folders, ""), self._pattern)
+        folder = next((folder for folder in (path, stem) if archive.list_names(folder)), None)
+        return None if folder is None else self._find_members(archive, folder, self._pattern)
 
     def _find_members(self, archive: Archive, folder: str, pattern: str) -> str | None:
         """The pictures of a folder in an archive."""

@@ -87,6 +87,14 @@ def test_the_videos_may_be_one_archive(videos):
     ]
 
 
+def test_pictures_at_the_top_of_an_archive_are_no_other_folders_clip(tmp_path):
+    write_zip(tmp_path / "clip1.zip", {name: b"a picture" for name in number_names(4)})
+    names = ["clip1.zip/*.jpg", "clip1.zip/clip9", "clip1.zip/clip9.mp4"]
+    found = find_videos(tmp_path, [(name.replace("/", "+"), name) for name in names], 1)
+    assert found[0] == "clip1.zip/*.jpg"
+    assert [drop.reason for drop in found[1:]] == ["missing_video"] * 2
+
+
 def test_pictures_in_a_folder_and_in_an_archive_have_one_digest(videos):
     named = ["frames.zip/set/clip7/*.jpg", "34870/*.jpg"]
     one, other = digest_videos(videos, named, 1)
