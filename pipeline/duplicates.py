@@ -146,9 +146,11 @@ def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> 
     return sorted(pairs, key=lambda pair: (pair.distance, pair))
 
 
-def count_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> dict[Split, Leak]:
-    """For each unseen split that has clips, how many of them have a near-duplicate in train."""
-    near = {signatures[pair.one].id for pair in find_leaks(signatures, splits)}
+def count_leaks(
+    pairs: Sequence[NearPair], signatures: Sequence[Signature], splits: Mapping[str, Split]
+) -> dict[Split, Leak]:
+    """For each unseen split that has clips, how many of them have a near-duplicate in train, by `find_leaks`."""
+    near = {signatures[pair.one].id for pair in pairs}
     ids = {split: {row.id for row in signatures if splits.get(row.id) == split} for split in UNSEEN}
     return {split: Leak(len(own), len(own & near)) for split, own in ids.items() if own}
 

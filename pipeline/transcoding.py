@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.compute.sandbox import Failure, memory_limit
-from pipeline.duplicates import Leak, count_leaks, sign_clip, write_signature
+from pipeline.duplicates import Leak, count_leaks, find_leaks, sign_clip, write_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.params import ClipParams, TranscodeParams
@@ -174,7 +174,7 @@ def hand_over(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[s
         raise UserError(_explain_no_clip(paths))
     write_table(out / DROPS, Drop, _list_drops(paths))
     write_table(out / SIGNATURES, Signature, signatures)
-    leaks = count_leaks(signatures, splits)
+    leaks = count_leaks(find_leaks(signatures, splits), signatures, splits)
     write_report(
         out / "report.json",
         read=read,
