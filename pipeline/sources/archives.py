@@ -12,13 +12,12 @@ from pathlib import Path
 from threading import RLock
 
 from pipeline.files import LONGEST_POINTER
-from pipeline.sources.limits import Bytes, Entry, SourceFault, refuse_pointer
+from pipeline.sources.limits import PIECE, Bytes, Entry, SourceFault, refuse_pointer
 from pipeline.sources.tar import GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives, too, but not read in place
-PIECE = 1 << 20  # bytes of a member read at once
 MOST_OPEN = 64  # archives that stay open, with their lists
 MOST_TOLD = 3  # of the members that are left out
 MOST_FOLDERS = 8  # of an archive whose members can be looked up at once
@@ -41,8 +40,6 @@ class Archive:
     def __init__(self, path: Path) -> None:
         """List what is in it. Raises SourceFault where it cannot be read."""
         self.name = path.name
-        if path.stat().st_size <= LONGEST_POINTER:
-            refuse_pointer(path.name, path.read_bytes())
         self.left_out: list[str] = []  # the first members that are no plain files, or have no plain names
         self._is_zip = path.name.lower().endswith(".zip")
         packed = path.name.lower().endswith("gz")

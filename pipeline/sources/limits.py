@@ -4,6 +4,7 @@ from typing import NamedTuple, Protocol
 
 from pipeline.files import POINTER
 
+PIECE = 1 << 20  # bytes of a member read at once
 MOST_GROWTH = 100  # times the size in the archive; pictures and videos hardly shrink at all
 FREE_GROWTH = 1 << 26  # bytes that may grow as they like
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.sources.limits import Bytes, Entry, SourceFault, check_growth
+from pipeline.sources.limits import PIECE, Bytes, Entry, SourceFault, check_growth
 
 END, END_64, LOCATOR_64, LISTED, LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2", b"PK\3\4"
 END_BYTES, LOCATOR_BYTES, END_64_BYTES, LISTED_BYTES, LOCAL_BYTES = 22, 20, 56, 46, 30
@@ -18,7 +18,6 @@ STORED, DEFLATED = 0, 8
 ENCRYPTED, UTF8 = 1, 1 << 11  # flags
 FULL = 0xFFFFFFFF  # in place of a number that stands in 8 bytes elsewhere
 UNIX = 3
-PIECE = 1 << 20  # bytes
 
 
 class _Directory(NamedTuple):
@@ -49,9 +48,9 @@ def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
         told = _decode(spelt, flags)
         if told.endswith(("/", "\\")):
             continue
-        is_link = system == UNIX and (mode >> 16) != 0 and not stat.S_ISREG(mode >> 16) and stat.S_IFMT(mode >> 16) != 0
+        is_file = system != UNIX or stat.S_IFMT(mode >> 16) in (0, stat.S_IFREG)  # 0: not stated
         way = -1 if flags & ENCRYPTED else method
-        yield Entry(told, offset + shift, content, not is_link, packed, way, crc)
+        yield Entry(told, offset + shift, content, is_file, packed, way, crc)
 
 
 def read_zip(name: str, path: str, source: Bytes, entry: Entry) -> Iterator[bytes]:
