@@ -12,7 +12,7 @@ from pipeline.corpus.video_index import VideoIndex
 from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_ending
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
-from pipeline.sources.cells import ENDING as TABLE_ENDING
+from pipeline.sources.cells import is_table
 from pipeline.sources.folders import FolderRead, may_lead, read_folder
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import is_pattern, is_picture, order_pictures, tell_gap
@@ -88,7 +88,7 @@ class ContainedVideos:
         here = os.path.relpath(file, self._root) if str(file) != self._root else ""
         if here:
             self._look(here)
-        if file.name.lower().endswith(TABLE_ENDING):
+        if is_table(file):
             return path
         try:
             found = self._find_in(open_archive(file), inside)
@@ -110,8 +110,8 @@ class ContainedVideos:
         if is_pattern(path):
             folder, _, pattern = path.rpartition("/")
             return self._find_members(archive, folder, pattern)
-        folder = next((folder for folder in (path, stem) if archive.list_names(folder)), None)
-        return None if folder is None else self._find_members(archive, folder, self._pattern)
+        named = next((folder for folder in (path, stem) if archive.list_names(folder)), None)
+        return None if named is None else self._find_members(archive, named, self._pattern)
 
     def _find_members(self, archive: Archive, folder: str, pattern: str) -> str | None:
         """The pictures of a folder in an archive."""

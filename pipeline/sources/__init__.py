@@ -14,8 +14,8 @@ from pathlib import Path
 from pipeline.files import LONGEST_POINTER, digest_file
 from pipeline.sources import cells
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
-from pipeline.sources.cells import read_cell
-from pipeline.sources.folders import read_folder, read_picture
+from pipeline.sources.cells import is_table, read_cell
+from pipeline.sources.folders import FolderRead, read_folder, read_picture
 from pipeline.sources.limits import SourceFault, refuse_pointer
 from pipeline.sources.pictures import Numbered, Pictures, digest_pictures, is_pattern, order_pictures
 
@@ -36,7 +36,7 @@ def prepare(videos: Path, video: str) -> None:
     What is the matter with it is told when the video is opened.
     """
     container = split_container(f"{videos}/{video}")
-    if container and not _is_table(container[0]):
+    if container and not is_table(container[0]):
         with suppress(SourceFault):
             open_archive(container[0])
 
@@ -51,14 +51,10 @@ def digest_source(videos: Path, video: str) -> str:
         return digest_file(path)
     container = split_container(path)
     if container is None:
-        folder, _, pattern = path.rpartition("/")
-        if not is_pattern(video) or os.path.lexists(path):
-            return digest_file(path)
-        found = read_folder(folder, pattern)
-        assert found is not None  # with a pattern there are pictures or a fault
-        return found.digest
+        found = _read_pictures(path)
+        return found.digest if found else digest_file(path)
     file, inside = container
-    if _is_table(file):
+    if is_table(file):
         content = read_cell(file, inside)
         refuse_pointer(video, content)
         return hashlib.sha256(content).hexdigest()
@@ -95,15 +91,15 @@ def opened(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]
     path = f"{videos}/{video}"
     container = split_container(path)
     if container is None:
-        folder, _, pattern = path.rpartition("/")
-        found = read_folder(folder, pattern) if is_pattern(video) and not os.path.lexists(path) else None
+        found = _read_pictures(path)
         if found is None:
             yield Path(path)
         else:
-            yield Pictures(found.numbered, lambda name: read_picture(Path(folder, name), videos), scratch)
+            frames = Path(path).parent
+            yield Pictures(found.numbered, lambda name: read_picture(frames / name, videos), scratch)
         return
     file, inside = container
-    if _is_table(file):
+    if is_table(file):
         pieces = iter([read_cell(file, inside)])
     else:
         archive = open_archive(file)
@@ -115,6 +111,16 @@ def opened(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]
         pieces = archive.read(inside)
     with _copied(pieces, scratch, Path(inside).suffix) as copy:
         yield copy
+
+
+def _read_pictures(path: str) -> FolderRead | None:
+    """The pictures in a folder that a path names by a pattern; None for the path of a file."""
+    if not is_pattern(path) or os.path.lexists(path):
+        return None
+    folder, _, pattern = path.rpartition("/")
+    found = read_folder(folder, pattern)
+    assert found is not None  # with a pattern there are pictures or a fault
+    return found
 
 
 def _order_members(archive: Archive, folder: str, pattern: str) -> Numbered:
@@ -145,7 +151,3 @@ def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Pat
         yield copy
     finally:
         copy.unlink(missing_ok=True)
-
-
-def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith(cells.ENDING)

@@ -12,6 +12,11 @@ from pipeline.tables import count_group_rows, iterate_cells
 ENDING = ".parquet"
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is called like a table."""
+    return path.name.lower().endswith(ENDING)
+
+
 class CellReader:
     """One column of a table, read forwards: to go back means to begin a group of rows anew."""
 
