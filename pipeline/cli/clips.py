@@ -13,13 +13,12 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from pipeline.cli.contact_sheet import choose_cards, write_sheet
-from pipeline.cli.duplicates import SHOWN, choose_pairs, list_pairs
+from pipeline.cli.contact_sheet import choose_cards, pair_cards, write_sheet
 from pipeline.cli.printing import print_table, widen
-from pipeline.duplicates import NEAR, count_leaks, find_leaks, tell_leaks
+from pipeline.duplicates import NEAR, NearPair, count_leaks, find_leaks, tell_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature
+from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
 from pipeline.tables import iterate_table, read_table
@@ -32,6 +31,7 @@ STILL = 0.5  # mean change from frame to frame, of 255 levels, below which nothi
 FLAT = 4.0  # standard deviation of all pixels below which nothing is seen at all
 
 MOST_LINES = 20  # of objects; --json holds all
+MOST_PAIRS = 20  # of near-duplicates: the nearest ones
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -283,10 +283,18 @@ def duplicates(
     console = Console()
     widen(console)
     columns = [f"apart (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
-    print_table(console, columns, list(list_pairs(pairs, shards, labels)), numbers=(0,))
+    nearest = pairs[:MOST_PAIRS]
+    print_table(console, columns, [_list_pair(pair, shards.ids, splits) for pair in nearest], numbers=(0,))
     if sheet is not None:
-        write_sheet(sheet, [choose_pairs(pairs, shards, labels)], shards)
-        print(f"{sheet}: the {min(len(pairs), SHOWN)} nearest of {len(pairs)} pairs", file=sys.stderr)
+        title = f"Near-duplicates: {len(nearest)} of {len(pairs)} pairs"
+        write_sheet(sheet, [pair_cards(title, nearest, shards, splits)], shards)
+        print(f"{sheet}: the {len(nearest)} nearest of {len(pairs)} pairs", file=sys.stderr)
+
+
+def _list_pair(pair: NearPair, ids: Sequence[str], splits: Mapping[str, Split]) -> list[str]:
+    """How far apart, then id and split of both clips."""
+    one, other = ids[pair.one], ids[pair.other]
+    return [f"{pair.distance:.3f}", one, splits[one], other, splits[other]]
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A contact sheet: of each category a few clips as film strips under their captions."""
+"""Contact sheets: a few clips of each category, or pairs of clips, as film strips under their captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.duplicates import NearPair
 from pipeline.files import replacing
-from pipeline.records import Clip, Frames
+from pipeline.records import Clip, Frames, Split
 from pipeline.rendering.grid import BLOCK_GAP, GAP, LABEL, MARGIN, PALE_INK, TITLE, TITLE_LINE, Page, film_strip
 from pipeline.shards import ShardReader
 
@@ -29,7 +30,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The cards of one category."""
+    """The cards under one heading."""
 
     title: str
     cards: Sequence[Card]
@@ -48,6 +49,16 @@ def choose_cards(shards: ShardReader, labels: Mapping[str, Clip], clips_per_cate
         title = f"{name or 'Clips without a label'}: {len(rows)} of {len(by_category[name])}"
         parts.append(Part(title, [_card(row, shards, labels) for row in rows]))
     return parts
+
+
+def pair_cards(title: str, pairs: Sequence[NearPair], shards: ShardReader, splits: Mapping[str, Split]) -> Part:
+    """The two clips of each pair side by side, with their splits and how far apart they are."""
+    cards = [
+        Card(shards.captions[row], f"{shards.ids[row]} · {splits[shards.ids[row]]} · {pair.distance:.3f}", row)
+        for pair in pairs
+        for row in (pair.one, pair.other)
+    ]
+    return Part(title, cards)
 
 
 def write_sheet(path: Path, parts: Sequence[Part], shards: ShardReader) -> None:
