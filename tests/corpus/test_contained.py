@@ -88,7 +88,7 @@ def test_the_videos_may_be_one_archive(videos):
 
 
 def test_pictures_at_the_top_of_an_archive_are_no_other_folders_clip(tmp_path):
-    write_zip(tmp_path / "clip1.zip", {name: b"a picture" for name in number_names(4)})
+    write_zip(tmp_path / "clip1.zip", dict.fromkeys(number_names(4), b"a picture"))
     names = ["clip1.zip/*.jpg", "clip1.zip/clip9", "clip1.zip/clip9.mp4"]
     found = find_videos(tmp_path, [(name.replace("/", "+"), name) for name in names], 1)
     assert found[0] == "clip1.zip/*.jpg"
