@@ -42,9 +42,10 @@ class Match(NamedTuple):
 
 def recognize_set(labels: Path) -> tuple[str, str] | None:
     """The set that a file, or a file of a folder, is of, and what tells it; None where nothing does."""
-    if len(_list_files(labels)) > MOST_FILES:
+    paths = _list_files(labels)
+    if len(paths) > MOST_FILES:
         return None
-    for source in _open_sources(labels):
+    for source in _open_sources(paths):
         for name in SETS:
             forms = _match_forms(name, source)
             if forms:
@@ -74,9 +75,9 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows if dataset.columns.id else number_repeats(rows)
 
 
-def _open_sources(labels: Path) -> Iterator[Source]:
-    """The file, or the files of a folder, that may be labels."""
-    for path in _list_files(labels):
+def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
+    """What tells of each file which set it is of."""
+    for path in paths:
         ending = path.suffix.lower()
         if ending == ".json":
             content = json_files.read_content(path)
@@ -90,6 +91,7 @@ def _open_sources(labels: Path) -> Iterator[Source]:
 
 
 def _list_files(labels: Path) -> list[Path]:
+    """The file, or the files of a folder, that may be labels."""
     paths = sorted(labels.iterdir()) if labels.is_dir() else [labels]
     return [path for path in paths if path.name[0] != "." and path.suffix.lower() in ENDINGS and path.is_file()]
 
@@ -108,13 +110,14 @@ def _match_forms(name: str, source: Source, caption: str | int | None = None) ->
 
 def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple[Match, OfficialSplit]]:
     """The files of the set, each with the split that its name tells; what is passed over is said."""
-    found = [Match(source, _match_forms(name, source, dataset.columns.caption)) for source in _open_sources(labels)]
+    sources = _open_sources(_list_files(labels))
+    found = [Match(source, _match_forms(name, source, dataset.columns.caption)) for source in sources]
     matches = [match for match in found if match.forms]
     if not matches:
         wanted = " or ".join(dict.fromkeys(", ".join(form.telling) or "lines of its own" for form in SETS[name]))
         raise UserError(f"{labels}: holds no file of {name}, which has {wanted}; see dataset.labels")
-    first = min(SETS[name].index(match.forms[0]) for match in matches)
-    kept = [match for match in matches if match.forms[0] is SETS[name][first]]
+    first = min((match.forms[0] for match in matches), key=SETS[name].index)
+    kept = [match for match in matches if match.forms[0] is first]
     labelled = [match for match in kept if _has_captions(match)] or kept
     for match in matches:
         if match not in labelled:
