@@ -82,7 +82,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     if not runs:
         raise UserError(f"{path}: holds neither tracks nor tags; {REMEDY}")
     for task_id, moments in runs:
-        task = tasks.get(task_id) or next(iter(tasks.values()))
+        task = _find_task(tasks, task_id)
         yield from list(_list_parts(task, moments, rate)) or [LabelledPart(task.video, "", None)]
 
 
@@ -134,7 +134,7 @@ def _read_tags(
         said = _read_said(tag, tag.get("label", ""), named)
         frames[tag.get("task_id", ""), said].append(_read_number(path, tag, "frame"))
     for (task_id, said), numbers in frames.items():
-        step = (tasks.get(task_id) or next(iter(tasks.values()))).step
+        step = _find_task(tasks, task_id).step
         moments: list[Moment] = []
         for number in sorted(set(numbers)):
             if moments and moments[-1].frame + step < number:
@@ -179,6 +179,11 @@ def _read_tasks(root: Element, path: Path) -> dict[str, TaskVideo]:
         video = read_text(task, "source") or source or read_text(task, "name")
         tasks[read_text(task, "id")] = TaskVideo(video or _name_file(path), max(int(found[1]), 1) if found else 1)
     return tasks or {"": TaskVideo(source or _name_file(path), 1)}
+
+
+def _find_task(tasks: dict[str, TaskVideo], task_id: str) -> TaskVideo:
+    """The task of that id, or the first: the export of a single one does not name it in its tracks."""
+    return tasks.get(task_id) or next(iter(tasks.values()))
 
 
 def _find_inside(archive: zipfile.ZipFile) -> str | None:
