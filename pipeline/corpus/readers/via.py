@@ -75,8 +75,8 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     if only:
         _refuse_numbers(path, attributes[chosen[only]], [marked.values.get(chosen[only]) for marked in annotations])
     for marked in annotations:
-        classes = _list_values(attributes, marked, chosen.get(only)) if only else [None]
-        texts = _list_values(attributes, marked, chosen.get(caption)) if caption else [None]
+        classes = _list_values(attributes, marked, chosen[only]) if only else [None]
+        texts = _list_values(attributes, marked, chosen[caption]) if caption else [None]
         for label in classes or [""]:
             yield _make_part(marked, label, " ".join(map(str, texts)) if caption else None)
 
@@ -103,9 +103,9 @@ def _make_part(marked: Marked, category: str | None, caption: str | None) -> Lab
     return LabelledPart(video, category, caption, start, end, lost)
 
 
-def _list_values(attributes: Mapping[str, Attribute], marked: Marked, aid: str | None) -> list[str | None]:
+def _list_values(attributes: Mapping[str, Attribute], marked: Marked, aid: str) -> list[str | None]:
     """The texts that an annotation has for an attribute, or the names of the options that are chosen."""
-    attribute, value = attributes[str(aid)], as_text(marked.values.get(str(aid)))
+    attribute, value = attributes[aid], as_text(marked.values.get(aid))
     if value == DEFAULT:
         value = attribute.default
     chosen = value.split(",") if attribute.several else [value]
