@@ -1,10 +1,12 @@
 """Readers: labels on disk -> rows. One module a format; the registry is at the foot, detecting a format before it."""
 
+import csv
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from pipeline.corpus.readers import (
     boris,
@@ -20,11 +22,10 @@ from pipeline.corpus.readers import (
     sidecar,
     something,
     table,
-    tools,
     via,
     webdataset,
 )
-from pipeline.corpus.readers.containers import find_first_container
+from pipeline.corpus.readers.containers import find_first_container, list_near_files
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
@@ -47,6 +48,12 @@ Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 
 SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
 
+
+TOOLS_OF_BYTES = {"elan": elan, "cvat": cvat}
+TOOLS_OF_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of a table's first lines
+EXPORTS = {ending for tool in (*TOOLS_OF_BYTES.values(), *TOOLS_OF_CONTENT.values()) for ending in tool.ENDINGS}
+LOOKED_AT = 100  # lines of a table
+LONGEST = 1 << 16  # bytes of them
 
 MOST_SEEN = 10_000  # files that tell how a folder of videos is laid out
 Found = tuple[str, str] | None  # the format, and why it is that one
@@ -104,7 +111,7 @@ def _look_into(folder: Path) -> Found:
     official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
     if official and _look_at_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
-    if known := tools.recognize_folder(folder) or recognize_set(folder):
+    if known := _recognize_tool_in(folder) or recognize_set(folder):
         return known
     if held := _look_at_containers(folder):
         return held
@@ -115,6 +122,47 @@ def _look_into(folder: Path) -> Found:
     if json_files.CAPTIONS in names:
         return "json", f"there is a {json_files.CAPTIONS}"
     return _look_at_lists(folder) or _look_at_videos(folder)
+
+
+def _recognize_tool_in(folder: Path) -> Found:
+    """The labelling tool of the first export in a folder, or in one of those in it; None where there is none."""
+    first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
+    for path in list_near_files(folder, tuple(EXPORTS)):
+        if path.name[0] != "~":
+            first.setdefault(path.suffix.lower(), path)
+    return next((known for path in first.values() if (known := _recognize_tool(path))), None)
+
+
+def _recognize_tool(path: Path) -> Found:
+    """The labelling tool that wrote a file; None where none is known to have."""
+    ending = path.suffix.lower()
+    if ending not in EXPORTS or not path.is_file():
+        return None
+    for name, tool in TOOLS_OF_BYTES.items():
+        if ending in tool.ENDINGS and (why := tool.recognize(path, _read_start(path))):
+            return name, why
+    content = _read_content(path, ending)
+    for name, of_content in TOOLS_OF_CONTENT.items():
+        if ending in of_content.ENDINGS and (why := of_content.recognize(path, content)):
+            return name, why
+    return None
+
+
+def _read_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LONGEST)
+
+
+def _read_content(path: Path, ending: str) -> Any:
+    """What is in a file of JSON, or the first lines of a table; None for JSON that cannot be read."""
+    if ending in (".json", ".boris"):
+        try:
+            return json_files.read_content(path)
+        except UserError:
+            return None
+    lines = _read_start(path).decode("utf-8-sig", "replace").splitlines()[:LOOKED_AT]
+    header = next(csv.reader(lines[:1], delimiter="\t" if ending == ".tsv" else ","), [])
+    return list(chain(header, lines))
 
 
 def _look_at_containers(labels: Path) -> Found:
@@ -160,7 +208,7 @@ def _look_at_videos(folder: Path) -> Found:
 
 def _look_at(path: Path, dataset: DatasetParams) -> Found:
     ending = path.suffix.lower()
-    if known := tools.recognize_file(path) or recognize_set(path):
+    if known := _recognize_tool(path) or recognize_set(path):
         return known
     if ending == ".json":
         return _look_at_json(path)
