@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
     LabelledPart,
+    as_list,
     as_object,
     as_seconds,
     choose_names,
@@ -75,7 +76,7 @@ def recognize(path: Path, content: Any) -> str:
     """What tells that this is an export of BORIS, from the first lines of a table, or of JSON; empty for nothing."""
     if isinstance(content, Mapping):
         return "it is a project with behaviors_conf" if {"behaviors_conf", "observations"} <= content.keys() else ""
-    for line in content if isinstance(content, list) else []:
+    for line in as_list(content):
         cells = _split(str(line), "\t" if "\t" in str(line) else ",")
         if _is_header(cells):
             return f"{path.name} has columns {BEHAVIOR} and {START if START in cells else TIME}"
@@ -252,8 +253,7 @@ def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLin
     lines = {}
     for name, found in ((name, as_object(found)) for name, found in content["observations"].items()):
         players = as_object(found.get("file"))
-        listed = players.get("1")
-        files = [text for file in (listed if isinstance(listed, list) else []) if (text := as_text(file))]
+        files = [text for file in as_list(players.get("1")) if (text := as_text(file))]
         lengths = as_object(as_object(found.get("media_info")).get("length"))
         known = [length for file in files if (length := as_seconds(lengths.get(file))) is not None]
         lines[name] = _make_time_line(files, known, as_seconds(found.get("time offset")) or 0.0)
@@ -264,7 +264,7 @@ def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLin
 def _list_events(name: str, events: Any, states: set[str], columns: Sequence[str]) -> Iterator[Row]:
     """The events of an observation as rows of tabular events: each second one of a state stops it."""
     begun: set[tuple[str, ...]] = set()
-    for event in events if isinstance(events, list) else []:
+    for event in as_list(events):
         if not isinstance(event, list) or len(event) < 5:
             continue
         time, *said = event[:5]

@@ -156,3 +156,8 @@ def as_seconds(value: Any) -> float | None:
 def as_object(value: Any) -> Mapping[str, Any]:
     """An object of JSON; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list of JSON; an empty one for anything else."""
+    return value if isinstance(value, list) else []

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     Named,
+    as_list,
     as_seconds,
     choose_names,
     read_exports,
@@ -236,8 +237,7 @@ def _choose_rate(path: Path, task: Task, counted: float | None, dataset: Dataset
 def _read_rate(task: Task) -> float | None:
     """Frames per second, from a key frame of a box with its number and its seconds."""
     for value in (result.value for results in task.annotations for result in results):
-        listed = value["sequence"] if isinstance(value.get("sequence"), list) else []
-        for key in (key for key in listed if isinstance(key, Mapping)):
+        for key in (key for key in as_list(value.get("sequence")) if isinstance(key, Mapping)):
             frame, seconds = (as_seconds(key.get(name)) for name in ("frame", "time"))
             if frame and seconds and frame / seconds > 0:
                 return round(frame / seconds, 4)

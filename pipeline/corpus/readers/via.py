@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.exports import LabelledPart, as_object, as_seconds, choose_names, read_exports
+from pipeline.corpus.readers.exports import LabelledPart, as_list, as_object, as_seconds, choose_names, read_exports
 from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
@@ -128,11 +128,11 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is no object; {REMEDY}")
     files = {fid: _name_file(file) for fid, file in content["file"].items()}
     views = {
-        vid: [files.get(as_text(fid), "") for fid in _as_list(as_object(view).get("fid_list"))]
+        vid: [files.get(as_text(fid), "") for fid in as_list(as_object(view).get("fid_list"))]
         for vid, view in content["view"].items()
     }
     annotations = [
-        Marked(views.get(as_text(found.get("vid")), []), _as_list(found.get("z")), as_object(found.get("av")))
+        Marked(views.get(as_text(found.get("vid")), []), as_list(found.get("z")), as_object(found.get("av")))
         for found in content["metadata"].values()
         if isinstance(found, dict)
     ]
@@ -203,7 +203,3 @@ def _parse(cell: str, kind: type[Any]) -> Any:
 
 def _is_comment(line: str) -> bool:
     return line.lstrip().lstrip('"').startswith("#")
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
