@@ -44,8 +44,17 @@ def filter_labels(
     """
     rows = read_rows(labels, dataset)
     try:
-        known = _read_vectors(vectors, rows, options), dataset.group_pattern, _build_directions(rows, dataset)
-        choice = choose_clips(rows, videos, options, workers, *known, dataset.pictures, sign)
+        choice = choose_clips(
+            rows,
+            videos,
+            options,
+            workers,
+            vectors=_read_vectors(vectors, rows, options),
+            group_pattern=dataset.group_pattern,
+            directions=_build_directions(rows, dataset),
+            pictures=dataset.pictures,
+            sign=sign,
+        )
     except NothingToTrainOn as nothing:
         _write_nothing(out, len(rows), nothing)
         raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None
