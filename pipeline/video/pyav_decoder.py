@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline, is_steady
 from pipeline.video.tracks import Margins, find_margins, read_header
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
+from pipeline.video.whole_files import MATROSKA
 
 SHOWN_AS_STORED = Fraction(1), 0, False  # square pixels, upright, not mirrored
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
@@ -67,7 +68,6 @@ class PyavReader:
         self._path = path
         self._limits = limits
         self._small = path.stat().st_size <= HELD_BYTES
-        self._plain = self._read_plain() if self._small else None
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
@@ -90,10 +90,18 @@ class PyavReader:
             hint = ": a picture too large; see transcode.limits.frame_pixels" if large else ""
             raise DecodeError(f"{error.strerror}{hint}") from None
 
-    def _read_plain(self) -> PlainWebm | None:
+    @cached_property
+    def _plain(self) -> PlainWebm | None:
         """None also where frames are shown for different times: what FFmpeg knows of these is needed."""
+        if not self._small:
+            return None
+        with self._path.open("rb", buffering=0) as file:
+            if file.read(len(MATROSKA)) != MATROSKA:
+                return None
+            file.seek(0)
+            data = file.readall()
         try:
-            plain = read_plain_webm(self._path.read_bytes())
+            plain = read_plain_webm(data)
         except OddFile:
             return None
         return plain if is_steady(plain.timeline) else None
