@@ -22,6 +22,7 @@ from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
 from pipeline.video.limits import Budget, DecodeError
 from pipeline.video.picture_headers import PictureHeader, read_header
+from pipeline.video.pyav_decoder import refusing
 from pipeline.video.timing import Timeline
 
 ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp"}  # by which ffmpeg knows what a picture is
@@ -122,12 +123,8 @@ def _decode(content: bytes, header: PictureHeader, limits: LimitParams, name: st
     assert isinstance(decoder, VideoCodecContext)
     decoder.options = {"max_pixels": str(limits.frame_pixels), **STRICT}
     decoder.thread_count = 1
-    try:
+    with refusing(lambda error: DecodeError(f"{name}: {error.strerror}")):
         frames = [*decoder.decode(Packet(content)), *decoder.decode(None)]
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
-            raise
-        raise DecodeError(f"{name}: {error.strerror}") from None
     if len(frames) != 1:
         raise DecodeError(f"{name}: holds {len(frames)} pictures")
     return frames[0]

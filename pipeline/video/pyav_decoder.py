@@ -80,15 +80,8 @@ class PyavReader:
             except av.FFmpegError:
                 pass
             self._plain = None  # damaged: let `av.open` find out how much of it is still a video
-        try:
-            with _opened(self._path, self._limits, ahead=self._small) as source:
-                return _read(source, choose, filters, self._limits)
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):  # of this process, which is for the caller to judge
-                raise
-            large = isinstance(error, av.ArgumentError)
-            hint = ": a picture too large; see transcode.limits.frame_pixels" if large else ""
-            raise DecodeError(f"{error.strerror}{hint}") from None
+        with refusing(_refuse), _opened(self._path, self._limits, ahead=self._small) as source:
+            return _read(source, choose, filters, self._limits)
 
     @cached_property
     def _plain(self) -> PlainWebm | None:
@@ -105,6 +98,23 @@ class PyavReader:
         except OddFile:
             return None
         return plain if is_steady(plain.timeline) else None
+
+
+@contextmanager
+def refusing(build_refusal: Callable[[av.FFmpegError], Exception]) -> Iterator[None]:
+    """Raise a refusal in place of an error of FFmpeg, but not of one that tells of this process's memory."""
+    try:
+        yield
+    except MemoryError:  # FFmpeg's is one as well; it is for the caller to judge
+        raise
+    except av.FFmpegError as error:
+        raise build_refusal(error) from None
+
+
+def _refuse(error: av.FFmpegError) -> DecodeError:
+    large = isinstance(error, av.ArgumentError)
+    hint = ": a picture too large; see transcode.limits.frame_pixels" if large else ""
+    return DecodeError(f"{error.strerror}{hint}")
 
 
 def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: LimitParams) -> FramesRead:

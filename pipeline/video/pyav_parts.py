@@ -15,7 +15,7 @@ from pipeline.video import FilterChoice, PickedFrame
 from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.limits import Budget
 from pipeline.video.packets import RESTARTING, Entry, Inexact, PacketIndex, index_packets
-from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream
+from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
 from pipeline.video.timing import Timeline
 
 NEAR = 256  # packets that are read past more cheaply than sought
@@ -33,21 +33,16 @@ class PyavPartReader(PyavReader):
     def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: Budget) -> Iterator[PickedFrame]:
         """The frames of these ascending numbers. Raises DecodeError beyond the budget, and Inexact."""
         index, left = self._index(), list(numbers)
-        try:
-            with open_stream(self._path, self._limits, made_up=True) as opened:
-                walk = _Walk(opened, index, budget)
-                for around in (0, 1):
-                    try:
-                        for picked in walk.pick(left, around, Scaler(filters)):
-                            yield picked
-                            del left[0]
-                        return
-                    except _NeedsNeighbours:
-                        continue
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            raise Inexact from None
+        with refusing(lambda _: Inexact()), open_stream(self._path, self._limits, made_up=True) as opened:
+            walk = _Walk(opened, index, budget)
+            for around in (0, 1):
+                try:
+                    for picked in walk.pick(left, around, Scaler(filters)):
+                        yield picked
+                        del left[0]
+                    return
+                except _NeedsNeighbours:
+                    continue
 
     def _index(self) -> PacketIndex:
         status = self._path.stat()
@@ -64,17 +59,13 @@ def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex | None:
     Its size and time are there to tell another file from it.
     """
     try:
-        with open_stream(path, limits, made_up=True) as opened:
+        with refusing(lambda _: Inexact()), open_stream(path, limits, made_up=True) as opened:
             if opened.stream.codec_context.name not in RESTARTING:
                 return None
             packets = (packet for packet in opened.demux() if packet.size)
             entries = [Entry(p.pts, p.dts, p.is_keyframe, not p.is_discard, p.duration or 0) for p in packets]
             return index_packets(entries, opened.clock)
     except Inexact:
-        return None
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
         return None
 
 
