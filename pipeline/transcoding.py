@@ -280,7 +280,7 @@ def _decode_parts(
         yield left[0].key
         decoded = _try_decoding(task, partial(next, decoding))
         found += [(clip, decoded) for clip in of_key[left.pop(0).key]]
-        if getgeneratorstate(decoding) == GEN_CLOSED:  # by an error; the other parts are tried without it
+        if getgeneratorstate(decoding) == GEN_CLOSED:  # for want of memory; the other parts are tried without it
             decoding = decode_parts(source, tuple(left), task.shape, task.options)
     return found
 

@@ -87,10 +87,14 @@ def decode_parts(
 ) -> Generator[DecodedVideo | Fault, None, None]:
     """The clips of each part in turn, or why it has none; no more is decoded than they need. Parts are sorted by start.
 
-    Where packets do not tell the frames of a video, all of it is decoded. Raises DecodeError for a file that is no
-    whole video, before the first part.
+    Where packets do not tell the frames of a video, all of it is decoded. Of a file that is no whole video every part
+    has that fault.
     """
-    video = _open_reader(source, options, timed=True)
+    try:
+        video = _open_reader(source, options, timed=True)
+    except DecodeError as error:
+        yield from [error] * len(parts)
+        return
     done = 0
     try:
         for decoded in _PartDecoder(video, video.read_timeline(), shape, options).decode(parts):

@@ -77,6 +77,23 @@ def test_no_more_is_decoded_than_the_parts_need(drawn, monkeypatch):
     assert isinstance(found[0], DecodedVideo) and len(decoded) <= 24 + 8
 
 
+def test_a_video_without_an_index_is_timed_once_for_all_parts(drawn, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(Budget, "add", lambda _, *size: decoded.append(size))
+    parts = [Part(start, start + 2, str(start)) for start in (0, 4, 8)]
+    assert all(isinstance(found, DecodedVideo) for found in decode(drawn("picture.gif"), parts))
+    assert len(decoded) == 240 * (1 + len(parts))
+
+
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_every_part_of_a_file_that_is_cut_off_has_that_fault(drawn, tmp_path, decoder):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(drawn("h264.mp4").read_bytes()[:-1000])
+    faults = decode(path, PARTS, decoder=decoder)
+    assert len(faults) == len(PARTS) and all(isinstance(fault, DecodeError) for fault in faults)
+    assert {str(fault)[:8] for fault in faults} == {"cut off:"}
+
+
 def test_a_file_too_large_to_hold_is_sought_in(drawn, monkeypatch):
     monkeypatch.setattr(pyav_parts, "NEAR", 0)
     for name in ("h264.mp4", "h264_open.mkv", "h264.ts", "mpeg4.avi", "vp9.webm"):
