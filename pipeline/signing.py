@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.compute import map_sandboxed
 from pipeline.compute.pool import Progress, silent
 from pipeline.duplicates import FRAMES, GRID
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams
 from pipeline.records import Clip, Signature
-from pipeline.tables import batches
-from pipeline.transcoding import ShardTask, list_signatures, make_shard
+from pipeline.transcoding import list_signatures, make_shards
 
 SHAPE = ClipParams(frames=FRAMES, height=2 * GRID, width=2 * GRID, spread="time", seconds=None, stride=None)
 
@@ -28,12 +26,7 @@ def sign_videos(
     whole = options.model_copy(update={"windows": 1, "shard_format": "parquet", "short_clips": "repeat_last"})
     local = compute.model_copy(update={"backend": "processes"})
     with TemporaryDirectory() as temporary:
-        tasks = [
-            ShardTask(Path(temporary) / f"{number:05}.parquet", videos.absolute(), part, SHAPE, whole)
-            for number, part in enumerate(batches(clips, options.shard_clips))
-        ]
-        seconds = options.limits.seconds
-        label = "filter, parts"
-        for _ in map_sandboxed(make_shard, tasks, len(tasks), local, seconds=seconds, label=label, progress=progress):
-            pass
-        return list_signatures([task.path for task in tasks])
+        folder, label = Path(temporary), "filter, parts"
+        return list_signatures(
+            make_shards(folder, videos, clips, SHAPE, whole, local, total=len(clips), label=label, progress=progress)
+        )

@@ -1,7 +1,8 @@
 """Videos -> shards: one task a shard, a manifest beside each, and finished shards kept until all are there.
 
-`make_shard` runs in a sandbox, in any order and on any machine. A shard is finished once its manifest is written, so a
-run that was stopped resumes by making the missing shards only; `hand_over` then puts all of them into the output.
+`make_shard` runs in a sandbox, in any order and on any machine; `make_shards` makes all of a set. A shard is finished
+once its manifest is written, so a run that was stopped resumes by making the missing shards only; `hand_over` then puts
+all of them into the output.
 """
 
 import os
@@ -17,18 +18,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pipeline.compute import map_sandboxed
+from pipeline.compute.pool import Progress
 from pipeline.compute.sandbox import Failure, memory_limit
 from pipeline.duplicates import Leak, count_leaks, find_leaks, sign_clip, write_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
-from pipeline.params import ClipParams, TranscodeParams
+from pipeline.params import ClipParams, ComputeParams, TranscodeParams
 from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Frames, Reason, Signature, Split
 from pipeline.shards import Shard, write_index, write_shard
 from pipeline.source_code import digest_code
 from pipeline.sources import digest_source, opened, prepare
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
-from pipeline.tables import write_report, write_table
+from pipeline.tables import batches, write_report, write_table
 from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
 from pipeline.video.timing import OutsideVideo, ShortClip
@@ -38,11 +41,7 @@ FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> r
     "died": ("decoder_died", ""),
 }
 
-REASONS: dict[type[Fault], Reason] = {
-    ShortClip: "too_short",
-    OutsideVideo: "outside_video",
-    DecodeError: "undecodable",
-}
+REASONS: dict[type[Fault], Reason] = {ShortClip: "too_short", OutsideVideo: "outside_video", DecodeError: "undecodable"}
 
 KEPT_DIGESTS = 4  # of long videos whose parts are in several shards
 
@@ -123,6 +122,29 @@ def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:
             raise UserError(f"{source}: clip {clip.id!r} after {last!r}, so not sorted; `dvc repro -f filter`")
         last = clip.id
         yield clip
+
+
+def make_shards(
+    folder: Path,
+    videos: Path,
+    clips: Iterable[Clip],
+    shape: ClipParams,
+    options: TranscodeParams,
+    compute: ComputeParams,
+    *,
+    total: int,
+    label: str,
+    progress: Progress,
+) -> list[Path]:
+    """Make the shards of `total` clips, which are sorted by id, in a folder; returns their paths, in order."""
+    shards = -(-total // options.shard_clips)
+    paths = [folder / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
+    parts = zip(paths, batches(clips, options.shard_clips), strict=True)
+    tasks = (ShardTask(path, videos.absolute(), part, shape, options) for path, part in parts)
+    seconds = options.limits.seconds
+    for _ in map_sandboxed(make_shard, tasks, shards, compute, seconds=seconds, label=label, progress=progress):
+        pass
+    return paths
 
 
 def make_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[str | None, None, None]:

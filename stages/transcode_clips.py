@@ -2,10 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.compute import map_sandboxed
 from pipeline.duplicates import tell_leaks
 from pipeline.errors import run
 from pipeline.monitoring.progress import progress
@@ -13,8 +11,8 @@ from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_par
 from pipeline.records import Clip
 from pipeline.shards import INDEX
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
-from pipeline.tables import batches, count_rows, iterate_table
-from pipeline.transcoding import ShardTask, fingerprint, hand_over, make_shard, require_fitting_shards, require_order
+from pipeline.tables import count_rows, iterate_table
+from pipeline.transcoding import fingerprint, hand_over, make_shards, require_fitting_shards, require_order
 
 KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
 
@@ -38,24 +36,17 @@ def transcode_clips(
     clips = count_rows(table, Clip)
     require_fitting_shards(clips, shape, options)
     state = states.absolute() / f"transcode-{fingerprint(table, shape, options)}"
-    shards = -(-clips // options.shard_clips)
-    paths = [state / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
-
-    def tasks() -> Iterator[ShardTask]:
-        ordered = require_order(iterate_table(table, Clip), table)
-        for path, part in zip(paths, batches(ordered, options.shard_clips), strict=True):
-            yield ShardTask(path, videos.absolute(), part, shape, options)
-
     with hold_folder(state, wait=True):
         remove_abandoned(states, "transcode", KEPT_STATES)
-        seconds = options.limits.seconds
+        ordered = require_order(iterate_table(table, Clip), table)
         label = "transcode, shards"
-        for _ in map_sandboxed(make_shard, tasks(), shards, compute, seconds=seconds, label=label, progress=progress):
-            pass
+        paths = make_shards(
+            state, videos, ordered, shape, options, compute, total=clips, label=label, progress=progress
+        )
         _clear(out)
         made = hand_over(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
-    print(f"transcode: {made.read} clips read, {made.kept} kept in {shards} shards")
+    print(f"transcode: {made.read} clips read, {made.kept} kept in {len(paths)} shards")
     if told := tell_leaks(made.leaks):
         print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 

@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import cell, print_table, read_figures, widen
-from pipeline.compute import map_sandboxed
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
@@ -25,9 +24,9 @@ from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
 from pipeline.records import DROPS, Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
-from pipeline.tables import batches, read_table
+from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.transcoding import ShardTask, hand_over, make_shard
+from pipeline.transcoding import hand_over, make_shards
 
 if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import Evaluation
@@ -130,16 +129,11 @@ def _decode(
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "clips"
         out.mkdir()
-        tasks = [
-            ShardTask(Path(temporary) / f"{number:05}.parquet", folder.absolute(), part, whole, options)
-            for number, part in enumerate(batches(clips, options.shard_clips))
-        ]
-        seconds, label = options.limits.seconds, "videos, shards"
-        for _ in map_sandboxed(make_shard, tasks, len(tasks), compute, seconds=seconds, label=label, progress=progress):
-            pass
-        hand_over([task.path for task in tasks], out, whole)
-        shards = ShardReader(out)
-        return shards.ids, shards.frames(range(len(shards))), read_table(out / DROPS, Drop)
+        shards, total, label = Path(temporary), len(clips), "videos, shards"
+        paths = make_shards(shards, folder, clips, whole, options, compute, total=total, label=label, progress=progress)
+        hand_over(paths, out, whole)
+        made = ShardReader(out)
+        return made.ids, made.frames(range(len(made))), read_table(out / DROPS, Drop)
 
 
 def evaluate(

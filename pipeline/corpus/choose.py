@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +91,7 @@ def choose_clips(
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
     clips, more = _make_clips(candidates, splits, files, digest)
-    clips = [_tell_way(clip, directions) for clip in clips]
+    clips = _tell_ways(clips, directions)
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
@@ -143,10 +143,13 @@ def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
     return kept, drops
 
 
-def _tell_way(clip: Clip, directions: Directions) -> Clip:
-    """The clip with the way that its row, its caption or its category tells."""
-    found = directions.find_motion(clip.caption) or directions.find_motion(clip.template)
-    return clip if clip.moves or not found else replace(clip, moves=spell_way(found))
+def _tell_ways(clips: Sequence[Clip], directions: Directions) -> list[Clip]:
+    """The clips with the ways that their rows, their captions or their categories tell."""
+    find = cache(directions.find_motion)  # clips share their templates, and some of them captions
+    return [
+        clip if clip.moves else replace(clip, moves=spell_way(find(clip.caption) or find(clip.template)))
+        for clip in clips
+    ]
 
 
 def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -> tuple[list[Clip], Counter[str]]:

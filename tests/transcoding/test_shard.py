@@ -19,7 +19,7 @@ from pipeline.tables import read_table
 def bad_videos(tmp_path, monkeypatch):
     """A folder for videos that are decoded by their names: hang, crash, hog, else two windows of one colour."""
     (tmp_path / "videos").mkdir()
-    monkeypatch.setattr("stages.transcode_clips.make_shard", make_bad_shard)
+    monkeypatch.setattr("pipeline.transcoding.make_shard", make_bad_shard)
 
     def write(*names):
         for length, name in enumerate(names, start=1):

@@ -54,6 +54,7 @@ TOOLS_OF_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  #
 EXPORTS = {ending for tool in (*TOOLS_OF_BYTES.values(), *TOOLS_OF_CONTENT.values()) for ending in tool.ENDINGS}
 LOOKED_AT = 100  # lines of a table
 LONGEST = 1 << 16  # bytes of them
+MOST_FOLDERS = 16  # that are looked into for a tool's export
 
 MOST_SEEN = 10_000  # files that tell how a folder of videos is laid out
 Found = tuple[str, str] | None  # the format, and why it is that one
@@ -127,7 +128,7 @@ def _look_into(folder: Path) -> Found:
 def _recognize_tool_in(folder: Path) -> Found:
     """The labelling tool of the first export in a folder, or in one of those in it; None where there is none."""
     first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
-    for path in list_near_files(folder, tuple(EXPORTS)):
+    for path in list_near_files(folder, tuple(EXPORTS), MOST_FOLDERS):
         if path.name[0] != "~":
             first.setdefault(path.suffix.lower(), path)
     return next((known for path in first.values() if (known := _recognize_tool(path))), None)

@@ -28,10 +28,10 @@ def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
     return next((path for path in list_near_files(labels, endings) if path.is_file()), None)
 
 
-def list_near_files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """The files with such an ending in a folder, and then those in the first folders in it, to tell their format."""
+def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOLDERS) -> Iterator[Path]:
+    """The files with such an ending in a folder, and then those in the first `most` folders in it, to tell a format."""
     below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-    for here in (folder, *(folder / name for name in below[:MOST_FOLDERS])):
+    for here in (folder, *(folder / name for name in below[:most])):
         with os.scandir(here) as entries:
             names = (entry.name for entry in entries)
             found = sorted(name for name in names if name.lower().endswith(endings) and name[0] != ".")

@@ -26,6 +26,8 @@ from pipeline.corpus.video_index import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
+LONGEST_SPLIT = 40  # letters of a name that a message shows: in an export it may be anything
+
 Named = tuple[str | None, str | None]  # what holds the classes and what the captions
 
 
@@ -78,7 +80,7 @@ def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, 
         caption = spell_out(category) if part.caption is None else part.caption
         place = (export.path.name, number)
         video = media.find(part.video)
-        split = read_split(part.split, export.split, export.path, number)
+        split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, number)
         row = make_path_row(video.removeprefix(ANYWHERE), caption, category, split, place, segment, fault, part.group)
         rows.append(row._replace(video=video))
     return rows

@@ -263,7 +263,7 @@ def read_split(name: str, other: OfficialSplit, path: Path, number: int) -> Offi
     """The split that a row names, the other one where it names none. Raises UserError for a name of none."""
     split = parse_split(name) if name.strip() else other
     if split is None:
-        told = f"row {number} has the split {name[:40]!r} (dataset.columns.split); known are {SPLIT_NAMES}"
+        told = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
         raise UserError(f"{path}: {told}")
     return split
 
