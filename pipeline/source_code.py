@@ -13,8 +13,16 @@ from pathlib import Path
 from pipeline.files import digest_file, digest_value
 
 ROOT = Path(__file__).parents[1]
-# What changes no output: values of params are hashed themselves, errors end a command, the rest only watches or tells.
-EXEMPT = ("pipeline/cli/", "pipeline/errors.py", "pipeline/monitoring/", "pipeline/params/", "pipeline/planning/")
+# What changes no output: how threads wait; values of params are hashed themselves, errors end a command, the rest only
+# watches or tells.
+EXEMPT = (
+    "pipeline/__init__.py",
+    "pipeline/cli/",
+    "pipeline/errors.py",
+    "pipeline/monitoring/",
+    "pipeline/params/",
+    "pipeline/planning/",
+)
 
 
 @functools.cache

@@ -1,0 +1,229 @@
+"""Methods beside each other at equal CPU time: python -m bench.methods demo=. toycar=../toycar
+
+A project is a folder with params.yaml and with data/ as `dvc repro judge` leaves it. Each method of bench/methods.yaml
+is trained by the stage `train` on one core, for as many clips as it is shown in the given CPU minutes, and evaluated by
+the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models and grids stay in
+runs/methods.
+"""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from bench.measuring import ROOT, describe_machine
+from pipeline.cli.recipe import merge
+from pipeline.errors import UserError, run
+from pipeline.evaluation.controls import SECOND_REAL
+from pipeline.files import digest_value, read_json, replacing, write_json
+from pipeline.params import check_params, read_yaml
+from pipeline.records import Clip
+from pipeline.tables import read_table, write_table
+
+METHODS, FIGURES = Path(__file__).with_suffix(".yaml"), Path(__file__).with_suffix(".json")
+WORK = Path("runs/methods")
+SHORT, LONG = 10, 40  # steps of the two trainings whose difference tells the speed of a method
+STEPS = "steps"  # of a method: numbers of sampling steps, each evaluated as a row of its own
+NEVER = 10**9  # clips
+KEPT = (
+    "two_sample_frames",
+    "two_sample_motion",
+    "coverage",
+    "recall",
+    "precision",
+    "density",
+    "joint_accuracy",
+    "category_accuracy",
+    "pairs_joint_accuracy",
+    "motion_direction",
+    "motion_direction_ceiling",
+    "static_share",
+    "sharpness",
+    "flicker",
+    "diversity_pixels",
+    "copy_rate",
+)
+BESIDE, OF_VAL = ("two_sample_frames", "two_sample_motion", "coverage", "recall", "motion_direction"), "_of_real_val"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a method on the clips of a project."""
+
+    project: str
+    folder: Path
+    method: str
+    changes: Mapping[str, Any]
+    clips: int  # training clips; 0: all
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.project}/{self.method}/{self.clips or 'all'}/{self.seed}"
+
+
+def main(
+    projects: Annotated[list[str], typer.Argument(help="name=folder, each with data/ as `dvc repro judge` leaves it")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="CPU minutes of each training")] = 30.0,
+    methods: Annotated[str, typer.Option(help="of bench/methods.yaml, parted by commas; all without")] = "",
+    clips: Annotated[str, typer.Option(help="numbers of training clips, parted by commas; 0: all")] = "100,300,0",
+    seeds: Annotated[str, typer.Option(help="parted by commas")] = "17,18,19",
+    jobs: Annotated[int, typer.Option(min=1, help="trainings at once, each on one core")] = 1,
+    out: Annotated[Path, typer.Option(help="figures of all cells, also of earlier calls")] = FIGURES,
+    work: Annotated[Path, typer.Option(help="where models and grids are kept")] = WORK,
+) -> None:
+    """Train and evaluate every method on every project, with every number of clips and every seed."""
+    table = Table(out, minutes)
+    wanted = list(_list_cells(projects, methods.split(",") if methods else [], clips, seeds))
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(lambda cell: _make(cell, table, work, minutes), wanted):
+            pass
+
+
+class Table:
+    """The figures of all cells, written whenever one is added."""
+
+    def __init__(self, path: Path, minutes: float) -> None:
+        self._path, self._lock = path, Lock()
+        self._tree = read_json(path, "") if path.exists() else {"cells": {}, "speeds": {}}
+        self._tree |= {"machine": describe_machine()}
+        self.minutes = minutes
+
+    def find(self, kind: str, name: str, digest: str) -> Any:
+        """What was found before with equal params; None where nothing was."""
+        entry = self._tree[kind].get(name)
+        return entry if entry and entry["params"] == digest else None
+
+    def add(self, kind: str, name: str, digest: str, found: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._tree[kind][name] = {"params": digest, **found}
+            write_json(self._path, self._tree)
+
+
+def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str) -> Iterator[Cell]:
+    known = read_yaml(METHODS)
+    if unknown := set(methods) - known.keys():
+        raise UserError(f"{', '.join(sorted(unknown))}: not in {METHODS}; there are {', '.join(known)}")
+    for seed in map(int, seeds.split(",")):
+        for project in projects:
+            name, _, folder = project.partition("=")
+            for count in map(int, clips.split(",")):
+                for method in methods or known:
+                    yield Cell(name, Path(folder).resolve(), method, known[method], count, seed)
+
+
+def _make(cell: Cell, table: Table, work: Path, minutes: float) -> None:
+    tree = _build_params(cell)
+    digest = digest_value({"tree": tree, "minutes": minutes})
+    if table.find("cells", cell.name, digest):
+        return
+    folder = (work / cell.name).resolve()
+    speed = _measure_speed(cell, tree, table, folder)
+    step = check_params(tree, cell.method).train.step_clips
+    tree["train"]["total_clips"] = max(round(60 * minutes * speed / step), 1) * step
+    _lay_out(cell, tree, folder)
+    seconds = _run("train_model", folder)
+    found = {"cpu_seconds": round(seconds, 1), "clips_shown": tree["train"]["total_clips"]}
+    for steps in cell.changes.get(STEPS, [None]):
+        if steps is not None:
+            tree["sampling"]["steps"] = steps
+            _write_params(tree, folder)
+        _run("evaluate_model", folder)
+        _run("render_samples", folder)
+        kept = "" if steps is None else f"-{steps}"
+        shutil.copyfile(folder / "data/samples/grid.png", folder / f"grid{kept}.png")
+        figures = _read_figures(folder)
+        table.add("cells", cell.name + kept, digest, found | figures)
+        shown = ", ".join(f"{name} {value}" for name, value in figures.items() if name.startswith("two_sample"))
+        print(f"{cell.name}{kept}: {seconds:.0f} CPU s, {found['clips_shown']} clips; {shown}", flush=True)
+
+
+def _build_params(cell: Cell) -> Any:
+    """The params of the project with those of the method; nothing but training takes time of it."""
+    tree = read_yaml(cell.folder / "params.yaml")
+    if recipe := cell.changes.get("recipe"):
+        merge(tree["train"], read_yaml(ROOT / "recipes" / f"{recipe}.yaml")["train"])
+    merge(tree, {key: value for key, value in cell.changes.items() if key not in ("recipe", STEPS)})
+    tree |= {"seed": cell.seed, "devices": "cpu"}
+    tree["train"]["report_clips"] = tree["train"]["validation"]["every_clips"] = NEVER
+    tree["checkpoints"]["every_clips"] = tree["logging"]["sample_clips"] = NEVER
+    return tree
+
+
+def _measure_speed(cell: Cell, tree: Any, table: Table, folder: Path) -> float:
+    """Clips that training is shown in a CPU second, its start and end left out."""
+    name = f"{cell.project}/{cell.method}"
+    digest = digest_value({key: tree[key] for key in ("clip", "train")})
+    if known := table.find("speeds", name, digest):
+        return float(known["clips_per_cpu_second"])
+    step, seconds = check_params(tree, cell.method).train.step_clips, []
+    for steps in (SHORT, LONG):
+        short = json.loads(json.dumps(tree))
+        short["train"]["total_clips"] = steps * step
+        _lay_out(cell, short, folder)
+        seconds.append(_run("train_model", folder))
+    speed = (LONG - SHORT) * step / (seconds[1] - seconds[0])
+    table.add("speeds", name, digest, {"clips_per_cpu_second": round(speed, 2)})
+    return speed
+
+
+def _lay_out(cell: Cell, tree: Any, folder: Path) -> None:
+    """A project that reads the other one's data, with fewer clips to train on."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "data/labels").mkdir(parents=True)
+    (folder / "extensions").mkdir()
+    _write_params(tree, folder)
+    for part in ("clips", "captions", "judge"):
+        (folder / "data" / part).symlink_to(cell.folder / "data" / part)
+    for path in (cell.folder / "data/labels").iterdir():
+        (folder / "data/labels" / path.name).symlink_to(path)
+    table = folder / "data/labels/clips.parquet"
+    rows = read_table(table, Clip)
+    table.unlink()
+    train = sorted((digest_value(clip.id), clip.id) for clip in rows if clip.split == "train")
+    chosen = {name for _, name in train[: cell.clips or None]}
+    write_table(table, Clip, [clip for clip in rows if clip.split != "train" or clip.id in chosen])
+
+
+def _write_params(tree: Any, folder: Path) -> None:
+    with replacing(folder / "params.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def _run(stage: str, folder: Path) -> float:
+    """CPU seconds of a stage that runs in a folder, on one core."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with (folder / f"{stage}.txt").open("w", encoding="utf-8") as messages:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, stdout=messages, stderr=messages
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise UserError(f"{folder / stage}.txt: the stage failed; its last lines say why")
+    return usage.ru_utime + usage.ru_stime
+
+
+def _read_figures(folder: Path) -> dict[str, float]:
+    """Figures of the generator, and of real clips of val by the names that end with OF_VAL."""
+    found = read_json(folder / "metrics.json", "")
+    figures = {name: found[name] for name in KEPT if found.get(name) is not None}
+    with (folder / "data/evaluation/table.csv").open(newline="", encoding="utf-8") as file:
+        real = {row["metric"]: row["value"] for row in csv.DictReader(file) if row["set"] == SECOND_REAL}
+    figures |= {name + OF_VAL: float(real[name]) for name in BESIDE if real.get(name)}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    run(main)
