@@ -19,8 +19,8 @@ from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.models.layers import channels_last
-from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
-from pipeline.params import ClipParams, TrainParams
+from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
+from pipeline.params import ClipParams, SamplingParams, TrainParams
 from pipeline.records import VECTORS, Caption, Frames
 
 GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
@@ -31,10 +31,11 @@ AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, w
 class Model:
     """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`.
 
-    `params` are those that it was trained with, `learned` is how many words of the vocabulary it has learned.
+    `params` are those that it was trained with, `learned` is how many words of the vocabulary it has learned. One that
+    was trained by flow draws as `sampling` says; without it, as it drew in the course of its training.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
         self.description = read_json(folder / DESCRIPTION, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
@@ -50,6 +51,8 @@ class Model:
             self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training: other strides, other rounding
             self.digest = digest_file(folder / GENERATOR)
+            if sampling is not None and self.flow is not None:
+                self.flow.steps, self.flow.guidance = sampling.steps, sampling.guidance
         except FileNotFoundError:
             raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
         except ValidationError:
@@ -60,6 +63,11 @@ class Model:
                 "run `dvc repro -f train`"
             ) from None
 
+    @property
+    def flow(self) -> FlowGenerator | None:
+        """The part that draws in steps; None of a generator that was trained otherwise."""
+        return self.generator.generator if isinstance(self.generator.generator, FlowGenerator) else None
+
     def condition(self, caption: Caption) -> tuple[int, ...]:
         """The token ids of a caption that the generator is conditioned on."""
         return select_condition_ids(caption, self.params.captions.conditioning)
@@ -69,12 +77,17 @@ class Model:
         self.generator.add_words(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:
-        """What names this model and the code that speaks to it."""
-        return {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
+        """What names this model, how it draws, and the code that speaks to it."""
+        named = {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
+        return named | self.sampling()
+
+    def sampling(self) -> dict[str, Any]:
+        """The steps and the guidance that clips are drawn with; empty where a generator draws in one pass."""
+        return {} if self.flow is None else {"steps": self.flow.steps, "guidance": self.flow.guidance}
 
 
 class TrainedDiscriminator:
-    """The discriminator of a run as it was at the end, read from the folder of its model."""
+    """The discriminator of a run as it was at the end, read from the folder of its model, of method gan."""
 
     def __init__(self, folder: Path, model: Model) -> None:
         vectors = read_vectors(folder / VECTORS)
@@ -109,11 +122,14 @@ class TrainedDiscriminator:
 
 
 def save_model(
-    folder: Path, generator: TextToVideo, discriminator: CaptionedDiscriminator, description: dict[str, Any]
+    folder: Path, generator: TextToVideo, discriminator: CaptionedDiscriminator | None, description: dict[str, Any]
 ) -> None:
-    """Write both networks and then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
+    """Write the networks and then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
     _save(generator, folder / GENERATOR)
-    _save(discriminator, folder / DISCRIMINATOR)
+    if discriminator is None:
+        (folder / DISCRIMINATOR).unlink(missing_ok=True)
+    else:
+        _save(discriminator, folder / DISCRIMINATOR)
     write_json(folder / DESCRIPTION, description)
 
 

@@ -8,7 +8,7 @@ from pipeline.errors import run
 from pipeline.evaluation.evaluate import evaluate_generator, open_inputs
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import select_pictures, write_report
-from pipeline.params import EvaluateParams, load_params
+from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import build_row
@@ -27,10 +27,18 @@ class Places:
     judge: Path
 
 
-def evaluate_model(places: Places, out: Path, metrics: Path, options: EvaluateParams, networks: Networks) -> None:
+def evaluate_model(
+    places: Places,
+    out: Path,
+    metrics: Path,
+    options: EvaluateParams,
+    networks: Networks,
+    sampling: SamplingParams | None = None,
+) -> None:
     """Measure the generator beside real clips and planted controls; write figures and pictures, print a summary."""
     folders = DataFolders(places.labels, places.clips, places.captions)
-    found = evaluate_generator(open_inputs(folders, places.model, places.judge), networks, options)
+    inputs = open_inputs(folders, places.model, places.judge, sampling)
+    found = evaluate_generator(inputs, networks, options)
     lines = write_report(out, metrics, found)
     for name, strips in select_pictures(found).items():
         if strips:
@@ -52,7 +60,8 @@ def main(
     """Evaluate the averaged generator on the splits that neither it nor the judge was trained on."""
     params = load_params()
     networks = open_networks(weights, params.devices)
-    evaluate_model(Places(labels, clips, captions, model, judge), out, metrics, params.evaluate, networks)
+    places = Places(labels, clips, captions, model, judge)
+    evaluate_model(places, out, metrics, params.evaluate, networks, params.sampling)
 
 
 if __name__ == "__main__":

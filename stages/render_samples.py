@@ -7,7 +7,7 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
 from pipeline.inference import DESCRIPTION, Model, sample
-from pipeline.params import RenderParams, load_params
+from pipeline.params import RenderParams, SamplingParams, load_params
 from pipeline.records import VECTORS, Caption, Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.samples import plan_grid, render_rows
@@ -17,9 +17,11 @@ from pipeline.text.vocabulary import parse_vocabulary
 ENDINGS = ("png", "gif", "mp4")
 
 
-def render_samples(folders: DataFolders, model_folder: Path, out: Path, options: RenderParams) -> None:
+def render_samples(
+    folders: DataFolders, model_folder: Path, out: Path, options: RenderParams, sampling: SamplingParams | None = None
+) -> None:
     """Render every chosen caption once per seed; all captions of a seed share their noise."""
-    dataset, model = Dataset(folders), Model(model_folder)
+    dataset, model = Dataset(folders), Model(model_folder, sampling)
     clips = list({clip.id: clip for clip in dataset.clips()}.values())
     if not clips:
         raise UserError(f"{folders.labels}: none of its clips has frames in {folders.clips} and a caption")
@@ -56,7 +58,8 @@ def main(
     out: Path = Path("data/samples"),
 ) -> None:
     """Render the grid of samples and real clips."""
-    render_samples(DataFolders(labels, clips, captions), model, out, load_params(Path("params.yaml")).render)
+    params = load_params(Path("params.yaml"))
+    render_samples(DataFolders(labels, clips, captions), model, out, params.render, params.sampling)
 
 
 if __name__ == "__main__":

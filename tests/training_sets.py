@@ -32,6 +32,9 @@ SHORT |= {"report_clips": 16}
 TEN_STEPS = {"total_clips": 80, "report_clips": 24, "penalty_every": 3}
 WIDTHS = {"content_width": 8, "motion_width": 8, "code_width": 8, "frame_width": 8}
 CONVGRU = {"kind": "convgru", **WIDTHS, "frame_memory": True, "caption_in_blocks": True, "batch_norm": True}
+UNET = {"kind": "unet", "width": 8, "code_width": 8, "blocks": 1, "patch": 2, "frame_patch": 2}
+FLOW: dict[str, Any] = {"method": "flow", "generator": UNET}
+OTHER_KINDS = {"convgru": CONVGRU, "unet": UNET}
 FILES = (
     "generator.safetensors",
     "discriminator.safetensors",
@@ -45,8 +48,11 @@ FILES = (
 def tiny_params(**train: Any) -> Params:
     """params.yaml with small networks, a short run, and `train` in place of its own values."""
     tree = copy.deepcopy(shipped_tree())
-    if train.get("generator", {}).get("kind") == "convgru":
-        tree["train"]["generator"] = CONVGRU
+    kind = train.get("generator", {}).get("kind")
+    if kind in OTHER_KINDS:
+        tree["train"]["generator"] = OTHER_KINDS[kind]
+    if kind == "unet":
+        tree["train"]["method"] = "flow"
     for network in ("generator", "discriminator"):
         tree["train"][network] = {key: shrunk(key, value) for key, value in tree["train"][network].items()}
     return check_params(merged(tree, TINY | {"devices": "cpu", "train": SHORT | train}), "tiny params")

@@ -30,7 +30,7 @@ from pipeline.inference import Model, TrainedDiscriminator, sample
 from pipeline.judges.classes import Classes, Prompt
 from pipeline.judges.networks import WEIGHTS, Judge, load_judge
 from pipeline.models.flops import step_flops
-from pipeline.params import EvaluateParams
+from pipeline.params import EvaluateParams, SamplingParams
 from pipeline.pretrained import Networks
 from pipeline.records import Frames
 
@@ -52,7 +52,7 @@ class Inputs:
 
     dataset: Dataset
     model: Model
-    discriminator: TrainedDiscriminator
+    discriminator: TrainedDiscriminator | None  # None of a generator that was trained without one
     judge: Judge
     classes: Classes
     judge_digest: str
@@ -70,16 +70,19 @@ class GeneratorEvaluation:
     provenance: dict[str, Any]  # of pictures
 
 
-def open_inputs(folders: DataFolders, model_folder: Path, judge_folder: Path) -> Inputs:
+def open_inputs(
+    folders: DataFolders, model_folder: Path, judge_folder: Path, sampling: SamplingParams | None
+) -> Inputs:
     """Read everything but clips. Raises UserError where the model, the judge and the data do not fit each other."""
     judge, classes, shape = load_judge(judge_folder)
-    dataset, model = Dataset(folders), Model(model_folder)
+    dataset, model = Dataset(folders), Model(model_folder, sampling)
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
         raise UserError(f"{model_folder}, {judge_folder} and {folders.clips} have different shapes; run `dvc repro`")
     if list(dataset.vocabulary.words) != model.vocabulary or judge.words != len(dataset.vocabulary):
         raise UserError(f"{model_folder}, {judge_folder} and {folders.captions} have other words; run `dvc repro`")
     digest = digest_file(judge_folder / WEIGHTS)
-    return Inputs(dataset, model, TrainedDiscriminator(model_folder, model), judge, classes, digest)
+    discriminator = TrainedDiscriminator(model_folder, model) if model.flow is None else None
+    return Inputs(dataset, model, discriminator, judge, classes, digest)
 
 
 def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluateParams) -> GeneratorEvaluation:
@@ -101,6 +104,7 @@ def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluatePara
     protocol = {
         "judge": inputs.judge_digest,
         "clip": model.shape.model_dump(),
+        **model.sampling(),
         **options.model_dump(),
         **{f"real_{name}": len(clips.prompts) for name, clips in reals._asdict().items()},
         "networks": {name: network.digest for name, network in networks.items()},
@@ -146,13 +150,16 @@ def evaluate_sets(
 
 
 def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]:
-    """The discriminator's logits of clips that it was trained on, of unseen ones, and of the generator's."""
+    """The discriminator's logits of clips that it was trained on, of unseen ones, and of samples; none of flow."""
+    discriminator = inputs.discriminator
+    if discriminator is None:
+        return {}
     sets = {TRAINED: evaluation.reference.copies.train, UNSEEN: evaluation.reference.pool}
     names = (GENERATED, "model, pairs", "real pairs")
     sets |= {name: evaluation.clips[name] for name in names if name in evaluation.clips}
     condition = inputs.model.condition
     return {
-        name: inputs.discriminator.compute_logits(clips.frames, [condition(prompt.caption) for prompt in clips.prompts])
+        name: discriminator.compute_logits(clips.frames, [condition(prompt.caption) for prompt in clips.prompts])
         for name, clips in sets.items()
     }
 

@@ -132,6 +132,9 @@ def _shift(frames: Frames) -> list[Floats]:
 
 def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict[str, Figure]:
     """Mean logit of training clips less that of unseen ones, and that divided by training less generated clips."""
+    if not logits:
+        absent = Figure(None, reason="the generator was trained by flow, without a discriminator")
+        return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
     trained, unseen, generated = (logits[name] for name in (TRAINED, UNSEEN, GENERATED))
     count = min(len(trained), len(unseen))
     if count < LEAST_SCORED:

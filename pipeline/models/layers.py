@@ -128,6 +128,11 @@ def in_float32(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x` in float32, or as it is where it has more digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def channels_last(model: nn.Module) -> None:
     """Lay the weights of 3-d convolutions out like the frames they meet, in place: 1.5x on CPUs, and no reordering."""
     for parameter in model.parameters():

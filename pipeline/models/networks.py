@@ -1,5 +1,7 @@
 """The two networks of a run, each with a caption encoder of its own, built from params."""
 
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,8 @@ from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
 from pipeline.models.discriminators import build_discriminator
-from pipeline.params import ClipParams, GeneratorParams, TrainParams
+from pipeline.models.layers import at_least_float32
+from pipeline.params import ClipParams, TrainParams
 
 
 class Generator(nn.Module):
@@ -27,6 +30,57 @@ class Generator(nn.Module):
     def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003
         """Whether `forward` takes `object_cond` and `action_cond`, for a section train.generator."""
         return False
+
+
+class FlowGenerator(Generator):
+    """A generator that is trained by flow: it draws by going from noise to a clip along a path, in few steps.
+
+    A kind of it defines `predict`. The noise that it starts from has the shape of a clip. Times run from 0, a clip, to
+    1, noise alone: between them lies (1 - time) * clip + time * noise.
+    """
+
+    def __init__(self, shape: ClipParams) -> None:
+        super().__init__()
+        self._frames = (shape.frames, shape.height, shape.width, 3)
+        self.z_width = math.prod(self._frames)
+        self.steps, self.guidance = 1, 1.0  # of `forward`; they may be set at any time
+        self.takes_long_steps = True  # False: it is only ever asked with `end` equal to `time`
+        self.time_shift = 0.0  # of the logit of evenly spaced times: above 0 most steps are taken amid much noise
+
+    def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+        """The clip that a straight step from `time` [B] to `end` [B] leads towards: [B,3,T,H,W] of the same.
+
+        A row of `cond` [B,E] that is all zeros stands for no caption.
+        """
+        raise NotImplementedError
+
+    def shape_noise(self, z: Tensor) -> Tensor:
+        """Noise [B,Z] as a clip [B,3,T,H,W], laid out in memory as clips are."""
+        return z.view(-1, *self._frames).permute(0, 4, 1, 2, 3)
+
+    def velocity(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+        """The mean velocity from `end` to `time`, by what `predict` says: [B,3,T,H,W]."""
+        ahead = time[:, None, None, None, None]
+        velocity: Tensor = (noisy - at_least_float32(self.predict(noisy, end, time, cond))) / ahead
+        return velocity
+
+    def forward(self, z: Tensor, cond: Tensor) -> Tensor:
+        frames = self.shape_noise(z)
+        times = shift_times(torch.linspace(1, 0, self.steps + 1), self.time_shift).tolist()
+        for now, later in itertools.pairwise(times):
+            time = z.new_full((len(z),), now)
+            end = torch.full_like(time, later) if self.takes_long_steps else time
+            velocity = self.velocity(frames, end, time, cond)
+            if self.guidance != 1:
+                blind = self.velocity(frames, end, time, torch.zeros_like(cond))
+                velocity = torch.lerp(blind, velocity, self.guidance)
+            frames = frames - (now - later) * velocity
+        return frames
+
+
+def shift_times(times: Tensor, by: float) -> Tensor:
+    """Times whose logit is so much larger; 0 and 1 stay. Esser et al. 2024, arXiv:2403.03206."""
+    return math.exp(by) * times / (1 + math.expm1(by) * times)
 
 
 class TextToVideo(nn.Module):
@@ -50,7 +104,7 @@ class TextToVideo(nn.Module):
         super().__init__()
         self.caption_encoder = build_caption_encoder(params.captions, words, pretrained)
         self.object_encoder = None
-        kind = find_generator(params.generator)
+        kind = find_generator(params)
         if kind.separates_objects(params.generator):
             self.object_encoder = build_caption_encoder(
                 params.captions.model_copy(update={"encoder": "mean"}), words, pretrained
@@ -62,6 +116,10 @@ class TextToVideo(nn.Module):
         self._clip = (3, shape.frames, shape.height, shape.width)
         if fault := _find_fault(self.generator, kind.separates_objects(params.generator)):
             raise UserError(f"train.generator.kind: {params.generator.kind!r} {fault}")
+        if isinstance(self.generator, FlowGenerator):
+            self.generator.steps = params.flow.sample_steps
+            self.generator.takes_long_steps = params.flow.long_steps > 0
+            self.generator.time_shift = params.flow.time_mean
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
@@ -132,10 +190,22 @@ def _find_fault(generator: Generator, separates_objects: bool) -> str:
         return "sets no z_width, the number of noise values per clip, when it is built"
     more = ("object_cond", "action_cond") if separates_objects else ()
     fault = Signature("", arguments=("z", "cond", *more)).find_fault(generator.forward)
+    if not fault and isinstance(generator, FlowGenerator):
+        fault = Signature("", arguments=("noisy", "end", "time", "cond")).find_fault(generator.predict)
+        return f"has a predict that {fault}" if fault else ""
     return f"has a forward that {fault}" if fault else ""
 
 
-def find_generator(params: GeneratorParams) -> type[Generator]:
-    """The class that a section train.generator names; those of built-in kinds do so in pipeline/params/training.py."""
-    kind: type[Generator] = resolve(params.network, {}, "train.generator.kind", GENERATOR)
+def find_generator(params: TrainParams) -> type[Generator]:
+    """The class that the section train.generator names; of built-in kinds pipeline/params/training.py does.
+
+    Raises UserError where it is not one that train.method can train.
+    """
+    kind: type[Generator] = resolve(params.generator.network, {}, "train.generator.kind", GENERATOR)
+    if issubclass(kind, FlowGenerator) != (params.method == "flow"):
+        of, base = ("gan", "no subclass") if params.method == "flow" else ("flow", "a subclass")
+        raise UserError(
+            f"train.generator.kind: {params.generator.kind!r} is {base} of pipeline.models.networks.FlowGenerator and "
+            f"so not trained by {params.method}; set train.method to {of}, or name another generator"
+        )
     return kind

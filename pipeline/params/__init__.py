@@ -47,6 +47,7 @@ from pipeline.params.training import (
     CustomGeneratorParams,
     DiscriminatorParams,
     EvaluateParams,
+    FlowParams,
     GeneratorParams,
     JudgeParams,
     LoggingParams,
@@ -54,8 +55,10 @@ from pipeline.params.training import (
     MixedName,
     PenaltyName,
     ResidualParams,
+    SamplingParams,
     SearchName,
     TrainParams,
+    UNetParams,
     ValidationName,
     ValidationParams,
 )
@@ -86,6 +89,7 @@ __all__ = [
     "EmbeddingParams",
     "EvaluateParams",
     "FilterParams",
+    "FlowParams",
     "GeneratorParams",
     "JudgeParams",
     "LimitParams",
@@ -98,6 +102,7 @@ __all__ = [
     "PhraseParams",
     "RenderParams",
     "ResidualParams",
+    "SamplingParams",
     "SearchName",
     "Section",
     "SegmentParams",
@@ -105,6 +110,7 @@ __all__ = [
     "TokenizeParams",
     "TrainParams",
     "TranscodeParams",
+    "UNetParams",
     "ValidationName",
     "ValidationParams",
     "check_params",
@@ -146,6 +152,7 @@ class Params(Section):
     transcode: TranscodeParams
     tokenize: TokenizeParams
     train: TrainParams
+    sampling: SamplingParams
     judge: JudgeParams
     evaluate: EvaluateParams
     render: RenderParams
@@ -160,6 +167,12 @@ class Params(Section):
     @model_validator(mode="after")
     def _clip_fits_the_networks(self) -> Self:
         count_doublings(self.clip)
+        generator = self.train.generator
+        if isinstance(generator, UNetParams):
+            for key, side in (("frame_patch", "frames"), ("patch", "height"), ("patch", "width")):
+                length, patch = getattr(self.clip, side), getattr(generator, key)
+                if length % patch:
+                    raise ValueError(f"clip.{side} {length} must be a multiple of train.generator.{key} {patch}")
         return self
 
     @model_validator(mode="after")

@@ -87,6 +87,17 @@ class ConvGruParams(Section):
     batch_norm: bool
 
 
+class UNetParams(Section):
+    network: ClassVar = "pipeline.models.unet_generator:UNetGenerator"
+
+    kind: Literal["unet"]
+    width: PositiveInt
+    code_width: PositiveInt
+    blocks: PositiveInt
+    patch: Literal[1, 2, 4]
+    frame_patch: Literal[1, 2, 4]
+
+
 class CustomGeneratorParams(Section):
     kind: Annotated[str, Field(pattern=f"^{REFERENCE}$")]
     options: dict[str, Any]
@@ -98,10 +109,12 @@ class CustomGeneratorParams(Section):
 
 
 # A new kind is its section, a line here and one in GeneratorParams, and the module that `network` names.
-GENERATORS: dict[str, type[ResidualParams] | type[ConvGruParams]] = {
+GENERATORS: dict[str, type[ResidualParams] | type[ConvGruParams] | type[UNetParams]] = {
     "residual": ResidualParams,
     "convgru": ConvGruParams,
+    "unet": UNetParams,
 }
+METHODS: dict[str, str] = {"residual": "gan", "convgru": "gan", "unet": "flow"}  # that train each built-in kind
 
 
 def _tag(value: Any) -> str | None:
@@ -114,6 +127,7 @@ def _tag(value: Any) -> str | None:
 GeneratorParams = Annotated[
     Annotated[ResidualParams, Tag("kind=residual")]
     | Annotated[ConvGruParams, Tag("kind=convgru")]
+    | Annotated[UNetParams, Tag("kind=unet")]
     | Annotated[CustomGeneratorParams, Tag("kind=custom")],
     Discriminator(_tag),
 ]
@@ -140,6 +154,19 @@ class MixedParams(Section):
     edge: Annotated[float, Field(gt=0, le=0.5)]
 
 
+class FlowParams(Section):
+    time_mean: Annotated[float, Field(allow_inf_nan=False)]
+    time_spread: Positive
+    long_steps: Annotated[float, Field(ge=0, lt=1)]
+    caption_dropout: Annotated[float, Field(ge=0, lt=1)]
+    sample_steps: PositiveInt
+
+
+class SamplingParams(Section):
+    steps: PositiveInt
+    guidance: Weight
+
+
 class ValidationParams(Section):
     every_clips: PositiveInt
     clips: PositiveInt
@@ -148,6 +175,7 @@ class ValidationParams(Section):
 
 
 class TrainParams(Section):
+    method: Literal["gan", "flow"]
     total_clips: PositiveInt
     batch_clips: PositiveInt
     discriminator_steps: PositiveInt
@@ -171,6 +199,7 @@ class TrainParams(Section):
     beta2: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     ema_clips: Positive
     augmentation: AugmentationParams
+    flow: FlowParams
     captions: CaptionParams
     generator: GeneratorParams
     discriminator: DiscriminatorParams
@@ -181,12 +210,25 @@ class TrainParams(Section):
     @property
     def step_clips(self) -> int:
         """Real clips in one step: a batch for each update of the network that is updated more often."""
+        if self.method == "flow":
+            return self.batch_clips
         return self.batch_clips * max(self.discriminator_steps, self.generator_steps)
 
     @property
     def group_clips(self) -> int:
         """Clips that the discriminator judges together, on one device."""
-        return 1 if self.mixed.loss == "none" else self.mixed.group
+        return 1 if self.method == "flow" or self.mixed.loss == "none" else self.mixed.group
+
+    @model_validator(mode="after")
+    def _method_can_train_the_generator(self) -> Self:
+        method = METHODS.get(self.generator.kind, self.method)
+        if method != self.method:
+            fitting = " or ".join(kind for kind, trained_by in METHODS.items() if trained_by == self.method)
+            raise ValueError(
+                f"train.generator.kind {self.generator.kind} is trained by method {method}: set train.method to it, or "
+                f"the kind to {fitting}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batches_hold_whole_groups(self) -> Self:

@@ -18,6 +18,8 @@ from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
 
+MOST_FOR_ONE = 8  # clips of a small step, at most
+
 
 @dataclass(frozen=True)
 class TrainingTask:
@@ -161,29 +163,36 @@ class DryRun:
 
 def dry_run_steps(task: TrainingTask, *, penalise: bool) -> DryRun:
     """Watch steps of one and of two groups of clips: as many can be afforded wherever training can be thought of."""
-    nets, group = build_task_networks(task), task.params.group_clips
+    nets, group = build_task_networks(task), _smallest_step(task.params)
     take_step(task, nets, group, penalise=False)  # now the optimisers have their momenta
     one, two = (_watch(task, nets, clips, penalise=penalise) for clips in (group, 2 * group))
     return DryRun(group, one, two)
 
 
+def _smallest_step(params: TrainParams) -> int:
+    """Clips that a step's costs grow by: what a discriminator judges together; of flow, those with one long step."""
+    if params.method == "flow" and params.flow.long_steps:
+        return min(round(1 / params.flow.long_steps), MOST_FOR_ONE)
+    return params.group_clips
+
+
 def count_forward_flops(task: TrainingTask) -> tuple[int, int]:
-    """Operations for drawing one clip and for judging one, without what learning from it costs."""
+    """Operations for drawing one clip and for judging one, 0 without a discriminator; not what learning costs."""
     nets, group = build_task_networks(task), task.params.group_clips
     batch = draw_batch(task, nets, group)
     with torch.no_grad(), CostCounter() as drawing:
         frames = nets.generator(batch.z, batch.token_ids)
     with torch.no_grad(), CostCounter() as judging:
-        nets.discriminator(frames, batch.token_ids)
+        if nets.discriminator is not None:
+            nets.discriminator(frames, batch.token_ids)
     return drawing.counted // group, judging.counted // group
 
 
 def _watch(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> StepCosts:
-    models = (nets.generator, nets.discriminator, nets.average)
+    models = (*nets.trained.values(), nets.average)
     weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    adams = (nets.generator_adam, nets.discriminator_adam)
-    momenta = [value for adam in adams for state in adam.state.values() for value in state.values()]
+    momenta = [value for adam in nets.adams for state in adam.state.values() for value in state.values()]
     with CostCounter() as costs:
         costs.watch([*weights, *gradients, *momenta])
         take_step(task, nets, clips, penalise=penalise)

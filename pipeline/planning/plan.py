@@ -216,7 +216,7 @@ class Arithmetic:
     """Floating-point operations for one clip; those of matrix products and convolutions count."""
 
     generator: int  # drawing it
-    discriminator: int  # judging it
+    discriminator: int  # judging it; 0 of method flow, which has no discriminator
     plain: int  # its part of a step without penalties: generator and discriminator, forwards and backwards
     penalised: int  # of one with them
     average: float  # over a run
@@ -283,10 +283,9 @@ def has_bf16(device: torch.device) -> bool:
 def count_parameters(task: TrainingTask) -> dict[str, int]:
     """Values that are trained, by network and part of it."""
     nets = build_task_networks(task)
-    parts = {"generator": nets.generator, "discriminator": nets.discriminator}
     return {
         f"{network}.{name}": sum(p.numel() for p in part.parameters())
-        for network, model in parts.items()
+        for network, model in nets.trained.items()
         for name, part in model.named_children()
     }
 

@@ -96,12 +96,14 @@ def build_run(dataset: Dataset, split: TrainingSplit, seed: int, shape: ClipPara
 
 
 def build_networks(run: Run, device: torch.device) -> Networks:
-    """Freshly initialised networks, the same on every rank."""
+    """Freshly initialised networks, the same on every rank; method flow has no discriminator."""
     reseed(run.seed, 0, -1)
     generator = TextToVideo(run.shape, run.params, run.words, run.vectors, run.names_object)
-    discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.vectors)
-    for model in (generator, discriminator):
-        channels_last(model.to(device))
+    discriminator = None
+    if run.params.method == "gan":
+        discriminator = CaptionedDiscriminator(run.shape, run.params, run.words, run.vectors)
+        channels_last(discriminator.to(device))
+    channels_last(generator.to(device))
     return Networks(generator, discriminator, copy.deepcopy(generator), run.params)
 
 

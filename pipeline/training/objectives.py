@@ -274,6 +274,6 @@ def check_references(params: TrainParams) -> None:
     check_losses(params.adversarial, params.matching, params.mixed.loss)
     for name in params.penalties:
         find_penalty(name)
-    find_generator(params.generator)
+    find_generator(params)
     find_discriminator(params.discriminator)
     find_caption_encoder(params.captions)

@@ -1,4 +1,4 @@
-"""One step: the discriminator is updated, then the generator, then the average; schedules say with which settings."""
+"""One step: networks are updated as the method says, then the average; schedules say with which settings."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,8 +12,9 @@ from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.discriminators import Trunk
-from pipeline.models.networks import CaptionedDiscriminator, Generator, TextToVideo
+from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
 from pipeline.params import TrainParams
+from pipeline.training.flow import flow_loss
 from pipeline.training.objectives import (
     Objective,
     ScheduleValues,
@@ -26,6 +27,7 @@ from pipeline.training.objectives import (
 )
 
 COMPILED = (Generator, Trunk)
+MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's first one: two networks that chase each other do without
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
@@ -53,7 +55,9 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
         return False
     for model in models:
         for part in model.modules():
-            if isinstance(part, COMPILED):
+            if isinstance(part, FlowGenerator):  # called in many steps, of which each is compiled by itself
+                part.predict = torch.compile(part.predict, dynamic=False)  # type: ignore[method-assign]
+            elif isinstance(part, COMPILED):
                 part.compile(dynamic=False)
     return True
 
@@ -68,10 +72,17 @@ def _obstacle(device: torch.device) -> str:
 
 
 class Networks:
-    """The networks of a run and their optimizers, on one device."""
+    """The networks of a run and their optimizers, on one device; of method flow there is no discriminator."""
+
+    discriminator: CaptionedDiscriminator | None
+    discriminator_adam: torch.optim.Adam | None
 
     def __init__(
-        self, generator: TextToVideo, discriminator: CaptionedDiscriminator, average: TextToVideo, params: TrainParams
+        self,
+        generator: TextToVideo,
+        discriminator: CaptionedDiscriminator | None,
+        average: TextToVideo,
+        params: TrainParams,
     ) -> None:
         self.generator, self.discriminator, self.average = (
             generator,
@@ -79,29 +90,39 @@ class Networks:
             average.requires_grad_(False).eval(),
         )
         if params.compile:
-            compile_networks(next(generator.parameters()).device, generator, discriminator)
+            compile_networks(next(generator.parameters()).device, *self.trained.values())
         self.generator_adam = _adam(generator, params.generator_lr)
-        self.discriminator_adam = _adam(discriminator, params.discriminator_lr)
+        self.discriminator_adam = None if discriminator is None else _adam(discriminator, params.discriminator_lr)
+
+    @property
+    def trained(self) -> dict[str, TextToVideo | CaptionedDiscriminator]:
+        """The networks that have an optimizer, by name."""
+        if self.discriminator is None:
+            return {"generator": self.generator}
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    @property
+    def adams(self) -> list[torch.optim.Adam]:
+        """The optimizers of `trained`, in the same order."""
+        return [adam for adam in (self.generator_adam, self.discriminator_adam) if adam is not None]
 
     def state(self) -> dict[str, dict[str, object]]:
-        return {name: part.state_dict() for name, part in vars(self).items()}
+        return {name: part.state_dict() for name, part in vars(self).items() if part is not None}
 
     def load(self, state: dict[str, dict[str, object]]) -> None:
         for name, part in vars(self).items():
-            part.load_state_dict(state[name])
+            if part is not None:
+                part.load_state_dict(state[name])
 
     def finite(self) -> bool:
         """Whether all weights are finite numbers; waits for the device."""
-        models: tuple[nn.Module, ...] = (self.generator, self.discriminator, self.average)
+        models: tuple[nn.Module, ...] = (*self.trained.values(), self.average)
         return bool(torch.stack([p.isfinite().all() for model in models for p in model.parameters()]).all())
 
     def set_rates(self, params: TrainParams, schedule: ScheduleValues) -> None:
-        for adam, lr in (
-            (self.generator_adam, params.generator_lr),
-            (self.discriminator_adam, params.discriminator_lr),
-        ):
+        for adam, lr in zip(self.adams, (params.generator_lr, params.discriminator_lr), strict=False):
             for group in adam.param_groups:
-                group["lr"], group["betas"] = lr * schedule.lr_share, (0.0, schedule.beta2)
+                group["lr"], group["betas"] = lr * schedule.lr_share, (MOMENTUM[params.method], schedule.beta2)
 
 
 def train_step(
@@ -114,7 +135,7 @@ def train_step(
     penalise: bool,
     average_gradients: Averager,
 ) -> Values:
-    """Update both networks and the average in place -> means over the batch by name, each a scalar without gradient.
+    """Update the networks and the average in place -> means over the batch by name, each a scalar without gradient.
 
     There is a batch for each update of the network that is updated more often; the values are those of the last one.
     """
@@ -122,6 +143,22 @@ def train_step(
     share = schedule.gamma_share * params.penalty_every if penalise else 0.0
     gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
     context = StepContext(params, schedule, gammas, rng)
+    update = _update_flow if params.method == "flow" else _update_gan
+    values = update(nets, batches, context, average_gradients)
+    update_average(nets.average, nets.generator, schedule.ema_decay)
+    return {name: value.detach() for name, value in values.items()}
+
+
+def _update_flow(nets: Networks, batches: Sequence[Batch], context: StepContext, average_gradients: Averager) -> Values:
+    values: Values = {}
+    for batch in batches:
+        loss, values = flow_loss(nets.generator, to_training(batch.frames), batch, context)
+        _update(loss, nets.generator, nets.generator_adam, average_gradients)
+    return values
+
+
+def _update_gan(nets: Networks, batches: Sequence[Batch], context: StepContext, average_gradients: Averager) -> Values:
+    params = context.params
     *earlier, last = batches[-params.discriminator_steps :]
     for batch in earlier:
         with torch.no_grad():
@@ -134,8 +171,7 @@ def train_step(
     for batch in batches[-params.generator_steps : -1]:
         real, fake = to_training(batch.frames), _draw(nets, batch, context)
         values["loss/generator"] = _update_generator(nets, real, fake, batch, context, average_gradients)
-    update_average(nets.average, nets.generator, schedule.ema_decay)
-    return {name: value.detach() for name, value in values.items()}
+    return values
 
 
 def _draw(nets: Networks, batch: Batch, context: StepContext) -> Tensor:
@@ -147,6 +183,7 @@ def _draw(nets: Networks, batch: Batch, context: StepContext) -> Tensor:
 def _update_discriminator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, context: StepContext, average_gradients: Averager
 ) -> Values:
+    assert nets.discriminator is not None and nets.discriminator_adam is not None
     real, fake = context.augment(real), context.augment(fake.detach())
     with cached():  # weights divided by their norm stay the same for the whole loss
         loss, values = _objective(context).discriminator(nets.discriminator, real, fake, batch, context)
@@ -157,6 +194,7 @@ def _update_discriminator(
 def _update_generator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, context: StepContext, average_gradients: Averager
 ) -> Tensor:
+    assert nets.discriminator is not None
     real, fake = context.augment(real), context.augment(fake)
     with cached():
         loss = _objective(context).generator(nets.discriminator, real, fake, batch, context)

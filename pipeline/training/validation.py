@@ -27,6 +27,7 @@ from pipeline.measures import (
     mmd,
     standardise,
 )
+from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import TrainParams, ValidationName
 from pipeline.records import Clip, Frames
 from pipeline.training.history import MetricRow
@@ -36,7 +37,6 @@ from pipeline.training.step import Networks
 LEAST = 20  # clips: a figure of fewer would be chance
 
 SIGNS: dict[ValidationName, float] = {"discrepancy": -1.0, "motion_direction": 1.0}  # 1: the larger the better
-EXPORTED = ("average", "discriminator")
 Weights = dict[str, dict[str, Tensor]]
 
 
@@ -64,17 +64,15 @@ class ValidationSet:
         """Figures by name; `val/motion_direction` is missing where too few captions say which way things move.
 
         The discriminator's gap is its mean logit on train less that on val, which grows as it learns its clips by
-        heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples.
+        heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples. Method flow has none.
         """
-        with torch.no_grad(), eval_mode(nets.discriminator), uncompiled():  # at rest it would be compiled once more
+        row: MetricRow = {}
+        with torch.no_grad(), uncompiled():  # at rest a network would be compiled once more
             z = draw_noise(self._seed, len(self._val.moves), nets.average.z_width).to(self._val.token_ids.device)
             samples = [nets.average(z[part], self._val.token_ids[part]) for part in self._parts()]
-            made = _mean(
-                [nets.discriminator(x, self._val.token_ids[p]) for x, p in zip(samples, self._parts(), strict=True)]
-            )
-            trained, unseen = self._on_real(nets, self._train), self._on_real(nets, self._val)
+            if nets.discriminator is not None:
+                row = self._measure_gaps(nets.discriminator, samples)
         frames = np.concatenate([to_frames(part) for part in samples])
-        row = {"val/discriminator_gap": trained - unseen, "val/discriminator_gap_generated": unseen - made}
         row["val/discrepancy"] = measure_discrepancy(self._features, compute_features(frames))
         if len(self._motions) >= LEAST:
             motions = self._motions.items()
@@ -82,10 +80,18 @@ class ValidationSet:
             row["val/motion_direction"] = float(np.mean(right))
         return row
 
-    def _on_real(self, nets: Networks, few: RealClips) -> float:
+    def _measure_gaps(self, discriminator: CaptionedDiscriminator, samples: Sequence[Tensor]) -> MetricRow:
+        with eval_mode(discriminator):
+            made = _mean(
+                [discriminator(x, self._val.token_ids[p]) for x, p in zip(samples, self._parts(), strict=True)]
+            )
+            trained, unseen = (self._on_real(discriminator, few) for few in (self._train, self._val))
+        return {"val/discriminator_gap": trained - unseen, "val/discriminator_gap_generated": unseen - made}
+
+    def _on_real(self, discriminator: CaptionedDiscriminator, few: RealClips) -> float:
         device = few.token_ids.device
         frames = torch.from_numpy(few.frames)
-        return _mean([nets.discriminator(to_training(frames[p].to(device)), few.token_ids[p]) for p in self._parts()])
+        return _mean([discriminator(to_training(frames[p].to(device)), few.token_ids[p]) for p in self._parts()])
 
     def _parts(self) -> list[slice]:
         return [slice(at, at + self._at_once) for at in range(0, len(self._val.moves), self._at_once)]
@@ -203,7 +209,7 @@ class BestCheckpoint:
         if math.isnan(self._best) or (value - self._best) * SIGNS[self._metric] > 0:
             self._best, self._clips, self._since = value, clips_seen, 0
             if self._keeps:
-                self._weights = {name: _copied(getattr(nets, name).state_dict()) for name in EXPORTED}
+                self._weights = {name: _copied(model.state_dict()) for name, model in _list_exported(nets).items()}
         else:
             self._since += 1
         return row
@@ -211,7 +217,7 @@ class BestCheckpoint:
     def load_exported_weights(self, clips_seen: int, nets: Networks) -> int:
         """Give the networks the weights that `train.export` asks for -> the clips that they had been shown."""
         for name, weights in self._weights.items():
-            getattr(nets, name).load_state_dict(weights)
+            _list_exported(nets)[name].load_state_dict(weights)
         return self._clips if self._weights else clips_seen
 
     def state(self) -> dict[str, Any]:
@@ -220,6 +226,13 @@ class BestCheckpoint:
     def load(self, state: dict[str, Any]) -> None:
         self._best, self._clips, self._since = state["best"], state["clips"], state["since"]
         self._weights = state["weights"]
+
+
+def _list_exported(nets: Networks) -> dict[str, nn.Module]:
+    """The networks that become the model, by name."""
+    if nets.discriminator is None:
+        return {"average": nets.average}
+    return {"average": nets.average, "discriminator": nets.discriminator}
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

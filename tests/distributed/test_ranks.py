@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from ranks import SERVER, together
-from training_sets import TEN_STEPS, outputs, tiny_params, tiny_set, train_project, write_project
+from training_sets import FLOW, TEN_STEPS, outputs, tiny_params, tiny_set, train_project, write_project
 
 from pipeline.distributed.devices import PeerLost
 from pipeline.errors import UserError
@@ -35,6 +35,7 @@ WAYS = {
         "total_clips": 320,
         "generator": {"kind": "convgru"},
     },
+    "flow": FLOW,
 }
 
 
@@ -48,7 +49,7 @@ def trainer_of(rank, folder, train):
 
 def weights(trainer):
     """All weights as one tensor, by network."""
-    nets = (trainer.nets.generator, trainer.nets.discriminator, trainer.nets.average)
+    nets = (*trainer.nets.trained.values(), trainer.nets.average)
     return [torch.cat([value.flatten() for value in net.state_dict().values()]) for net in nets]
 
 

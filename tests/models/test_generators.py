@@ -181,6 +181,6 @@ def test_frames_in_float64_are_those_in_float32_with_more_digits(volume):
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_the_section_of_every_built_in_kind_names_its_network(kind):
     params = tiny_params(generator={"kind": kind})
-    network = find_generator(params.train.generator)
+    network = find_generator(params.train)
     assert issubclass(network, Generator) and network.__module__ == f"pipeline.models.{kind}_generator"
     assert network(params.clip, params.train.generator, E).z_width > 0

@@ -332,7 +332,7 @@ def test_a_key_of_another_kind_of_generator_is_refused_with_its_kind(tree):
     [
         (
             "residul",
-            "'residul' is none of residual, convgru or package.module:object (docs/extending.md); did you mean",
+            "'residul' is none of residual, convgru, unet or package.module:object (docs/extending.md); did you mean",
         ),
         (None, "missing"),
         (3, "3 is none of"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from planned import tiny_task
 from torch.utils.flop_counter import FlopCounterMode
+from training_sets import FLOW
 
 from pipeline.planning.dry_run import (
     CostCounter,
@@ -72,6 +73,19 @@ def test_weights_and_momenta_are_counted_by_hand():
     assert sum(count_parameters(task).values()) == trained
     assert needs.weights == pytest.approx(4 * (trained + averaged), rel=0.01)  # and a few buffers
     assert needs.optimiser == pytest.approx(8 * trained, rel=0.01)  # and a counter of steps for each tensor
+
+
+def test_flow_is_planned_without_a_discriminator():
+    """Its small steps have one long step in four clips, as a whole batch has."""
+    task = tiny_task(**FLOW)
+    nets = build_task_networks(task)
+    take_step(task, nets, 8, penalise=False)
+    with CostCounter() as costs:
+        take_step(task, nets, 8, penalise=False)
+    planned = dry_run_steps(task, penalise=False)
+    assert (planned.group, planned.needs(8).flops) == (4, costs.counted)
+    assert count_forward_flops(task)[1] == 0
+    assert {name.partition(".")[0] for name in count_parameters(task)} == {"generator"}
 
 
 def test_no_step_that_is_only_watched_is_compiled(monkeypatch):

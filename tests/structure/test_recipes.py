@@ -80,7 +80,7 @@ def test_a_recipe_takes_two_steps_that_move_every_network(path, tmp_path):
     )
     clips = tiny_set(tmp_path / "data")
     trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), clips)
-    models = (trainer.nets.generator, trainer.nets.discriminator, trainer.nets.average)
+    models = (*trainer.nets.trained.values(), trainer.nets.average)
     before = [[p.detach().clone() for p in model.parameters()] for model in models]
     trainer.train()
     assert trainer.step == 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 from projects import ROOT
 from torch.utils._python_dispatch import TorchDispatchMode
-from training_sets import CPU, T, tiny_params, tiny_set
+from training_sets import CPU, FLOW, T, tiny_params, tiny_set
 
 from pipeline.data.sampler import reseed
 from pipeline.losses.penalties import SharedRng
@@ -35,6 +35,7 @@ METHODS = {
     "stacked": {"discriminator": {"condition": "stacked", "time": "head"}, "generator": {"volume_width": 8}},
     "spectral": {"discriminator": {"spectral_norm": True}, "adversarial": "hinge"},
     "mixed": {"mixed": {"loss": "mbgan"}},
+    "flow": FLOW | {"flow": {"long_steps": 0.5}},
 }
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
@@ -52,7 +53,7 @@ class Training:
         shape = tiny_params().clip.model_copy(update={"frames": frames})
         self.nets = build_networks(Run(3, shape, self.params, 20), CPU)
         torch.manual_seed(1)
-        for model in (self.nets.generator, self.nets.discriminator):
+        for model in self.nets.trained.values():
             for parameter in model.parameters():
                 parameter.data += 0.05 * torch.randn_like(parameter)
 
@@ -69,7 +70,7 @@ class Training:
         return train_step(self.nets, batches, self.params, now, rng, **options)
 
     def weights(self):
-        models = (self.nets.generator, self.nets.discriminator, self.nets.average)
+        models = (*self.nets.trained.values(), self.nets.average)
         return [parameter.detach().clone() for model in models for parameter in model.parameters()]
 
 
@@ -155,7 +156,7 @@ def test_a_step_in_bf16_can_be_repeated_to_the_bit(clips):
 
 @pytest.mark.timeout(1800)  # compiling takes one to two minutes of an idle core, and beside other work many more
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "frames"), [("demo", T), ("seed-2019", 4)])
+@pytest.mark.parametrize(("method", "frames"), [("demo", T), ("seed-2019", 4), ("flow", T)])
 def test_compiled_training_is_that_of_the_same_code(clips, method, frames):
     """Also where slopes are penalised, which no compiled code can be asked for; to the rounding.
 

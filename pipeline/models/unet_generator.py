@@ -1,0 +1,156 @@
+"""The U-Net generator: the clean clip out of a noisy one, for flow.
+
+The straight path from a clip x to noise e is (1 - t) x + t e, passed at the velocity e - x: Liu et al. 2022,
+arXiv:2209.03003. The network predicts clips and not velocities, since clips lie near a surface of few dimensions and
+noise fills all of them: Li and He 2025, arXiv:2511.13720.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.models.layers import (
+    Modulation,
+    Triple,
+    at_least_float32,
+    conv,
+    downsample,
+    in_float32,
+    linear,
+    rectify,
+    upsample,
+)
+from pipeline.models.networks import FlowGenerator
+from pipeline.params import ClipParams, UNetParams, count_doublings
+
+WAVES, FASTEST = 16, 30.0  # that tell a time; radians of the fastest over the whole path
+HEADS = 4
+LARGEST = 4  # times as many channels as at the start, at most
+SPARE = 4  # channels beside the colours that the last convolution reads
+EPSILON = 1e-4
+
+
+class UNetGenerator(FlowGenerator):
+    """Patches of a noisy clip, down to a few pixels a side with attention over all of them, and up again.
+
+    Stages are factorised over space and time; a code of the times and the caption modulates each. The last convolution
+    sees the noisy clip at full resolution, so that patches leave no seams.
+    """
+
+    def __init__(self, shape: ClipParams, params: UNetParams, cond: int) -> None:
+        super().__init__(shape)
+        self.patch = (params.frame_patch, params.patch, params.patch)
+        levels = max(count_doublings(shape) - int(math.log2(params.patch)), 0)
+        widths = [min(params.width << level, LARGEST * params.width) for level in range(levels + 1)]
+        sides = (shape.frames // self.patch[0], shape.height // self.patch[1], shape.width // self.patch[2])
+        self.hidden = linear(4 * WAVES + cond, params.code_width)
+        self.code = linear(params.code_width, params.code_width)
+        self.read = conv(3 * math.prod(self.patch), params.width, (1, 1, 1))
+        self.place = nn.Parameter(0.1 * torch.randn(1, params.width, *sides))
+        self.down, self.up = (
+            nn.ModuleList(Stage(width, params.code_width, params.blocks) for width in widths[:-1]) for _ in range(2)
+        )
+        self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
+        self.narrow = nn.ModuleList(conv(b, a, (1, 1, 1)) for a, b in itertools.pairwise(widths))
+        self.middle = nn.ModuleList(kind(widths[-1], params.code_width) for kind in (FlowBlock, Attention, FlowBlock))
+        self.modulation = Modulation(params.width, params.code_width)
+        self.write = conv(params.width, (3 + SPARE) * math.prod(self.patch), (1, 1, 1), scale=0.1)
+        self.last = conv(3 + SPARE + 3, 3, (1, 3, 3), scale=0.3)
+
+    def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+        told = torch.cat((tell_time(time), tell_time(time - end), cond), dim=1)
+        code = F.silu(self.code(F.silu(self.hidden(told))))[:, None]  # [B,1,K]: the same for all frames
+        x = self.read(fold(noisy, self.patch)) + self.place
+        skips = []
+        for stage, widen in zip(self.down, self.widen, strict=True):
+            x = stage(x, code)
+            skips.append(x)
+            x = widen(downsample(x, time=False))
+        for block in self.middle:
+            x = block(x, code)
+        for stage, narrow in reversed(list(zip(self.up, self.narrow, strict=True))):
+            x = stage(upsample(narrow(x)) + skips.pop(), code)
+        drawn = unfold(self.write(rectify(self.modulation(normalise(x), code))), self.patch)
+        clean: Tensor = drawn[:, :3] + self.last(torch.cat((drawn, noisy), dim=1))
+        return clean
+
+
+class Stage(nn.Module):
+    """Some blocks: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+
+    def __init__(self, channels: int, code: int, blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(FlowBlock(channels, code) for _ in range(blocks))
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, code)
+        return x
+
+
+class FlowBlock(nn.Module):
+    """x + space-then-time convolutions of x, normalised and modulated: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+
+    def __init__(self, channels: int, code: int) -> None:
+        super().__init__()
+        self.modulation = Modulation(channels, code)
+        self.space = conv(channels, channels, (1, 3, 3), rectified=True)
+        self.time = conv(channels, channels, (3, 1, 1), scale=0.0, rectified=True)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        h = self.space(rectify(self.modulation(normalise(x), code)))
+        changed: Tensor = x + self.time(rectify(h))
+        return changed
+
+
+class Attention(nn.Module):
+    """x + what each place gets from all places and times: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+
+    def __init__(self, channels: int, code: int) -> None:
+        super().__init__()
+        self.modulation = Modulation(channels, code)
+        self.heads = math.gcd(channels, HEADS)
+        self.read = linear(channels, 3 * channels)
+        self.write = linear(channels, channels, scale=0.0)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        places = self.modulation(normalise(x), code).flatten(2).transpose(1, 2)  # [B,N,C]
+        query, key, value = self.read(places).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [B,heads,N,c]
+        # Not torch's fused attention, which has no derivative forwards; few places cost little.
+        weights = torch.softmax(query @ key.mT / math.sqrt(query.shape[-1]), dim=-1)
+        gathered = self.write((weights @ value).transpose(1, 2).flatten(2))
+        changed: Tensor = x + gathered.transpose(1, 2).unflatten(2, x.shape[2:])
+        return changed
+
+
+def normalise(x: Tensor) -> Tensor:
+    """Channels with a mean square of 1 at each place: [B,C,T,H,W] -> the same."""
+    with in_float32(x):
+        scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + EPSILON)
+    return x * scale.to(x.dtype)
+
+
+def tell_time(time: Tensor) -> Tensor:
+    """Times in [0,1] as waves, slow ones and fast ones: [B] -> [B,2*WAVES]."""
+    rates = torch.exp(torch.linspace(0, math.log(FASTEST), WAVES, device=time.device, dtype=time.dtype))
+    angles = time[:, None] * rates
+    return torch.cat((angles.cos(), angles.sin()), dim=1)
+
+
+def fold(frames: Tensor, patch: Triple) -> Tensor:
+    """Each patch as one place: [B,C,T,H,W] -> [B,C*t*h*w,T/t,H/h,W/w], channels_last_3d strides."""
+    batch, channels, *sides = frames.shape
+    t, h, w = (side // width for side, width in zip(sides, patch, strict=True))
+    parts = frames.reshape(batch, channels, t, patch[0], h, patch[1], w, patch[2])
+    return parts.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, t, h, w, -1).permute(0, 4, 1, 2, 3)
+
+
+def unfold(x: Tensor, patch: Triple) -> Tensor:
+    """The reverse of `fold`: [B,C*t*h*w,T,H,W] -> [B,C,T*t,H*h,W*w], channels_last_3d strides."""
+    batch, _, t, h, w = x.shape
+    parts = x.permute(0, 2, 3, 4, 1).reshape(batch, t, h, w, -1, *patch)  # [B,T,H,W,C,t,h,w]
+    sides = (t * patch[0], h * patch[1], w * patch[2])
+    return parts.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, *sides, -1).permute(0, 4, 1, 2, 3)

@@ -1,0 +1,91 @@
+"""What a generator is asked to minimise on one batch of method `flow`.
+
+Rectified flow, arXiv:2209.03003, whose mean velocity over a step is learned beside the one at a moment, so that few
+steps are enough: MeanFlow, arXiv:2505.13447.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
+
+from pipeline.data.batches import Batch
+from pipeline.losses.penalties import SharedRng
+from pipeline.models.layers import in_float32
+from pipeline.models.networks import FlowGenerator, TextToVideo, shift_times
+from pipeline.params import FlowParams
+from pipeline.training.objectives import StepContext, Values, uncompiled
+
+EARLIEST = 0.05  # of the times that are learned: before it velocities are large and of no use
+SETTLED = 1e-2  # a squared error so small that the weight of a clip grows no more
+
+
+def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: StepContext) -> tuple[Tensor, Values]:
+    """How far the velocities of the generator are from those of the paths from `clean` [B,3,T,H,W] to `batch.z`.
+
+    Each clip counts by its own error, so that those at early times, with large velocities, do not outweigh the rest.
+    """
+    generator, rng, params = text_to_video.generator, context.rng, context.params.flow
+    assert isinstance(generator, FlowGenerator)
+    cond = text_to_video.caption_encoder(batch.token_ids) * context.schedule.condition
+    cond = cond * (rng.uniform(1) >= params.caption_dropout)
+    end, time = draw_times(params, rng)
+    long = find_long_steps(params, rng)
+    noise = generator.shape_noise(batch.z)
+    velocity, noisy = noise - clean, torch.lerp(clean, noise, spread(time))
+    change = torch.zeros_like(velocity)
+    if long:
+        moving = [take_rows(values, long) for values in (noisy, velocity, end, time, cond.detach())]
+        for row, changed in zip(long, measure_change(generator, *moving), strict=True):
+            change[row].copy_(changed)
+    with context.autocast():
+        found = generator.velocity(noisy, end, time, cond)
+    error = (found + spread(time - end) * change - velocity).square().flatten(1).mean(dim=1)
+    loss = (error / (error.detach() + SETTLED)).mean()
+    return loss, {"loss/generator": loss, "error/velocity": error.mean()}
+
+
+def draw_times(params: FlowParams, rng: SharedRng) -> tuple[Tensor, Tensor]:
+    """Where the step of each row ends and starts, both [B]: the same moment for all but the rows of long steps.
+
+    Moments have a normal logit: Esser et al. 2024, arXiv:2403.03206. Both ends of a long step are drawn evenly, and
+    shifted like the times of sampling.
+    """
+    moment = torch.sigmoid(params.time_mean + params.time_spread * rng.normal()).clamp(min=EARLIEST)
+    ends = shift_times(rng.uniform(2), params.time_mean)
+    is_long = torch.zeros_like(moment)
+    for row in find_long_steps(params, rng):
+        is_long[row].fill_(1)
+    end, time = (torch.lerp(moment, far, is_long) for far in (ends.amin(dim=1), ends.amax(dim=1).clamp(min=EARLIEST)))
+    return end, time
+
+
+def find_long_steps(params: FlowParams, rng: SharedRng) -> list[int]:
+    """The rows of this process's share that learn whole steps: evenly spread over the batch, always the same number."""
+    before = [math.ceil(row * params.long_steps) for row in range(rng.rows + 1)]
+    return [place for place, row in enumerate(range(rng.rows)[rng.share]) if before[row] < before[row + 1]]
+
+
+def measure_change(
+    generator: FlowGenerator, noisy: Tensor, velocity: Tensor, end: Tensor, time: Tensor, cond: Tensor
+) -> Tensor:
+    """How fast the mean velocity changes along the paths, whose `end` stays: its derivative by time, without gradient.
+
+    By the chain rule forwards, in float32 and uncompiled: three times as much work as one pass.
+    """
+    with torch.no_grad(), in_float32(noisy), uncompiled(), dual_level():
+        place, moment = make_dual(noisy, velocity), make_dual(time, torch.ones_like(time))  # type: ignore[no-untyped-call]
+        mean = generator.velocity(place, end, moment, cond)
+        change: Tensor = unpack_dual(mean).tangent  # type: ignore[no-untyped-call]
+    return change
+
+
+def take_rows(values: Tensor, rows: list[int]) -> Tensor:
+    """Some rows, by slices: a list of indices would have to be sent to the device, which waits for it."""
+    return torch.cat([values[row : row + 1] for row in rows])
+
+
+def spread(values: Tensor) -> Tensor:
+    """[B] -> [B,1,1,1,1], to be multiplied with clips."""
+    return values[:, None, None, None, None]
