@@ -2,12 +2,13 @@
 
 import itertools
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, linear, rectify, unfold_time, upsample
+from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, in_frames, linear, rectify, unfold_time
 from pipeline.models.networks import Generator
 from pipeline.params import ClipParams, ResidualParams, count_doublings
 
@@ -48,8 +49,8 @@ class Still(nn.Module):
 
 
 def enlarge(x: Tensor) -> Tensor:
-    """Twice the height and width, bilinear: repeated pixels would show as blocks. [B,C,1,H,W] -> [B,C,1,2H,2W]."""
-    return F.interpolate(x.squeeze(2), scale_factor=2, mode="bilinear", align_corners=False).unsqueeze(2)
+    """Twice the height and width, bilinear: repeated pixels would show as blocks. [B,C,T,H,W] -> [B,C,T,2H,2W]."""
+    return in_frames(partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=False), x)
 
 
 def cut_out(picture: Tensor) -> Tensor:
@@ -253,7 +254,7 @@ class Volume(nn.Module):
         self.stages = nn.ModuleList(ResidualBlock(count, code=code) for count in channels)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
         self.spread = conv(channels[-1], TAIL * time, (1, 1, 1), rectified=True)
-        self.smooth = conv(TAIL, TAIL, (1, 3, 3), rectified=True)
+        self.smooth = ResidualBlock(TAIL)  # over time as well: the frames of a step are spread from one value
         self.last = conv(TAIL, 4, (1, 3, 3), scale=0.5, rectified=True)
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
@@ -261,9 +262,9 @@ class Volume(nn.Module):
         for place, stage in enumerate(self.stages):
             x = stage(x, code)
             if place < len(self.narrow):
-                x = upsample(self.narrow[place](x))
-        x = upsample(unfold_time(self.spread(rectify(x)), self.time))  # [B,16,T,H,W]
-        x = self.last(rectify(x + self.smooth(rectify(x))))
+                x = enlarge(self.narrow[place](x))
+        x = enlarge(unfold_time(self.spread(rectify(x)), self.time))  # [B,16,T,H,W]
+        x = self.last(rectify(self.smooth(x)))
         return torch.tanh(x[:, :3]), torch.sigmoid(x[:, 3:] - 1)
 
 
