@@ -22,7 +22,7 @@ SEEN_FRAMES = 4  # of each clip
 LONGEST_SIDE = 64  # pixels that the network sees, at most
 FLOW_SIDE = 16  # cells of the flow
 LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
-STEPS, BATCH, RATE, DECAY = 120, 32, 2e-3, 1e-2
+STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2
 LEAST = 40  # clips on either side, half of which are learned from
 
 Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
