@@ -42,8 +42,12 @@ def main(
     widen(console)
     lines = [(*demand, of[-1].demand, format_range(of), count_met(of)) for demand, of in checks.items()]
     print_table(console, ["metric", "control", "demand (last seed)", "found", "met"], lines)
-    always = sum(all(check.passed is not False for check in of) for of in checks.values())
-    console.print(f"{always} of {len(checks)} demands are met with every seed", highlight=False)
+    for reason in dict.fromkeys(of[-1].reason for of in checks.values() if of[-1].passed is None):
+        names = [f"{metric} ({control})" for (metric, control), of in checks.items() if of[-1].reason == reason]
+        console.print(f"not tried: {', '.join(names)}: {reason}", highlight=False, markup=False)
+    tried = [of for of in checks.values() if any(check.passed is not None for check in of)]
+    always = sum(all(check.passed is not False for check in of) for of in tried)
+    console.print(f"{always} of {len(tried)} demands that can be tried are met with every seed", highlight=False)
 
 
 def format_range(checks: list[Check]) -> str:

@@ -35,7 +35,8 @@ def measured(count: int, seed: int = 0, **values: Any) -> MeasuredClips:
         "energies": rng.uniform(1, 2, count),
         "jerks": rng.uniform(1, 2, count),
         "pixels": rng.normal(size=(count, 384)),
-        "flows": rng.normal(size=(count, 5)),
+        "flows": 1 + rng.normal(size=(count, 4 * 8 * 8 * 2)),
+        "velocities": rng.normal(size=(count, 2, 3)),
     }
     made |= values
     return MeasuredClips(ClipSet(made.pop("frames"), prompts), **made)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, select_evenly
 from pipeline.directions.table import WAYS, turn_way
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
@@ -21,6 +21,7 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]
+FEW = 0.1  # of the clips of a split
 
 Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> a clip each; equal rows and seeds, equal noise
 
@@ -149,7 +150,20 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
             f"evaluate: {len(reals.test.prompts)} clips in the split test and {len(reals.train.prompts)} in train, "
             "where both are needed; see filter.shares"
         )
-    return reals
+    equal = min(len(reals.test.prompts), len(reals.val.prompts))
+    return reals._replace(test=spread_first(reals.test, equal), val=spread_first(reals.val, equal))
+
+
+def spread_first(clips: ClipSet, count: int) -> ClipSet:
+    """The clips in an order in which the first `count`, that distances compare, are spread evenly over all.
+
+    They come in the order of their names, which may begin with a category. Where few are left out the order stays.
+    """
+    if not count or len(clips.prompts) - count <= FEW * len(clips.prompts):
+        return clips
+    first = select_evenly(range(len(clips.prompts)), count)
+    rows = [*first, *sorted(set(range(len(clips.prompts))) - set(first))]
+    return ClipSet(clips.frames[rows], [clips.prompts[row] for row in rows])
 
 
 def generate_clips(
@@ -186,6 +200,7 @@ def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
     rng = np.random.default_rng(seed)
     frames, prompts = reals.test
     copies = controls.copy_train(*reals.train, prompts, rng)
+    swapped = controls.swap_categories(prompts, np.random.default_rng(seed))
     return {
         controls.TRAIN_COPY: copies,
         controls.NOISY_COPY: ClipSet(controls.add_noise(copies.frames, rng), copies.prompts),
@@ -195,6 +210,8 @@ def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
         controls.BACKWARDS: ClipSet(controls.reverse(frames), prompts),
         controls.CHANCE: ClipSet(frames, controls.shuffle_captions(prompts, rng)),
         controls.NOISE_ALONE: ClipSet(controls.draw_noise(len(frames), frames.shape[1:], rng), prompts),
+        controls.FASTER: ClipSet(controls.double_speed(frames), prompts),
+        controls.OTHER_CATEGORY: ClipSet(frames[list(swapped)], list(swapped.values())),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from pipeline.evaluation.intervals import Figure
-from pipeline.evaluation.measured_clips import ClipSet
+from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.judges.classes import Prompt
 from pipeline.records import Frames
 
@@ -24,9 +24,12 @@ TRAIN_COPY, NOISY_COPY, MEAN = "train copy", "noisy train copy", "mean clip"
 FROZEN, SHUFFLED, BACKWARDS = "frozen", "shuffled frames", "backwards"
 CHANCE = "shuffled captions"  # what is right by chance alone
 NOISE_ALONE = "noise"
-CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE)
+FASTER, OTHER_CATEGORY = "double speed", "other category"
+SPECIAL = (FASTER, OTHER_CATEGORY)  # planted for the metrics whose rules name them alone
+CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE, *SPECIAL)
 
-ABSENT = Figure(None)
+ABSENT = Figure(None, reason="there are no such clips")
+ONE_CLASS = "there is nothing to tell apart: all clips are of one class"
 UNLIKELY = 0.001  # the chance that guessing passes for knowing, and that an honest metric is withdrawn by accident
 
 Side = Literal["below", "above"]
@@ -34,12 +37,16 @@ Chance = Callable[[Sequence[Prompt], int], float]  # prompts, number of wrong ca
 
 
 class Rule(NamedTuple):
-    """The metric of the set `control` must lie on one side of a limit."""
+    """The metric of the set `control` must lie on one side of a limit.
+
+    `unless` says of some real clips why that cannot be asked of them; it returns an empty text for all others.
+    """
 
     control: str
     side: Side
     limit: float
     of_real: bool = False  # a share of what real clips get; above, of the upper end of their interval
+    unless: Callable[[MeasuredClips], str] | None = None
 
 
 class AtChance(NamedTuple):
@@ -59,29 +66,31 @@ Table = Mapping[str, Mapping[str, Figure]]  # set of clips -> metric -> figure
 
 
 class Check(NamedTuple):
-    """The outcome of a demand; `passed` is None where the metric or the control is not available."""
+    """The outcome of a demand; `passed` is None where it cannot be tried, and `reason` says why."""
 
     metric: str
     control: str
     demand: str
     found: float | None
     passed: bool | None
+    reason: str = ""
 
 
 def check_controls(
-    table: Table, demands: Mapping[str, Sequence[Demand]], prompts: Sequence[Prompt], distractors: int
+    table: Table, demands: Mapping[str, Sequence[Demand]], real: MeasuredClips, distractors: int
 ) -> list[Check]:
-    """Every demand, by metric, on the figures of the controls.
+    """Every demand, by metric, on the figures of the controls, which are made of the real clips.
 
-    Real clips showed `prompts`, and each was compared with so many wrong captions.
+    Each of those was compared with so many wrong captions.
     """
     # Several metrics see the same shuffled captions: each may fail by accident the more rarely.
     tries = sum(isinstance(demand, AtChance) for some in demands.values() for demand in some)
     checks = []
+    prompts = real.prompts
     for metric, some in demands.items():
         for demand in some:
             if isinstance(demand, Rule):
-                checks.append(_check_rule(metric, demand, table))
+                checks.append(_check_rule(metric, demand, table, real))
             elif isinstance(demand, AtChance):
                 checks.append(_check_at_chance(metric, demand.chance(prompts, distractors), table, UNLIKELY / tries))
             else:
@@ -89,12 +98,15 @@ def check_controls(
     return checks
 
 
-def _check_rule(metric: str, rule: Rule, table: Table) -> Check:
+def _check_rule(metric: str, rule: Rule, table: Table, clips: MeasuredClips) -> Check:
     figure = table.get(rule.control, {}).get(metric, ABSENT)
     real = table.get(SECOND_REAL, {}).get(metric, ABSENT)
     unit = (real.value if rule.side == "below" else real.high) if rule.of_real else 1.0
     if figure.value is None or unit is None:
-        return Check(metric, rule.control, rule.side, figure.value, None)
+        absent = figure if figure.value is None else real
+        return Check(metric, rule.control, rule.side, figure.value, None, absent.reason)
+    if rule.unless and (reason := rule.unless(clips)):
+        return Check(metric, rule.control, rule.side, figure.value, None, reason)
     limit = rule.limit * unit
     passed = figure.value <= limit if rule.side == "below" else figure.value >= limit
     return Check(metric, rule.control, f"{rule.side} {limit:.3g}", figure.value, passed)
@@ -103,13 +115,14 @@ def _check_rule(metric: str, rule: Rule, table: Table) -> Check:
 def _check_at_chance(metric: str, chance: float, table: Table, error: float) -> Check:
     found = table.get(CHANCE, {}).get(metric, ABSENT)
     passed = None if found.value is None else _compute_chance(found, chance) >= error
-    return Check(metric, CHANCE, f"at chance, {chance:.3g}", found.value, passed)
+    return Check(metric, CHANCE, f"at chance, {chance:.3g}", found.value, passed, found.reason)
 
 
 def _check_beyond_chance(metric: str, chance: float, table: Table) -> Check:
     found = table.get(REAL, {}).get(metric, ABSENT)
     passed = None if found.value is None or chance == 1 else _compute_chance(found, chance) < UNLIKELY
-    return Check(metric, REAL, f"beyond chance, {chance:.3g}", found.value, passed)
+    reason = found.reason if found.value is None else ONE_CLASS if passed is None else ""
+    return Check(metric, REAL, f"beyond chance, {chance:.3g}", found.value, passed, reason)
 
 
 def _compute_chance(found: Figure, chance: float) -> float:
@@ -195,6 +208,21 @@ def shuffle_frames(frames: Frames, rng: np.random.Generator) -> Frames:
 def reverse(frames: Frames) -> Frames:
     """Each clip played from its end."""
     return np.ascontiguousarray(frames[:, ::-1])
+
+
+def double_speed(frames: Frames) -> Frames:
+    """Every second frame of each clip: clips half as long, in which all goes twice as fast."""
+    return np.ascontiguousarray(frames[:, ::2])
+
+
+def swap_categories(prompts: Sequence[Prompt], rng: np.random.Generator) -> dict[int, Prompt]:
+    """For each row whose category is known a prompt of another one; none where there is one category alone."""
+    others = {
+        own: [prompt for prompt in prompts if prompt.category not in (own, -1)]
+        for own in {prompt.category for prompt in prompts} - {-1}
+    }
+    known = [(row, others[prompt.category]) for row, prompt in enumerate(prompts) if others.get(prompt.category)]
+    return {row: some[int(rng.integers(len(some)))] for row, some in known}
 
 
 def shuffle_captions(prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:

@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from pipeline.measures import Features
 
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
+WIDEST = 2.0  # ball around a real clip, in shares of the median one
 LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
 COMPONENTS = 16  # principal ones that a Frechet distance compares
 LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about so many variances
@@ -68,6 +69,15 @@ def principal(real: Features, fake: Features) -> tuple[Features, Features]:
     return (real - centre) @ axes, (fake - centre) @ axes
 
 
+def measure_energy_distance(real: Features, fake: Features) -> float:
+    """Unbiased energy distance, in units of the mean distance of two real clips; 0 for equal distributions.
+
+    Szekely & Rizzo 2013, "Energy statistics: A class of statistics based on distances".
+    """
+    own = spread(real)
+    return (2 * float(cdist(real, fake).mean()) - own - spread(fake)) / (own or 1.0)
+
+
 class Coverage(NamedTuple):
     precision: float
     recall: float
@@ -89,6 +99,15 @@ def cover(real: Features, fake: Features) -> Coverage:
         density=float(in_real.sum(axis=0).mean() / NEIGHBOUR),
         coverage=float((between.min(axis=1) < real_reach).mean()),
     )
+
+
+def explain_outliers(real: Features) -> str:
+    """Why balls around real clips tell nothing: those of a few far ones hold nearly everything; empty if not so."""
+    reach = _reach(real)
+    width = float(reach.max() / (np.median(reach) or 1.0))
+    if width <= WIDEST:
+        return ""
+    return f"a real clip is so far from all others that its ball is {width:.1f} times as wide as most; see density"
 
 
 def _reach(features: Features) -> NDArray[np.float64]:

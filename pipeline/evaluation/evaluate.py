@@ -144,7 +144,7 @@ def evaluate_sets(
     )
     figures = {name: measure_all(metrics, some, reference, name) for name, some in clips.items()}
     demands = {name: metric.rules for name, metric in metrics.items()}
-    checks = check_controls(figures, demands, reals.test.prompts, params.distractors)
+    checks = check_controls(figures, demands, clips[REAL], params.distractors)
     available = {name for name, metric in metrics.items() if metric.network is None or metric.network in networks}
     return Evaluation(metrics, figures, clips, reference, [check for check in checks if check.metric in available])
 

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.data.batches import pad
+from pipeline.evaluation.flow_measures import measure_flows
 from pipeline.judges.classes import Prompt
 from pipeline.judges.networks import Judge
 from pipeline.measures import (
     average_parts,
     make_thumbnails,
     measure_energy,
-    measure_flow,
     measure_jerk,
     measure_laplacian_energies,
-    measure_movement,
 )
 from pipeline.pretrained.network import Network
 from pipeline.records import Frames
@@ -155,17 +154,33 @@ class MeasuredClips:
     @property
     def movements(self) -> Floats:
         """Mean movement of what moves [N,2], in pixels per frame to the right and down."""
-        return self.keep("movements", lambda clips: clips.measure_each(_measure_flow)[:, :2])
+        return self._measure_flow("movements")
 
     @property
     def flows(self) -> Floats:
         """Thumbnails of the optical flow [N,Q]."""
-        return self.keep("flows", lambda clips: np.ascontiguousarray(clips.measure_each(_measure_flow)[:, 2:]))
+        return self._measure_flow("flows")
+
+    @property
+    def flow_pictures(self) -> NDArray[np.float32]:
+        """The optical flow, small, in shares of the height [N,2*(T-1),CELLS,CELLS]."""
+        return self._measure_flow("flow_pictures")
+
+    @property
+    def velocities(self) -> Floats:
+        """Tallies of velocities and of their changes [N,2,V]."""
+        return self._measure_flow("velocities")
 
     @property
     def pixels(self) -> Floats:
         """Thumbnails of the clips [N,P]."""
         return self.keep("pixels", lambda clips: make_clip_thumbnails([average_parts(clip) for clip in clips.frames]))
+
+    def _measure_flow(self, name: str) -> NDArray[Any]:
+        """A measure of the optical flow; with the first one all are taken."""
+        if name not in self._known and not self._parts:
+            self._known = measure_flows(self.frames) | self._known
+        return self.keep(name, lambda clips: clips._measure_flow(name))
 
     @cached_property
     def _extracted(self) -> tuple[Tensor, Tensor]:
@@ -195,12 +210,6 @@ def _classify(head: torch.nn.Module, features: Tensor) -> Ints:
 
 def _pad_captions(prompts: Sequence[Prompt]) -> Tensor:
     return pad([prompt.caption.token_ids for prompt in prompts])
-
-
-def _measure_flow(clip: Frames) -> Floats:
-    """The movement, then the thumbnails of the flow: the flow itself takes long, and much memory."""
-    flow = measure_flow(clip)
-    return np.concatenate((measure_movement(flow), make_thumbnails(average_parts(flow))))
 
 
 def make_clip_thumbnails(clips: Sequence[NDArray[np.float32]], down: int = 0, right: int = 0) -> Floats:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, Demand
+from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, SPECIAL, Demand, Rule
 from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_means
 from pipeline.evaluation.measured_clips import CaptionBank, Floats, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
@@ -23,6 +23,8 @@ FEWEST = 10  # clips that say anything about a share
 HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
 NO_CAPTIONS = CaptionBank((), 0)
 NOT_MEASURED = "not measured on this set, since it takes long"
+NO_CONTROL_OF_IT = "a control of other metrics"
+SAME = "what the others are compared with"
 STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below it stands still
 
 
@@ -117,10 +119,18 @@ def measure_all(
     metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference, of: str = ""
 ) -> dict[str, Figure]:
     """Every metric of the set of clips that is called `of`."""
+    spared = {name: _tell_spared(metric, of) for name, metric in metrics.items()}
     return {
-        name: Figure(None, reason=NOT_MEASURED) if of in metric.spared else metric.measure(clips, reference, name)
+        name: Figure(None, reason=spared[name]) if spared[name] else metric.measure(clips, reference, name)
         for name, metric in metrics.items()
     }
+
+
+def _tell_spared(metric: Metric, of: str) -> str:
+    """Why a metric is not measured on the set of this name; empty where it is."""
+    if of in SPECIAL and not any(isinstance(rule, Rule) and rule.control == of for rule in metric.rules):
+        return NO_CONTROL_OF_IT
+    return NOT_MEASURED if of in metric.spared else ""
 
 
 def average(values: Floats, reference: Reference) -> Figure:

@@ -29,7 +29,16 @@ from pipeline.evaluation.controls import (
     compute_ranking_chance,
     compute_repeat_chance,
 )
-from pipeline.evaluation.distances import LEAST, LEAST_FRECHET, cover, frechet, frechet_at_infinity, principal, spread
+from pipeline.evaluation.distances import (
+    LEAST,
+    LEAST_FRECHET,
+    cover,
+    explain_outliers,
+    frechet,
+    frechet_at_infinity,
+    principal,
+    spread,
+)
 from pipeline.evaluation.intervals import Figure, interval
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES
@@ -37,6 +46,7 @@ from pipeline.evaluation.metric import (
     ACCURACY_SCALE,
     DISTANCE_SCALE,
     FEWEST,
+    SAME,
     ClipMetric,
     Metric,
     Reference,
@@ -44,18 +54,17 @@ from pipeline.evaluation.metric import (
     average,
     measure_distance,
 )
+from pipeline.evaluation.motion import MOTION_METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 from pipeline.evaluation.two_sample import LEAST as LEAST_TOLD
 from pipeline.evaluation.two_sample import Inputs, judge_two_samples, read_frames, read_motion
 from pipeline.extensions import Signature, resolve
 from pipeline.judges.classes import Prompt
 from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise
-from pipeline.records import Frames
 
 CAUGHT, GONE = 0.9, 0.1
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
 HEADLINES = ("model", "model, varied", "")  # sets of samples that every evaluation has; empty: in table.csv alone
-SAME = "what the others are compared with"
 FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
 
 
@@ -128,8 +137,16 @@ def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline:
     return SetMetric(figure=figure, rules=rules, headline=headline)
 
 
-def _build_distance(between: Callable[[Features, Features], float], least: int, *rules: Demand) -> SetMetric:
-    """A distance from real clips at equal numbers of clips, since most distances fall as the numbers grow."""
+def _build_distance(
+    between: Callable[[Features, Features], float],
+    least: int,
+    *rules: Demand,
+    explain: Callable[[Features], str] = lambda _: "",
+) -> SetMetric:
+    """A distance from real clips at equal numbers of clips, since most distances fall as the numbers grow.
+
+    `explain` says of some real clips why it tells nothing.
+    """
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
         if clips is reference.real:
@@ -137,8 +154,10 @@ def _build_distance(between: Callable[[Features, Features], float], least: int, 
         count = min(len(clips), reference.equal)
         if count < least:
             return Figure(None, clips=count, reason=f"{count} clips on either side, {least} are needed")
-        real, fake = (_concatenate(side)[:count] for side in (reference.real, clips))
-        return measure_distance(between, *standardise(real, fake), reference)
+        real, fake = standardise(*(_concatenate(side)[:count] for side in (reference.real, clips)))
+        if reason := explain(real):
+            return Figure(None, clips=count, reason=reason)
+        return measure_distance(between, real, fake, reference)
 
     return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE)
 
@@ -176,8 +195,8 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     return Figure(float(fakes.sum() / reals.sum()), low, high, count)
 
 
-def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Rule) -> SetMetric:
-    """How often a fresh network tells clips from real ones by what `read` reads of them; 0.5 is perfect."""
+def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules: Rule) -> SetMetric:
+    """How often a fresh network tells clips from real ones by what `read` reads; 0.5 is perfect."""
     needed = {rule.control for rule in rules}
     spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
@@ -187,10 +206,7 @@ def _build_two_sample_test(read: Callable[[Frames], Inputs], *rules: Rule) -> Se
         count = min(len(clips), len(reference.real))
         if count < LEAST_TOLD:
             return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST_TOLD} are needed")
-        real, fake = (
-            side.keep((read, count), lambda side: np.stack([read(clip) for clip in side.frames[:count]]))
-            for side in (reference.real, clips)
-        )
+        real, fake = (read(side, count) for side in (reference.real, clips))
         return average(judge_two_samples(real, fake, reference.seed), reference)
 
     return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE, spared=spared)
@@ -281,7 +297,10 @@ DISTANCES: dict[str, SetMetric] = {
         Rule(SHUFFLED, "above", 2.0, of_real=True),
     ),
     "precision": _build_distance(
-        lambda real, fake: cover(real, fake).precision, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+        lambda real, fake: cover(real, fake).precision,
+        LEAST,
+        Rule(SHUFFLED, "below", 0.8, of_real=True),
+        explain=explain_outliers,
     ),
     "recall": _build_distance(
         lambda real, fake: cover(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
@@ -306,8 +325,9 @@ METRICS: dict[str, Metric] = {
         read_frames, Rule(NOISE_ALONE, "above", CAUGHT), Rule(MEAN, "above", 0.8), Rule(SHUFFLED, "below", 0.7)
     ),
     "two_sample_motion": _build_two_sample_test(
-        read_motion, Rule(FROZEN, "above", CAUGHT), Rule(SHUFFLED, "above", CAUGHT)
+        read_motion, Rule(FROZEN, "above", CAUGHT), Rule(SHUFFLED, "above", 1.0, of_real=True)
     ),
+    **MOTION_METRICS,
     "diversity": _build_diversity(lambda clips: clips.features),
     "diversity_pixels": _build_diversity(lambda clips: clips.pixels),
     **PRETRAINED_METRICS,

@@ -51,8 +51,10 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
     evaluation, options = found.evaluation, found.options
     figures = summarise_generator(evaluation) | measure_gap(found.logits, options.resamples, options.seed)
     write_figures(folder / "table.csv", evaluation)
-    rows = ((c.metric, c.control, c.demand, format_value(c.found), PASSED[c.passed]) for c in evaluation.checks)
-    _write(folder / "controls.csv", ("metric", "control", "demand", "found", "passed"), rows)
+    rows = (
+        (c.metric, c.control, c.demand, format_value(c.found), PASSED[c.passed], c.reason) for c in evaluation.checks
+    )
+    _write(folder / "controls.csv", ("metric", "control", "demand", "found", "passed", "note"), rows)
     columns = ("set", "name", "clips", *BY_CLASS)
     _write(folder / "objects.csv", columns, _list_classes(evaluation, found.classes, "object"))
     _write(folder / "categories.csv", columns, _list_classes(evaluation, found.classes, "category"))

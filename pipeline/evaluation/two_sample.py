@@ -14,13 +14,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.evaluation.measured_clips import Floats
-from pipeline.measures import measure_flow
+from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.records import Frames
 
 SEEN_FRAMES = 4  # of each clip
 LONGEST_SIDE = 64  # pixels that the network sees, at most
-FLOW_SIDE = 16  # cells of the flow
 LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
 STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2
 LEAST = 40  # clips on either side, half of which are learned from
@@ -28,21 +26,23 @@ LEAST = 40  # clips on either side, half of which are learned from
 Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
 
 
-def read_frames(clip: Frames) -> Inputs:
-    """A few frames of a clip as pictures in [-1,1]: [S,3,H,W]."""
+def read_frames(clips: MeasuredClips, count: int) -> Inputs:
+    """A few frames of each of the first clips as pictures in [-1,1]: [N,S,3,H,W]."""
+    return clips.keep((read_frames, count), lambda clips: np.stack([_resize(clip) for clip in clips.frames[:count]]))
+
+
+def read_motion(clips: MeasuredClips, count: int) -> Inputs:
+    """The flow of each of the first clips as one picture: [N,1,2*(T-1),H,W]."""
+    return clips.flow_pictures[:count, None]
+
+
+def _resize(clip: Frames) -> Inputs:
     chosen = np.linspace(0, len(clip) - 1, min(SEEN_FRAMES, len(clip))).round().astype(int)
     scale = min(LONGEST_SIDE / max(clip.shape[1:3]), 1.0)
     size = max(round(clip.shape[2] * scale), 8), max(round(clip.shape[1] * scale), 8)
     resized = [cv2.resize(clip[place], size, interpolation=cv2.INTER_AREA) for place in chosen]
     pictures: Inputs = np.asarray(resized, np.float32).transpose(0, 3, 1, 2) * (2 / 255) - 1
     return pictures
-
-
-def read_motion(clip: Frames) -> Inputs:
-    """The flow of a clip as one picture, in shares of its height: [1,2*(T-1),FLOW_SIDE,FLOW_SIDE]."""
-    cells = [cv2.resize(flow, (FLOW_SIDE,) * 2, interpolation=cv2.INTER_AREA) for flow in measure_flow(clip)]
-    flow: Inputs = (np.asarray(cells, np.float32) / clip.shape[1]).transpose(0, 3, 1, 2)
-    return flow.reshape(1, -1, FLOW_SIDE, FLOW_SIDE)
 
 
 def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.controls import CONTROLS, SECOND_REAL, TRAIN_COPY, reverse
+from pipeline.evaluation.controls import CONTROLS, FASTER, SECOND_REAL, TRAIN_COPY, reverse
+from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.two_sample import judge_two_samples, read_frames, read_motion
@@ -23,7 +24,11 @@ def draw_clips(count, seed, way=1, size=24):
 
 
 def told(real, fake, read, seed=0):
-    return judge_two_samples(*(np.stack([read(clip) for clip in clips]) for clips in (real, fake)), seed).mean()
+    return judge_two_samples(*(read_all(clips, read) for clips in (real, fake)), seed).mean()
+
+
+def read_all(clips, read):
+    return read(MeasuredClips(ClipSet(clips, [])), len(clips))
 
 
 REAL = draw_clips(80, 0)
@@ -49,7 +54,7 @@ def test_flow_tells_order_and_not_looks():
 def test_the_same_seed_gives_the_same_answers_and_the_own_random_numbers_stay():
     import torch
 
-    inputs = [np.stack([read_frames(clip) for clip in clips]) for clips in (REAL, draw_clips(80, 1))]
+    inputs = [read_all(clips, read_frames) for clips in (REAL, draw_clips(80, 1))]
     torch.manual_seed(5)
     first = judge_two_samples(*inputs, 3)
     after = torch.rand(1)
@@ -76,3 +81,5 @@ def test_it_is_measured_where_its_controls_and_the_samples_are():
         assert TRAIN_COPY in metric.spared
     found = measure_all(metrics, None, None, TRAIN_COPY)
     assert all(figure.value is None and "takes long" in figure.reason for figure in found.values())
+    found = measure_all(metrics, None, None, FASTER)
+    assert all(figure.reason == "a control of other metrics" for figure in found.values())
