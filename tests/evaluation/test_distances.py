@@ -10,6 +10,7 @@ from pipeline.evaluation.distances import (
     COMPONENTS,
     NEIGHBOUR,
     cover,
+    explain_outliers,
     frechet,
     frechet_at_infinity,
     limit_of_line,
@@ -137,3 +138,12 @@ def test_the_main_directions_keep_distances_and_count_them_in_overall_deviations
     assert a.var(axis=0).sum() == pytest.approx(1)
     assert pdist(a) == pytest.approx(pdist(plane) / np.sqrt(plane.var(axis=0).sum()))
     assert pdist(b) == pytest.approx(pdist(a[::-1]))
+
+
+def test_balls_tell_nothing_where_a_far_clip_has_a_wide_one():
+    real = normal(0, 60, 20)
+    assert explain_outliers(real) == ""
+    far = np.concatenate((real, np.full((1, 20), 10.0)))
+    assert "times as wide as most" in explain_outliers(far)
+    assert cover(far, normal(1, 60, 20, scale=0.2, shift=5.0)).precision == 1.0  # none of them lies among the others
+    assert explain_outliers(np.zeros((10, 3))) == ""

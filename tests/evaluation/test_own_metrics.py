@@ -58,7 +58,7 @@ def test_it_is_withdrawn_where_its_control_does_not_move_it(write):
         sets = {SECOND_REAL: real, "mean clip": control}
         table = {name: measure_all(metrics, clips, reference()) for name, clips in sets.items()}
         rules = {name: metric.rules for name, metric in metrics.items()}
-        assert select_withdrawn(check_controls(table, rules, [prompt(0)], 5)) == withdrawn
+        assert select_withdrawn(check_controls(table, rules, measured(1, prompts=[prompt(0)]), 5)) == withdrawn
 
 
 def test_its_own_measurement_is_taken_once_for_each_set():
