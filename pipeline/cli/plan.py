@@ -87,6 +87,9 @@ def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> No
         ["its part of a step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
         [f"on average, with penalties every {every} steps", f"{costs.average / 1e9:,.2f}", ""],
     ]
+    if params.train.method == "flow":
+        drawing = f"drawing it in {params.train.flow.sample_steps} step(s)"
+        lines = [[drawing, *lines[0][1:]], ["its part of a step", *lines[2][1:]]]
     print_table(console, ["one clip", "GFLOP", "seconds of the step"], lines)
     if measured is None:
         return

@@ -29,15 +29,17 @@ from pipeline.params import ClipParams, UNetParams, count_doublings
 WAVES, FASTEST = 16, 30.0  # that tell a time; radians of the fastest over the whole path
 HEADS = 4
 LARGEST = 4  # times as many channels as at the start, at most
-SPARE = 4  # channels beside the colours that the last convolution reads
+SPARE = 5  # channels beside the colours that the last convolutions read
+FINE = 12  # channels at full resolution
 EPSILON = 1e-4
 
 
 class UNetGenerator(FlowGenerator):
     """Patches of a noisy clip, down to a few pixels a side with attention over all of them, and up again.
 
-    Stages are factorised over space and time; a code of the times and the caption modulates each. The last convolution
-    sees the noisy clip at full resolution, so that patches leave no seams.
+    Stages are factorised over space and time. A code of the times and the caption, another one for each patch of
+    frames, modulates each, and draws a coarse picture of its own at the bottom: there a caption says what is where and
+    when. The last convolutions see the noisy clip at full resolution, so that patches leave no seams.
     """
 
     def __init__(self, shape: ClipParams, params: UNetParams, cond: int) -> None:
@@ -47,6 +49,7 @@ class UNetGenerator(FlowGenerator):
         widths = [min(params.width << level, LARGEST * params.width) for level in range(levels + 1)]
         sides = (shape.frames // self.patch[0], shape.height // self.patch[1], shape.width // self.patch[2])
         self.hidden = linear(4 * WAVES + cond, params.code_width)
+        self.frames = nn.Parameter(torch.randn(1, sides[0], params.code_width))
         self.code = linear(params.code_width, params.code_width)
         self.read = conv(3 * math.prod(self.patch), params.width, (1, 1, 1))
         self.place = nn.Parameter(0.1 * torch.randn(1, params.width, *sides))
@@ -55,31 +58,36 @@ class UNetGenerator(FlowGenerator):
         )
         self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
         self.narrow = nn.ModuleList(conv(b, a, (1, 1, 1)) for a, b in itertools.pairwise(widths))
-        self.middle = nn.ModuleList(kind(widths[-1], params.code_width) for kind in (FlowBlock, Attention, FlowBlock))
+        self.low = (sides[1] >> levels, sides[2] >> levels, widths[-1])
+        self.canvas = linear(params.code_width, math.prod(self.low), scale=0.5)
+        self.middle = nn.ModuleList(kind(widths[-1], params.code_width) for kind in (Attention, FlowBlock) * 2)
         self.modulation = Modulation(params.width, params.code_width)
         self.write = conv(params.width, (3 + SPARE) * math.prod(self.patch), (1, 1, 1), scale=0.1)
-        self.last = conv(3 + SPARE + 3, 3, (1, 3, 3), scale=0.3)
+        self.fine = conv(3 + SPARE + 3, FINE, (1, 3, 3))
+        self.last = conv(FINE, 3, (3, 1, 1), scale=0.3, rectified=True)
 
     def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
         told = torch.cat((tell_time(time), tell_time(time - end), cond), dim=1)
-        code = F.silu(self.code(F.silu(self.hidden(told))))[:, None]  # [B,1,K]: the same for all frames
+        code = F.silu(self.code(F.silu(self.hidden(told)[:, None] + self.frames)))  # [B,T/t,K]
         x = self.read(fold(noisy, self.patch)) + self.place
         skips = []
         for stage, widen in zip(self.down, self.widen, strict=True):
             x = stage(x, code)
             skips.append(x)
             x = widen(downsample(x, time=False))
+        x = x + self.canvas(code).unflatten(2, self.low).permute(0, 4, 1, 2, 3)
         for block in self.middle:
             x = block(x, code)
         for stage, narrow in reversed(list(zip(self.up, self.narrow, strict=True))):
             x = stage(upsample(narrow(x)) + skips.pop(), code)
         drawn = unfold(self.write(rectify(self.modulation(normalise(x), code))), self.patch)
-        clean: Tensor = drawn[:, :3] + self.last(torch.cat((drawn, noisy), dim=1))
+        fine = self.fine(torch.cat((drawn, noisy), dim=1))
+        clean: Tensor = drawn[:, :3] + self.last(rectify(fine))
         return clean
 
 
 class Stage(nn.Module):
-    """Some blocks: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+    """Some blocks: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
 
     def __init__(self, channels: int, code: int, blocks: int) -> None:
         super().__init__()
@@ -92,7 +100,7 @@ class Stage(nn.Module):
 
 
 class FlowBlock(nn.Module):
-    """x + space-then-time convolutions of x, normalised and modulated: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+    """x + space-then-time convolutions of x, normalised and modulated: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
 
     def __init__(self, channels: int, code: int) -> None:
         super().__init__()
@@ -107,7 +115,7 @@ class FlowBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + what each place gets from all places and times: x [B,C,T,H,W], code [B,1,K] -> [B,C,T,H,W]."""
+    """x + what each place gets from all places and times: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
 
     def __init__(self, channels: int, code: int) -> None:
         super().__init__()

@@ -83,6 +83,20 @@ def test_a_loss_a_penalty_and_both_networks_of_ones_own_train_two_steps(project)
         assert any(not torch.equal(a, b) for a, b in zip(old, model.parameters(), strict=True))
 
 
+def test_a_denoiser_of_ones_own_is_trained_by_flow_and_draws(project):
+    own = {"kind": "extensions.training.denoise:DenseDenoiser", "options": {"width": 16}}
+    params = tiny_params(method="flow", generator=own, total_clips=16)
+    check_references(params.train)
+    clips = tiny_set(project / "data")
+    trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), clips)
+    before = [p.detach().clone() for p in trainer.nets.generator.parameters()]
+    trainer.train()
+    after = trainer.nets.generator.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    average = trainer.nets.average
+    assert average(torch.randn(2, average.z_width), clips.token_ids[:2]).isfinite().all()
+
+
 @pytest.mark.usefixtures("project")
 def test_the_losses_are_those_of_the_page():
     loss = find_adversarial(settings("train")["adversarial"])
