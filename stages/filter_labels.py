@@ -96,11 +96,30 @@ def _tell_oddities(choice: Choice, options: FilterParams) -> None:
         told = f"{left_out} clips have no mirrored twin ({counts})"
         print(f"filter: {told}; dataset.directions says which way phrases go", file=sys.stderr)
     clips = Counter(clip.split for clip in choice.clips if not clip.mirrored)
+    if not clips["test"] and options.shares.test:
+        _tell_untested(choice)
+        return
     small = [f"{name} {clips[name]}" for name in HELD_BACK if getattr(options.shares, name) and clips[name] < FEW]
-    groups = len({clip.group or clip.video for clip in choice.clips})
+    groups = len(_list_groups(choice))
     if small and len(choice.clips) >= MANY:
         told = f"few clips for so many: {', '.join(small)}; {groups} groups are divided, each as a whole"
         print(f"filter: {told}; see filter.shares and dataset.columns.group", file=sys.stderr)
+
+
+def _tell_untested(choice: Choice) -> None:
+    """Say that nothing is left to test on: `evaluate` would find that out after the training."""
+    groups, count = _list_groups(choice), len(choice.clips)
+    if len(groups) == 1:
+        told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
+    else:
+        told = f"none of the {count} clips came into the split test"
+    ways = "filter.shares, filter.duplicates, dataset.columns.group, dataset.group_pattern"
+    print(f"filter: {told}: `evaluate` will have nothing to measure on; see {ways}", file=sys.stderr)
+
+
+def _list_groups(choice: Choice) -> set[str]:
+    """What is divided among the splits, each as a whole: groups, or videos where there are none."""
+    return {clip.group or clip.video for clip in choice.clips}
 
 
 def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:

@@ -102,9 +102,11 @@ def complete_phrases(phrases: Sequence[Phrase], key: str) -> tuple[Phrase, ...]:
         _add(table, phrase, key)
     for phrase in phrases:
         if phrase.opposite is not None:
-            _add(table, Phrase(phrase.opposite, phrase.moves and turn_way(phrase.moves), phrase.words), key)
+            turned = Phrase(phrase.opposite, phrase.moves and turn_way(phrase.moves), phrase.words)
+            _add(table, turned, key, f", as the opposite of {phrase.words!r},")
         if phrase.mirror is not None:
-            _add(table, Phrase(phrase.mirror, phrase.moves and flip_way(phrase.moves), None, phrase.words), key)
+            flipped = Phrase(phrase.mirror, phrase.moves and flip_way(phrase.moves), None, phrase.words)
+            _add(table, flipped, key, f", as the mirror image of {phrase.words!r},")
     return tuple(map(_imply_mirror, table.values()))
 
 
@@ -143,13 +145,14 @@ def _turn(name: str, signs: Way) -> str:
     return spell_way((right * signs[0], down * signs[1]))
 
 
-def _add(table: dict[str, Phrase], new: Phrase, key: str) -> None:
+def _add(table: dict[str, Phrase], new: Phrase, key: str, why: str = "") -> None:
+    """Add a phrase, or what follows from another one, to what is known of its words."""
     known = table.get(_fold(new.words), Phrase(new.words))
     merged: dict[str, str] = {"words": known.words}
     for field in ("moves", "opposite", "mirror"):
         one, other = getattr(known, field), getattr(new, field)
         if one is not None and other is not None and _fold(one) != _fold(other):
-            raise UserError(f"{key}: contradicts itself: {field} of {new.words!r} is {one!r} and {other!r}")
+            raise UserError(f"{key}: contradicts itself: {field} of {new.words!r} is {one!r} and{why} {other!r}")
         merged[field] = one if one is not None else other
     table[_fold(new.words)] = Phrase(**merged)
 

@@ -148,7 +148,7 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
     if not reals.test.prompts or not reals.train.prompts:
         raise UserError(
             f"evaluate: {len(reals.test.prompts)} clips in the split test and {len(reals.train.prompts)} in train, "
-            "where both are needed; see filter.shares"
+            "where both are needed; see filter.shares, and how many groups or videos there are to divide"
         )
     equal = min(len(reals.test.prompts), len(reals.val.prompts))
     return reals._replace(test=spread_first(reals.test, equal), val=spread_first(reals.val, equal))

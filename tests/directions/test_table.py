@@ -93,9 +93,15 @@ def test_a_phrase_to_a_side_without_an_opposite_makes_no_twin():
     ("phrases", "told"),
     [
         ([Phrase("a", "left"), Phrase("A", "right")], "moves of 'A' is 'left' and 'right'"),
-        ([Phrase("a", "left", "b"), Phrase("b", "left")], "moves of 'b' is 'left' and 'right'"),
-        ([Phrase("a", None, "b"), Phrase("b", None, "c")], "opposite of 'b' is 'c' and 'a'"),
-        ([Phrase("a", "left", mirror="b"), Phrase("b", "up")], "moves of 'b' is 'up' and 'right'"),
+        (
+            [Phrase("a", "left", "b"), Phrase("b", "left")],
+            "moves of 'b' is 'left' and, as the opposite of 'a', 'right'",
+        ),
+        ([Phrase("a", None, "b"), Phrase("b", None, "c")], "opposite of 'b' is 'c' and, as the opposite of 'a', 'a'"),
+        (
+            [Phrase("a", "left", mirror="b"), Phrase("b", "up")],
+            "moves of 'b' is 'up' and, as the mirror image of 'a', 'right'",
+        ),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(phrases, told):

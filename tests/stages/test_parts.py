@@ -155,7 +155,10 @@ def test_few_groups_and_captions_that_cannot_be_flipped_are_told(dataset, capsys
     assert "few clips" not in told
     rows = [["long.mp4", f"part {k}", str(k / 10), str(k / 10 + 2), ""] for k in range(120)]
     choose(dataset, rows, options=filtering(categories=["*"]))
-    assert "few clips for so many: judge 0, val 0, test 0; 1 groups are divided" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "all 120 clips are of one group, 'long.mp4', which is in one split as a whole: `evaluate` will have" in told
+    choose(dataset, rows[:20], options=filtering(categories=["*"]))
+    assert "all 20 clips are of one group, 'long.mp4'" in capsys.readouterr().err
 
 
 def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):

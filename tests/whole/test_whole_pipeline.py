@@ -1,10 +1,16 @@
 """`dvc repro` end to end on a tiny demo: equal bytes from a clean clone, and nothing runs that need not."""
 
+import json
 import re
 import shutil
 
 import pytest
-from projects import stages_run
+import yaml
+from projects import ROOT, stages_run
+
+from pipeline.data.dataset import DataFolders, Dataset
+from pipeline.demo.plan import CATEGORIES
+from pipeline.records import slugify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -50,6 +56,20 @@ def test_another_category_runs_everything_but_the_drawing(project):
     chosen = (project.folder / "data/labels/report.json").read_text(encoding="utf-8")
     assert "moving-something-up" in chosen
     assert "pushing" not in chosen
+
+
+def test_the_harder_demo_runs_through_the_whole_line(project):
+    """All that is drawn, at tiny params; the drawing itself, the budget and the widths stay as small as they are."""
+    recipe = yaml.safe_load((ROOT / "recipes/demo-hard.yaml").read_text(encoding="utf-8"))
+    layers = {key: recipe["train"]["generator"][key] for key in ("layers", "object_layers")}
+    project.change({"filter": recipe["filter"], "render": recipe["render"], "train": {"generator": layers}})
+    assert stages_run(project.dvc("repro")) == EVERY_STAGE[1:]
+    report = json.loads((project.folder / "data/labels/report.json").read_text(encoding="utf-8"))
+    assert sorted(report["categories"]) == sorted(slugify(category.template) for category in CATEGORIES)
+    assert report["splits"]["test_pairs"] > 0
+    clips = Dataset(DataFolders(*(project.folder / "data" / name for name in ("labels", "clips", "captions"))))
+    named = {len(clip.objects) for clip in clips.clips(clips.rows("train"))}
+    assert named == {1, 2}
 
 
 def test_other_code_runs_what_it_belongs_to_and_compiled_code_runs_nothing(project):
