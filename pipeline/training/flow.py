@@ -18,6 +18,7 @@ from pipeline.params import FlowParams
 from pipeline.training.objectives import StepContext, Values, uncompiled
 
 EARLIEST = 0.05  # of the times that are learned: before it velocities are large and of no use
+NEAREST = 1e-4  # to 0 and 1 of the shares that become values of a normal distribution
 SETTLED = 1e-2  # a squared error so small that the weight of a clip grows no more
 
 
@@ -49,10 +50,13 @@ def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: 
 def draw_times(params: FlowParams, rng: SharedRng) -> tuple[Tensor, Tensor]:
     """Where the step of each row ends and starts, both [B]: the same moment for all but the rows of long steps.
 
-    Moments have a normal logit: Esser et al. 2024, arXiv:2403.03206. Both ends of a long step are drawn evenly, and
-    shifted like the times of sampling.
+    Moments have a normal logit: Esser et al. 2024, arXiv:2403.03206. They are spread evenly over the batch from one
+    random start, so that no batch has early ones alone: Kingma et al. 2021, arXiv:2107.00630. Both ends of a long step
+    are drawn independently, and shifted like the times of sampling.
     """
-    moment = torch.sigmoid(params.time_mean + params.time_spread * rng.normal()).clamp(min=EARLIEST)
+    place = (torch.arange(rng.rows, device=rng.device)[rng.share] / rng.rows + torch.rand((), device=rng.device)) % 1
+    normal = torch.special.ndtri(place.clamp(NEAREST, 1 - NEAREST))
+    moment = torch.sigmoid(params.time_mean + params.time_spread * normal).clamp(min=EARLIEST)
     ends = shift_times(rng.uniform(2), params.time_mean)
     is_long = torch.zeros_like(moment)
     for row in find_long_steps(params, rng):
