@@ -109,7 +109,9 @@ def _tell_oddities(choice: Choice, options: FilterParams) -> None:
 def _tell_untested(choice: Choice) -> None:
     """Say that nothing is left to test on: `evaluate` would find that out after the training."""
     groups, count = _list_groups(choice), len(choice.clips)
-    if len(groups) == 1:
+    if count == 1:
+        told = f"one clip alone is left, and {len(choice.drops)} are dropped"
+    elif len(groups) == 1:
         told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
     else:
         told = f"none of the {count} clips came into the split test"

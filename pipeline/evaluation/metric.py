@@ -84,6 +84,7 @@ class ClipMetric(Metric):
     """The mean of one number per clip, with its interval by bootstrap."""
 
     values: Callable[[MeasuredClips, Reference], Floats]  # [N], nan for clips that the metric says nothing about
+    which: str = "clips that it applies to"  # those others, for the reason where they are too few
 
     def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
         if reason := self.find_obstacle(reference):
@@ -94,7 +95,7 @@ class ClipMetric(Metric):
                 f"evaluate.metrics: {name} returned {values.dtype} {list(values.shape)} for {len(clips)} clips; "
                 "it must return one number for each clip"
             )
-        return average(values.astype(np.float64), reference)
+        return average(values.astype(np.float64), reference, self.which)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +134,11 @@ def _tell_spared(metric: Metric, of: str) -> str:
     return NOT_MEASURED if of in metric.spared else ""
 
 
-def average(values: Floats, reference: Reference) -> Figure:
-    """The mean of one value per clip, those that are nan left out."""
+def average(values: Floats, reference: Reference, which: str = "clips that it applies to") -> Figure:
+    """The mean of one value per clip, those that are nan left out; `which` says of what the others are too few."""
     values = values[~np.isnan(values)]
     if len(values) < FEWEST:
-        return Figure(None, clips=len(values), reason=f"clips that it applies to: {len(values)}, needed: {FEWEST}")
+        return Figure(None, clips=len(values), reason=f"{which}: {len(values)}, needed: {FEWEST}")
     low, high = interval_of_mean(values, reference.resamples, np.random.default_rng(reference.seed))
     return Figure(float(values.mean()), low, high, len(values))
 
@@ -161,7 +162,7 @@ def measure_distance(
 ) -> Figure:
     """A distance between as many clips on either side, with its interval."""
     count = len(fake)
-    if not real.std(axis=0).any():
+    if not np.ptp(real, axis=0).any():  # deviations of equal clips are not 0, for rounding
         return Figure(None, clips=count, reason="the real clips are all the same")
     value = between(real, fake)
     low, high = interval_by_halves(

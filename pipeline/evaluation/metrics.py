@@ -63,6 +63,7 @@ from pipeline.judges.classes import Prompt
 from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise
 
 CAUGHT, GONE = 0.9, 0.1
+KNOWN = "clips that name a known"
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
 HEADLINES = ("model", "model, varied", "")  # sets of samples that every evaluation has; empty: in table.csv alone
 FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
@@ -116,6 +117,7 @@ def _build_r_precision(best: int) -> ClipMetric:
     """Whether a clip's own caption is among the `best` captions that fit it best."""
     return ClipMetric(
         values=lambda clips, _: np.where(np.isnan(clips.ranks), np.nan, clips.ranks < best),
+        which="clips that evaluate.distractors captions of other categories or objects can be compared with",
         rules=_demand_chance(partial(compute_ranking_chance, best=best)),
         scale=ACCURACY_SCALE,
         judged=True,
@@ -257,19 +259,32 @@ SIGNATURE = Signature("a ClipMetric or a SetMetric of pipeline.evaluation.metric
 
 CLIP_METRICS: dict[str, ClipMetric] = {
     "object_accuracy": ClipMetric(
-        values=_is_object, rules=_demand_chance(_object_chance), scale=ACCURACY_SCALE, judged=True
+        values=_is_object,
+        which=f"{KNOWN} object",
+        rules=_demand_chance(_object_chance),
+        scale=ACCURACY_SCALE,
+        judged=True,
     ),
     "category_accuracy": ClipMetric(
-        values=_is_category, rules=_demand_chance(_category_chance), scale=ACCURACY_SCALE, judged=True
+        values=_is_category,
+        which=f"{KNOWN} category",
+        rules=_demand_chance(_category_chance),
+        scale=ACCURACY_SCALE,
+        judged=True,
     ),
     "joint_accuracy": ClipMetric(
-        values=_is_both, rules=_demand_chance(_both_chance), scale=ACCURACY_SCALE, judged=True
+        values=_is_both,
+        which=f"{KNOWN} object and category",
+        rules=_demand_chance(_both_chance),
+        scale=ACCURACY_SCALE,
+        judged=True,
     ),
     "r_precision_at_1": _build_r_precision(1),
     "r_precision_at_2": _build_r_precision(2),
     "r_precision_at_3": _build_r_precision(3),
     "motion_direction": ClipMetric(
         values=_moves_along,
+        which="clips whose caption tells a way",
         rules=(Rule(FROZEN, "below", GONE), Rule(BACKWARDS, "below", GONE), BeyondChance(lambda *_: QUARTER)),
         scale=ACCURACY_SCALE,
     ),

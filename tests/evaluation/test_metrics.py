@@ -38,7 +38,8 @@ def test_r_precision_counts_ranks_and_says_nothing_with_too_few_wrong_captions()
     figures = measure(measured(20, ranks=np.arange(20) % 4.0), reference())
     assert [figures[f"r_precision_at_{best}"].value for best in (1, 2, 3)] == [0.25, 0.5, 0.75]
     absent = measure(measured(20, ranks=np.full(20, np.nan)), reference())["r_precision_at_1"]
-    assert (absent.value, absent.reason) == (None, f"clips that it applies to: 0, needed: {FEWEST}")
+    assert absent.value is None
+    assert absent.reason.endswith(f"can be compared with: 0, needed: {FEWEST}")
 
 
 def test_what_moves_less_than_nearly_all_real_clips_stands_still():

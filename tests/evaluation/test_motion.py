@@ -119,6 +119,9 @@ def test_categories_of_few_clips_and_sets_of_few_say_how_many_are_needed(against
     unknown = show(draw(1), [prompt(0, -1)] * COUNT)
     assert distance(CATEGORIES, unknown, against).reason == "0 clips of a category on either side, 10 are needed"
     assert distance(SETS, REAL, against).reason == distance(CATEGORIES, REAL, against).reason
+    alike = reference(real=show(np.repeat(REAL.frames[:1], COUNT, axis=0)), equal=COUNT)
+    for metric in (SETS, CATEGORIES):
+        assert distance(metric, show(draw(1)), alike).reason == "the real clips are all the same"
 
 
 def test_clips_of_an_unknown_category_and_rare_ones_are_left_out(against):

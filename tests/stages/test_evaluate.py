@@ -161,7 +161,7 @@ def test_too_few_clips_give_no_figures_but_the_numbers_that_are_needed(data, tmp
         name: figure["reason"] for name, figure in json.loads((tmp_path / "one/intervals.json").read_text()).items()
     }
     assert told["frechet"] is told["copy_rate"] is told["joint_accuracy_ceiling"] is None
-    assert notes["joint_accuracy_ceiling"] == "clips that it applies to: 3, needed: 10"
+    assert notes["joint_accuracy_ceiling"] == "clips that name a known object and category: 3, needed: 10"
     assert notes["frechet"] == "2 clips on either side, 48 are needed"
     assert notes["copy_rate"] == "5 unseen real clips to judge nearness by, 50 are needed"
     assert notes["pairs_joint_accuracy"] == "no pair is held out; see filter.test_pairs"

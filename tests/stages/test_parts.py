@@ -157,6 +157,8 @@ def test_few_groups_and_captions_that_cannot_be_flipped_are_told(dataset, capsys
     choose(dataset, rows, options=filtering(categories=["*"]))
     told = capsys.readouterr().err
     assert "all 120 clips are of one group, 'long.mp4', which is in one split as a whole: `evaluate` will have" in told
+    choose(dataset, rows[:1], options=filtering(categories=["*"]))
+    assert "one clip alone is left, and 0 are dropped: `evaluate` will have nothing" in capsys.readouterr().err
     choose(dataset, rows[:20], options=filtering(categories=["*"]))
     assert "all 20 clips are of one group, 'long.mp4'" in capsys.readouterr().err
 
