@@ -237,8 +237,8 @@ def test_a_model_that_draws_no_numbers_is_refused(data, tmp_path, monkeypatch):
     """As black clips they would get figures like any others."""
 
     class Broken(Model):
-        def __init__(self, folder):
-            super().__init__(folder)
+        def __init__(self, *places):
+            super().__init__(*places)
             for weight in self.generator.parameters():
                 weight.data.fill_(torch.nan)
 
