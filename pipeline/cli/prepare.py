@@ -112,6 +112,8 @@ def git_fault() -> str:
         return f"there is no commit yet, and an experiment starts from one; {COMMIT}"
     if git("rev-parse", "--verify", "HEAD:./dvc.yaml").returncode:
         return f"dvc.yaml is not in the last commit, and an experiment starts from that; {COMMIT}"
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        return "this is a shallow clone, in which DVC runs an experiment and records nothing; git fetch --unshallow"
     return ""
 
 

@@ -80,6 +80,27 @@ def test_what_keeps_experiments_from_being_recorded_is_named_with_its_way_out(tm
     assert f"{other.parent} ignores this folder; change its .gitignore" in git_fault()
 
 
+def test_a_shallow_clone_is_told_since_dvc_records_nothing_in_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in IDENTITY:
+        monkeypatch.setenv(name, "tester")
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    monkeypatch.chdir(origin)
+    git_init(origin)
+    (origin / "dvc.yaml").write_text("stages: {}")
+    run_git("add", ".")
+    run_git("commit", "--message", "start")
+    run_git("commit", "--allow-empty", "--message", "more")
+    run_git("clone", "--quiet", "--depth", "1", origin.as_uri(), str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert git_fault() == (
+        "this is a shallow clone, in which DVC runs an experiment and records nothing; git fetch --unshallow"
+    )
+    run_git("fetch", "--quiet", "--unshallow")
+    assert git_fault() == ""
+
+
 def test_other_local_settings_stay(dvc_folder):
     local = dvc_folder / ".dvc/config.local"
     local.write_text("[core]\n    remote = mine\n['remote \"mine\"']\n    url = /somewhere\n")
