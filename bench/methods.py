@@ -2,7 +2,7 @@
 
 A project is a folder with params.yaml and with data/ as `dvc repro judge` leaves it. Each method of bench/methods.yaml
 is trained by the stage `train` on one core, for as many clips as it is shown in the given CPU minutes, and evaluated by
-the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models and grids stay in
+the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models stay in
 runs/methods.
 """
 
@@ -39,6 +39,8 @@ NEVER = 10**9  # clips
 KEPT = (
     "two_sample_frames",
     "two_sample_motion",
+    "motion_distance",
+    "motion_distance_by_category",
     "coverage",
     "recall",
     "precision",
@@ -54,7 +56,17 @@ KEPT = (
     "diversity_pixels",
     "copy_rate",
 )
-BESIDE, OF_VAL = ("two_sample_frames", "two_sample_motion", "coverage", "recall", "motion_direction"), "_of_real_val"
+OF_VAL = "_of_real_val"
+BESIDE = (
+    "two_sample_frames",
+    "two_sample_motion",
+    "motion_distance",
+    "motion_distance_by_category",
+    "coverage",
+    "recall",
+    "motion_direction",
+    "category_accuracy",
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +79,16 @@ class Cell:
     changes: Mapping[str, Any]
     clips: int  # training clips; 0: all
     seed: int
+    minutes: float  # of CPU time
 
     @property
     def name(self) -> str:
-        return f"{self.project}/{self.method}/{self.clips or 'all'}/{self.seed}"
+        return f"{self.project}/{self.minutes:g}min/{self.method}/{self.clips or 'all'}/{self.seed}"
+
+    @property
+    def rows(self) -> dict[str, int | None]:
+        """The names of its figures, and the sampling steps of each where the method draws in steps."""
+        return {f"{self.name}-{steps}": steps for steps in self.changes.get(STEPS, ())} or {self.name: None}
 
 
 def main(
@@ -81,24 +99,23 @@ def main(
     seeds: Annotated[str, typer.Option(help="parted by commas")] = "17,18,19",
     jobs: Annotated[int, typer.Option(min=1, help="trainings at once, each on one core")] = 1,
     out: Annotated[Path, typer.Option(help="figures of all cells, also of earlier calls")] = FIGURES,
-    work: Annotated[Path, typer.Option(help="where models and grids are kept")] = WORK,
+    work: Annotated[Path, typer.Option(help="where models are kept")] = WORK,
 ) -> None:
     """Train and evaluate every method on every project, with every number of clips and every seed."""
-    table = Table(out, minutes)
-    wanted = list(_list_cells(projects, methods.split(",") if methods else [], clips, seeds))
+    table = Table(out)
+    wanted = list(_list_cells(projects, methods.split(",") if methods else [], clips, seeds, minutes))
     with ThreadPoolExecutor(jobs) as pool:
-        for _ in pool.map(lambda cell: _make(cell, table, work, minutes), wanted):
+        for _ in pool.map(lambda cell: _make(cell, table, work), wanted):
             pass
 
 
 class Table:
     """The figures of all cells, written whenever one is added."""
 
-    def __init__(self, path: Path, minutes: float) -> None:
+    def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
         self._tree = read_json(path, "") if path.exists() else {"cells": {}, "speeds": {}}
         self._tree |= {"machine": describe_machine()}
-        self.minutes = minutes
 
     def find(self, kind: str, name: str, digest: str) -> Any:
         """What was found before with equal params; None where nothing was."""
@@ -111,8 +128,14 @@ class Table:
             write_json(self._path, self._tree)
 
 
-def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str) -> Iterator[Cell]:
-    known = read_yaml(METHODS)
+def parse_methods() -> dict[str, Any]:
+    """The methods by name: what differs from the params of a project."""
+    methods: dict[str, Any] = read_yaml(METHODS)
+    return methods
+
+
+def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str, minutes: float) -> Iterator[Cell]:
+    known = parse_methods()
     if unknown := set(methods) - known.keys():
         raise UserError(f"{', '.join(sorted(unknown))}: not in {METHODS}; there are {', '.join(known)}")
     for seed in map(int, seeds.split(",")):
@@ -120,43 +143,41 @@ def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str)
             name, _, folder = project.partition("=")
             for count in map(int, clips.split(",")):
                 for method in methods or known:
-                    yield Cell(name, Path(folder).resolve(), method, known[method], count, seed)
+                    yield Cell(name, Path(folder).resolve(), method, known[method], count, seed, minutes)
 
 
-def _make(cell: Cell, table: Table, work: Path, minutes: float) -> None:
+def _make(cell: Cell, table: Table, work: Path) -> None:
     tree = _build_params(cell)
-    digest = digest_value({"tree": tree, "minutes": minutes})
-    if table.find("cells", cell.name, digest):
+    digest = digest_value({"tree": tree, "minutes": cell.minutes})
+    if all(table.find("cells", name, digest) for name in cell.rows):
         return
     folder = (work / cell.name).resolve()
     speed = _measure_speed(cell, tree, table, folder)
     step = check_params(tree, cell.method).train.step_clips
-    tree["train"]["total_clips"] = max(round(60 * minutes * speed / step), 1) * step
+    tree["train"]["total_clips"] = max(round(60 * cell.minutes * speed / step), 1) * step
     _lay_out(cell, tree, folder)
     seconds = _run("train_model", folder)
     found = {"cpu_seconds": round(seconds, 1), "clips_shown": tree["train"]["total_clips"]}
-    for steps in cell.changes.get(STEPS, [None]):
+    for name, steps in cell.rows.items():
         if steps is not None:
             tree["sampling"]["steps"] = steps
             _write_params(tree, folder)
         _run("evaluate_model", folder)
-        _run("render_samples", folder)
-        kept = "" if steps is None else f"-{steps}"
-        shutil.copyfile(folder / "data/samples/grid.png", folder / f"grid{kept}.png")
         figures = _read_figures(folder)
-        table.add("cells", cell.name + kept, digest, found | figures)
-        shown = ", ".join(f"{name} {value}" for name, value in figures.items() if name.startswith("two_sample"))
-        print(f"{cell.name}{kept}: {seconds:.0f} CPU s, {found['clips_shown']} clips; {shown}", flush=True)
+        table.add("cells", name, digest, found | figures)
+        shown = ", ".join(f"{figure} {value}" for figure, value in figures.items() if figure.startswith("two_sample"))
+        print(f"{name}: {seconds:.0f} CPU s, {found['clips_shown']} clips; {shown}", flush=True)
 
 
 def _build_params(cell: Cell) -> Any:
     """The params of the project with those of the method; nothing but training takes time of it."""
     tree = read_yaml(cell.folder / "params.yaml")
     if recipe := cell.changes.get("recipe"):
-        merge(tree["train"], read_yaml(ROOT / "recipes" / f"{recipe}.yaml")["train"])
+        found = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
+        merge(tree, {section: found[section] for section in ("train", "sampling") if section in found})
     merge(tree, {key: value for key, value in cell.changes.items() if key not in ("recipe", STEPS)})
     tree |= {"seed": cell.seed, "devices": "cpu"}
-    tree["train"]["report_clips"] = tree["train"]["validation"]["every_clips"] = NEVER
+    tree["train"]["validation"]["every_clips"] = NEVER
     tree["checkpoints"]["every_clips"] = tree["logging"]["sample_clips"] = NEVER
     return tree
 
