@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 from locations import ROOT
 from projects import Project
 
@@ -14,6 +15,9 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1))
 )
 
+# No test asks how fast a machine is, nor whether it is busy with other work.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 WHOLE = "tests/whole"  # one copy of this project, reproduced once, serves all of them
 

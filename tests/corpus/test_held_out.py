@@ -71,7 +71,7 @@ choices = st.fixed_dictionaries(
 
 
 @given(st.integers(0, 2**32).map(dataset), choices)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_training_never_sees_a_held_out_word_or_cell_nor_a_video_of_another_split(videos, listed, options):
     try:
         choice = choose(listed, videos, **options)

@@ -77,7 +77,7 @@ def test_a_name_that_no_clip_shows_raises_with_the_nearest(key):
 
 
 @given(clip_lists, st.integers(1, 6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_object_left_has_enough_clips_and_no_clip_of_common_objects_goes(clips, least):
     kept, drops = limit_clips(clips, filtering(min_object_clips=least))
     assert all(count >= least for count in Counter(word for c in kept for word in set(c.objects)).values())
@@ -87,7 +87,7 @@ def test_every_object_left_has_enough_clips_and_no_clip_of_common_objects_goes(c
 
 
 @given(clip_lists, st.integers(1, 5), st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_object_and_not_the_whole_has_more_clips_than_the_limits(clips, most, in_all):
     kept, drops = limit_clips(clips, filtering(max_object_clips=most, max_clips=in_all))
     assert len(kept) <= in_all
@@ -97,7 +97,7 @@ def test_no_object_and_not_the_whole_has_more_clips_than_the_limits(clips, most,
 
 
 @given(st.integers(0, 60), st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_adding_clips_displaces_no_more_clips_than_were_added(first, most):
     clips = [clip(number, "mug") for number in range(60)]
     for key in ("max_clips", "max_object_clips"):

@@ -128,7 +128,7 @@ def test_all_clips_of_a_held_out_cell_and_no_others_are_in_test_pairs():
 
 
 @given(clip_lists, st.sampled_from([0.1, 0.5, 1.0]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_both_halves_of_every_tested_pair_stay_in_training(clips, share):
     splits, held_out = split_clips(clips, options(pairs=share))
     trained = [c for c, split in zip(clips, splits, strict=True) if split == "train"]
@@ -142,7 +142,7 @@ def test_both_halves_of_every_tested_pair_stay_in_training(clips, share):
 
 
 @given(clip_lists, st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_the_rows_does_not_count(clips, random):
     shuffled = random.sample(clips, len(clips))
     splits, held = split_clips(clips, options(pairs=0.5, words=0.3))
@@ -154,7 +154,7 @@ def test_the_order_of_the_rows_does_not_count(clips, random):
 
 
 @given(clip_lists, st.integers(0, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adding_data_moves_no_clip_but_into_or_out_of_test_pairs(clips, first):
     before, _ = split_clips(clips[:first], options(pairs=0.3))
     after, _ = split_clips(clips, options(pairs=0.3))
@@ -162,7 +162,7 @@ def test_adding_data_moves_no_clip_but_into_or_out_of_test_pairs(clips, first):
 
 
 @given(clip_lists, st.integers(0, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_without_pairs_adding_data_moves_no_clip(clips, first):
     before, _ = split_clips(clips[:first], options())
     assert split_clips(clips, options())[0][: len(before)] == before

@@ -5,7 +5,7 @@ from itertools import cycle
 
 import pytest
 from captions import TEMPLATES, chosen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made import make_clip
 from settings import tokenizing
@@ -178,7 +178,6 @@ words = st.lists(st.sampled_from(("a", "the", "red", "mug", "up", "of")), min_si
 
 
 @given(st.lists(words, min_size=2, max_size=4), st.lists(words, min_size=3, max_size=3))
-@settings(deadline=None)
 def test_any_objects_in_any_template_are_found_whole_and_in_order(around, fillers):
     fillers = fillers[: len(around) - 1]
     tokens, expected = around[0], [0] * len(around[0])

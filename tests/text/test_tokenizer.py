@@ -7,7 +7,7 @@ import types
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from locations import SHARED
 
@@ -51,14 +51,12 @@ def test_every_official_template_keeps_all_its_words():
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=80))
-@settings(deadline=None)
 def test_any_text_becomes_lower_case_words_each_with_a_letter_or_digit(text):
     for word in tokenize(text):
         assert word == word.lower() and any(letter.isalnum() for letter in word) and " " not in word
 
 
 @given(st.lists(st.from_regex(r"[a-z]{3,8}", fullmatch=True), max_size=8))
-@settings(deadline=None)
 def test_plain_words_stay_as_they_are(words):
     assert tokenize(" ".join(words)) == tuple(words)
 
