@@ -2,16 +2,12 @@
 
 A project is a folder with params.yaml and with data/ as `dvc repro judge` leaves it. Each method of bench/methods.yaml
 is trained by the stage `train` on one core, for as many clips as it is shown in the given CPU minutes, and evaluated by
-the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models stay in
-runs/methods.
+the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models stay in runs/methods.
 """
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +18,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from bench.measuring import ROOT, describe_machine
+from bench.measuring import ROOT, describe_machine, run_stage
 from pipeline.cli.recipe import merge
 from pipeline.errors import UserError, run
 from pipeline.evaluation.controls import SECOND_REAL
@@ -57,16 +53,6 @@ KEPT = (
     "copy_rate",
 )
 OF_VAL = "_of_real_val"
-BESIDE = (
-    "two_sample_frames",
-    "two_sample_motion",
-    "motion_distance",
-    "motion_distance_by_category",
-    "coverage",
-    "recall",
-    "motion_direction",
-    "category_accuracy",
-)
 
 
 @dataclass(frozen=True)
@@ -156,13 +142,13 @@ def _make(cell: Cell, table: Table, work: Path) -> None:
     step = check_params(tree, cell.method).train.step_clips
     tree["train"]["total_clips"] = max(round(60 * cell.minutes * speed / step), 1) * step
     _lay_out(cell, tree, folder)
-    seconds = _run("train_model", folder)
+    seconds = run_stage("stages.train_model", folder).critical_seconds
     found = {"cpu_seconds": round(seconds, 1), "clips_shown": tree["train"]["total_clips"]}
     for name, steps in cell.rows.items():
         if steps is not None:
             tree["sampling"]["steps"] = steps
             _write_params(tree, folder)
-        _run("evaluate_model", folder)
+        run_stage("stages.evaluate_model", folder)
         figures = _read_figures(folder)
         table.add("cells", name, digest, found | figures)
         shown = ", ".join(f"{figure} {value}" for figure, value in figures.items() if figure.startswith("two_sample"))
@@ -193,7 +179,7 @@ def _measure_speed(cell: Cell, tree: Any, table: Table, folder: Path) -> float:
         short = json.loads(json.dumps(tree))
         short["train"]["total_clips"] = steps * step
         _lay_out(cell, short, folder)
-        seconds.append(_run("train_model", folder))
+        seconds.append(run_stage("stages.train_model", folder).critical_seconds)
     speed = (LONG - SHORT) * step / (seconds[1] - seconds[0])
     table.add("speeds", name, digest, {"clips_per_cpu_second": round(speed, 2)})
     return speed
@@ -222,27 +208,13 @@ def _write_params(tree: Any, folder: Path) -> None:
         temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 
 
-def _run(stage: str, folder: Path) -> float:
-    """CPU seconds of a stage that runs in a folder, on one core."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (folder / f"{stage}.txt").open("w", encoding="utf-8") as messages:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}"], cwd=folder, env=environment, stdout=messages, stderr=messages
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise UserError(f"{folder / stage}.txt: the stage failed; its last lines say why")
-    return usage.ru_utime + usage.ru_stime
-
-
 def _read_figures(folder: Path) -> dict[str, float]:
     """Figures of the generator, and of real clips of val by the names that end with OF_VAL."""
     found = read_json(folder / "metrics.json", "")
     figures = {name: found[name] for name in KEPT if found.get(name) is not None}
     with (folder / "data/evaluation/table.csv").open(newline="", encoding="utf-8") as file:
         real = {row["metric"]: row["value"] for row in csv.DictReader(file) if row["set"] == SECOND_REAL}
-    figures |= {name + OF_VAL: float(real[name]) for name in BESIDE if real.get(name)}
+    figures |= {name + OF_VAL: float(real[name]) for name in KEPT if real.get(name)}
     return {name: round(value, 4) for name, value in figures.items()}
 
 

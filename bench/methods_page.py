@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from bench.methods import FIGURES, OF_VAL, STEPS, WORK, parse_methods
+from bench.side_by_side import build_block
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.dataset import DataFolders, Dataset, select_evenly
 from pipeline.data.sampler import draw_noise
@@ -22,7 +23,7 @@ from pipeline.inference import Model, sample
 from pipeline.params import SamplingParams
 from pipeline.records import Caption, Frames
 from pipeline.rendering.export import export_samples
-from pipeline.rendering.grid import Block, Row, Window
+from pipeline.rendering.grid import Row
 
 COLUMNS = {
     "two_sample_frames": "frames",
@@ -60,13 +61,14 @@ def main(
     data = Path(folder) / "data"
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     shown = _choose_clips(dataset, categories, each)
-    blocks = [Block("real", _windows(shown, dataset.frames([each.row for each in shown])))]
+    labels = [one.label for one in shown]
+    blocks = [build_block("real", labels, dataset.frames([one.row for one in shown]))]
     for method, changes in parse_methods().items():
         made = work / name / f"{minutes:g}min" / method / "all" / str(seed) / "data" / "model"
         for steps in changes.get(STEPS, [None]) if made.exists() else []:
             sampling = load_recipe(changes["recipe"]).sampling.model_copy(update={"steps": steps}) if steps else None
-            clips = _draw(made, sampling, [each.caption for each in shown])
-            blocks.append(Block(f"{method}, steps: {steps}" if steps else method, _windows(shown, clips)))
+            clips = _draw(made, sampling, [one.caption for one in shown])
+            blocks.append(build_block(_name(method, steps), labels, clips))
     rows = [Row("", blocks[at : at + BESIDE]) for at in range(0, len(blocks), BESIDE)]
     export_samples(rows, picture, scale=2, fps=8, provenance={"methods": [one.title for one in blocks], "seed": seed})
 
@@ -77,7 +79,7 @@ def write_table(cells: dict[str, Any]) -> Iterator[str]:
     for key, cell in cells.items():
         _, minutes, method, clips, seed = key.split("/")
         steps = seed.partition("-")[2]
-        groups[f"{method}, steps: {steps}" if steps else method, minutes.removesuffix("min"), clips].append(cell)
+        groups[_name(method, steps), minutes.removesuffix("min"), clips].append(cell)
     present = [name for name in COLUMNS if any(name in cell for cell in cells.values())]
     yield "| method | CPU minutes | clips | seeds | shown | " + " | ".join(COLUMNS[name] for name in present) + " |"
     yield "|---|---|---|---|---|" + "---|" * len(present)
@@ -88,6 +90,10 @@ def write_table(cells: dict[str, Any]) -> Iterator[str]:
         values = [_show_all([cell[name] for cell in found if name in cell]) for name in present]
         shown = f"{mean(cell['clips_shown'] for cell in found):,.0f}"
         yield f"| {method} | {minutes} | {clips} | {len(found)} | {shown} | " + " | ".join(values) + " |"
+
+
+def _name(method: str, steps: int | str | None) -> str:
+    return f"{method}, steps: {steps}" if steps else method
 
 
 def _show_all(values: Sequence[float]) -> str:
@@ -117,10 +123,6 @@ def _choose_clips(dataset: Dataset, categories: int, each: int) -> list[Shown]:
     chosen = [row for some in list(of_category.values())[:categories] for row in select_evenly(some, each)]
     clips = zip(chosen, dataset.clips(chosen), strict=True)
     return [Shown(row, clip.template.replace("_", " "), dataset.captions[clip.id]) for row, clip in clips]
-
-
-def _windows(shown: Sequence[Shown], clips: Frames) -> list[Window]:
-    return [Window(one.label, frames) for one, frames in zip(shown, clips, strict=True)]
 
 
 def _draw(folder: Path, sampling: SamplingParams | None, captions: Sequence[Caption]) -> Frames:

@@ -61,10 +61,11 @@ def _samples(params: Params, train: TrainParams, name: str, count: int, captions
     labels = [clips.clips[row].caption for row in rows]
     drawn = to_frames(_draw(training.nets.average, clips.token_ids[rows], params.seed))
     real = clips.source.take(np.array(rows)).numpy()
-    return _block(name, labels, drawn), _block("real", labels, real)
+    return build_block(name, labels, drawn), build_block("real", labels, real)
 
 
-def _block(title: str, labels: Sequence[str], clips: Frames) -> Block:
+def build_block(title: str, labels: Sequence[str], clips: Frames) -> Block:
+    """Clips under their labels."""
     return Block(title, [Window(label, frames) for label, frames in zip(labels, clips, strict=True)])
 
 

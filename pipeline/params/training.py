@@ -55,6 +55,7 @@ class CaptionParams(Section):
 
 class ResidualParams(Section):
     network: ClassVar = "pipeline.models.residual_generator:ResidualGenerator"
+    method: ClassVar = "gan"
 
     kind: Literal["residual"]
     content_width: PositiveInt
@@ -76,6 +77,7 @@ class ResidualParams(Section):
 
 class ConvGruParams(Section):
     network: ClassVar = "pipeline.models.convgru_generator:ConvGruGenerator"
+    method: ClassVar = "gan"
 
     kind: Literal["convgru"]
     content_width: PositiveInt
@@ -89,6 +91,7 @@ class ConvGruParams(Section):
 
 class UNetParams(Section):
     network: ClassVar = "pipeline.models.unet_generator:UNetGenerator"
+    method: ClassVar = "flow"
 
     kind: Literal["unet"]
     width: PositiveInt
@@ -114,7 +117,6 @@ GENERATORS: dict[str, type[ResidualParams] | type[ConvGruParams] | type[UNetPara
     "convgru": ConvGruParams,
     "unet": UNetParams,
 }
-METHODS: dict[str, str] = {"residual": "gan", "convgru": "gan", "unet": "flow"}  # that train each built-in kind
 
 
 def _tag(value: Any) -> str | None:
@@ -221,9 +223,9 @@ class TrainParams(Section):
 
     @model_validator(mode="after")
     def _method_can_train_the_generator(self) -> Self:
-        method = METHODS.get(self.generator.kind, self.method)
+        method = getattr(self.generator, "method", self.method)  # of a user's own kind nobody knows it here
         if method != self.method:
-            fitting = " or ".join(kind for kind, trained_by in METHODS.items() if trained_by == self.method)
+            fitting = " or ".join(kind for kind, section in GENERATORS.items() if section.method == self.method)
             raise ValueError(
                 f"train.generator.kind {self.generator.kind} is trained by method {method}: set train.method to it, or "
                 f"the kind to {fitting}"
