@@ -15,7 +15,7 @@ from pipeline.cli.printing import cell, print_table, read_figures, widen
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
-from pipeline.corpus.video_files import digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.table import Directions, spell_way
 from pipeline.errors import UserError
@@ -104,8 +104,9 @@ def _label(
 
 def _find(clips: Sequence[Clip], folder: Path, workers: int) -> list[Clip | Drop]:
     """The clips with the files of their videos, or why there is none."""
-    files = find_videos(folder, [(clip.id, clip.video) for clip in clips], workers)
-    digests = iter(digest_videos(folder, [file for file in files if isinstance(file, str)], workers))
+    known: Digests = {}  # folders of pictures are read while they are looked for
+    files = find_videos(folder, [(clip.id, clip.video) for clip in clips], workers, digests=known)
+    digests = iter(digest_videos(folder, [file for file in files if isinstance(file, str)], workers, known))
     found: list[Clip | Drop] = []
     for clip, file in zip(clips, files, strict=True):
         digest = file if isinstance(file, Drop) else next(digests)

@@ -134,6 +134,28 @@ def _tell_spared(metric: Metric, of: str) -> str:
     return NOT_MEASURED if of in metric.spared else ""
 
 
+def compare_with_real(
+    compare: Callable[[MeasuredClips, Reference, int], Figure],
+    least: int,
+    most: Callable[[Reference], int] = lambda reference: reference.equal,
+) -> Callable[[MeasuredClips, Reference], Figure]:
+    """The `figure` of a SetMetric that compares clips with as many real ones.
+
+    `compare` is given their number, `most(reference)` at most. The real clips themselves have no figure, and neither
+    have sets of fewer clips than `least`.
+    """
+
+    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
+        if clips is reference.real:
+            return Figure(None, reason=SAME)
+        count = min(len(clips), most(reference))
+        if count < least:
+            return Figure(None, clips=count, reason=f"{count} clips on either side, {least} are needed")
+        return compare(clips, reference, count)
+
+    return figure
+
+
 def average(values: Floats, reference: Reference, which: str = "clips that it applies to") -> Figure:
     """The mean of one value per clip, those that are nan left out; `which` says of what the others are too few."""
     values = values[~np.isnan(values)]

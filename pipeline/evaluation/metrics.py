@@ -46,12 +46,12 @@ from pipeline.evaluation.metric import (
     ACCURACY_SCALE,
     DISTANCE_SCALE,
     FEWEST,
-    SAME,
     ClipMetric,
     Metric,
     Reference,
     SetMetric,
     average,
+    compare_with_real,
     measure_distance,
 )
 from pipeline.evaluation.motion import MOTION_METRICS
@@ -150,18 +150,13 @@ def _build_distance(
     `explain` says of some real clips why it tells nothing.
     """
 
-    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
-        if clips is reference.real:
-            return Figure(None, reason=SAME)
-        count = min(len(clips), reference.equal)
-        if count < least:
-            return Figure(None, clips=count, reason=f"{count} clips on either side, {least} are needed")
+    def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
         real, fake = standardise(*(_concatenate(side)[:count] for side in (reference.real, clips)))
         if reason := explain(real):
             return Figure(None, clips=count, reason=reason)
         return measure_distance(between, real, fake, reference)
 
-    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE)
+    return SetMetric(figure=compare_with_real(compare, least), rules=rules, scale=DISTANCE_SCALE)
 
 
 def _concatenate(clips: MeasuredClips) -> Features:
@@ -202,15 +197,11 @@ def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules:
     needed = {rule.control for rule in rules}
     spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
-    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
-        if clips is reference.real:
-            return Figure(None, reason=SAME)
-        count = min(len(clips), len(reference.real))
-        if count < LEAST_TOLD:
-            return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST_TOLD} are needed")
+    def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
         real, fake = (read(side, count) for side in (reference.real, clips))
         return average(judge_two_samples(real, fake, reference.seed), reference)
 
+    figure = compare_with_real(compare, LEAST_TOLD, lambda reference: len(reference.real))
     return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE, spared=spared)
 
 

@@ -21,19 +21,14 @@ from pipeline.evaluation.controls import (
 from pipeline.evaluation.distances import LEAST, measure_energy_distance
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, Ints, MeasuredClips
-from pipeline.evaluation.metric import DISTANCE_SCALE, SAME, Reference, SetMetric, measure_distance
+from pipeline.evaluation.metric import DISTANCE_SCALE, SAME, Reference, SetMetric, compare_with_real, measure_distance
 from pipeline.measures import GRID, STILL
 
 LEAST_OF_CATEGORY = 10  # clips on either side
 ONE_WAY = 0.5  # of the movement of a category's clips: what goes back and forth reads the same backwards
 
 
-def _measure_sets(clips: MeasuredClips, reference: Reference) -> Figure:
-    if clips is reference.real:
-        return Figure(None, reason=SAME)
-    count = min(len(clips), reference.equal)
-    if count < LEAST:
-        return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST} are needed")
+def _measure_sets(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
     real, fake = (side.velocities[:count] for side in (reference.real, clips))
     return measure_distance(measure_energy_distance, *_scale(real, fake), reference)
 
@@ -111,7 +106,9 @@ def _demand(*controls: str) -> tuple[Rule, ...]:
 
 
 MOTION_METRICS: dict[str, SetMetric] = {
-    "motion_distance": SetMetric(figure=_measure_sets, rules=_demand(FROZEN, SHUFFLED, FASTER), scale=DISTANCE_SCALE),
+    "motion_distance": SetMetric(
+        figure=compare_with_real(_measure_sets, LEAST), rules=_demand(FROZEN, SHUFFLED, FASTER), scale=DISTANCE_SCALE
+    ),
     "motion_distance_by_category": SetMetric(
         figure=_measure_categories,
         rules=(

@@ -26,7 +26,15 @@ from pipeline.evaluation.controls import (
 from pipeline.evaluation.distances import LEAST, frechet
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
-from pipeline.evaluation.metric import ACCURACY_SCALE, DISTANCE_SCALE, Metric, Reference, average, measure_distance
+from pipeline.evaluation.metric import (
+    ACCURACY_SCALE,
+    DISTANCE_SCALE,
+    Metric,
+    Reference,
+    average,
+    compare_with_real,
+    measure_distance,
+)
 from pipeline.measures import Features, mmd
 from pipeline.pretrained import PLACES, NetworkName, Networks, list_networks, load_networks
 from pipeline.pretrained.transformers_networks import CLIP
@@ -70,12 +78,7 @@ def _build_distance(
 ) -> PretrainedMetric:
     """A distance between the features of one network."""
 
-    def figure(clips: MeasuredClips, reference: Reference) -> Figure:
-        if clips is reference.real:
-            return Figure(None, reason="what the others are compared with")
-        count = min(len(clips), reference.equal, reference.pretrained_clips)  # the same for all sets that have so many
-        if count < LEAST:
-            return Figure(None, clips=count, reason=f"{count} clips on either side, {LEAST} are needed")
+    def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
         network, most = reference.networks[name], reference.pretrained_clips
         real, fake = (side.extract(network, most)[:count] for side in (reference.real, clips))
         width = real.shape[1]
@@ -84,6 +87,7 @@ def _build_distance(
             return Figure(None, clips=count, reason=f"{count} clips on either side, {width + 1} are needed")
         return measure_distance(between, real, fake, reference)
 
+    figure = compare_with_real(compare, LEAST, lambda reference: min(reference.equal, reference.pretrained_clips))
     return PretrainedMetric(figure=figure, rules=rules, network=name, scale=DISTANCE_SCALE)
 
 

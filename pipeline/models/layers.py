@@ -13,6 +13,7 @@ SLOPE = 0.2  # of the leaky rectifier
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which its output has the mean square of a normal input
 
 MOMENTUM, EPSILON = 0.1, 1e-5
+SMALLEST = 1e-4  # is added to a mean square that is divided by
 Mean = Callable[[Tensor], Tensor]  # a tensor -> its mean over all processes of the run, with gradient
 
 
@@ -106,21 +107,32 @@ class Modulation(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + space-then-time convolutions of x: [B,C,T,H,W] -> the same; `code` modulates where it is given."""
+    """x + space-then-time convolutions of x: [B,C,T,H,W] -> the same; `code` modulates where it is given.
 
-    def __init__(self, channels: int, *, code: int | None = None, temporal: bool = True) -> None:
+    `normalised`: the convolutions see x normalised at each place.
+    """
+
+    def __init__(
+        self, channels: int, *, code: int | None = None, temporal: bool = True, normalised: bool = False
+    ) -> None:
         super().__init__()
+        self.normalised = normalised
         self.space = conv(channels, channels, (1, 3, 3), rectified=True)
         self.time = conv(channels, channels, (3, 1, 1) if temporal else (1, 1, 1), scale=0.0, rectified=True)
         self.modulation = None if code is None else Modulation(channels, code)
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        h = x
+        h = normalise(x) if self.normalised else x
         if self.modulation is not None and code is not None:
             h = self.modulation(h, code)
         h = self.space(rectify(h))
         changed: Tensor = x + self.time(rectify(h))
         return changed
+
+
+def per_clip(values: Tensor) -> Tensor:
+    """One value for each clip, to be multiplied with clips: [B] -> [B,1,1,1,1]."""
+    return values[:, None, None, None, None]
 
 
 def in_float32(x: Tensor) -> torch.autocast:
@@ -152,12 +164,27 @@ def downsample(x: Tensor, *, time: bool) -> Tensor:
     return along_time(partial(F.avg_pool2d, kernel_size=(2, 1)), x) if time else x
 
 
-def unfold_time(x: Tensor, time: int) -> Tensor:
-    """Spread channels over `time` frames: [B,C*time,T,H,W] -> [B,C,T*time,H,W]."""
-    batch, channels, frames, height, width = x.shape
-    x = x.permute(0, 2, 3, 4, 1).reshape(batch, frames, height, width, time, channels // time)
-    x = x.permute(0, 1, 4, 2, 3, 5)  # [B,T,time,H,W,C]: contiguous, it is channels_last_3d
-    return x.reshape(batch, frames * time, height, width, -1).permute(0, 4, 1, 2, 3)
+def normalise(x: Tensor) -> Tensor:
+    """Channels with a mean square of 1 at each place: [B,C,T,H,W] -> the same."""
+    with in_float32(x):
+        scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + SMALLEST)
+    return x * scale.to(x.dtype)
+
+
+def fold(frames: Tensor, patch: Triple) -> Tensor:
+    """Each patch as one place: [B,C,T,H,W] -> [B,t*h*w*C,T/t,H/h,W/w], channels_last_3d strides."""
+    batch, channels, *sides = frames.shape
+    t, h, w = (side // width for side, width in zip(sides, patch, strict=True))
+    parts = frames.reshape(batch, channels, t, patch[0], h, patch[1], w, patch[2])
+    return parts.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(batch, t, h, w, -1).permute(0, 4, 1, 2, 3)
+
+
+def unfold(x: Tensor, patch: Triple) -> Tensor:
+    """The reverse of `fold`: [B,t*h*w*C,T,H,W] -> [B,C,T*t,H*h,W*w], channels_last_3d strides."""
+    batch, _, t, h, w = x.shape
+    parts = x.permute(0, 2, 3, 4, 1).reshape(batch, t, h, w, *patch, -1)
+    sides = (t * patch[0], h * patch[1], w * patch[2])
+    return parts.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, *sides, -1).permute(0, 4, 1, 2, 3)
 
 
 class ConditionalBatchNorm(nn.Module):

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
 from pipeline.models.discriminators import build_discriminator
-from pipeline.models.layers import at_least_float32
+from pipeline.models.layers import at_least_float32, per_clip
 from pipeline.params import ClipParams, TrainParams
 
 
@@ -60,8 +60,7 @@ class FlowGenerator(Generator):
 
     def velocity(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
         """The mean velocity from `end` to `time`, by what `predict` says: [B,3,T,H,W]."""
-        ahead = time[:, None, None, None, None]
-        velocity: Tensor = (noisy - at_least_float32(self.predict(noisy, end, time, cond))) / ahead
+        velocity: Tensor = (noisy - at_least_float32(self.predict(noisy, end, time, cond))) / per_clip(time)
         return velocity
 
     def forward(self, z: Tensor, cond: Tensor) -> Tensor:

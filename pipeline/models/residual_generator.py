@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, in_frames, linear, rectify, unfold_time
+from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, in_frames, linear, rectify, unfold
 from pipeline.models.networks import Generator
 from pipeline.params import ClipParams, ResidualParams, count_doublings
 
@@ -263,7 +263,7 @@ class Volume(nn.Module):
             x = stage(x, code)
             if place < len(self.narrow):
                 x = enlarge(self.narrow[place](x))
-        x = enlarge(unfold_time(self.spread(rectify(x)), self.time))  # [B,16,T,H,W]
+        x = enlarge(unfold(self.spread(rectify(x)), (self.time, 1, 1)))  # [B,16,T,H,W]
         x = self.last(rectify(self.smooth(x)))
         return torch.tanh(x[:, :3]), torch.sigmoid(x[:, 3:] - 1)
 

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from pipeline.models.layers import (
     Modulation,
-    Triple,
-    at_least_float32,
+    ResidualBlock,
     conv,
     downsample,
-    in_float32,
+    fold,
     linear,
+    normalise,
     rectify,
+    unfold,
     upsample,
 )
 from pipeline.models.networks import FlowGenerator
@@ -31,7 +32,6 @@ HEADS = 4
 LARGEST = 4  # times as many channels as at the start, at most
 SPARE = 5  # channels beside the colours that the last convolutions read
 FINE = 12  # channels at full resolution
-EPSILON = 1e-4
 
 
 class UNetGenerator(FlowGenerator):
@@ -60,7 +60,14 @@ class UNetGenerator(FlowGenerator):
         self.narrow = nn.ModuleList(conv(b, a, (1, 1, 1)) for a, b in itertools.pairwise(widths))
         self.low = (sides[1] >> levels, sides[2] >> levels, widths[-1])
         self.canvas = linear(params.code_width, math.prod(self.low), scale=0.5)
-        self.middle = nn.ModuleList(kind(widths[-1], params.code_width) for kind in (Attention, FlowBlock) * 2)
+        self.middle = nn.ModuleList(
+            part
+            for _ in range(2)
+            for part in (
+                Attention(widths[-1], params.code_width),
+                ResidualBlock(widths[-1], code=params.code_width, normalised=True),
+            )
+        )
         self.modulation = Modulation(params.width, params.code_width)
         self.write = conv(params.width, (3 + SPARE) * math.prod(self.patch), (1, 1, 1), scale=0.1)
         self.fine = conv(3 + SPARE + 3, FINE, (1, 3, 3))
@@ -91,27 +98,12 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, code: int, blocks: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(FlowBlock(channels, code) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(channels, code=code, normalised=True) for _ in range(blocks))
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x, code)
         return x
-
-
-class FlowBlock(nn.Module):
-    """x + space-then-time convolutions of x, normalised and modulated: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
-
-    def __init__(self, channels: int, code: int) -> None:
-        super().__init__()
-        self.modulation = Modulation(channels, code)
-        self.space = conv(channels, channels, (1, 3, 3), rectified=True)
-        self.time = conv(channels, channels, (3, 1, 1), scale=0.0, rectified=True)
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        h = self.space(rectify(self.modulation(normalise(x), code)))
-        changed: Tensor = x + self.time(rectify(h))
-        return changed
 
 
 class Attention(nn.Module):
@@ -134,31 +126,8 @@ class Attention(nn.Module):
         return changed
 
 
-def normalise(x: Tensor) -> Tensor:
-    """Channels with a mean square of 1 at each place: [B,C,T,H,W] -> the same."""
-    with in_float32(x):
-        scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + EPSILON)
-    return x * scale.to(x.dtype)
-
-
 def tell_time(time: Tensor) -> Tensor:
     """Times in [0,1] as waves, slow ones and fast ones: [B] -> [B,2*WAVES]."""
     rates = torch.exp(torch.linspace(0, math.log(FASTEST), WAVES, device=time.device, dtype=time.dtype))
     angles = time[:, None] * rates
     return torch.cat((angles.cos(), angles.sin()), dim=1)
-
-
-def fold(frames: Tensor, patch: Triple) -> Tensor:
-    """Each patch as one place: [B,C,T,H,W] -> [B,C*t*h*w,T/t,H/h,W/w], channels_last_3d strides."""
-    batch, channels, *sides = frames.shape
-    t, h, w = (side // width for side, width in zip(sides, patch, strict=True))
-    parts = frames.reshape(batch, channels, t, patch[0], h, patch[1], w, patch[2])
-    return parts.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, t, h, w, -1).permute(0, 4, 1, 2, 3)
-
-
-def unfold(x: Tensor, patch: Triple) -> Tensor:
-    """The reverse of `fold`: [B,C*t*h*w,T,H,W] -> [B,C,T*t,H*h,W*w], channels_last_3d strides."""
-    batch, _, t, h, w = x.shape
-    parts = x.permute(0, 2, 3, 4, 1).reshape(batch, t, h, w, -1, *patch)  # [B,T,H,W,C,t,h,w]
-    sides = (t * patch[0], h * patch[1], w * patch[2])
-    return parts.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, *sides, -1).permute(0, 4, 1, 2, 3)

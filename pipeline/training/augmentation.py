@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.losses.penalties import SharedRng
+from pipeline.models.layers import per_clip
 from pipeline.params import AugmentationParams
 
 
@@ -81,4 +82,4 @@ def _shift(side: int, pixels: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _wide(values: Tensor, frames: Tensor) -> Tensor:
-    return values[:, None, None, None, None].to(frames.dtype)
+    return per_clip(values).to(frames.dtype)

@@ -12,7 +12,7 @@ from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 
 from pipeline.data.batches import Batch
 from pipeline.losses.penalties import SharedRng
-from pipeline.models.layers import in_float32
+from pipeline.models.layers import in_float32, per_clip
 from pipeline.models.networks import FlowGenerator, TextToVideo, shift_times
 from pipeline.params import FlowParams
 from pipeline.training.objectives import StepContext, Values, uncompiled
@@ -34,7 +34,7 @@ def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: 
     end, time = draw_times(params, rng)
     long = find_long_steps(params, rng)
     noise = generator.shape_noise(batch.z)
-    velocity, noisy = noise - clean, torch.lerp(clean, noise, spread(time))
+    velocity, noisy = noise - clean, torch.lerp(clean, noise, per_clip(time))
     change = torch.zeros_like(velocity)
     if long:
         moving = [take_rows(values, long) for values in (noisy, velocity, end, time, cond.detach())]
@@ -42,7 +42,7 @@ def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: 
             change[row].copy_(changed)
     with context.autocast():
         found = generator.velocity(noisy, end, time, cond)
-    error = (found + spread(time - end) * change - velocity).square().flatten(1).mean(dim=1)
+    error = (found + per_clip(time - end) * change - velocity).square().flatten(1).mean(dim=1)
     loss = (error / (error.detach() + SETTLED)).mean()
     at_moments = (end == time).float()  # whole steps, whose targets are far noisier, would drown the rest in the report
     reported = (error * at_moments).sum() / at_moments.sum().clamp(min=1)
@@ -90,8 +90,3 @@ def measure_change(
 def take_rows(values: Tensor, rows: list[int]) -> Tensor:
     """Some rows, by slices: a list of indices would have to be sent to the device, which waits for it."""
     return torch.cat([values[row : row + 1] for row in rows])
-
-
-def spread(values: Tensor) -> Tensor:
-    """[B] -> [B,1,1,1,1], to be multiplied with clips."""
-    return values[:, None, None, None, None]

@@ -8,7 +8,7 @@ from training_sets import FLOW, UNET, tiny_params
 
 from pipeline.errors import UserError
 from pipeline.models.networks import TextToVideo, find_generator, shift_times
-from pipeline.models.unet_generator import UNetGenerator, fold, tell_time, unfold
+from pipeline.models.unet_generator import UNetGenerator, tell_time
 from pipeline.params import CustomGeneratorParams
 
 PARAMS = tiny_params(**FLOW)
@@ -85,16 +85,6 @@ def test_the_u_net_draws_clips_of_their_shape_with_any_patch(patch, frame_patch)
     frames = model(noise(model, 2), torch.randn(2, E))
     assert frames.shape == (2, 3, shape.frames, shape.height, shape.width)
     assert frames.isfinite().all()
-
-
-def test_patches_are_taken_apart_and_put_together_again():
-    frames = torch.randn(2, 3, 4, 8, 16)
-    for patch in ((1, 1, 1), (2, 4, 4), (4, 2, 2)):
-        folded = fold(frames, patch)
-        assert folded.shape == (2, 3 * patch[0] * patch[1] * patch[2], 4 // patch[0], 8 // patch[1], 16 // patch[2])
-        torch.testing.assert_close(unfold(folded, patch), frames)
-    corner = fold(frames, (2, 4, 4))[0, :, 0, 0, 0]
-    torch.testing.assert_close(corner, frames[0, :, :2, :4, :4].flatten())
 
 
 def test_times_are_told_apart():

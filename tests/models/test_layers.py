@@ -10,8 +10,9 @@ from pipeline.models.layers import (
     channels_last,
     conv,
     downsample,
+    fold,
     linear,
-    unfold_time,
+    unfold,
     upsample,
 )
 
@@ -21,7 +22,7 @@ LAST = torch.channels_last_3d
 @pytest.mark.parametrize("time", [1, 2])
 def test_channels_become_frames_in_order(time):
     x = torch.randn(2, 3 * time, 4, 5, 6)
-    spread = unfold_time(x, time)
+    spread = unfold(x, (time, 1, 1))
     assert spread.shape == (2, 3, 4 * time, 5, 6)
     for frame in range(4 * time):
         assert torch.equal(spread[:, :, frame], x[:, (frame % time) * 3 : (frame % time + 1) * 3, frame // time])
@@ -29,7 +30,17 @@ def test_channels_become_frames_in_order(time):
 
 def test_spreading_over_time_keeps_channels_last_strides():
     x = torch.randn(2, 4, 4, 8, 8).contiguous(memory_format=LAST)
-    assert unfold_time(x, 2).is_contiguous(memory_format=LAST)
+    assert unfold(x, (2, 1, 1)).is_contiguous(memory_format=LAST)
+
+
+def test_patches_are_taken_apart_and_put_together_again():
+    frames = torch.randn(2, 3, 4, 8, 16)
+    for patch in ((1, 1, 1), (2, 4, 4), (4, 2, 2)):
+        folded = fold(frames, patch)
+        assert folded.shape == (2, 3 * patch[0] * patch[1] * patch[2], 4 // patch[0], 8 // patch[1], 16 // patch[2])
+        torch.testing.assert_close(unfold(folded, patch), frames)
+    corner = fold(frames, (2, 4, 4))[0, :, 0, 0, 0]
+    torch.testing.assert_close(corner, frames[0, :, :2, :4, :4].permute(1, 2, 3, 0).flatten())
 
 
 def test_upsampling_repeats_pixels_and_downsampling_is_its_inverse():

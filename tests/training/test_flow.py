@@ -16,10 +16,11 @@ from pipeline.data.sampler import draw_noise
 from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
 from pipeline.losses.penalties import SharedRng
+from pipeline.models.layers import per_clip
 from pipeline.models.unet_generator import UNetGenerator
 from pipeline.params import check_params
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.flow import draw_times, find_long_steps, flow_loss, measure_change, spread
+from pipeline.training.flow import draw_times, find_long_steps, flow_loss, measure_change
 from pipeline.training.loop import Run, Trainer, build_networks
 from pipeline.training.objectives import StepContext, compute_schedule
 
@@ -59,7 +60,7 @@ def test_the_identity_of_mean_velocities_holds_for_normal_clips():
     cond = torch.zeros(4, 2)
     velocity = moment.velocity(noisy, time, time, cond)
     change = measure_change(generator, noisy, velocity, end, time, cond)
-    found = generator.velocity(noisy, end, time, cond) + spread(time - end) * change
+    found = generator.velocity(noisy, end, time, cond) + per_clip(time - end) * change
     torch.testing.assert_close(found, velocity, rtol=0, atol=1e-9)
     assert change.abs().mean() > 0.01
 
