@@ -27,21 +27,22 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
     set_up(rank.device)
     dataset = Dataset(folders)
     dataset.require_shape(params.clip)
-    settings = describe_run(params.seed, params.clip, params.train)
+    seed = params.seed if params.training_seed is None else params.training_seed
+    settings = describe_run(seed, params.clip, params.train)
     inputs = digest_inputs(settings, folders.list_files())
     rank.assert_same(inputs)
     conditioning, loading = params.train.captions.conditioning, params.compute.loading
     split = TrainingSplit(dataset, "train", rank.device, conditioning, loading, rank.world)
-    training = build_run(dataset, split, params.seed, params.clip, params.train)
+    training = build_run(dataset, split, seed, params.clip, params.train)
     require_fit(describe_task(training, rank, split.token_ids.shape[1]))
     name, saving = fingerprint(inputs), params.checkpoints
     checkpoints = Checkpoints(name, keep=saving.keep, every_clips=saving.every_clips)
     validation = monitor = None
     if rank.rank == 0:
         share = params.train.batch_clips // rank.world
-        validation = open_validation_set(params.seed, params.train, dataset, rank.device, share)
+        validation = open_validation_set(seed, params.train, dataset, rank.device, share)
         logs = Path(os.environ.get("DVC_ROOT", ".")) / "runs" / "training" / name[:12]
-        monitor = RunMonitor(rank.device, params.train, params.logging, logs, FixedSamples(params.seed, split))
+        monitor = RunMonitor(rank.device, params.train, params.logging, logs, FixedSamples(seed, split))
     lock = checkpoints.locked() if rank.rank == 0 else nullcontext()
     with lock, explain_out_of_memory(rank, params.train.batch_clips):
         if rank.rank == 0:

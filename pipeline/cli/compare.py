@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.prepare import git
 from pipeline.cli.printing import cell, parse_figures, print_table, read_figures, widen
 from pipeline.errors import UserError
+from pipeline.repository import git
 
 if TYPE_CHECKING:
     from pipeline.evaluation.intervals import Difference, Figure

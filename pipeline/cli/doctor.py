@@ -14,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.prepare import TEMPLATE, git_fault, has_identity
+from pipeline.cli.prepare import TEMPLATE
 from pipeline.errors import UserError
 from pipeline.params import load_params
+from pipeline.repository import git_fault, has_identity
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.cli.prepare import child_environment, git, require_git
 from pipeline.errors import Interrupted, UserError
 from pipeline.params import check_params, load_params
+from pipeline.repository import child_environment, git, require_git
 
 PAUSE = 0.5  # seconds between two looks at the running jobs
 PATIENCE = 120  # seconds that an interrupted training may take to save its state

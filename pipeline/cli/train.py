@@ -59,9 +59,10 @@ def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":
     dataset.require_shape(params.clip)
     conditioning, loading = params.train.captions.conditioning, params.compute.loading
     clips = TrainingSplit(dataset, "train", rank.device, conditioning, loading)
-    run = build_run(dataset, clips, params.seed, params.clip, params.train)
+    seed = params.seed if params.training_seed is None else params.training_seed
+    run = build_run(dataset, clips, seed, params.clip, params.train)
     alone = params.train.model_copy(update={"batch_clips": part.stop - part.start})
-    settings = describe_run(params.seed, params.clip, params.train)
+    settings = describe_run(seed, params.clip, params.train)
     name = fingerprint(digest_inputs(settings, dataset.folders.list_files()))
     file = Path("runs") / "profile" / f"{name[:12]}.json"
     return file, profile_steps(Trainer(rank, replace(run, params=alone), clips), steps, file)

@@ -131,6 +131,9 @@ OLD_KEYS = {
 }
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class RenderParams(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
     objects: PositiveInt
@@ -140,7 +143,8 @@ class RenderParams(Section):
 
 
 class Params(Section):
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
+    training_seed: Seed | None
     devices: Text
     compute: ComputeParams
     checkpoints: CheckpointParams

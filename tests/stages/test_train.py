@@ -91,6 +91,15 @@ def test_two_runs_give_the_same_bytes(finished, project):
 
 
 @pytest.mark.slow
+def test_a_seed_of_the_training_alone_takes_the_place_of_the_seed_at_the_top(finished, project):
+    path = project / "params.yaml"
+    shared = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(shared | {"seed": 5, "training_seed": shared["seed"]}))
+    main()
+    assert outputs(project) == outputs(finished)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("stops", "number"), [([0], signal.SIGTERM), ([4, 7], signal.SIGINT)])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(finished, project, monkeypatch, stops, number):
     for stop in stops:

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "params": set(),
     "records": set(),
+    "repository": {"errors"},
     "source_code": set(),
     "state_folders": set(),
     "tables": {"records"},

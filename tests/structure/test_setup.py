@@ -11,7 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import COMMANDS, app
-from pipeline.cli.prepare import COMMIT, IDENTITY, configure_dvc, find_repository, git_fault, write_plots_template
+from pipeline.cli.prepare import configure_dvc, write_plots_template
+from pipeline.repository import COMMIT, IDENTITY, find_repository, git_fault
 from tools import install
 
 
