@@ -6,14 +6,16 @@ from pathlib import Path
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import run
 from pipeline.evaluation.evaluate import evaluate_generator, open_inputs
+from pipeline.evaluation.pictures import select_pictures
 from pipeline.evaluation.pretrained_metrics import open_networks
-from pipeline.evaluation.report import select_pictures, write_report
+from pipeline.evaluation.report import write_report
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import build_row
 
 SCALE = 2  # of a picture
+ENDINGS = ("png", "npz")  # to look at; the clips themselves, for the page
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def evaluate_model(
     for name, strips in select_pictures(found).items():
         if strips:
             rows = [build_row(strip.caption, strip.clips) for strip in strips]
-            export_samples(rows, out / f"{name}.png", scale=SCALE, fps=1, provenance=found.provenance)
+            for ending in ENDINGS:
+                export_samples(rows, out / f"{name}.{ending}", scale=SCALE, fps=1, provenance=found.provenance)
     print("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""Stage `render`: the averaged generator -> grid.png, grid.gif, grid.mp4: samples beside real clips."""
+"""Stage `render`: the averaged generator -> grid.png, grid.gif, grid.mp4, grid.npz: samples beside real clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.rendering.samples import plan_grid, render_rows
 from pipeline.text.embeddings import read_embeddings
 from pipeline.text.vocabulary import parse_vocabulary
 
-ENDINGS = ("png", "gif", "mp4")
+ENDINGS = ("png", "gif", "mp4", "npz")
 
 
 def render_samples(

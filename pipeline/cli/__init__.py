@@ -16,6 +16,7 @@ COMMANDS = {
     "sample": "Sample clips for a caption.",
     "evaluate": "Judge a folder of videos as a run is judged.",
     "compare": "Compare two evaluations, figure by figure.",
+    "report": "Write a page that shows a run, or several side by side.",
     "sweep": "Train one model per combination of values.",
     "recipe": "Write params.yaml from a recipe, or compare it with one.",
     "clips": "Look into the clips: what they show, which were dropped.",

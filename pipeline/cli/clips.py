@@ -13,12 +13,12 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from pipeline.cli.contact_sheet import choose_cards, pair_cards, write_sheet
 from pipeline.cli.printing import print_table, widen
 from pipeline.duplicates import NEAR, NearPair, count_leaks, find_leaks, tell_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
+from pipeline.rendering.contact_sheet import choose_cards, pair_cards, write_sheet
 from pipeline.shards import ShardReader
 from pipeline.shards.folder import read_index
 from pipeline.tables import iterate_table, read_table

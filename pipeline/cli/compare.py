@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import cell, parse_figures, print_table, read_figures, widen
+from pipeline.cli.printing import cell, print_table, widen
 from pipeline.errors import UserError
 from pipeline.repository import git
 
@@ -47,6 +47,8 @@ def compare(
 
 def read_evaluation(source: str) -> "dict[str, Figure]":
     """The figures of an evaluation: of a file, a folder, a project's folder, or a revision of this project."""
+    from pipeline.evaluation.intervals import parse_figures, read_figures
+
     path = Path(source)
     if not path.exists():
         return parse_figures(_read_revision(source), f"{INSIDE} of {source}")

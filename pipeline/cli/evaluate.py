@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import cell, print_table, read_figures, widen
+from pipeline.cli.printing import cell, print_table, widen
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
@@ -216,7 +216,7 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
 def _show(found: "Evaluation", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
     from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
-    from pipeline.evaluation.intervals import have_same_reference
+    from pipeline.evaluation.intervals import have_same_reference, read_figures
     from pipeline.evaluation.report import group_reasons
 
     columns = {name: told}

@@ -1,11 +1,15 @@
 """How sure a figure is: its 95 % interval, over clips; and which differences between two evaluations are real."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.errors import UserError
 
 INSIDE = (2.5, 97.5)  # percent
 NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
@@ -131,3 +135,24 @@ def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> boo
     pairs = [(a[name].value, b[name].value) for name in names]
     same = [x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs]
     return bool(same) and all(same)
+
+
+def read_figures(path: Path) -> dict[str, Figure]:
+    """Figures by name, of an intervals.json or of what `t2v evaluate` wrote. Raises UserError if it is neither."""
+    return parse_figures(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_figures(text: str, source: str) -> dict[str, Figure]:
+    """The same from its text."""
+    try:
+        tree = json.loads(text)
+        return {name: Figure(**_check_figure(figure)) for name, figure in tree.get("figures", tree).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{source}: holds no figures of an evaluation ({error}); `dvc repro evaluate`") from None
+
+
+def _check_figure(figure: dict[str, Any]) -> dict[str, Any]:
+    numbers = [figure.get(key) for key in ("value", "low", "high")]
+    if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):
+        raise ValueError(f"{numbers} are no figure and interval")
+    return figure

@@ -1,4 +1,4 @@
-"""An evaluation as files and lines: csv for `dvc plots`, metrics.json for `dvc metrics`, a summary, pictures."""
+"""An evaluation as files and lines: csv for `dvc plots`, metrics.json for `dvc metrics`, a summary."""
 
 import csv
 import math
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from pipeline.evaluation.controls import ABSENT, REAL, Check, scale_figure, sele
 from pipeline.evaluation.evaluate import Evaluation, GeneratorEvaluation
 from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
 from pipeline.evaluation.measured_clips import Floats
-from pipeline.evaluation.memorisation import SPACES, CopySearch, average_logits, measure_gap
+from pipeline.evaluation.memorisation import CopySearch, average_logits, measure_gap
 from pipeline.evaluation.metric import Metric, average, divide_means
 from pipeline.evaluation.metrics import CLIP_METRICS
+from pipeline.evaluation.pictures import NEW
 from pipeline.files import replacing, write_json
 from pipeline.judges.classes import Classes, NewWord
-from pipeline.records import Frames
 
 OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
 RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs
@@ -38,12 +38,10 @@ NO_REAL_WORDS = Figure(None, reason="no word is held out; see filter.test_words"
 
 Kind = TypeVar("Kind", bound=Hashable)
 
-NEW = "model, words"
 BY_CLASS = ("object_accuracy", "category_accuracy", "motion_direction")
 NEW_WORDS = ("clips", "looks_like_nearest", "low", "high")
 BIN = 10  # per 1: new words are binned by tenths of the cosine to the nearest seen one
 PASSED = {True: "yes", False: "no", None: "not tried"}
-WORST_SAMPLES = 3  # of a caption, in worst.png
 
 
 def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Iterator[str]:
@@ -282,68 +280,3 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) 
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         table.writerows(rows)
-
-
-class Strip(NamedTuple):
-    """A line of a picture: a caption, and clips [T,H,W,3] under their headings."""
-
-    caption: str
-    clips: dict[str, Frames]
-
-
-def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
-    """The lines of nearest.png and worst.png."""
-    count = found.options.pictures
-    return {
-        "nearest": select_nearest(found.evaluation, count),
-        "worst": select_worst(found.evaluation, count, WORST_SAMPLES),
-    }
-
-
-def select_nearest(found: Evaluation, count: int) -> list[Strip]:
-    """The samples nearest to a training clip in any space, the most suspicious first, beside the nearest in each."""
-    clips, copies = found.clips["model"], found.reference.copies
-    near = {space: copies.find_nearest(clips, space).rows for space in SPACES}
-    close = copies.measure_closeness(clips)
-    suspicion = np.min(list(close.values()), axis=0)
-    rows: dict[int, int] = {}  # meaning -> its most suspicious sample
-    for row in np.argsort(suspicion, kind="stable").tolist():
-        rows.setdefault(clips.prompts[row].meaning, row)
-    return [
-        Strip(
-            clips.prompts[row].caption.text,
-            {"generated": clips.frames[row]}
-            | {
-                f"{space}: {close[space][row]:.2f} of the limit": copies.train.frames[near[space][row]]
-                for space in SPACES
-            },
-        )
-        for row in list(rows.values())[:count]
-    ]
-
-
-def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
-    """The captions whose samples show the right object and category least often: wrong samples first, and a real clip.
-
-    Captions whose samples are all right are selected only where there are no others.
-    """
-    lines: list[tuple[float, int, Strip]] = []
-    for name, real in (("model", REAL), ("model, pairs", "real pairs")):
-        if name not in found.clips:
-            continue
-        clips, reals = found.clips[name], found.clips[real]
-        right = CLIP_METRICS["joint_accuracy"].values(clips, found.reference)
-        examples = reals.group_by_meaning()
-        for meaning, rows in clips.group_by_meaning().items():
-            if np.isnan(right[rows[0]]):
-                continue  # the judge has no such class, so it cannot tell what is wrong
-            first = sorted(rows, key=lambda row: float(right[row]))[:samples]
-            shown = {
-                f"generated {place}, {'right' if right[row] else 'wrong'}": clips.frames[row]
-                for place, row in enumerate(first, 1)
-            }
-            shown["real"] = reals.frames[examples[meaning][0]]
-            caption = f"{clips.prompts[rows[0]].caption.text}: {right[rows].sum():.0f} of {len(rows)} right"
-            lines.append((float(right[rows].mean()), len(lines), Strip(caption, shown)))
-    wrong = [line for line in lines if line[0] < 1] or lines
-    return [shown for _, _, shown in sorted(wrong, key=lambda line: line[:2])[:count]]

@@ -101,6 +101,7 @@ __all__ = [
     "PenaltyName",
     "PhraseParams",
     "RenderParams",
+    "ReportParams",
     "ResidualParams",
     "SamplingParams",
     "SearchName",
@@ -142,6 +143,11 @@ class RenderParams(Section):
     fps: PositiveInt
 
 
+class ReportParams(Section):
+    captions: PositiveInt
+    clips: PositiveInt
+
+
 class Params(Section):
     seed: Seed
     training_seed: Seed | None
@@ -160,6 +166,7 @@ class Params(Section):
     judge: JudgeParams
     evaluate: EvaluateParams
     render: RenderParams
+    report: ReportParams
 
     @field_validator("devices")
     @classmethod

@@ -1,6 +1,8 @@
 """Samples -> a file of the kind that its name asks for, with its provenance inside."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.records import Frames
-from pipeline.rendering.grid import Row, compose_grid, compose_sheet
+from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
 from pipeline.video.encode import Codec, encode_frames
 
 Provenance = dict[str, Any]  # what JSON can hold
@@ -37,7 +39,7 @@ def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, pro
     """Write the samples by the ending of `path`: whole or not at all, equal samples as equal bytes.
 
     png: a sheet of film strips; gif, mp4: the moving grid; npz: `frames` uint8 [N,T,H,W,3] and `labels`, in the
-    order of rows, blocks and windows.
+    order of rows, blocks and windows, with the block and the number of the row of each, and `titles` of the rows.
     """
     check_ending(path)
     kind = path.suffix.lower()
@@ -58,8 +60,37 @@ def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:
 
 
 def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
-    windows = [window for row in rows for block in row.blocks for window in block.windows]
-    frames = np.stack([window.frames for window in windows])
-    labels = np.array([window.label for window in windows])
+    places = [
+        (number, block.title, window)
+        for number, row in enumerate(rows)
+        for block in row.blocks
+        for window in block.windows
+    ]
+    numbers, blocks, windows = zip(*places, strict=True)
     with replacing(path) as temporary, temporary.open("wb") as file:  # by name, numpy would append ".npz" to ".NPZ"
-        np.savez_compressed(file, frames=frames, labels=labels, provenance=np.array(to_text(provenance)))
+        np.savez_compressed(
+            file,
+            frames=np.stack([window.frames for window in windows]),
+            labels=np.array([window.label for window in windows]),
+            blocks=np.array(blocks),
+            rows=np.array(numbers),
+            titles=np.array([row.title for row in rows]),
+            provenance=np.array(to_text(provenance)),
+        )
+
+
+def read_samples(path: Path) -> list[Row]:
+    """The rows that `export_samples` wrote as npz. Raises UserError where the file holds none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            frames, numbers = file["frames"], file["rows"].tolist()
+            blocks, labels, titles = (file[name].tolist() for name in ("blocks", "labels", "titles"))
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: holds no samples ({error}); `dvc repro` makes it anew") from None
+    windows: dict[tuple[int, str], list[Window]] = {}
+    for number, block, label, clip in zip(numbers, blocks, labels, frames, strict=True):
+        windows.setdefault((number, block), []).append(Window(label, clip))
+    return [
+        Row(title, [Block(block, own) for (place, block), own in windows.items() if place == number])
+        for number, title in enumerate(titles)
+    ]

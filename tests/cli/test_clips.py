@@ -10,10 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.contact_sheet import choose_cards, compose
 from pipeline.duplicates import sign_clip, write_signature
 from pipeline.errors import UserError
 from pipeline.records import SIGNATURES, Caption, Clip, Drop, Signature
+from pipeline.rendering.contact_sheet import choose_cards, compose
 from pipeline.rendering.grid import film_strip
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table

@@ -13,9 +13,8 @@ from training_sets import LEFT, RIGHT, T, moving_square, tiny_params
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.printing import read_figures
 from pipeline.errors import UserError
-from pipeline.evaluation.intervals import find_differences
+from pipeline.evaluation.intervals import find_differences, read_figures
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 from pipeline.files import write_json

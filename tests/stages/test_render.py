@@ -43,10 +43,10 @@ def render(trained, out, new_words=(), **places):
 
 
 @pytest.mark.slow
-def test_the_grid_comes_as_picture_gif_and_film_and_each_names_its_model(trained, folder):
+def test_the_grid_comes_as_picture_gif_film_and_clips_and_each_names_its_model(trained, folder):
     render(trained, folder / "one")
     render(trained, folder / "two")
-    assert sorted(path.name for path in (folder / "one").iterdir()) == ["grid.gif", "grid.mp4", "grid.png"]
+    assert sorted(path.name for path in (folder / "one").iterdir()) == ["grid.gif", "grid.mp4", "grid.npz", "grid.png"]
     for path in (folder / "one").iterdir():
         assert path.read_bytes() == (folder / "two" / path.name).read_bytes()
         told = read_provenance(path)

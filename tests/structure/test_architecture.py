@@ -56,7 +56,8 @@ MAY_IMPORT = {
         ),
         *("records", "tables", "text"),
     },
-    "rendering": {"records", "text", "video"},
+    "page": {"evaluation", "params", "records", "rendering", "shards", "tables"},
+    "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
@@ -71,6 +72,7 @@ DOORS = {
     "dvclive": ("pipeline/monitoring/loggers.py",),
     "faiss": ("pipeline/evaluation/memorisation.py",),
     "ffmpeg": ("pipeline/video",),
+    "jinja2": ("pipeline/page",),
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute",),

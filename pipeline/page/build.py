@@ -1,0 +1,158 @@
+"""Runs -> the text of one HTML file, equal bytes for equal runs.
+
+Everything that comes from a run is escaped by the templates. The page loads nothing: its policy allows the styles and
+scripts inside it by their digests, and pictures that are inside it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.errors import UserError
+from pipeline.evaluation.intervals import Figure
+from pipeline.page.compare import compare_figures, compare_params
+from pipeline.page.curves import Chart, read_charts
+from pipeline.page.figures import read_evaluation
+from pipeline.page.graph import draw_graph, read_stages
+from pipeline.page.run import Run, flatten
+from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
+from pipeline.page.summary import summarise_run
+from pipeline.page.texts import KEY_METRICS, describe_metric
+from pipeline.params import ReportParams
+
+TEMPLATES = Path(__file__).with_name("templates")
+PICTURES = ("opposites", "nearest", "worst", "words")
+NO_INTERVAL = "–"  # noqa: RUF001
+
+
+def build_page(run: Run, options: ReportParams, fps: int) -> str:
+    """The page of one run, whatever of it is there."""
+    evaluation = read_evaluation(run)
+    stages = read_stages(run, evaluation)
+    sheets = read_grid(run, options.captions)
+    pictures = {name: read_pictures(run, name) for name in PICTURES}
+    data = read_data(run, options.clips)
+    shown = [*sheets, *data, *(Sheet("", cards) for cards in pictures.values())]
+    return _render(
+        "run.html",
+        _find_shapes(shown),
+        fps,
+        read_charts([run]),
+        run=run,
+        summary=summarise_run(run, evaluation),
+        evaluation=evaluation,
+        stages=stages,
+        drawing=draw_graph(stages),
+        sheets=sheets,
+        pictures=pictures,
+        data=data,
+        settings=flatten(run.settings),
+    )
+
+
+def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int) -> str:
+    """The page of several runs side by side. Raises UserError where two have one name."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
+    block, sheets = align_samples(runs, options.captions)
+    return _render(
+        "runs.html",
+        _find_shapes(sheets),
+        fps,
+        read_charts(runs),
+        runs=runs,
+        summaries=[summarise_run(run, read_evaluation(run)) for run in runs],
+        params=compare_params(runs),
+        comparisons=compare_figures(runs),
+        key_metrics=KEY_METRICS,
+        block=block,
+        sheets=sheets,
+    )
+
+
+def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
+    """The shapes of all clips on the page, which the style sheet has to know."""
+    return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
+
+
+def _render(
+    template: str, shapes: Sequence[tuple[int, int, int]], fps: int, charts: Sequence[Chart], **given: Any
+) -> str:
+    environment = _open_templates()
+    style = Markup(environment.get_template("style.css").render(shapes=shapes, fps=fps) + _read("uplot/uPlot.min.css"))
+    scripts = [Markup(_read(name)) for name in ("uplot/uPlot.iife.min.js", "page.js")]
+    policy = {
+        "default-src": ["'none'"],
+        "img-src": ["data:"],
+        "style-src": [_digest(style)],
+        "script-src": [_digest(script) for script in scripts],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+    return environment.get_template(template).render(
+        policy="; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items()),
+        style=style,
+        scripts=scripts,
+        shapes=shapes,
+        fps=fps,
+        charts=charts,
+        chart_data=embed_json([{"key": chart.key, "series": chart.series, "rows": chart.rows} for chart in charts]),
+        **given,
+    )
+
+
+@cache
+def _open_templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"value": format_value, "span": format_span, "setting": format_setting}
+    environment.globals["describe_metric"] = describe_metric
+    return environment
+
+
+@cache
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """The source of a policy that allows exactly this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def embed_json(value: Any) -> Markup:
+    """JSON that no markup can end."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}))
+
+
+def format_value(number: float | None) -> str:
+    """A figure for people; a dash for none."""
+    if number is None:
+        return NO_INTERVAL
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+
+
+def format_span(figure: Figure) -> str:
+    """The interval of a figure; empty where it has none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{format_value(figure.low)} to {format_value(figure.high)}"
+
+
+def format_setting(value: Any) -> str:
+    """A value of params.yaml as one writes it there, or nearly."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,54 @@
+"""The log of a training as charts: columns that belong together share one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.page.run import Run, parse_number, read_rows
+
+X = "clips"
+FILES = {"history.csv": "training", "validation.csv": "validation"}
+TITLES = {
+    "loss": "Losses",
+    "logits": "Mean logits of real and generated clips",
+    "penalty": "Penalties",
+    "discrepancy": "How far samples look from clips of val",
+    "motion": "Share of samples that move the captioned way",
+    "discriminator": "Logits: training clips above val, and val above samples",
+}
+
+Points = dict[float, float | None]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Series over the number of clips shown; `rows` hold x and one value per series, None where there is none."""
+
+    key: str
+    title: str
+    series: Sequence[str]
+    rows: Sequence[Sequence[float | None]]
+
+
+def read_charts(runs: Sequence[Run]) -> list[Chart]:
+    """One chart for each kind of column that a run has logged; of several runs one for each column."""
+    found: dict[tuple[str, str], dict[str, Points]] = {}
+    for run in runs:
+        for file in FILES:
+            table = read_rows(run.folders.model / file)
+            for column in [name for name in (table[0] if table else {}) if name and name != X]:
+                kind = column if len(runs) > 1 else column.partition("_")[0]
+                series = run.name if len(runs) > 1 else column
+                found.setdefault((file, kind), {})[series] = _read_points(table, column)
+    return [_build_chart(file, kind, series) for (file, kind), series in found.items() if any(series.values())]
+
+
+def _read_points(table: Sequence[Mapping[str, str]], column: str) -> Points:
+    pairs = ((parse_number(row.get(X)), parse_number(row.get(column))) for row in table)
+    return {x: y for x, y in pairs if x is not None}
+
+
+def _build_chart(file: str, kind: str, series: Mapping[str, Points]) -> Chart:
+    places = sorted({x for points in series.values() for x in points})
+    rows = [[x, *(points.get(x) for points in series.values())] for x in places]
+    title = TITLES.get(kind, kind.replace("_", " "))
+    return Chart(f"{FILES[file]}-{kind}", f"{title} ({FILES[file]})", list(series), rows)

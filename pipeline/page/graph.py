@@ -1,0 +1,205 @@
+"""The stages of a run as a graph: what each read, kept and dropped, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.page.figures import EvaluationView, read_list
+from pipeline.page.run import Run, read_object
+from pipeline.page.texts import REASONS
+from pipeline.records import DROPS, Drop
+from pipeline.tables import iterate_table
+
+EXAMPLES = 5  # of each reason
+# Stage -> the stages right before it; whoever reads more than these reads what lies before them.
+EDGES: dict[str, tuple[str, ...]] = {
+    "filter": (),
+    "transcode": ("filter",),
+    "tokenize": ("filter",),
+    "train": ("transcode", "tokenize"),
+    "judge": ("transcode", "tokenize"),
+    "evaluate": ("train", "judge"),
+    "render": ("train",),
+}
+WIDTH, BOX_WIDTH, BOX_HEIGHT, LEFT, RIGHT, STEP = 400, 180, 56, 10, 210, 92  # of the drawing, in its own units
+PLACES = {  # of the upper left corner of a stage: across, and the row
+    "filter": (110, 0),
+    "transcode": (LEFT, 1),
+    "tokenize": (RIGHT, 1),
+    "train": (LEFT, 2),
+    "judge": (RIGHT, 2),
+    "render": (LEFT, 3),
+    "evaluate": (RIGHT, 3),
+}
+PURPOSES = {
+    "filter": "chooses clips and divides them into splits",
+    "transcode": "decodes videos into frames of one shape",
+    "tokenize": "turns captions into numbers",
+    "train": "trains the generator",
+    "judge": "trains the network that measures",
+    "evaluate": "measures samples beside real clips and planted controls",
+    "render": "draws samples beside real clips",
+}
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A reason why items were left out, how many, and some of them."""
+
+    reason: str
+    meaning: str
+    count: int
+    examples: Sequence[Drop]
+
+
+@dataclass(frozen=True)
+class StageView:
+    """A stage: its counts where it reads and keeps items, else what it made in a line."""
+
+    name: str
+    purpose: str
+    result: str = ""
+    read: int | None = None
+    kept: int | None = None
+    dropped: Sequence[Dropped] = field(default_factory=tuple)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A stage in the drawing: its upper left corner."""
+
+    stage: StageView
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The graph as boxes and lines x1, y1, x2, y2, in a frame of WIDTH x height."""
+
+    boxes: Sequence[Box]
+    lines: Sequence[tuple[int, int, int, int]]
+    width: int = WIDTH
+    height: int = 3 * STEP + BOX_HEIGHT + 2
+    box_width: int = BOX_WIDTH
+    box_height: int = BOX_HEIGHT
+
+
+def draw_graph(stages: Sequence[StageView]) -> Drawing:
+    """Where each stage stands, and the arrows between them."""
+    boxes = {stage.name: Box(stage, PLACES[stage.name][0], 1 + PLACES[stage.name][1] * STEP) for stage in stages}
+    lines = [
+        (
+            boxes[before].x + BOX_WIDTH // 2,
+            boxes[before].y + BOX_HEIGHT,
+            boxes[name].x + BOX_WIDTH // 2,
+            boxes[name].y,
+        )
+        for name, earlier in EDGES.items()
+        for before in earlier
+    ]
+    return Drawing([*boxes.values()], lines)
+
+
+def read_stages(run: Run, evaluation: EvaluationView | None) -> list[StageView]:
+    """The stages in the order of the graph; those that have not run have an empty result."""
+    folders = run.folders
+    return [
+        _read_choice("filter", folders.labels, _list_splits),
+        _read_choice("transcode", folders.clips, _list_frames),
+        _read_choice("tokenize", folders.captions, _list_words),
+        _read_training(read_object(folders.model / "model.json"), read_object(folders.model / "training.json")),
+        _read_judge(read_object(folders.judge / "judge.json")),
+        _read_evaluation(evaluation),
+        _read_rendering(run),
+    ]
+
+
+def _read_choice(name: str, folder: Path, list_facts: Any) -> StageView:
+    """A stage that keeps some of what it reads."""
+    report = read_object(folder / "report.json")
+    if not report:
+        return StageView(name, PURPOSES[name])
+    read, kept = int(report.get("read") or 0), int(report.get("kept") or 0)
+    result = f"{kept:,} of {read:,} kept"
+    return StageView(name, PURPOSES[name], result, read, kept, read_drops(folder, report), list_facts(report))
+
+
+def read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
+    """Why items were left out, the commonest reason first, with the first items of each."""
+    counts = {str(reason): int(count) for reason, count in _read_section(report, "dropped").items()}
+    examples: dict[str, list[Drop]] = {reason: [] for reason in counts}
+    if counts and (folder / DROPS).is_file():
+        for drop in iterate_table(folder / DROPS, Drop):
+            if len(examples.setdefault(drop.reason, [])) < EXAMPLES:
+                examples[drop.reason].append(drop)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [Dropped(reason, REASONS.get(reason, ""), count, examples[reason]) for reason, count in ordered]
+
+
+def _read_section(report: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = report.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _list_splits(report: Mapping[str, Any]) -> dict[str, str]:
+    splits = {f"split {name}": f"{count:,}" for name, count in _read_section(report, "splits").items() if count}
+    pairs = [" / ".join(map(str, read_list(pair))) for pair in read_list(report.get("test_pairs"))]
+    words = [str(word) for word in read_list(report.get("test_words"))]
+    facts = {"categories": str(len(_read_section(report, "categories")))}
+    facts |= {"objects": str(len(_read_section(report, "objects"))), **splits}
+    facts |= {"pairs kept out of training": ", ".join(pairs)} if pairs else {}
+    return facts | ({"words kept out of training": ", ".join(words)} if words else {})
+
+
+def _list_frames(report: Mapping[str, Any]) -> dict[str, str]:
+    lengths = _read_section(report, "frames_per_video")
+    if not lengths:
+        return {}
+    return {
+        "frames in a video": "{min} to {max}, median {median}".format(
+            **({"min": "", "max": "", "median": ""} | lengths)
+        )
+    }
+
+
+def _list_words(report: Mapping[str, Any]) -> dict[str, str]:
+    names = ("words", "different_captions", "longest_caption", "words_corrected")
+    return {name.replace("_", " "): f"{report[name]:,}" for name in names if isinstance(report.get(name), int)}
+
+
+def _read_training(model: Mapping[str, Any], training: Mapping[str, Any]) -> StageView:
+    if not model:
+        return StageView("train", PURPOSES["train"])
+    train, generator = _read_section(model, "train"), _read_section(_read_section(model, "train"), "generator")
+    facts = {"method": str(train.get("method", "gan")), "generator": str(generator.get("kind", ""))}
+    last = {name: value for name, value in training.items() if name.startswith("val_") and _is_number(value)}
+    facts |= {name.replace("_", " "): f"{value:.4g}" for name, value in last.items()}
+    return StageView("train", PURPOSES["train"], f"{int(model.get('clips') or 0):,} clips shown", facts=facts)
+
+
+def _read_judge(judge: Mapping[str, Any]) -> StageView:
+    if not judge:
+        return StageView("judge", PURPOSES["judge"])
+    accuracy = _read_section(_read_section(judge, "val"), "accuracy")
+    facts = {f"right about the {name}, val": f"{value:.3f}" for name, value in accuracy.items() if _is_number(value)}
+    return StageView("judge", PURPOSES["judge"], f"{int(judge.get('clips') or 0):,} real clips", facts=facts)
+
+
+def _read_evaluation(evaluation: EvaluationView | None) -> StageView:
+    if evaluation is None:
+        return StageView("evaluate", PURPOSES["evaluate"])
+    facts = {"demands on controls": f"{evaluation.met} of {evaluation.tried} met"}
+    facts["metrics withdrawn"] = ", ".join(evaluation.withdrawn) or "none"
+    return StageView("evaluate", PURPOSES["evaluate"], f"{evaluation.protocol.get('samples', '')} samples", facts=facts)
+
+
+def _read_rendering(run: Run) -> StageView:
+    made = (run.folders.samples / "grid.npz").is_file()
+    return StageView("render", PURPOSES["render"], "grids of samples" if made else "")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

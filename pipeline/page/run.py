@@ -1,0 +1,78 @@
+"""A run as its stages left it on disk; what a stage did not write is empty here."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import read_json
+
+REMEDY = "`dvc repro` makes it anew"
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where the products of the stages lie."""
+
+    labels: Path
+    clips: Path
+    captions: Path
+    model: Path
+    judge: Path
+    evaluation: Path
+    samples: Path
+
+    @classmethod
+    def within(cls, data: Path) -> "RunFolders":
+        """The folders by their names in the graph."""
+        return cls(**{name: data / name for name in cls.__annotations__})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A name for the reader, the folders, the sections of params.yaml, and where the run comes from."""
+
+    name: str
+    folders: RunFolders
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)  # such as its commit, of a run in git
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where the file is absent. Raises UserError where it is broken."""
+    if not path.is_file():
+        return {}
+    value = read_json(path, REMEDY)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: holds no JSON object; {REMEDY}")
+    return value
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The lines of a table by the names of its columns; none where the file is absent. Raises UserError."""
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: no table of comma-separated values ({error}); {REMEDY}") from None
+
+
+def parse_number(text: str | None) -> float | None:
+    """The number of a cell; None where it holds none."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys: {train: {penalties: {r1: 5}}} -> {train.penalties.r1: 5}."""
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    parts = [flatten(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items()]
+    return {key: value for part in parts for key, value in part.items()}

@@ -1,0 +1,141 @@
+"""Clips as pictures inside the page: the frames of one below each other, which a style sheet plays."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.page.run import Run
+from pipeline.records import Clip, Frames
+from pipeline.rendering.contact_sheet import choose_cards
+from pipeline.rendering.export import read_samples
+from pipeline.rendering.grid import Row
+from pipeline.shards import ShardReader
+from pipeline.shards.folder import INDEX
+from pipeline.tables import read_table
+
+# AVIF keeps full colour at a third of what a lossless picture takes; one thread: equal clips give equal bytes.
+QUALITY = 85
+OPTIONS = {"quality": QUALITY, "subsampling": "4:4:4", "speed": 8, "max_threads": 1}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A clip: its picture as a data address, what it shows in words, a label below it, and its shape T, H, W."""
+
+    source: str
+    alt: str
+    label: str
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Clips that belong together, under a title."""
+
+    title: str
+    strips: Sequence[Strip]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cards under a heading."""
+
+    title: str
+    cards: Sequence[Card]
+
+
+def encode_strip(frames: Frames, alt: str, label: str = "") -> Strip:
+    """A clip uint8 [T,H,W,3] as a strip."""
+    length, height, width, channels = frames.shape
+    buffer = io.BytesIO()
+    Image.fromarray(frames.reshape(length * height, width, channels)).save(buffer, "AVIF", **OPTIONS)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Strip(f"data:image/avif;base64,{text}", alt, label, (length, height, width))
+
+
+def read_grid(run: Run, most: int) -> list[Sheet]:
+    """A sheet for each line of the grid of samples, a card for each caption, `most` captions in all."""
+    rows = _read_rows(run.folders.samples / "grid.npz")[:most]
+    each = max(1, most // len(rows)) if rows else 0
+    return [Sheet(row.title, _cut_row(row, each)) for row in rows]
+
+
+def _cut_row(row: Row, most: int) -> list[Card]:
+    """A card for each of the first labels, with its window of every block."""
+    labels = list(dict.fromkeys(window.label for block in row.blocks for window in block.windows))[:most]
+    return [
+        Card(
+            label,
+            [
+                encode_strip(
+                    window.frames, f"{block.title}: {label}, {row.title}", block.title.removeprefix("generated, ")
+                )
+                for block in row.blocks
+                for window in block.windows
+                if window.label == label
+            ],
+        )
+        for label in labels
+    ]
+
+
+def read_pictures(run: Run, name: str) -> list[Card]:
+    """The lines of one of the pictures of an evaluation: nearest, worst, opposites, words."""
+    return [
+        Card(
+            row.title,
+            [
+                encode_strip(window.frames, f"{block.title}: {row.title}", block.title)
+                for block in row.blocks
+                for window in block.windows
+            ],
+        )
+        for row in _read_rows(run.folders.evaluation / f"{name}.npz")
+    ]
+
+
+def read_data(run: Run, clips_per_category: int) -> list[Sheet]:
+    """Some clips of each of the commonest categories, as training sees them."""
+    folders = run.folders
+    if not (folders.clips / INDEX).is_file():
+        return []
+    shards, table = ShardReader(folders.clips), folders.labels / "clips.parquet"
+    labels = {clip.id: clip for clip in read_table(table, Clip)} if table.is_file() else {}
+    parts = choose_cards(shards, labels, clips_per_category)
+    return [
+        Sheet(
+            part.title,
+            [Card(card.caption, [encode_strip(shards[card.row], card.caption, card.note)]) for card in part.cards],
+        )
+        for part in parts
+    ]
+
+
+def align_samples(runs: Sequence[Run], most: int) -> tuple[str, list[Sheet]]:
+    """The first block of samples that all runs have: its title, and `most` cards of captions with a clip of each run.
+
+    Blocks are named by their seed, so all clips of a card were drawn from the noise of one seed.
+    """
+    grids = {run.name: rows for run in runs if (rows := _read_rows(run.folders.samples / "grid.npz"))}
+    titles = [dict.fromkeys(block.title for row in rows for block in row.blocks) for rows in grids.values()]
+    common = [title for title in (titles or [{}])[0] if title != "real" and all(title in own for own in titles)]
+    cards: dict[tuple[str, str], list[Strip]] = {}
+    for name, rows in grids.items():
+        windows = [(row, block, window) for row in rows for block in row.blocks for window in block.windows]
+        for row, block, window in windows:
+            place = (row.title, window.label)
+            if block.title in common[:1] and (place in cards or len(cards) < most):
+                strip = encode_strip(window.frames, f"{name}: {window.label}, {row.title}", name)
+                cards.setdefault(place, []).append(strip)
+    return (common or [""])[0], [
+        Sheet(title, [Card(label, strips) for (row, label), strips in cards.items() if row == title])
+        for title in dict.fromkeys(row for row, _ in cards)
+    ]
+
+
+def _read_rows(path: Path) -> list[Row]:
+    return read_samples(path) if path.is_file() else []

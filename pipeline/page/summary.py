@@ -1,0 +1,112 @@
+"""A run in a few sentences: what was trained on what, what it cost, and what names each part of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from pipeline.errors import UserError
+from pipeline.files import digest_file, digest_value
+from pipeline.page.figures import EvaluationView
+from pipeline.page.run import REMEDY, Run, read_object
+
+GENERATOR = "generator.safetensors"
+PRODUCTS = {  # what names a product by its bytes
+    "chosen clips": ("labels", "clips.parquet"),
+    "shards": ("clips", "index.json"),
+    "captions": ("captions", "captions.parquet"),
+    "generator": ("model", GENERATOR),
+    "judge": ("judge", "judge.safetensors"),
+    "figures": ("evaluation", "intervals.json"),
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sentences for the top of the page, costs and digests by name."""
+
+    trained: str
+    measured: str
+    costs: Mapping[str, str]
+    lineage: Mapping[str, str]
+
+
+def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
+    """The run in words. Raises UserError where a file is broken."""
+    model = read_object(run.folders.model / "model.json")
+    return Summary(
+        trained=tell_training(run, model),
+        measured=tell_evaluation(evaluation),
+        costs=list_costs(run, model, evaluation),
+        lineage=list_lineage(run, model),
+    )
+
+
+def tell_training(run: Run, model: Mapping[str, Any]) -> str:
+    """What was trained, and on what."""
+    if not model:
+        return "Nothing is trained yet: `dvc repro train` makes a model."
+    report, train = read_object(run.folders.labels / "report.json"), model.get("train") or {}
+    generator, shape = train.get("generator") or {}, model.get("clip") or {}
+    method = "flow matching" if train.get("method") == "flow" else "a GAN"
+    data = ""
+    if report:
+        clips = (report.get("splits") or {}).get("train", 0)
+        kinds = [f"{len(report.get(name) or ())} {name}" for name in ("categories", "objects")]
+        data = f" on {clips:,} clips of {' and '.join(kinds)}"
+    size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
+    return (
+        f"A generator of kind {generator.get('kind', 'unknown')}, trained by {method}{data}, {size}: "
+        f"{int(model.get('clips') or 0):,} clips shown, seed {model.get('seed')}."
+    )
+
+
+def tell_evaluation(evaluation: EvaluationView | None) -> str:
+    """What was measured, and whether the metrics can be believed."""
+    if evaluation is None:
+        return "Not evaluated yet: `dvc repro evaluate` measures it beside real clips and planted controls."
+    protocol, withdrawn = evaluation.protocol, evaluation.withdrawn
+    believed = f"withdrawn: {', '.join(withdrawn)}" if withdrawn else "no metric is withdrawn"
+    measured = f"{protocol.get('samples', 'some')} samples beside {protocol.get('real_test', 'some')} real clips"
+    return (
+        f"Measured on {measured} that neither the generator nor its judge has seen. {evaluation.met} of "
+        f"{evaluation.tried} demands on planted controls are met; {believed}."
+    )
+
+
+def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | None) -> dict[str, str]:
+    """What is the same on every machine: weights, arithmetic, bytes."""
+    protocol = evaluation.protocol if evaluation else {}
+    weights, operations = protocol.get("generator_weights"), protocol.get("gflop_per_clip")
+    generator = run.folders.model / GENERATOR
+    costs = {}
+    if generator.is_file():
+        costs["weights of the generator"] = f"{weights if isinstance(weights, int) else count_weights(generator):,}"
+        costs["generator on disk"] = f"{generator.stat().st_size / 1e6:.1f} MB"
+    if operations is not None:
+        costs["arithmetic of one clip"] = f"{operations} GFLOP"
+    if model:
+        costs["clips shown in training"] = f"{int(model.get('clips') or 0):,}"
+    shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
+    return costs | ({"frames on disk": f"{shards / 1e6:.1f} MB"} if shards else {})
+
+
+def count_weights(path: Path) -> int:
+    """The number of values in a file of safetensors. Raises UserError where it is none."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: no file of safetensors ({error}); {REMEDY}") from None
+
+
+def list_lineage(run: Run, model: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the products, SHA-256, and where the run comes from."""
+    paths = {name: getattr(run.folders, folder) / file for name, (folder, file) in PRODUCTS.items()}
+    found = {name: digest_file(path) for name, path in paths.items() if path.is_file()}
+    params = {"params of the model": digest_value(model)} if model else {}
+    return {**run.origin, "code": f"t2v {version('t2v')}", **params, **found}

@@ -1,0 +1,96 @@
+"use strict";
+// All clips show one frame number together; a style sheet places the strips by it.
+(() => {
+  const bar = document.querySelector(".playbar");
+  if (!bar) return;
+  const root = document.documentElement;
+  const [play, slider, speed, size] = ["play", "frame", "speed", "size"].map((id) => document.getElementById(id));
+  const lengths = new Set([...document.querySelectorAll(".strip")].map((one) => Number(/shape-(\d+)/.exec(one.className)[1])));
+  const beat = parseFloat(getComputedStyle(root).getPropertyValue("--beat"));
+  let frame = 0;
+  let timer = 0;
+  const show = () => {
+    for (const length of lengths) {
+      root.style.setProperty(`--at-${length}`, length > 1 ? `${(100 * (frame % length)) / (length - 1)}%` : "0%");
+    }
+    slider.value = frame % (Number(slider.max) + 1);
+  };
+  const run = (playing) => {
+    clearInterval(timer);
+    timer = playing ? setInterval(() => { if (!document.hidden) { frame += 1; show(); } }, beat / Number(speed.value)) : 0;
+    play.textContent = playing ? "Pause" : "Play";
+    play.setAttribute("aria-pressed", String(!playing));
+  };
+  play.addEventListener("click", () => run(!timer));
+  slider.addEventListener("input", () => { run(false); frame = Number(slider.value); show(); });
+  speed.addEventListener("change", () => run(true));
+  size.addEventListener("change", () => root.style.setProperty("--scale", size.value));
+  size.value = getComputedStyle(root).getPropertyValue("--scale").trim();
+  root.classList.add("scripted");
+  bar.hidden = false;
+  show();
+  run(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+})();
+
+// Charts: uPlot draws, zooms and tells values; the colours are those of the page.
+(() => {
+  const charts = JSON.parse(document.getElementById("charts").textContent);
+  const drawn = new Map();
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const tell = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+  const zoom = (least, most) => {
+    for (const plot of drawn.values()) plot.setScale("x", { min: least ?? plot.data[0][0], max: most ?? plot.data[0].at(-1) });
+  };
+  const draw = ({ key, series, rows }) => {
+    const place = document.querySelector(`[data-chart="${CSS.escape(key)}"]`);
+    drawn.get(key)?.destroy();
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+    const plot = new uPlot({
+      width: place.clientWidth,
+      height: 240,
+      scales: { x: { time: false } },
+      cursor: { sync: { key: "clips" }, drag: { x: true, y: false } },
+      axes: [axis, { ...axis, size: 58 }],
+      series: [
+        { label: "clips", value: (_, value) => tell(value) },
+        ...series.map((label, number) => ({
+          label, width: 2, stroke: colour(`--series-${(number % 6) + 1}`), dash: number < 6 ? [] : [6, 4],
+          spanGaps: true, points: { show: rows.length < 40, size: 5 }, value: (_, value) => tell(value),
+        })),
+      ],
+      hooks: { setSelect: [(own) => {
+        if (own.select.width > 1) zoom(own.posToVal(own.select.left, "x"), own.posToVal(own.select.left + own.select.width, "x"));
+      }] },
+    }, [0, ...series.map((_, number) => number + 1)].map((column) => rows.map((row) => row[column])), place);
+    plot.over.addEventListener("dblclick", () => zoom());
+    drawn.set(key, plot);
+  };
+  const steer = (event, key) => {
+    const plot = drawn.get(key);
+    const { min, max } = plot.scales.x;
+    const at = plot.cursor.idx ?? 0;
+    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const factor = { "+": 0.5, "=": 0.5, "-": 2 }[event.key];
+    if (move) {
+      const next = Math.min(Math.max(at + move, 0), plot.data[0].length - 1);
+      plot.setCursor({ left: plot.valToPos(plot.data[0][next], "x"), top: plot.over.clientHeight / 2 });
+    } else if (factor) {
+      const middle = plot.cursor.idx === null ? (min + max) / 2 : plot.data[0][at];
+      const half = ((max - min) * factor) / 2;
+      zoom(Math.max(middle - half, plot.data[0][0]), Math.min(middle + half, plot.data[0].at(-1)));
+    } else if (event.key === "0") zoom();
+    else return;
+    event.preventDefault();
+  };
+  const drawAll = () => charts.forEach(draw);
+  for (const { key } of charts) {
+    const place = document.querySelector(`[data-chart="${CSS.escape(key)}"]`);
+    place.addEventListener("keydown", (event) => steer(event, key));
+    new ResizeObserver(() => {
+      const plot = drawn.get(key);
+      if (plot && place.clientWidth && plot.width !== place.clientWidth) plot.setSize({ width: place.clientWidth, height: 240 });
+    }).observe(place);
+  }
+  drawAll();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+})();

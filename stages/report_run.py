@@ -1,0 +1,53 @@
+"""Stage `report`: what all stages wrote -> index.html, one page that shows the run and needs no other file."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import run
+from pipeline.files import replacing
+from pipeline.page.build import build_page
+from pipeline.page.run import Run, RunFolders
+from pipeline.params import Params, load_params
+
+PAGE = "index.html"
+
+
+def list_settings(params: Params) -> dict[str, Any]:
+    """The sections that the products of the run depend on."""
+    return {
+        "seed": params.seed,
+        "training_seed": params.training_seed,
+        "dataset": params.dataset.model_dump(),
+        "filter": params.filter.model_dump(),
+        "clip": params.clip.model_dump(),
+        "transcode": params.transcode.model_dump(),
+        "tokenize": params.tokenize.model_dump(),
+        "train": params.train.model_dump(),
+        "sampling": params.sampling.model_dump(),
+        "judge": params.judge.model_dump(),
+        "evaluate": params.evaluate.model_dump(),
+        "render": params.render.model_dump(),
+    }
+
+
+def main(
+    labels: Path = Path("data/labels"),
+    clips: Path = Path("data/clips"),
+    captions: Path = Path("data/captions"),
+    model: Path = Path("data/model"),
+    judge: Path = Path("data/judge"),
+    evaluation: Path = Path("data/evaluation"),
+    samples: Path = Path("data/samples"),
+    out: Path = Path("data/report"),
+) -> None:
+    """Build the page of this run."""
+    params = load_params()
+    folders = RunFolders(labels, clips, captions, model, judge, evaluation, samples)
+    page = build_page(Run("This run", folders, list_settings(params)), params.report, params.render.fps)
+    with replacing(out / PAGE) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"report: {out / PAGE}, {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
+
+
+if __name__ == "__main__":
+    run(main)
