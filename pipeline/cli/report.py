@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.repository import git
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import DEFAULTS, Params, load_params, read_yaml
+from pipeline.repository import git
 
 if TYPE_CHECKING:
     from pipeline.page.run import Run

@@ -1,0 +1,107 @@
+"""Several runs side by side."""
+
+import shutil
+
+import pytest
+from page_runs import FIGURES, OPTIONS, ParsedPage, build_run, read_strip, write_evaluation, write_samples
+from training_sets import H, T, moving_square
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import UserError
+from pipeline.page.build import build_comparison
+from pipeline.page.compare import compare_figures, compare_params
+from pipeline.page.strips import align_samples
+from pipeline.params import DEFAULTS
+
+BETTER = {"value": 0.99, "low": 0.98, "high": 1.0, "clips": 100, "reason": ""}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs that differ in a param, a figure and their seeds."""
+    one = build_run(tmp_path / "one", "one", train={"lr": 0.1, "steps": 5})
+    other = build_run(tmp_path / "other", "other", train={"lr": 0.2, "steps": 5}, extra=True)
+    write_evaluation(tmp_path / "other/evaluation", FIGURES | {"joint_accuracy": BETTER})
+    write_samples(tmp_path / "other/samples", ("book", "mug"), seeds=(2, 3))
+    return [one, other]
+
+
+def test_only_params_that_differ_are_shown(runs):
+    assert compare_params(runs) == {"train.lr": [0.1, 0.2], "extra": ["–", True]}  # noqa: RUF001
+
+
+def test_figures_stand_on_one_axis_and_real_differences_are_named(runs):
+    first, second = compare_figures(runs)["joint_accuracy"]
+    assert (first.span.low, second.span.high) == (3, 97)  # the ends of all intervals: 0.7 and 1
+    assert first.span.value == pytest.approx(3 + 94 * (0.8 - 0.7) / 0.3, abs=0.01)
+    assert (first.differs, second.differs) == ("", "higher")
+    assert "mmd" not in compare_figures(runs)  # withdrawn in both
+
+
+def test_samples_are_those_of_a_seed_that_all_runs_have(runs):
+    block, (sheet,) = align_samples(runs, 10)
+    assert block == "generated, seed 2"
+    assert [card.title for card in sheet.cards] == ["book", "mug"]
+    assert [strip.label for strip in sheet.cards[0].strips] == ["one", "other"]
+    expected = moving_square("mug", "from left to right", 2)
+    shown = read_strip(sheet.cards[0].strips[1].source).reshape(T, H, -1, 3)
+    assert abs(shown.astype(int) - expected).mean() < 6
+
+
+def test_of_many_captions_as_many_are_shown_as_were_asked_for(runs):
+    _, sheets = align_samples(runs, 1)
+    assert [len(card.strips) for sheet in sheets for card in sheet.cards] == [2]
+
+
+def test_the_page_holds_both_and_one_without_an_evaluation(runs):
+    shutil.rmtree(runs[0].folders.evaluation)
+    shutil.rmtree(runs[0].folders.samples)
+    page = ParsedPage(build_comparison(runs, OPTIONS, 8))
+    assert "Not evaluated yet" in page.text
+    assert "not evaluated" in page.text
+    assert page.attributes("data-chart") == [
+        "training-loss_generator",
+        "training-loss_discriminator",
+        "validation-discrepancy",
+    ]
+
+
+def test_two_runs_of_one_name_cannot_be_told_apart(runs):
+    with pytest.raises(UserError, match="two runs have one name"):
+        build_comparison([runs[0], runs[0]], OPTIONS, 8)
+
+
+def call(*words):
+    return CliRunner().invoke(app, ["report", *map(str, words)])
+
+
+def test_the_command_writes_a_page_of_one_folder_and_of_several(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        build_run(tmp_path / name / "data")
+        shutil.copyfile(DEFAULTS, tmp_path / name / "params.yaml")
+    answer = call("a", "-o", "one.html")
+    assert answer.exit_code == 0, answer.output
+    answer = call("a", "b", "-o", "two.html")
+    assert "two.html: 2 runs" in answer.output
+    assert "All params are equal" in (tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "train.total_clips" in (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "devices" not in ParsedPage((tmp_path / "one.html").read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere"], "nowhere: no folder, and no revision or experiment"),
+        (["empty"], "empty: holds no data/model or other product"),
+        (["-o", "page.txt"], "give it a name that ends with .html"),
+    ],
+)
+def test_what_is_no_run_is_told(tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    answer = call(*words)
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, UserError)
+    assert told in str(answer.exception)
