@@ -1,0 +1,153 @@
+"""The generator in a page: markup, weights and scripts that draw a clip of any caption where no server is.
+
+The scripts of `player/` are plain JavaScript that shares one scope. Those of a worker draw, so that the page never
+stands still; the others are what is seen. All of it is inlined as it is, for a page that is opened from a file.
+"""
+
+import html
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.sampler import draw_noise
+from pipeline.directions.table import Directions
+from pipeline.errors import UserError
+from pipeline.inference import DESCRIPTION, Model, sample
+from pipeline.models.flops import step_flops
+from pipeline.page.weights import pack_weights
+from pipeline.params import SamplingParams
+from pipeline.params.training import ENCODER_NAMES, GENERATORS
+from pipeline.text.parsing import encode
+from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
+
+SOURCES = Path(__file__).parent / "player"
+WORKER = (  # in the order in which they build on each other
+    *("random", "weights", "products", "tensors", "captions", "blocks"),
+    *("residual", "convgru", "unet", "model", "worker"),
+)
+INTERFACE = ("tokens", "gif", "saving", "interface")
+MOST_VALUES = 20_000_000  # of a model: 40 MB of text
+MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: about 10 seconds in a browser
+
+
+POLICY = {  # what the page's Content-Security-Policy has to allow beside the style and the script themselves
+    "script-src": ["'wasm-unsafe-eval'"],
+    "worker-src": ["blob:"],
+    "connect-src": ["data:"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """What a page needs: markup `html` where the player is to be seen, the texts of a `style` and a `script` element.
+
+    `data` are elements for the end of the body, before the script. Where the page cannot run the model, `reason` says
+    why, as plain text, `html` says it, too, and the rest is empty.
+    """
+
+    html: str
+    style: str = ""
+    data: str = ""
+    script: str = ""
+    reason: str = ""
+
+
+def build_player(
+    model_folder: Path,
+    captions: Iterable[str],
+    directions: Directions,
+    fps: int,
+    sampling: SamplingParams | None = None,
+) -> Player:
+    """The player of a trained model; `captions` are offered to choose from, played at so many frames a second.
+
+    Equal models give equal bytes. Raises UserError where there is no model.
+    """
+    model = Model(model_folder, sampling)
+    vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
+    reason = _find_obstacle(model)
+    if reason:
+        return Player(f"<p>{html.escape(reason)}</p>\n", reason=reason)
+    description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
+    data = (
+        _embed("player-model", "application/json", _quote(description))
+        + _embed("player-engine", "text/plain", read_scripts(WORKER))
+        + _embed("player-weights", "text/plain", pack_weights(model))
+    )
+    markup, style = ((SOURCES / f"player.{ending}").read_text(encoding="utf-8") for ending in ("html", "css"))
+    return Player(markup, style, data, read_scripts(INTERFACE))
+
+
+def read_scripts(names: Iterable[str]) -> str:
+    """Some of the scripts as one, in a scope of its own."""
+    texts = [(SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in names]
+    return "(() => {\n" + '"use strict";\n' + "\n".join(texts) + "})();\n"
+
+
+def _embed(name: str, kind: str, text: str) -> str:
+    return f'<script id="{name}" type="{kind}">\n{text}</script>\n'
+
+
+def _quote(value: Any) -> str:
+    """JSON that stays within its element, whatever captions hold."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c") + "\n"
+
+
+def _find_obstacle(model: Model) -> str:
+    """Why a page cannot run the model; empty where it can."""
+    kind, encoder = model.params.generator.kind, model.params.captions.encoder
+    if kind not in GENERATORS:
+        return f"The generator {kind} is code of this project, which a page cannot run. Use `t2v sample`."
+    if encoder not in ENCODER_NAMES:
+        return f"The caption encoder {encoder} is code of this project, which a page cannot run. Use `t2v sample`."
+    values = sum(value.numel() for value in model.generator.state_dict().values())
+    if values > MOST_VALUES:
+        return f"The generator has {values / 1e6:.0f} million values, too many for a page. Use `t2v sample`."
+    operations = step_flops(lambda: sample(model, [(1,)], draw_noise(0, 1, model.generator.z_width)))
+    if operations > MOST_OPERATIONS:
+        return f"A clip takes {operations / 1e9:.0f} billion operations, too many for a page. Use `t2v sample`."
+    return ""
+
+
+def _describe(
+    model: Model, vocabulary: Vocabulary, directions: Directions, captions: list[str], fps: int
+) -> dict[str, Any]:
+    """All that the scripts have to know of a model besides its weights."""
+    opposites = {action: directions.find_opposite(action) for action in vocabulary.actions}
+    return {
+        "clip": {"frames": model.shape.frames, "height": model.shape.height, "width": model.shape.width},
+        "generator": model.params.generator.model_dump(),
+        "captions": model.params.captions.model_dump(),
+        "z_width": model.generator.z_width,
+        "flow": _describe_flow(model),
+        "max_tokens": model.max_tokens,
+        "words": vocabulary.words,
+        "actions": vocabulary.actions,
+        "opposites": {action: opposite for action, opposite in opposites.items() if opposite},
+        "examples": captions,
+        "readings": _read_ahead(captions, vocabulary, model.max_tokens),
+        "fps": fps,
+    }
+
+
+def _describe_flow(model: Model) -> dict[str, float | bool] | None:
+    flow = model.flow
+    if flow is None:
+        return None
+    settings = {"time_shift": flow.time_shift, "takes_long_steps": flow.takes_long_steps}
+    return {**settings, **model.sampling()}
+
+
+def _read_ahead(captions: list[str], vocabulary: Vocabulary, max_tokens: int) -> dict[str, tuple[str, ...]]:
+    """The tokens of the captions where the page cannot find them itself: by a spaCy model, or lemmas."""
+    if vocabulary.model is None and not vocabulary.lemmas:
+        return {}
+    read = {}
+    for caption in captions:
+        try:
+            read[caption] = encode(caption, vocabulary, max_tokens).caption.tokens
+        except UserError:  # the page says so of this one
+            continue
+    return read

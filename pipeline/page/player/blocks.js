@@ -1,0 +1,64 @@
+// Blocks that the generators are made of, as pipeline/models/layers.py has them. Codes are [frames, width].
+
+// (1 + gain(code)) * x + bias(code), one of each per frame and channel.
+function modulate(weights, name, x, codes) {
+  const { frames, channels, data } = x;
+  const both = linear(weights, `${name}.gain_and_bias`, codes);
+  const out = likeMap(x);
+  const length = data.length / frames;
+  for (let t = 0, at = 0; t < frames; t++) {
+    const first = t * 2 * channels;
+    for (const end = (t + 1) * length; at < end; ) {
+      for (let channel = 0; channel < channels; channel++, at++) {
+        out.data[at] = (1 + both[first + channel]) * data[at] + both[first + channels + channel];
+      }
+    }
+  }
+  return out;
+}
+
+// x + space-then-time convolutions of x.
+function residualBlock(weights, name, x, codes = null) {
+  const h = codes ? modulate(weights, `${name}.modulation`, x, codes) : x;
+  const inSpace = convolve(weights, `${name}.space`, rectifyMap(h));
+  return likeMap(x, add(x.data, convolve(weights, `${name}.time`, rectifyMap(inSpace)).data));
+}
+
+// How many parts a list of modules has.
+function countParts(weights, name) {
+  let count = 0;
+  while (Object.keys(weights).some((key) => key.startsWith(`${name}.${count}.`))) count++;
+  return count;
+}
+
+// Blocks, and between each two a narrower map with twice the sides: codes -> a map with the sides of the last.
+function growMap(weights, name, codes, sides, { block = residualBlock, grow = enlarge, after = (x) => x } = {}) {
+  const doublings = countParts(weights, `${name}.narrow`);
+  const [height, width] = sides.map((side) => side >> doublings);
+  const drawn = linear(weights, `${name}.start`, codes);
+  const frames = codes.length / weights[`${name}.start.weight`].shape[0];
+  let x = makeMap(frames, height, width, drawn.length / (frames * height * width), drawn);
+  for (let stage = 0; stage <= doublings; stage++) {
+    x = after(block(weights, `${name}.stages.${stage}`, x, codes), stage);
+    if (stage < doublings) x = grow(convolve(weights, `${name}.narrow.${stage}`, x));
+  }
+  return x;
+}
+
+const CURVE_KNOTS = 4; // values that a smooth motion curve runs through
+
+// Curves through evenly spaced knots, eased by a raised cosine: [curves, knots] -> [steps, curves].
+function smoothCurves(knots, steps) {
+  const curves = knots.length / CURVE_KNOTS;
+  const out = new Float32Array(steps * curves);
+  for (let step = 0; step < steps; step++) {
+    const place = steps > 1 ? (step * (CURVE_KNOTS - 1)) / (steps - 1) : 0;
+    const left = Math.min(Math.floor(place), CURVE_KNOTS - 2);
+    const ease = (1 - Math.cos(Math.PI * (place - left))) / 2;
+    for (let curve = 0; curve < curves; curve++) {
+      const at = curve * CURVE_KNOTS + left;
+      out[step * curves + curve] = knots[at] + ease * (knots[at + 1] - knots[at]);
+    }
+  }
+  return out;
+}

@@ -1,0 +1,66 @@
+// The generator of recurrent frames, as pipeline/models/convgru_generator.py has it.
+
+function drawConvGru(model, z, { whole }) {
+  const { weights, generator: params, clip } = model;
+  const content = z.subarray(0, params.content_width);
+  const still = join(content, whole);
+  const curves = smoothCurves(z.subarray(params.content_width), clip.frames);
+  const inputs = joinRows(
+    clip.frames,
+    { data: curves, width: curves.length / clip.frames },
+    { data: whole, width: whole.length },
+  );
+  const state = linear(weights, "generator.begin", still).map(Math.tanh);
+  let codes = runGru(weights, "generator.recurrent", inputs, clip.frames, state);
+  if (params.caption_in_blocks) {
+    codes = joinRows(clip.frames, { data: codes, width: state.length }, { data: still, width: still.length });
+  }
+  const remember = (x, stage) =>
+    weights[`generator.memories.${stage}.of_input.weight`] ? runConvGru(weights, `generator.memories.${stage}`, x) : x;
+  const x = growMap(weights, "generator", codes, [clip.height, clip.width], {
+    block: frameBlock, grow: upsample, after: remember,
+  });
+  const frames = convolve(weights, "generator.last", rectifyMap(x));
+  return likeMap(frames, frames.data.map(Math.tanh));
+}
+
+// x + two convolutions within each frame.
+function frameBlock(weights, name, x, codes) {
+  const first = convolve(weights, `${name}.first`, rectifyMap(normFrames(weights, `${name}.norms.0`, x, codes)));
+  const second = convolve(weights, `${name}.second`, rectifyMap(normFrames(weights, `${name}.norms.1`, first, codes)));
+  return likeMap(x, add(x.data, second.data));
+}
+
+// Modulation, after a batch norm with the running means of training where there is one.
+function normFrames(weights, name, x, codes) {
+  const running = weights[`${name}.running`];
+  if (!running) return modulate(weights, name, x, codes);
+  const { channels } = x;
+  const [means, squares] = [running.data.subarray(0, channels), running.data.subarray(channels)];
+  const scales = means.map((mean, channel) => 1 / Math.sqrt(Math.max(squares[channel] - mean ** 2, 0) + 1e-5));
+  const normalised = x.data.map((value, at) => (value - means[at % channels]) * scales[at % channels]);
+  return modulate(weights, `${name}.modulation`, likeMap(x, normalised), codes);
+}
+
+// A GRU at each place, whose gates are convolutions. Ballas et al. 2016.
+function runConvGru(weights, name, x) {
+  const { frames, height, width, channels } = x;
+  const length = height * width * channels;
+  const inputs = convolve(weights, `${name}.of_input`, x).data;
+  const out = likeMap(x);
+  let state = makeMap(1, height, width, channels);
+  for (let t = 0; t < frames; t++) {
+    const gates = convolve(weights, `${name}.of_state`, state).data;
+    const read = (index, part) => inputs[3 * t * length + Math.floor(index / channels) * 3 * channels + part * channels + (index % channels)];
+    const gate = (index, part) => gates[Math.floor(index / channels) * 2 * channels + part * channels + (index % channels)];
+    const kept = state.data.map((value, index) => value * sigmoid(read(index, 1) + gate(index, 1)));
+    const fromKept = convolve(weights, `${name}.of_kept`, likeMap(state, kept)).data;
+    const next = state.data.map((value, index) => {
+      const fresh = Math.tanh(read(index, 2) + fromKept[index]);
+      return value + sigmoid(read(index, 0) + gate(index, 0)) * (fresh - value);
+    });
+    out.data.set(next, t * length);
+    state = likeMap(state, next);
+  }
+  return out;
+}

@@ -1,0 +1,241 @@
+// The residual generator: still layers, each moved and scaled over time, over a background that may be moved or bent, as
+// pipeline/models/residual_generator.py has it.
+
+const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
+const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
+const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
+const FLOW_KNOTS = 4; // on each side of the grid that a flow is smooth between
+const BENDING = 0.1; // how much slower a flow changes than weights do
+
+// Noise and the vectors of a caption -> a map of frames, about -1 to 1.
+function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
+  const { weights, generator: params, clip } = model;
+  const sides = [clip.height, clip.width];
+  const content = z.subarray(0, params.content_width);
+  const time = clip.frames % 2 ? 1 : 2; // frames per step inside the network
+  const steps = clip.frames / time;
+  const codes = encodeSteps(weights, join(content, whole), smoothCurves(z.subarray(params.content_width), steps), steps);
+  const look = activate(linear(weights, "generator.look", join(content, objects)));
+  const layers = cutOut(drawStill(weights, "generator.layers", look, sides));
+  if (weights["generator.helpers.start.weight"]) {
+    const helping = activate(linear(weights, "generator.helping", join(content, actions)));
+    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides)));
+  }
+  const setting = activate(linear(weights, "generator.setting", content));
+  const frames = drawBackground(weights, params, clip, setting, codes, steps);
+  const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
+  layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
+  return params.volume_width ? coverWithVolume(weights, frames, codes, time) : frames;
+}
+
+// The code of each step: [steps, width].
+function encodeSteps(weights, still, curves, steps) {
+  const waves = new Float32Array(steps * 2 * CURVE_KNOTS).map((_, index) => {
+    const [step, wave] = [Math.floor(index / (2 * CURVE_KNOTS)), index % (2 * CURVE_KNOTS)];
+    const angle = ((steps > 1 ? step / (steps - 1) : 0) * Math.PI * ((wave % CURVE_KNOTS) + 1)) / 2;
+    return wave < CURVE_KNOTS ? Math.sin(angle) : Math.cos(angle);
+  });
+  const features = joinRows(steps, { data: still, width: still.length }, { data: curves, width: curves.length / steps });
+  const first = linear(weights, "generator.code.first", features);
+  const second = linear(weights, "generator.code.second", activate(add(first, linear(weights, "generator.code.place", waves))));
+  return activate(linear(weights, "generator.code.third", activate(second)));
+}
+
+function drawStill(weights, name, code, sides) {
+  return convolve(weights, `${name}.last`, rectifyMap(growMap(weights, name, code, sides)));
+}
+
+// A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
+// transparent pixels.
+function cutOut(picture) {
+  const { height, width, channels, data } = picture;
+  return Array.from({ length: channels / 4 }, (_, layer) => {
+    const out = makeMap(1, height, width, 4);
+    for (let pixel = 0; pixel < height * width; pixel++) {
+      const from = pixel * channels + layer * 4;
+      const alpha = sigmoid(data[from + 3] - 1);
+      for (let colour = 0; colour < 3; colour++) out.data[pixel * 4 + colour] = data[from + colour] * alpha;
+      out.data[pixel * 4 + 3] = alpha;
+    }
+    return out;
+  });
+}
+
+// Where each layer is in each frame: [frames, layers, PLACE].
+function readPlaces(weights, name, codes, steps, frames) {
+  const places = stretch(linear(weights, `${name}.places`, codes), steps, frames);
+  return places.map((value, index) => value * PACE[index % PLACE]);
+}
+
+function drawBackground(weights, params, clip, setting, codes, steps) {
+  const { frames, height, width } = clip;
+  const moving = params.background !== "still";
+  const picture = drawStill(weights, "generator.background", setting, moving ? [LARGER * height, LARGER * width] : [height, width]);
+  const out = makeMap(frames, height, width, 3);
+  if (!moving) {
+    for (let t = 0; t < frames; t++) out.data.set(picture.data, t * picture.data.length);
+    return out;
+  }
+  const places = readPlaces(weights, "generator.camera.placement", codes, steps, frames);
+  if (params.background === "warped") {
+    bend(out, picture, places, readFlow(weights, codes, steps, clip));
+    return out;
+  }
+  for (let t = 0; t < frames; t++) {
+    out.data.set(moveLayer(picture, places.subarray(t * PLACE, (t + 1) * PLACE), height, width, true), t * height * width * 3);
+  }
+  return out;
+}
+
+// A layer over the frames, in place.
+function lay(frames, layer, places, number, count) {
+  const pixels = frames.height * frames.width;
+  for (let t = 0; t < frames.frames; t++) {
+    const at = (t * count + number) * PLACE;
+    const moved = moveLayer(layer, places.subarray(at, at + PLACE), frames.height, frames.width, false);
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      const clear = 1 - moved[pixel * 4 + 3];
+      const to = (t * pixels + pixel) * 3;
+      for (let colour = 0; colour < 3; colour++) {
+        frames.data[to + colour] = moved[pixel * 4 + colour] + frames.data[to + colour] * clear;
+      }
+    }
+  }
+}
+
+// A picture at a place, as much of it as a frame shows: rows first, then columns -> [height, width, channels].
+function moveLayer(picture, [centreY, centreX, logY, logX], height, width, goesOn) {
+  const rows = findSources(height, centreY, logY, picture.height, goesOn);
+  const columns = findSources(width, centreX, logX, picture.width, goesOn);
+  const { channels, data, width: wide } = picture;
+  const lines = new Float32Array(height * wide * channels);
+  rows.forEach((sources, row) => {
+    for (const [place, share] of sources) addScaled(lines, row * wide * channels, data, place * wide * channels, wide * channels, share);
+  });
+  const out = new Float32Array(height * width * channels);
+  for (let row = 0; row < height; row++) {
+    columns.forEach((sources, column) => {
+      const at = (row * width + column) * channels;
+      for (const [place, share] of sources) addScaled(out, at, lines, (row * wide + place) * channels, channels, share);
+    });
+  }
+  return out;
+}
+
+function addScaled(out, at, x, from, length, share) {
+  for (let place = 0; place < length; place++) out[at + place] += share * x[from + place];
+}
+
+// Which pixels of a picture are in each pixel of a frame along one side, and how much: the mean of two samples, by the
+// rule of Gauss, since one sample of a picture that is shrunk would pass over pixels.
+function findSources(side, centre, logScale, length, goesOn) {
+  const shrinking = Math.exp(-logScale);
+  const aside = Math.max(shrinking - 1, 0) / Math.sqrt(12);
+  return Array.from({ length: side }, (_, pixel) => {
+    const place = (pixel + 0.5) * (2 / side) - 1;
+    const source = ((place - centre) * shrinking + length / side) * (side / 2) - 0.5;
+    const sources = [];
+    for (let sample of [source - aside, source + aside]) {
+      if (goesOn) sample = Math.min(Math.max(sample, 0), length - 1);
+      const low = Math.floor(sample);
+      for (const near of [low, low + 1]) {
+        const share = (1 - Math.abs(sample - near)) / 2;
+        if (near >= 0 && near < length && share > 0) sources.push([near, share]);
+      }
+    }
+    return sources;
+  });
+}
+
+// How far each pixel of each frame is taken from elsewhere, down and right: [frames, height, width, 2].
+function readFlow(weights, codes, steps, { frames, height, width }) {
+  const knots = stretch(linear(weights, "generator.camera.flow", codes), steps, frames).map((value) => value * BENDING);
+  const [rows, columns] = [height, width].map(findCubicShares);
+  const flow = new Float32Array(frames * height * width * 2);
+  let at = 0;
+  for (let t = 0; t < frames; t++) {
+    for (const row of rows) {
+      for (const column of columns) {
+        for (let way = 0; way < 2; way++, at++) {
+          const first = (t * 2 + way) * FLOW_KNOTS ** 2;
+          row.forEach((down, i) => column.forEach((right, j) => (flow[at] += down * right * knots[first + i * FLOW_KNOTS + j])));
+        }
+      }
+    }
+  }
+  return flow;
+}
+
+// How much of each knot is in each pixel along one side: cubic convolution with corners aligned, as torch has it.
+function findCubicShares(side) {
+  const a = -0.75;
+  const weigh = (x) => (x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? ((x - 5) * x + 8) * a * x - 4 * a : 0);
+  return Array.from({ length: side }, (_, pixel) => {
+    const source = side > 1 ? (pixel * (FLOW_KNOTS - 1)) / (side - 1) : 0;
+    const shares = new Float32Array(FLOW_KNOTS);
+    for (let step = -1; step <= 2; step++) {
+      const knot = Math.floor(source) + step;
+      shares[Math.min(Math.max(knot, 0), FLOW_KNOTS - 1)] += weigh(Math.abs(source - knot));
+    }
+    return shares;
+  });
+}
+
+// What a camera sees of a larger picture through a flow, bilinear; beyond its border the picture goes on.
+function bend(out, picture, places, flow) {
+  const { frames, height, width } = out;
+  const find = (place, length) => Math.min(Math.max(((place + 1) * length - 1) / 2, 0), length - 1);
+  let at = 0;
+  for (let t = 0; t < frames; t++) {
+    const [centreY, centreX, logY, logX] = places.subarray(t * PLACE, (t + 1) * PLACE);
+    const [shrinkY, shrinkX] = [Math.exp(-logY) / LARGER, Math.exp(-logX) / LARGER];
+    for (let row = 0; row < height; row++) {
+      for (let column = 0; column < width; column++, at++) {
+        const y = ((2 * (row + 0.5)) / height - 1 + flow[2 * at] - centreY) * shrinkY;
+        const x = ((2 * (column + 0.5)) / width - 1 + flow[2 * at + 1] - centreX) * shrinkX;
+        sample(out.data, at * 3, picture, find(y, picture.height), find(x, picture.width));
+      }
+    }
+  }
+}
+
+function sample(out, at, { height, width, channels, data }, y, x) {
+  const [top, left] = [Math.floor(y), Math.floor(x)];
+  const [bottom, right] = [Math.min(top + 1, height - 1), Math.min(left + 1, width - 1)];
+  const [down, across] = [y - top, x - left];
+  for (let channel = 0; channel < channels; channel++) {
+    const value = (row, column) => data[(row * width + column) * channels + channel];
+    const above = value(top, left) + across * (value(top, right) - value(top, left));
+    const below = value(bottom, left) + across * (value(bottom, right) - value(bottom, left));
+    out[at + channel] = above + down * (below - above);
+  }
+}
+
+// Colours of space and time over the frames, by a mask.
+function coverWithVolume(weights, frames, codes, time) {
+  const name = "generator.volume";
+  const half = growMap(weights, name, codes, [frames.height >> 1, frames.width >> 1]);
+  const spread = convolve(weights, `${name}.spread`, rectifyMap(half));
+  const whole = residualBlock(weights, `${name}.smooth`, enlarge(unfoldTime(spread, time)));
+  const drawn = convolve(weights, `${name}.last`, rectifyMap(whole)).data;
+  const data = frames.data.map((value, index) => {
+    const pixel = Math.floor(index / 3) * 4;
+    return value + sigmoid(drawn[pixel + 3] - 1) * (Math.tanh(drawn[pixel + (index % 3)]) - value);
+  });
+  return likeMap(frames, data);
+}
+
+// Channels spread over `time` frames.
+function unfoldTime(x, time) {
+  const { frames, height, width, channels, data } = x;
+  const part = channels / time;
+  const out = makeMap(frames * time, height, width, part);
+  const pixels = height * width;
+  for (let t = 0, at = 0; t < frames * time; t++) {
+    for (let pixel = 0; pixel < pixels; pixel++, at += part) {
+      const from = (Math.floor(t / time) * pixels + pixel) * channels + (t % time) * part;
+      out.data.set(data.subarray(from, from + part), at);
+    }
+  }
+  return out;
+}

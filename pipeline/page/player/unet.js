@@ -1,0 +1,146 @@
+// The U-Net generator: a clip out of noise in a few steps, as pipeline/models/unet_generator.py has it.
+
+const WAVES = 16; // that tell a time
+const FASTEST = 30; // radians of the fastest over the whole path
+const UNET_HEADS = 4;
+
+// From noise to a clip along a straight path, in the steps that training or `sampling` names.
+function drawUNet(model, z, { whole }) {
+  const { clip, flow } = model;
+  let frames = makeMap(clip.frames, clip.height, clip.width, 3, z);
+  const blind = new Float32Array(whole.length);
+  const times = Array.from({ length: flow.steps + 1 }, (_, step) => shiftTime(1 - step / flow.steps, flow.time_shift));
+  for (let step = 0; step < flow.steps; step++) {
+    const [now, later] = [times[step], times[step + 1]];
+    const end = flow.takes_long_steps ? later : now;
+    const findVelocity = (cond) => {
+      const clean = predictClip(model, frames, end, now, cond).data;
+      return frames.data.map((value, index) => (value - clean[index]) / now);
+    };
+    let velocity = findVelocity(whole);
+    if (flow.guidance !== 1) velocity = mix(findVelocity(blind), velocity, flow.guidance);
+    frames = likeMap(frames, frames.data.map((value, index) => value - (now - later) * velocity[index]));
+  }
+  return frames;
+}
+
+// A time whose logit is so much larger; 0 and 1 stay.
+function shiftTime(time, by) {
+  return (Math.exp(by) * time) / (1 + Math.expm1(by) * time);
+}
+
+// The clip that a straight step from `time` to `end` leads towards.
+function predictClip(model, noisy, end, time, cond) {
+  const { weights, generator: params } = model;
+  const patch = [params.frame_patch, params.patch, params.patch];
+  const codes = encodeTimes(weights, end, time, cond);
+  let x = addMaps(convolve(weights, "generator.read", fold(noisy, patch)), weights["generator.place"].data);
+  const skips = [];
+  const levels = countParts(weights, "generator.widen");
+  for (let level = 0; level < levels; level++) {
+    x = runStage(weights, `generator.down.${level}`, x, codes);
+    skips.push(x);
+    x = convolve(weights, `generator.widen.${level}`, downsample(x));
+  }
+  x = addMaps(x, linear(weights, "generator.canvas", codes));
+  for (let block = 0; block < 4; block++) {
+    const run = block % 2 ? flowBlock : attentionBlock;
+    x = run(weights, `generator.middle.${block}`, x, codes);
+  }
+  for (let level = levels - 1; level >= 0; level--) {
+    const wider = upsample(convolve(weights, `generator.narrow.${level}`, x));
+    x = runStage(weights, `generator.up.${level}`, addMaps(wider, skips.pop().data), codes);
+  }
+  const last = rectifyMap(modulate(weights, "generator.modulation", normalisePlaces(x), codes));
+  return finish(weights, unfold(convolve(weights, "generator.write", last), patch), noisy);
+}
+
+// The last convolutions see the noisy clip, so that patches leave no seams.
+function finish(weights, drawn, noisy) {
+  const pixels = noisy.data.length / 3;
+  const both = joinRows(pixels, { data: drawn.data, width: drawn.channels }, { data: noisy.data, width: 3 });
+  const fine = convolve(weights, "generator.fine", makeMap(noisy.frames, noisy.height, noisy.width, drawn.channels + 3, both));
+  const added = convolve(weights, "generator.last", rectifyMap(fine)).data;
+  const colour = (index) => drawn.data[Math.floor(index / 3) * drawn.channels + (index % 3)];
+  return likeMap(noisy, added.map((value, index) => value + colour(index)));
+}
+
+function encodeTimes(weights, end, time, cond) {
+  const silu = (values) => values.map((value) => value * sigmoid(value));
+  const hidden = linear(weights, "generator.hidden", join(tellTime(time), tellTime(time - end), cond));
+  const frames = weights["generator.frames"].data;
+  return silu(linear(weights, "generator.code", silu(frames.map((value, index) => value + hidden[index % hidden.length]))));
+}
+
+// A time in [0,1] as waves, slow ones and fast ones.
+function tellTime(time) {
+  const angles = Array.from({ length: WAVES }, (_, wave) => time * Math.exp((Math.log(FASTEST) * wave) / (WAVES - 1)));
+  return Float32Array.from([...angles.map(Math.cos), ...angles.map(Math.sin)]);
+}
+
+function addMaps(x, other) {
+  return likeMap(x, add(x.data, other));
+}
+
+function runStage(weights, name, x, codes) {
+  const blocks = countParts(weights, `${name}.blocks`);
+  for (let block = 0; block < blocks; block++) x = flowBlock(weights, `${name}.blocks.${block}`, x, codes);
+  return x;
+}
+
+function flowBlock(weights, name, x, codes) {
+  const h = rectifyMap(modulate(weights, `${name}.modulation`, normalisePlaces(x), codes));
+  return addMaps(x, convolve(weights, `${name}.time`, rectifyMap(convolve(weights, `${name}.space`, h))).data);
+}
+
+function attentionBlock(weights, name, x, codes) {
+  const { channels } = x;
+  const divide = (a, b) => (b ? divide(b, a % b) : a);
+  const joint = linear(weights, `${name}.read`, modulate(weights, `${name}.modulation`, normalisePlaces(x), codes).data);
+  const gathered = attend(joint, x.data.length / channels, channels, divide(channels, UNET_HEADS));
+  return addMaps(x, linear(weights, `${name}.write`, gathered));
+}
+
+// Channels with a mean square of 1 at each place.
+function normalisePlaces(x) {
+  const { channels, data } = x;
+  const out = likeMap(x);
+  for (let at = 0; at < data.length; at += channels) {
+    let sum = 0;
+    for (let channel = 0; channel < channels; channel++) sum += data[at + channel] ** 2;
+    const scale = 1 / Math.sqrt(sum / channels + 1e-4);
+    for (let channel = 0; channel < channels; channel++) out.data[at + channel] = data[at + channel] * scale;
+  }
+  return out;
+}
+
+// Each patch as one place, its channels in the order colour, frame, row, column; `unfold` is the reverse.
+function fold(x, patch) {
+  const [t, h, w] = [x.frames / patch[0], x.height / patch[1], x.width / patch[2]];
+  const out = makeMap(t, h, w, x.channels * patch[0] * patch[1] * patch[2]);
+  eachOfPatches(x, patch, (place, inPatch) => (out.data[inPatch] = x.data[place]));
+  return out;
+}
+
+function unfold(x, patch) {
+  const channels = x.channels / (patch[0] * patch[1] * patch[2]);
+  const out = makeMap(x.frames * patch[0], x.height * patch[1], x.width * patch[2], channels);
+  eachOfPatches(out, patch, (place, inPatch) => (out.data[place] = x.data[inPatch]));
+  return out;
+}
+
+// Where each value of a map lies, and where it lies in the map of its patches.
+function eachOfPatches({ frames, height, width, channels }, [long, tall, wide], visit) {
+  let place = 0;
+  for (let t = 0; t < frames; t++) {
+    for (let h = 0; h < height; h++) {
+      for (let w = 0; w < width; w++) {
+        const cell = (Math.floor(t / long) * (height / tall) + Math.floor(h / tall)) * (width / wide) + Math.floor(w / wide);
+        for (let channel = 0; channel < channels; channel++, place++) {
+          const inside = ((channel * long + (t % long)) * tall + (h % tall)) * wide + (w % wide);
+          visit(place, cell * channels * long * tall * wide + inside);
+        }
+      }
+    }
+  }
+}
