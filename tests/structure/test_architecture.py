@@ -56,7 +56,9 @@ MAY_IMPORT = {
         ),
         *("records", "tables", "text"),
     },
-    "page": {*("data", "evaluation", "inference", "models", "params", "records", "rendering", "shards", "tables"), "text"},
+    "page": {
+        *("data", "evaluation", "inference", "models", "params", "records", "rendering", "shards", "tables", "text"),
+    },
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
