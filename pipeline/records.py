@@ -50,6 +50,7 @@ Reason = Literal[
     "undecodable",
     "decoder_hung",
     "decoder_died",
+    "decoder_lied",
     "too_short",
     "outside_video",
     # tokenize

@@ -1,23 +1,26 @@
-"""`make_shard` with a decoder that does what the caption says, in a module that a child process can import."""
+"""A `ShardMaker` with a decoder that does what the caption says, in a module that a child process can import."""
 
 import signal
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 
-from pipeline.compute.sandbox import Failure
+from pipeline.compute.child import Failure, Work
 from pipeline.params import ClipParams, TranscodeParams
-from pipeline.transcoding import ShardTask, make_shard
+from pipeline.transcoding.decoding import ShardTask
+from pipeline.transcoding.shard_maker import ShardMaker
 from pipeline.video.decode import DecodedVideo
 
 
-def make_bad_shard(task: ShardTask, failures: Mapping[str, Failure]) -> Generator[str | None, None, None]:
+class BadShardMaker(ShardMaker):
     """Decode by name: hang, crash, hog, or two windows of one colour."""
-    with patch("pipeline.transcoding.decode_video", decode_by_name):
-        yield from make_shard(task, failures)
+
+    def work(self, task: ShardTask, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
+        with patch("pipeline.transcoding.decoding.decode_video", decode_by_name):
+            return (yield from super().work(task, item, failures, scratch))
 
 
 def decode_by_name(path: Path, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:

@@ -3,11 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.compute.sandbox import Failure
+from pipeline.compute.cage import Needs
+from pipeline.compute.child import Failure, Work
 from pipeline.errors import UserError
 
 
@@ -21,28 +22,42 @@ class Words(NamedTuple):
         return " ".join(self.words)
 
 
-def act(task: Words, failures: Mapping[str, Failure]) -> Generator[str | None, None, list[str]]:
+class Act:
     """Do what each word says; the result is the words that went well, and the failures."""
-    done = []
-    for word in task.words:
-        yield word
-        if word in failures:
-            done.append(f"{failures[word].kind}: {failures[word].detail}")
-        else:
-            _act(word, task.folder)
-            done.append(word)
-    yield None
-    if "pause" in task.words:
-        time.sleep(1.5)
-    return done
+
+    def list_steps(self, task: Words) -> dict[str, Sequence[str]]:
+        return {word: (word,) for word in task.words}
+
+    def find_needs(self, _: Words) -> Needs:
+        return Needs()
+
+    def count_bytes(self, *_: object) -> int:
+        return 0
+
+    def prepare(self, _: Words) -> None:
+        pass
+
+    def work(self, task: Words, item: str, *_: object) -> Work:
+        yield item
+        act_word(item, task.folder)
+        return item, ()
+
+    def check(self, _task: object, _item: str, value: object, _content: bytearray) -> object:
+        return value
+
+    def finish(self, task: Words, found: Mapping[str, str], failures: Mapping[str, Failure]) -> list[str]:
+        if "pause" in task.words:
+            time.sleep(1.5)
+        told = {word: f"{failure.kind}: {failure.detail}" for word, failure in failures.items()}
+        return [told.get(word) or found[word] for word in task.words]
 
 
-def _act(word: str, folder: Path) -> None:
+def act_word(word: str, folder: Path) -> None:
     with (folder / word).open("a") as file:
         file.write(f"{os.getpid()}\n")
     if word == "hang":
         time.sleep(600)
-    if word == "nap":
+    if word.startswith("nap"):
         time.sleep(0.1)
     if word == "crash":
         signal.raise_signal(signal.SIGSEGV)
@@ -58,7 +73,8 @@ def _act(word: str, folder: Path) -> None:
         raise KeyError("a fault of the program")
 
 
-def die_outside(*_: object) -> Generator[str | None, None, None]:
+class DieOutside(Act):
     """Die at no item."""
-    yield None
-    signal.raise_signal(signal.SIGKILL)
+
+    def prepare(self, _: Words) -> None:
+        signal.raise_signal(signal.SIGKILL)

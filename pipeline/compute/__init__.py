@@ -1,13 +1,17 @@
 """Run a sandboxed function over many tasks, in processes of this machine or on a Ray cluster, as `compute` says."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Generic, TypeVar
 
+from pipeline.compute.cage import find_missing
 from pipeline.compute.cluster import cluster_workers
 from pipeline.compute.pool import Progress, Worker, distribute, silent
-from pipeline.compute.sandbox import Sandbox, SandboxedFunction
+from pipeline.compute.sandbox import Cages, Sandbox, SandboxedFunction, tell_missing
+from pipeline.errors import UserError
 from pipeline.params import ComputeParams, worker_count
 
 Task = TypeVar("Task")
@@ -27,23 +31,37 @@ def map_sandboxed(
     """Yield the results of `total` tasks in their order; an item that takes more than `seconds` counts as failed.
 
     `function` and the tasks must pickle by the names of their modules; `tasks` is read lazily, so memory does not
-    grow with their number. Raises UserError where a worker dies outside any item. However the loop ends, no worker
-    outlives it.
+    grow with their number. Raises UserError where a worker dies outside any item, and where this machine lacks a part
+    of the cage that `compute.sandbox` requires. However the loop ends, no worker outlives it.
     """
     pool: AbstractContextManager[list[Worker[Task, Result]]]
     if compute.backend == "ray":
-        pool = cluster_workers(function, compute.workers, total, seconds)
+        pool = cluster_workers(function, compute.workers, total, seconds, compute.sandbox)
     else:
-        pool = _local_workers(function, min(worker_count(compute), total), seconds)
+        _look_for_parts(compute.sandbox)
+        pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     with progress(label, total) as advance, pool as workers:
         yield from distribute(tasks, workers, label, advance)
+
+
+def _look_for_parts(cages: Cages) -> None:
+    missing = find_missing() if cages != "off" else []
+    if missing and cages == "require":
+        raise UserError(tell_missing(missing))
+    if missing:
+        _tell_once(tell_missing(missing))
+
+
+@cache
+def _tell_once(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 class _LocalWorker(Generic[Task, Result]):
     """A sandbox and the thread that watches it."""
 
-    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float) -> None:
-        self.sandbox = Sandbox(function, seconds)
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, cages: Cages) -> None:
+        self.sandbox = Sandbox(function, seconds, cages)
         self.thread = ThreadPoolExecutor(1)
         self.ready: Future[None] = Future()
         self.ready.set_result(None)
@@ -57,9 +75,9 @@ class _LocalWorker(Generic[Task, Result]):
 
 @contextmanager
 def _local_workers(
-    function: SandboxedFunction[Task, Result], count: int, seconds: float
+    function: SandboxedFunction[Task, Result], count: int, seconds: float, cages: Cages
 ) -> Iterator[list[Worker[Task, Result]]]:
-    workers = [_LocalWorker(function, seconds) for _ in range(count)]
+    workers = [_LocalWorker(function, seconds, cages) for _ in range(count)]
     try:
         yield list(workers)
     finally:

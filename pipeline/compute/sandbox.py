@@ -1,81 +1,101 @@
-"""Run a function on untrusted items in a child process, which is replaced when an item hangs or kills it.
+"""Run a function on untrusted items in a caged child process, which is replaced when an item hangs, kills or owns it.
 
-A sandboxed function is a generator: before each item that may be bad it yields the item's name, and None when it goes
-on to something trusted; what it returns is the result. The time limit holds only while an item is being worked on. A
-task whose child died is repeated from its start in a new child, which is given the items that failed, so the function
-must leave no half-written results behind.
+The child works on the items of a task in turn and answers for each; what it says is checked here, and so is what comes
+of it. An item that it was at when it hung or died is given up, and the others are gone on with in a new child. A child
+that lies may have been taken over by an earlier item, so each that is left then gets a child of its own.
 """
 
-import os
-import resource
+import shutil
 import signal
-import subprocess
-import sys
 import threading
-import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from functools import partial
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from pipeline.compute.cage import Needs
+from pipeline.compute.child import Child, ChildFunction, Failure, raise_error
+from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Late, Lie, Message
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Taken = TypeVar("Taken", contravariant=True)
+Given = TypeVar("Given", covariant=True)
+
+Cages = Literal["require", "auto", "off"]
 
 # One death may come from outside (the machine ran out of memory, and another process was the cause); a second one on
 # the same item, seconds later, comes from the item.
 DEATHS = 2
 
-_CHILD = "import sys; from pipeline.compute.sandbox import serve; serve(int(sys.argv[1]))"
-_Pipe: TypeAlias = "Connection[Any, Any]"
 
+class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
+    """What is done in the child, see ChildFunction, and the half that trusts nothing of it, in the parent."""
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an item is given up."""
+    def list_steps(self, task: Taken) -> Mapping[str, Sequence[str]]:
+        """The items of a task in order, each with all steps that may be taken for it."""
+        ...
 
-    kind: Literal["hung", "died"]
-    detail: str
+    def find_needs(self, task: Taken) -> Needs:
+        """What the child may read and start; `scratch` is the folder to make its own folder in."""
+        ...
 
+    def count_bytes(self, task: Taken, item: str) -> int:
+        """How many bytes an answer may have, at most."""
+        ...
 
-SandboxedFunction = Callable[[Task, Mapping[str, Failure]], Generator[str | None, None, Result]]
+    def check(self, task: Taken, item: str, value: Any, content: bytearray) -> Any:
+        """What is taken over from an answer. Raises Lie where it cannot be one."""
+        ...
+
+    def finish(self, task: Taken, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Given:
+        """The result, from what was taken over of each item that did not fail."""
+        ...
 
 
 class Sandbox(Generic[Task, Result]):
     """A sandboxed function that is called with its task alone, in one child after another.
 
-    An item fails at once when it takes more than `seconds` of the clock, and when the child dies of it twice. Raises
+    A step fails at once when it takes more than `seconds` of the clock, and when the child dies of it twice. Raises
     what the function raises, and BrokenExecutor where the child dies twice outside any item, or after `close`.
     """
 
-    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float) -> None:
-        self.function, self.seconds = function, seconds
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, cages: Cages = "auto") -> None:
+        self.function, self.seconds, self.cages = function, seconds, cages
         self._lock = threading.Lock()  # around the life of the child: `close` comes from another thread
         self._closed = False
-        self._child: subprocess.Popen[bytes] | None = None
-        self._near_end: _Pipe | None = None
-        self._item: str | None = None
+        self._child: Child | None = None
+        self._step: str | None = None
+        self._alone = False  # whether each item gets a child of its own
 
     def __call__(self, task: Task) -> Result:
+        steps = self.function.list_steps(task)
+        found: dict[str, Any] = {}
         failures: dict[str, Failure] = {}
         deaths: Counter[str | None] = Counter()
-        while True:
+        self._alone = False
+        while left := [item for item in steps if item not in found and item not in failures]:
+            self._step = None
             try:
-                return self._attempt(task, failures)
-            except _Hung:
-                failures[str(self._item)] = Failure("hung", f"not done after {self.seconds:g} seconds")
-            except _Died as death:
-                deaths[self._item] += 1
-                if deaths[self._item] == DEATHS:
-                    if self._item is None:
-                        raise BrokenExecutor(str(death)) from None
-                    failures[self._item] = Failure("died", f"{death}, {DEATHS} times")
+                self._work(task, left[:1] if self._alone else left, steps, failures, found)
+            except Late:
+                self._replace()
+                failures[str(self._step)] = Failure("hung", f"not done after {self.seconds:g} seconds")
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                death = _tell_cause(self._replace())
+                deaths[self._step] += 1
+                if deaths[self._step] == DEATHS:
+                    if self._step is None:
+                        raise BrokenExecutor(death) from None
+                    failures[self._step] = Failure("died", f"{death}, {DEATHS} times")
+            except Lie as lie:
+                self._judge(lie, left, found, failures)
+            if self._alone:
+                self._replace()
+        return self.function.finish(task, found, failures)
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
@@ -83,44 +103,70 @@ class Sandbox(Generic[Task, Result]):
             self._closed = True
             self._end()
 
-    def _attempt(self, task: Task, failures: Mapping[str, Failure]) -> Result:
-        self._item = None
-        try:
-            pipe = self._open()
-            pipe.send((task, failures))
-            while pipe.poll(self.seconds if self._item is not None else None):
-                kind, value = pipe.recv()
-                if kind == "done":
-                    result: Result = value
-                    return result
-                if kind == "failed":
-                    raise value
-                self._item = value
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise _Died(_cause(self._replace())) from None
+    def _judge(self, lie: Lie, left: Sequence[str], found: Mapping[str, Any], failures: dict[str, Failure]) -> None:
+        """A lie is the fault of the item that it is told of where the child has seen no other."""
+        seen = self._child.items if self._child else 0
         self._replace()
-        raise _Hung
+        if seen > 1:
+            self._alone = True
+            return
+        item = next(item for item in left if item not in found)
+        failures[item] = Failure("lied", f"the worker was not to be trusted: {lie}")
 
-    def _open(self) -> _Pipe:
-        """The pipe to the child, which is started if there is none."""
+    def _work(
+        self,
+        task: Task,
+        items: Sequence[str],
+        steps: Mapping[str, Sequence[str]],
+        failures: Mapping[str, Failure],
+        found: dict[str, Any],
+    ) -> None:
+        """Hand the items to the child, and put what is taken over of each into `found`."""
+        child = self._open(self.function.find_needs(task))
+        child.send((task, items, failures, child.scratch))
+        for item in items:
+            child.items += 1
+            self._step = None if self._step is None else item
+            left = set(steps[item])
+            most = self.function.count_bytes(task, item)
+            while (message := self._receive(child, most)).kind == STEP:
+                if not isinstance(message.value, str) or message.value not in left or message.content:
+                    raise Lie(f"a step that there is not: {str(message.value)[:80]!a}")
+                left.remove(message.value)
+                self._step = message.value
+            if item in left:
+                raise Lie("an answer before the first step")
+            found[item] = self.function.check(task, item, message.value, message.content)
+        if child.scratch:
+            _empty(Path(child.scratch))
+
+    def _receive(self, child: Child, most: int) -> Message:
+        """The next step or answer of a child. Raises what it tells of in their place."""
+        look = partial(_refuse_to_fill, Path(child.scratch)) if child.scratch else None
+        seconds = self.seconds if self._step is not None else None
+        message = child.receiver.receive(seconds, most, look)
+        if message.kind == READY and child.missing is None:
+            child.missing = message.value
+            if child.missing and self.cages == "require":
+                raise UserError(tell_missing(child.missing))
+            message = child.receiver.receive(seconds, most, look)
+        if message.kind == ERROR:
+            raise_error(message)
+        if message.kind not in (STEP, ANSWER):
+            raise Lie("a second beginning")
+        return message
+
+    def _open(self, needs: Needs) -> Child:
+        """The child, which is started where there is none, or one that may do less than is needed."""
         with self._lock:
             if self._closed:
                 raise BrokenExecutor("closed")
-            if self._near_end is None:
-                self._near_end, far_end = Pipe()
-                path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  "" is the folder
-                # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the
-                # function has started.
-                self._child = subprocess.Popen(
-                    [sys.executable, "-c", _CHILD, str(far_end.fileno())],
-                    pass_fds=[far_end.fileno()],
-                    start_new_session=True,
-                    stdin=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": path},
-                )
-                far_end.close()
-                self._near_end.send(self.function)
-            return self._near_end
+            if self._child is not None and not self._child.needs.cover(needs):
+                needs = needs.join(self._child.needs)
+                self._end()
+            if self._child is None:
+                self._child = Child(self.function, needs, caged=self.cages != "off")
+            return self._child
 
     def _replace(self) -> int:
         with self._lock:
@@ -128,82 +174,28 @@ class Sandbox(Generic[Task, Result]):
 
     def _end(self) -> int:
         """End the child -> its exit code, that of its own death if it was dead already."""
-        child, pipe, self._child, self._near_end = self._child, self._near_end, None, None
-        if child is None or pipe is None:
-            return 0
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        code = child.wait()
-        pipe.close()
-        return code
+        child, self._child = self._child, None
+        return child.end() if child else 0
 
 
-class _Died(Exception):
-    """The child ended by itself, or was killed from outside."""
+def tell_missing(missing: Sequence[str]) -> str:
+    """What to tell a user whose kernel lacks parts of a cage."""
+    return f"this machine cannot keep a decoder from {'; '.join(missing)}; see compute.sandbox"
 
 
-class _Hung(Exception):
-    """The child spent too long on one item."""
+def _refuse_to_fill(folder: Path) -> None:
+    """Raise Lie where there is more in a folder than is left on its disk."""
+    used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
+    if used > shutil.disk_usage(folder).free:
+        raise Lie(f"{used:,} bytes of files that it wrote, which fills the disk")
 
 
-def _cause(code: int) -> str:
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _tell_cause(code: int) -> str:
+    if code == -signal.SIGSYS:
+        return "the process asked the system for what its cage forbids (SIGSYS)"
     return f"the process died of {signal.Signals(-code).name}" if code < 0 else f"the process ended with code {code}"
-
-
-def serve(descriptor: int) -> None:
-    """The child's half: receive tasks here and work in a second thread, so that the parent's end is noticed at once."""
-    pipe: _Pipe = Connection(descriptor)
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            function = pipe.recv()
-            while True:
-                task, failures = pipe.recv()
-                thread.submit(_work, pipe, function, task, failures).add_done_callback(partial(_answer, pipe))
-        except (EOFError, ConnectionResetError):
-            os.killpg(0, signal.SIGKILL)  # with whatever the function has started
-
-
-def _work(pipe: _Pipe, function: SandboxedFunction[Any, Any], task: object, failures: Mapping[str, Failure]) -> object:
-    steps = function(task, failures)
-    while True:
-        try:
-            pipe.send(("at", next(steps)))
-        except StopIteration as end:
-            return end.value
-
-
-def _answer(pipe: _Pipe, future: "Future[object]") -> None:
-    error = future.exception()
-    with suppress(BrokenPipeError):  # the parent is gone, and this process will be in a moment
-        pipe.send(("done", future.result()) if error is None else ("failed", _make_portable(error)))
-
-
-def _make_portable(error: BaseException) -> BaseException:
-    """The error as it can be sent: one that a user can act on as it is, any other as text with its traceback."""
-    if isinstance(error, UserError):
-        return error
-    if isinstance(error, OSError) and error.errno is not None:
-        return OSError(error.errno, error.strerror, error.filename)
-    return RuntimeError("in a worker:\n" + "".join(traceback.format_exception(error)))
-
-
-@contextmanager
-def memory_limit(allowed: int) -> Iterator[None]:
-    """Inside the block, allocations fail once this process has `allowed` bytes more than at its start.
-
-    Counted are its private writable pages (RLIMIT_DATA), so mapped files and libraries are free. Programs that the
-    block starts have the whole as their limit. Only Linux counts so; elsewhere there is no bound.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
-    limit = pages * resource.getpagesize() + allowed
-    if before[1] != resource.RLIM_INFINITY:
-        limit = min(limit, before[1])
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)

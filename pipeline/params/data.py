@@ -25,6 +25,7 @@ Loading = Literal["auto", "resident", "streamed"]
 class ComputeParams(Section):
     backend: Literal["processes", "ray"]
     workers: Literal["auto"] | PositiveInt
+    sandbox: Literal["require", "auto", "off"]
     loading: Loading
 
 

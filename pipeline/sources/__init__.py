@@ -9,13 +9,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from pipeline.files import LONGEST_POINTER, digest_file
 from pipeline.sources import cells
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
 from pipeline.sources.cells import is_table, read_cell
-from pipeline.sources.folders import FolderRead, read_folder, read_picture
+from pipeline.sources.folders import CACHED, FolderRead, read_folder, read_picture
 from pipeline.sources.limits import SourceFault, refuse_pointer
 from pipeline.sources.pictures import Numbered, Pictures, digest_pictures, is_pattern, order_pictures
 
@@ -80,6 +82,37 @@ def digest_members(archive: Archive, path: str) -> str:
     """The digest of pictures in an archive, equal to that of the same pictures in a folder."""
     folder, _, pattern = path.rpartition("/")
     return digest_pictures(_order_members(archive, folder, pattern), lambda name: _measure(archive, folder, name))
+
+
+def find_roots(videos: Path, video: str) -> set[str]:
+    """The folders that hold all that is read of a video: the videos folder, and DVC's cache where a link leads there.
+
+    Links are followed once for a folder, as those of a set lead to one place.
+    """
+    root = _resolve(str(videos))
+    path = f"{videos}/{video}"
+    container = split_container(path) if CONTAINER.search(path) else None
+    file = str(container[0]) if container else path
+    return {root} | {cached[1] for target in _follow_links(file) if (cached := CACHED.match(target))}
+
+
+def _follow_links(path: str) -> Iterator[str]:
+    """What a file leads to, and the first link among pictures: all of a folder are linked in one way."""
+    if is_pattern(path) and not os.path.lexists(path):
+        with suppress(OSError), os.scandir(path.rpartition("/")[0]) as entries:
+            yield from islice((os.path.realpath(entry.path) for entry in entries if entry.is_symlink()), 1)
+    elif os.path.islink(path):  # noqa: PTH114  a path of text is looked at for every clip
+        yield os.path.realpath(path)
+
+
+@lru_cache(64)
+def _resolve(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def needs_copies(videos: Path, video: str) -> bool:
+    """Whether a copy of the video is made to decode it."""
+    return CONTAINER.search(f"{videos}/{video}") is not None
 
 
 @contextmanager
@@ -150,4 +183,7 @@ def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Pat
                 file.write(piece)
         yield copy
     finally:
-        copy.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.truncate(copy, 0)  # a caged process may not remove it
+            with suppress(PermissionError):
+                copy.unlink()

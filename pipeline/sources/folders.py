@@ -12,7 +12,7 @@ from pipeline.files import LONGEST_POINTER
 from pipeline.sources.limits import SourceFault, refuse_pointer
 from pipeline.sources.pictures import Numbered, digest_pictures, order_pictures
 
-CACHED = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}\Z")
+CACHED = re.compile(r"(.*/(?:files/md5|\.dvc/cache))/[0-9a-f]{2}/[0-9a-f]{30}\Z", re.DOTALL)
 
 
 class FolderRead(NamedTuple):
@@ -45,7 +45,7 @@ def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
 
 def may_lead(target: str, root: str) -> bool:
     """Whether a link in the videos folder may lead to a path: within it, or to what DVC keeps of tracked files."""
-    return target == root or target.startswith(f"{root}/") or CACHED.search(target) is not None
+    return target == root or target.startswith(f"{root}/") or CACHED.match(target) is not None
 
 
 def read_picture(path: Path, root: Path) -> bytes:

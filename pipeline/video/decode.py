@@ -15,6 +15,7 @@ from pipeline.records import Frames
 from pipeline.sources.pictures import Pictures
 from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader, collect_frames
 from pipeline.video.colour import convert_to_srgb
+from pipeline.video.ffmpeg import executable
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
@@ -29,6 +30,13 @@ PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet
 PICTURE_READERS = {"in_process": PictureReader, "ffmpeg": FfmpegPictureReader}
 
 Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, has no clips
+
+
+def find_programs(options: TranscodeParams, videos: Iterable[str]) -> list[str]:
+    """The paths of the programs that decode some of these videos."""
+    if options.decoder == "ffmpeg" or any(video.lower().endswith(tuple(PROGRAM_ENDINGS)) for video in videos):
+        return [executable()]
+    return []
 
 
 @dataclass(frozen=True, slots=True)

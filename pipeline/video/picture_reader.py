@@ -1,11 +1,11 @@
 """A clip whose frames are pictures: JPEG, PNG or WebP, each decoded only where it is wanted."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from os import getpid
 from pathlib import Path
 from typing import ClassVar
 
@@ -137,10 +137,9 @@ def _describe(name: str, header: PictureHeader) -> str:
 
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
-    """Yield an empty folder; its name is that of the process, so that a killed one leaves no second."""
-    folder = scratch / f".pictures-{getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Yield an empty folder; a caged process may not remove it, so the next one has another name."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".pictures-", dir=scratch))
     try:
         yield folder
     finally:

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 from clip_sets import by, draw_dataset, transcode
 from locations import TESTS
-from sandboxed_functions import Words, act
+from sandboxed_functions import Act, Words
 
 from pipeline.compute import map_sandboxed
 from pipeline.errors import UserError
@@ -56,7 +56,7 @@ def test_a_lost_node_costs_time_only(two_nodes, tmp_path):
 
     losing = threading.Thread(target=lose_a_node)
     results = []
-    for result in map_sandboxed(act, tasks(), 100, RAY, seconds=60, label="act"):
+    for result in map_sandboxed(Act(), tasks(), 100, RAY, seconds=60, label="act"):
         results.append(result[-1])
         if losing.ident is None and len({pid_of(tmp_path, name) for name in results}) == 2:
             losing.start()
@@ -71,7 +71,7 @@ def test_bad_items_and_errors_are_the_same_on_a_cluster_started_for_the_run(monk
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     tasks = [Words(words, tmp_path) for words in (("a", "crash"), ("hang", "b"), ("refuse",))]
-    results = map_sandboxed(act, tasks, 3, by(1, "ray"), seconds=2, label="act")
+    results = map_sandboxed(Act(), tasks, 3, by(1, "ray"), seconds=2, label="act")
     assert next(results) == ["a", "died: the process died of SIGSEGV, 2 times"]
     assert next(results) == ["hung: not done after 2 seconds", "b"]
     with pytest.raises(UserError, match=r"^refuse\.webm: not wanted; take another$"):
@@ -101,7 +101,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch, tmp_path):
     for address, told in ((f"127.0.0.1:{closed}", "Connection refused"), ("nonsense", "Invalid address")):
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(UserError, match=rf"^Ray \({address}\): .*{told}.*; see docs/how-to/transcode-on-ray\.md"):
-            list(map_sandboxed(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+            list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
 
 
 def test_a_cluster_that_starts_too_slowly_is_told_and_a_fault_is_not_hidden(monkeypatch, tmp_path):
@@ -110,13 +110,13 @@ def test_a_cluster_that_starts_too_slowly_is_told_and_a_fault_is_not_hidden(monk
     for raised, seen in ((Exception("The current node timed out"), UserError), (KeyError("a fault"), KeyError)):
         monkeypatch.setattr(ray, "init", Mock(side_effect=raised))
         with pytest.raises(seen, match=str(raised)):
-            list(map_sandboxed(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+            list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
 
 
 def test_without_ray_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 't2v\[ray\]'"):
-        list(map_sandboxed(act, [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+        list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
 
 
 def start_two_nodes(make_cluster, attempts):

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from locations import TESTS
-from sandboxed_functions import Words, act, die_outside
+from sandboxed_functions import Act, DieOutside, Words
 from settings import changed
 from waiting import alive, within
 
@@ -16,18 +16,18 @@ from pipeline.compute import map_sandboxed
 from pipeline.compute.sandbox import Sandbox
 from pipeline.errors import UserError
 
-TWO = changed({"compute": {"backend": "processes", "workers": 2}}).compute
+TWO = changed({"compute": {"backend": "processes", "workers": 2, "sandbox": "off"}}).compute
 PROGRAM = """
 import sys
 from pathlib import Path
-from sandboxed_functions import Words, act
+from sandboxed_functions import Act, Words
 from settings import changed
 from pipeline.compute import map_sandboxed
 
-compute = changed({"compute": {"backend": "processes", "workers": 2}}).compute
+compute = changed({"compute": {"backend": "processes", "workers": 2, "sandbox": "off"}}).compute
 tasks = [Words(("hang",), Path(sys.argv[1]))] * 4
 try:
-    list(map_sandboxed(act, tasks, 4, compute, seconds=600, label="act"))
+    list(map_sandboxed(Act(), tasks, 4, compute, seconds=600, label="act"))
 except KeyboardInterrupt:
     sys.exit(75)
 """
@@ -35,8 +35,8 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def call(tmp_path):
-    """Call `act` in a child, with a limit of a second."""
-    with closing(Sandbox(act, 1.0)) as sandbox:
+    """Call `Act` in a child, with a limit of a second."""
+    with closing(Sandbox(Act(), 1.0, "off")) as sandbox:
         yield lambda *words: sandbox(Words(words, tmp_path))
 
 
@@ -72,7 +72,7 @@ def test_several_bad_items_of_one_task_are_found_one_by_one(call):
 
 @pytest.mark.slow
 def test_the_time_limit_holds_for_each_item_and_not_for_the_whole_or_for_what_is_trusted(call):
-    assert len(call(*["nap"] * 14, "pause")) == 15
+    assert len(call(*(f"nap{number}" for number in range(14)), "pause")) == 15
 
 
 def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
@@ -87,14 +87,14 @@ def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
 
 
 def test_a_child_that_dies_at_no_item_is_no_items_fault(tmp_path):
-    with closing(Sandbox(die_outside, 1.0)) as sandbox, pytest.raises(BrokenExecutor, match="SIGKILL"):
-        sandbox(Words((), tmp_path))
+    with closing(Sandbox(DieOutside(), 1.0, "off")) as sandbox, pytest.raises(BrokenExecutor, match="SIGKILL"):
+        sandbox(Words(("one",), tmp_path))
     with pytest.raises(UserError, match="act: the worker died on one two "):
-        list(map_sandboxed(die_outside, [Words(("one", "two"), tmp_path)], 1, TWO, seconds=1, label="act"))
+        list(map_sandboxed(DieOutside(), [Words(("one", "two"), tmp_path)], 1, TWO, seconds=1, label="act"))
 
 
 def test_closing_ends_a_child_in_the_middle(tmp_path):
-    sandbox = Sandbox(act, 600.0)
+    sandbox = Sandbox(Act(), 600.0, "off")
     thread = threading.Thread(target=call_closed, args=(sandbox, tmp_path))
     thread.start()
     assert within(60, (tmp_path / "hang").exists)
@@ -113,7 +113,7 @@ def test_results_of_many_tasks_come_in_order_and_tasks_are_read_as_they_are_need
             read.append(number)
             yield Words((f"w{number}", *["hang"] * (number == 3)), tmp_path)
 
-    results = map_sandboxed(act, tasks(), 12, TWO, seconds=1, label="act")
+    results = map_sandboxed(Act(), tasks(), 12, TWO, seconds=1, label="act")
     assert next(results) == ["w0"]
     assert len(read) <= 6
     assert [result[0] for result in results] == [f"w{number}" for number in range(1, 12)]

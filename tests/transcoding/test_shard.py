@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bad_videos import make_bad_shard
+from bad_videos import BadShardMaker
 from clip_sets import OPTIONS, choose_clip, transcode, write_clips
 from videos import draw
 
@@ -19,7 +19,7 @@ from pipeline.tables import read_table
 def bad_videos(tmp_path, monkeypatch):
     """A folder for videos that are decoded by their names: hang, crash, hog, else two windows of one colour."""
     (tmp_path / "videos").mkdir()
-    monkeypatch.setattr("pipeline.transcoding.make_shard", make_bad_shard)
+    monkeypatch.setattr("pipeline.transcoding.ShardMaker", BadShardMaker)
 
     def write(*names):
         for length, name in enumerate(names, start=1):
@@ -48,7 +48,7 @@ def large_videos(tmp_path_factory):
 def test_a_video_that_hangs_or_kills_its_decoder_costs_itself_alone(bad_videos, tmp_path, workers):
     dataset = bad_videos(*(f"{name}.mkv" for name in ("a", "b-hang", "c", "d-crash", "e", "f-hog", "g", "h")))
     limits = limited(seconds=3.0, memory_bytes=300_000_000)
-    transcode(dataset, tmp_path / "out", workers, limits=limits)
+    transcode(dataset, tmp_path / "out", workers, limits=limits, windows=2)
     assert ShardReader(tmp_path / "out").ids == [name for name in "acegh" for _ in range(2)]
     drops = [(drop.id, drop.reason, drop.detail) for drop in read_table(tmp_path / "out" / DROPS, Drop)]
     assert drops == [
@@ -75,7 +75,7 @@ def test_every_window_is_a_row_and_a_mirrored_clip_is_flipped(bad_videos, tmp_pa
     dataset = bad_videos("5.mkv", "50.mkv")
     five, fifty = read_table(dataset / "labels" / "clips.parquet", Clip)
     write_clips(dataset, [five, replace(five, id="5-mirrored", caption="other way", mirrored=True), fifty])
-    transcode(dataset, tmp_path / "out")
+    transcode(dataset, tmp_path / "out", windows=2)
     reader = ShardReader(tmp_path / "out")
     assert reader.ids == ["5", "5", "5-mirrored", "5-mirrored", "50", "50"]
     assert reader.captions[2:4] == ["other way", "other way"]

@@ -1,0 +1,183 @@
+"""What a process gives up before it opens a stranger's file: all that decoding does not need, and for good.
+
+Each part needs the kernel's consent. Where one is missing the rest is done, and the missing part is named.
+"""
+
+import os
+import platform
+import resource
+import shutil
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.compute import landlock, seccomp
+from pipeline.compute.system import call
+
+FILES = "files outside (Landlock, from Linux 5.13)"
+SIGNALS = "signals to other processes (Landlock, from Linux 6.12)"
+CALLS = "system calls (seccomp, on x86-64 and aarch64)"
+THREADS = "files outside, for threads that a library started"
+PARTS = (FILES, SIGNALS, CALLS, THREADS)
+
+QUIET = {  # for a process that is to be caged: a thread from before would stay outside
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+HANDED_DOWN = ("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "DYLD_", "PYTHON", "IMAGEIO_", "T2V_")  # or begin so
+
+LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+
+SPARE_BYTES = 2**32  # of memory above the limit of one video: lists of archives, and what their reading takes
+MOST_FILES = 256  # open at once
+_KEPT = 0b110  # capabilities: to read files of other owners, as root in a container does
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+_CAPABILITIES_VERSION = 0x20080522
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a caged process may do; the code of this program and of its packages it may read as well."""
+
+    read: frozenset[str] = frozenset()  # files, and folders with all that is in them
+    programs: frozenset[str] = frozenset()  # files that may be started
+    memory_bytes: int = 0  # beyond what the process has
+    folder: str = ""  # where a folder is made for it to write in; empty: it writes no file
+
+    def cover(self, other: "Needs") -> bool:
+        """Whether nothing of `other` is missing here."""
+        return self.join(other) == self
+
+    def join(self, other: "Needs") -> "Needs":
+        """What both need."""
+        return Needs(
+            self.read | other.read,
+            self.programs | other.programs,
+            max(self.memory_bytes, other.memory_bytes),
+            self.folder or other.folder,
+        )
+
+
+def find_missing() -> list[str]:
+    """The parts of a cage that this machine lacks, of PARTS."""
+    if sys.platform != "linux":
+        return [FILES, SIGNALS, CALLS]
+    missing = [] if landlock.read_version() else [FILES]
+    missing += [] if landlock.bounds_signals() else [SIGNALS]
+    return missing + ([] if seccomp.is_available() else [CALLS])
+
+
+def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What a caged process is told of them: no password, no key."""
+    return {name: value for name, value in variables if name.startswith(HANDED_DOWN)}
+
+
+def close_cage(needs: Needs, scratch: str) -> list[str]:
+    """Give up all but these needs, for this process and what it starts -> the missing parts, of PARTS.
+
+    Files are made in the folder `scratch` only, if there is one. Raises OSError where the kernel has a part and refuses
+    it.
+    """
+    missing = find_missing()
+    _open_memory_count()
+    _limit(needs.memory_bytes, scratch)
+    _close_output()
+    if FILES not in missing:
+        if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+            missing.append(THREADS)
+        _drop_capabilities()
+        landlock.restrict_files(_list_rights(needs, scratch))
+    if CALLS not in missing:
+        seccomp.restrict_calls(programs=bool(needs.programs), signals=SIGNALS not in missing)
+    return missing
+
+
+def _list_rights(needs: Needs, scratch: str) -> Iterator[tuple[str, int]]:
+    paths = sysconfig.get_paths()
+    for name in ("stdlib", "platstdlib", "purelib", "platlib"):
+        yield paths[name], landlock.READ
+    yield str(Path(__file__).parents[1]), landlock.READ
+    yield os.devnull, landlock.WRITE
+    for path in needs.read:
+        yield path, landlock.READ
+    for path in [*needs.programs, *LOADERS] if needs.programs else []:
+        yield path, landlock.READ_FILE | landlock.EXECUTE
+    for path in LIBRARIES if needs.programs else []:
+        yield path, landlock.READ
+    if scratch:
+        yield scratch, landlock.ADD
+
+
+def _limit(memory_bytes: int, scratch: str) -> None:
+    largest = shutil.disk_usage(scratch).free // 2 if scratch else 0
+    lower_limit(resource.RLIMIT_FSIZE, largest)
+    lower_limit(resource.RLIMIT_CORE, 0)
+    lower_limit(resource.RLIMIT_NOFILE, MOST_FILES)
+    if sys.platform == "linux":
+        lower_limit(resource.RLIMIT_DATA, count_memory() + memory_bytes + SPARE_BYTES)
+
+
+def lower_limit(kind: int, value: int) -> None:
+    """Set a limit that cannot be raised again, except where it is lower already."""
+    limits = [value if old == resource.RLIM_INFINITY else min(value, old) for old in resource.getrlimit(kind)]
+    resource.setrlimit(kind, (limits[0], limits[1]))
+
+
+def _close_output() -> None:
+    """Leave no way to the terminal."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _drop_capabilities() -> None:
+    """Of root's powers keep only that to read."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    permitted = next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
+    kept = permitted & _KEPT
+    number = _CAPSET.get(platform.machine())
+    if number is None or kept == permitted:
+        return
+    header, sets = struct.pack("=Ii", _CAPABILITIES_VERSION, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0)
+    if call(number, header, sets) != 0:
+        raise OSError("capabilities cannot be dropped")
+
+
+@cache
+def _open_memory_count() -> int:
+    return os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC) if sys.platform == "linux" else -1
+
+
+def count_memory() -> int:
+    """Private writable pages of this process, in bytes. Only Linux tells."""
+    return int(os.pread(_open_memory_count(), 200, 0).split()[5]) * resource.getpagesize()
+
+
+@contextmanager
+def memory_limit(allowed: int) -> Iterator[None]:
+    """Inside the block, allocations fail once this process has `allowed` bytes more than at its start.
+
+    Counted are its private writable pages (RLIMIT_DATA), so mapped files and libraries are free. Programs that the
+    block starts have the whole as their limit. Only Linux counts so; elsewhere there is no bound.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = count_memory() + allowed
+    if before[1] != resource.RLIM_INFINITY:
+        limit = min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)

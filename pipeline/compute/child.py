@@ -1,0 +1,162 @@
+"""A child process that works on tasks of one function: its parent's handle to it, and what runs in it.
+
+Tasks go down as they are, since they come from here; what comes back are `messages`, which execute nothing.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Protocol
+
+from pipeline.compute.cage import QUIET, Needs, close_cage, reduce_environment
+from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Message, Receiver, Sender, clean_text
+from pipeline.errors import UserError
+
+_CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an item, or a step of one, is given up."""
+
+    kind: Literal["hung", "died", "lied"]
+    detail: str
+
+
+Work = Generator[str, None, tuple[object, Sequence[memoryview]]]
+
+
+class ChildFunction(Protocol):
+    """The half of a function that runs in the child."""
+
+    def prepare(self, task: Any) -> None:
+        """What is done once for a task; no time limit holds yet."""
+
+    def work(self, task: Any, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
+        """Yield each step before it is taken; return a value for JSON and bytes. `failures` are of single steps."""
+        ...
+
+
+class Child:
+    """A child as its parent sees it."""
+
+    def __init__(self, function: ChildFunction, needs: Needs, *, caged: bool) -> None:
+        self.scratch = make_scratch(needs.folder) if needs.folder else ""
+        tasks, self._tasks = _open_pipe()
+        receiver, answers = os.pipe()
+        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  "" is the folder
+        variables = reduce_environment(os.environ.items()) | QUIET if caged else {**os.environ}
+        # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the function starts.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(tasks.fileno()), str(answers)],
+            pass_fds=[tasks.fileno(), answers],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            env={**variables, "PYTHONPATH": path},
+        )
+        tasks.close()
+        os.close(answers)
+        self.needs = needs
+        self.receiver = Receiver(receiver)
+        self.items = 0  # that it has begun
+        self.missing: list[str] | None = None  # parts of its cage; None: not said yet
+        self.send((function, (needs, self.scratch) if caged else None))
+
+    def send(self, value: object) -> None:
+        """Hand something down. Raises BrokenPipeError where the child has ended."""
+        self._tasks.send(value)
+
+    def end(self) -> int:
+        """End it, whatever it is doing -> its exit code, that of its own death if it was dead already."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        self._tasks.close()
+        self.receiver.close()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        return code
+
+
+def _open_pipe() -> "tuple[Connection[Any, Any], Connection[Any, Any]]":
+    reader, writer = os.pipe()
+    return Connection(reader, writable=False), Connection(writer, readable=False)
+
+
+def make_scratch(folder: str) -> str:
+    """A new folder in `folder`, which is made where it is not there."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix=".scratch-", dir=folder)
+
+
+def raise_error(message: Message) -> NoReturn:
+    """Raise the error that a child tells of, as far as it can be one."""
+    value = message.value if isinstance(message.value, dict) else {}
+    text = clean_text(value.get("text"))
+    if value.get("error") == "user":
+        raise UserError(text)
+    if value.get("error") == "system" and type(number := value.get("number")) is int:
+        raise OSError(number, text, clean_text(value.get("file")) or None)
+    raise RuntimeError(f"in a worker:\n{text}")
+
+
+def serve(tasks: int, answers: int) -> None:
+    """The child's half: receive tasks here and work in a second thread, so that the parent's end is seen at once."""
+    pipe: Connection[Any, Any] = Connection(tasks, writable=False)
+    os.set_inheritable(tasks, False)
+    sender = Sender(answers)
+    try:
+        function, cage = pipe.recv()
+        sender.send(READY, close_cage(*cage) if cage else [])
+        with ThreadPoolExecutor(1) as thread:
+            while True:
+                job = pipe.recv()
+                thread.submit(_work, sender, function, *job).add_done_callback(partial(_tell_error, sender))
+    except (EOFError, ConnectionResetError, BrokenPipeError):
+        os.killpg(0, signal.SIGKILL)  # with whatever the function has started
+
+
+def _work(
+    sender: Sender,
+    function: ChildFunction,
+    task: object,
+    items: Sequence[str],
+    failures: Mapping[str, Failure],
+    at: str,
+) -> None:
+    function.prepare(task)
+    for item in items:
+        steps = function.work(task, item, failures, at)
+        while True:
+            try:
+                sender.send(STEP, next(steps))
+            except StopIteration as end:
+                sender.send(ANSWER, end.value[0], end.value[1])
+                break
+
+
+def _tell_error(sender: Sender, future: "Future[None]") -> None:
+    error = future.exception()
+    if error is not None:
+        with suppress(BrokenPipeError):  # the parent is gone, and this process will be in a moment
+            sender.send(ERROR, _describe(error))
+
+
+def _describe(error: BaseException) -> dict[str, object]:
+    """The error as text: one that a user can act on as it is, any other with its traceback."""
+    if isinstance(error, UserError):
+        return {"error": "user", "text": str(error)}
+    if isinstance(error, OSError) and error.errno is not None:
+        return {"error": "system", "number": error.errno, "text": error.strerror, "file": str(error.filename or "")}
+    return {"error": "fault", "text": "".join(traceback.format_exception(error))}

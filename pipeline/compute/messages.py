@@ -1,0 +1,125 @@
+"""What a process that may have been taken over says to its parent: a kind, bounded JSON and bounded bytes.
+
+Nothing of it can be executed, and nothing is believed: what is too long, of no known kind or no JSON is a `Lie`.
+"""
+
+import fcntl
+import json
+import os
+import select
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+READY, STEP, ANSWER, ERROR = b"r", b"s", b"a", b"e"
+KINDS = (READY, STEP, ANSWER, ERROR)
+
+MOST_JSON = 1 << 22  # bytes
+MOST_TEXT = 4000  # characters of a message to the user
+PIPE_BYTES = 1 << 20  # that may wait, so that the child seldom does
+LOOK_SECONDS = 0.25  # between two looks at what the child does besides
+
+_HEADER = struct.Struct("<cIQ")  # kind, bytes of JSON, bytes behind it
+
+
+class Lie(Exception):
+    """What a child says cannot be true."""
+
+
+class Late(Exception):
+    """A child says nothing for too long."""
+
+
+class Message(NamedTuple):
+    """One checked message; what its JSON means is for the receiver to check."""
+
+    kind: bytes
+    value: Any
+    content: bytearray
+
+
+class Sender:
+    """The child's end of a pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        os.set_inheritable(descriptor, False)
+
+    def send(self, kind: bytes, value: object, contents: Sequence[memoryview] = ()) -> None:
+        """Send JSON and bytes. Raises BrokenPipeError where the parent is gone."""
+        text = json.dumps(value).encode()
+        self._write(_HEADER.pack(kind, len(text), sum(content.nbytes for content in contents)) + text)
+        for content in contents:
+            self._write(content.cast("B"))
+
+    def _write(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+
+class Receiver:
+    """The parent's end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        _enlarge(descriptor)
+
+    def receive(self, seconds: float | None, most_bytes: int, look: Callable[[], None] | None = None) -> Message:
+        """The next message, with `most_bytes` behind its JSON at most; `look` is called while there is none.
+
+        Raises Late after `seconds`, EOFError where the child has ended, and Lie.
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
+        if kind not in KINDS or length > MOST_JSON or following > most_bytes:
+            raise Lie(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
+        try:
+            value = json.loads(self._read(length, end, look))
+        except (ValueError, RecursionError):
+            raise Lie("a message that is not JSON") from None
+        return Message(kind, value, self._read(following, end, look))
+
+    def close(self) -> None:
+        """Let the child see that nobody listens."""
+        os.close(self._descriptor)
+
+    def _read(self, length: int, end: float | None, look: Callable[[], None] | None) -> bytearray:
+        data = bytearray(length)
+        left = memoryview(data)
+        while left:
+            self._wait(end, look)
+            count = os.readv(self._descriptor, [left])
+            if not count:
+                raise EOFError
+            left = left[count:]
+        return data
+
+    def _wait(self, end: float | None, look: Callable[[], None] | None) -> None:
+        while True:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise Late
+            slices = [part for part in (left, LOOK_SECONDS if look else None) if part is not None]
+            if self._poll.poll(min(slices) * 1000 if slices else None):
+                return
+            if look:
+                look()
+
+
+def clean_text(value: object, most: int = MOST_TEXT) -> str:
+    """A text to show, without what steers a terminal, and not longer than a user would read. Raises Lie."""
+    if not isinstance(value, str):
+        raise Lie("a text that is none")
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:most])
+
+
+def _enlarge(descriptor: int) -> None:
+    if sys.platform == "linux":
+        with suppress(PermissionError):  # a user whose pipes are many
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

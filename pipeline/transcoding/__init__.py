@@ -1,0 +1,174 @@
+"""Videos -> shards: one task a shard, a manifest beside each, and finished shards kept until all are there.
+
+Shards are made in any order and on any machine, each by a `ShardMaker`, whose worker is caged. A shard is finished once
+its manifest is written, so a run that was stopped resumes by making the missing shards only; `hand_over` then puts
+all of them into the output.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from pipeline.compute import map_sandboxed
+from pipeline.compute.pool import Progress
+from pipeline.duplicates import Leak, count_leaks, find_leaks
+from pipeline.errors import UserError
+from pipeline.files import digest_file, digest_value, replacing
+from pipeline.params import ClipParams, ComputeParams, TranscodeParams
+from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Signature, Split
+from pipeline.shards import Shard, write_index
+from pipeline.source_code import digest_code
+from pipeline.tables import batches, write_report, write_table
+from pipeline.transcoding.decoding import ShardTask
+from pipeline.transcoding.manifests import list_drops, list_signatures, read_manifests
+from pipeline.transcoding.shard_maker import ShardMaker
+
+__all__ = [
+    "fingerprint",
+    "hand_over",
+    "list_signatures",
+    "make_shards",
+    "require_fitting_shards",
+    "require_order",
+]
+
+MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
+
+NO_SPLITS: Mapping[str, Split] = MappingProxyType({})
+
+PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
+
+
+class Made(NamedTuple):
+    """Clips that were read and kept, and how many of each split have a near-duplicate in train."""
+
+    read: int
+    kept: int
+    leaks: dict[Split, Leak]
+
+
+def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str:
+    """A name for a run by all that its shards depend on: chosen clips, params, code and the packages that decode."""
+    return digest_value(
+        {
+            "clips": digest_file(table),
+            "params": [shape.model_dump(), options.model_dump()],
+            "code": digest_code("stages.transcode_clips"),
+            "packages": [version(name) for name in PACKAGES],
+        }
+    )
+
+
+def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodeParams) -> None:
+    """Raises UserError with the `shard_clips` that fits where a shard of so many clips could exceed MOST_BYTES."""
+    size = f"{shape.frames}x{shape.height}x{shape.width}x3 bytes"
+    each = shape.frames * shape.height * shape.width * 3 * options.windows
+    longest = min(clips, options.shard_clips)
+    fitting = MOST_BYTES // each
+    if longest <= fitting:
+        return
+    windows = f" in {options.windows} windows each (transcode.windows)" if options.windows > 1 else ""
+    told = (
+        f"transcode.shard_clips {options.shard_clips}: {longest:,} clips of {size}{windows} are "
+        f"{longest * each / 2**30:.1f} GiB of frames in one shard, and 2 GiB is the most"
+    )
+    way_out = f"set transcode.shard_clips to {fitting} or less" if fitting else "even one is too large; see clip"
+    raise UserError(f"{told}; {way_out}")
+
+
+def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:
+    """The same clips, checked as they pass. Raises UserError where two are out of order: shards are sorted by id."""
+    last = ""
+    for clip in clips:
+        if clip.id <= last:
+            raise UserError(f"{source}: clip {clip.id!r} after {last!r}, so not sorted; `dvc repro -f filter`")
+        last = clip.id
+        yield clip
+
+
+def make_shards(
+    folder: Path,
+    videos: Path,
+    clips: Iterable[Clip],
+    shape: ClipParams,
+    options: TranscodeParams,
+    compute: ComputeParams,
+    *,
+    total: int,
+    label: str,
+    progress: Progress,
+) -> list[Path]:
+    """Make the shards of `total` clips, which are sorted by id, in a folder; returns their paths, in order."""
+    shards = -(-total // options.shard_clips)
+    paths = [folder / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
+    parts = zip(paths, batches(clips, options.shard_clips), strict=True)
+    tasks = (ShardTask(path, videos.absolute(), part, shape, options) for path, part in parts)
+    seconds = options.limits.seconds
+    for _ in map_sandboxed(ShardMaker(), tasks, shards, compute, seconds=seconds, label=label, progress=progress):
+        pass
+    return paths
+
+
+def hand_over(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS) -> Made:
+    """Make `out` whole from finished shards, the index last.
+
+    Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
+    removes them, so a kill in the middle loses nothing. Raises UserError where no clip is left.
+    """
+    read = 0
+    frames: Counter[int] = Counter()
+    shards: list[Shard] = []
+    signatures: list[Signature] = []
+    for path, manifest in read_manifests(paths):
+        read += manifest.read
+        frames.update(manifest.frame_counts)
+        if manifest.shard:
+            _link(path, out / path.name)
+            shards.append(manifest.shard)
+            signatures += manifest.signatures
+    if not shards:
+        raise UserError(_explain_no_clip(paths))
+    write_table(out / DROPS, Drop, list_drops(paths))
+    write_table(out / SIGNATURES, Signature, signatures)
+    leaks = count_leaks(find_leaks(signatures, splits), signatures, splits)
+    write_report(
+        out / "report.json",
+        read=read,
+        kept=frames.total(),
+        drops=list_drops(paths),
+        rows=sum(shard.clips for shard in shards),
+        frames_per_video={"min": min(frames), "median": _find_low_median(frames), "max": max(frames)},
+        near_duplicates_of_train={split: leak._asdict() for split, leak in leaks.items()},
+    )
+    write_index(out, (shape.frames, shape.height, shape.width), shards)
+    return Made(read, frames.total(), leaks)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the file system has no links, or is another one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _find_low_median(histogram: Counter[int]) -> int:
+    values = sorted(histogram)
+    counts = accumulate(histogram[value] for value in values)
+    return next(value for value, count in zip(values, counts, strict=True) if 2 * count >= histogram.total())
+
+
+def _explain_no_clip(paths: list[Path]) -> str:
+    reasons = Counter(drop.reason for drop in list_drops(paths))
+    if not reasons:
+        return "no clip is chosen; see filter.categories in params.yaml"
+    counts = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
+    first = next(list_drops(paths))
+    return f"none of the {reasons.total()} chosen clips is left ({counts}), the first because of {first.detail!r}"

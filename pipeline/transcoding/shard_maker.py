@@ -1,0 +1,146 @@
+"""One shard: a caged worker decodes, and this half believes nothing of what it says, and writes."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.compute.cage import Needs
+from pipeline.compute.child import Failure, Work
+from pipeline.compute.messages import Lie, clean_text
+from pipeline.duplicates import sign_clip, write_signature
+from pipeline.records import Clip, Drop, Frames, Reason, Signature
+from pipeline.shards import write_shard
+from pipeline.sources import find_roots, needs_copies
+from pipeline.transcoding.decoding import (
+    FAILURES,
+    REASONS,
+    ShardTask,
+    Undecoded,
+    decode_clips,
+    explain_failure,
+    name_part,
+    prepare_videos,
+)
+from pipeline.transcoding.manifests import Manifest, is_finished, manifest_path, write_manifest
+from pipeline.video.decode import find_programs
+
+TELLABLE: dict[str, Reason] = {
+    reason: reason for reason in (*REASONS.values(), *(reason for reason, _ in FAILURES.values()))
+}
+
+
+class Decoded(NamedTuple):
+    """What is taken over from a worker: the windows of a part of a video, and how many frames the video has."""
+
+    windows: list[Frames]
+    frames: int
+
+
+class _Told(NamedTuple):
+    """How many windows a worker says it hands over, and how many frames the video has."""
+
+    windows: int
+    frames: int
+
+
+Outcomes = dict[str, Decoded | Undecoded]  # by part, as `Clip.part` has it
+
+
+class ShardMaker:
+    """Makes the shard of a task, and then its manifest; a shard that is finished already stays as it is."""
+
+    def list_steps(self, task: ShardTask) -> Mapping[str, Sequence[str]]:
+        """The videos, each with itself and the parts of it that are asked for."""
+        if is_finished(task.path):
+            return {}
+        steps: dict[str, dict[str, None]] = {}
+        for clip in task.clips:
+            steps.setdefault(clip.video, {clip.video: None})[name_part(clip)] = None
+        return {video: tuple(names) for video, names in steps.items()}
+
+    def find_needs(self, task: ShardTask) -> Needs:
+        """The videos folder, what its links lead to, and the ffmpeg program where it decodes."""
+        videos = list(dict.fromkeys(clip.video for clip in task.clips))
+        copies = task.options.decoder == "ffmpeg" or any(needs_copies(task.videos, video) for video in videos)
+        return Needs(
+            frozenset(root for video in videos for root in find_roots(task.videos, video)),
+            frozenset(find_programs(task.options, videos)),
+            task.options.limits.memory_bytes,
+            str(task.path.parent) if copies else "",
+        )
+
+    def count_bytes(self, task: ShardTask, item: str) -> int:
+        """All windows of all parts of a video."""
+        parts = {clip.part for clip in task.clips if clip.video == item}
+        return len(parts) * task.options.windows * _count_clip_bytes(task)
+
+    def prepare(self, task: ShardTask) -> None:
+        """In the worker: list archives."""
+        prepare_videos(task)
+
+    def work(self, task: ShardTask, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
+        """In the worker: decode a video."""
+        return decode_clips(task, item, failures, scratch)
+
+    def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
+        """One outcome for each part that is asked for, with just so many frames as it says. Raises Lie."""
+        parts = {clip.part for clip in task.clips if clip.video == item}
+        frames = np.frombuffer(content, np.uint8)
+        taken: Outcomes = {}
+        at = 0
+        for outcome in value if isinstance(value, list) else [None]:
+            part, checked = _check_outcome(task, outcome)
+            if part not in parts or part in taken:
+                raise Lie(f"a part that was not asked for: {part[:80]!a}")
+            if isinstance(checked, _Told):
+                end = at + checked.windows * _count_clip_bytes(task)
+                if end > len(frames):
+                    raise Lie(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
+                shape = (checked.windows, task.shape.frames, task.shape.height, task.shape.width, 3)
+                taken[part] = Decoded(list(frames[at:end].reshape(shape)), checked.frames)
+                at = end
+            else:
+                taken[part] = checked
+        if taken.keys() != parts or at != len(frames):
+            raise Lie(f"{len(taken)} of {len(parts)} parts, with {len(frames):,} bytes of frames in place of {at:,}")
+        return taken
+
+    def finish(self, task: ShardTask, found: Mapping[str, Outcomes], failures: Mapping[str, Failure]) -> None:
+        """Write the shard and then its manifest."""
+        if not found and not failures:  # it was finished
+            return
+        drops: list[Drop] = []
+        counts: Counter[int] = Counter()
+        rows: list[tuple[str, str, Frames]] = []
+        for clip in task.clips:
+            outcome = found[clip.video][clip.part] if clip.video in found else explain_failure(failures[clip.video])
+            if isinstance(outcome, Undecoded):
+                drops.append(Drop(clip.id, outcome.reason, outcome.detail))
+                continue
+            rows += [(clip.id, clip.caption, _turn(frames, clip)) for frames in outcome.windows]
+            counts[outcome.frames] += 1
+        shard = write_shard(task.path, rows) if rows else None
+        signatures = tuple(Signature(clip_id, write_signature(sign_clip(frames))) for clip_id, _, frames in rows)
+        write_manifest(manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
+
+
+def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Told | Undecoded]:
+    """One outcome by its keys and by the kinds and bounds of its values. Raises Lie."""
+    match outcome:
+        case {"part": str(part), "frames": int(frames), "windows": int(windows)} if len(outcome) == 3:
+            if 1 <= windows <= task.options.windows and 1 <= frames <= task.options.limits.video_frames:
+                return part, _Told(windows, frames)
+        case {"part": str(part), "reason": str(reason), "detail": detail} if len(outcome) == 3:
+            if reason in TELLABLE:
+                return part, Undecoded(TELLABLE[reason], clean_text(detail))
+    raise Lie(f"an outcome that there is not: {str(outcome)[:80]!a}")
+
+
+def _turn(frames: Frames, clip: Clip) -> Frames:
+    return frames[:, :, ::-1] if clip.mirrored else frames
+
+
+def _count_clip_bytes(task: ShardTask) -> int:
+    return task.shape.frames * task.shape.height * task.shape.width * 3
