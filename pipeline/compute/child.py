@@ -116,15 +116,15 @@ def serve(tasks: int, answers: int) -> None:
     pipe: Connection[Any, Any] = Connection(tasks, writable=False)
     os.set_inheritable(tasks, False)
     sender = Sender(answers)
-    try:
-        function, cage = pipe.recv()
-        sender.send(READY, close_cage(*cage) if cage else [])
-        with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread:  # which starts with the first task, inside the cage
+        try:
+            function, cage = pipe.recv()
+            sender.send(READY, close_cage(*cage) if cage else [])
             while True:
                 job = pipe.recv()
                 thread.submit(_work, sender, function, *job).add_done_callback(partial(_tell_error, sender))
-    except (EOFError, ConnectionResetError, BrokenPipeError):
-        os.killpg(0, signal.SIGKILL)  # with whatever the function has started
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            os.killpg(0, signal.SIGKILL)  # with whatever the function has started
 
 
 def _work(
