@@ -16,7 +16,7 @@ from bench.decoding import count_equal, measure_decoding
 from bench.measuring import describe_machine
 from bench.parts import draw_long, measure_parts
 from bench.reading import measure_reading
-from bench.stages import measure_cores, measure_pictures, measure_texts, measure_transcode_memory
+from bench.stages import measure_cores, measure_pictures, measure_sandbox, measure_texts, measure_transcode_memory
 from bench.table import Measure, collect_figures, print_table, ratio
 from pipeline.errors import run
 from pipeline.files import write_json
@@ -44,6 +44,7 @@ def main(
         sizes = [path.stat().st_size for path in videos]
         measures = [*_decoding(videos, rounds), *_before(folder / "copies", videos, rounds)]
         measures += _cores(folder / "cores", videos, rounds)
+        measures += _sandbox(folder / "sandbox", videos, rounds)
         measures += _reading(folder / "shards", 5 * clips, rounds)
         measures += _parts(folder / "parts", minutes, parts)
         measures += _texts(folder / "texts", rows) + _pictures(folder / "pictures", picture_folders)
@@ -100,6 +101,15 @@ def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
             count / times["2"].best,
             count / times["2"].median,
         ),
+    ]
+
+
+def _sandbox(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
+    times = measure_sandbox(folder, videos * REPEATS, SHAPE, rounds)
+    caged, free = times["auto"], times["off"]
+    what = "CPU time that the cage adds to the whole stage, as a share"
+    return [
+        Measure("sandbox_cost", what, "<= 0.02", caged.best / free.best - 1, caged.median / free.median - 1),
     ]
 
 

@@ -36,6 +36,21 @@ def measure_cores(
     return times, critical[1] / critical[2]
 
 
+def measure_sandbox(folder: Path, videos: list[Path], shape: dict[str, int], rounds: int) -> dict[str, Times]:
+    """CPU seconds of the whole stage `transcode` with one worker process, caged (`auto`) and not (`off`)."""
+    write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
+    projects = {
+        cages: _project(folder / cages, compute={"workers": 1, "sandbox": cages}, clip=shape)
+        for cages in ("off", "auto")
+    }
+
+    def transcode(videos: Path, cages: str) -> None:
+        _transcode(projects[cages], videos, folder / "labels")
+
+    ways = {cages: partial(transcode, cages=cages) for cages in projects}
+    return interleaved(ways, [videos[0].parent], rounds, cpu_seconds)
+
+
 def measure_transcode_memory(folder: Path, video: Path, short: Path, rows: int, shape: dict[str, int]) -> int:
     """The most memory of the stage and its workers at so many label rows, bytes."""
     whole = max(1, round(rows * WHOLE_SHARE))

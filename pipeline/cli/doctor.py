@@ -1,7 +1,6 @@
 """`t2v doctor`: is everything here that the pipeline needs? One line per check, with the way out where one fails."""
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +8,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import imageio_ffmpeg
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.cli.mended import LOOKED_UP, find_fault
 from pipeline.cli.prepare import TEMPLATE
+from pipeline.compute.cage import find_missing
+from pipeline.compute.sandbox import tell_missing
 from pipeline.errors import UserError
 from pipeline.params import load_params
 from pipeline.repository import git_fault, has_identity
+from pipeline.video.versions import read_library_version, read_program_version
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
@@ -69,12 +71,34 @@ def _devices() -> Finding:
 
 
 def _ffmpeg() -> Finding:
-    try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        answer = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=60)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        return Finding("fail", f"the one in imageio-ffmpeg does not run ({error}); install imageio-ffmpeg anew")
-    return Finding("ok", answer.stdout.split(" Copyright")[0])
+    return Finding("ok", f"{read_program_version()} in imageio-ffmpeg runs")
+
+
+def _decoders() -> Finding:
+    """Versions of what reads strangers' files, and those that lack published fixes."""
+    versions = {
+        "FFmpeg in PyAV": read_library_version(),
+        "FFmpeg in imageio-ffmpeg": read_program_version(),
+        "Pillow": version("pillow"),
+        "pyarrow": version("pyarrow"),
+    }
+    old = []
+    for name, number in versions.items():
+        if fault := find_fault(name.split()[0], number):
+            mended = ".".join(map(str, fault.version))
+            old.append(f"{name} is {number}, and {mended} mends published faults ({fault.why}, {fault.source})")
+    if old:
+        return Finding("warn", f"{'; '.join(old)}; as known on {LOOKED_UP}: look for a newer package")
+    return Finding("ok", ", ".join(f"{name} {number}" for name, number in versions.items()))
+
+
+def _sandbox() -> Finding:
+    mode = load_params().compute.sandbox
+    if mode == "off":
+        return Finding("warn", "compute.sandbox is off: a hostile video would have your rights; auto cages decoders")
+    if missing := find_missing():
+        return Finding("fail" if mode == "require" else "warn", tell_missing(missing))
+    return Finding("ok", "what decodes can do nothing else")
 
 
 def _dvc() -> Finding:
@@ -116,6 +140,8 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "dvc": _dvc,
     "git": _git,
     "ffmpeg": _ffmpeg,
+    "decoders": _decoders,
+    "sandbox": _sandbox,
     "disk": _disk,
     "torch": _torch,
     "devices": _devices,

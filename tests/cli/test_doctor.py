@@ -4,6 +4,9 @@ import shutil
 
 import pytest
 
+from pipeline.cli.mended import MENDED, find_fault, read_numbers
+from pipeline.compute.cage import find_missing
+
 
 def lines(printed):
     """Check -> (state, text), from what doctor printed."""
@@ -14,9 +17,11 @@ def lines(printed):
 def test_a_sound_machine_is_all_ok(project):
     project.t2v("prepare")
     found = lines(project.t2v("doctor"))
-    assert {name: state for name, (state, _) in found.items() if name != "disk"} == dict.fromkeys(
-        ("python", "params", "dvc", "git", "ffmpeg", "torch", "devices"), "ok"
+    assert {name: state for name, (state, _) in found.items() if name not in ("disk", "decoders", "sandbox")} == (
+        dict.fromkeys(("python", "params", "dvc", "git", "ffmpeg", "torch", "devices"), "ok")
     )
+    assert found["decoders"][0] in ("ok", "warn")  # new faults are published any day
+    assert found["sandbox"][0] == ("warn" if find_missing() else "ok")
 
 
 @pytest.mark.slow
@@ -40,3 +45,12 @@ def test_what_only_experiments_need_is_a_warning(project):
     state, text = lines(project.t2v("doctor"))["git"]
     assert state == "warn"
     assert "git init" in text
+
+
+def test_a_version_is_held_against_its_own_line():
+    assert read_numbers("n9.0.2-17-g2a571b6068-20260930") == (9, 0, 2)
+    first, second = MENDED["FFmpeg"]
+    assert find_fault("FFmpeg", "7.1") == find_fault("FFmpeg", "8.1.2") == first
+    assert find_fault("FFmpeg", "n9.0.1-3-g1") == second
+    assert [find_fault("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
+    assert all(line.source.startswith("https://") for lines in MENDED.values() for line in lines)
