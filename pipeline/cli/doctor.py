@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipeline.cli.mended import LOOKED_UP, find_fault
 from pipeline.cli.prepare import TEMPLATE
+from pipeline.cli.remotes import find_remote_fault
 from pipeline.compute.cage import find_missing
 from pipeline.compute.sandbox import tell_missing
 from pipeline.errors import UserError
@@ -121,11 +122,18 @@ def _git() -> Finding:
     return Finding("ok", "experiments can be recorded")
 
 
+def _remote() -> Finding:
+    if not (Path(".dvc") / "config").is_file():
+        return Finding("ok", "no project here")
+    fault = find_remote_fault()
+    return Finding("warn", fault) if fault else Finding("ok", "nothing in the way of `dvc push`")
+
+
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
     if free < DEMO_BYTES:
-        return Finding("fail" if free < LEAST_BYTES else "warn", f"{text}; make room, or prune with: dvc gc -w")
+        return Finding("fail" if free < LEAST_BYTES else "warn", f"{text}; make room; dvc gc -w --all-experiments")
     return Finding("ok", text)
 
 
@@ -139,6 +147,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "params": _params,
     "dvc": _dvc,
     "git": _git,
+    "remote": _remote,
     "ffmpeg": _ffmpeg,
     "decoders": _decoders,
     "sandbox": _sandbox,

@@ -12,6 +12,7 @@ import yaml
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
+from pipeline.yaml_editor import open_editor
 
 FOLDER = Path("recipes")
 PARAMS = Path("params.yaml")
@@ -81,17 +82,10 @@ def load_recipe(name: str) -> Params:
 
 def build_text(name: str) -> str:
     """The defaults as text, comments and columns kept, with the values of a recipe and its head."""
-    from ruamel.yaml import YAML  # takes a while to import, and only this keeps comments
-
     changes = _read_tree(_locate(name))
     if not changes:
         return read_text(DEFAULTS)
-    editor = YAML()
-    editor.width = 10_000  # no line is folded
-    editor.indent(mapping=2, sequence=4, offset=2)
-    editor.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    editor = open_editor()
     tree = editor.load(read_text(DEFAULTS))
     merge(tree, editor.load(read_text(_locate(name))))
     text = io.StringIO()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from pipeline.cli.mended import MENDED, find_fault, read_numbers
+from pipeline.cli.remotes import find_remote_fault
 from pipeline.compute.cage import find_missing
 
 
@@ -18,7 +19,7 @@ def test_a_sound_machine_is_all_ok(project):
     project.t2v("prepare")
     found = lines(project.t2v("doctor"))
     assert {name: state for name, (state, _) in found.items() if name not in ("disk", "decoders", "sandbox")} == (
-        dict.fromkeys(("python", "params", "dvc", "git", "ffmpeg", "torch", "devices"), "ok")
+        dict.fromkeys(("python", "params", "dvc", "git", "remote", "ffmpeg", "torch", "devices"), "ok")
     )
     assert found["decoders"][0] in ("ok", "warn")  # new faults are published any day
     assert found["sandbox"][0] == ("warn" if find_missing() else "ok")
@@ -54,3 +55,15 @@ def test_a_version_is_held_against_its_own_line():
     assert find_fault("FFmpeg", "n9.0.1-3-g1") == second
     assert [find_fault("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
     assert all(line.source.startswith("https://") for lines in MENDED.values() for line in lines)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_remote_that_experiments_would_not_reach_is_told_of(project, monkeypatch, whole):
+    """Its path is relative, or the last commit does not know it."""
+    monkeypatch.chdir(project.folder)
+    assert find_remote_fault() == ""
+    store = project.folder.parent / "store"
+    project.dvc("remote", "add", "--default", "store", str(store) if whole else "../store")
+    expected = "git add .dvc/config && git commit" if whole else f"dvc remote modify store url {store}"
+    assert expected in find_remote_fault()
+    project.dvc("remote", "modify", "store", "url", str(store))
+    project.commit("remote")
+    assert find_remote_fault() == ""

@@ -7,21 +7,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline.cli.sweep import Job, _free_name, deal, shared_stages, table
+from pipeline.cli.sweep import draw_table, find_free_name
+from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
-
-
-@pytest.mark.parametrize(
-    ("gpus", "jobs", "dealt"),
-    [
-        ([0, 1, 2, 3], 2, ["0,1", "2,3"]),
-        ([3, 4, 5], 2, ["3", "4"]),  # equally many each: sums depend on the number of devices
-        ([7], 2, ["7", "7"]),
-        ([], 2, ["", ""]),
-    ],
-)
-def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
-    assert deal(gpus, jobs) == dealt
+from pipeline.sweeping.pool import Job
 
 
 @pytest.mark.slow
@@ -31,33 +20,41 @@ def test_gpus_are_dealt_out_evenly(gpus, jobs, dealt):
         ("train.penalties.r1", {"draw", "filter", "transcode", "tokenize", "judge"}),
         ("filter.categories", {"draw"}),
         ("clip.frames", {"draw", "filter", "tokenize"}),
+        ("training_seed", {"draw", "filter", "transcode", "tokenize", "judge"}),
         ("seed", set()),
     ],
 )
 def test_the_shared_stages_are_those_that_no_point_changes(root, monkeypatch, key, shared):
     monkeypatch.chdir(root)
     known = {"draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"}
-    assert {name.split(":")[-1] for name in shared_stages([key])} & known == shared
+    assert {name.split(":")[-1] for name in split_stages([key]).shared} & known == shared
 
 
 def test_dvc_finds_every_stage_and_draws_before_it_filters(root, monkeypatch):
     """DVC does not look into a folder below an ignored `/data/*`, even where git is told to: nothing would be drawn."""
     monkeypatch.chdir(root)
-    stages = shared_stages([])
+    stages = split_stages([]).shared
     assert stages.index("data/demo/dvc.yaml:draw") < stages.index("filter") < stages.index("train")
+
+
+def test_a_point_reads_only_products_of_the_stages_before_its_own(root, monkeypatch):
+    monkeypatch.chdir(root)
+    stages = split_stages(["evaluate.samples"])
+    assert stages.swept == ["evaluate"]
+    assert set(stages.inputs) == {"filter", "transcode", "tokenize", "train", "judge"}
 
 
 def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
     project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
     monkeypatch.chdir(project.folder)
-    assert shared_stages(["train.penalties.r1"]) == ["filter", "transcode", "tokenize", "judge"]
+    assert split_stages(["train.penalties.r1"]).shared == ["filter", "transcode", "tokenize", "judge"]
 
 
 def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
     log = tmp_path / "grid-1.log"
     log.write_text("started\ntrain: 480/12000 clips\n")
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(table([Job("grid-1", "train.penalties.r1=0.1", ["true"], log, seconds=75)]))
+    console.print(draw_table([Job("grid-1", "train.penalties.r1=0.1", ["true"], log, seconds=75)]))
     text = console.export_text()
     for word in ("grid-1", "train.penalties.r1=0.1", "waiting", "1:15", "train: 480/12000 clips"):
         assert word in text
@@ -70,6 +67,10 @@ def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
         (["train.penalties.r3=1"], "r3"),
         (["train.penalties.r1=-1"], "greater than or equal to 0"),
         (["nonsense"], "write KEY=VALUE"),
+        (["train.mismatched=0.0..1.0"], "say how many points to draw from it"),
+        (["logging.sample_clips=1,2"], "no stage depends on logging.sample_clips"),
+        (["train.mismatched=0,1", "--minimise", "frechet"], "with the number of --points"),
+        (["training_seed=1,2", "--seeds", "2"], "--seeds sets training_seed"),
     ],
 )
 def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, arguments, answer):
@@ -77,6 +78,7 @@ def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, argum
     assert answer in printed
     assert "Traceback" not in printed
     assert not (project.folder / "runs").exists()
+    assert "Running stage" not in printed
 
 
 def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
@@ -87,9 +89,9 @@ def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
         subprocess.run(["git", *command], check=True, stdout=subprocess.DEVNULL)
     for name in ("one", "sweep-1-2"):
         subprocess.run(["git", "update-ref", f"refs/exps/ab/cd/{name}", "HEAD"], check=True)
-    assert _free_name("") == "sweep-2"
-    with pytest.raises(UserError, match="--name sweep-1: there is such a sweep already"):
-        _free_name("sweep-1")
+    assert find_free_name("") == "sweep-2"
+    with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
+        find_free_name("sweep-1")
 
 
 @pytest.mark.slow

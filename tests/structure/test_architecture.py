@@ -62,9 +62,11 @@ MAY_IMPORT = {
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
+    "sweeping": {"evaluation", "params", "repository"},
+    "yaml_editor": {"params"},
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
 }
-EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "state_folders"}
+EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "state_folders", "yaml_editor"}
 FREE = {"cli"}  # may import every room, but no stage
 
 # package -> the files and folders that are its one door
@@ -76,6 +78,7 @@ DOORS = {
     "ffmpeg": ("pipeline/video",),
     "jinja2": ("pipeline/page",),
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
+    "optuna": ("pipeline/sweeping/search.py",),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute",),
     "sentence_transformers": ("pipeline/text/embeddings.py",),
@@ -97,7 +100,7 @@ DOORS = {
     ),
     "torch.distributed": ("pipeline/distributed",),
     "transformers": ("pipeline/pretrained",),
-    "vl_convert": ("pipeline/cli/prepare.py",),
+    "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_picture.py"),
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

@@ -2,9 +2,14 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from projects import TINY, stages_run
+from waiting import within
+
+from pipeline.sweeping.processes import find_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -98,5 +103,38 @@ def test_a_sweep_needs_no_git_identity_and_a_failed_point_is_its_exit_code(proje
             del project.environment[name]
     # Steps of that length leave every number behind: training stops on the first loss that is none.
     printed = project.t2v("sweep", "train.generator_lr=1.0e+30,0.001", "--jobs", "1", code=1)
-    assert "sweep-1-1 train.generator_lr=1e+30: failed (255); its log is runs/sweeps/sweep-1/sweep-1-1.log" in printed
+    assert "sweep-1-1 train.generator_lr=1.0e+30: failed (255): error: " in printed
+    assert "its log is runs/sweeps/sweep-1/sweep-1-1.log" in printed
     assert list(experiments(project)) == ["sweep-1-2"]
+
+
+def test_a_killed_sweep_leaves_no_process_and_goes_on_with_the_same_command(project):
+    command = ("sweep", "train.total_clips=320", "--seeds", "2", "--name", "killed")
+    folder = project.folder / "runs/sweeps/killed"
+    kill_when(project, command, folder / "killed-1.log", "train: 64/320")
+    assert within(120, lambda: not find_processes(folder))
+    assert experiments(project) == {}
+    printed = project.t2v(*command)
+    assert "what all points share" not in printed
+    assert "going on from step" in (folder / "killed-1.log").read_text(encoding="utf-8")
+    points = experiments(project)
+    assert sorted(points) == ["killed-1", "killed-2"]
+    for revision in points.values():
+        history = model_file(project, revision, "history.csv").decode().splitlines()
+        assert [float(row.split(",")[0]) for row in history[1:]] == list(range(16, 321, 16))
+    seeds = {name: project.run("git", "show", f"{revision}:params.yaml") for name, revision in points.items()}
+    assert "training_seed: 17" in seeds["killed-1"]
+    assert "training_seed: 18" in seeds["killed-2"]
+    assert len({model_file(project, revision, "generator.safetensors") for revision in points.values()}) == 2
+    assert "2 of 2 runs are done already" in project.t2v(*command)  # nothing is left to do
+    assert list((project.folder / ".dvc/tmp/sweeps").iterdir()) == []
+    assert find_processes(folder) == []
+
+
+def kill_when(project, command, log, text):
+    """Start a `t2v` command and end it by SIGKILL once the log holds the text."""
+    python = [sys.executable, "-m", "pipeline.cli", *command]
+    process = subprocess.Popen(python, cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL)
+    assert within(600, lambda: log.exists() and text in log.read_text(encoding="utf-8"))
+    process.kill()
+    process.wait()

@@ -1,0 +1,63 @@
+"""What DVC's graph says of a sweep: the stages that all points share, those that each runs, and where the cache is."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pipeline.errors import UserError
+
+
+class SweptStages(NamedTuple):
+    """Names of stages, each list in the order in which they run."""
+
+    shared: list[str]  # that no change of the swept keys reaches
+    swept: list[str]  # the others
+    inputs: list[str]  # of the shared ones: those whose products a swept stage reads
+
+
+def split_stages(keys: Sequence[str]) -> SweptStages:
+    """The stages by whether they read one of the params `keys` or follow one that does."""
+    import networkx  # these two take a second, which `t2v --help` need not wait for
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        graph = repo.index.graph  # from a stage to the stages that it needs
+        ours = {stage for stage in graph if stage.path_in_repo == "dvc.yaml"}
+        needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only while it is used
+        touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _list_params(stage))}
+        reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched)) & needed
+        order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
+        read = {stage for swept in reached for stage in graph.successors(swept)} - reached
+        parts = (needed - reached, reached, read)
+        return SweptStages(*([stage.addressing for stage in order if stage in part] for part in parts))
+
+
+def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> None:
+    """`dvc repro` of the stages in the workspace. Raises UserError if one fails."""
+    if not stages:
+        return
+    print(f"what all points share: {', '.join(stages)}", flush=True)
+    if subprocess.run(
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *stages], env=environment, check=False
+    ).returncode:
+        raise UserError("a stage that all points share has failed (see above), so none was started")
+
+
+def settings_for_copies() -> str:
+    """DVC's settings for a copy of this project: the same cache, no git, nothing sent; `[core]` comes last."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        links = repo.config["cache"].get("type")
+        cache = [f"dir = {repo.cache.local_cache_dir}", *([f"type = {','.join(links)}"] if links else [])]
+    return "\n".join(["[cache]", *cache, "[core]", "no_scm = true", "analytics = false", "check_update = false", ""])
+
+
+def _list_params(stage: Any) -> list[str]:
+    return [name for dependency in stage.params for name in dependency.params]
+
+
+def _overlap(key: str, read: str) -> bool:
+    """Whether one dotted name is the other or lies within it."""
+    return f"{key}.".startswith(f"{read}.") or f"{read}.".startswith(f"{key}.")

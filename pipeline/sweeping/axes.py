@@ -1,0 +1,161 @@
+"""What a sweep varies: axes over keys of params.yaml, and the points that their values make."""
+
+import copy
+import itertools
+import math
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.params import check_params, show_value
+
+RANGE = re.compile(r"(?P<low>[^\s,\[\]]+?)\.\.(?P<high>[^\s,\[\]:]+)(?P<log>:log)?")
+DIGITS = 4  # of a number that is drawn from a range
+TRIES = 100  # draws for one point that has not been drawn yet
+Values = dict[str, Any]  # dotted key -> value: a point
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A key and the values that it may have."""
+
+    key: str
+    values: tuple[Any, ...]
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values to try whether the key takes them."""
+        return self.values
+
+    def draw(self, rng: random.Random) -> Any:
+        return rng.choice(self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A key and the numbers that lie between its bounds, whole ones where both bounds are whole."""
+
+    key: str
+    low: float
+    high: float
+    log: bool  # whether it is drawn evenly by its logarithm
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values to try whether the key takes them."""
+        return self.low, self.high
+
+    def draw(self, rng: random.Random) -> Any:
+        if self.whole and not self.log:
+            return rng.randint(int(self.low), int(self.high))
+        ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        drawn = rng.uniform(*ends)
+        return self.round(math.exp(drawn) if self.log else drawn)
+
+    def round(self, value: float) -> float:
+        """The number as it is written into params.yaml."""
+        return round(value) if self.whole else min(self.high, max(self.low, float(f"{value:.{DIGITS}g}")))
+
+
+Axis = Choices | Range
+
+
+def read_axes(arguments: Sequence[str]) -> list[Axis]:
+    """The axes of `KEY=VALUE,VALUE` and `KEY=LOW..HIGH`. Raises UserError for what is none, and a key given twice."""
+    axes = [_read_axis(argument) for argument in arguments]
+    keys = [axis.key for axis in axes]
+    if len(set(keys)) != len(keys):
+        raise UserError(f"{max(keys, key=keys.count)} is given twice; write its values in one list: KEY=1,2")
+    return axes
+
+
+def combine(axes: Sequence[Axis]) -> list[Values]:
+    """All combinations of the values. Raises UserError where an axis is a range."""
+    for axis in axes:
+        if isinstance(axis, Range):
+            raise UserError(f"{axis.key} is a range; say how many points to draw from it: --points 20")
+    return list(_combine(axes))
+
+
+def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Values]:
+    """Different points drawn at random, the same for the same arguments; fewer where there are no more."""
+    rng = random.Random(seed)
+    points: list[Values] = []
+    for _ in range(count * TRIES):
+        point = {axis.key: axis.draw(rng) for axis in axes}
+        if point not in points:
+            points.append(point)
+        if len(points) == count:
+            break
+    return points
+
+
+def check_axes(axes: Sequence[Axis], tree: Any) -> None:
+    """Raises UserError where the params `tree` does not take a combination of the axes' values, or of their ends."""
+    for point in _combine(axes):
+        check_params(change_tree(tree, point), f"params.yaml with {show_point(point)}")
+
+
+def change_tree(tree: Any, point: Mapping[str, Any]) -> Any:
+    """A copy of the parsed params with the values of a point. Raises UserError where a key leads through a value."""
+    changed = copy.deepcopy(tree)
+    put_values(changed, point)
+    return changed
+
+
+def put_values(tree: Any, point: Mapping[str, Any]) -> None:
+    """Put the values of a point into the tree. Raises UserError where a key leads through a value."""
+    for key, value in point.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(f"{key}: {section} is a value, no section; see params.yaml")
+        place[last] = value
+
+
+def show_point(point: Mapping[str, Any]) -> str:
+    """A point in one line."""
+    return " ".join(f"{key}={show_value(value)}" for key, value in point.items())
+
+
+def _combine(axes: Sequence[Axis]) -> Iterator[Values]:
+    keys = [axis.key for axis in axes]
+    return (dict(zip(keys, values, strict=True)) for values in itertools.product(*(axis.ends() for axis in axes)))
+
+
+def _read_axis(argument: str) -> Axis:
+    key, equals, text = argument.partition("=")
+    if not (equals and text and all(key.split("."))):
+        raise UserError(f"{argument!r} is no axis; write KEY=VALUE,VALUE such as train.penalties.r1=0.1,1,10")
+    if found := RANGE.fullmatch(text):
+        return _read_range(argument, key, found)
+    try:
+        values: list[Any] = yaml.safe_load(f"[{text}]")
+    except yaml.YAMLError:
+        raise UserError(f"{argument!r}: the values are not a list of YAML values; put brackets in quotes") from None
+    if any(isinstance(value, dict) for value in values):
+        raise UserError(f"{argument!r}: a section is no value; name the key within")
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise UserError(f"{argument!r}: a value is given twice")
+    return Choices(key, tuple(values))
+
+
+def _read_range(argument: str, key: str, found: re.Match[str]) -> Range:
+    low, high = (yaml.safe_load(found[name]) for name in ("low", "high"))
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise UserError(f"{argument!r}: {end} is no number; write KEY=0.1..10.0, and 2.0e-4 for 2e-4")
+    if not low < high:
+        raise UserError(f"{argument!r}: the range is empty; write the smaller number first")
+    if found["log"] and low <= 0:
+        raise UserError(f"{argument!r}: {low} has no logarithm; let the range begin above 0, or leave out :log")
+    return Range(key, low, high, bool(found["log"]))

@@ -1,0 +1,136 @@
+"""Experiments of DVC, made with git alone: the files that a point starts from, and the commit of what it gave.
+
+`dvc exp run --temp` would do it too, but two at once may take each other's task off DVC's stash, a killed one leaves
+its folder behind, and a shallow clone loses the result. So a point runs `dvc repro` in a copy of the tracked files,
+and its result is committed where DVC looks for experiments: refs/exps/<baseline>/<name>.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.repository import child_environment, git
+from pipeline.sweeping.axes import put_values
+from pipeline.sweeping.record import Origin
+from pipeline.yaml_editor import open_editor
+
+PARAMS = "params.yaml"
+METRICS = "metrics.json"
+LOCKS = ("dvc.lock", "data/demo/dvc.lock")
+SNAPSHOTS = "refs/t2v/sweeps"  # keep what running sweeps start from out of git's reach
+COPIES = Path(".dvc/tmp/sweeps")
+# What decides the results of a point, to tell whether a sweep would begin with the same files again.
+DECIDING = (PARAMS, "dvc.yaml", "pipeline", "stages", "extensions")
+
+
+def take_snapshot() -> tuple[str, str]:
+    """The last commit, and a commit of the tracked files as they are, with DVC's lock files whether tracked or not."""
+    baseline = _git("rev-parse", "HEAD")
+    index = Path(f".dvc/tmp/snapshot-{os.getpid()}.index")
+    index.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_git("rev-parse", "--path-format=absolute", "--git-path", "index"), index)
+    ours = {"GIT_INDEX_FILE": str(index.resolve())}
+    try:
+        _git("add", "--update", ":/", variables=ours)
+        _git("add", "--force", *(name for name in LOCKS if Path(name).exists()), variables=ours)
+        tree = _git("write-tree", variables=ours)
+    finally:
+        index.unlink(missing_ok=True)
+    return baseline, _git("commit-tree", "-p", baseline, "-m", "t2v: what a sweep starts from", tree)
+
+
+def keep_snapshot(name: str, snapshot: str) -> None:
+    """Keep a snapshot from being collected while the sweep `name` needs it."""
+    _git("update-ref", f"{SNAPSHOTS}/{name}", snapshot)
+
+
+def forget_snapshot(name: str) -> None:
+    """Leave a snapshot to git's garbage collection."""
+    _git("update-ref", "-d", f"{SNAPSHOTS}/{name}")
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two commits differ in what decides results."""
+    return bool(_git("diff", "--name-only", one, other, "--", *DECIDING))
+
+
+def find_experiments() -> dict[str, str]:
+    """Name -> commit of every experiment, of whatever baseline."""
+    lines = _git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
+    refs = [line.split(" ") for line in lines if line.count("/") == 4]  # refs/exps/ab/cdef.../name
+    return {ref.rpartition("/")[2]: commit for ref, commit in refs}
+
+
+def read_metrics(commit: str) -> dict[str, float]:
+    """The figures of an experiment by name, less those without a value; none where it has no such file."""
+    answer = git("show", f"{commit}:./{METRICS}")
+    tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
+    return {name: float(value) for name, value in tree.items() if isinstance(value, int | float)}
+
+
+class WorkingCopy:
+    """The files of a sweep's origin in a folder of their own, in which one point runs; gone after the block."""
+
+    def __init__(self, origin: Origin, name: str) -> None:
+        self.origin, self.name, self.folder = origin, name, COPIES.resolve() / name
+        self.project = self.folder / "tree" / _git("rev-parse", "--show-prefix")
+        self._git_variables = {
+            "GIT_DIR": _git("rev-parse", "--absolute-git-dir"),
+            "GIT_WORK_TREE": str(self.folder / "tree"),
+            "GIT_INDEX_FILE": str(self.folder / "index"),
+        }
+
+    def __enter__(self) -> "WorkingCopy":
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a try that was killed
+        (self.folder / "tree").mkdir(parents=True)
+        self._git("read-tree", self.origin.snapshot)
+        self._git("checkout-index", "--all", "--force", "--index")
+        settings = f"{self.origin.settings}site_cache_dir = {self.folder / 'site'}\n"
+        (self.project / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def change_params(self, values: Mapping[str, Any]) -> None:
+        """Put values into params.yaml, its comments kept."""
+        path = self.project / PARAMS
+        editor = open_editor()
+        tree = editor.load(path.read_text(encoding="utf-8"))
+        put_values(tree, values)
+        text = io.StringIO()
+        editor.dump(tree, text)
+        with replacing(path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
+
+    def commit(self) -> None:
+        """Commit what the files have become as the experiment: from here on the point is done."""
+        self._git("add", "--update", ".")
+        locks = [name for name in LOCKS if (self.project / name).exists()]
+        self._git("add", "--force", *(os.path.relpath(self.project / name, self.folder / "tree") for name in locks))
+        tree = self._git("write-tree")
+        message = f"dvc: commit experiment {self.name}"
+        commit = self._git("commit-tree", "-p", self.origin.baseline, "-m", message, tree)
+        start, rest = self.origin.baseline[:2], self.origin.baseline[2:]
+        self._git("update-ref", f"refs/exps/{start}/{rest}/{self.name}", commit)
+
+    def _git(self, *arguments: str) -> str:
+        return _git(*arguments, folder=self.folder / "tree", variables=self._git_variables)
+
+
+def _git(*arguments: str, folder: Path = Path(), variables: Mapping[str, str] | None = None) -> str:
+    """What git prints. Raises UserError with its message where it fails."""
+    environment = child_environment() | dict(variables or {})
+    answer = subprocess.run(
+        ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise UserError(f"git {arguments[0]} has failed: {answer.stderr.strip()}")
+    return answer.stdout.removesuffix("\n")

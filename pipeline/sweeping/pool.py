@@ -1,0 +1,143 @@
+"""A pool of points: some of them at a time, each in a process of its own with a log file, all stopped together."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.sweeping.processes import PATIENCE, PAUSE, end_processes, mark
+from pipeline.sweeping.slots import SlotQueue, Slots
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TAIL = 1 << 14  # bytes at the end of a log in which its message is looked for
+
+
+@dataclass
+class Job:
+    """One command, from waiting to its end."""
+
+    name: str
+    title: str
+    command: Sequence[str]
+    log: Path
+    recorded: bool = False  # by an earlier call: there is nothing to do
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def state(self) -> str:
+        """waiting, running, done, or failed with its exit code."""
+        if self.process is None:
+            return "done before" if self.recorded else "waiting"
+        code = self.process.returncode
+        return "running" if code is None else "done" if code == 0 else f"failed ({code})"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran and is over."""
+        return self.process is not None and self.process.returncode is not None
+
+    @property
+    def failed(self) -> bool:
+        return self.state.startswith("failed")
+
+    def last_line(self) -> str:
+        """The last line of its log that says something."""
+        return next(reversed(self._tail()), "")
+
+    def message(self) -> str:
+        """Why it failed: what a stage said, else what DVC said, else the last line of its log."""
+        lines = self._tail()
+        said = [[line for line in lines if line.startswith(start)] for start in ("error:", "ERROR:")]
+        return next((some[-1] for some in said if some), self.last_line())
+
+    def _tail(self) -> list[str]:
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - TAIL))
+            text = ANSI.sub("", file.read().decode("utf-8", "replace"))
+        return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
+
+
+def run_jobs(
+    take: Callable[[], Job | None],
+    limit: int,
+    slots: SlotQueue,
+    environment: Callable[[Slots], Mapping[str, str]],
+    on_change: Callable[[Job], None],
+) -> None:
+    """Run the jobs that `take` gives, until it gives None while none runs; `on_change` hears of each start and end.
+
+    At most `limit` run at once, each on devices that no other job of this machine has meanwhile. A KeyboardInterrupt
+    passes to every job that runs, and on when all of them have ended.
+    """
+    running: list[Job] = []
+    job: Job | None = None
+    try:
+        while (job := job or (take() if len(running) < limit else None)) or running:
+            if job and len(running) < limit and (lent := slots.take()):
+                running.append(job)  # before it starts: a Ctrl-C in between would leave it running
+                _start(job, lent, environment(lent))
+                on_change(job)
+                job = None
+                continue
+            time.sleep(PAUSE)
+            for one in running:
+                if _look(one):
+                    end_processes(one.log.parent, one.name)
+                    on_change(one)
+            running = [one for one in running if not one.ended]
+    finally:
+        slots.leave()
+        _stop([job for job in running if job.process is not None])
+
+
+def _start(job: Job, lent: Slots, environment: Mapping[str, str]) -> None:
+    with job.log.open("wb") as log:
+        # A session of its own: Ctrl-C reaches it once, from us, and with it all that it has started.
+        job.process = subprocess.Popen(
+            job.command,
+            env={**environment, **mark(job.log.parent, job.name)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=lent.descriptors(),  # it holds the devices from here on, also where this process dies
+        )
+    lent.release()
+    job.began = time.monotonic()
+
+
+def _look(job: Job) -> bool:
+    """Whether the job has ended, with its time brought up to date."""
+    assert job.process is not None
+    job.seconds = time.monotonic() - job.began
+    return job.process.poll() is not None
+
+
+def _stop(running: Sequence[Job]) -> None:
+    """Interrupt the jobs as Ctrl-C would and wait; a second Ctrl-C, or too long a wait, kills them."""
+    _send(running, signal.SIGINT)
+    if running:
+        print("stopping: waiting until the running points have saved (Ctrl-C again to kill them)", file=sys.stderr)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while [job for job in running if not _look(job)] and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+    finally:
+        _send([job for job in running if not job.ended], signal.SIGKILL)
+        for job in running:
+            end_processes(job.log.parent, job.name)
+
+
+def _send(jobs: Sequence[Job], number: signal.Signals) -> None:
+    for job in jobs:
+        if job.process and job.process.poll() is None:
+            os.killpg(job.process.pid, number)

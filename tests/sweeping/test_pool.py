@@ -1,0 +1,147 @@
+"""The pool of a sweep: never more jobs than devices, a log for each, and all of them stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from pipeline.sweeping.pool import Job, run_jobs
+from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.slots import SlotQueue
+
+
+def python_job(folder, name, code):
+    """A job that runs a line of Python."""
+    return Job(name, name, [sys.executable, "-c", code], folder / f"{name}.log")
+
+
+def run_all(folder, jobs, limit=1, on_change=lambda _: None):
+    """Run the jobs on `limit` devices of their own."""
+    waiting = list(jobs)
+    slots = SlotQueue("core", [str(number) for number in range(limit)], 1, folder / "slots")
+    run_jobs(
+        lambda: waiting.pop(0) if waiting else None,
+        limit,
+        slots,
+        lambda lent: os.environ | {"T2V_CORES": ",".join(lent.names)},
+        on_change,
+    )
+
+
+@pytest.mark.slow
+def test_no_more_jobs_run_at_once_than_there_are_places(tmp_path):
+    running, most = set(), []
+
+    def count(job):
+        running.symmetric_difference_update({job.name})
+        most.append(len(running))
+
+    jobs = [python_job(tmp_path, str(number), "import time; time.sleep(0.2)") for number in range(5)]
+    run_all(tmp_path, jobs, 2, count)
+    assert [job.state for job in jobs] == ["done"] * 5
+    assert max(most) == 2
+    assert running == set()
+
+
+def test_each_job_is_told_its_device_which_is_used_again(tmp_path):
+    code = "import os, time; print(os.environ['T2V_CORES']); time.sleep(0.2)"
+    jobs = [python_job(tmp_path, str(number), code) for number in range(4)]
+    run_all(tmp_path, jobs, 2)
+    assert sorted(job.log.read_text().strip() for job in jobs) == ["0", "0", "1", "1"]
+
+
+def test_a_failed_job_says_its_exit_code_and_message_and_the_others_go_on(tmp_path):
+    bad = "print('error: no such file'); print('ERROR: failed to reproduce'); raise SystemExit(3)"
+    jobs = [python_job(tmp_path, "bad", bad), python_job(tmp_path, "good", "print('fine')")]
+    run_all(tmp_path, jobs)
+    assert [job.state for job in jobs] == ["failed (3)", "done"]
+    assert jobs[0].message() == "error: no such file"
+
+
+def test_the_last_line_skips_what_only_moves_the_cursor(tmp_path):
+    job = python_job(tmp_path, "job", r"print('first\n\x1b[32mstep 7\x1b[0m\r  \n\n')")
+    assert job.last_line() == ""
+    run_all(tmp_path, [job])
+    assert job.last_line() == "step 7"
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_the_children_of_a_job_and_waits_until_they_have_saved(tmp_path):
+    """As `dvc` does, the job starts a child in its process group; the child takes a second to save."""
+    saved = tmp_path / "saved"
+    child = (
+        "import signal, sys, time, pathlib\n"
+        "def save(*_):\n"
+        f"    time.sleep(1); pathlib.Path({str(saved)!r}).write_text('whole'); sys.exit(75)\n"
+        "signal.signal(signal.SIGINT, save); print('ready', flush=True); time.sleep(60)"
+    )
+    parent = f"import subprocess, sys; sys.exit(subprocess.Popen([sys.executable, '-c', {child!r}]).wait())"
+    job = python_job(tmp_path, "job", f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{parent}")
+    waiting = python_job(tmp_path, "never", "print('started')")
+
+    def interrupt():
+        while job.last_line() != "ready":
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path, [job, waiting])
+    assert saved.read_text() == "whole"
+    assert (job.state, waiting.state) == ("failed (75)", "waiting")
+
+
+@pytest.mark.slow
+def test_what_a_killed_job_has_started_is_ended_also_in_a_session_of_its_own(tmp_path):
+    child = "import time; print('ready', flush=True); time.sleep(60)"
+    parent = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True).wait()"
+    )
+    job = python_job(tmp_path, "job", parent)
+
+    def kill():
+        while job.last_line() != "ready":
+            time.sleep(0.1)
+        assert len(find_processes(tmp_path, "job")) == 2
+        job.process.kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    run_all(tmp_path, [job])
+    assert job.state == "failed (-9)"
+    assert find_processes(tmp_path) == []
+
+
+def test_two_sweeps_never_have_the_same_device(tmp_path):
+    one, other = (SlotQueue("gpu", ["0", "1", "2"], 2, tmp_path) for _ in range(2))
+    lent = one.take()
+    assert lent.names == ("0", "1")
+    assert other.take() is None  # it keeps GPU 2 and the turn
+    assert one.take() is None
+    lent.release()
+    assert set(other.take().names) == {"0", "2"}
+
+
+def test_a_device_stays_held_by_the_process_that_inherited_it(tmp_path):
+    one, other = (SlotQueue("gpu", ["0"], 1, tmp_path) for _ in range(2))
+    lent = one.take()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=lent.descriptors())
+    lent.release()
+    assert other.take() is None
+    child.kill()
+    child.wait()
+    assert not psutil.pid_exists(child.pid)
+    assert other.take() is not None
+
+
+def test_who_leaves_the_queue_gives_back_what_was_gathered(tmp_path):
+    holder, waiting, third = (SlotQueue("core", ["0", "1"], 2, tmp_path) for _ in range(3))
+    lent = holder.take()
+    assert waiting.take() is None
+    waiting.leave()
+    lent.release()
+    assert third.take() is not None
