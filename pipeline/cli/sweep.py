@@ -138,7 +138,8 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     baseline, snapshot = take_snapshot()
     keep_snapshot(name, snapshot)
     cores = max(1, len(os.sched_getaffinity(0)) // jobs)
-    origin = Origin(baseline, snapshot, tuple(stages.swept), tuple(stages.inputs), settings_for_copies(), cores)
+    swept, inputs, files = map(tuple, (stages.swept, stages.inputs, stages.kept_by_git))
+    origin = Origin(baseline, snapshot, swept, inputs, files, settings_for_copies(), cores)
     begun = Sweep(name, plan, origin)
     at_first = 1 if plan.metric else plan.points
     for point in combine(axes) if at_first is None else draw_points(axes, at_first, seed):

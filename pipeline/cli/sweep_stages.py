@@ -1,5 +1,6 @@
 """What DVC's graph says of a sweep: the stages that all points share, those that each runs, and where the cache is."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ class SweptStages(NamedTuple):
     shared: list[str]  # that no change of the swept keys reaches
     swept: list[str]  # the others
     inputs: list[str]  # of the shared ones: those whose products a swept stage reads
+    kept_by_git: list[str]  # files that swept stages write and DVC leaves to git, from the project's folder
 
 
 def split_stages(keys: Sequence[str]) -> SweptStages:
@@ -29,8 +31,11 @@ def split_stages(keys: Sequence[str]) -> SweptStages:
         reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched)) & needed
         order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
         read = {stage for swept in reached for stage in graph.successors(swept)} - reached
-        parts = (needed - reached, reached, read)
-        return SweptStages(*([stage.addressing for stage in order if stage in part] for part in parts))
+        shared, swept, inputs = (
+            [stage.addressing for stage in order if stage in part] for part in (needed - reached, reached, read)
+        )
+        outs = [out.fs_path for stage in reached for out in stage.outs if not out.use_cache]
+        return SweptStages(shared, swept, inputs, sorted(os.path.relpath(path, repo.root_dir) for path in outs))
 
 
 def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> None:

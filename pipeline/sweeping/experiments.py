@@ -113,8 +113,8 @@ class WorkingCopy:
     def commit(self) -> None:
         """Commit what the files have become as the experiment: from here on the point is done."""
         self._git("add", "--update", ".")
-        locks = [name for name in LOCKS if (self.project / name).exists()]
-        self._git("add", "--force", *(os.path.relpath(self.project / name, self.folder / "tree") for name in locks))
+        written = [self.project / name for name in (*LOCKS, *self.origin.files)]
+        self._git("add", "--force", *(os.path.relpath(path, self.folder / "tree") for path in written if path.exists()))
         tree = self._git("write-tree")
         message = f"dvc: commit experiment {self.name}"
         commit = self._git("commit-tree", "-p", self.origin.baseline, "-m", message, tree)

@@ -35,6 +35,7 @@ class Origin:
     snapshot: str  # the commit of the tracked files as they were when the sweep began
     stages: tuple[str, ...]  # that a point runs, in their order
     inputs: tuple[str, ...]  # stages of which these read products
+    files: tuple[str, ...]  # that these write and git keeps, not DVC
     settings: str  # DVC's config.local for the copies
     cores: int  # that each point has
 
@@ -86,7 +87,7 @@ def read_sweep(folder: Path) -> Sweep:
     tree = read_json(folder / FILE, "`t2v sweep` writes it")
     try:
         plan = Plan(**{**tree["plan"], "axes": tuple(tree["plan"]["axes"])})
-        lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs")}
+        lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs", "files")}
         runs = {run["name"]: Run(**{key: run[key] for key in run if key != "name"}) for run in tree["runs"]}
         return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists}), runs)
     except (KeyError, TypeError) as error:

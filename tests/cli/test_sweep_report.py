@@ -18,7 +18,7 @@ def sweep(tmp_path, monkeypatch):
     """A sweep of three weights and three seeds; the last run of the last weight has failed."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet")
-    made = Sweep("weights", Plan(("train.penalties.r1=0.1,1.0,10.0",), seeds=3), Origin("", "", (), (), "", 1))
+    made = Sweep("weights", Plan(("train.penalties.r1=0.1,1.0,10.0",), seeds=3), Origin("", "", (), (), (), "", 1))
     for weight in FIGURES:
         made.add_point({"train.penalties.r1": weight}, [17, 18, 19])
     made.runs["weights-9"].failure = "error: the loss is not finite"

@@ -38,7 +38,7 @@ def project(tmp_path, monkeypatch, request):
 
 def origin():
     baseline, snapshot = take_snapshot()
-    return Origin(baseline, snapshot, (), (), "[core]\nno_scm = true\n", 1)
+    return Origin(baseline, snapshot, (), (), ("figures.json",), "[core]\nno_scm = true\n", 1)
 
 
 def test_a_snapshot_holds_uncommitted_work_and_lock_files_and_leaves_the_index_alone(project):
@@ -87,11 +87,15 @@ def test_the_result_is_an_experiment_of_the_baseline_with_all_that_became_of_the
     with WorkingCopy(begun, "weights-1") as copy:
         (copy.project / "dvc.lock").write_text("stages: {made: {}}\n")
         (copy.project / "params.yaml").write_text("rate: 7\n")
+        (copy.project / "figures.json").write_text("{}")
+        (copy.project / "product.bin").write_text("what DVC keeps")
         copy.commit()
     commit = find_experiments()["weights-1"]
     assert git("rev-parse", f"{commit}^") == begun.baseline == git("rev-parse", "HEAD")
     assert git("show", f"{commit}:./params.yaml") == "rate: 7"
     assert git("show", f"{commit}:./dvc.lock") == "stages: {made: {}}"
+    assert git("show", f"{commit}:./figures.json") == "{}"
+    assert "product.bin" not in git("ls-tree", "-r", "--name-only", commit)
     assert git("show", f"{commit}:./words.loud") == "hello"  # as git keeps it
     assert (project / "params.yaml").read_text() == PARAMS.replace("0.001", "0.5")
 
