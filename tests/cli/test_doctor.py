@@ -55,6 +55,8 @@ def test_a_version_is_held_against_its_own_line():
     assert find_fault("FFmpeg", "n9.0.1-3-g1") == second
     assert [find_fault("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
     assert all(line.source.startswith("https://") for lines in MENDED.values() for line in lines)
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_remote_that_experiments_would_not_reach_is_told_of(project, monkeypatch, whole):
     """Its path is relative, or the last commit does not know it."""
