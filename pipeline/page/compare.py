@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from pipeline.evaluation.intervals import OF_THE_REALS, Difference, Figure, find_differences, read_figures
 from pipeline.page.run import Run, flatten
+from pipeline.page.texts import ORDER
 
 Settings = dict[str, list[object]]
 ABSENT = "–"  # noqa: RUF001  of a param that a run does not have
@@ -40,17 +41,18 @@ def compare_params(runs: Sequence[Run]) -> Settings:
 def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
     """Metric -> the figure of each run, of the metrics that at least one run has a value of."""
     tables = [_read_evaluated(run) for run in runs]
-    names = dict.fromkeys(name for table in tables for name in table if not name.endswith(OF_THE_REALS))
+    told = dict.fromkeys(name for table in tables for name in table if not name.endswith(OF_THE_REALS))
+    names = [*(name for name in ORDER if name in told), *(name for name in told if name not in ORDER)]
     differences = [find_differences(tables[0], table) for table in tables]
     found = {}
     for name in names:
         figures = [table.get(name, NO_FIGURE) for table in tables]
         if any(figure.value is not None for figure in figures):
-            told = [_tell_difference(own.get(name)) for own in differences]
+            verdicts = [_tell_difference(own.get(name)) for own in differences]
             spans = place_spans(figures)
             found[name] = [
                 RunFigure(run.name, figure, span, differs)
-                for run, figure, span, differs in zip(runs, figures, spans, told, strict=True)
+                for run, figure, span, differs in zip(runs, figures, spans, verdicts, strict=True)
             ]
     return found
 

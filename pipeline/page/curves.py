@@ -50,5 +50,5 @@ def _read_points(table: Sequence[Mapping[str, str]], column: str) -> Points:
 def _build_chart(file: str, kind: str, series: Mapping[str, Points]) -> Chart:
     places = sorted({x for points in series.values() for x in points})
     rows = [[x, *(points.get(x) for points in series.values())] for x in places]
-    title = TITLES.get(kind, kind.replace("_", " "))
+    title = TITLES.get(kind, kind.replace("_", " ").capitalize())
     return Chart(f"{FILES[file]}-{kind}", f"{title} ({FILES[file]})", list(series), rows)

@@ -94,6 +94,7 @@ METRIC_GROUPS: dict[str, dict[str, MetricText]] = {
     },
 }
 OWN_METRICS = "Your own metrics"
+ORDER = [*KEY_METRICS, *(name for group in METRIC_GROUPS.values() for name in group if name not in KEY_METRICS)]
 
 REASONS: dict[str, str] = {
     "other_category": "its category was not asked for",
