@@ -75,11 +75,7 @@ class Dataset:
     @cached_property
     def directions(self) -> Directions:
         """What the captions say of directions, as `filter` decided."""
-        path = self.folders.labels / DIRECTIONS
-        try:
-            return read_directions(read_json(path, REMEDY))
-        except (TypeError, KeyError) as error:
-            raise UserError(f"{path}: not what `filter` wrote ({error}); {REMEDY}") from None
+        return open_directions(self.folders.labels / DIRECTIONS)
 
     def require_shape(self, shape: ClipParams) -> None:
         """Raises UserError where the clips have another shape than `clip` in params.yaml."""
@@ -178,3 +174,11 @@ def read_vectors(path: Path) -> Tensor | None:
         return None
     except (SafetensorError, KeyError) as error:
         raise UserError(f"{path}: not a file of word vectors ({error}); run `dvc repro` to make it again") from None
+
+
+def open_directions(path: Path) -> Directions:
+    """The rules for directions that `filter` wrote. Raises UserError where they are absent or broken."""
+    try:
+        return read_directions(read_json(path, REMEDY))
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path}: not what `filter` wrote ({error}); {REMEDY}") from None

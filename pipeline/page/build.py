@@ -7,6 +7,7 @@ scripts inside it by their digests, and pictures that are inside it.
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,20 +15,29 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import ValidationError
 
-from pipeline.errors import UserError
+from pipeline.data.dataset import open_directions
+from pipeline.directions.table import Directions
+from pipeline.errors import UserError, first_line
 from pipeline.evaluation.intervals import Figure
+from pipeline.inference import GENERATOR
 from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.curves import Chart, read_charts
 from pipeline.page.figures import read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
+from pipeline.page.player import POLICY, Player, build_player
 from pipeline.page.run import Run, flatten
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
-from pipeline.params import ReportParams
+from pipeline.params import ReportParams, SamplingParams
+from pipeline.records import DIRECTIONS, Clip
+from pipeline.tables import iterate_table
 
 TEMPLATES = Path(__file__).with_name("templates")
+SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
+MOST_CAPTIONS = 200  # to choose from
 PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
@@ -45,6 +55,7 @@ def build_page(run: Run, options: ReportParams, fps: int) -> str:
         _find_shapes(shown),
         fps,
         read_charts([run]),
+        open_player(run, fps),
         run=run,
         summary=summarise_run(run, evaluation),
         evaluation=evaluation,
@@ -68,6 +79,7 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int) -> st
         _find_shapes(sheets),
         fps,
         read_charts(runs),
+        None,
         runs=runs,
         summaries=[summarise_run(run, read_evaluation(run)) for run in runs],
         params=compare_params(runs),
@@ -83,22 +95,40 @@ def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
 
 
+def open_player(run: Run, fps: int) -> Player | None:
+    """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
+    folders = run.folders
+    if not (folders.model / GENERATOR).is_file():
+        return None
+    table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTIONS
+    counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
+    captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MOST_CAPTIONS]
+    directions = open_directions(rules) if rules.is_file() else Directions()
+    try:
+        sampling = SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
+    except (TypeError, ValidationError) as error:
+        raise UserError(f"{run.name}: its params have no section sampling that holds ({first_line(error)})") from None
+    return build_player(folders.model, sorted(captions), directions, fps, sampling)
+
+
 def _render(
-    template: str, shapes: Sequence[tuple[int, int, int]], fps: int, charts: Sequence[Chart], **given: Any
+    template: str,
+    shapes: Sequence[tuple[int, int, int]],
+    fps: int,
+    charts: Sequence[Chart],
+    player: Player | None,
+    **given: Any,
 ) -> str:
     environment = _open_templates()
-    style = Markup(environment.get_template("style.css").render(shapes=shapes, fps=fps) + _read("uplot/uPlot.min.css"))
-    scripts = [Markup(_read(name)) for name in ("uplot/uPlot.iife.min.js", "page.js")]
-    policy = {
-        "default-src": ["'none'"],
-        "img-src": ["data:"],
-        "style-src": [_digest(style)],
-        "script-src": [_digest(script) for script in scripts],
-        "base-uri": ["'none'"],
-        "form-action": ["'none'"],
-    }
+    own = environment.get_template("style.css").render(shapes=shapes, fps=fps)
+    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), player.style if player else ""]))
+    texts = [*map(_read, SCRIPTS), *([player.script] if player and player.script else [])]
+    scripts = [Markup(text) for text in texts]
     return environment.get_template(template).render(
-        policy="; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items()),
+        policy=_build_policy(style, scripts, player),
+        player=player,
+        player_html=Markup(player.html if player else ""),
+        player_data=Markup(player.data if player else ""),
         style=style,
         scripts=scripts,
         shapes=shapes,
@@ -107,6 +137,21 @@ def _render(
         chart_data=embed_json([{"key": chart.key, "series": chart.series, "rows": chart.rows} for chart in charts]),
         **given,
     )
+
+
+def _build_policy(style: str, scripts: Sequence[str], player: Player | None) -> str:
+    """What the page may do: run and wear what is inside it."""
+    policy = {
+        "default-src": ["'none'"],
+        "img-src": ["data:"],
+        "style-src": [_digest(style)],
+        "script-src": [_digest(script) for script in scripts],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+    for name, sources in POLICY.items() if player and player.script else ():
+        policy[name] = [*policy.get(name, []), *sources]
+    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items())
 
 
 @cache

@@ -82,7 +82,8 @@ def read_evaluation(run: Run) -> EvaluationView | None:
     folder = run.folders.evaluation
     if not (folder / "intervals.json").is_file():
         return None
-    lines = build_lines(read_figures(folder / "intervals.json"), read_rows(folder / "table.csv"))
+    table = read_rows(folder / "table.csv")
+    lines = build_lines(read_figures(folder / "intervals.json"), table)
     by_name = {line.name: line for line in lines}
     return EvaluationView(
         key=[by_name[name] for name in KEY_METRICS if name in by_name],
@@ -92,7 +93,7 @@ def read_evaluation(run: Run) -> EvaluationView | None:
         categories=tabulate(read_rows(folder / "categories.csv")),
         words=tabulate(read_rows(folder / "words.csv")),
         logits=tabulate(read_rows(folder / "logits.csv")),
-        everything=tabulate(read_rows(folder / "table.csv")),
+        everything=tabulate([row for row in table if row.get("value")]),
         protocol=read_object(folder / "protocol.json"),
     )
 

@@ -73,6 +73,7 @@
     const factor = { "+": 0.5, "=": 0.5, "-": 2 }[event.key];
     if (move) {
       const next = Math.min(Math.max(at + move, 0), plot.data[0].length - 1);
+      if (plot.data[0][next] < min || plot.data[0][next] > max) return;
       plot.setCursor({ left: plot.valToPos(plot.data[0][next], "x"), top: plot.over.clientHeight / 2 });
     } else if (factor) {
       const middle = plot.cursor.idx === null ? (min + max) / 2 : plot.data[0][at];
