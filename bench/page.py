@@ -20,7 +20,8 @@ from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.files import write_json
 from pipeline.inference import Model, sample
-from pipeline.page.player import Player, build_player
+from pipeline.page.inset import Inset
+from pipeline.page.player import build_player
 
 LOADS, CLIPS = 3, 20
 DRAW = "() => { const form = document.getElementById('player-form'); form.requestSubmit(); }"
@@ -43,7 +44,7 @@ def measure_page(model_folder: Path, chromium: str) -> list[Measure]:
     ]
 
 
-def write_page(player: Player) -> str:
+def write_page(player: Inset) -> str:
     """The smallest page that holds a player."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Player</title><style>{player.style}</style>'

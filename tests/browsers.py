@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.page.player import POLICY, Player
+from pipeline.page.inset import Inset
+from pipeline.page.player import POLICY
 
 CHROMIUM, FIREFOX = shutil.which("chromium"), shutil.which("firefox")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open a page with")
@@ -20,9 +21,14 @@ needs_firefox = pytest.mark.skipif(FIREFOX is None, reason="no firefox to open a
 LONGEST = 120  # seconds until a page has to have reported
 
 
-def write_page(player: Player, path: Path, *, more: str = "", allowed: dict[str, str] | None = None) -> Path:
+def write_page(player: Inset, path: Path, *, more: str = "", allowed: dict[str, str] | None = None) -> Path:
     """A page that holds a player alone, under as strict a policy as it works with; `more` is a script besides."""
-    sources = {"default-src": "'none'", "style-src": "'unsafe-inline'", "script-src": "'unsafe-inline'"}
+    sources = {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "img-src": "data:",
+        "script-src": "'unsafe-inline'",
+    }
     for name, values in [*((name, " ".join(values)) for name, values in POLICY.items()), *(allowed or {}).items()]:
         sources[name] = f"{sources.get(name, '')} {values}"
     policy = "; ".join(f"{name} {values}" for name, values in sources.items())

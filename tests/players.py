@@ -13,13 +13,15 @@ import torch
 from networks import stir
 from numpy.typing import NDArray
 from settings import clip_shape
+from torch import nn
 from training_sets import tiny_params
 
 from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
-from pipeline.page.player import SOURCES, WORKER, Player, build_player, read_scripts
+from pipeline.page.inset import SOURCES, Inset, read_scripts
+from pipeline.page.player import WORKER, build_player
 from pipeline.records import Frames
 from pipeline.text.vocabulary import Vocabulary
 
@@ -36,6 +38,10 @@ def save_generator(folder: Path, size: tuple[int, int, int] = (4, 16, 16), **tra
     shape, params = clip_shape(*size), tiny_params(**train).train
     torch.manual_seed(3)
     network = stir(TextToVideo(shape, params, len(WORDS), names_object=torch.arange(len(WORDS)) >= 8), 0.1)
+    with torch.no_grad():
+        for part in network.modules():
+            if isinstance(part, nn.Embedding):
+                part.weight[part.padding_idx].zero_()  # as training leaves it
     described = {
         "clip": shape.model_dump(),
         "train": params.model_dump(),
@@ -47,17 +53,17 @@ def save_generator(folder: Path, size: tuple[int, int, int] = (4, 16, 16), **tra
     return folder
 
 
-def make_player(folder: Path) -> Player:
+def make_player(folder: Path) -> Inset:
     """The player of a saved generator."""
     return build_player(folder, CAPTIONS, Directions(), 8)
 
 
-def read_element(player: Player, name: str) -> str:
+def read_element(player: Inset, name: str) -> str:
     """The text of one of a player's elements of data."""
     return player.data.split(f'<script id="player-{name}"', 1)[1].split(">", 1)[1].split("</script>", 1)[0].strip()
 
 
-def draw_in_node(player: Player, scenes: list[dict[str, Any]], before: str = "") -> Frames:
+def draw_in_node(player: Inset, scenes: list[dict[str, Any]], before: str = "") -> Frames:
     """What the worker of the page answers to scenes: uint8 [N,T,H,W,3]. Raises AssertionError with what it says."""
     given = {
         "description": json.loads(read_element(player, "model")),

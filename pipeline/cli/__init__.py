@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train, or trace a few steps with --profile.",
     "sample": "Sample clips for a caption.",
     "evaluate": "Judge a folder of videos as a run is judged.",
+    "blindtest": "Tell how often people know real clips from generated ones.",
     "compare": "Compare two evaluations, figure by figure.",
     "report": "Write a page that shows a run, or several side by side.",
     "sweep": "Train one model per combination of values.",

@@ -5,9 +5,7 @@ stands still; the others are what is seen. All of it is inlined as it is, for a 
 """
 
 import html
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,18 @@ from pipeline.directions.table import Directions
 from pipeline.errors import UserError
 from pipeline.inference import DESCRIPTION, Model, sample
 from pipeline.models.flops import step_flops
+from pipeline.page.inset import Inset, embed, quote, read_scripts, read_source
 from pipeline.page.weights import pack_weights
 from pipeline.params import SamplingParams
 from pipeline.params.training import ENCODER_NAMES, GENERATORS
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
 
-SOURCES = Path(__file__).parent / "player"
 WORKER = (  # in the order in which they build on each other
     *("random", "weights", "products", "tensors", "captions", "blocks"),
     *("residual", "convgru", "unet", "model", "worker"),
 )
-INTERFACE = ("tokens", "gif", "saving", "interface")
+INTERFACE = ("tokens", "gif", "files", "saving", "interface")
 MOST_VALUES = 20_000_000  # of a model: 40 MB of text
 MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: about 10 seconds in a browser
 
@@ -39,28 +37,13 @@ POLICY = {  # what the page's Content-Security-Policy has to allow beside the st
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Player:
-    """What a page needs: markup `html` where the player is to be seen, the texts of a `style` and a `script` element.
-
-    `data` are elements for the end of the body, before the script. Where the page cannot run the model, `reason` says
-    why, as plain text, `html` says it, too, and the rest is empty.
-    """
-
-    html: str
-    style: str = ""
-    data: str = ""
-    script: str = ""
-    reason: str = ""
-
-
 def build_player(
     model_folder: Path,
     captions: Iterable[str],
     directions: Directions,
     fps: int,
     sampling: SamplingParams | None = None,
-) -> Player:
+) -> Inset:
     """The player of a trained model; `captions` are offered to choose from, played at so many frames a second.
 
     Equal models give equal bytes. Raises UserError where there is no model.
@@ -69,30 +52,14 @@ def build_player(
     vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
     reason = _find_obstacle(model)
     if reason:
-        return Player(f"<p>{html.escape(reason)}</p>\n", reason=reason)
+        return Inset(f"<p>{html.escape(reason)}</p>\n", reason=reason)
     description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
     data = (
-        _embed("player-model", "application/json", _quote(description))
-        + _embed("player-engine", "text/plain", read_scripts(WORKER))
-        + _embed("player-weights", "text/plain", pack_weights(model))
+        embed("player-model", "application/json", quote(description))
+        + embed("player-engine", "text/plain", read_scripts(WORKER))
+        + embed("player-weights", "text/plain", pack_weights(model))
     )
-    markup, style = ((SOURCES / f"player.{ending}").read_text(encoding="utf-8") for ending in ("html", "css"))
-    return Player(markup, style, data, read_scripts(INTERFACE))
-
-
-def read_scripts(names: Iterable[str]) -> str:
-    """Some of the scripts as one, in a scope of its own."""
-    texts = [(SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in names]
-    return "(() => {\n" + '"use strict";\n' + "\n".join(texts) + "})();\n"
-
-
-def _embed(name: str, kind: str, text: str) -> str:
-    return f'<script id="{name}" type="{kind}">\n{text}</script>\n'
-
-
-def _quote(value: Any) -> str:
-    """JSON that stays within its element, whatever captions hold."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c") + "\n"
+    return Inset(read_source("player.html"), read_source("player.css"), data, read_scripts(INTERFACE))
 
 
 def _find_obstacle(model: Model) -> str:

@@ -19,9 +19,21 @@ function modulate(weights, name, x, codes) {
 
 // x + space-then-time convolutions of x.
 function residualBlock(weights, name, x, codes = null) {
+  return addMaps(x, changeMap(weights, name, x, codes));
+}
+
+// The same, where the convolutions see x normalised at each place.
+function normalisedBlock(weights, name, x, codes) {
+  return addMaps(x, changeMap(weights, name, normalisePlaces(x), codes));
+}
+
+function changeMap(weights, name, x, codes) {
   const h = codes ? modulate(weights, `${name}.modulation`, x, codes) : x;
-  const inSpace = convolve(weights, `${name}.space`, rectifyMap(h));
-  return likeMap(x, add(x.data, convolve(weights, `${name}.time`, rectifyMap(inSpace)).data));
+  return convolve(weights, `${name}.time`, rectifyMap(convolve(weights, `${name}.space`, rectifyMap(h)))).data;
+}
+
+function addMaps(x, other) {
+  return likeMap(x, add(x.data, other));
 }
 
 // How many parts a list of modules has.
@@ -61,4 +73,48 @@ function smoothCurves(knots, steps) {
     }
   }
   return out;
+}
+
+// Channels with a mean square of 1 at each place.
+function normalisePlaces(x) {
+  const { channels, data } = x;
+  const out = likeMap(x);
+  for (let at = 0; at < data.length; at += channels) {
+    let sum = 0;
+    for (let channel = 0; channel < channels; channel++) sum += data[at + channel] ** 2;
+    const scale = 1 / Math.sqrt(sum / channels + 1e-4);
+    for (let channel = 0; channel < channels; channel++) out.data[at + channel] = data[at + channel] * scale;
+  }
+  return out;
+}
+
+// Each patch as one place, its channels in the order frame, row, column, colour; `unfold` is the reverse.
+function fold(x, patch) {
+  const [t, h, w] = [x.frames / patch[0], x.height / patch[1], x.width / patch[2]];
+  const out = makeMap(t, h, w, x.channels * patch[0] * patch[1] * patch[2]);
+  eachOfPatches(x, patch, (place, inPatch) => (out.data[inPatch] = x.data[place]));
+  return out;
+}
+
+function unfold(x, patch) {
+  const channels = x.channels / (patch[0] * patch[1] * patch[2]);
+  const out = makeMap(x.frames * patch[0], x.height * patch[1], x.width * patch[2], channels);
+  eachOfPatches(out, patch, (place, inPatch) => (out.data[place] = x.data[inPatch]));
+  return out;
+}
+
+// Where each value of a map lies, and where it lies in the map of its patches.
+function eachOfPatches({ frames, height, width, channels }, [long, tall, wide], visit) {
+  let place = 0;
+  for (let t = 0; t < frames; t++) {
+    for (let h = 0; h < height; h++) {
+      for (let w = 0; w < width; w++) {
+        const cell = (Math.floor(t / long) * (height / tall) + Math.floor(h / tall)) * (width / wide) + Math.floor(w / wide);
+        for (let channel = 0; channel < channels; channel++, place++) {
+          const inside = (((t % long) * tall + (h % tall)) * wide + (w % wide)) * channels + channel;
+          visit(place, cell * channels * long * tall * wide + inside);
+        }
+      }
+    }
+  }
 }

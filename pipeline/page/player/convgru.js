@@ -28,7 +28,7 @@ function drawConvGru(model, z, { whole }) {
 function frameBlock(weights, name, x, codes) {
   const first = convolve(weights, `${name}.first`, rectifyMap(normFrames(weights, `${name}.norms.0`, x, codes)));
   const second = convolve(weights, `${name}.second`, rectifyMap(normFrames(weights, `${name}.norms.1`, first, codes)));
-  return likeMap(x, add(x.data, second.data));
+  return addMaps(x, second.data);
 }
 
 // Modulation, after a batch norm with the running means of training where there is one.

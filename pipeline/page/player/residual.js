@@ -216,26 +216,11 @@ function coverWithVolume(weights, frames, codes, time) {
   const name = "generator.volume";
   const half = growMap(weights, name, codes, [frames.height >> 1, frames.width >> 1]);
   const spread = convolve(weights, `${name}.spread`, rectifyMap(half));
-  const whole = residualBlock(weights, `${name}.smooth`, enlarge(unfoldTime(spread, time)));
+  const whole = residualBlock(weights, `${name}.smooth`, enlarge(unfold(spread, [time, 1, 1])));
   const drawn = convolve(weights, `${name}.last`, rectifyMap(whole)).data;
   const data = frames.data.map((value, index) => {
     const pixel = Math.floor(index / 3) * 4;
     return value + sigmoid(drawn[pixel + 3] - 1) * (Math.tanh(drawn[pixel + (index % 3)]) - value);
   });
   return likeMap(frames, data);
-}
-
-// Channels spread over `time` frames.
-function unfoldTime(x, time) {
-  const { frames, height, width, channels, data } = x;
-  const part = channels / time;
-  const out = makeMap(frames * time, height, width, part);
-  const pixels = height * width;
-  for (let t = 0, at = 0; t < frames * time; t++) {
-    for (let pixel = 0; pixel < pixels; pixel++, at += part) {
-      const from = (Math.floor(t / time) * pixels + pixel) * channels + (t % time) * part;
-      out.data.set(data.subarray(from, from + part), at);
-    }
-  }
-  return out;
 }

@@ -1,15 +1,7 @@
-// What is played -> a file that the browser saves.
+// What is played -> a picture, a video, and a name for it.
 
 const SAVED_SCALE = 8; // pixels in a file per pixel of a clip
 const SAVED_LOOPS = 3; // of a video
-
-function saveFile(name, blob) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
 
 // A name that every system takes, of a caption and a seed.
 function nameFile(caption, seed, ending) {

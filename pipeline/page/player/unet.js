@@ -44,7 +44,7 @@ function predictClip(model, noisy, end, time, cond) {
   }
   x = addMaps(x, linear(weights, "generator.canvas", codes));
   for (let block = 0; block < 4; block++) {
-    const run = block % 2 ? flowBlock : attentionBlock;
+    const run = block % 2 ? normalisedBlock : attentionBlock;
     x = run(weights, `generator.middle.${block}`, x, codes);
   }
   for (let level = levels - 1; level >= 0; level--) {
@@ -78,19 +78,10 @@ function tellTime(time) {
   return Float32Array.from([...angles.map(Math.cos), ...angles.map(Math.sin)]);
 }
 
-function addMaps(x, other) {
-  return likeMap(x, add(x.data, other));
-}
-
 function runStage(weights, name, x, codes) {
   const blocks = countParts(weights, `${name}.blocks`);
-  for (let block = 0; block < blocks; block++) x = flowBlock(weights, `${name}.blocks.${block}`, x, codes);
+  for (let block = 0; block < blocks; block++) x = normalisedBlock(weights, `${name}.blocks.${block}`, x, codes);
   return x;
-}
-
-function flowBlock(weights, name, x, codes) {
-  const h = rectifyMap(modulate(weights, `${name}.modulation`, normalisePlaces(x), codes));
-  return addMaps(x, convolve(weights, `${name}.time`, rectifyMap(convolve(weights, `${name}.space`, h))).data);
 }
 
 function attentionBlock(weights, name, x, codes) {
@@ -99,48 +90,4 @@ function attentionBlock(weights, name, x, codes) {
   const joint = linear(weights, `${name}.read`, modulate(weights, `${name}.modulation`, normalisePlaces(x), codes).data);
   const gathered = attend(joint, x.data.length / channels, channels, divide(channels, UNET_HEADS));
   return addMaps(x, linear(weights, `${name}.write`, gathered));
-}
-
-// Channels with a mean square of 1 at each place.
-function normalisePlaces(x) {
-  const { channels, data } = x;
-  const out = likeMap(x);
-  for (let at = 0; at < data.length; at += channels) {
-    let sum = 0;
-    for (let channel = 0; channel < channels; channel++) sum += data[at + channel] ** 2;
-    const scale = 1 / Math.sqrt(sum / channels + 1e-4);
-    for (let channel = 0; channel < channels; channel++) out.data[at + channel] = data[at + channel] * scale;
-  }
-  return out;
-}
-
-// Each patch as one place, its channels in the order colour, frame, row, column; `unfold` is the reverse.
-function fold(x, patch) {
-  const [t, h, w] = [x.frames / patch[0], x.height / patch[1], x.width / patch[2]];
-  const out = makeMap(t, h, w, x.channels * patch[0] * patch[1] * patch[2]);
-  eachOfPatches(x, patch, (place, inPatch) => (out.data[inPatch] = x.data[place]));
-  return out;
-}
-
-function unfold(x, patch) {
-  const channels = x.channels / (patch[0] * patch[1] * patch[2]);
-  const out = makeMap(x.frames * patch[0], x.height * patch[1], x.width * patch[2], channels);
-  eachOfPatches(out, patch, (place, inPatch) => (out.data[place] = x.data[inPatch]));
-  return out;
-}
-
-// Where each value of a map lies, and where it lies in the map of its patches.
-function eachOfPatches({ frames, height, width, channels }, [long, tall, wide], visit) {
-  let place = 0;
-  for (let t = 0; t < frames; t++) {
-    for (let h = 0; h < height; h++) {
-      for (let w = 0; w < width; w++) {
-        const cell = (Math.floor(t / long) * (height / tall) + Math.floor(h / tall)) * (width / wide) + Math.floor(w / wide);
-        for (let channel = 0; channel < channels; channel++, place++) {
-          const inside = ((channel * long + (t % long)) * tall + (h % tall)) * wide + (w % wide);
-          visit(place, cell * channels * long * tall * wide + inside);
-        }
-      }
-    }
-  }
 }

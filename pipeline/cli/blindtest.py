@@ -1,0 +1,180 @@
+"""`t2v blindtest`: how often people tell the real clip of a pair, from the sheets that the page of a run saves."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pipeline.cli.printing import cell, print_table, widen
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.intervals import Figure
+
+COLUMNS = ["test", "person", "pair", "answer", "real"]
+SIDES = ("left", "right")
+EVERYONE = "all people"
+BESIDE = ("two_sample_frames", "two_sample_motion")  # what a network gets that is trained to tell them
+LONGEST = 10_000_000  # bytes of a sheet
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One line of a sheet."""
+
+    test: str
+    person: str
+    pair: int
+    answer: str
+    real: str
+    where: str  # the file and its line
+
+    @property
+    def is_right(self) -> bool:
+        return self.answer == self.real
+
+
+def blindtest(
+    sheets: Annotated[list[Path], typer.Argument(help="files that the page saved, of one person or more each")],
+    evaluation: Annotated[
+        Path, typer.Option(help="folder of the run's evaluation, for the judges' figures beside")
+    ] = Path("data/evaluation"),
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+) -> None:
+    """Tell how often people know the real clip of a pair, with 95 % intervals.
+
+    Who guesses is right half of the time. The interval of all people counts that other people and other pairs would
+    have given other answers; with one person it is of that person alone.
+    """
+    by_person = read_sheets(sheets)
+    figures = measure_people(by_person)
+    judges = _read_judges(evaluation)
+    if as_json:
+        print(json.dumps({name: figure._asdict() for name, figure in (figures | judges).items()}, indent=2))
+        return
+    console = Console()
+    widen(console)
+    lines = [[name, str(figure.clips), cell(figure)] for name, figure in (figures | judges).items()]
+    print_table(console, ["who", "answers", "right"], lines)
+    console.print(_conclude(figures[EVERYONE]), highlight=False)
+
+
+def read_sheets(paths: Sequence[Path]) -> dict[str, list[Answer]]:
+    """The answers of each person. Raises UserError, which names file and line, for anything that is no such sheet."""
+    answers = [answer for path in paths for answer in _read_sheet(path)]
+    if not answers:
+        raise UserError(f"{', '.join(map(str, paths))}: no answers; save the answers on the page first")
+    given: dict[tuple[str, int], Answer] = {}
+    truth: dict[int, Answer] = {}
+    for one in answers:
+        if one.test != answers[0].test:
+            raise UserError(
+                f"{one.where}: of test {one.test}, but {answers[0].where} is of {answers[0].test}: figures of two "
+                "models cannot be joined; give the sheets of one page"
+            )
+        if first := given.get((one.person, one.pair)):
+            raise UserError(
+                f"{one.where}: {one.person} has answered pair {one.pair} already ({first.where}); give each sheet "
+                "once, and each person a name of their own"
+            )
+        if truth.setdefault(one.pair, one).real != one.real:
+            raise UserError(
+                f"{one.where}: says that the real clip of pair {one.pair} is {one.real}, {truth[one.pair].where} says "
+                f"{truth[one.pair].real}; save the answers again"
+            )
+        given[one.person, one.pair] = one
+    people = dict.fromkeys(one.person for one in answers)
+    return {person: [one for one in answers if one.person == person] for person in people}
+
+
+def _read_sheet(path: Path) -> list[Answer]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LONGEST + 1)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: no such file; the page of a run saves it") from None
+    if len(data) > LONGEST:
+        raise UserError(f"{path}: larger than {LONGEST // 1_000_000} MB: no sheet of answers")
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: no table of comma-separated values ({error}); save the answers again") from None
+    if not rows or rows[0] != COLUMNS:
+        raise UserError(f"{path}, line 1: must name the columns {','.join(COLUMNS)}; save the answers again")
+    return [_read_answer(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], 2) if row]
+
+
+def _read_answer(row: list[str], where: str) -> Answer:
+    if len(row) != len(COLUMNS):
+        raise UserError(f"{where}: {len(row)} cells, not {len(COLUMNS)}; save the answers again")
+    test, person, pair, answer, real = (cell.strip() for cell in row)
+    for name, value in (("answer", answer), ("real", real)):
+        if value not in SIDES:
+            raise UserError(f"{where}: {name} is {value!r}, not {' or '.join(SIDES)}; correct it")
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", pair):
+        raise UserError(f"{where}: pair is {pair!r}, not a number from 1; correct it")
+    if not person or not test:
+        raise UserError(f"{where}: names no {'test' if person else 'person'}; fill it in")
+    if person == EVERYONE:
+        raise UserError(f"{where}: {person!r} stands for everybody together; give the person another name")
+    return Answer(test, person, int(pair), answer, real, where)
+
+
+def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figure]":
+    """The share of right answers of each person, and of all, in which each person counts alike."""
+    from pipeline.evaluation.intervals import Figure, interval, interval_of_mean
+
+    rng = np.random.default_rng(0)
+    right = {person: np.array([one.is_right for one in own], np.float64) for person, own in by_person.items()}
+    figures = {
+        person: _widen_certain(Figure(float(own.mean()), *interval_of_mean(own, RESAMPLES, rng), len(own)))
+        for person, own in right.items()
+    }
+    shares, everyone = [float(own.mean()) for own in right.values()], list(right.values())
+
+    def draw_again(people: NDArray[np.int64]) -> float:
+        return float(np.mean([rng.choice(everyone[person], len(everyone[person])).mean() for person in people]))
+
+    low, high = interval(len(everyone), RESAMPLES, rng, draw_again)
+    count = sum(map(len, everyone))
+    return figures | {EVERYONE: _widen_certain(Figure(float(np.mean(shares)), low, high, count))}
+
+
+def _widen_certain(figure: "Figure") -> "Figure":
+    """Where all answers are alike so are all resamples, but the interval is no point."""
+    from pipeline.evaluation.intervals import NORMAL, compute_error
+
+    if figure.low != figure.high or figure.value is None:
+        return figure
+    reach = NORMAL * compute_error(figure)
+    return figure._replace(low=max(figure.value - reach, 0.0), high=min(figure.value + reach, 1.0))
+
+
+def _read_judges(folder: Path) -> "dict[str, Figure]":
+    """The figures of an evaluation that ask the same of a network; none where there is no evaluation."""
+    from pipeline.evaluation.intervals import read_figures
+
+    path = folder / "intervals.json"
+    if not path.is_file():
+        return {}
+    found = read_figures(path)
+    return {name: found[name] for name in BESIDE if name in found and found[name].value is not None}
+
+
+def _conclude(figure: "Figure") -> str:
+    """What the interval of all people says, in a sentence."""
+    if figure.low is None or figure.high is None or figure.low <= 0.5 <= figure.high:
+        return "0.5 lies within the interval: these answers do not show that people know real clips from generated ones"
+    if figure.low > 0.5:
+        return "people know real clips from generated ones"
+    return "people take generated clips for the real ones"

@@ -1,0 +1,90 @@
+"""Real or generated? Pairs of clips with one caption, of which people say which is the real one."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.dataset import DataFolders, Dataset
+from pipeline.data.sampler import derive_seed, draw_noise
+from pipeline.files import digest_value
+from pipeline.inference import Model, sample
+from pipeline.page.inset import Inset, embed, quote, read_scripts, read_source
+from pipeline.page.strips import encode_strip
+from pipeline.params import SamplingParams
+from pipeline.records import Frames
+
+PAIRS = 20
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A caption and its two clips, uint8 [T,H,W,3], and on which side the real one is to be seen."""
+
+    caption: str
+    real: Frames
+    generated: Frames
+    side: str
+
+
+def build_blind_test(
+    folders: DataFolders, model_folder: Path, seed: int, fps: int, sampling: SamplingParams | None = None
+) -> Inset:
+    """The test of a trained model against real clips of the split `test`, with as many captions as can be.
+
+    Equal runs give equal bytes. Raises UserError where there are no such products.
+    """
+    dataset, model = Dataset(folders), Model(model_folder, sampling)
+    rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
+    if not rows:
+        reason = "There is no blind test: the split test has no clip with frames and a caption."
+        return Inset(f"<p>{html.escape(reason)}</p>\n", reason=reason)
+    pairs = draw_pairs(dataset, model, rows, seed)
+    frames = pairs[0].real
+    shown = [
+        {"caption": pair.caption, "real": pair.side, **dict(zip(SIDES, _encode(pair), strict=True))} for pair in pairs
+    ]
+    test = {
+        "test": digest_value([shown, model.digest])[:16],
+        "clip": {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2]},
+        "fps": fps,
+        "pairs": shown,
+    }
+    data = embed("blind-pairs", "application/json", quote(test))
+    script = read_scripts(("files", "blind_test"))
+    return Inset(read_source("blind_test.html"), read_source("blind_test.css"), data, script)
+
+
+def draw_pairs(dataset: Dataset, model: Model, rows: Sequence[int], seed: int) -> list[Pair]:
+    """A pair for each row, its sample from a noise that nothing else is drawn from."""
+    clips, real = dataset.clips(rows), dataset.frames(rows)
+    captions = [dataset.captions[clip.id] for clip in clips]
+    own = derive_seed(seed, "blind test")
+    generated = sample(
+        model, [model.condition(caption) for caption in captions], draw_noise(own, len(rows), model.generator.z_width)
+    )
+    sides = np.random.default_rng(own).integers(0, len(SIDES), len(rows))
+    drawn = zip(captions, real, generated, sides, strict=True)
+    return [Pair(caption.text, one, other, SIDES[side]) for caption, one, other, side in drawn]
+
+
+def _choose_rows(dataset: Dataset, rng: np.random.Generator) -> list[int]:
+    """Rows of the split, shuffled, with another caption each before any comes twice."""
+    rows = dataset.rows("test")
+    shuffled = [rows[place] for place in rng.permutation(len(rows))]
+    seen: dict[str, int] = {}
+    turns = []
+    for row, clip in zip(shuffled, dataset.clips(shuffled), strict=True):
+        turns.append((seen.setdefault(clip.caption, 0), row))
+        seen[clip.caption] += 1
+    return [row for _, row in sorted(turns, key=lambda turn: turn[0])][:PAIRS]
+
+
+def _encode(pair: Pair) -> tuple[str, str]:
+    """Both clips as pictures of all their frames, from left to right."""
+    clips = (pair.real, pair.generated) if pair.side == SIDES[0] else (pair.generated, pair.real)
+    left, right = (encode_strip(frames, "").source for frames in clips)
+    return left, right

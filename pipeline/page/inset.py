@@ -1,0 +1,45 @@
+"""A part of a page with scripts of its own: its markup, its style, and the data that the scripts read."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).parent / "player"
+
+
+@dataclass(frozen=True, slots=True)
+class Inset:
+    """Markup `html` where it is to be seen, and the texts of a `style` and a `script` element.
+
+    `data` are elements for the end of the body, before the script. Where it cannot be had, `reason` says why, as plain
+    text, `html` says it, too, and the rest is empty.
+    """
+
+    html: str
+    style: str = ""
+    data: str = ""
+    script: str = ""
+    reason: str = ""
+
+
+def read_source(name: str) -> str:
+    """One of the files beside the scripts."""
+    return (SOURCES / name).read_text(encoding="utf-8")
+
+
+def read_scripts(names: Iterable[str]) -> str:
+    """Some of the scripts as one, in a scope of its own."""
+    texts = [read_source(f"{name}.js") for name in names]
+    return "(() => {\n" + '"use strict";\n' + "\n".join(texts) + "})();\n"
+
+
+def embed(name: str, kind: str, text: str) -> str:
+    """An element that holds data, not markup."""
+    return f'<script id="{name}" type="{kind}">\n{text}</script>\n'
+
+
+def quote(value: Any) -> str:
+    """JSON that stays within its element, whatever captions hold."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c") + "\n"
