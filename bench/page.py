@@ -1,8 +1,8 @@
 """How large the generator in a page is, how soon it is ready and how fast it draws: writes bench/page.json.
 
-`python -m bench.page --model data/model`. The page is opened from a file in headless Chromium, which Playwright drives.
-A clip's time is that of the worker, and torch's that of one thread of the same machine, by the clock: the best of each
-counts, since others may be using the machine.
+`python -m bench.page --model data/model`, beside which the clips lie. The page is opened from a file in headless
+Chromium, which Playwright drives. A clip's time is that of the worker, and torch's that of one thread of the same
+machine, by the clock: the best of each counts, since others may be using the machine.
 """
 
 import tempfile
@@ -16,10 +16,12 @@ from playwright.sync_api import sync_playwright
 
 from bench.measuring import ROOT, describe_machine
 from bench.table import Measure, collect_figures, print_table
+from pipeline.data.dataset import DataFolders
 from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.files import write_json
 from pipeline.inference import Model, sample
+from pipeline.page.blind_test import build_blind_test
 from pipeline.page.inset import Inset
 from pipeline.page.player import build_player
 
@@ -34,9 +36,11 @@ def measure_page(model_folder: Path, chromium: str) -> list[Measure]:
     player = build_player(model_folder, [caption], Directions(), 8)
     ready, clips = _open_page(write_page(player), chromium)
     own = _time_torch(model_folder)
-    megabytes = len(write_page(player).encode()) / 1e6
+    data = model_folder.parent
+    pairs = build_blind_test(DataFolders(data / "labels", data / "clips", data / "captions"), model_folder, 0, 8)
     return [
-        Measure("page_megabytes", "a page of the generator alone", "under 5", megabytes),
+        Measure("page_megabytes", "a page of the generator alone", "under 5", len(write_page(player)) / 1e6),
+        Measure("blind_test_megabytes", "what the blind test adds to a page", "", len(pairs.data) / 1e6),
         Measure("ready_seconds", "opened until the first clip is seen, Chromium", "under 2", *_best(ready)),
         Measure("clip_milliseconds", "a clip in the page, one thread", "under 500", *_best(clips)),
         Measure("torch_milliseconds", "a clip in torch, one thread", "", *_best(own)),

@@ -1,6 +1,6 @@
 """The weights of a generator as a page reads them: safetensors, gzip, base64.
 
-Most are rounded to as few bits as leave its frames the same, nearly always nine significant ones. What steers places
+Most are rounded to as few bits as leave its frames the same, nearly always nine or ten significant ones. What steers places
 and captions has sixteen, since a rounded place trembles. The bytes of a number lie in planes, the lowest of all numbers
 first: those of a kind compress better together. Weights are laid out as pipeline/page/player/tensors.js reads them.
 """
@@ -32,8 +32,8 @@ STEERING = (  # beginnings of names
     "generator.frames",
 )
 HALF, SINGLE = 2, 3  # planes: of a float16, and of a float32 without its last byte
-PRECISIONS = ((HALF, 2), (HALF, 0), (SINGLE, 8))  # planes, and how many of the last bits are zero; the smallest first
-CLOSE = 0.7  # grey levels; of a few clips, so that no other one is a whole level off
+PRECISIONS = ((HALF, 2), (HALF, 1), (HALF, 0), (SINGLE, 8))  # planes, and how many last bits are spared
+CLOSE = 0.5  # grey levels; of a few clips, so that no other one is a whole level off
 TRIED = 8  # clips
 Arrays = dict[str, NDArray[np.float32]]
 Precision = tuple[int, int]
@@ -101,21 +101,18 @@ def _limit(name: str, values: NDArray[np.float32], precision: Precision) -> Prec
 
 
 def _round(values: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    planes, zeros = precision
-    bits = _read_bits(values, planes)
-    half = bits.dtype.type(1 << zeros >> 1)
-    rounded = (bits + half) & ~bits.dtype.type((1 << zeros) - 1)
-    return rounded.view(np.float16 if planes == HALF else np.float32).astype(np.float32)
+    """The nearest numbers with so few bits, of two as near the one whose last bit is zero."""
+    planes, spared = precision
+    lost = np.uint32(spared + (13 if planes == HALF else 0))  # of the 23 bits after the first of a float32
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    one = np.uint32(1)
+    rounded = (bits + (one << lost >> one) - one + (bits >> lost & one)) >> lost << lost
+    return rounded.view(np.float32)
 
 
 def _split(values: NDArray[np.float32], precision: Precision) -> NDArray[np.uint8]:
     """[...] -> the upper bytes of each rounded number [planes,...]."""
     planes = precision[0]
-    parts = np.ascontiguousarray(_read_bits(_round(values, precision), planes))[..., None].view(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(parts, -1, 0)[-planes:])
-
-
-def _read_bits(values: NDArray[np.float32], planes: int) -> NDArray[np.uint16] | NDArray[np.uint32]:
-    if planes == HALF:
-        return np.ascontiguousarray(values, np.float16).view(np.uint16)
-    return np.ascontiguousarray(values, np.float32).view(np.uint32)
+    kind = np.float16 if planes == HALF else np.float32
+    numbers = np.ascontiguousarray(_round(values, precision).astype(kind))
+    return np.ascontiguousarray(np.moveaxis(numbers[..., None].view(np.uint8), -1, 0)[-planes:])
