@@ -26,7 +26,8 @@ from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.curves import Chart, read_charts
 from pipeline.page.figures import read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
-from pipeline.page.player import POLICY, Player, build_player
+from pipeline.page.inset import Inset
+from pipeline.page.player import POLICY, build_player
 from pipeline.page.run import Run, flatten
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
@@ -95,7 +96,7 @@ def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
 
 
-def open_player(run: Run, fps: int) -> Player | None:
+def open_player(run: Run, fps: int) -> Inset | None:
     """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
@@ -116,7 +117,7 @@ def _render(
     shapes: Sequence[tuple[int, int, int]],
     fps: int,
     charts: Sequence[Chart],
-    player: Player | None,
+    player: Inset | None,
     **given: Any,
 ) -> str:
     environment = _open_templates()
@@ -139,7 +140,7 @@ def _render(
     )
 
 
-def _build_policy(style: str, scripts: Sequence[str], player: Player | None) -> str:
+def _build_policy(style: str, scripts: Sequence[str], player: Inset | None) -> str:
     """What the page may do: run and wear what is inside it."""
     policy = {
         "default-src": ["'none'"],
