@@ -142,7 +142,7 @@ class Sandbox(Generic[Task, Result]):
 
     def _receive(self, child: Child, most: int) -> Message:
         """The next step or answer of a child. Raises what it tells of in their place."""
-        look = partial(_refuse_to_fill, Path(child.scratch)) if child.scratch else None
+        look = partial(refuse_to_fill, Path(child.scratch)) if child.scratch else None
         seconds = self.seconds if self._step is not None else None
         message = child.receiver.receive(seconds, most, look)
         if message.kind == READY and child.missing is None:
@@ -183,7 +183,7 @@ def tell_missing(missing: Sequence[str]) -> str:
     return f"this machine cannot keep a decoder from {'; '.join(missing)}; see compute.sandbox"
 
 
-def _refuse_to_fill(folder: Path) -> None:
+def refuse_to_fill(folder: Path) -> None:
     """Raise Lie where there is more in a folder than is left on its disk."""
     used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     if used > shutil.disk_usage(folder).free:

@@ -88,6 +88,8 @@ _DEADLY = _read_numbers(
     """
 )
 
+TABLES = (_ALLOWED, _BY_ARGUMENT, _STARTING, _DEADLY)
+
 
 class _Step(NamedTuple):
     """One instruction: where `code` is a comparison, how many to skip if it holds, and if not."""
@@ -112,7 +114,7 @@ def restrict_calls(*, programs: bool, signals: bool) -> None:
 
     `programs`: others may be started, as far as files may be executed; `signals`: sending them is bounded otherwise.
     """
-    steps = _build_filter(platform.machine(), os.getpid(), programs=programs, signals=signals)
+    steps = build_filter(platform.machine(), os.getpid(), programs=programs, signals=signals)
     code = b"".join(struct.pack("<HBBI", step.code, step.if_so, step.if_not, step.value) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
@@ -122,7 +124,8 @@ def restrict_calls(*, programs: bool, signals: bool) -> None:
         raise OSError(ctypes.get_errno(), "seccomp is refused")
 
 
-def _build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> list[_Step]:
+def build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> list[_Step]:
+    """The filter of a process with the number `own`."""
     steps = [_Step(_LOAD, _MACHINE), _Step(_EQUAL, MACHINES[machine], 1), _Step(_RETURN, _KILL), _Step(_LOAD, _NUMBER)]
     if machine == "x86_64":
         steps += [_Step(_AT_LEAST, _X32, 0, 1), _Step(_RETURN, _KILL)]
