@@ -1,4 +1,4 @@
-# make demo | quick | test | lint | docs | bench | bench-data | bench-train | clean: each sets up what it needs, once.
+# make demo | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | clean: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo quick test lint docs bench bench-data bench-train clean setup
+.PHONY: demo quick test lint fuzz docs bench bench-data bench-train clean setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
@@ -23,6 +23,11 @@ lint: setup
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+# Changed files through all that reads strangers' files, for SECONDS; what breaks a rule is in build/fuzz/faults.
+SECONDS ?= 3600
+fuzz: setup
+	$(RUN) python -m tools.fuzz --seconds $(SECONDS)
 
 docs: setup
 	@$(RUN) python -c "import furo, myst_parser, sphinx" 2>/dev/null || $(RUN) python -m pip install -q -c constraints.txt -e ".[docs]"

@@ -23,6 +23,7 @@ ASKED = {
     "filter_pictures_seconds",
     "parts_decoded_share",
     "parts_vs_whole_each",
+    "sandbox_cost",
 }
 
 

@@ -8,6 +8,7 @@ holds it, or a folder with one for each task.
 
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from pipeline.params import DatasetParams
 TOOL = "CVAT"
 ENDINGS = (".xml", ".zip")
 INSIDE = "annotations.xml"  # in a ZIP file
+# What the standard library raises for a ZIP file that is none, in part, or in a way that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError)
 REMEDY = "export the task again as CVAT for video 1.1"
 ATTRIBUTES = {"id", "label", "frame", "outside", "name", "task_id"}
 NO_SHAPES = {"attribute"}
@@ -61,7 +64,7 @@ def recognize(path: Path, start: bytes) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 return f"there is an {INSIDE} in {path.name}" if _find_inside(archive) else ""
-        except (zipfile.BadZipFile, NotImplementedError):
+        except DAMAGED:
             return ""
     return f"{path.name} holds annotations of videos" if b"<annotations" in start and MARKS.search(start) else ""
 
@@ -209,5 +212,5 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 raise UserError(f"{path}: holds no {INSIDE}; {REMEDY}")
             with archive.open(inside) as file:
                 yield file
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path}: no whole ZIP file ({error}); {REMEDY}") from None

@@ -170,6 +170,12 @@ def test_bad_input_is_named(tmp_path):
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(UserError, match="no whole ZIP file"):
         seen(tmp_path / "bad.zip")
+    with zipfile.ZipFile(tmp_path / "name.zip", "w") as archive:
+        archive.writestr("\u00e4.xml", "x")
+    content = (tmp_path / "name.zip").read_bytes()
+    (tmp_path / "name.zip").write_bytes(content.replace("\u00e4".encode(), b"\xff\xff"))  # a name that is no UTF-8
+    with pytest.raises(UserError, match="no whole ZIP file"):
+        seen(tmp_path / "name.zip")
     with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
         archive.writestr("readme.txt", "x")
     with pytest.raises(UserError, match=r"holds no annotations\.xml"):

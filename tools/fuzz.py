@@ -1,0 +1,197 @@
+"""Changed files through what reads strangers' files: `python -m tools.fuzz --seconds 3600`, or `make fuzz`.
+
+Labels, word vectors, archives and shards are read in this process: each must be read, or refused with one message.
+Videos go through the caged workers of `transcode`: each clip must be kept, or dropped with a reason. A file with an
+outcome that was not seen before is kept in `build/fuzz/corpus`, and is changed further in later runs; one that breaks
+the rule is kept in `build/fuzz/faults`, and neither folder is for the repository. Equal seeds, rounds and folders give
+equal files.
+"""
+
+import hashlib
+import io
+import random
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.compute.pool import silent
+from pipeline.corpus.readers import read_rows
+from pipeline.errors import UserError
+from pipeline.files import digest_file, write_json
+from pipeline.params import ClipParams, Params, load_params
+from pipeline.records import Clip, Drop
+from pipeline.shards import INDEX, Shard, ShardReader, write_index
+from pipeline.tables import LostItems
+from pipeline.text.vector_files import read_vectors
+from pipeline.transcoding import make_shards
+from pipeline.transcoding.manifests import read_manifests
+from tools.mutations import mutate
+from tools.seeds import draw_seeds
+
+SHAPE = ClipParams(frames=8, height=16, width=16, spread="time", seconds=None, stride=None)
+BATCH = 64  # videos that are decoded together
+LIMITS = {
+    "seconds": 10.0,
+    "memory_bytes": 500_000_000,
+    "frame_pixels": 2**22,
+    "video_pixels": 2**30,
+    "video_frames": 500,
+}
+
+
+class Fuzzer:
+    """Changes files, reads them, and counts the outcomes by kind."""
+
+    def __init__(self, out: Path, seed: int) -> None:
+        self.out = out
+        self.rng = random.Random(seed)
+        self.outcomes: Counter[str] = Counter()
+        self.params = _choose_params()
+        self.seeds = draw_seeds(out / "seeds")
+        for kept in sorted((out / "corpus").glob("*/*")):
+            self.seeds[kept.parent.name].append(kept)
+
+    def read_files(self) -> None:
+        """One changed file of each kind that is read in this process."""
+        for kind, read in READERS.items():
+            seed = self.rng.choice(self.seeds[kind])
+            content = mutate(seed.read_bytes(), self.rng)
+            with tempfile.TemporaryDirectory() as name:
+                path = Path(name) / f"changed{''.join(seed.suffixes)}"
+                path.write_bytes(content)
+                outcome = self._try(read, path)
+            self._count(f"{kind}: {outcome}", kind, seed, content)
+
+    def _try(self, read: Callable[[Path, Params], object], path: Path) -> str:
+        """What became of a file. Nothing but a message to the user may come of it, so all else is counted."""
+        try:
+            with redirect_stdout(io.StringIO()):
+                read(path, self.params)
+        except UserError as error:
+            return f"refused: {_generalise(str(error), path)}"
+        except BaseException as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return f"FAULT {type(error).__name__} in {Path(place.filename).name} {place.name}"
+        return "read"
+
+    def decode_videos(self) -> None:
+        """A batch of changed videos through the workers of `transcode`; each is kept, or dropped with a reason."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            made = {}
+            for number in range(BATCH):
+                seed = self.rng.choice(self.seeds["videos"])
+                path = folder / f"{number:04}{seed.suffix}"
+                path.write_bytes(mutate(seed.read_bytes(), self.rng) or b"\0")
+                made[path.stem] = seed, path
+            drops = {drop.id: drop for drop in _transcode(folder, [path for _, path in made.values()], self.params)}
+            for stem, (seed, path) in made.items():
+                drop = drops.get(stem)
+                told = f"{drop.reason}: {_generalise(drop.detail, path)}" if drop else "kept"
+                self._count(f"videos: {told}", "videos", seed, path.read_bytes())
+
+    def _count(self, outcome: str, kind: str, seed: Path, content: bytes) -> None:
+        self.outcomes[outcome] += 1
+        if self.outcomes[outcome] == 1:
+            folder = self.out / "faults" if "FAULT" in outcome else self.out / "corpus" / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256(outcome.encode()).hexdigest()[:16]
+            (folder / f"{name}{''.join(seed.suffixes)}").write_bytes(content)
+
+
+def _choose_params() -> Params:
+    params = load_params()
+    dataset = params.dataset.model_copy(update={"format": "auto"})
+    limits = params.transcode.limits.model_copy(update=LIMITS)
+    transcode = params.transcode.model_copy(update={"limits": limits, "windows": 1, "decoder": "in_process"})
+    compute = params.compute.model_copy(update={"backend": "processes", "workers": 1})
+    return params.model_copy(update={"dataset": dataset, "transcode": transcode, "compute": compute})
+
+
+def _transcode(folder: Path, videos: Sequence[Path], params: Params) -> tuple[Drop, ...]:
+    clips = [
+        Clip(path.stem, "a", "a", "a", "a", (), "train", path.name, digest_file(path), False) for path in sorted(videos)
+    ]
+    (shard,) = make_shards(
+        folder / "shards",
+        folder,
+        clips,
+        SHAPE,
+        params.transcode,
+        params.compute,
+        total=len(clips),
+        label="fuzz",
+        progress=silent,
+    )
+    ((_, manifest),) = read_manifests([shard])
+    kept = manifest.shard.clips if manifest.shard else 0
+    if manifest.read != len(clips) or kept + len(manifest.drops) != len(clips):
+        raise LostItems(f"{len(clips)} clips were handed over, {kept} kept and {len(manifest.drops)} dropped")
+    return manifest.drops
+
+
+def _read_labels(path: Path, params: Params) -> None:
+    dataset = params.dataset.model_copy(update={"labels": str(path), "videos": str(path.parent)})
+    read_rows(path, dataset)
+
+
+def _read_vectors(path: Path, _: Params) -> None:
+    read_vectors(path, {"a"}, 10)
+
+
+def _read_shards(path: Path, _: Params) -> None:
+    write_index(path.parent, (8, 16, 16), [Shard(path.name, 3, digest_file(path))])
+    reader = ShardReader(path.parent)
+    reader.frames(range(len(reader)))
+    (path.parent / INDEX).write_bytes(mutate((path.parent / INDEX).read_bytes(), random.Random(path.stat().st_size)))
+    reader = ShardReader(path.parent)
+    reader.frames(range(len(reader)))
+
+
+def _generalise(message: str, path: Path) -> str:
+    """A message without names and numbers, so that equal faults of other files are one kind."""
+    message = message.replace(str(path.parent), "FOLDER").replace(path.name, "FILE")
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "...", re.sub(r"\d[\d.,]*", "N", message))[:100]
+
+
+READERS: dict[str, Callable[[Path, Params], object]] = {
+    "labels": _read_labels,
+    "vectors": _read_vectors,
+    "shards": _read_shards,
+}
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="of the clock, after which no new round begins")] = 60.0,
+    rounds: Annotated[int, typer.Option(help="at most; of 200 files of each kind and a batch of videos")] = 10**9,
+    seed: Annotated[int, typer.Option(help="of all chance")] = 0,
+    videos: Annotated[bool, typer.Option(help="whether to decode videos as well")] = True,
+    out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
+) -> None:
+    """Change files and read them; exit code 1 where one is neither read nor refused by a message."""
+    fuzzer = Fuzzer(out, seed)
+    end = time.monotonic() + seconds
+    while rounds > 0 and time.monotonic() < end:
+        rounds -= 1
+        for _ in range(200):
+            fuzzer.read_files()
+        if videos:
+            fuzzer.decode_videos()
+    for outcome, count in sorted(fuzzer.outcomes.items()):
+        print(f"{count:8,} {outcome}")
+    write_json(out / "outcomes.json", dict(fuzzer.outcomes))
+    if any("FAULT" in outcome for outcome in fuzzer.outcomes):
+        sys.exit(f"some files were neither read nor refused: see {out / 'faults'}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
