@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.page.run import Run
 
 PARAMS = "params.yaml"
+LOGS = "runs/training"
 NOT_OUTPUTS = {"devices", "compute", "checkpoints", "logging"}  # sections on which no output depends
 FETCHED = ("labels", "captions", "model", "judge", "evaluation", "samples")  # small, unlike the clips
 
@@ -69,7 +70,7 @@ def _open_folder(folder: Path) -> "Run":
         changed = git("status", "--porcelain", "--untracked-files=no", folder=folder).stdout.strip()
         origin["commit"] = f"{commit}, with changes" if changed else commit
     name = str(folder) if folder.name else folder.resolve().name
-    return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin)
+    return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(folder, data))
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -101,4 +102,21 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
     if not (folder / "data").is_dir():
         raise UserError(f"{name}: has no product of a run; `dvc repro` makes them")
     commit = git("rev-parse", f"{name}^{{commit}}").stdout.strip()
-    return Run(name, RunFolders.within(folder / "data"), _read_settings(folder / PARAMS), {"commit": commit or name})
+    data, origin = folder / "data", {"commit": commit or name}
+    return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(Path(), data))
+
+
+def _measure(project: Path, data: Path) -> dict[str, str]:
+    """What the training took, where the logs of the project tell."""
+    from pipeline.monitoring.cost import find_cost
+    from pipeline.page.run import read_object
+
+    cost = find_cost(project / LOGS, read_object(data / "model/training.json"))
+    if not cost:
+        return {}
+    return {
+        "training, seconds by the clock": f"{cost['seconds']:,.0f}",
+        "training, seconds of CPU, first process": f"{cost['cpu_seconds']:,.0f}",
+        "training, most memory": f"{cost['memory_gb']:.2f} GB",
+        "training, clips per second": f"{cost['clips'] / max(cost['seconds'], 1e-9):.1f}",
+    }

@@ -23,6 +23,7 @@ from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.models.networks import TextToVideo
+from pipeline.monitoring.cost import CostLogger
 from pipeline.monitoring.throughput import ThroughputMeter
 from pipeline.params import LoggingParams, TrainParams
 from pipeline.records import Clip, Frames
@@ -177,6 +178,8 @@ class RunMonitor:
         """Loggers are open, and the bar is live, until the run ends in whatever way."""
         self._total = total_clips
         self._loggers = open_loggers(self._logging, self._folder, clips_seen, history)
+        if self._logging:
+            self._loggers.append(CostLogger(self._folder, clips_seen))
         self._throughput = ThroughputMeter(self._device, self._params, clips_seen)
         self._task = self._progress.add_task("train", total=total_clips, completed=clips_seen, line="")
         try:

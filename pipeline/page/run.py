@@ -33,12 +33,16 @@ class RunFolders:
 
 @dataclass(frozen=True)
 class Run:
-    """A name for the reader, the folders, the sections of params.yaml, and where the run comes from."""
+    """A name for the reader, the folders, the sections of params.yaml, where the run comes from, and what it took.
+
+    `measured` is what differs between machines, so the stage `report`, whose bytes do not, has none of it.
+    """
 
     name: str
     folders: RunFolders
     settings: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)  # such as its commit, of a run in git
+    measured: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
     if model:
         costs["clips shown in training"] = f"{int(model.get('clips') or 0):,}"
     shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
-    return costs | ({"frames on disk": f"{shards / 1e6:.1f} MB"} if shards else {})
+    return {**costs, **({"frames on disk": f"{shards / 1e6:.1f} MB"} if shards else {}), **run.measured}
 
 
 def count_weights(path: Path) -> int:

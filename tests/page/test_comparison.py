@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import UserError
+from pipeline.monitoring.cost import CostLogger
 from pipeline.page.build import build_comparison
 from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.strips import align_samples
@@ -80,12 +81,14 @@ def test_the_command_writes_a_page_of_one_folder_and_of_several(tmp_path, monkey
     for name in ("a", "b"):
         build_run(tmp_path / name / "data")
         shutil.copyfile(DEFAULTS, tmp_path / name / "params.yaml")
+    CostLogger(tmp_path / "a/runs/training/1", 0).log_scalars(64, {"clips": 64.0, "val/discrepancy": 0.5})
     answer = call("a", "-o", "one.html")
     assert answer.exit_code == 0, answer.output
     answer = call("a", "b", "-o", "two.html")
     assert "two.html: 2 runs" in answer.output
     assert "All params are equal" in (tmp_path / "two.html").read_text(encoding="utf-8")
     assert "train.total_clips" in (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "clips per second" in (tmp_path / "one.html").read_text(encoding="utf-8")
     assert "devices" not in ParsedPage((tmp_path / "one.html").read_text(encoding="utf-8")).text
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from page_runs import ParsedPage
 from projects import stages_run
 from provenance import read_provenance
 
@@ -55,7 +56,7 @@ def test_a_held_out_word_is_trained_around_rendered_and_sampled(project):
             "render": {"new_words": ["album"]},
         }
     )
-    stages = ["filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"]
+    stages = ["filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "report"]
     assert stages_run(project.dvc("repro")) == stages
     clips = read_table(project.folder / "data/labels/clips.parquet", Clip)
     assert {clip.split for clip in clips if word in clip.objects} == {"test_words"}
@@ -64,6 +65,9 @@ def test_a_held_out_word_is_trained_around_rendered_and_sampled(project):
     assert place >= embeddings.learned and embeddings.vectors[place].any()
     captions = read_table(project.folder / "data/captions/captions.parquet", Caption)
     assert any(place in caption.token_ids for caption in captions)
+    page = ParsedPage((project.folder / "data/report/index.html").read_text(encoding="utf-8"))
+    assert f"words kept out of training {word}" in " ".join(page.text.split())
+    assert any(alt.startswith("generated: ") and f" {word} " in alt for alt in page.attributes("alt"))
     said = read_provenance(project.folder / "data/samples/grid.png")["captions"]
     assert any(f" {word} " in text for row in said[:2] for text in row)
     assert [" album " in row[0] for row in said[2:]] == [True, True]
