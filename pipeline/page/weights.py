@@ -1,8 +1,9 @@
 """The weights of a generator as a page reads them: safetensors, gzip, base64.
 
 Most are rounded to as few bits as leave its frames the same, nearly always nine or ten significant ones. What steers
-places and captions has sixteen, since a rounded place trembles. The bytes of a number lie in planes, the lowest of all
-numbers first: those of a kind compress better together. Weights are laid out as pipeline/page/player/tensors.js reads them.
+places and captions has sixteen, since a rounded place trembles. The bytes of a number lie in planes, the lowest of
+all numbers first: those of a kind compress better together. Weights are laid out as pipeline/page/player/tensors.js
+reads them.
 """
 
 import base64
