@@ -11,7 +11,7 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.files import digest_value
 from pipeline.inference import Model, sample
-from pipeline.page.inset import Inset, embed, quote, read_scripts, read_source
+from pipeline.page.inset import Inset, embed, embed_json, read_scripts, read_source
 from pipeline.page.strips import encode_strip
 from pipeline.params import SamplingParams
 from pipeline.records import Frames
@@ -53,7 +53,7 @@ def build_blind_test(
         "fps": fps,
         "pairs": shown,
     }
-    data = embed("blind-pairs", "application/json", quote(test))
+    data = embed("blind-pairs", "application/json", embed_json(test))
     script = read_scripts(("files", "blind_test"))
     return Inset(read_source("blind_test.html"), read_source("blind_test.css"), data, script)
 

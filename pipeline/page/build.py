@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import ValidationError
 
-from pipeline.data.dataset import open_directions
+from pipeline.data.dataset import DataFolders, open_directions
 from pipeline.directions.table import Directions
 from pipeline.errors import UserError, first_line
 from pipeline.evaluation.intervals import Figure
 from pipeline.inference import GENERATOR
+from pipeline.page.blind_test import build_blind_test
 from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.curves import Chart, read_charts
 from pipeline.page.figures import read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
-from pipeline.page.inset import Inset
+from pipeline.page.inset import Inset, embed_json
 from pipeline.page.player import POLICY, build_player
 from pipeline.page.run import Run, flatten
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
@@ -34,6 +35,7 @@ from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
 from pipeline.params import ReportParams, SamplingParams
 from pipeline.records import DIRECTIONS, Clip
+from pipeline.shards import INDEX
 from pipeline.tables import iterate_table
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -56,7 +58,7 @@ def build_page(run: Run, options: ReportParams, fps: int) -> str:
         _find_shapes(shown),
         fps,
         read_charts([run]),
-        open_player(run, fps),
+        {"player": open_player(run, fps), "blind_test": open_blind_test(run, fps)},
         run=run,
         summary=summarise_run(run, evaluation),
         evaluation=evaluation,
@@ -80,7 +82,7 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int) -> st
         _find_shapes(sheets),
         fps,
         read_charts(runs),
-        None,
+        {},
         runs=runs,
         summaries=[summarise_run(run, read_evaluation(run)) for run in runs],
         params=compare_params(runs),
@@ -105,11 +107,24 @@ def open_player(run: Run, fps: int) -> Inset | None:
     counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
     captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MOST_CAPTIONS]
     directions = open_directions(rules) if rules.is_file() else Directions()
+    return build_player(folders.model, sorted(captions), directions, fps, _read_sampling(run))
+
+
+def open_blind_test(run: Run, fps: int) -> Inset | None:
+    """Pairs of real and generated clips; None where there is no model, or no data. Raises UserError."""
+    folders = run.folders
+    data = DataFolders(folders.labels, folders.clips, folders.captions)
+    needed = (folders.model / GENERATOR, data.labels / "clips.parquet", data.clips / INDEX)
+    if not all(path.is_file() for path in (*needed, data.captions / "captions.parquet")):
+        return None
+    return build_blind_test(data, folders.model, int(run.settings.get("seed", 0)), fps, _read_sampling(run))
+
+
+def _read_sampling(run: Run) -> SamplingParams | None:
     try:
-        sampling = SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
+        return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
     except (TypeError, ValidationError) as error:
         raise UserError(f"{run.name}: its params have no section sampling that holds ({first_line(error)})") from None
-    return build_player(folders.model, sorted(captions), directions, fps, sampling)
 
 
 def _render(
@@ -117,19 +132,18 @@ def _render(
     shapes: Sequence[tuple[int, int, int]],
     fps: int,
     charts: Sequence[Chart],
-    player: Inset | None,
+    insets: Mapping[str, Inset | None],
     **given: Any,
 ) -> str:
     environment = _open_templates()
     own = environment.get_template("style.css").render(shapes=shapes, fps=fps)
-    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), player.style if player else ""]))
-    texts = [*map(_read, SCRIPTS), *([player.script] if player and player.script else [])]
-    scripts = [Markup(text) for text in texts]
+    there = [inset for inset in insets.values() if inset]
+    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), *(inset.style for inset in there)]))
+    scripts = [Markup(text) for text in (*map(_read, SCRIPTS), *(inset.script for inset in there)) if text]
     return environment.get_template(template).render(
-        policy=_build_policy(style, scripts, player),
-        player=player,
-        player_html=Markup(player.html if player else ""),
-        player_data=Markup(player.data if player else ""),
+        policy=_build_policy(style, scripts, draws="player" in insets),
+        insets={name: inset and {"reason": inset.reason, "html": Markup(inset.html)} for name, inset in insets.items()},
+        inset_data=Markup("".join(inset.data for inset in there)),
         style=style,
         scripts=scripts,
         shapes=shapes,
@@ -140,8 +154,8 @@ def _render(
     )
 
 
-def _build_policy(style: str, scripts: Sequence[str], player: Inset | None) -> str:
-    """What the page may do: run and wear what is inside it."""
+def _build_policy(style: str, scripts: Sequence[str], *, draws: bool) -> str:
+    """What the page may do: run and wear what is inside it; `draws`: the generator may be in it."""
     policy = {
         "default-src": ["'none'"],
         "img-src": ["data:"],
@@ -150,7 +164,7 @@ def _build_policy(style: str, scripts: Sequence[str], player: Inset | None) -> s
         "base-uri": ["'none'"],
         "form-action": ["'none'"],
     }
-    for name, sources in POLICY.items() if player and player.script else ():
+    for name, sources in POLICY.items() if draws else ():
         policy[name] = [*policy.get(name, []), *sources]
     return "; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items())
 
@@ -177,12 +191,6 @@ def _read(name: str) -> str:
 def _digest(text: str) -> str:
     """The source of a policy that allows exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-
-
-def embed_json(value: Any) -> Markup:
-    """JSON that no markup can end."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}))
 
 
 def format_value(number: float | None) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 SOURCES = Path(__file__).parent / "player"
 
 
@@ -40,6 +42,7 @@ def embed(name: str, kind: str, text: str) -> str:
     return f'<script id="{name}" type="{kind}">\n{text}</script>\n'
 
 
-def quote(value: Any) -> str:
-    """JSON that stays within its element, whatever captions hold."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c") + "\n"
+def embed_json(value: Any) -> Markup:
+    """JSON that no markup can end."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}))

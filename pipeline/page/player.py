@@ -14,7 +14,7 @@ from pipeline.directions.table import Directions
 from pipeline.errors import UserError
 from pipeline.inference import DESCRIPTION, Model, sample
 from pipeline.models.flops import step_flops
-from pipeline.page.inset import Inset, embed, quote, read_scripts, read_source
+from pipeline.page.inset import Inset, embed, embed_json, read_scripts, read_source
 from pipeline.page.weights import pack_weights
 from pipeline.params import SamplingParams
 from pipeline.params.training import ENCODER_NAMES, GENERATORS
@@ -55,7 +55,7 @@ def build_player(
         return Inset(f"<p>{html.escape(reason)}</p>\n", reason=reason)
     description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
     data = (
-        embed("player-model", "application/json", quote(description))
+        embed("player-model", "application/json", embed_json(description))
         + embed("player-engine", "text/plain", read_scripts(WORKER))
         + embed("player-weights", "text/plain", pack_weights(model))
     )
