@@ -14,16 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.data.batches import pad, select_condition_ids, to_frames, to_training
+from pipeline.data.batches import pad, to_frames, to_training
 from pipeline.data.dataset import read_vectors
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
+from pipeline.model_files import DESCRIPTION, DISCRIMINATOR, GENERATOR, find_model_files
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
 from pipeline.params import ClipParams, SamplingParams, TrainParams
-from pipeline.records import VECTORS, Caption, Frames
-
-GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
+from pipeline.records import VECTORS, Caption, Frames, select_condition_ids
 
 AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, where that is more
 
@@ -36,30 +35,33 @@ class Model:
     """
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
-        self.description = read_json(folder / DESCRIPTION, "`dvc repro train` makes it")
+        files = find_model_files(folder)
+        self.description = read_json(files.description, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
             self.params = TrainParams.model_validate(self.description["train"])
             self.vocabulary: list[str] = list(self.description["vocabulary"]["words"])
             self.max_tokens = int(self.description["max_tokens"])
             self.learned = len(self.vocabulary) - int(self.description["vocabulary"]["unlearned"])
-            self.generator = TextToVideo(self.shape, self.params, self.learned, read_vectors(folder / VECTORS))
+            vectors = read_vectors(files.vectors)
+            self.generator = TextToVideo(self.shape, self.params, self.learned, vectors)
             self.generator.eval().requires_grad_(False)
-            weights = load_file(folder / GENERATOR)
+            weights = load_file(files.weights)
             if weights.keys() != self.generator.state_dict().keys():
                 raise UserError(_outdated(folder))
             self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training: other strides, other rounding
-            self.digest = digest_file(folder / GENERATOR)
+            self.digest = digest_file(files.weights)
             if sampling is not None and self.flow is not None:
                 self.flow.steps, self.flow.guidance = sampling.steps, sampling.guidance
         except FileNotFoundError:
-            raise UserError(f"{folder / GENERATOR}: no such file; `dvc repro train` makes it") from None
+            raise UserError(f"{files.weights}: no such file; `dvc repro train` makes it") from None
         except ValidationError:
             raise UserError(_outdated(folder)) from None
         except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
-                f"{folder}: {GENERATOR} and {DESCRIPTION} do not fit each other ({first_line(error)}); "
+                f"{folder}: {files.weights.name} and {files.description.name} do not fit each other "
+                f"({first_line(error)}); "
                 "run `dvc repro -f train`"
             ) from None
 
@@ -73,7 +75,10 @@ class Model:
         return select_condition_ids(caption, self.params.captions.conditioning)
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
-        """Take in words that were never trained on, by their vectors [N,D]; their ids follow on the last one."""
+        """Take in words that were never trained on, by their vectors [N,D], in place of any taken in before.
+
+        Their ids follow on the last one of the vocabulary.
+        """
         self.generator.add_words(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:

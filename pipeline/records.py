@@ -117,6 +117,14 @@ class Caption:
         return tuple(number for number, slot in zip(self.token_ids, self.slots, strict=True) if slot > 0)
 
 
+def select_condition_ids(caption: Caption, conditioning: str) -> tuple[int, ...]:
+    """The token ids of a caption that condition the networks: of the whole `caption`, or of its `object` alone.
+
+    All of them where it names no object.
+    """
+    return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """One word that was taken for another one misspelt: a row of `corrections.parquet`."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
-from pipeline.inference import DESCRIPTION, Model, sample
+from pipeline.inference import Model, sample
+from pipeline.model_files import DESCRIPTION
 from pipeline.params import RenderParams, SamplingParams, load_params
 from pipeline.records import VECTORS, Caption, Frames
 from pipeline.rendering.export import export_samples

@@ -1,9 +1,15 @@
 """Networks to look into: no weight is zero, inputs are drawn, what a layer returns is recorded."""
 
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.inference import save_model
+from pipeline.models.networks import TextToVideo
+from pipeline.params import Params
+from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -26,3 +32,15 @@ def record_outputs(layer: nn.Module) -> list[Tensor]:
     outputs: list[Tensor] = []
     layer.register_forward_hook(lambda *call: outputs.append(call[2]))
     return outputs
+
+
+def save_stirred(folder: Path, params: Params) -> Path:
+    """A model folder with a generator that was never trained, of random weights, and ten words."""
+    torch.manual_seed(1)
+    words = [PAD_TOKEN, UNKNOWN_TOKEN, "a", "from", "left", "mug", "pushing", "right", "the", "to"]
+    generator = stir(TextToVideo(params.clip, params.train, len(words)), 0.05)
+    actions = ["pushing * from left to right", "pushing * from right to left"]
+    vocabulary = {"words": words, "unlearned": 0, "actions": actions, "model": None, "lemmas": False}
+    sections = {"clip": params.clip.model_dump(), "train": params.train.model_dump()}
+    save_model(folder, generator, None, {**sections, "max_tokens": 8, "vocabulary": vocabulary})
+    return folder

@@ -40,11 +40,6 @@ class Batch:
         return (self.token_ids != self.mismatched_ids).any(dim=1).float()
 
 
-def select_condition_ids(caption: Caption, conditioning: Conditioning) -> tuple[int, ...]:
-    """The token ids of a caption that condition the networks: all of them where it names no object."""
-    return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
-
-
 def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
     """Which of the words name an object more often than not: bool [words]; all of them where no caption has any."""
     balance = torch.zeros(words, dtype=torch.int64)

@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.data.batches import Batch, Meanings, encode_opposites, pad, select_condition_ids
+from pipeline.data.batches import Batch, Meanings, encode_opposites, pad
 from pipeline.data.loading import open_source, send
 from pipeline.directions.table import Directions, read_directions
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import ClipParams, Conditioning, Loading
-from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split
+from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split, select_condition_ids
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary

@@ -1,14 +1,20 @@
-"""Randomness that depends on where a run is, not on how it came there: seeds, noise, the rows of each step."""
+"""Randomness that depends on where a run is, not on how it came there: seeds, noise, the rows of each step.
+
+Torch is loaded where it draws: a seed alone is also asked for where there is no torch.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pipeline.params import TrainParams
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.params import TrainParams
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -19,11 +25,15 @@ def derive_seed(*parts: int | str) -> int:
 
 def reseed(seed: int, rank: int, step: int) -> None:
     """Open a step, so that step 900 draws the same after a stop at 500."""
+    import torch
+
     torch.manual_seed(derive_seed(seed, "step", rank, step))
 
 
-def draw_noise(seed: int, count: int, width: int) -> torch.Tensor:
+def draw_noise(seed: int, count: int, width: int) -> "torch.Tensor":
     """Fixed z for pictures: [count,width] float32 on the CPU; the first rows do not depend on `count`."""
+    import torch
+
     rows = [
         torch.randn(width, generator=torch.Generator().manual_seed(derive_seed(seed, "z", row))) for row in range(count)
     ]
@@ -44,7 +54,7 @@ def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
 class Sampler:
     """The rows of each step's batches among `clips` of them, on all ranks together; each epoch is shuffled anew."""
 
-    def __init__(self, seed: int, clips: int, params: TrainParams) -> None:
+    def __init__(self, seed: int, clips: int, params: "TrainParams") -> None:
         self._seed, self._clips = seed, clips
         self._step_clips, self._batch_clips = params.step_clips, params.batch_clips
 

@@ -37,6 +37,7 @@ class WordVectors(nn.Module):
             missing = pretrained[:count].eq(0).all(dim=1, keepdim=True)
             self.register_buffer("mean", _mean_vector(pretrained[:count]), persistent=False)
             self.register_buffer("pretrained", self._centred(pretrained), persistent=False)
+            self.given = len(pretrained)
             self.register_buffer("free", torch.ones_like(missing) if trained else missing, persistent=False)
             self.project = linear(pretrained.shape[1], width, bias=False)
             with torch.no_grad():
@@ -53,8 +54,11 @@ class WordVectors(nn.Module):
         return read
 
     def add(self, vectors: Tensor) -> None:
-        """Take in more words that were not trained on: [N,D]; their ids follow on the last one."""
-        self.pretrained = torch.cat((self.pretrained, self._centred(vectors.to(self.pretrained))))
+        """Take in more words that were not trained on: [N,D], in place of any taken in before.
+
+        Their ids follow on the last one that this was built with.
+        """
+        self.pretrained = torch.cat((self.pretrained[: self.given], self._centred(vectors.to(self.pretrained))))
 
     def _centred(self, vectors: Tensor) -> Tensor:
         """Each row less the mean, and as loud as a learned vector at its start; rows of zeros stay."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -65,9 +66,8 @@ class FlowGenerator(Generator):
 
     def forward(self, z: Tensor, cond: Tensor) -> Tensor:
         frames = self.shape_noise(z)
-        times = shift_times(torch.linspace(1, 0, self.steps + 1), self.time_shift).tolist()
-        for now, later in itertools.pairwise(times):
-            time = z.new_full((len(z),), now)
+        for now, later in itertools.pairwise(_list_times(self.steps, self.time_shift)):
+            time = z.new_full((z.shape[0],), now)
             end = torch.full_like(time, later) if self.takes_long_steps else time
             velocity = self.velocity(frames, end, time, cond)
             if self.guidance != 1:
@@ -75,6 +75,13 @@ class FlowGenerator(Generator):
                 velocity = torch.lerp(blind, velocity, self.guidance)
             frames = frames - (now - later) * velocity
         return frames
+
+
+@cache
+def _list_times(steps: int, shift: float) -> list[float]:
+    """From 1 to 0 in so many steps. Kept, since a generator is exported as it runs the second time."""
+    times: list[float] = shift_times(torch.linspace(1, 0, steps + 1), shift).tolist()
+    return times
 
 
 def shift_times(times: Tensor, by: float) -> Tensor:
@@ -128,7 +135,7 @@ class TextToVideo(nn.Module):
         else:
             named = self._named(token_ids)
             both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~named, UNKNOWN_ID)))) * condition
-            cond, action_cond = both.chunk(2)
+            cond, action_cond = both.unflatten(0, (2, -1)).unbind()
             frames = self.generator(
                 z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond
             )
@@ -140,7 +147,7 @@ class TextToVideo(nn.Module):
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
-        """Take in words that were not trained on, by their vectors [N,D]; their ids follow on the last one."""
+        """Take in words that were not trained on, by their vectors [N,D], in place of any taken in before."""
         for encoder in (self.caption_encoder, self.object_encoder):
             if encoder is not None:
                 encoder.words.add(vectors)

@@ -58,7 +58,7 @@ def cut_out(picture: Tensor) -> Tensor:
 
     A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
     """
-    layers = picture.reshape(len(picture), -1, 4, *picture.shape[2:])
+    layers = picture.reshape(picture.shape[0], -1, 4, *picture.shape[2:])
     return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - 1)), dim=2)  # mostly clear at first
 
 

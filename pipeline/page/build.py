@@ -21,7 +21,7 @@ from pipeline.data.dataset import DataFolders, open_directions
 from pipeline.directions.table import Directions
 from pipeline.errors import UserError, first_line
 from pipeline.evaluation.intervals import Figure
-from pipeline.inference import GENERATOR
+from pipeline.model_files import GENERATOR
 from pipeline.page.blind_test import build_blind_test
 from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.curves import Chart, read_charts

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.errors import UserError
-from pipeline.inference import DESCRIPTION, Model, sample
+from pipeline.inference import Model, sample
+from pipeline.model_files import DESCRIPTION
 from pipeline.models.flops import step_flops
 from pipeline.page.inset import Inset, embed, embed_json, read_scripts, read_source
 from pipeline.page.weights import pack_weights

@@ -11,7 +11,6 @@ import psutil
 import torch
 from torch import Tensor
 
-from pipeline.data.batches import select_condition_ids
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.loading import RESIDENT_SHARE, free_memory
 from pipeline.distributed.devices import set_up
@@ -27,6 +26,7 @@ from pipeline.planning.dry_run import (
     dry_run_steps,
     take_step,
 )
+from pipeline.records import select_condition_ids
 from pipeline.training.step import Networks
 
 WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file

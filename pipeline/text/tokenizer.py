@@ -12,16 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-import spacy
-from spacy.tokens import Doc
-
 from pipeline.errors import UserError, first_line
 from pipeline.letters import JOINERS, word_pattern
 
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
 UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
-WORD = word_pattern()
-PIECE = re.compile(rf"\d+(?:[.,]\d+)+|'?{WORD}(?:'{WORD})*")  # 2.5 | 's | o'clock; a dot or underscore parts words
+# English letters and plain punctuation: spaCy parts no run of them but one, and changes none. Loading spaCy takes more
+# than a second, and the rules of every script a tenth of one.
+PLAIN_WORD = re.compile("[a-z]+")
+PLAIN = re.compile(r"(?!.*\bcannot\b)[a-z .,;:!?()\"-]*")
 KANA = re.compile(r"[\u3041-\u30ff]")
 UNSPACED = re.compile(r"[\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 SPLITTERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # language, packages that spaCy needs for it, its settings
@@ -51,7 +50,9 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
     plain = unicodedata.normalize("NFKC", text).translate(QUOTES).lower()
     plain = "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in plain)
     plain = UNBROKEN.sub(r"\1 ", plain)
-    pieces = tuple(piece for token in _language(model).make_doc(plain) for piece in PIECE.findall(token.norm_))
+    if model is None and PLAIN.fullmatch(plain):
+        return tuple(PLAIN_WORD.findall(plain))
+    pieces = tuple(piece for token in _language(model).make_doc(plain) for piece in _piece().findall(token.norm_))
     if model or not UNSPACED.search(plain):
         return pieces
     # Kana tell Japanese: without them the same characters are taken for Chinese.
@@ -64,26 +65,37 @@ def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> It
 
     Without a model the lemmas are those of spaCy's lookup table. Raises UserError where there is none.
     """
+    from spacy.tokens import Doc
+
     nlp = _lemmatizer(model)
     docs = (Doc(nlp.vocab, words=list(tokens)) for tokens in captions)
     for doc in nlp.pipe(docs):
         yield tuple(_lemma(token.text, token.lemma_.lower()) for token in doc)
 
 
+@cache
+def _piece() -> re.Pattern[str]:
+    """2.5 | 's | o'clock; a dot or underscore parts words."""
+    word = word_pattern()
+    return re.compile(rf"\d+(?:[.,]\d+)+|'?{word}(?:'{word})*")
+
+
 def _lemma(word: str, lemma: str) -> str:
-    return word if word in KEPT or not PIECE.fullmatch(lemma) else lemma
+    return word if word in KEPT or not _piece().fullmatch(lemma) else lemma
 
 
 def _split_unspaced(piece: str, language: Any | None) -> list[str]:
     """The words of a piece; itself where it is written with spaces, or nothing is installed that knows them."""
     if language is None or not UNSPACED.search(piece):
         return [piece]
-    return [word for token in language.make_doc(piece) for word in PIECE.findall(token.text)]
+    return [word for token in language.make_doc(piece) for word in _piece().findall(token.text)]
 
 
 @cache
 def _load_unspaced(code: str) -> Any | None:
     """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, said on stderr, where they lack their package."""
+    import spacy
+
     name, packages, config = SPLITTERS[code]
     try:
         return spacy.blank(code, config=config)
@@ -97,6 +109,8 @@ def _load_unspaced(code: str) -> Any | None:
 
 @cache
 def _language(model: str | None) -> Any:
+    import spacy
+
     nlp: Any = load_pipeline(model) if model else spacy.blank("en")
     if hasattr(nlp.tokenizer, "rules"):  # tokenizers of scripts without spaces have none
         # Kept are the exceptions of negation and with an apostrophe (doesn't -> does not); the others cut or guess at
@@ -109,6 +123,8 @@ def _language(model: str | None) -> Any:
 
 @cache
 def _lemmatizer(model: str | None) -> Any:
+    import spacy
+
     # The plain one does not tokenize as well: its tables would change the words.
     nlp: Any = _language(model) if model else spacy.blank("en")
     if model and not LEMMATIZERS & set(nlp.pipe_names):
@@ -125,6 +141,8 @@ def _lemmatizer(model: str | None) -> Any:
 
 def load_pipeline(model: str) -> Any:
     """An installed spaCy pipeline by name, or one in a folder by path. Raises UserError if it cannot be loaded."""
+    import spacy
+
     try:
         return spacy.load(model, exclude=["ner", "parser"])
     except (OSError, ImportError, ValueError) as error:

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 
@@ -74,9 +72,13 @@ def read_vocabulary(path: Path) -> Vocabulary:
 def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
     """The vocabulary whose fields these are, as JSON has them. Raises UserError that names the source if not one."""
     try:
-        vocabulary = TypeAdapter(Vocabulary).validate_python(value)
-    except ValidationError:
-        raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` makes it anew") from None
+        lists = {name: tuple(value[name]) for name in ("words", "actions") if name in value}
+        vocabulary = Vocabulary(**{**value, **lists})
+        fits = all(isinstance(text, str) for text in (*vocabulary.words, *vocabulary.actions, vocabulary.model or ""))
+    except TypeError:
+        fits = False
+    if not fits or type(vocabulary.unlearned) is not int or type(vocabulary.lemmas) is not bool:
+        raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` makes it anew")
     if vocabulary.words[:2] != (PAD_TOKEN, UNKNOWN_TOKEN) or len(vocabulary.ids) != len(vocabulary):
         raise UserError(
             f"{source}: the words of the vocabulary are not different ones that begin with {PAD_TOKEN}, "

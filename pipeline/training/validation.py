@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.data.batches import pad, select_condition_ids, to_frames, to_training
+from pipeline.data.batches import pad, to_frames, to_training
 from pipeline.data.dataset import Dataset, select_evenly
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.directions.table import WAYS
@@ -29,7 +29,7 @@ from pipeline.measures import (
 )
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import TrainParams, ValidationName
-from pipeline.records import Clip, Frames
+from pipeline.records import Clip, Frames, select_condition_ids
 from pipeline.training.history import MetricRow
 from pipeline.training.objectives import uncompiled
 from pipeline.training.step import Networks

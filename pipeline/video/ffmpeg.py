@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import ffmpeg
-import imageio_ffmpeg
 
 Done = subprocess.CompletedProcess[bytes]
 TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per packet
@@ -27,6 +28,13 @@ class FfmpegError(Exception):
 @cache
 def executable() -> str:
     """Path of the ffmpeg binary."""
+    package = find_spec("imageio_ffmpeg")
+    folders = package.submodule_search_locations if package else None
+    carried = [path for folder in folders or () for path in Path(folder, "binaries").glob("ffmpeg-*")]
+    if len(carried) == 1 and not os.environ.get("IMAGEIO_FFMPEG_EXE"):
+        return str(carried[0])
+    import imageio_ffmpeg  # starts the binary, only to see that it starts, which takes as long as a short clip
+
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

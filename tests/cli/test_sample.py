@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from pipeline.cli.sample import sample
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
+from stages.export_onnx import export_onnx
 
 CAPTION = "pushing a mug from left to right"
 
@@ -31,6 +34,15 @@ def folder(tmp_path, monkeypatch):
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """A copy of the trained project after the stage `export`. Shared: work in it, write nothing."""
+    project = tmp_path_factory.mktemp("exported") / "project"
+    shutil.copytree(trained, project)
+    export_onnx(project / "data/model", project / "data/onnx")
+    return project
 
 
 def drawn(trained, name, *arguments, caption=CAPTION):
@@ -155,3 +167,70 @@ def test_a_model_of_another_vocabulary_is_refused(trained, folder):
 
     with pytest.raises(UserError, match="do not fit each other"):
         Model(broken(trained, folder, change) / "data/model")
+
+
+def run_without_torch(project, name, *arguments):
+    """`t2v sample` in a process of its own -> the heavy packages that it has loaded, and what it said on stderr."""
+    code = (
+        "import sys; from pipeline.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(*sorted({'torch', 'spacy', 'onnxruntime', 'pyarrow'} & set(sys.modules)))"
+    )
+    words = ["sample", CAPTION, "-o", name, "--model", str(project / "data/model"), *arguments]
+    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    return answer.stdout.split("\n")[-2].split(), answer.stderr
+
+
+@pytest.mark.slow
+def test_a_graph_beside_the_model_draws_without_torch_what_torch_draws(exported):
+    loaded, said = run_without_torch(exported, "graph.npz", "--seed", "3")
+    assert (loaded, said) == (["onnxruntime"], "")
+    exact = drawn(exported, "exact.npz", "--seed", "3", "--exact")
+    difference = frames_of(Path("graph.npz")).astype(int) - frames_of(exact)
+    assert np.abs(difference).max() <= 1
+    told, told_exact = read_provenance(Path("graph.npz")), read_provenance(exact)
+    assert told.pop("runtime") == "onnxruntime"
+    assert told == told_exact
+
+
+@pytest.mark.slow
+def test_exact_clips_have_the_bytes_of_a_model_without_a_graph(trained, exported):
+    exact, plain = drawn(exported, "exact.npz", "--exact"), drawn(trained, "plain.npz")
+    assert exact.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.slow
+def test_clips_of_a_graph_do_not_depend_on_how_many_are_drawn(exported):
+    five, two = (frames_of(drawn(exported, f"{n}.npz", "--n", str(n))) for n in (5, 2))
+    assert np.array_equal(five[:2], two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: cut(data / "onnx/generator.onnx"), "no graph of a generator"),
+        (lambda data: (data / "onnx/generator.onnx").write_bytes(b""), "no graph of a generator"),
+        (lambda data: reweigh(data / "model/generator.safetensors"), "it was made of another model"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_told_of_and_torch_draws(exported, folder, capsys, change, said):
+    shutil.copytree(exported / "data", folder / "data")
+    change(folder / "data")
+    path = drawn(folder, "out.npz")
+    told = capsys.readouterr().err
+    assert told.startswith("note: torch draws, not ")
+    assert said in told and "`dvc repro export` makes it anew" in told
+    assert "runtime" not in read_provenance(path)
+
+
+def reweigh(path):
+    """The same model after more training, as far as its file tells."""
+    weights = {
+        name: weight * 1.01 if weight.is_floating_point() else weight for name, weight in load_file(path).items()
+    }
+    save_file(weights, path)
+
+
+def test_steps_of_a_model_that_draws_in_one_pass_are_refused(trained):
+    with pytest.raises(UserError, match="--steps and --guidance are of models trained by flow"):
+        drawn(trained, "out.npz", "--steps", "3")

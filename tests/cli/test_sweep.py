@@ -26,7 +26,7 @@ from pipeline.sweeping.pool import Job
 )
 def test_the_shared_stages_are_those_that_no_point_changes(root, monkeypatch, key, shared):
     monkeypatch.chdir(root)
-    known = {"draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render"}
+    known = {"draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "export"}
     assert {name.split(":")[-1] for name in split_stages([key]).shared} & known == shared
 
 

@@ -114,7 +114,7 @@ def test_a_stage_depends_on_no_code_that_it_does_not_load(name):
 
 @each_stage
 def test_a_stage_lists_every_section_of_params_that_it_reads(name):
-    listed = {key.split(".")[0] for key in STAGES[name]["params"]}
+    listed = {key.split(".")[0] for key in STAGES[name].get("params", ())}
     assert sections_read(name) - listed - EXEMPT_SECTIONS == set()
 
 
@@ -124,14 +124,14 @@ def test_a_stage_lists_no_section_of_params_that_it_does_not_read(name):
     raw = (ROOT / "dvc.yaml").read_text(encoding="utf-8") + (ROOT / "data/demo/dvc.yaml").read_text(encoding="utf-8")
     command = re.search(rf"^  {name}:\n(?: .*\n)*?    cmd: (.*)", raw, re.MULTILINE)[1]
     filled_in = {key.split(".")[0] for key in re.findall(r"\$\{([\w.]+)\}", command)}
-    listed = {key.split(".")[0] for key in STAGES[name]["params"]}
+    listed = {key.split(".")[0] for key in STAGES[name].get("params", ())}
     assert listed - sections_read(name) - filled_in == set()
     assert listed & EXEMPT_SECTIONS == set()
 
 
 def test_every_section_of_params_is_listed_by_a_stage():
     """Changing a section that no stage lists would change nothing, in silence."""
-    listed = {key.split(".")[0] for stage in STAGES.values() for key in stage["params"]}
+    listed = {key.split(".")[0] for stage in STAGES.values() for key in stage.get("params", ())}
     assert set(PARAMS) == listed | EXEMPT_SECTIONS
 
 

@@ -1,13 +1,14 @@
 """Captions -> words."""
 
 import re
+import subprocess
 import sys
 import time
 import types
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from locations import SHARED
 
@@ -128,3 +129,26 @@ def test_chinese_is_split_by_spacys_rules_where_their_package_is_there(monkeypat
     monkeypatch.setitem(sys.modules, "jieba", jieba)
     assert tokenize("推盒子, doesn't 把书") == ("推", "盒子", "does", "not", "把", "书")
     assert capsys.readouterr().err == ""
+
+
+class Never:
+    """A pattern that nothing matches."""
+
+    def fullmatch(self, text):  # noqa: ARG002
+        return None
+
+
+@given(st.text(alphabet='abcdeikmnostuz .,;:!?()"-', max_size=40))
+@example("i cannot; cannot-do, e.g. u.s. x.com a--b (c)")
+@example("dont gonna wanna")
+def test_plain_english_without_spacy_is_what_spacy_makes_of_it(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "PLAIN", Never())
+        expected = tokenize(text)
+    assert tokenize(text) == expected
+
+
+def test_plain_english_loads_no_spacy():
+    code = "from pipeline.text.tokenizer import tokenize; import sys; print(tokenize('A mug.'), 'spacy' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "('a', 'mug') False\n"

@@ -61,7 +61,7 @@ def test_the_plain_queue_runs_two_points_that_train_in_full(project):
     assert {name: penalty(project, revision) for name, revision in points.items()} == {"r1-0.1": 0.1, "r1-10": 10}
     for name, revision in points.items():
         log = project.dvc("queue", "logs", name)
-        assert sorted(stages_run(log)) == ["evaluate", "render", "report", "train"]
+        assert sorted(stages_run(log)) == ["evaluate", "export", "render", "report", "train"]
         assert_trained_from_the_start(project, revision, log)
     models = {model_file(project, revision, "generator.safetensors") for revision in [baseline, *points.values()]}
     assert len(models) == 3
@@ -88,7 +88,7 @@ def test_t2v_sweep_runs_every_point_in_full_beside_uncommitted_work(project):
     }
     for name, revision in points.items():
         log = (project.folder / "runs/sweeps/weights" / f"{name}.log").read_text(encoding="utf-8")
-        assert sorted(stages_run(log)) == ["evaluate", "render", "report", "train"]
+        assert sorted(stages_run(log)) == ["evaluate", "export", "render", "report", "train"]
         assert_trained_from_the_start(project, revision, log)
         assert "mismatched: 0.5" in project.run("git", "show", f"{revision}:params.yaml")
     assert len({model_file(project, revision, "generator.safetensors") for revision in points.values()}) == 2

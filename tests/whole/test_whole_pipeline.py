@@ -14,7 +14,7 @@ from pipeline.records import slugify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-EVERY_STAGE = ["draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "report"]
+EVERY_STAGE = ["draw", "filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "report", "export"]
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
 
 
@@ -44,7 +44,7 @@ def test_a_second_repro_runs_nothing_even_on_other_devices(project):
 
 def test_another_penalty_runs_only_what_depends_on_it(project):
     project.change({"train": {"penalties": {"r1": 0.5}}})
-    assert stages_run(project.dvc("repro")) == ["train", "evaluate", "render", "report"]
+    assert stages_run(project.dvc("repro")) == ["train", "evaluate", "render", "report", "export"]
 
 
 def test_another_category_runs_everything_but_the_drawing(project):

@@ -56,7 +56,7 @@ def test_a_held_out_word_is_trained_around_rendered_and_sampled(project):
             "render": {"new_words": ["album"]},
         }
     )
-    stages = ["filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "report"]
+    stages = ["filter", "transcode", "tokenize", "train", "judge", "evaluate", "render", "report", "export"]
     assert stages_run(project.dvc("repro")) == stages
     clips = read_table(project.folder / "data/labels/clips.parquet", Clip)
     assert {clip.split for clip in clips if word in clip.objects} == {"test_words"}

@@ -1,0 +1,115 @@
+"""A trained generator -> an ONNX graph, tried in onnxruntime before it is handed on."""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from pipeline.data.batches import to_frames
+from pipeline.data.sampler import draw_noise
+from pipeline.errors import first_line
+from pipeline.inference import Model
+from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
+
+MOST_CLIPS = 4096  # in one pass of a graph that takes any number of them
+BATCHES = (1, 2, 3, 5)  # that a graph is tried with
+FIRST_WORD = 2  # ids below it are padding and what is unknown
+ANY, ONE = "any", "1"  # how many clips a graph draws in one pass; ANY takes twice as long to export
+
+# What torch raises where it cannot follow a generator: its own errors are RuntimeErrors; one of a user's own may raise
+# the others where the number of clips is not yet known.
+UNTRACEABLE = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The graph of a generator, and what it was found to be; without a graph, `fault` says why there is none."""
+
+    graph: bytes
+    batch: str  # ANY or ONE
+    grey_levels: int  # the largest difference from torch over all pixels that were tried
+    fault: str = ""
+
+
+def export_generator(model: Model, *batches: str) -> Exported:
+    """The generator as a graph: noise `z` and `token_ids` -> `frames`, by the first of `batches` that torch can export.
+
+    A graph is kept only where onnxruntime draws with it what torch draws, within one grey level of 255. Its metadata
+    says of which model it is, and how that draws. Equal models give equal bytes.
+    """
+    faults = []
+    for batch in batches:
+        try:
+            graph = _serialise(_trace(model, batch), model, batch)
+            return Exported(graph, batch, _try(model, graph, batch))
+        except UNTRACEABLE as error:
+            faults.append(first_line(error))
+        except GraphUnfit as error:
+            faults.append(str(error))
+    return Exported(b"", "", 0, f"torch.onnx cannot export this generator: {faults[-1]}")
+
+
+def _trace(model: Model, batch: str) -> onnx.ModelProto:
+    generator = model.generator
+    inputs = _draw_inputs(model, 3 if batch == ANY else 1)
+    # `torch.export` refuses where the number of clips is fixed on the way; `torch.onnx.export` alone does not say so.
+    clips = torch.export.Dim("batch", min=1, max=MOST_CLIPS) if batch == ANY else None
+    shapes = tuple({0: clips} if clips else None for _ in inputs)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch warns of itself, and that torchvision is not there
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        generator(*inputs)  # what a generator works out but once is not traced
+        program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
+        exported: Any = torch.onnx.export(
+            program, input_names=[NOISE, TOKENS], output_names=[FRAMES], dynamo=True, optimize=True, verbose=False
+        )
+    proto: onnx.ModelProto = exported.model_proto
+    return proto
+
+
+def _serialise(proto: onnx.ModelProto, model: Model, batch: str) -> bytes:
+    """Without what names the machine and the lines of code that it came from."""
+    graph = proto.graph
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+    for value in (*graph.input, *graph.output):
+        size = value.type.tensor_type.shape.dim[0]
+        if batch == ANY:
+            size.dim_param = "batch"
+    about = {key: value for key, value in model.provenance().items() if key != "code"}
+    proto.metadata_props.add(key=ABOUT, value=json.dumps(about, sort_keys=True))
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def _try(model: Model, graph: bytes, batch: str) -> int:
+    """The largest difference from torch in grey levels. Raises GraphUnfit where it is more than one."""
+    session, largest = Graph(graph), 0
+    for count in BATCHES if batch == ANY else (1,):
+        z, token_ids = _draw_inputs(model, count)
+        with torch.inference_mode():
+            drawn = to_frames(model.generator(z, token_ids))
+        tried = to_pixels(session.run(token_ids.numpy(), z.numpy()))
+        if tried.shape != drawn.shape:
+            raise GraphUnfit(f"of {count} clips it draws {list(tried.shape)}, and torch {list(drawn.shape)}")
+        largest = max(largest, int(np.abs(tried.astype(np.int16) - drawn).max()))
+    if largest > 1:
+        raise GraphUnfit(f"what onnxruntime draws is {largest} grey levels from what torch draws")
+    return largest
+
+
+def _draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
+    """Noise [B,Z] and captions [B,L] of words by chance, each as long as its number says."""
+    draw = torch.Generator().manual_seed(count)
+    token_ids = torch.randint(FIRST_WORD, max(model.learned, FIRST_WORD + 1), (count, model.max_tokens), generator=draw)
+    lengths = 1 + torch.arange(count)[:, None] * 3 % model.max_tokens
+    token_ids = token_ids.where(torch.arange(model.max_tokens) < lengths, 0)
+    return draw_noise(count, count, model.generator.z_width), token_ids

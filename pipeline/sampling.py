@@ -1,0 +1,144 @@
+"""A trained model draws clips of captions that someone types: `t2v sample`, `t2v serve`, and the programs of others.
+
+    from pipeline.sampling import from_pretrained
+    model = from_pretrained("my-model")
+    clips = model.sample("pushing a mug from left to right", seed=1, n=4)  # uint8 [4,T,H,W,3]
+
+Nothing here loads torch before a clip needs it.
+"""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.corpus.captions import clean_text
+from pipeline.errors import UserError
+from pipeline.files import read_json
+from pipeline.model_files import find_model_files
+from pipeline.onnx.graph import GraphUnfit, open_graph
+from pipeline.records import Caption, Frames, select_condition_ids
+from pipeline.text.parsing import encode
+from pipeline.text.vocabulary import parse_vocabulary
+
+if TYPE_CHECKING:
+    from pipeline.inference import Model
+    from pipeline.onnx.graph import Graph
+    from pipeline.text.embeddings import Embeddings
+
+KNOWN_SHOWN = 20  # words of a model that a message lists
+
+
+@dataclass(frozen=True, slots=True)
+class TypedCaption:
+    """A caption that someone typed, in the words of a model."""
+
+    caption: Caption
+    unknown: tuple[str, ...]  # words that training never showed and that have no vector
+    vectors: NDArray[np.float32] | None  # [N,D]: of words that training never showed
+
+
+class VideoModel:
+    """The model in `folder`, ready to draw clips of typed captions.
+
+    Without `exact` its ONNX graph draws where there is one of this very model, and torch is not loaded. Torch draws
+    otherwise: with `exact`, with `steps` or `guidance` (of a model trained by flow), and where a caption holds a word
+    that has a vector and was never trained on. Raises UserError where the folder holds no whole model.
+    """
+
+    def __init__(
+        self, folder: Path, *, exact: bool = False, steps: int | None = None, guidance: float | None = None
+    ) -> None:
+        self._folder, self._files = folder, find_model_files(folder)
+        self._steps, self._guidance = steps, guidance
+        self._graph = None if exact or steps is not None or guidance is not None else self._open_graph()
+        self.description: dict[str, Any] = (
+            read_json(self._files.description, "`dvc repro train` makes it") if self._graph else self._model.description
+        )
+        self.vocabulary = parse_vocabulary(self.description["vocabulary"], self._files.description)
+        self._max_tokens = int(self.description["max_tokens"])
+
+    def sample(self, caption: str, *, seed: int = 0, n: int = 1) -> Frames:
+        """Clips of a caption -> uint8 [n,T,H,W,3]; equal seeds give equal clips, and the first do not depend on n.
+
+        Raises UserError for a caption that holds no word, too many, or none that the model knows.
+        """
+        return self.draw(self.encode(caption), seed, n)
+
+    def encode(self, text: str) -> TypedCaption:
+        """The caption in the words of the model, and of its vectors. Raises UserError as `sample` does."""
+        text, vocabulary, vectors = clean_text(text), self.vocabulary, None
+        encoded = encode(text, vocabulary, self._max_tokens)
+        if encoded.unknown and self._embeddings:
+            from pipeline.text.embeddings import extend_vocabulary
+
+            vocabulary, vectors = extend_vocabulary(encoded.unknown, vocabulary, self._embeddings)
+            encoded = encode(text, vocabulary, self._max_tokens)
+        if len(encoded.unknown) == len(set(encoded.caption.tokens)):
+            known = ", ".join(self.vocabulary.words[2 : 2 + KNOWN_SHOWN])
+            raise UserError(f"the model knows no word of {text!r}; it knows {known} …")
+        return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
+
+    def draw(self, typed: TypedCaption, seed: int, count: int) -> Frames:
+        """Clips of an encoded caption -> uint8 [count,T,H,W,3]."""
+        if self._graph is not None and typed.vectors is None:
+            ids = select_condition_ids(typed.caption, self.description["train"]["captions"]["conditioning"])
+            return self._graph.sample(ids, seed, count)
+        from pipeline.data.sampler import draw_noise
+        from pipeline.inference import sample
+
+        if typed.vectors is not None:
+            self._model.add_words(typed.vectors)
+        z = draw_noise(seed, count, self._model.generator.z_width)
+        return sample(self._model, [self._model.condition(typed.caption)] * count, z)
+
+    def provenance(self, typed: TypedCaption) -> dict[str, Any]:
+        """What names this model, how it draws, and the code that speaks to it; by the graph, that too."""
+        if self._graph is not None and typed.vectors is None:
+            return {**self._graph.about, "code": f"t2v {version('t2v')}", "runtime": "onnxruntime"}
+        return self._model.provenance()
+
+    @cached_property
+    def _model(self) -> "Model":
+        """The model by torch. Raises UserError where it does not draw in steps and is told of them."""
+        from pipeline.inference import Model
+
+        model = Model(self._folder)
+        if model.flow is not None:
+            model.flow.steps = model.flow.steps if self._steps is None else self._steps
+            model.flow.guidance = model.flow.guidance if self._guidance is None else self._guidance
+        elif self._steps is not None or self._guidance is not None:
+            raise UserError("--steps and --guidance are of models trained by flow; this one draws in a single pass")
+        return model
+
+    @cached_property
+    def _embeddings(self) -> "Embeddings | None":
+        """The vectors of words that training never showed; None where the generator has learned all of its own."""
+        if not self._files.vectors.exists():
+            return None
+        from pipeline.text.embeddings import read_embeddings
+
+        return read_embeddings(self._files.vectors)
+
+    def _open_graph(self) -> "Graph | None":
+        """The graph beside the model; where it does not fit, that is said, and torch draws."""
+        try:
+            return open_graph(self._files)
+        except GraphUnfit as reason:
+            remedy = "`dvc repro export` makes it anew"
+            print(f"note: torch draws, not {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
+            return None
+
+
+def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:
+    """The model in a folder that `t2v export` or the stage `train` wrote, drawn by torch.
+
+    Without `exact` an ONNX graph of it draws, where there is one: sooner, and equal within one grey level. Raises
+    UserError where the folder holds no model.
+    """
+    return VideoModel(Path(folder), exact=exact)

@@ -1,0 +1,32 @@
+"""Stage `export`: the averaged generator -> generator.onnx, which draws without torch, and what it was found to be."""
+
+from pathlib import Path
+
+from pipeline.errors import run
+from pipeline.files import replacing, write_json
+from pipeline.inference import Model
+from pipeline.model_files import GRAPH
+from pipeline.onnx.export import ONE, export_generator
+
+
+def export_onnx(model: Path, out: Path) -> None:
+    """Export the generator; of one that torch cannot export the reason is told, and `t2v sample` draws by torch."""
+    exported = export_generator(Model(model), ONE)
+    if exported.fault:
+        (out / GRAPH).unlink(missing_ok=True)
+        print(f"export: {exported.fault}; t2v sample draws by torch")
+    else:
+        with replacing(out / GRAPH) as temporary:
+            temporary.write_bytes(exported.graph)
+        size = len(exported.graph) / 1e6
+        print(f"export: {GRAPH} of {size:.1f} MB, at most {exported.grey_levels} grey levels from torch")
+    write_json(out / "report.json", {"fault": exported.fault, "grey_levels_from_torch": exported.grey_levels})
+
+
+def main(model: Path = Path("data/model"), out: Path = Path("data/onnx")) -> None:
+    """Export the generator as an ONNX graph."""
+    export_onnx(model, out)
+
+
+if __name__ == "__main__":
+    run(main)
