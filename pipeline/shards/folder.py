@@ -30,6 +30,7 @@ REMEDY = "`dvc repro transcode` restores it, or makes it anew"
 CHECKED = ROOT.parent / "shards"  # what was checked already, a folder for each set of shards
 STAMPS = "stamps.json"
 
+MOST_BYTES = 2**31  # of one clip
 MAPPED_AT_ONCE = 512  # files: each mapping keeps its file open, and systems allow 1,024 of them and less
 HELD_BYTES = 256 * 2**20  # of frames that cannot be mapped
 
@@ -75,8 +76,10 @@ def read_index(folder: Path) -> Index:
     index = read_json(path, "`dvc repro transcode` makes it")
     try:
         frames, height, width, channels = map(int, index["shape"])
+        if not 0 < frames * height * width * channels < MOST_BYTES or min(frames, height, width) < 1:
+            raise ValueError(f"clips of {index['shape']}")
         shards = tuple(Shard(str(line["file"]), int(line["clips"]), str(line["digest"])) for line in index["shards"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: not an index of shards ({error!r}); `dvc repro -f transcode`") from None
     return Index((frames, height, width, channels), shards)
 

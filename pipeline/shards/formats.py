@@ -115,7 +115,11 @@ def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
         parts = [RowGroup(starts, partial(_map_file, path), mapped=True)]
     else:
         parts = [
-            RowGroup(np.arange(group.num_rows) * width, partial(_read_group, path, number, width), mapped=False)
+            RowGroup(
+                np.arange(group.num_rows) * width,
+                partial(_read_group, path, number, group.num_rows, width),
+                mapped=False,
+            )
             for number, group in enumerate(groups)
         ]
     return OpenShard(_read_texts(names["id"]), _read_texts(names["caption"]), parts)
@@ -146,12 +150,12 @@ def _read_texts(column: pa.ChunkedArray) -> list[str]:
     return texts
 
 
-def _read_group(path: Path, group: int, width: int) -> memoryview:
+def _read_group(path: Path, group: int, rows: int, width: int) -> memoryview:
     """The frames of one row group, in memory of their own."""
     with pq.ParquetFile(path) as file:
         column = file.read_row_group(group, columns=["frames"])["frames"]
-    if column.null_count:
-        raise ValueError(f"{column.null_count} clips without frames")
+    if column.null_count or len(column) != rows:
+        raise ValueError(f"{column.null_count + rows - len(column)} clips without frames")
     if column.type != pa.binary(width):
         column = column.cast(pa.large_binary()).cast(pa.binary(width))
     column = column.combine_chunks()

@@ -3,6 +3,7 @@
 import io
 import shutil
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.source_code import digest_code
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 
 KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`
+DAMAGED = (BadZipFile, UnpicklingError, zlib.error, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 LAYOUT = 2  # of a checkpoint: another number means that its keys have changed
 RUN = "run.json"  # in the folder of its checkpoints: what the run is
 MAX_DIFFERENCES = 4  # in a message
@@ -69,7 +71,7 @@ class Checkpoints:
         for path in self.paths():
             try:
                 return _read_checkpoint(path, device)
-            except (BadZipFile, RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
+            except DAMAGED as error:
                 print(f"{path}: not a readable checkpoint ({first_line(error)}); passed over", file=sys.stderr)
         return None
 

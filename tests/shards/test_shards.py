@@ -209,7 +209,11 @@ def test_a_folder_without_its_index_is_not_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"shape": 3, "shards": []}', '{"shape": [1, 2, 3, 3], "shards": [1]}']
+    "text",
+    [
+        *("", "{}", "[]", '{"shape": 3, "shards": []}', '{"shape": [1, 2, 3, 3], "shards": [1]}'),
+        *(f'{{"shape": [{side}, 2, 3, 3], "shards": []}}' for side in ("1e30", "-1", "0", "Infinity", "NaN", 2**70)),
+    ],
 )
 def test_a_broken_index_is_named(tmp_path, text):
     (tmp_path / "index.json").write_text(text)
