@@ -1,4 +1,4 @@
-# make demo | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | clean: each sets up what it needs, once.
+# make demo | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | bench-quality | clean: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo quick test lint fuzz docs bench bench-data bench-train clean setup
+.PHONY: demo quick test lint fuzz docs bench bench-data bench-train bench-quality clean setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
@@ -41,6 +41,10 @@ bench-data: setup
 
 bench-train: setup
 	$(RUN) python -m bench.train
+
+bench-quality: setup
+	$(RUN) python -m dvc repro judge
+	$(RUN) python -m bench.quality
 
 setup:
 	@test -n "$(PYTHON)" || { echo "error: no CPython 3.11 to 3.13 on PATH; install one, or: make PYTHON=/path/to/python3"; exit 1; }

@@ -4,11 +4,9 @@ The earlier build is taken out of git and decodes with the same packages. It kne
 constant rate were by their numbers, they have to be still.
 """
 
-import io
 import json
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import ffmpeg
 
-from bench.measuring import ROOT, Times
+from bench.measuring import ROOT, Times, unpack_revision
 from pipeline.video.ffmpeg import run
 
 REVISION = "ff6f505^"  # the last build that chose frames by their numbers alone
@@ -63,7 +61,7 @@ def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) ->
     seconds: dict[str, list[list[float]]] = {name: [[] for _ in paths] for name in ("before", "now")}
     equal = [False] * len(paths)
     with TemporaryDirectory() as name:
-        if not _unpack(Path(name)):
+        if not unpack_revision(REVISION, Path(name)):
             return None
         with _worker(Path(name), shape) as before, _worker(ROOT, shape) as now:
             workers = {"before": before, "now": now}
@@ -77,15 +75,6 @@ def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) ->
     pairs = [early / late for ways in zip(*seconds.values(), strict=True) for early, late in zip(*ways, strict=True)]
     early, late = (Times.add_up(seconds[name]) for name in ("before", "now"))
     return Comparison(early, late, median(pairs), sum(equal) / len(equal))
-
-
-def _unpack(folder: Path) -> bool:
-    """Put the tree of the earlier build into a folder."""
-    archive = subprocess.run(["git", "archive", REVISION], cwd=ROOT, capture_output=True, check=False)
-    if archive.returncode == 0:
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
-    return archive.returncode == 0
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """CPU time, memory and the machine: what every measure needs."""
 
 import contextlib
+import io
 import os
 import platform
 import resource
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,6 +98,15 @@ def _look(stage: psutil.Process) -> dict[int, tuple[int, float]]:
             times = process.cpu_times()
             found[process.pid] = process.memory_info().rss, times.user + times.system
     return found
+
+
+def unpack_revision(revision: str, folder: Path) -> bool:
+    """Put the tree of an earlier build into a folder; whether git knows it."""
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode == 0:
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+            files.extractall(folder, filter="data")
+    return archive.returncode == 0
 
 
 def describe_machine() -> dict[str, object]:

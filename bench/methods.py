@@ -12,17 +12,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any
 
 import typer
 import yaml
 
-from bench.measuring import ROOT, describe_machine, run_stage
+from bench.figures import FigureTable
+from bench.measuring import ROOT, run_stage
 from pipeline.cli.recipe import merge
 from pipeline.errors import UserError, run
 from pipeline.evaluation.controls import SECOND_REAL
-from pipeline.files import digest_value, read_json, replacing, write_json
+from pipeline.files import digest_value, read_json, replacing
 from pipeline.params import check_params, read_yaml
 from pipeline.records import Clip
 from pipeline.tables import read_table, write_table
@@ -88,30 +88,11 @@ def main(
     work: Annotated[Path, typer.Option(help="where models are kept")] = WORK,
 ) -> None:
     """Train and evaluate every method on every project, with every number of clips and every seed."""
-    table = Table(out)
+    table = FigureTable(out)
     wanted = list(_list_cells(projects, methods.split(",") if methods else [], clips, seeds, minutes))
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(lambda cell: _make(cell, table, work), wanted):
             pass
-
-
-class Table:
-    """The figures of all cells, written whenever one is added."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, Lock()
-        self._tree = read_json(path, "") if path.exists() else {"cells": {}, "speeds": {}}
-        self._tree |= {"machine": describe_machine()}
-
-    def find(self, kind: str, name: str, digest: str) -> Any:
-        """What was found before with equal params; None where nothing was."""
-        entry = self._tree[kind].get(name)
-        return entry if entry and entry["params"] == digest else None
-
-    def add(self, kind: str, name: str, digest: str, found: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._tree[kind][name] = {"params": digest, **found}
-            write_json(self._path, self._tree)
 
 
 def parse_methods() -> dict[str, Any]:
@@ -132,7 +113,7 @@ def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str,
                     yield Cell(name, Path(folder).resolve(), method, known[method], count, seed, minutes)
 
 
-def _make(cell: Cell, table: Table, work: Path) -> None:
+def _make(cell: Cell, table: FigureTable, work: Path) -> None:
     tree = _build_params(cell)
     digest = digest_value({"tree": tree, "minutes": cell.minutes})
     if all(table.find("cells", name, digest) for name in cell.rows):
@@ -168,7 +149,7 @@ def _build_params(cell: Cell) -> Any:
     return tree
 
 
-def _measure_speed(cell: Cell, tree: Any, table: Table, folder: Path) -> float:
+def _measure_speed(cell: Cell, tree: Any, table: FigureTable, folder: Path) -> float:
     """Clips that training is shown in a CPU second, its start and end left out."""
     name = f"{cell.project}/{cell.method}"
     digest = digest_value({key: tree[key] for key in ("clip", "train")})

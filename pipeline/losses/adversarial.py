@@ -108,6 +108,7 @@ ADVERSARIAL: dict[str, Adversarial] = {
     "hinge": HINGE,
     "wasserstein": WASSERSTEIN,
 }
+RISING = ("relativistic", "nonsaturating", "wasserstein")  # the discriminator's rises with every fake logit
 ADVERSARIAL_LOSS = Signature(
     "a pipeline.losses.adversarial:Adversarial of two functions (real logits [B], fake logits [B]) -> loss [B]",
     base=Adversarial,

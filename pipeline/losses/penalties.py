@@ -36,7 +36,8 @@ class SharedRng:
 class DiscriminatorOutputs:
     """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
-    `r1` and `r2` differentiate the logits at hand, so `real` or `fake` must require its gradient before the pass.
+    Slopes are there where `r1` or `r2` is due, and may be differentiated again; logits of moved clips where `r1_fd` or
+    `r2_fd` is. Where a penalty of a user's own is due, `real` and `fake` require their gradients.
     """
 
     discriminator: Discriminator
@@ -47,15 +48,24 @@ class DiscriminatorOutputs:
     fake_logits: Tensor  # [B]
     rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
+    real_slope: Tensor | None = None  # of each logit at its clip [B,C,T,H,W]
+    fake_slope: Tensor | None = None
+    moved_real_logits: Tensor | None = None  # [B], of `move_clips`
+    moved_fake_logits: Tensor | None = None
 
 
 Penalty = Callable[[DiscriminatorOutputs], Tensor]  # -> [B]
 
 
+def slope_at(logits: Tensor, frames: Tensor) -> Tensor:
+    """dD/dx at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> the shape of the frames."""
+    (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+    return slope
+
+
 def squared_slope(logits: Tensor, frames: Tensor) -> Tensor:
     """|dD/dx|^2 at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> [B]."""
-    (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
-    return slope.square().flatten(1).sum(1)
+    return slope_at(logits, frames).square().flatten(1).sum(1)
 
 
 def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
@@ -66,22 +76,22 @@ def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
 
 def r1(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_slope(outputs.real_logits, outputs.real) / 2
+    return _half_square(outputs.real_slope)
 
 
 def r2(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on generated clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_slope(outputs.fake_logits, outputs.fake) / 2
+    return _half_square(outputs.fake_slope)
 
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R1 by finite differences: in the mean over the noise it tends to r1 as sigma does to 0. arXiv:2501.08316."""
-    return _difference(outputs, outputs.real, outputs.real_logits) / 2
+    return _difference(outputs.moved_real_logits, outputs.real_logits, outputs.sigma) / 2
 
 
 def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R2 by finite differences, as r1_fd."""
-    return _difference(outputs, outputs.fake, outputs.fake_logits) / 2
+    return _difference(outputs.moved_fake_logits, outputs.fake_logits, outputs.sigma) / 2
 
 
 def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
@@ -95,11 +105,21 @@ def wgan_gp(outputs: DiscriminatorOutputs) -> Tensor:
     return (torch.sqrt(zero_gp(outputs) + 1e-12) - 1).square()  # the root's own slope is infinite at 0
 
 
-def _difference(outputs: DiscriminatorOutputs, frames: Tensor, logits: Tensor) -> Tensor:
-    """(D(x + sigma n) - D(x))^2 / sigma^2 with n standard normal -> [B]; no second derivative is taken."""
-    noise = outputs.rng.normal(*frames.shape[1:]).to(frames.dtype)
-    moved = torch.add(frames.detach(), noise, alpha=outputs.sigma)  # with the strides of the frames
-    return ((outputs.discriminator(moved, outputs.cond) - logits) / outputs.sigma).square()
+def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
+    """Clips with noise: x + sigma n with n standard normal, [B,C,T,H,W] -> the same shape and strides."""
+    noise = rng.normal(*frames.shape[1:]).to(frames.dtype)
+    return torch.add(frames.detach(), noise, alpha=sigma)
+
+
+def _half_square(slope: Tensor | None) -> Tensor:
+    assert slope is not None, "r1 and r2 need the slopes of the pass that they are taken of"
+    return slope.square().flatten(1).sum(1) / 2
+
+
+def _difference(moved: Tensor | None, logits: Tensor, sigma: float) -> Tensor:
+    """(D(x + sigma n) - D(x))^2 / sigma^2 -> [B]; no second derivative is taken."""
+    assert moved is not None, "finite differences need the logits of moved clips"
+    return ((moved - logits) / sigma).square()
 
 
 PENALTIES: dict[str, Penalty] = {

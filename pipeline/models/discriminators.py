@@ -64,6 +64,7 @@ class Discriminator(nn.Module):
     """
 
     feature_width: int  # F, the number of features of a clip; set when it is built
+    compiled_slopes = False  # whether `differentiate` is compiled as a whole
 
     def extract_features(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
@@ -73,7 +74,8 @@ class Discriminator(nn.Module):
         """Logits of clips, from their features, for any captions: features [B,F], cond [B,E] -> [B]."""
         raise NotImplementedError
 
-    def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
+    def read(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B,F] of the clips, and their logits [B]."""
         features = self.extract_features(frames)
         with in_float32(features):
             logits = self.score(features, cond)
@@ -82,7 +84,19 @@ class Discriminator(nn.Module):
                 f"train.discriminator: {type(self).__name__} scores {list(logits.shape)}; it must be "
                 "one logit for each clip, [B]"
             )
-        return logits
+        return features, logits
+
+    def differentiate(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and the slope of each logit at its clip, which may be differentiated again by the weights.
+
+        `frames` require their gradient.
+        """
+        features, logits = self.read(frames, cond)
+        (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+        return features, logits, slope
+
+    def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
+        return self.read(frames, cond)[1]
 
 
 class Trunk(nn.Module):

@@ -182,6 +182,7 @@ class TrainParams(Section):
     batch_clips: PositiveInt
     discriminator_steps: PositiveInt
     generator_steps: PositiveInt
+    updates: Literal["in_turn", "together"]
     precision: Literal["float32", "bf16"]
     compile: bool
     adversarial: AdversarialName
@@ -237,6 +238,15 @@ class TrainParams(Section):
         if self.batch_clips % self.group_clips:
             raise ValueError(
                 f"train.batch_clips {self.batch_clips} must be a multiple of train.mixed.group {self.mixed.group}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_pass_serves_one_update_each(self) -> Self:
+        if self.updates == "together" and not self.discriminator_steps == self.generator_steps == self.group_clips == 1:
+            raise ValueError(
+                "train.updates together needs discriminator_steps 1, generator_steps 1 and mixed.loss none: one pass "
+                "of the discriminator serves one update of each network; or take in_turn"
             )
         return self
 

@@ -20,12 +20,15 @@ from pipeline.losses.adversarial import (
     realised_shares,
     spread_shares,
 )
-from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, differentiates, find_penalty
+from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, differentiates, find_penalty, move_clips
 from pipeline.models.caption_encoders import find_caption_encoder
-from pipeline.models.discriminators import find_discriminator
+from pipeline.models.discriminators import Discriminator, find_discriminator
+from pipeline.models.layers import in_float32, per_clip
 from pipeline.models.networks import CaptionedDiscriminator, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
+
+FINEST_IN_BF16 = 0.1  # step of finite differences: of 0.01 bf16's rounding makes three times the penalty, of 0.1 1.03
 
 Values = dict[str, Tensor]  # scalars by name, for the report
 
@@ -77,14 +80,9 @@ class StepContext:
     rng: SharedRng
 
     @contextmanager
-    def autocast(self, *readers: str) -> Iterator[None]:
-        """Networks are run within as params say, but in float32 and uncompiled where one of these penalties is due.
-
-        Their slopes are small differences, and compiled code cannot be differentiated twice.
-        """
-        exact = bool(readers) and differentiates(self.gammas, *readers)
-        lowered = torch.autocast(self.rng.device.type, torch.bfloat16, self.params.precision == "bf16" and not exact)
-        with lowered, uncompiled() if exact else nullcontext():
+    def autocast(self) -> Iterator[None]:
+        """Networks are run within as params say."""
+        with torch.autocast(self.rng.device.type, torch.bfloat16, self.params.precision == "bf16"):
             yield
 
     def augment(self, frames: Tensor) -> Tensor:
@@ -104,38 +102,84 @@ def discriminator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
     """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
-    real, fake = sensitive(real, fake, context.gammas)
+    loss, values, outputs = compare_clips(discriminator, *sensitive(real, fake, context.gammas), batch, context)
+    return add_penalties(loss, values, outputs, context.gammas)
+
+
+def compare_clips(
+    discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
+) -> tuple[Tensor, Values, DiscriminatorOutputs]:
+    """Adversarial loss and matching, without penalties, and the passes that they come from."""
     # Read together: a recurrent encoder takes hardly longer for twice the captions.
     both = (
         discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * context.schedule.condition
     )
     cond, others = both.chunk(2)
-    with context.autocast("r1", "r1_fd"):
-        features = discriminator.clip_discriminator.extract_features(real)
-    with context.autocast("r2", "r2_fd"):
-        fake_logits = discriminator.clip_discriminator(fake, cond)
-    real_logits = discriminator.clip_discriminator.score(features, cond)
+    on_real = read_clips(discriminator.clip_discriminator, real, cond, context, "r1")
+    on_fake = read_clips(discriminator.clip_discriminator, fake, cond, context, "r2")
+    real_logits, fake_logits = on_real.logits, on_fake.logits
     adversarial = find_adversarial(context.params.adversarial).discriminator
     losses = adversarial(real_logits, fake_logits)
     values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
     if context.schedule.mismatched > 0:
-        mismatched_logits = discriminator.clip_discriminator.score(features, others)
+        mismatched_logits = discriminator.clip_discriminator.score(on_real.features, others)
         weight = context.schedule.mismatched * batch.mismatches()
         losses = find_matching(context.params.matching)(
             adversarial, real_logits, fake_logits, mismatched_logits, weight
         )
         values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
-    outputs = DiscriminatorOutputs(
-        discriminator.clip_discriminator,
+    outputs = collect_outputs(discriminator.clip_discriminator, cond, on_real, on_fake, context)
+    return losses.mean(), values, outputs
+
+
+class ClipReading(NamedTuple):
+    """What the discriminator makes of B clips."""
+
+    frames: Tensor  # [B,C,T,H,W]
+    features: Tensor  # [B,F]
+    logits: Tensor  # [B]
+    slope: Tensor | None = None  # of each logit at its clip, where a penalty differentiates it again
+    moved_logits: Tensor | None = None  # of the clips with noise, where a penalty compares them
+
+
+def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
+    """One pass over the clips that `penalty`, r1 or r2, is taken at; those with noise lie in the same batch.
+
+    Slopes are small differences, so what they are taken of is float32, as are differences over small steps. Compiled
+    code cannot be differentiated twice, unless the slope is part of it; what a user's own penalty reads is uncompiled.
+    """
+    due, own = context.gammas, differentiates(context.gammas)
+    moved = [move_clips(frames, context.rng, context.params.penalty_sigma)] if f"{penalty}_fd" in due else []
+    if penalty in due or own:
+        with in_float32(frames), nullcontext() if model.compiled_slopes and not own else uncompiled():
+            found = model.differentiate(frames, cond) if penalty in due else (*model.read(frames, cond), None)
+            return ClipReading(frames, *found, *[model(clips, cond) for clips in moved])
+    if not moved:
+        with context.autocast():
+            return ClipReading(frames, *model.read(frames, cond))
+    with context.autocast() if context.params.penalty_sigma >= FINEST_IN_BF16 else in_float32(frames):
+        features, logits = model.read(torch.cat((frames, *moved)), torch.cat((cond, cond)))
+    return ClipReading(frames, features.chunk(2)[0], logits.chunk(2)[0], None, logits.chunk(2)[1])
+
+
+def collect_outputs(
+    model: Discriminator, cond: Tensor, real: ClipReading, fake: ClipReading, context: StepContext
+) -> DiscriminatorOutputs:
+    """What penalties are computed of."""
+    return DiscriminatorOutputs(
+        model,
         cond,
-        real,
-        fake,
-        real_logits,
-        fake_logits,
+        real.frames,
+        fake.frames,
+        real.logits,
+        fake.logits,
         context.rng,
-        sigma=context.params.penalty_sigma,
+        context.params.penalty_sigma,
+        real.slope,
+        fake.slope,
+        real.moved_logits,
+        fake.moved_logits,
     )
-    return add_penalties(losses.mean(), values, outputs, context.gammas)
 
 
 def generator_loss(
@@ -203,10 +247,9 @@ def mixed_discriminator_loss(
     shares = realised_shares(is_real, group)
     mixed, rest = sensitive(*_mix(real, fake, is_real), context.gammas)
     cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
-    with context.autocast("r1", "r1_fd"):
-        mixed_logits = discriminator.clip_discriminator(mixed, cond)
-    with context.autocast("r2", "r2_fd"):
-        rest_logits = discriminator.clip_discriminator(rest, cond)
+    on_mixed = read_clips(discriminator.clip_discriminator, mixed, cond, context, "r1")
+    on_rest = read_clips(discriminator.clip_discriminator, rest, cond, context, "r2")
+    mixed_logits, rest_logits = on_mixed.logits, on_rest.logits
     values = {
         "loss/discriminator": (group_loss(mixed_logits, shares) + group_loss(rest_logits, 1 - shares)).mean() / 2,
         "logits/real": torch.where(is_real, mixed_logits, rest_logits).mean(),
@@ -216,16 +259,7 @@ def mixed_discriminator_loss(
     if context.schedule.mismatched > 0:
         values["loss/matching"] = _caption_loss(discriminator, real, batch, context)
         loss = loss + context.schedule.mismatched * values["loss/matching"]
-    outputs = DiscriminatorOutputs(
-        discriminator.clip_discriminator,
-        cond,
-        mixed,
-        rest,
-        mixed_logits,
-        rest_logits,
-        context.rng,
-        sigma=context.params.penalty_sigma,
-    )
+    outputs = collect_outputs(discriminator.clip_discriminator, cond, on_mixed, on_rest, context)
     return add_penalties(loss, values, outputs, context.gammas)
 
 
@@ -265,7 +299,7 @@ def _some_rows(context: StepContext) -> Tensor:
 
 def _mix(real: Tensor, fake: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
     """Real clips in some rows and generated ones in the others, and the other way round."""
-    chosen = is_real[:, None, None, None, None]
+    chosen = per_clip(is_real)
     return torch.where(chosen, real, fake), torch.where(chosen, fake, real)
 
 

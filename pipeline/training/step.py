@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
-from torch.nn.utils.parametrize import cached
+from torch.nn.utils.parametrize import cached, is_parametrized
 
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.penalties import SharedRng
-from pipeline.models.discriminators import Trunk
+from pipeline.models.discriminators import ClipsAndFrames, ProjectionDiscriminator, StackedDiscriminator, Trunk
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.flow import flow_loss
@@ -25,8 +25,14 @@ from pipeline.training.objectives import (
     mixed_discriminator_loss,
     mixed_generator_loss,
 )
+from pipeline.training.one_pass import OnePass
 
 COMPILED = (Generator, Trunk)
+BUILT_IN = (
+    ProjectionDiscriminator,
+    StackedDiscriminator,
+    ClipsAndFrames,
+)  # a user's own may do what cannot be compiled
 MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's first one: two networks that chase each other do without
 
 PAIRED = Objective(discriminator_loss, generator_loss)
@@ -48,7 +54,7 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
     """Let the parts of the models that make or read clips be compiled when they are first called; whether they will be.
 
     Says so and leaves them as they are where there is no working compiler. Gradients of what is compiled cannot be
-    differentiated again: `torch.compiler.set_stance("force_eager")` goes around it.
+    differentiated again, unless they are compiled with it: `torch.compiler.set_stance("force_eager")` goes around it.
     """
     if reason := _obstacle(device):
         print(f"train.compile: {reason}; training goes on without", file=sys.stderr)
@@ -59,6 +65,10 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
                 part.predict = torch.compile(part.predict, dynamic=False)  # type: ignore[method-assign]
             elif isinstance(part, COMPILED):
                 part.compile(dynamic=False)
+            elif isinstance(part, BUILT_IN) and not any(map(is_parametrized, part.modules())):
+                torch._dynamo.config.trace_autograd_ops = True
+                part.differentiate = torch.compile(part.differentiate, dynamic=False)  # type: ignore[method-assign]
+                part.compiled_slopes = True
     return True
 
 
@@ -143,8 +153,9 @@ def train_step(
     share = schedule.gamma_share * params.penalty_every if penalise else 0.0
     gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
     context = StepContext(params, schedule, gammas, rng)
-    update = _update_flow if params.method == "flow" else _update_gan
-    values = update(nets, batches, context, average_gradients)
+    values = UPDATES[params.updates if params.method == "gan" else params.method](
+        nets, batches, context, average_gradients
+    )
     update_average(nets.average, nets.generator, schedule.ema_decay)
     return {name: value.detach() for name, value in values.items()}
 
@@ -157,7 +168,23 @@ def _update_flow(nets: Networks, batches: Sequence[Batch], context: StepContext,
     return values
 
 
-def _update_gan(nets: Networks, batches: Sequence[Batch], context: StepContext, average_gradients: Averager) -> Values:
+def _update_together(
+    nets: Networks, batches: Sequence[Batch], context: StepContext, average_gradients: Averager
+) -> Values:
+    assert nets.discriminator is not None and nets.discriminator_adam is not None
+    (batch,) = batches
+    real, drawn = context.augment(to_training(batch.frames)), context.augment(_draw(nets, batch, context))
+    with cached():
+        fake = drawn.detach().requires_grad_()
+        passes = OnePass(nets.discriminator, real, fake, batch, context)
+    _update(passes.loss, nets.discriminator, nets.discriminator_adam, average_gradients, also=passes.leaves)
+    _update(drawn, nets.generator, nets.generator_adam, average_gradients, slope=passes.generator_slope())
+    return passes.values
+
+
+def _update_in_turn(
+    nets: Networks, batches: Sequence[Batch], context: StepContext, average_gradients: Averager
+) -> Values:
     params = context.params
     *earlier, last = batches[-params.discriminator_steps :]
     for batch in earlier:
@@ -172,6 +199,9 @@ def _update_gan(nets: Networks, batches: Sequence[Batch], context: StepContext, 
         real, fake = to_training(batch.frames), _draw(nets, batch, context)
         values["loss/generator"] = _update_generator(nets, real, fake, batch, context, average_gradients)
     return values
+
+
+UPDATES = {"flow": _update_flow, "in_turn": _update_in_turn, "together": _update_together}
 
 
 def _draw(nets: Networks, batch: Batch, context: StepContext) -> Tensor:
@@ -210,10 +240,21 @@ def _adam(model: nn.Module, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(model.parameters(), lr=lr, betas=(0.0, 0.9), eps=1e-8, fused=True)
 
 
-def _update(loss: Tensor, model: nn.Module, adam: torch.optim.Adam, average_gradients: Averager) -> None:
+def _update(
+    loss: Tensor,
+    model: nn.Module,
+    adam: torch.optim.Adam,
+    average_gradients: Averager,
+    slope: Tensor | None = None,
+    also: Sequence[Tensor] = (),
+) -> None:
+    """One update along the slope of `loss`, or of what is behind it, if its own `slope` is known already.
+
+    `also` get a slope besides the weights. Nothing else does: penalised clips require one, and nobody reads it.
+    """
     adam.zero_grad(set_to_none=True)
-    # For the weights alone: penalised clips require gradients as well, and nobody reads those.
-    torch.autograd.backward(loss, inputs=[p for p in model.parameters() if p.requires_grad])
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    torch.autograd.backward(loss, slope, inputs=[*weights, *also])
     if average_gradients is not None:
         average_gradients(model.parameters())
     adam.step()

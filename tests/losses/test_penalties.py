@@ -1,11 +1,10 @@
 """Penalties on discriminators whose slope is known: a linear one has it everywhere, a quadratic one at every point."""
 
-from dataclasses import replace
-
 import pytest
 import torch
+from penalised import collect_outputs
 
-from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng, between
+from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng, between, move_clips
 from pipeline.params import PENALTY_NAMES
 
 B, SHAPE = 3, (2, 4, 3, 5)  # C,T,H,W
@@ -37,17 +36,10 @@ def weight():
     return torch.randn(SHAPE, generator=torch.Generator().manual_seed(4), dtype=DOUBLE).requires_grad_()
 
 
-def judge(discriminator, real, fake, cond, sigma=SIGMA):
-    """What training hands to a penalty."""
-    real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-    return DiscriminatorOutputs(
-        discriminator, cond, real, fake, discriminator(real, cond), discriminator(fake, cond), RNG, sigma
-    )
-
-
-def penalty_of(name, discriminator, clips, seed=6, sigma=SIGMA):
+def penalty_of(name, discriminator, clips, seed=6, sigma=SIGMA, rng=RNG):
     torch.manual_seed(seed)
-    return PENALTIES[name](judge(discriminator, *clips, sigma))
+    real, fake, cond = clips
+    return PENALTIES[name](collect_outputs(discriminator, cond, real, fake, rng, sigma))
 
 
 def drawn(seed=6):
@@ -103,10 +95,8 @@ def test_finite_differences_tend_to_the_slope_in_the_mean_over_the_noise(clips, 
     """The square of one draw is spread like chi^2: 20,000 draws know its mean to one part in a hundred."""
     discriminator, many = quadratic_discriminator(weight.detach()), 20_000
     real = clips[0][:1].expand(many, *SHAPE)
-    outputs = DiscriminatorOutputs(
-        discriminator, None, real, real, discriminator(real, None), None, SharedRng(many, slice(0, many), CPU), 1e-4
-    )
     torch.manual_seed(1)
+    outputs = collect_outputs(discriminator, None, real, real, SharedRng(many, slice(0, many), CPU), 1e-4)
     expected = (squares(weight * real[:1]) / 2).item()
     assert PENALTIES["r1_fd"](outputs).mean().item() == pytest.approx(expected, rel=0.05)
 
@@ -124,7 +114,12 @@ def test_finite_differences_need_no_second_derivative(clips, weight):
         def backward(_, grad):
             return None, grad.sum().expand(SHAPE)
 
-    penalty_of("r1_fd", lambda frames, cond: Once.apply(frames, weight), clips).sum().backward()  # noqa: ARG005
+    real, _, cond = clips
+    moved = Once.apply(move_clips(real, RNG, SIGMA), weight)
+    outputs = DiscriminatorOutputs(
+        None, cond, real, None, Once.apply(real, weight), None, RNG, SIGMA, moved_real_logits=moved
+    )
+    PENALTIES["r1_fd"](outputs).sum().backward()
     assert weight.grad is not None
 
 
@@ -154,9 +149,8 @@ def test_processes_that_share_a_batch_draw_what_one_process_would(clips, weight,
     whole = penalty_of(name, quadratic_discriminator(weight), clips)
     for row in range(B):
         share = slice(row, row + 1)
-        outputs = judge(quadratic_discriminator(weight), *(part[share] for part in clips))
-        torch.manual_seed(6)
-        part = PENALTIES[name](replace(outputs, rng=SharedRng(B, share, CPU)))
+        some = tuple(part[share] for part in clips)
+        part = penalty_of(name, quadratic_discriminator(weight), some, rng=SharedRng(B, share, CPU))
         torch.testing.assert_close(part, whole[share])
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from penalised import collect_outputs
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng
+from pipeline.losses.penalties import PENALTIES, SharedRng
 from pipeline.models.discriminators import DISCRIMINATORS, ProjectionDiscriminator, build_discriminator
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import CONDITION_NAMES
@@ -31,10 +32,8 @@ def inputs(shape=PARAMS.clip, batch=3):
 
 def penalise(name, model, real, fake, cond):
     """The sum of a penalty over the clips, as training computes it."""
-    real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
     rng = SharedRng(len(real), slice(0, len(real)), real.device)
-    outputs = DiscriminatorOutputs(model, cond, real, fake, model(real, cond), model(fake, cond), rng, sigma=0.01)
-    return PENALTIES[name](outputs).sum()
+    return PENALTIES[name](collect_outputs(model, cond, real, fake, rng, sigma=0.01)).sum()
 
 
 @pytest.mark.parametrize(

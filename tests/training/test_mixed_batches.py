@@ -15,7 +15,7 @@ from pipeline.distributed.devices import Rank
 from pipeline.errors import UserError
 from pipeline.losses.adversarial import MIXED_BATCHES
 from pipeline.losses.penalties import PENALTIES, SharedRng
-from pipeline.models.discriminators import make_symmetric
+from pipeline.models.discriminators import Discriminator, make_symmetric
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import StepContext, compute_schedule, mixed_discriminator_loss, mixed_generator_loss
 from pipeline.training.step import Networks, train_step
@@ -35,8 +35,8 @@ class Points(nn.Module):
         return self.layers(z)[:, :, None, None, None]
 
 
-class Judge(nn.Module):
-    """A discriminator of single pixels in groups; captions say nothing."""
+class PixelDiscriminator(Discriminator):
+    """Of single pixels in groups; captions say nothing."""
 
     def __init__(self):
         super().__init__()
@@ -44,11 +44,22 @@ class Judge(nn.Module):
         self.last = nn.Linear(32, 1)
         make_symmetric(self, GROUP)
 
+    def extract_features(self, frames):
+        return self.layers(frames.flatten(1))
+
+    def score(self, features, cond):  # noqa: ARG002
+        return self.last(features).squeeze(1)
+
+
+class Judge(nn.Module):
+    """The same with what reads captions."""
+
+    def __init__(self):
+        super().__init__()
+        self.clip_discriminator = PixelDiscriminator()
+
     def caption_encoder(self, token_ids):
         return token_ids.float()
-
-    def clip_discriminator(self, frames, cond):  # noqa: ARG002
-        return self.last(self.layers(frames.flatten(1))).squeeze(1)
 
 
 def toy_params(loss):

@@ -262,3 +262,23 @@ def test_augmentation_changes_what_the_discriminator_sees_and_reaches_the_genera
         assert (plain != changed).flatten(1).any(dim=1).all()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in nets.generator.parameters())
     assert any((p.grad != 0).any() for p in nets.generator.parameters())
+
+
+@pytest.mark.parametrize("penalties", [{}, {"r1": 2.0, "zero_gp": 1.0}, {"r1": 2.0, "r2": 2.0}, {"r2_fd": 1.0}])
+@pytest.mark.parametrize("adversarial", ["relativistic", "nonsaturating", "hinge", "wasserstein"])
+def test_updates_from_one_pass_have_the_slopes_of_both_losses(nets, batch, adversarial, penalties):
+    """As in turn, where the discriminator has moved so little in between that nothing is seen of it."""
+    changes = {"adversarial": adversarial, "penalties": penalties, "discriminator_lr": 1e-12}
+    values, found = [], []
+    for updates in ("in_turn", "together"):
+        now, params = copy.deepcopy(nets), PARAMS.train.model_copy(update=changes | {"updates": updates})
+        values.append(take(now, batch, params=params))
+        found.append([weight.grad for model in now.trained.values() for weight in model.parameters()])
+    assert values[0].keys() == values[1].keys()
+    for name, value in values[0].items():
+        assert values[1][name].item() == pytest.approx(value.item(), rel=1e-4, abs=1e-6), name
+    assert any(slope is not None and slope.any() for slope in found[0])
+    for expected, slope in zip(*found, strict=True):
+        assert (expected is None) == (slope is None)
+        if expected is not None:
+            torch.testing.assert_close(slope, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item() + 1e-9)

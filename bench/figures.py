@@ -1,0 +1,34 @@
+"""Figures of many trainings in one file, so that a comparison goes on where it was stopped."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from bench.measuring import describe_machine
+from pipeline.files import read_json, write_json
+
+
+class FigureTable:
+    """Entries by kind and name, written whenever one is added."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, Lock()
+        self.tree: dict[str, Any] = read_json(path, "") if path.exists() else {}
+        self.tree |= {"machine": describe_machine()}
+
+    def find(self, kind: str, name: str, digest: str) -> Any:
+        """What was found before with equal params; None where nothing was."""
+        entry = self.tree.get(kind, {}).get(name)
+        return entry if entry and entry["params"] == digest else None
+
+    def add(self, kind: str, name: str, digest: str, found: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.tree.setdefault(kind, {})[name] = {"params": digest, **found}
+            write_json(self._path, self.tree)
+
+    def write(self, kind: str, found: Mapping[str, Any]) -> None:
+        """What comes of all entries."""
+        with self._lock:
+            self.tree[kind] = found
+            write_json(self._path, self.tree)

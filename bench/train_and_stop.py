@@ -1,0 +1,57 @@
+"""Trains as the stage `train` does and shows its generator at intervals; run in any build of the pipeline.
+
+    python -P bench/train_and_stop.py DATA OUT EVERY_CLIPS
+
+Reads params.yaml of the current folder and DATA as `dvc repro judge` leaves it. At each interval the model is written
+to OUT, and a line says how many clips it was shown and in how many CPU seconds of training; the time in which it is
+looked at does not count. It goes on for each line that it reads, and ends with its budget or its input.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
+from pipeline.distributed.devices import Rank, parse_devices, set_up
+from pipeline.inference import save_model, save_vectors
+from pipeline.models.networks import TextToVideo
+from pipeline.params import Params, load_params
+from pipeline.training.loop import NoMonitor, Trainer, build_run, describe_run
+from pipeline.training.validation import open_validation_set
+
+
+class Shown(NoMonitor):
+    """Writes the averaged generator at every interval and waits for a word about it."""
+
+    def __init__(self, dataset: Dataset, params: Params, out: Path, every_clips: int) -> None:
+        self.sample_clips: int | None = every_clips  # type: ignore[assignment]
+        self._dataset, self._params, self._out, self._elsewhere = dataset, params, out, 0.0
+
+    def sample(self, clips_seen: int, generator: TextToVideo) -> None:  # type: ignore[override]
+        start = time.process_time()
+        params, words = self._params, {"vocabulary": asdict(self._dataset.vocabulary)}
+        settings = describe_run(params.seed, params.clip, params.train)
+        save_model(self._out, generator, None, settings | words | {"max_tokens": params.tokenize.max_tokens})
+        save_vectors(self._dataset.folders.vectors, self._out)
+        print(json.dumps([clips_seen, start - self._elsewhere]), flush=True)
+        if not sys.stdin.readline():
+            sys.exit()
+        self._elsewhere += time.process_time() - start
+
+
+def main(data: Path, out: Path, every_clips: int) -> None:
+    params = load_params(Path("params.yaml"))
+    rank = Rank(0, 1, parse_devices(params.devices)[0])
+    set_up(rank.device)
+    dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
+    train = params.train
+    split = TrainingSplit(dataset, "train", rank.device, train.captions.conditioning, params.compute.loading, 1)
+    run = build_run(dataset, split, params.seed, params.clip, train)
+    validation = open_validation_set(params.seed, train, dataset, rank.device, train.batch_clips)
+    Trainer(rank, run, split, validation, monitor=Shown(dataset, params, out, every_clips)).train()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
