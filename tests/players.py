@@ -12,6 +12,7 @@ import pytest
 import torch
 from networks import stir
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from settings import clip_shape
 from torch import nn
 from training_sets import tiny_params
@@ -22,7 +23,7 @@ from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.page.inset import SOURCES, Inset, read_scripts
 from pipeline.page.player import WORKER, build_player
-from pipeline.records import Frames
+from pipeline.records import VECTORS, Frames
 from pipeline.text.vocabulary import Vocabulary
 
 WORDS = ("<pad>", "<unk>", "from", "to", "left", "right", "pushing", "a", "mug", "rubber", "duck")
@@ -33,11 +34,19 @@ IDS = [(6, 7, 8, 2, 4, 3, 5), (6, 7, 9, 10, 2, 5, 3, 4), (8,)]
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the scripts of a page with")
 
 
-def save_generator(folder: Path, size: tuple[int, int, int] = (4, 16, 16), **train: Any) -> Path:
-    """A generator of random weights, small, every path of which counts."""
+def save_generator(
+    folder: Path, size: tuple[int, int, int] = (4, 16, 16), vectors: torch.Tensor | None = None, **train: Any
+) -> Path:
+    """A generator of random weights, small, every path of which counts; `vectors` are of all words, the last of
+    which was not trained on."""
     shape, params = clip_shape(*size), tiny_params(**train).train
+    folder.mkdir(parents=True, exist_ok=True)
+    learned = len(WORDS)
+    if vectors is not None:
+        learned -= 1
+        save_file({"vectors": vectors}, folder / VECTORS)
     torch.manual_seed(3)
-    network = stir(TextToVideo(shape, params, len(WORDS), names_object=torch.arange(len(WORDS)) >= 8), 0.1)
+    network = stir(TextToVideo(shape, params, learned, vectors, torch.arange(learned) >= 8), 0.1)
     with torch.no_grad():
         for part in network.modules():
             if isinstance(part, nn.Embedding):
@@ -45,10 +54,9 @@ def save_generator(folder: Path, size: tuple[int, int, int] = (4, 16, 16), **tra
     described = {
         "clip": shape.model_dump(),
         "train": params.model_dump(),
-        "vocabulary": asdict(Vocabulary(WORDS, actions=ACTIONS)),
+        "vocabulary": asdict(Vocabulary(WORDS, unlearned=len(WORDS) - learned, actions=ACTIONS)),
         "max_tokens": 12,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     save_model(folder, network.eval(), None, described)
     return folder
 

@@ -1,7 +1,27 @@
 """The networks of the page draw what torch draws, for every kind that params allow."""
 
+import json
+
+import numpy as np
 import pytest
-from players import IDS, draw_in_node, draw_in_torch, make_player, measure_difference, needs_node, save_generator
+import torch
+from players import (
+    IDS,
+    WORDS,
+    draw_in_node,
+    draw_in_torch,
+    make_player,
+    measure_difference,
+    needs_node,
+    read_element,
+    save_generator,
+)
+
+from pipeline.data.batches import pad, to_frames
+from pipeline.data.sampler import draw_noise
+from pipeline.directions.table import Directions
+from pipeline.inference import Model
+from pipeline.page.player import build_player
 
 pytestmark = needs_node
 
@@ -43,3 +63,65 @@ def test_without_webassembly_they_are_the_same(tmp_path):
     folder = save_generator(tmp_path)
     drawn = draw_in_node(make_player(folder), SCENES, before="WebAssembly.Module = null;")
     assert measure_difference(drawn, draw_in_torch(folder, SCENES)) <= 1
+
+
+@pytest.mark.parametrize("words", ["trained", "frozen"])
+def test_words_have_their_pretrained_vectors_also_those_never_trained_on(words, tmp_path):
+    vectors = torch.randn(len(WORDS), 6, generator=torch.Generator().manual_seed(1))
+    vectors[[0, 1, 4]] = 0
+    folder = save_generator(tmp_path, vectors=vectors, captions={"words": words})
+    assert measure_difference(draw_in_node(make_player(folder), SCENES), draw_in_torch(folder, SCENES)) <= 1
+
+
+def test_between_two_clips_both_captions_and_noises_are_mixed(tmp_path):
+    folder = save_generator(tmp_path)
+    model = Model(folder)
+    noise = torch.cat([draw_noise(seed, 1, model.generator.z_width) for seed in (4, 5)])
+    network = model.generator
+    named = [pad([[word if word >= 8 else 0 for word in ids]]) for ids in IDS[:2]]
+    others = [pad([[1 if word >= 8 else word for word in ids]]) for ids in IDS[:2]]
+    conds = [
+        torch.lerp(*(encode(ids) for ids in pair), 0.25)
+        for encode, pair in (
+            (network.caption_encoder, [pad([ids]) for ids in IDS[:2]]),
+            (network.object_encoder, named),
+            (network.caption_encoder, others),
+        )
+    ]
+    z = torch.lerp(noise[:1], noise[1:], 0.25) / np.hypot(0.25, 0.75)
+    scene = {"ids": IDS[0], "seed": 4, "to": {"ids": IDS[1], "seed": 5}, "share": 0.25}
+    drawn = draw_in_node(make_player(folder), [scene])
+    assert measure_difference(drawn, to_frames(network.generator(z, *conds))) <= 1
+
+
+def test_a_model_that_a_page_cannot_run_says_why(tmp_path, monkeypatch):
+    folder = save_generator(tmp_path)
+    monkeypatch.setattr("pipeline.page.player.MOST_VALUES", 10)
+    player = make_player(folder)
+    assert "too many for a page" in player.reason
+    assert player.reason in player.html
+    assert (player.data, player.script) == ("", "")
+
+
+def test_a_generator_of_ones_own_says_why(tmp_path, monkeypatch):
+    (tmp_path / "own_page_generator.py").write_text(
+        "from pipeline.models.networks import Generator\n"
+        "class Own(Generator):\n"
+        "    def __init__(self, shape, params, cond):\n"
+        "        super().__init__()\n"
+        "        self.z_width, self.shape = 4, shape\n"
+        "    def forward(self, z, cond):\n"
+        "        s = self.shape\n"
+        "        return z.new_zeros(len(z), 3, s.frames, s.height, s.width)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = save_generator(tmp_path / "model", generator={"kind": "own_page_generator:Own", "options": {}})
+    assert "own_page_generator:Own is code of this project" in make_player(folder).reason
+
+
+def test_captions_cannot_end_their_element(tmp_path):
+    hostile = "</script><script>alert(1)</script>"
+    player = build_player(save_generator(tmp_path), [hostile], Directions(), 8)
+    assert json.loads(read_element(player, "model"))["examples"] == [hostile]
+    assert player == build_player(tmp_path, [hostile], Directions(), 8)

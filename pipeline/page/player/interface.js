@@ -50,13 +50,18 @@ function startPlayer() {
     if (find("wall").open) await drawWall(scene);
   }
 
+  // The 16 seeds around the chosen one, which stay when another of them is chosen.
   async function drawWall(scene) {
     const number = latest;
-    const first = BigInt(scene.seed);
+    const first = BigInt(scene.seed) - (BigInt(scene.seed) % BigInt(TILES));
+    const [tiles, wall] = [find("tiles"), `${first} ${scene.ids}`];
+    if (tiles.dataset.wall === wall) return;
+    tiles.dataset.wall = "";
     for (let tile = 0; tile < TILES && number === latest; tile++) {
       const seed = String(first + BigInt(tile));
       const { frames } = await studio.draw({ ...scene, seed, to: null, share: 0 }, () => number === latest);
-      if (frames) showTile(find("tiles"), tile, seed, frames);
+      if (frames) showTile(tiles, tile, seed, frames);
+      if (frames && tile === TILES - 1) tiles.dataset.wall = wall;
     }
   }
 
