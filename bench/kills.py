@@ -63,7 +63,7 @@ with (root / "runs.log").open("a") as log:
 if what in ("draw", "transcode"):
     Path({{"draw": "data/drawn", "transcode": "data/clips"}}[what]).write_text("clips" * 1000)
 elif what == "train":
-    weight, seed = params["train"]["penalties"]["r1"], params["training_seed"]
+    weight, seed = params["train"]["penalties"]["r1"], params["training_seed"] or 17
     state = root / ".dvc/tmp/state" / f"work-{{weight}}-{{seed}}.json"
     state.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGINT, lambda *_: sys.exit(75))

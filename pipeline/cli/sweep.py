@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from pipeline.sweeping.axes import Axis, change_tree, check_axes, combine, draw_
 from pipeline.sweeping.experiments import (
     differ,
     find_experiments,
-    forget_snapshot,
     keep_snapshot,
     read_metrics,
     take_snapshot,
@@ -139,7 +139,7 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     keep_snapshot(name, snapshot)
     cores = max(1, len(os.sched_getaffinity(0)) // jobs)
     swept, inputs, files = map(tuple, (stages.swept, stages.inputs, stages.kept_by_git))
-    origin = Origin(baseline, snapshot, swept, inputs, files, settings_for_copies(), cores)
+    origin = Origin(baseline, snapshot, swept, inputs, files, "", cores)
     begun = Sweep(name, plan, origin)
     at_first = 1 if plan.metric else plan.points
     for point in combine(axes) if at_first is None else draw_points(axes, at_first, seed):
@@ -151,6 +151,8 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
 
 def go_on(found: Sweep, axes: Sequence[Axis], jobs: int) -> None:
     """Train what is not trained yet. Ends with exit code 1 if a run failed; raises Interrupted if it was stopped."""
+    found.origin = replace(found.origin, settings=settings_for_copies())  # the project may have moved meanwhile
+    found.save()
     done = find_experiments()
     schedule = Schedule(found, axes, done, lambda run: read_metric(run, found.plan.metric))
     work = {run: make_job(found, run, recorded=run in done) for run in found.runs}
@@ -178,8 +180,6 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
     failed = [job for job in work.values() if job.failed]
     for job in failed:
         print(f"{job.name} {job.title}: {job.state}: {job.message()}; its log is {job.log}", file=sys.stderr)
-    if not failed:
-        forget_snapshot(found.name)
     if fault := find_remote_fault():
         print(f"note: {fault}", file=sys.stderr)
     print(f"what differs:      t2v sweep report {found.name}")

@@ -24,7 +24,7 @@ from pipeline.yaml_editor import open_editor
 PARAMS = "params.yaml"
 METRICS = "metrics.json"
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
-SNAPSHOTS = "refs/t2v/sweeps"  # keep what running sweeps start from out of git's reach
+SNAPSHOTS = "refs/t2v/sweeps"  # keep what sweeps start from out of reach of git's garbage collection
 COPIES = Path(".dvc/tmp/sweeps")
 # What decides the results of a point, to tell whether a sweep would begin with the same files again.
 DECIDING = (PARAMS, "dvc.yaml", "pipeline", "stages", "extensions")
@@ -47,18 +47,13 @@ def take_snapshot() -> tuple[str, str]:
 
 
 def keep_snapshot(name: str, snapshot: str) -> None:
-    """Keep a snapshot from being collected while the sweep `name` needs it."""
+    """Keep a snapshot for as long as the sweep `name` may be gone on with."""
     _git("update-ref", f"{SNAPSHOTS}/{name}", snapshot)
 
 
-def forget_snapshot(name: str) -> None:
-    """Leave a snapshot to git's garbage collection."""
-    _git("update-ref", "-d", f"{SNAPSHOTS}/{name}")
-
-
 def differ(one: str, other: str) -> bool:
-    """Whether two commits differ in what decides results."""
-    return bool(_git("diff", "--name-only", one, other, "--", *DECIDING))
+    """Whether two commits differ in what decides results, or one of them is not here."""
+    return git("diff", "--quiet", one, other, "--", *DECIDING).returncode != 0
 
 
 def find_experiments() -> dict[str, str]:

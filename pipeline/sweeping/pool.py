@@ -1,5 +1,6 @@
 """A pool of points: some of them at a time, each in a process of its own with a log file, all stopped together."""
 
+import itertools
 import os
 import re
 import signal
@@ -52,10 +53,11 @@ class Job:
         return next(reversed(self._tail()), "")
 
     def message(self) -> str:
-        """Why it failed: what a stage said, else what DVC said, else the last line of its log."""
+        """Why it failed: what a stage called its error, else its last line before DVC tells that it has failed."""
         lines = self._tail()
-        said = [[line for line in lines if line.startswith(start)] for start in ("error:", "ERROR:")]
-        return next((some[-1] for some in said if some), self.last_line())
+        named = [line for line in lines if line.startswith("error:")]
+        before = itertools.takewhile(lambda line: not line.startswith("ERROR:"), lines)
+        return next((some[-1] for some in (named, list(before), lines) if some), "")
 
     def _tail(self) -> list[str]:
         if not self.log.exists():

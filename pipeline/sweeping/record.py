@@ -88,7 +88,10 @@ def read_sweep(folder: Path) -> Sweep:
     try:
         plan = Plan(**{**tree["plan"], "axes": tuple(tree["plan"]["axes"])})
         lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs", "files")}
-        runs = {run["name"]: Run(**{key: run[key] for key in run if key != "name"}) for run in tree["runs"]}
+        keys = [axis.partition("=")[0] for axis in plan.axes]  # in their order, which JSON does not keep
+        runs = {
+            run.pop("name"): Run(**run | {"values": {key: run["values"][key] for key in keys}}) for run in tree["runs"]
+        }
         return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists}), runs)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / FILE}: written by another version of t2v ({error}); use another --name") from None

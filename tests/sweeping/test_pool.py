@@ -61,6 +61,8 @@ def test_a_failed_job_says_its_exit_code_and_message_and_the_others_go_on(tmp_pa
     run_all(tmp_path, jobs)
     assert [job.state for job in jobs] == ["failed (3)", "done"]
     assert jobs[0].message() == "error: no such file"
+    jobs[0].log.write_text("Traceback (most recent call last):\nKeyError: 'a'\nERROR: failed to reproduce 'train'\n")
+    assert jobs[0].message() == "KeyError: 'a'"
 
 
 def test_the_last_line_skips_what_only_moves_the_cursor(tmp_path):
