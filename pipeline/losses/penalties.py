@@ -36,8 +36,9 @@ class SharedRng:
 class DiscriminatorOutputs:
     """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
-    Slopes are there where `r1` or `r2` is due, and may be differentiated again; logits of moved clips where `r1_fd` or
-    `r2_fd` is. Where a penalty of a user's own is due, `real` and `fake` require their gradients.
+    `real` and `fake` require their gradients where a penalty differentiates their logits: `r1`, `r2`, or a user's own.
+    Slopes are there where they were taken with the pass, and may be differentiated again; logits of moved clips where
+    `r1_fd` or `r2_fd` is due.
     """
 
     discriminator: Discriminator
@@ -76,12 +77,12 @@ def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
 
 def r1(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return _half_square(outputs.real_slope)
+    return _half_square(outputs.real_slope, outputs.real_logits, outputs.real)
 
 
 def r2(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on generated clips. Mescheder 2018, arXiv:1801.04406."""
-    return _half_square(outputs.fake_slope)
+    return _half_square(outputs.fake_slope, outputs.fake_logits, outputs.fake)
 
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
@@ -111,9 +112,8 @@ def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
     return torch.add(frames.detach(), noise, alpha=sigma)
 
 
-def _half_square(slope: Tensor | None) -> Tensor:
-    assert slope is not None, "r1 and r2 need the slopes of the pass that they are taken of"
-    return slope.square().flatten(1).sum(1) / 2
+def _half_square(slope: Tensor | None, logits: Tensor, frames: Tensor) -> Tensor:
+    return (slope_at(logits, frames) if slope is None else slope).square().flatten(1).sum(1) / 2
 
 
 def _difference(moved: Tensor | None, logits: Tensor, sigma: float) -> Tensor:

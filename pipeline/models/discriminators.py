@@ -74,9 +74,8 @@ class Discriminator(nn.Module):
         """Logits of clips, from their features, for any captions: features [B,F], cond [B,E] -> [B]."""
         raise NotImplementedError
 
-    def read(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B,F] of the clips, and their logits [B]."""
-        features = self.extract_features(frames)
+    def compute_logits(self, features: Tensor, cond: Tensor) -> Tensor:
+        """The same in float32. Raises UserError where it is not one logit for each clip."""
         with in_float32(features):
             logits = self.score(features, cond)
         if logits.dim() != 1:  # [B,1] would be spread over [B,B] where it meets weights [B]
@@ -84,19 +83,20 @@ class Discriminator(nn.Module):
                 f"train.discriminator: {type(self).__name__} scores {list(logits.shape)}; it must be "
                 "one logit for each clip, [B]"
             )
-        return features, logits
+        return logits
 
     def differentiate(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, and the slope of each logit at its clip, which may be differentiated again by the weights.
+        """Features [B,F], logits [B] and the slope of each logit at its clip, whose gradient `frames` require.
 
-        `frames` require their gradient.
+        The slope may be differentiated again, by the weights.
         """
-        features, logits = self.read(frames, cond)
+        features = self.extract_features(frames)
+        logits = self.compute_logits(features, cond)
         (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
         return features, logits, slope
 
     def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
-        return self.read(frames, cond)[1]
+        return self.compute_logits(self.extract_features(frames), cond)
 
 
 class Trunk(nn.Module):

@@ -117,7 +117,7 @@ def compare_clips(
     cond, others = both.chunk(2)
     on_real = read_clips(discriminator.clip_discriminator, real, cond, context, "r1")
     on_fake = read_clips(discriminator.clip_discriminator, fake, cond, context, "r2")
-    real_logits, fake_logits = on_real.logits, on_fake.logits
+    fake_logits, real_logits = on_fake.score(), on_real.score()
     adversarial = find_adversarial(context.params.adversarial).discriminator
     losses = adversarial(real_logits, fake_logits)
     values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
@@ -128,18 +128,29 @@ def compare_clips(
             adversarial, real_logits, fake_logits, mismatched_logits, weight
         )
         values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
-    outputs = collect_outputs(discriminator.clip_discriminator, cond, on_real, on_fake, context)
+    outputs = collect_outputs(on_real, on_fake, real_logits, fake_logits, context)
     return losses.mean(), values, outputs
 
 
-class ClipReading(NamedTuple):
+@dataclass(frozen=True)
+class ClipReading:
     """What the discriminator makes of B clips."""
 
+    model: Discriminator
+    cond: Tensor  # [B,E]
     frames: Tensor  # [B,C,T,H,W]
     features: Tensor  # [B,F]
-    logits: Tensor  # [B]
-    slope: Tensor | None = None  # of each logit at its clip, where a penalty differentiates it again
-    moved_logits: Tensor | None = None  # of the clips with noise, where a penalty compares them
+    moved_features: Tensor | None = None  # of the clips with noise, where a penalty compares them
+    logits: Tensor | None = None  # [B], where they come with the features
+    slope: Tensor | None = None  # of each logit at its clip, likewise
+
+    def score(self) -> Tensor:
+        """The logits [B]."""
+        return self.model.compute_logits(self.features, self.cond) if self.logits is None else self.logits
+
+    def score_moved(self) -> Tensor | None:
+        """The logits of the clips with noise [B]."""
+        return None if self.moved_features is None else self.model.compute_logits(self.moved_features, self.cond)
 
 
 def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
@@ -148,37 +159,37 @@ def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: Step
     Slopes are small differences, so what they are taken of is float32, as are differences over small steps. Compiled
     code cannot be differentiated twice, unless the slope is part of it; what a user's own penalty reads is uncompiled.
     """
-    due, own = context.gammas, differentiates(context.gammas)
-    moved = [move_clips(frames, context.rng, context.params.penalty_sigma)] if f"{penalty}_fd" in due else []
-    if penalty in due or own:
-        with in_float32(frames), nullcontext() if model.compiled_slopes and not own else uncompiled():
-            found = model.differentiate(frames, cond) if penalty in due else (*model.read(frames, cond), None)
-            return ClipReading(frames, *found, *[model(clips, cond) for clips in moved])
-    if not moved:
-        with context.autocast():
-            return ClipReading(frames, *model.read(frames, cond))
-    with context.autocast() if context.params.penalty_sigma >= FINEST_IN_BF16 else in_float32(frames):
-        features, logits = model.read(torch.cat((frames, *moved)), torch.cat((cond, cond)))
-    return ClipReading(frames, features.chunk(2)[0], logits.chunk(2)[0], None, logits.chunk(2)[1])
+    due, own, moved = context.gammas, differentiates(context.gammas), f"{penalty}_fd" in context.gammas
+    exact = penalty in due or own or (moved and context.params.penalty_sigma < FINEST_IN_BF16)
+    if penalty in due and model.compiled_slopes and not (own or moved):
+        with in_float32(frames):
+            features, logits, slope = model.differentiate(frames, cond)
+        return ClipReading(model, cond, frames, features, None, logits, slope)
+    with in_float32(frames) if exact else context.autocast(), uncompiled() if penalty in due or own else nullcontext():
+        if not moved:
+            return ClipReading(model, cond, frames, model.extract_features(frames))
+        both = torch.cat((frames, move_clips(frames, context.rng, context.params.penalty_sigma)))
+        features, of_moved = model.extract_features(both).chunk(2)
+    return ClipReading(model, cond, frames, features, of_moved)
 
 
 def collect_outputs(
-    model: Discriminator, cond: Tensor, real: ClipReading, fake: ClipReading, context: StepContext
+    real: ClipReading, fake: ClipReading, real_logits: Tensor, fake_logits: Tensor, context: StepContext
 ) -> DiscriminatorOutputs:
     """What penalties are computed of."""
     return DiscriminatorOutputs(
-        model,
-        cond,
+        real.model,
+        real.cond,
         real.frames,
         fake.frames,
-        real.logits,
-        fake.logits,
+        real_logits,
+        fake_logits,
         context.rng,
         context.params.penalty_sigma,
         real.slope,
         fake.slope,
-        real.moved_logits,
-        fake.moved_logits,
+        real.score_moved(),
+        fake.score_moved(),
     )
 
 
@@ -249,7 +260,7 @@ def mixed_discriminator_loss(
     cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
     on_mixed = read_clips(discriminator.clip_discriminator, mixed, cond, context, "r1")
     on_rest = read_clips(discriminator.clip_discriminator, rest, cond, context, "r2")
-    mixed_logits, rest_logits = on_mixed.logits, on_rest.logits
+    mixed_logits, rest_logits = on_mixed.score(), on_rest.score()
     values = {
         "loss/discriminator": (group_loss(mixed_logits, shares) + group_loss(rest_logits, 1 - shares)).mean() / 2,
         "logits/real": torch.where(is_real, mixed_logits, rest_logits).mean(),
@@ -259,7 +270,7 @@ def mixed_discriminator_loss(
     if context.schedule.mismatched > 0:
         values["loss/matching"] = _caption_loss(discriminator, real, batch, context)
         loss = loss + context.schedule.mismatched * values["loss/matching"]
-    outputs = collect_outputs(discriminator.clip_discriminator, cond, on_mixed, on_rest, context)
+    outputs = collect_outputs(on_mixed, on_rest, mixed_logits, rest_logits, context)
     return add_penalties(loss, values, outputs, context.gammas)
 
 

@@ -4,12 +4,14 @@ Each logit depends on its own clip alone. So the slopes of both losses at a gene
 times a number that each loss gives.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from pipeline.data.batches import Batch
 from pipeline.losses.adversarial import RISING, find_adversarial
-from pipeline.losses.penalties import differentiates
+from pipeline.losses.penalties import differentiates, slope_at
 from pipeline.models.layers import per_clip
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.training.objectives import StepContext, add_penalties, compare_clips, sensitive
@@ -31,15 +33,16 @@ class OnePass:
         logits = outputs.fake_logits.detach().requires_grad_()
         generator = find_adversarial(context.params.adversarial).generator(outputs.real_logits.detach(), logits).mean()
         (self._wanted,) = torch.autograd.grad(generator, logits)
-        self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context.gammas)
         self._slope: Tensor | None = None
+        self.leaves: list[Tensor] = []
         if differentiates(context.gammas, "r2", "r2_fd") or context.params.adversarial not in RISING:
+            if outputs.fake_slope is None:
+                outputs = replace(outputs, fake_slope=slope_at(outputs.fake_logits, fake))
             self._slope = outputs.fake_slope
-            if self._slope is None:
-                (self._slope,) = torch.autograd.grad(outputs.fake_logits.sum(), fake, retain_graph=True)
         else:
             (self._had,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
-        self.leaves = [] if self._slope is not None else [fake]
+            self.leaves = [fake]
+        self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context.gammas)
 
     def generator_slope(self) -> Tensor:
         """The slope of the generator's loss at the generated clips [B,C,T,H,W]."""
