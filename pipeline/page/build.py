@@ -8,13 +8,13 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic import ValidationError
 
 from pipeline.data.dataset import DataFolders, open_directions
@@ -58,7 +58,7 @@ def build_page(run: Run, options: ReportParams, fps: int) -> str:
         _find_shapes(shown),
         fps,
         read_charts([run]),
-        {"player": open_player(run, fps), "blind_test": open_blind_test(run, fps)},
+        {name: open_inset(run, fps, build) for name, build in INSETS.items()},
         run=run,
         summary=summarise_run(run, evaluation),
         evaluation=evaluation,
@@ -98,6 +98,14 @@ def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
 
 
+def open_inset(run: Run, fps: int, build: Callable[[Run, int], Inset | None]) -> Inset | None:
+    """What `build` makes of the run; of a model that does not open here, as of an earlier version, the reason."""
+    try:
+        return build(run, fps)
+    except UserError as error:
+        return Inset(f"<p>{escape(str(error))}</p>\n", reason=str(error))
+
+
 def open_player(run: Run, fps: int) -> Inset | None:
     """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
     folders = run.folders
@@ -117,7 +125,8 @@ def open_blind_test(run: Run, fps: int) -> Inset | None:
     needed = (folders.model / GENERATOR, data.labels / "clips.parquet", data.clips / INDEX)
     if not all(path.is_file() for path in (*needed, data.captions / "captions.parquet")):
         return None
-    return build_blind_test(data, folders.model, int(run.settings.get("seed", 0)), fps, _read_sampling(run))
+    seed = run.settings.get("seed")
+    return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, _read_sampling(run))
 
 
 def _read_sampling(run: Run) -> SamplingParams | None:
@@ -125,6 +134,9 @@ def _read_sampling(run: Run) -> SamplingParams | None:
         return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
     except (TypeError, ValidationError) as error:
         raise UserError(f"{run.name}: its params have no section sampling that holds ({first_line(error)})") from None
+
+
+INSETS = {"player": open_player, "blind_test": open_blind_test}
 
 
 def _render(
@@ -141,7 +153,7 @@ def _render(
     style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), *(inset.style for inset in there)]))
     scripts = [Markup(text) for text in (*map(_read, SCRIPTS), *(inset.script for inset in there)) if text]
     return environment.get_template(template).render(
-        policy=_build_policy(style, scripts, draws="player" in insets),
+        policy=_build_policy(style, scripts, draws=any(inset.script for inset in there)),
         insets={name: inset and {"reason": inset.reason, "html": Markup(inset.html)} for name, inset in insets.items()},
         inset_data=Markup("".join(inset.data for inset in there)),
         style=style,
@@ -155,7 +167,7 @@ def _render(
 
 
 def _build_policy(style: str, scripts: Sequence[str], *, draws: bool) -> str:
-    """What the page may do: run and wear what is inside it; `draws`: the generator may be in it."""
+    """What the page may do: run and wear what is inside it; `draws`: the generator is in it."""
     policy = {
         "default-src": ["'none'"],
         "img-src": ["data:"],

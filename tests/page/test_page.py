@@ -11,6 +11,7 @@ import pytest
 import yaml
 from locations import ROOT
 from page_runs import OPTIONS, ParsedPage, build_run, read_strip, write_csv, write_evaluation, write_labels
+from safetensors.numpy import save_file
 from training_sets import T, tiny_clips
 
 from pipeline.errors import UserError
@@ -204,6 +205,16 @@ def test_a_broken_file_is_named(tmp_path, file, text, told):
     with pytest.raises(UserError, match=told) as error:
         build_page(run, OPTIONS, 8)
     assert file.rpartition("/")[2] in str(error.value)
+
+
+def test_of_a_model_that_does_not_open_the_page_says_why(tmp_path):
+    run = build_run(tmp_path)
+    save_file({"weight": np.zeros((2, 3), np.float32)}, tmp_path / "model/generator.safetensors")
+    page = ParsedPage(build_page(run, OPTIONS, 8))
+    assert "this model was made by an earlier version" in page.text
+    assert "weights of the generator6" in page.text
+    assert len(page.scripts) == 2
+    assert "'wasm-unsafe-eval'" not in page.sources("script-src")
 
 
 def test_numbers_that_are_none_are_left_out_of_curves(tmp_path):
