@@ -1,17 +1,14 @@
 """Run a sandboxed function over many tasks, in processes of this machine or on a Ray cluster, as `compute` says."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
 from typing import Generic, TypeVar
 
 from pipeline.compute.cage import find_missing
 from pipeline.compute.cluster import cluster_workers
 from pipeline.compute.pool import Progress, Worker, distribute, silent
-from pipeline.compute.sandbox import Cages, Sandbox, SandboxedFunction, tell_missing
-from pipeline.errors import UserError
+from pipeline.compute.sandbox import Cages, Sandbox, SandboxedFunction, refuse_or_tell
 from pipeline.params import ComputeParams, worker_count
 
 Task = TypeVar("Task")
@@ -38,23 +35,10 @@ def map_sandboxed(
     if compute.backend == "ray":
         pool = cluster_workers(function, compute.workers, total, seconds, compute.sandbox)
     else:
-        _look_for_parts(compute.sandbox)
+        refuse_or_tell(find_missing() if compute.sandbox != "off" else [], compute.sandbox)
         pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     with progress(label, total) as advance, pool as workers:
         yield from distribute(tasks, workers, label, advance)
-
-
-def _look_for_parts(cages: Cages) -> None:
-    missing = find_missing() if cages != "off" else []
-    if missing and cages == "require":
-        raise UserError(tell_missing(missing))
-    if missing:
-        _tell_once(tell_missing(missing))
-
-
-@cache
-def _tell_once(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
 
 
 class _LocalWorker(Generic[Task, Result]):

@@ -10,20 +10,19 @@ import shutil
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pipeline.compute import landlock, seccomp
 from pipeline.compute.system import call
 
 FILES = "files outside (Landlock, from Linux 5.13)"
-SIGNALS = "signals to other processes (Landlock, from Linux 6.12)"
 CALLS = "system calls (seccomp, on x86-64 and aarch64)"
 THREADS = "files outside, for threads that a library started"
-PARTS = (FILES, SIGNALS, CALLS, THREADS)
+PARTS = (FILES, CALLS, THREADS)
 
 QUIET = {  # for a process that is to be caged: a thread from before would stay outside
     "OMP_NUM_THREADS": "1",
@@ -69,9 +68,8 @@ class Needs:
 def find_missing() -> list[str]:
     """The parts of a cage that this machine lacks, of PARTS."""
     if sys.platform != "linux":
-        return [FILES, SIGNALS, CALLS]
+        return [FILES, CALLS]
     missing = [] if landlock.read_version() else [FILES]
-    missing += [] if landlock.bounds_signals() else [SIGNALS]
     return missing + ([] if seccomp.is_available() else [CALLS])
 
 
@@ -83,8 +81,7 @@ def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
 def close_cage(needs: Needs, scratch: str) -> list[str]:
     """Give up all but these needs, for this process and what it starts -> the missing parts, of PARTS.
 
-    Files are made in the folder `scratch` only, if there is one. Raises OSError where the kernel has a part and refuses
-    it.
+    Files are made in the folder `scratch` only, if there is one. A part that the kernel refuses is missing, too.
     """
     missing = find_missing()
     _open_memory_count()
@@ -94,10 +91,21 @@ def close_cage(needs: Needs, scratch: str) -> list[str]:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             missing.append(THREADS)
         _drop_capabilities()
-        landlock.restrict_files(_list_rights(needs, scratch))
-    if CALLS not in missing:
-        seccomp.restrict_calls(programs=bool(needs.programs), signals=SIGNALS not in missing)
+        if not _is_done(partial(landlock.restrict_files, _list_rights(needs, scratch))):
+            missing.append(FILES)
+    bounded = FILES not in missing and landlock.bounds_signals()
+    restrict = partial(seccomp.restrict_calls, programs=bool(needs.programs), signals=bounded)
+    if CALLS not in missing and not _is_done(restrict):
+        missing.append(CALLS)
     return missing
+
+
+def _is_done(restrict: Callable[[], None]) -> bool:
+    try:
+        restrict()
+    except OSError:  # a container may forbid what its kernel has
+        return False
+    return True
 
 
 def _list_rights(needs: Needs, scratch: str) -> Iterator[tuple[str, int]]:

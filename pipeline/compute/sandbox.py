@@ -7,15 +7,16 @@ that lies may have been taken over by an earlier item, so each that is left then
 
 import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pipeline.compute.cage import Needs
+from pipeline.compute.cage import PARTS, Needs
 from pipeline.compute.child import Child, ChildFunction, Failure, raise_error
 from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Late, Lie, Message
 from pipeline.errors import UserError
@@ -146,9 +147,8 @@ class Sandbox(Generic[Task, Result]):
         seconds = self.seconds if self._step is not None else None
         message = child.receiver.receive(seconds, most, look)
         if message.kind == READY and child.missing is None:
-            child.missing = message.value
-            if child.missing and self.cages == "require":
-                raise UserError(tell_missing(child.missing))
+            child.missing = [part for part in PARTS if part in message.value]
+            refuse_or_tell(child.missing, self.cages)
             message = child.receiver.receive(seconds, most, look)
         if message.kind == ERROR:
             raise_error(message)
@@ -176,6 +176,19 @@ class Sandbox(Generic[Task, Result]):
         """End the child -> its exit code, that of its own death if it was dead already."""
         child, self._child = self._child, None
         return child.end() if child else 0
+
+
+def refuse_or_tell(missing: Sequence[str], cages: Cages) -> None:
+    """Raise UserError for a part of a cage that is missing and required; tell of another one once."""
+    if missing and cages == "require":
+        raise UserError(tell_missing(missing))
+    if missing and cages == "auto":
+        _tell_once(tell_missing(missing))
+
+
+@cache
+def _tell_once(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def tell_missing(missing: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45
 _X32 = 0x40000000  # the calls of x86-64 under other numbers
 _NEWEST = 453  # a call that came later is unknown here: the C library takes an older one where it "is not there"
 
+_CUT, _ACCESS = 0x200, 3  # O_TRUNC, and the bits that tell reading (0) from writing
 _SHARED_NOWHERE = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory that no limit counts
 _PRIVATE_NOWHERE, _EXECUTABLE = 0x20, 4
 _THREAD, _VFORK = 0x10000, 0x4000  # flags of clone
@@ -42,10 +43,10 @@ def _read_numbers(text: str) -> dict[str, dict[str, int]]:
 _ALLOWED = _read_numbers(
     """
     read:0:63 write:1:64 readv:19:65 writev:20:66 pread64:17:67 pwrite64:18:68 preadv:295:69 lseek:8:62 close:3:57
-    close_range:436:436 openat:257:56 open:2: access:21: faccessat:269:48 faccessat2:439:439 stat:4: fstat:5:80
+    close_range:436:436 access:21: faccessat:269:48 faccessat2:439:439 stat:4: fstat:5:80
     lstat:6: newfstatat:262:79 statx:332:291 statfs:137:43 fstatfs:138:44 readlink:89: readlinkat:267:78
     getdents64:217:61 getcwd:79:17 dup:32:23 dup2:33: dup3:292:24 pipe:22: pipe2:293:59 fcntl:72:25 ftruncate:77:46
-    truncate:76:45 fsync:74:82 fdatasync:75:83 fadvise64:221:223 flock:73:32 umask:95:166 mkdir:83: mkdirat:258:34
+    fsync:74:82 fdatasync:75:83 fadvise64:221:223 flock:73:32 umask:95:166 mkdir:83: mkdirat:258:34
     unlink:87: unlinkat:263:35 rmdir:84: rename:82: renameat:264:38 renameat2:316:276 brk:12:214 munmap:11:215
     mremap:25:216 madvise:28:233 mincore:27:232 membarrier:324:283 futex:202:98 futex_waitv:449:449
     set_robust_list:273:99 get_robust_list:274:100 rseq:334:293 set_tid_address:218:96 exit:60:93 exit_group:231:94
@@ -62,8 +63,8 @@ _ALLOWED = _read_numbers(
 )
 _BY_ARGUMENT = _read_numbers(
     """
-    clone:56:220 clone3:435:435 mmap:9:222 mprotect:10:226 ioctl:16:29 prctl:157:167 prlimit64:302:261 kill:62:129
-    tgkill:234:131
+    open:2: openat:257:56 clone:56:220 clone3:435:435 mmap:9:222 mprotect:10:226 ioctl:16:29 prctl:157:167
+    prlimit64:302:261 kill:62:129 tgkill:234:131
     """
 )
 _STARTING = _read_numbers(
@@ -133,7 +134,8 @@ def build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> li
     for number in allowed.values():
         steps += [_Step(_EQUAL, number, 0, 1), _Step(_RETURN, _ALLOW)]
     for name, body in _build_conditions(own, programs=programs, signals=signals and programs).items():
-        steps += [_Step(_EQUAL, _BY_ARGUMENT[machine][name], 0, len(body)), *body]
+        if name in _BY_ARGUMENT[machine]:
+            steps += [_Step(_EQUAL, _BY_ARGUMENT[machine][name], 0, len(body)), *body]
     for name, number in _DEADLY[machine].items():
         if name not in allowed:
             steps += [_Step(_EQUAL, number, 0, 1), _Step(_RETURN, _KILL)]
@@ -148,6 +150,8 @@ def _build_conditions(own: int, *, programs: bool, signals: bool) -> dict[str, l
     anyone = [_Step(_RETURN, _ALLOW)]
     refused = _Step(_RETURN, _FAIL | errno.EPERM)
     return {
+        "open": _refuse_cutting(1, refused),
+        "openat": _refuse_cutting(2, refused),
         "clone": [*new_thread, _Step(_RETURN, _KILL)],
         "clone3": [_Step(_RETURN, _FAIL | errno.ENOSYS)],  # its flags lie in memory; the C library then takes clone
         "mmap": _refuse_uncounted(refused),
@@ -170,6 +174,17 @@ def _refuse_uncounted(refused: _Step) -> list[_Step]:
         _Step(_ANY_BIT, _PRIVATE_NOWHERE, 0, 3),
         _load(2),
         _Step(_ANY_BIT, _EXECUTABLE, 0, 1),
+        refused,
+        _Step(_RETURN, _ALLOW),
+    ]
+
+
+def _refuse_cutting(argument: int, refused: _Step) -> list[_Step]:
+    """A file that is opened to be read can be cut to nothing, which older kernels do not count as writing."""
+    return [
+        _load(argument),
+        _Step(_AND, _CUT | _ACCESS),
+        _Step(_EQUAL, _CUT, 0, 1),
         refused,
         _Step(_RETURN, _ALLOW),
     ]

@@ -184,6 +184,7 @@ def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Pat
         yield copy
     finally:
         with suppress(FileNotFoundError):
-            os.truncate(copy, 0)  # a caged process may not remove it
+            with copy.open("r+b") as file:
+                file.truncate()  # a caged process may not remove it
             with suppress(PermissionError):
                 copy.unlink()

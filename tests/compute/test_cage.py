@@ -50,6 +50,9 @@ def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs):
     assert decide(steps, machine, "prlimit64", 1) == "kill"
     assert decide(steps, machine, "clone", 0x10000) == "allow"
     assert decide(steps, machine, "clone", 17) == "kill"
+    assert decide(steps, machine, "openat", 3, 0, 0x80000) == "allow"
+    assert decide(steps, machine, "openat", 3, 0, 0x80241) == "allow"
+    assert decide(steps, machine, "openat", 3, 0, 0x80200) == "fail 1"  # to be read, and cut to nothing
     assert decide(steps, machine, "clone3") == "fail 38"
     assert decide(steps, machine, "ioctl", 0, 0x5412) == "fail 1"  # TIOCSTI: to type into the terminal
     assert decide(steps, machine, "mmap", 0, 4096, 3, 0x22) == "allow"
