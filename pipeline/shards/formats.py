@@ -181,8 +181,10 @@ def _mapped_starts(
     if not len(found):
         return None
     with pq.ParquetFile(path, metadata=metadata, memory_map=True) as mapped:  # else all of the row group would be read
-        first = next(mapped.iter_batches(1, [0], ["frames"], use_threads=False)).column(0)[0]
-    return found if first.as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
+        first = next(mapped.iter_batches(1, [0], ["frames"], use_threads=False), None)
+    if not first:  # the file says that there are rows
+        return None
+    return found if first.column(0)[0].as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
 
 
 def _plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
