@@ -16,7 +16,7 @@ python3 -m venv venv
 venv/bin/python -m pip install -q --disable-pip-version-check dvc==3.67.1
 export PATH="$folder/venv/bin:$PATH" GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@a
 
-count() { find "$1" -type f 2> /dev/null | wc -l; }
+count() { { find "$1" -type f 2> /dev/null || true; } | wc -l; }
 push() { # a name, when the remote is added, its path
     cd "$folder"
     mkdir "$1"

@@ -200,7 +200,8 @@ def list_devices(found: Sweep, jobs: int) -> SlotQueue:
     """What a run has for itself: its part of the GPUs that `devices` names, else as many cores as at its start."""
     from pipeline.distributed.devices import parse_devices  # brings torch, which takes seconds
 
-    gpus = [_name_gpu(device.index) for device in parse_devices(load_params(PARAMS).devices) if device.type == "cuda"]
+    devices = parse_devices(load_params(PARAMS).devices)
+    gpus = [_list_gpus()[device.index] for device in devices if device.type == "cuda"]
     if gpus:
         if jobs > len(gpus):
             print(f"--jobs {jobs} on {len(gpus)} GPU(s): as many at a time as there are GPUs")
@@ -215,16 +216,16 @@ def describe_slots(slots: Slots) -> dict[str, str]:
 
     if slots.kind == "core":
         return child_environment() | {CORES: ",".join(slots.names)}
-    places = {_name_gpu(place): str(place) for place in range(MOST_GPUS)}
-    return child_environment() | {VARIABLE: ",".join(places[name] for name in slots.names)}
+    gpus = _list_gpus()
+    return child_environment() | {VARIABLE: ",".join(str(gpus.index(name)) for name in slots.names)}
 
 
-def _name_gpu(place: int) -> str:
-    """A GPU's name on this machine: places are counted among those that CUDA_VISIBLE_DEVICES leaves visible."""
+def _list_gpus() -> list[str]:
+    """The names of GPUs on this machine by their places, which are counted among those that CUDA leaves visible."""
     from pipeline.distributed.devices import VISIBLE
 
-    visible = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
-    return visible[place].replace("/", "-") if place < len(visible) else str(place)
+    visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE, "").split(",") if name]
+    return visible or [str(place) for place in range(MOST_GPUS)]
 
 
 def read_metric(run: str, metric: str) -> float | None:

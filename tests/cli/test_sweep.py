@@ -7,10 +7,11 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline.cli.sweep import draw_table, find_free_name
+from pipeline.cli.sweep import describe_slots, draw_table, find_free_name
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
 from pipeline.sweeping.pool import Job
+from pipeline.sweeping.slots import SlotQueue
 
 
 @pytest.mark.slow
@@ -94,6 +95,18 @@ def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
     assert find_free_name("") == "sweep-2"
     with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
         find_free_name("sweep-1")
+
+
+def test_gpus_are_lent_by_their_names_on_the_machine_and_told_by_their_places(monkeypatch, tmp_path):
+    """Of two sweeps that see other GPUs as their first, neither waits for the other or takes its GPU."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    slots = SlotQueue("gpu", ["5", "7"], 1, tmp_path)
+    taken, other = slots.take(), slots.take()
+    assert (taken.names, other.names) == (("5",), ("7",))
+    assert describe_slots(other)["T2V_DEVICES"] == "1"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert describe_slots(SlotQueue("gpu", ["3"], 1, tmp_path).take())["T2V_DEVICES"] == "3"
+    assert describe_slots(SlotQueue("core", ["0", "2"], 2, tmp_path).take())["T2V_CORES"] == "0,2"
 
 
 @pytest.mark.slow
