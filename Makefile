@@ -1,4 +1,4 @@
-# make demo | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | bench-quality | clean: each sets up what it needs, once.
+# make demo | verify | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | bench-quality | clean: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,10 +7,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo quick test lint fuzz docs bench bench-data bench-train bench-quality clean setup
+.PHONY: demo verify quick test lint fuzz docs bench bench-data bench-train bench-quality clean setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
+
+# The demo twice, in clean clones of the last commit, and every output compared: half an hour on 2 cores.
+verify: setup
+	$(RUN) python -m tools.verify_runs
 
 # What to run while you work: everything but the tests marked slow, under 3 minutes on 2 cores.
 quick: lint

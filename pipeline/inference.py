@@ -1,5 +1,6 @@
 """A trained model from its folder, and samples of it."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,6 +24,8 @@ from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
 from pipeline.params import ClipParams, SamplingParams, TrainParams
 from pipeline.records import VECTORS, Caption, Frames, select_condition_ids
+
+INSTRUCTIONS = ("DEFAULT", "AVX2", "AVX512")  # the least first
 
 AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, where that is more
 
@@ -82,9 +85,9 @@ class Model:
         self.generator.add_words(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:
-        """What names this model, how it draws, and the code that speaks to it."""
-        named = {"model": self.digest, "params": digest_value(self.description), "code": f"t2v {version('t2v')}"}
-        return named | self.sampling()
+        """What names this model, how it draws, and the program that speaks to it."""
+        named = {"model": self.digest, "params": digest_value(self.description), "version": f"t2v {version('t2v')}"}
+        return named | self.sampling() | {"environment": describe_environment()}
 
     def sampling(self) -> dict[str, Any]:
         """The steps and the guidance that clips are drawn with; empty where a generator draws in one pass."""
@@ -145,6 +148,37 @@ def save_vectors(source: Path, folder: Path) -> None:
             shutil.copyfile(source, temporary)
     else:
         (folder / VECTORS).unlink(missing_ok=True)
+
+
+def describe_environment(device: torch.device | None = None) -> dict[str, Any]:
+    """What bytes depend on besides params, data and code: torch, the instruction sets, the threads, the device."""
+    name = torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else "cpu"
+    return {
+        "torch": str(torch.__version__),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "onednn": os.environ.get("ONEDNN_MAX_CPU_ISA") or _find_best_instructions(),
+        "threads": torch.get_num_threads(),
+        "device": name,
+    }
+
+
+def use_environment(environment: dict[str, Any]) -> None:
+    """Compute from here on as described, as far as this machine can; before anything else is computed.
+
+    torch and oneDNN read these variables when they first need them; threads may be more than there are cores.
+    """
+    best = INSTRUCTIONS.index(_find_best_instructions())
+    for key, variable in (("cpu", "ATEN_CPU_CAPABILITY"), ("onednn", "ONEDNN_MAX_CPU_ISA")):
+        wanted = environment.get(key)
+        if wanted in INSTRUCTIONS[:best]:
+            os.environ[variable] = wanted.lower() if key == "cpu" else wanted
+    torch.set_num_threads(int(environment["threads"]))
+
+
+def _find_best_instructions() -> str:
+    """Of this machine, in torch's words."""
+    known = {"AVX2": torch.cpu._is_avx2_supported(), "AVX512": torch.cpu._is_avx512_supported()}
+    return next((name for name in reversed(INSTRUCTIONS) if known.get(name)), INSTRUCTIONS[0])
 
 
 def _save(model: nn.Module, path: Path) -> None:

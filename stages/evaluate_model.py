@@ -9,6 +9,9 @@ from pipeline.evaluation.evaluate import evaluate_generator, open_inputs
 from pipeline.evaluation.pictures import select_pictures
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import write_report
+from pipeline.extensions import digest_maker
+from pipeline.files import write_json
+from pipeline.inference import PROVENANCE
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples
@@ -16,6 +19,7 @@ from pipeline.rendering.grid import build_row
 
 SCALE = 2  # of a picture
 ENDINGS = ("png", "npz")  # to look at; the clips themselves, for the page
+MADE_BY = "stages.evaluate_model"
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,14 @@ def evaluate_model(
     folders = DataFolders(places.labels, places.clips, places.captions)
     inputs = open_inputs(folders, places.model, places.judge, sampling)
     found = evaluate_generator(inputs, networks, options)
+    provenance = {**found.provenance, "made_by": MADE_BY, "code": digest_maker(MADE_BY), "data": folders.digest()}
     lines = write_report(out, metrics, found)
+    write_json(out / PROVENANCE, provenance)
     for name, strips in select_pictures(found).items():
         if strips:
             rows = [build_row(strip.caption, strip.clips) for strip in strips]
             for ending in ENDINGS:
-                export_samples(rows, out / f"{name}.{ending}", scale=SCALE, fps=1, provenance=found.provenance)
+                export_samples(rows, out / f"{name}.{ending}", scale=SCALE, fps=1, provenance=provenance)
     print("\n".join(lines))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
+from pipeline.extensions import digest_maker
 from pipeline.inference import Model, sample
 from pipeline.model_files import DESCRIPTION
 from pipeline.params import RenderParams, SamplingParams, load_params
@@ -16,6 +17,7 @@ from pipeline.text.embeddings import read_embeddings
 from pipeline.text.vocabulary import parse_vocabulary
 
 ENDINGS = ("png", "gif", "mp4", "npz")
+MADE_BY = "stages.render_samples"
 
 
 def render_samples(
@@ -46,7 +48,15 @@ def render_samples(
         model.add_words(plan.vectors)
     rows = render_rows(plan, options.seeds, draw, read_frames)
     texts = [[caption.text for _, caption in row.generated] for row in plan.rows]
-    provenance = {**model.provenance(), "seeds": options.seeds, "captions": texts}
+    provenance = {
+        **model.provenance(),
+        "made_by": MADE_BY,
+        "code": digest_maker(MADE_BY),
+        "data": folders.digest(),
+        "render": options.model_dump(),
+        "seeds": options.seeds,
+        "captions": texts,
+    }
     for ending in ENDINGS:
         export_samples(rows, out / f"grid.{ending}", scale=options.scale, fps=options.fps, provenance=provenance)
 

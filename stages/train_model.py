@@ -4,12 +4,15 @@ import os
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.distributed.devices import Rank, explain_out_of_memory, parse_devices, set_up
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
-from pipeline.inference import save_model, save_vectors
+from pipeline.extensions import digest_references
+from pipeline.files import digest_value, write_json
+from pipeline.inference import PROVENANCE, describe_environment, save_model, save_vectors
 from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.params import Params, load_params
 from pipeline.planning.dry_run import describe_task
@@ -24,7 +27,7 @@ from pipeline.training.validation import open_validation_set
 
 def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
     """Train on this rank; the first one watches, saves and writes the result."""
-    set_up(rank.device)
+    set_up(rank.device, deterministic=params.deterministic)
     dataset = Dataset(folders)
     dataset.require_shape(params.clip)
     seed = params.seed if params.training_seed is None else params.training_seed
@@ -54,9 +57,23 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
             vocabulary = {"vocabulary": asdict(dataset.vocabulary), "max_tokens": params.tokenize.max_tokens}
             description = {**settings, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
+            write_json(out / PROVENANCE, describe_making(rank, folders, description, inputs["code"]))
             save_vectors(folders.vectors, out)
             save_history(out, trainer.history)
             checkpoints.forget()
+
+
+def describe_making(rank: Rank, folders: DataFolders, description: dict[str, Any], code: str) -> dict[str, Any]:
+    """What made a model: code, data, params and the machine as far as bytes depend on it."""
+    return {
+        "made_by": "stages.train_model",
+        "code": code,
+        "data": folders.digest(),
+        "extensions": digest_references(description),
+        "params": digest_value(description),
+        "seed": description["seed"],
+        "environment": {**describe_environment(rank.device), "processes": rank.world},
+    }
 
 
 def main(

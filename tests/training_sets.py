@@ -42,6 +42,7 @@ FILES = (
     "validation.csv",
     "training.json",
     "model.json",
+    "provenance.json",
 )
 
 

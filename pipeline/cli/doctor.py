@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -18,13 +18,16 @@ from pipeline.cli.remotes import find_remote_fault
 from pipeline.compute.cage import find_missing
 from pipeline.compute.sandbox import tell_missing
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.params import load_params
+from pipeline.provenance.media import explain_environment, read_media
 from pipeline.repository import git_fault, has_identity
 from pipeline.video.versions import read_library_version, read_program_version
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
 LEAST_BYTES = 2 * 10**8
+TRAINED, PICTURE = Path("data/model/provenance.json"), Path("docs/grid.gif")  # of the run that is locked
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,24 @@ def _torch() -> Finding:
     import torch  # takes seconds: only when its turn comes
 
     build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU"
-    return Finding("ok", f"{torch.__version__}, built {build}")
+    text = f"{torch.__version__}, built {build}"
+    if differences := _compare_with_the_run():
+        way = "`dvc repro` may end with other bytes than are locked; docs/explanation/determinism.md"
+        return Finding("warn", f"{text}; the run that is locked had {', '.join(differences)}: {way}")
+    return Finding("ok", text)
+
+
+def _compare_with_the_run() -> list[str]:
+    """What sets this machine apart from the one of the run: of the model that is here, or of the picture in git."""
+    from pipeline.inference import describe_environment
+
+    made: dict[str, Any] = {}
+    if TRAINED.is_file():
+        made = read_json(TRAINED, "`dvc repro train` makes it")
+    elif PICTURE.is_file():
+        made = read_media(PICTURE).facts or {}
+    told = made.get("environment")
+    return list(explain_environment(told, describe_environment())) if told else []
 
 
 def _devices() -> Finding:

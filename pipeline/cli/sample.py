@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+MADE_BY = "pipeline.cli.sample"
+
 
 def sample(
     caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
@@ -30,6 +32,7 @@ def sample(
     from pipeline.rendering.export import check_ending, export_samples
     from pipeline.rendering.grid import Block, Row, Window
     from pipeline.sampling import VideoModel
+    from pipeline.source_code import describe_maker
 
     check_ending(out)
     video_model = VideoModel(model, exact=exact, steps=steps, guidance=guidance)
@@ -38,6 +41,6 @@ def sample(
         print(f"warning: the model has never seen {', '.join(typed.unknown)}", file=sys.stderr)
     windows = [Window(f"{number}", clip) for number, clip in enumerate(video_model.draw(typed, seed, n), 1)]
     asked = {"caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}
-    rows, provenance = [Row(caption, [Block(f"seed {seed}", windows)])], video_model.provenance(typed) | asked
-    export_samples(rows, out, scale=scale, fps=fps, provenance=provenance)
+    provenance = video_model.provenance(typed) | describe_maker(MADE_BY) | asked
+    export_samples([Row(caption, [Block(f"seed {seed}", windows)])], out, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} clips of {caption!r}")

@@ -54,7 +54,7 @@ def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":
     part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.group_clips)
     rank = Rank(0, 1, found[0])
     use_device(rank.device, sharers=len(found))
-    set_up(rank.device)
+    set_up(rank.device, deterministic=params.deterministic)
     dataset = Dataset(DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions")))
     dataset.require_shape(params.clip)
     conditioning, loading = params.train.captions.conditioning, params.compute.loading

@@ -17,7 +17,7 @@ from pipeline.data.batches import Batch, Meanings, encode_opposites, pad
 from pipeline.data.loading import open_source, send
 from pipeline.directions.table import Directions, read_directions
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import digest_file, read_json
 from pipeline.params import ClipParams, Conditioning, Loading
 from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split, select_condition_ids
 from pipeline.shards import INDEX, ShardReader
@@ -45,6 +45,10 @@ class DataFolders:
         captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
         paths = [self.labels / "clips.parquet", self.labels / DIRECTIONS, self.clips / INDEX, *captions]
         return [*paths, self.vectors] if self.vectors.exists() else paths
+
+    def digest(self) -> dict[str, str]:
+        """What names this data: file, as labels/clips.parquet wherever the folder lies -> SHA-256."""
+        return {f"{path.parent.name}/{path.name}": digest_file(path) for path in self.list_files()}
 
 
 class Dataset:

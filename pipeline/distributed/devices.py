@@ -202,11 +202,16 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST) and mallopt(M_TRIM_THRESHOLD, LARGEST))
 
 
-def set_up(device: torch.device) -> None:
-    """Equal steps give equal bytes, as far as the device can, and memory that they free is used again."""
+def set_up(device: torch.device, *, deterministic: bool = True) -> None:
+    """Equal steps give equal bytes, as far as the device can, and memory that they free is used again.
+
+    On a GPU only if `deterministic`: otherwise the fastest kernels are searched for and taken.
+    """
     keep_freed_memory()
-    # Some gradients have no deterministic form on a GPU; there, equal bytes are not promised.
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    gpu = device.type == "cuda"
+    # Some gradients have no deterministic form on a GPU; there, torch warns, and equal bytes are not promised.
+    torch.use_deterministic_algorithms(deterministic or not gpu, warn_only=gpu)
+    torch.backends.cudnn.benchmark = gpu and not deterministic
     # Nothing reads memory before it is written; filling it was a tenth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,7 +111,8 @@ class GifLogger:
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         with replacing(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
-            temporary.write_bytes(encode_gif(clips))
+            told = {"made_by": "stages.train_model", "clips": clips_seen, "captions": list(captions)}
+            temporary.write_bytes(encode_gif(clips, json.dumps(told, ensure_ascii=False)))
         with replacing(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
         for path in sorted(self._folder.glob("samples-*.gif"))[: -self._keep]:
@@ -134,11 +136,12 @@ def open_loggers(
     return loggers
 
 
-def encode_gif(clips: Frames) -> bytes:
-    """Clips [N,T,H,W,3] side by side as an endless GIF."""
+def encode_gif(clips: Frames, comment: str = "") -> bytes:
+    """Clips [N,T,H,W,3] side by side as an endless GIF, with a comment in it."""
     images = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in clips.transpose(1, 0, 2, 3, 4)]
     file = io.BytesIO()
-    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=FRAME_MILLISECONDS, loop=0)
+    options = {"comment": comment.encode()} if comment else {}
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=FRAME_MILLISECONDS, loop=0, **options)
     return file.getvalue()
 
 

@@ -152,6 +152,7 @@ class Params(Section):
     seed: Seed
     training_seed: Seed | None
     devices: Text
+    deterministic: bool
     compute: ComputeParams
     checkpoints: CheckpointParams
     logging: LoggingParams

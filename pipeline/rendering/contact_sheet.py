@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.duplicates import NearPair
-from pipeline.files import replacing
 from pipeline.records import Clip, Frames, Split
+from pipeline.rendering.export import export_picture
 from pipeline.rendering.grid import BLOCK_GAP, GAP, LABEL, MARGIN, PALE_INK, TITLE, TITLE_LINE, Page, film_strip
 from pipeline.shards import ShardReader
 
@@ -63,8 +62,8 @@ def pair_cards(title: str, pairs: Sequence[NearPair], shards: ShardReader, split
 
 def write_sheet(path: Path, parts: Sequence[Part], shards: ShardReader) -> None:
     """Draw the parts below each other: whole or not at all."""
-    with replacing(path) as temporary:
-        Image.fromarray(compose(parts, shards)).save(temporary, "PNG")
+    shown = [shards.ids[card.row] for part in parts for card in part.cards]
+    export_picture(compose(parts, shards), path, {"made_by": "t2v clips", "clips": shown})
 
 
 def compose(parts: Sequence[Part], shards: ShardReader) -> Frames:

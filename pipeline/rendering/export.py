@@ -1,9 +1,10 @@
-"""Samples -> a file of the kind that its name asks for, with its provenance inside."""
+"""Samples -> a file of the kind that its name asks for, with its provenance inside, and sealed."""
 
 import json
 import zipfile
 import zlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.records import Frames
 from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
+from pipeline.rendering.seals import seal
 from pipeline.video.encode import Codec, encode_frames
 
 Provenance = dict[str, Any]  # what JSON can hold
 
 KEY = "Comment"  # of a PNG; in a GIF and an MP4 it is the comment, in an NPZ the array `provenance`
 
-ENDINGS = (".png", ".gif", ".mp4", ".npz")
+# Ending -> the package whose version decides how equal samples are written.
+_ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
+ENDINGS = tuple(_ENCODERS)
 
 
 def to_text(provenance: Provenance) -> str:
@@ -43,20 +47,29 @@ def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, pro
     """
     check_ending(path)
     kind = path.suffix.lower()
-    if kind == ".png":
-        _write_png(compose_sheet(rows, scale=scale), path, provenance)
-    elif kind == ".npz":
-        _write_npz(rows, path, provenance)
-    else:
-        codec: Codec = "gif" if kind == ".gif" else "h264"
-        encode_frames(compose_grid(rows, scale=scale), path, fps=fps, codec=codec, metadata=provenance)
+    provenance = {**provenance, "encoder": f"{_ENCODERS[kind]} {version(_ENCODERS[kind])}"}
+    with replacing(path) as temporary:
+        if kind == ".png":
+            _write_png(compose_sheet(rows, scale=scale), temporary, provenance)
+        elif kind == ".npz":
+            _write_npz(rows, temporary, provenance)
+        else:
+            codec: Codec = "gif" if kind == ".gif" else "h264"
+            encode_frames(compose_grid(rows, scale=scale), temporary, fps=fps, codec=codec, metadata=provenance)
+        temporary.write_bytes(seal(temporary.read_bytes(), kind))
+
+
+def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
+    """Write uint8 [H,W,3] as PNG: whole or not at all, sealed."""
+    with replacing(path) as temporary:
+        _write_png(picture, temporary, provenance)
+        temporary.write_bytes(seal(temporary.read_bytes(), ".png"))
 
 
 def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:
     info = PngInfo()
     info.add_text(KEY, to_text(provenance))
-    with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, "PNG", pnginfo=info, optimize=True)
+    Image.fromarray(picture).save(path, "PNG", pnginfo=info, optimize=True)
 
 
 def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
@@ -67,7 +80,7 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
         for window in block.windows
     ]
     numbers, blocks, windows = zip(*places, strict=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:  # by name, numpy would append ".npz" to ".NPZ"
+    with path.open("wb") as file:  # by name, numpy would append ".npz" to ".NPZ"
         np.savez_compressed(
             file,
             frames=np.stack([window.frames for window in windows]),

@@ -14,10 +14,8 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from pipeline.errors import UserError, first_line
-from pipeline.extensions import digest_references
+from pipeline.extensions import digest_maker, digest_references
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
-from pipeline.params import GENERATORS
-from pipeline.source_code import digest_code
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 
 KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`
@@ -32,7 +30,7 @@ def digest_inputs(settings: dict[str, Any], files: Iterable[Path]) -> dict[str, 
     return {
         "params": digest_value(settings),
         **{str(path): digest_file(path) for path in files},
-        "code": digest_code("stages.train_model", *(section.network.split(":")[0] for section in GENERATORS.values())),
+        "code": digest_maker("stages.train_model"),
         **digest_references(settings),
         "torch": str(torch.__version__),
     }

@@ -26,8 +26,8 @@ from stages.evaluate_model import Places, evaluate_model
 pytestmark = pytest.mark.slow
 
 FILES = ["categories.csv", "controls.csv", "intervals.json", "logits.csv", "nearest.npz", "nearest.png", "nearness.csv"]
-FILES += ["objects.csv", "opposites.npz", "opposites.png", "protocol.json", "table.csv", "words.csv", "worst.npz"]
-FILES += ["worst.png"]
+FILES += ["objects.csv", "opposites.npz", "opposites.png", "protocol.json", "provenance.json", "table.csv", "words.csv"]
+FILES += ["worst.npz", "worst.png"]
 KEYS = ["object_accuracy", "category_accuracy", "joint_accuracy", "motion_direction", "r_precision_at_1"]
 OTHER_KEYS = [
     "mmd",

@@ -63,6 +63,7 @@ MAY_IMPORT = {
         *("data", "evaluation", "inference", "model_files", "models", "params", "records", "rendering", "shards"),
         *("tables", "text"),
     },
+    "provenance": {"params", "rendering", "repository", "video"},
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
@@ -76,6 +77,7 @@ FREE = {"cli"}  # may import every room, but no stage
 # package -> the files and folders that are its one door
 DOORS = {
     "av": ("pipeline/video",),
+    "c2pa": ("pipeline/provenance/credentials.py",),
     "dvc": ("pipeline/cli",),
     "dvclive": ("pipeline/monitoring/loggers.py",),
     "faiss": ("pipeline/evaluation/memorisation.py",),

@@ -18,7 +18,7 @@ from source_tree import MODULES, ROOT, find_loaded, parse, read_imports
 
 from pipeline.source_code import EXEMPT
 
-EXEMPT_SECTIONS = {"compute", "devices", "logging", "checkpoints"}  # outputs do not depend on them
+EXEMPT_SECTIONS = {"checkpoints", "compute", "deterministic", "devices", "logging"}  # outputs do not depend on them
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 

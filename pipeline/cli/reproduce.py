@@ -1,0 +1,161 @@
+"""`t2v reproduce`: make rendered files again from what they say of themselves, and say where they differ."""
+
+import contextlib
+import io
+import runpy
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import yaml
+
+from pipeline.cli.sample import MADE_BY, sample
+from pipeline.errors import UserError, ending
+from pipeline.files import digest_value
+from pipeline.params import read_yaml
+from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
+from pipeline.provenance.models import open_model
+
+ALTERED = "made alike here, so the file has been altered"
+SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` among the facts
+
+
+class Stage(NamedTuple):
+    """How a stage that renders files is run by itself."""
+
+    section: str  # of params, told by its files
+    folders: tuple[str, ...]  # of a run that it reads, besides the model
+
+
+STAGES = {
+    "stages.render_samples": Stage("render", ("labels", "clips", "captions")),
+    "stages.evaluate_model": Stage("evaluate", ("labels", "clips", "captions", "judge")),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: `remade` is None where it could not be made again."""
+
+    media: Media
+    remade: Media | None
+    reasons: tuple[str, ...]  # why it could not, or where it differs; empty where the bytes are equal
+
+    @property
+    def is_equal(self) -> bool:
+        return self.remade is not None and not self.reasons
+
+
+def reproduce(
+    paths: Annotated[list[Path], typer.Argument(help="png, gif, mp4 or npz files, or folders of them")],
+    model: Annotated[
+        Path | None, typer.Option(help="folder of the model; else data/model, and those in the cache of DVC")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="a folder that gets the files made again")] = None,
+) -> None:
+    """Make files again with the same model, captions, seeds, threads and instruction set, and compare the bytes.
+
+    Exit code 1 where one differs or cannot be made again; each reason is printed.
+    """
+    files = [read_media(file) for path in paths for file in list_media(path)]
+    if not files:
+        raise UserError(f"{', '.join(map(str, paths))}: no file that was rendered")
+    failed = 0
+    for outcome in remake_all(files, model, Path("data"), out):
+        failed += not outcome.is_equal
+        state = "equal" if outcome.is_equal else "not made again" if outcome.remade is None else "differs"
+        print(f"{outcome.media.path}: {'; '.join((state, *outcome.reasons))}", flush=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
+    """Make each file again, those of one environment in one process."""
+    groups: dict[str, list[Media]] = {}
+    for media in files:
+        groups.setdefault(repr((media.facts or {}).get("environment")), []).append(media)
+    for group in groups.values():
+        # Started anew, since torch chooses its instructions once in a process.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process, TemporaryDirectory() as temporary:
+            for media in group:
+                try:
+                    made = remake(media, model, data, Path(temporary), process)
+                    if out is not None:
+                        out.mkdir(parents=True, exist_ok=True)
+                        made = Path(shutil.copyfile(made, out / media.path.name))
+                    yield compare(media, read_media(made))
+                except UserError as error:
+                    yield Outcome(media, None, (str(error),))
+
+
+def compare(media: Media, remade: Media) -> Outcome:
+    """Equal bytes, or what sets the two apart."""
+    if media.payload == remade.payload:
+        return Outcome(media, remade, ())
+    facts = tuple(explain_facts(media.facts or {}, remade.facts or {}))
+    pixels = tuple(explain_pixels(media, remade)) or ("the pixels are equal",)
+    return Outcome(media, remade, (*pixels, *(facts or (ALTERED,))))
+
+
+def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
+    """The file made anew within `scratch`. Raises UserError where that cannot be done here."""
+    facts = media.require_facts()
+    maker = facts.get("made_by")
+    if maker not in (MADE_BY, *STAGES) or "environment" not in facts:
+        raise UserError(f"made by {maker or 'an earlier version'}, which cannot be done again by itself")
+    alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same of all files of one stage
+    folder = scratch / digest_value(alike)
+    made = folder / (f"sample{media.kind}" if maker == MADE_BY else media.path.name)
+    if not made.is_file():
+        folder.mkdir(exist_ok=True)
+        with open_model(str(facts.get("model")), model) as source:
+            work = (sample_again, facts, source, made) if maker == MADE_BY else (run_again, facts, source, data, folder)
+            if failed := process.submit(*work).result():
+                raise UserError(failed)
+    if not made.is_file():
+        raise UserError(f"{maker} makes no file of this name; it was renamed")
+    return made
+
+
+def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
+    """Sample by these facts, in the environment that they name -> why that failed."""
+    from pipeline.inference import use_environment
+
+    use_environment(facts["environment"])
+    options = {name: facts[name] for name in SAMPLED if name in facts}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        failed = ending(lambda: sample(facts["caption"], out, model=model, **options))
+    return failed[0] if failed else None
+
+
+def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
+    """Run a stage by these facts, in the environment that they name and a folder of its own -> why that failed."""
+    from pipeline.inference import use_environment
+
+    use_environment(facts["environment"])
+    stage, root = STAGES[facts["made_by"]], Path.cwd()
+    params = read_yaml(Path("params.yaml")) | {stage.section: facts[stage.section]}
+    if "steps" in facts:
+        params["sampling"] = {name: facts[name] for name in ("steps", "guidance")}
+    places = {name: data / name for name in stage.folders} | {"model": model, "out": out}
+    if stage.section == "evaluate":
+        places |= {"weights": Path(params["evaluate"]["pretrained"]["weights"]), "metrics": out / "metrics.json"}
+    words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
+    told = io.StringIO()
+    with TemporaryDirectory() as temporary, contextlib.chdir(temporary), contextlib.redirect_stderr(told):
+        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        sys.path.insert(0, str(root))
+        sys.argv = [facts["made_by"], *words]
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                runpy.run_module(facts["made_by"], run_name="__main__")
+            except SystemExit as ended:
+                return told.getvalue().strip().removeprefix("error: ") if ended.code else None
+    return None

@@ -1,0 +1,80 @@
+"""`t2v verify`: are rendered files and outputs what they were when they were made?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.reproduce import ALTERED, remake_all
+from pipeline.cli.sample import MADE_BY
+from pipeline.errors import UserError
+from pipeline.provenance.credentials import read_signature
+from pipeline.provenance.locks import check_outputs, read_steps
+from pipeline.provenance.media import Media, list_media, read_media
+
+
+def verify(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="rendered files, or folders; else the whole project")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="folder of the model that made them; else as `t2v reproduce`")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="PEM: certificates of those who may sign; a signature of others is a fault")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="make no sample again")] = False,
+) -> None:
+    """Check the seal and the signature of every rendered file, make samples again, and hash outputs of stages.
+
+    A seal shows any change by accident, and by whoever does not renew it; whoever does is found by the samples made
+    again, and by the lock files of DVC. Exit code 1 where something is not as it was made.
+    """
+    places = paths or [Path()]
+    if absent := [path for path in places if not path.exists()]:
+        raise UserError(f"{absent[0]}: no such file or folder")
+    locked, faults = check_outputs(Path(), places)
+    own = {str(Path(name).resolve()) for step in read_steps(Path()) for name in step.outs}
+    files = [read_media(file) for path in places for file in _list_files(path, own if paths is None else set())]
+    told = {media.path: check_marks(media, trust) for media in files}
+    sound = [media for media in files if not told[media.path] and (media.facts or {}).get("made_by") == MADE_BY]
+    again = 0
+    for outcome in [] if quick else remake_all(sound, model, Path("data")):
+        again += outcome.is_equal
+        if ALTERED in outcome.reasons:
+            told[outcome.media.path] = f"sealed, but another than is made again: {'; '.join(outcome.reasons)}"
+        elif not outcome.is_equal:
+            print(
+                f"{outcome.media.path}: whole by its seal; here it cannot be made equal: {'; '.join(outcome.reasons)}"
+            )
+    faults += [f"{path}: {fault}" for path, fault in told.items() if fault]
+    for fault in faults:
+        print(fault)
+    whole = sum(not fault for fault in told.values())
+    print(f"{whole} of {len(files)} rendered files are whole, {again} of them made again; {locked} files fit the locks")
+    if faults:
+        raise typer.Exit(1)
+
+
+def check_marks(media: Media, trust: Path | None) -> str:
+    """What is wrong with the facts, the seal or the signature of a file; empty where nothing is."""
+    if not media.has_seal:
+        return "has no seal: not written here, or written anew by another program"
+    if not media.is_whole:
+        return "its seal does not fit: bytes have changed"
+    if media.facts is None:
+        return "says nothing of how it was made"
+    if not media.is_signed:
+        return "" if trust is None else "is not signed"
+    found = read_signature(media, trust)
+    if not found.is_valid:
+        return f"its signature does not fit: {', '.join(found.problems)}"
+    if trust is not None and not found.is_trusted:
+        return f"signed by {found.signer}, whom {trust} does not name"
+    return "" if found.facts == media.facts else f"signed by {found.signer} for another file: the facts differ"
+
+
+def _list_files(path: Path, outputs: set[str]) -> list[Path]:
+    """Rendered files; in a whole project those of stages, since pictures of others may lie in it, too."""
+    found = list_media(path)
+    return [file for file in found if str(file.parent.resolve()) in outputs] if outputs else found

@@ -1,0 +1,117 @@
+"""Content credentials: a signed C2PA manifest in a rendered file, which says that a trained model made it."""
+
+import io
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import UserError, first_line
+from pipeline.files import replacing
+from pipeline.provenance.media import Media
+
+Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
+
+CONTAINERS = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
+MADE_BY_A_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+FACTS = "org.t2v.provenance"  # label of the assertion that holds what the file says itself
+TRUSTED, VALID = "Trusted", "Valid"  # what the library says of a manifest that fits the file
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a manifest in a file is worth."""
+
+    signer: str  # the names in the certificate, as it states them
+    is_valid: bool  # the manifest belongs to these bytes and was signed while the certificate was valid
+    is_trusted: bool  # by one of the certificates that were named
+    problems: tuple[str, ...]
+    facts: dict[str, Any] | None  # what it says of how the file was made
+
+
+def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm: Algorithm) -> None:
+    """Write the file with a manifest of the same facts: whole or not at all. A manifest that it has goes.
+
+    `certificates` are PEM, the signer's first and then those above it. Raises UserError where the key, the certificate
+    or the kind of file will not do.
+    """
+    c2pa = _import_c2pa()
+    if media.kind not in CONTAINERS:
+        raise UserError(
+            f"{media.path}: C2PA has no place for a manifest in {media.kind}; sign one of {', '.join(CONTAINERS)}"
+        )
+    pem, secret = (_read_pem(path) for path in (certificates, key))
+    signed = io.BytesIO()
+    try:
+        context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
+        info = c2pa.C2paSignerInfo(alg=algorithm.encode(), sign_cert=pem, private_key=secret, ta_url=None)
+        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(build_manifest(media), context) as builder:
+            builder.sign(signer, CONTAINERS[media.kind], io.BytesIO(media.payload), signed)
+    except c2pa.C2paError as error:
+        raise UserError(f"{certificates}: {_explain(first_line(error), key, algorithm)}") from None
+    with replacing(out) as temporary:
+        temporary.write_bytes(signed.getvalue())
+
+
+def build_manifest(media: Media) -> dict[str, Any]:
+    """What is signed: a trained model created the file, and the facts that it tells."""
+    created = {"action": "c2pa.created", "digitalSourceType": MADE_BY_A_MODEL}
+    return {
+        "claim_generator_info": [{"name": "t2v", "version": version("t2v")}],
+        "title": media.path.name,
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [created]}},
+            {"label": FACTS, "data": media.require_facts()},
+        ],
+    }
+
+
+def read_signature(media: Media, trusted: Path | None) -> Signature:
+    """Check the manifest of a signed file; `trusted` are PEM certificates of those who may sign.
+
+    Raises UserError where the extra is not installed.
+    """
+    c2pa = _import_c2pa()
+    settings: dict[str, Any] = {"verify": {"verify_trust": True}}
+    if trusted is not None:
+        settings["trust"] = {"trust_anchors": _read_pem(trusted).decode()}
+    try:
+        context = c2pa.Context.from_dict(settings)
+        with c2pa.Reader(CONTAINERS[media.kind], io.BytesIO(media.data), context=context) as reader:
+            state, tree = reader.get_validation_state(), json.loads(reader.json())
+    except c2pa.C2paError as error:
+        return Signature("nobody", False, False, (first_line(error),), None)
+    manifest = tree["manifests"][tree["active_manifest"]]
+    names = manifest.get("signature_info") or {}
+    signer = (
+        ", ".join(names[key] for key in ("common_name", "issuer") if names.get(key)) or "a certificate without names"
+    )
+    facts = [one["data"] for one in manifest["assertions"] if one["label"] == FACTS]
+    codes = [status["code"] for status in tree.get("validation_status") or []]
+    problems = tuple(code for code in codes if code != "signingCredential.untrusted")
+    return Signature(signer, state in (TRUSTED, VALID), state == TRUSTED, problems, facts[0] if facts else None)
+
+
+def _import_c2pa() -> Any:
+    try:
+        import c2pa
+    except ImportError:
+        raise UserError("content credentials need the extra c2pa: pip install 't2v[c2pa]'") from None
+    return c2pa
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: no such file") from None
+    if b"-----BEGIN " not in data:
+        raise UserError(f"{path}: holds nothing in PEM (-----BEGIN ...); convert it with openssl")
+    return data
+
+
+def _explain(message: str, key: Path, algorithm: str) -> str:
+    if "not valid at time of signing" in message:
+        return "the certificate has expired, or is not valid yet; ask for a new one"
+    return f"nothing can be signed with it, the key {key} and --algorithm {algorithm}: {message}"

@@ -1,0 +1,127 @@
+"""From a rendered file or a figure back to the model, its params, data and code: plain values, ready to be printed."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.extensions import digest_maker
+from pipeline.files import digest_file, digest_value, read_json
+from pipeline.provenance.locks import Step, digest_md5, find_cache, list_folder, read_steps
+from pipeline.provenance.media import Media
+from pipeline.provenance.models import GENERATOR, list_locked_models, open_model
+from pipeline.repository import git
+from pipeline.source_code import modules
+
+CODE = ("extensions/", "pipeline/", "stages/")
+METRICS = ("metrics.json", "data/model/training.json")
+DESCRIPTION, PROVENANCE = "model.json", "provenance.json"
+
+Tree = dict[str, Any]
+
+
+def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
+    """What made a file; its model, as far as it is here; and the stages behind it, where a lock file names it."""
+    facts = media.require_facts()
+    tree: Tree = {"file": str(media.path), **{key: value for key, value in facts.items() if key != "model"}}
+    tree |= _compare_code(facts)
+    if "model" in facts:
+        try:
+            with open_model(facts["model"], model) as folder:
+                tree["model"] = describe_model(folder, root)
+        except UserError as error:
+            tree["model"] = {"weights": facts["model"], "not here": str(error)}
+    return tree | _trace_locked(media.path, root)
+
+
+def trace_metric(name: str, root: Path) -> Tree:
+    """Where a figure of metrics.json or of the training comes from. Raises UserError for a name that none has."""
+    known: list[str] = []
+    for path in METRICS:
+        values = read_json(root / path, "`dvc repro` makes it") if (root / path).is_file() else {}
+        known += values
+        if name in values:
+            return {
+                "metric": name,
+                "value": values[name],
+                "file": path,
+                **_read_making(path, root),
+                **_trace_locked(root / path, root),
+            }
+    raise UserError(
+        f"{name}: neither a file nor a figure of {', '.join(METRICS)}; they hold: {', '.join(known) or 'nothing'}"
+    )
+
+
+def describe_model(folder: Path, root: Path) -> Tree:
+    """The weights, what trained them, and the commits whose lock file names this model."""
+    description = read_json(folder / DESCRIPTION, "it lies beside the weights of a model")
+    made = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
+    tree: Tree = {"weights": digest_file(folder / GENERATOR)}
+    tree |= {key: value for key, value in made.items() if key != "params"} | _compare_code(made)
+    tree |= {
+        "params digest": digest_value(description),
+        "params": {key: description[key] for key in ("seed", "clip", "train")},
+    }
+    weights, cache = digest_md5(folder / GENERATOR), find_cache(root)
+    names = dict(list_locked_models(root))
+    commits = [
+        _name_commit(commit, root)
+        for md5, commit in names.items()
+        if (list_folder(cache, md5) or {}).get(GENERATOR) == weights
+    ]
+    return tree | ({"first locked by": commits[-1]} if commits else {})
+
+
+def _read_making(path: str, root: Path) -> Tree:
+    """What the stage that wrote this figure noted beside it."""
+    folder = root / ("data/evaluation" if path == METRICS[0] else Path(path).parent)
+    made: Tree = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
+    return made | _compare_code(made)
+
+
+def _compare_code(facts: Tree) -> Tree:
+    """Whether the code of a stage is that of this folder."""
+    maker, code = facts.get("made_by", ""), facts.get("code")
+    if not code or maker not in modules():
+        return {}
+    return {"code here": "the same" if digest_maker(maker) == code else "other code"}
+
+
+def _trace_locked(path: Path, root: Path) -> Tree:
+    """The stages behind an output, the last first, each with its params, data and code as the lock files have them."""
+    steps, place = read_steps(root), path.resolve()
+    start = [step for step in steps if any(place.is_relative_to((root / out).resolve()) for out in step.outs)]
+    return {"stages": [_describe_step(step) for step in order_upstream(start, steps)]} if start else {}
+
+
+def order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps, and those whose outputs they depend on, each once."""
+    waiting, seen = list(start), set()
+    while waiting:
+        step = waiting.pop(0)
+        if step.name not in seen:
+            seen.add(step.name)
+            yield step
+            waiting += [other for other in steps if _feeds(other, step)]
+
+
+def _feeds(one: Step, other: Step) -> bool:
+    return any(Path(dep).is_relative_to(out) or Path(out).is_relative_to(dep) for dep in other.deps for out in one.outs)
+
+
+def _describe_step(step: Step) -> Tree:
+    code = {path: md5 for path, md5 in step.deps.items() if path.startswith(CODE)}
+    data = {path: md5 for path, md5 in step.deps.items() if path not in code}
+    return {
+        "stage": step.name,
+        "command": step.command,
+        "made": dict(step.outs),
+        "of": data,
+        "params": dict(step.params),
+        "code": digest_value(code),
+    }
+
+
+def _name_commit(commit: str, root: Path) -> str:
+    return git("log", "-1", "--format=%h %cs %s", commit, folder=root).stdout.strip()

@@ -1,0 +1,161 @@
+"""The lock files of DVC, read without DVC: what made each output, and whether its bytes are still those of the lock."""
+
+import configparser
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.files import BLOCK
+
+LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders that draw or fetch data
+FOLDER = ".dir"  # ends the digest of a folder
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage as it last ran: paths from the root -> MD5, and the values of its params by dotted key."""
+
+    name: str
+    command: str
+    deps: Mapping[str, str]
+    outs: Mapping[str, str]
+    params: Mapping[str, Any]
+
+
+def read_steps(root: Path) -> list[Step]:
+    """The stages of all lock files of a project; none where it has no lock file."""
+    return [step for pattern in LOCKS for path in sorted(root.glob(pattern)) for step in _read_lock(path, root)]
+
+
+def _read_lock(path: Path, root: Path) -> Iterator[Step]:
+    stages = _read_yaml(path).get("stages") or {}
+    graph = _read_yaml(path.with_suffix(".yaml")).get("stages") or {}
+    for name, stage in stages.items():
+        folder = path.parent / (graph.get(name) or {}).get("wdir", ".")
+
+        def digests(kind: str, stage: Any = stage, folder: Path = folder) -> dict[str, str]:
+            entries = stage.get(kind) or []
+            return {_relate(folder / entry["path"], root): entry["md5"] for entry in entries if "md5" in entry}
+
+        params = {key: value for values in (stage.get("params") or {}).values() for key, value in values.items()}
+        yield Step(name, stage.get("cmd", ""), digests("deps"), digests("outs"), params)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({error}); `git checkout {path}`") from None
+    return tree if isinstance(tree, dict) else {}
+
+
+def _relate(path: Path, root: Path) -> str:
+    """The path from the root, where it lies in it."""
+    whole, base = path.resolve(), root.resolve()
+    return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else path.as_posix()
+
+
+def find_cache(root: Path) -> Path:
+    """The folder in which DVC keeps files by their MD5."""
+    folder = root / ".dvc"
+    config = configparser.ConfigParser(strict=False, interpolation=None)
+    config.read([folder / "config", folder / "config.local"], encoding="utf-8")
+    return folder / config.get("cache", "dir", fallback="cache") / "files" / "md5"
+
+
+def locate(cache: Path, digest: str) -> Path:
+    """Where the cache keeps a file or the list of a folder."""
+    return cache / digest[:2] / digest[2:]
+
+
+def list_folder(cache: Path, digest: str) -> dict[str, str] | None:
+    """The files of a cached folder by their path within it -> MD5; None where the cache has no such list."""
+    try:
+        entries = json.loads(locate(cache, digest).read_bytes())
+        return {entry["relpath"]: entry["md5"] for entry in entries}
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def digest_md5(path: Path) -> str:
+    """MD5 of a file, as DVC names it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_folder(files: Mapping[str, str]) -> str:
+    """MD5 of a folder by its files' MD5, as DVC names it."""
+    entries = [
+        {"md5": digest, "relpath": name} for name, digest in sorted(files.items(), key=lambda item: item[0].split("/"))
+    ]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
+
+
+def check_outputs(root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
+    """Hash the outputs that lie in some of these folders, and what the cache has of them.
+
+    -> how many files fit the lock files, and of each that does not what is wrong and the way out.
+    """
+    cache, whole = find_cache(root), 0
+    faults: list[str] = []
+    for step in read_steps(root):
+        for path, digest in step.outs.items():
+            place = (root / path).resolve()
+            if any(place.is_relative_to(top.resolve()) or top.resolve().is_relative_to(place) for top in within):
+                good, bad = _check_output(root, path, digest, cache, step.name)
+                whole, faults = whole + good, faults + bad
+    return whole, faults
+
+
+def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -> tuple[int, list[str]]:
+    place = root / path
+    if not digest.endswith(FOLDER):
+        files = {path: digest}
+    else:
+        names = list_folder(cache, digest)
+        if names is None:
+            return _check_uncached(place, path, digest)
+        files = {f"{path}/{name}": md5 for name, md5 in names.items()}
+    faults = [fault for name, md5 in files.items() if (fault := _check_file(root / name, name, md5, cache, stage))]
+    if place.is_dir():
+        own = {f"{path}/{file.relative_to(place).as_posix()}" for file in place.rglob("*") if file.is_file()}
+        faults += [
+            f"{name}: is not in the lock file; remove it, or run `dvc repro {stage}`"
+            for name in sorted(own - files.keys())
+        ]
+    return len(files) - len(faults), faults
+
+
+def _check_uncached(place: Path, path: str, digest: str) -> tuple[int, list[str]]:
+    """A folder whose list is not in the cache: its files can be hashed, but not told apart."""
+    files = {file.relative_to(place).as_posix(): digest_md5(file) for file in place.rglob("*") if file.is_file()}
+    if not place.is_dir() or digest_folder(files) == digest:
+        return len(files), []
+    return 0, [f"{path}: differs from the lock file, and the cache has no list of its files; `dvc fetch {path}`"]
+
+
+def _check_file(place: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
+    """What is wrong with a file in the workspace or its copy in the cache; None where both are as locked, or away."""
+    kept = locate(cache, digest)
+    here = place.is_file() and digest_md5(place) != digest
+    linked = place.is_file() and kept.is_file() and place.samefile(kept)
+    spoilt = kept.is_file() and (here if linked else digest_md5(kept) != digest)
+    if spoilt:
+        how = "through its link, and the cache with it" if linked else "in the cache"
+        shown = kept.relative_to(Path.cwd()) if kept.is_relative_to(Path.cwd()) else kept
+        return (
+            f"{name}: changed {how}; `dvc checkout` would bring the changed bytes back and `dvc push` upload them. "
+            f"rm -f {shown} {name}, then `dvc pull {name}` where a remote has it, or `dvc repro -f {stage}`"
+        )
+    return f"{name}: differs from the lock file; `dvc checkout --force {name}`" if here else None

@@ -1,0 +1,139 @@
+"""`t2v reproduce` makes files again to the byte, and says where and why one differs."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from provenance import read_provenance
+from training_sets import train_project
+
+from pipeline.cli.reproduce import reproduce
+from pipeline.cli.sample import sample
+from pipeline.data.dataset import DataFolders
+from pipeline.errors import UserError
+from pipeline.params import load_params
+from pipeline.provenance.media import explain_environment, explain_pixels, read_media
+from pipeline.rendering.export import export_samples
+from pipeline.rendering.grid import Block, Row, Window
+from pipeline.rendering.seals import seal
+from stages.render_samples import render_samples
+
+CAPTION = "pushing a mug from left to right"
+ENDINGS = ("png", "gif", "mp4", "npz")
+
+pytestmark = pytest.mark.slow  # torch is started anew
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project with a trained model, a file of each kind that was sampled, and a grid. Shared: write nothing."""
+    folder = train_project(tmp_path_factory.mktemp("trained") / "project", total_clips=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for number, ending in enumerate(ENDINGS):
+            sample(CAPTION, Path(f"made/{number}.{ending}"), seed=number, n=number + 1, model=Path("data/model"))
+        data = DataFolders(*(Path("data") / name for name in ("labels", "clips", "captions")))
+        render_samples(data, Path("data/model"), Path("data/samples"), load_params().render)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def project(trained, tmp_path, monkeypatch):
+    """A copy of it to work in."""
+    shutil.copytree(trained, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def said(capsys, *paths, code=0, **options):
+    """What the command prints of each file."""
+    capsys.readouterr()
+    if code:
+        with pytest.raises(BaseException, match=str(code)) as caught:
+            reproduce([Path(path) for path in paths], **options)
+        assert caught.value.exit_code == code
+    else:
+        reproduce([Path(path) for path in paths], **options)
+    return dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_files_that_were_deleted_are_made_again_to_the_byte(capsys):
+    kept = {path: path.read_bytes() for path in [*Path("made").iterdir(), *Path("data/samples").iterdir()]}
+    assert len(kept) == len(ENDINGS) + 3
+    assert set(said(capsys, "made", "data/samples", out=Path("again")).values()) == {"equal"}
+    for path, data in kept.items():
+        assert (Path("again") / path.name).read_bytes() == data, path
+
+
+def test_the_threads_and_instructions_of_the_file_are_used_again(capsys):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        sample(CAPTION, Path("three.npz"), model=Path("data/model"))
+    finally:
+        torch.set_num_threads(before)
+    assert read_provenance(Path("three.npz"))["environment"]["threads"] == 3
+    assert said(capsys, "three.npz") == {"three.npz": "equal"}
+
+
+def test_altered_pixels_are_named_although_the_file_was_sealed_anew(capsys):
+    with np.load("made/3.npz") as file:
+        arrays = dict(file)
+    arrays["frames"][0, 2, 5, 7] ^= 1
+    with Path("made/3.npz").open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    Path("made/3.npz").write_bytes(seal(Path("made/3.npz").read_bytes(), ".npz"))
+    told = said(capsys, "made/3.npz", code=1)["made/3.npz"]
+    assert "differs; 1 of 8192 pixels differ, by 1 of 255 at most; the first at 0, 2, 5, 7 of 4, 8, 16, 16" in told
+    assert "made alike here, so the file has been altered" in told
+
+
+def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(capsys):
+    weights = Path("data/model/generator.safetensors")
+    shutil.copytree("data/model", "exported")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    told = said(capsys, "made/0.png", code=1)["made/0.png"]
+    assert told.startswith("not made again; made by the model ")
+    assert "name its folder by --model" in told
+    assert said(capsys, "made/0.png", model=Path("exported")) == {"made/0.png": "equal"}
+    told = said(capsys, "made/0.png", model=Path("data/model"), code=1)["made/0.png"]
+    assert "but data/model holds" in told
+
+
+def test_a_file_without_provenance_and_one_that_is_none_are_refused(capsys):
+    Image.new("RGB", (8, 8)).save("plain.png")
+    assert "says nothing of how it was made" in said(capsys, "plain.png", code=1)["plain.png"]
+    Path("broken.gif").write_bytes(b"GIF89a")
+    assert "says nothing of how it was made" in said(capsys, "broken.gif", code=1)["broken.gif"]
+    with pytest.raises(UserError, match=r"away\.png: no such file"):
+        reproduce([Path("away.png")])
+    with pytest.raises(UserError, match=r"a\.txt: \.txt is no kind of file"):
+        reproduce([Path("a.txt")])
+
+
+def test_another_torch_and_another_processor_are_told():
+    told = {"torch": "2.12.0", "cpu": "AVX2", "onednn": "AVX2", "threads": 2}
+    now = {"torch": "2.13.0", "cpu": "AVX512", "onednn": "AVX2", "threads": 2}
+    assert list(explain_environment(told, now)) == [
+        "other torch: 2.12.0, here 2.13.0",
+        "other instructions: AVX2, here AVX512",
+    ]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_pixels_of_every_kind_of_file_are_compared(tmp_path, ending):
+    frames = np.full((4, 16, 16, 3), 90, np.uint8)
+    other = frames.copy()
+    other[0, 8:12, 8:12] = 250
+    for name, clip in (("one", frames), ("same", frames), ("other", other)):
+        rows = [Row("", [Block("", [Window("", clip)])])]
+        export_samples(rows, tmp_path / f"{name}.{ending}", scale=1, fps=8, provenance={"name": name})
+    one, same, changed = (read_media(tmp_path / f"{name}.{ending}") for name in ("one", "same", "other"))
+    assert list(explain_pixels(one, same)) == []
+    (found,) = explain_pixels(one, changed)
+    assert "pixels differ" in found

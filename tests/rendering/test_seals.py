@@ -1,0 +1,79 @@
+"""A seal tells every change of a single bit, and readers of each format pass over it."""
+
+import json
+import subprocess
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.rendering.export import export_samples
+from pipeline.rendering.grid import Block, Row, Window
+from pipeline.rendering.seals import KINDS, has_seal, seal, unseal
+
+PAGE = b"<!doctype html><title>a page</title>\n"
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    """Kind -> a small file of it, as the project writes it."""
+    folder = tmp_path_factory.mktemp("sealed")
+    frames = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
+    files = {".html": seal(PAGE, ".html")}
+    for kind in set(KINDS) - {".html"}:
+        rows = [Row("title", [Block("seed 1", [Window("", frames)])])]
+        export_samples(rows, folder / f"a{kind}", scale=1, fps=8, provenance={"seed": 1})
+        files[kind] = (folder / f"a{kind}").read_bytes()
+    return files
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seal_comes_off_and_goes_on_again(sealed, kind):
+    bare = unseal(sealed[kind], kind)
+    assert bare is not None and len(bare) < len(sealed[kind])
+    assert seal(bare, kind) == sealed[kind]
+    assert not has_seal(bare, kind) and unseal(bare, kind) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_changed_bit_shows(sealed, kind):
+    data, rng = sealed[kind], np.random.default_rng(2)
+    ends = [*range(min(40, len(data))), *range(max(0, len(data) - 120), len(data))]
+    for place in {*ends, *rng.integers(0, len(data), 200).tolist()}:
+        changed = bytearray(data)
+        changed[place] ^= 1 << int(rng.integers(8))
+        assert unseal(bytes(changed), kind) is None, place
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_without_a_seal_has_none(kind):
+    for data in (b"", b"x", b"x" * 500):
+        assert not has_seal(data, kind) and unseal(data, kind) is None
+
+
+def test_readers_pass_over_a_seal(sealed, tmp_path):
+    for kind, data in sealed.items():
+        (tmp_path / f"a{kind}").write_bytes(data)
+    with Image.open(tmp_path / "a.png") as picture:
+        picture.load()
+        assert picture.info["Digest"].startswith("sha256:")
+        assert json.loads(picture.info["Comment"])["seed"] == 1
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert picture.n_frames == 2
+        picture.seek(1)
+        picture.load()
+    with np.load(tmp_path / "a.npz") as archive:
+        assert archive["frames"].shape == (1, 2, 8, 8, 3)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 2
+
+
+@pytest.mark.parametrize("kind", [".gif", ".mp4", ".png"])
+def test_ffmpeg_has_nothing_to_say_against_a_sealed_file(sealed, tmp_path, kind):
+    path = tmp_path / f"a{kind}"
+    path.write_bytes(sealed[kind])
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "warning", "-xerror", "-i", str(path), "-f", "null", "-"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")

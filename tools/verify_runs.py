@@ -1,0 +1,89 @@
+"""Make the demo in two clean clones and compare every output: `make verify`, or python -m tools.verify_runs --help.
+
+The clones are of the last commit. The locked outputs are compared, too: where they differ from both clones, this
+machine is of another kind than the one that locked them (`t2v doctor`).
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+import yaml
+
+from pipeline.errors import UserError, run
+from pipeline.provenance.locks import find_cache, list_folder, read_steps
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_clone(source: Path, folder: Path, changes: Path | None, targets: list[str]) -> dict[str, str]:
+    """Clone, change params, run the graph -> MD5 of each file that it made, by its path."""
+    _call(["git", "clone", "--quiet", str(source), str(folder)], Path())
+    if changes is not None:
+        path = folder / "params.yaml"
+        tree = _merge(yaml.safe_load(path.read_text("utf-8")), yaml.safe_load(changes.read_text("utf-8")))
+        path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    _call([sys.executable, "-m", "pipeline.cli", "prepare"], folder)
+    _call([sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache", *targets], folder)
+    return list_files(folder)
+
+
+def list_files(folder: Path) -> dict[str, str]:
+    """MD5 of each file of each output, as the lock files and the cache of a project have them."""
+    found: dict[str, str] = {}
+    for step in read_steps(folder):
+        for path, digest in step.outs.items():
+            names = list_folder(find_cache(folder), digest) or {}
+            found |= {f"{path}/{name}": md5 for name, md5 in names.items()} or {path: digest}
+    return found
+
+
+def verify_runs(
+    targets: Annotated[list[str] | None, typer.Argument(help="stages; else all")] = None,
+    changes: Annotated[
+        Path | None, typer.Option(help="YAML with values that take the place of those of params")
+    ] = None,
+    source: Annotated[Path, typer.Option(help="the repository")] = ROOT,
+) -> None:
+    """Compare two runs from clean clones, file by file; exit code 1 where they differ."""
+    locked = {path: md5 for step in read_steps(source) for path, md5 in step.outs.items()}
+    with TemporaryDirectory() as temporary:
+        runs = [make_clone(source, Path(temporary) / name, changes, targets or []) for name in ("one", "other")]
+        outs = {path: md5 for step in read_steps(Path(temporary) / "one") for path, md5 in step.outs.items()}
+    one, other = runs
+    differing = sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+    for path in differing:
+        print(f"{path}: {one.get(path, 'absent')} and {other.get(path, 'absent')}")
+    equal = len(one.keys() | other.keys()) - len(differing)
+    print(f"{equal} files are equal in two clean clones, {len(differing)} differ")
+    if changes is None:
+        for path, md5 in outs.items():
+            print(f"{path}: {'as locked' if locked.get(path) == md5 else 'other bytes than are locked'}")
+    if differing:
+        raise UserError(
+            "two runs of the same commit give other bytes; docs/explanation/determinism.md says when they may"
+        )
+
+
+def _call(command: list[str], folder: Path) -> None:
+    """Run a command with the code of `folder`, its output shown."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if subprocess.run(command, cwd=folder, env=kept | {"PATH": path}, check=False).returncode:
+        raise UserError(f"{' '.join(command)} failed in {folder}")
+
+
+def _merge(tree: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
+    merged = dict(tree)
+    for key, value in changes.items():
+        own = merged.get(key)
+        merged[key] = _merge(own, value) if isinstance(own, dict) and isinstance(value, dict) else value
+    return merged
+
+
+if __name__ == "__main__":
+    run(verify_runs)
