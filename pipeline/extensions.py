@@ -18,7 +18,6 @@ from typing import Any, TypeVar, cast
 
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value
-from pipeline.params import GENERATORS
 from pipeline.params.base import REFERENCE
 from pipeline.source_code import digest_code, modules, parse
 
@@ -91,11 +90,6 @@ def list_references(values: Any) -> list[str]:
 def digest_references(values: Any) -> dict[str, str]:
     """Reference -> digest of the files of code behind it: its module and what that imports of the user's own."""
     return {reference: _digest_module(reference.partition(":")[0]) for reference in list_references(values)}
-
-
-def digest_maker(name: str) -> str:
-    """Names the code of the module that makes something, and of the networks of ours, which params name."""
-    return digest_code(name, *(section.network.split(":")[0] for section in GENERATORS.values()))
 
 
 def _suggest(name: str, registry: Mapping[str, object]) -> str:

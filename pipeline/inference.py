@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +84,8 @@ class Model:
         self.generator.add_words(torch.from_numpy(vectors))
 
     def provenance(self) -> dict[str, Any]:
-        """What names this model, how it draws, and the program that speaks to it."""
-        named = {"model": self.digest, "params": digest_value(self.description), "version": f"t2v {version('t2v')}"}
+        """What names this model, how it draws, and the machine that it draws on."""
+        named = {"model": self.digest, "params": digest_value(self.description)}
         return named | self.sampling() | {"environment": describe_environment()}
 
     def sampling(self) -> dict[str, Any]:

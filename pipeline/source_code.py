@@ -8,9 +8,11 @@ Nothing is executed.
 import ast
 import functools
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.files import digest_file, digest_value
+from pipeline.params import GENERATORS
 
 ROOT = Path(__file__).parents[1]
 # What changes no output: how threads wait; values of params are hashed themselves, errors end a command, the rest only
@@ -79,6 +81,16 @@ def digest_code(*names: str) -> str:
     loaded = {path for name in names for path in find_loaded(modules()[name])}
     files = {path.relative_to(ROOT).as_posix(): path for path in loaded}
     return digest_value({name: digest_file(path) for name, path in files.items() if not name.startswith(EXEMPT)})
+
+
+def digest_maker(name: str) -> str:
+    """Names the code of the module that makes something, and of the networks of ours, which params name."""
+    return digest_code(name, *(section.network.split(":")[0] for section in GENERATORS.values()))
+
+
+def describe_maker(name: str) -> dict[str, str]:
+    """The module that makes something, its code, and the version of this project."""
+    return {"made_by": name, "code": digest_maker(name), "version": f"t2v {version('t2v')}"}
 
 
 def _packages(name: str) -> Iterator[str]:

@@ -9,13 +9,13 @@ from pipeline.evaluation.evaluate import evaluate_generator, open_inputs
 from pipeline.evaluation.pictures import select_pictures
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import write_report
-from pipeline.extensions import digest_maker
 from pipeline.files import write_json
 from pipeline.inference import PROVENANCE
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.grid import build_row
+from pipeline.source_code import describe_maker
 
 SCALE = 2  # of a picture
 ENDINGS = ("png", "npz")  # to look at; the clips themselves, for the page
@@ -45,7 +45,7 @@ def evaluate_model(
     folders = DataFolders(places.labels, places.clips, places.captions)
     inputs = open_inputs(folders, places.model, places.judge, sampling)
     found = evaluate_generator(inputs, networks, options)
-    provenance = {**found.provenance, "made_by": MADE_BY, "code": digest_maker(MADE_BY), "data": folders.digest()}
+    provenance = found.provenance | describe_maker(MADE_BY) | {"data": folders.digest()}
     lines = write_report(out, metrics, found)
     write_json(out / PROVENANCE, provenance)
     for name, strips in select_pictures(found).items():

@@ -6,13 +6,13 @@ from pathlib import Path
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
-from pipeline.extensions import digest_maker
 from pipeline.inference import Model, sample
 from pipeline.model_files import DESCRIPTION
 from pipeline.params import RenderParams, SamplingParams, load_params
 from pipeline.records import VECTORS, Caption, Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.samples import plan_grid, render_rows
+from pipeline.source_code import describe_maker
 from pipeline.text.embeddings import read_embeddings
 from pipeline.text.vocabulary import parse_vocabulary
 
@@ -50,8 +50,7 @@ def render_samples(
     texts = [[caption.text for _, caption in row.generated] for row in plan.rows]
     provenance = {
         **model.provenance(),
-        "made_by": MADE_BY,
-        "code": digest_maker(MADE_BY),
+        **describe_maker(MADE_BY),
         "data": folders.digest(),
         "render": options.model_dump(),
         "seeds": options.seeds,

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import run
-from pipeline.files import replacing
 from pipeline.page.build import build_page
 from pipeline.page.run import Run, RunFolders
 from pipeline.params import Params, load_params
+from pipeline.rendering.export import export_page
+from pipeline.source_code import describe_maker
 
 PAGE = "index.html"
+MADE_BY = "stages.report_run"
 
 
 def list_settings(params: Params) -> dict[str, Any]:
@@ -44,8 +46,8 @@ def main(
     params = load_params()
     folders = RunFolders(labels, clips, captions, model, judge, evaluation, samples)
     page = build_page(Run("This run", folders, list_settings(params)), params.report, params.render.fps)
-    with replacing(out / PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    made = {"report": params.report.model_dump(), "data": folders.digest()}
+    export_page(page, out / PAGE, describe_maker(MADE_BY) | made)
     print(f"report: {out / PAGE}, {len(page.encode()) / 1e6:.1f} MB; open it in a browser")
 
 

@@ -18,11 +18,14 @@ from pipeline.params import Params, load_params
 from pipeline.planning.dry_run import describe_task
 from pipeline.planning.plan import require_fit
 from pipeline.shards.folder import require_unaltered
+from pipeline.source_code import describe_maker
 from pipeline.training.checkpoints import Checkpoints, digest_inputs, fingerprint, start_run
 from pipeline.training.history import save_history
 from pipeline.training.loop import Trainer, build_run, describe_run
 from pipeline.training.objectives import check_references
 from pipeline.training.validation import open_validation_set
+
+MADE_BY = "stages.train_model"
 
 
 def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
@@ -57,17 +60,16 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
             vocabulary = {"vocabulary": asdict(dataset.vocabulary), "max_tokens": params.tokenize.max_tokens}
             description = {**settings, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
-            write_json(out / PROVENANCE, describe_making(rank, folders, description, inputs["code"]))
+            write_json(out / PROVENANCE, describe_making(rank, folders, description))
             save_vectors(folders.vectors, out)
             save_history(out, trainer.history)
             checkpoints.forget()
 
 
-def describe_making(rank: Rank, folders: DataFolders, description: dict[str, Any], code: str) -> dict[str, Any]:
+def describe_making(rank: Rank, folders: DataFolders, description: dict[str, Any]) -> dict[str, Any]:
     """What made a model: code, data, params and the machine as far as bytes depend on it."""
     return {
-        "made_by": "stages.train_model",
-        "code": code,
+        **describe_maker(MADE_BY),
         "data": folders.digest(),
         "extensions": digest_references(description),
         "params": digest_value(description),

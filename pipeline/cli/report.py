@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
 from pipeline.params import DEFAULTS, Params, load_params, read_yaml
+from pipeline.rendering.export import export_page
 from pipeline.repository import git
+from pipeline.source_code import describe_maker
 
 if TYPE_CHECKING:
     from pipeline.page.run import Run
 
+MADE_BY = "pipeline.cli.report"
 PARAMS = "params.yaml"
 LOGS = "runs/training"
-NOT_OUTPUTS = {"devices", "compute", "checkpoints", "logging"}  # sections on which no output depends
+NOT_OUTPUTS = {"deterministic", "devices", "compute", "checkpoints", "logging"}  # sections on which no output depends
 FETCHED = ("labels", "captions", "model", "judge", "evaluation", "samples")  # small, unlike the clips
 
 
@@ -41,8 +43,7 @@ def report(
         found = open_runs(runs or ["."], Path(scratch))
         shown = options.report, options.render.fps
         page = build_page(found[0], *shown) if len(found) == 1 else build_comparison(found, *shown)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        export_page(page, out, describe_maker(MADE_BY) | {"runs": [run.folders.digest() for run in found]})
     print(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page.encode()) / 1e6:.1f} MB")
 
 

@@ -18,12 +18,22 @@ import yaml
 
 from pipeline.cli.sample import MADE_BY, sample
 from pipeline.errors import UserError, ending
+from pipeline.extensions import list_references
 from pipeline.files import digest_value
 from pipeline.params import read_yaml
 from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
 from pipeline.provenance.models import open_model
 
 ALTERED = "made alike here, so the file has been altered"
+LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: kinds, from, to
+    "seed": (int, 0, 2**63 - 1),
+    "n": (int, 1, 4096),
+    "scale": (int, 1, 64),
+    "fps": (int, 1, 240),
+    "steps": (int, 1, 4096),
+    "guidance": ((int, float), 0, 1000),
+    "threads": (int, 1, 1024),
+}
 SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` among the facts
 
 
@@ -37,6 +47,7 @@ class Stage(NamedTuple):
 STAGES = {
     "stages.render_samples": Stage("render", ("labels", "clips", "captions")),
     "stages.evaluate_model": Stage("evaluate", ("labels", "clips", "captions", "judge")),
+    "stages.report_run": Stage("report", ("labels", "clips", "captions", "judge", "evaluation", "samples")),
 }
 
 
@@ -108,20 +119,39 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
     """The file made anew within `scratch`. Raises UserError where that cannot be done here."""
     facts = media.require_facts()
     maker = facts.get("made_by")
-    if maker not in (MADE_BY, *STAGES) or "environment" not in facts:
+    if maker not in (MADE_BY, *STAGES):
         raise UserError(f"made by {maker or 'an earlier version'}, which cannot be done again by itself")
+    check_facts(facts)
     alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same of all files of one stage
     folder = scratch / digest_value(alike)
     made = folder / (f"sample{media.kind}" if maker == MADE_BY else media.path.name)
     if not made.is_file():
         folder.mkdir(exist_ok=True)
-        with open_model(str(facts.get("model")), model) as source:
+        with open_model(None if facts.get("model") is None else str(facts["model"]), model) as source:
             work = (sample_again, facts, source, made) if maker == MADE_BY else (run_again, facts, source, data, folder)
             if failed := process.submit(*work).result():
                 raise UserError(failed)
     if not made.is_file():
         raise UserError(f"{maker} makes no file of this name; it was renamed")
     return made
+
+
+def check_facts(facts: dict[str, Any]) -> None:
+    """Raises UserError for facts that nothing here has written: a file may come from anybody."""
+    environment = facts.get("environment", {"threads": 1})
+    known = {**facts, "threads": environment.get("threads") if isinstance(environment, dict) else None}
+    for name, (kinds, least, most) in LIMITS.items():
+        value = known.get(name, least)
+        if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
+            raise UserError(f"what it says of how it was made cannot be: {name} {value!r}")
+    if facts["made_by"] == MADE_BY:
+        if not isinstance(facts.get("caption"), str):
+            raise UserError("what it says of how it was made names no caption")
+        return
+    section = STAGES[facts["made_by"]].section
+    named = set(list_references(facts.get(section))) - set(list_references(read_yaml(Path("params.yaml"))))
+    if named or not isinstance(facts.get(section), dict):
+        raise UserError(f"needs code that params.yaml does not name: {', '.join(sorted(named)) or section}")
 
 
 def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
@@ -139,7 +169,8 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
     """Run a stage by these facts, in the environment that they name and a folder of its own -> why that failed."""
     from pipeline.inference import use_environment
 
-    use_environment(facts["environment"])
+    if "environment" in facts:
+        use_environment(facts["environment"])
     stage, root = STAGES[facts["made_by"]], Path.cwd()
     params = read_yaml(Path("params.yaml")) | {stage.section: facts[stage.section]}
     if "steps" in facts:

@@ -37,16 +37,7 @@ def verify(
     own = {str(Path(name).resolve()) for step in read_steps(Path()) for name in step.outs}
     files = [read_media(file) for path in places for file in _list_files(path, own if paths is None else set())]
     told = {media.path: check_marks(media, trust) for media in files}
-    sound = [media for media in files if not told[media.path] and (media.facts or {}).get("made_by") == MADE_BY]
-    again = 0
-    for outcome in [] if quick else remake_all(sound, model, Path("data")):
-        again += outcome.is_equal
-        if ALTERED in outcome.reasons:
-            told[outcome.media.path] = f"sealed, but another than is made again: {'; '.join(outcome.reasons)}"
-        elif not outcome.is_equal:
-            print(
-                f"{outcome.media.path}: whole by its seal; here it cannot be made equal: {'; '.join(outcome.reasons)}"
-            )
+    again = 0 if quick else _make_again([media for media in files if not told[media.path]], model, told)
     faults += [f"{path}: {fault}" for path, fault in told.items() if fault]
     for fault in faults:
         print(fault)
@@ -54,6 +45,20 @@ def verify(
     print(f"{whole} of {len(files)} rendered files are whole, {again} of them made again; {locked} files fit the locks")
     if faults:
         raise typer.Exit(1)
+
+
+def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -> int:
+    """Make samples again -> how many are equal; what was altered is put into `told`, what cannot be done is printed."""
+    equal = 0
+    samples = [media for media in files if (media.facts or {}).get("made_by") == MADE_BY]
+    for outcome in remake_all(samples, model, Path("data")):
+        equal += outcome.is_equal
+        reasons = "; ".join(outcome.reasons)
+        if ALTERED in outcome.reasons:
+            told[outcome.media.path] = f"sealed, but another than is made again: {reasons}"
+        elif not outcome.is_equal:
+            print(f"{outcome.media.path}: whole by its seal; here it cannot be made equal: {reasons}")
+    return equal
 
 
 def check_marks(media: Media, trust: Path | None) -> str:

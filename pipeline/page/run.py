@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import digest_file, read_json
 
 REMEDY = "`dvc repro` makes it anew"
 
@@ -29,6 +29,14 @@ class RunFolders:
     def within(cls, data: Path) -> "RunFolders":
         """The folders by their names in the graph."""
         return cls(**{name: data / name for name in cls.__annotations__})
+
+    def digest(self) -> dict[str, str]:
+        """What names the products that a page shows: file, as evaluation/intervals.json -> SHA-256."""
+        shown = (self.labels / "clips.parquet", self.clips / "index.json", self.captions / "captions.parquet")
+        made = (self.model / "generator.safetensors", self.judge / "judge.safetensors")
+        measured = (self.evaluation / "intervals.json", self.samples / "grid.npz")
+        paths = [path for path in (*shown, *made, *measured) if path.is_file()]
+        return {f"{path.parent.name}/{path.name}": digest_file(path) for path in paths}
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from uuid import UUID
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.rendering.export import PAGE_ELEMENT
 from pipeline.video.whole_files import walk_boxes
 
 PNG_HEADER = 8  # bytes
 C2PA_BOX = UUID("d8fec3d6-1b0e-483c-9297-5828877ec481").bytes
 C2PA_EXTENSION = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
-PAGE_FACTS = re.compile(rb'<script type="application/json" id="t2v-provenance">(.*?)</script>', re.DOTALL)
+PAGE_FACTS = re.compile(rf'id="{PAGE_ELEMENT}">(.*?)</script>'.encode(), re.DOTALL)
 COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # where an MP4 has its comment
 INNER = {b"meta": 4, b"data": 8}  # bytes of a box before what it holds
 NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.extensions import digest_maker
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.provenance.locks import Step, digest_md5, find_cache, list_folder, read_steps
 from pipeline.provenance.media import Media
 from pipeline.provenance.models import GENERATOR, list_locked_models, open_model
 from pipeline.repository import git
-from pipeline.source_code import modules
+from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
 METRICS = ("metrics.json", "data/model/training.json")

@@ -81,10 +81,9 @@ def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     for key, name in NAMES.items():
         if told.get(key) != now.get(key):
             yield f"other {name}: {_shorten(told.get(key))}, here {_shorten(now.get(key))}"
-    for file, digest in told.get("data", {}).items():
-        if now.get("data", {}).get(file) != digest:
-            yield f"other data: {file}"
-    yield from explain_environment(told.get("environment", {}), now.get("environment", {}))
+    for file in _list_differing(_read_section(told, "data"), _read_section(now, "data")):
+        yield f"other data: {file}"
+    yield from explain_environment(_read_section(told, "environment"), _read_section(now, "environment"))
 
 
 def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -96,6 +95,9 @@ def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
 
 def explain_pixels(one: Media, other: Media) -> Iterator[str]:
     """Where the pixels of two files of one kind differ; nothing where they are equal."""
+    if one.kind == ".html":
+        yield "the text of the page differs"
+        return
     a, b = decode_media(one), decode_media(other)
     if a is None or b is None:
         yield "cannot be decoded"
@@ -130,6 +132,15 @@ def _decode_film(media: Media) -> NDArray[np.uint8]:
         path.write_bytes(media.payload)
         read = PyavReader(path, most).read(lambda timeline: range(len(timeline.stamps)), lambda _: [])
     return np.stack([np.asarray(frame, np.uint8) for _, frame in sorted(read.frames.items())])
+
+
+def _read_section(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = facts.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
 def _shorten(value: Any) -> str:

@@ -18,16 +18,16 @@ LOCKED = re.compile(rf"path: {FOLDER}\n\s+hash: md5\n\s+md5: (\w+\.dir)")
 
 
 @contextmanager
-def open_model(digest: str, folder: Path | None) -> Iterator[Path]:
-    """The folder of the model whose weights have this digest; only `folder` counts, if it is given.
+def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
+    """The folder of the model whose weights have this digest; only `folder` counts, if it is given, or without digest.
 
     Otherwise data/model here, then those of all commits and experiments in the cache. Raises UserError for none.
     """
-    if folder is not None or _holds(Path(FOLDER), digest):
+    if digest is None or folder is not None or _holds(Path(FOLDER), digest):
         folder = folder or Path(FOLDER)
         if not (folder / GENERATOR).is_file():
             raise UserError(f"{folder / GENERATOR}: no such file; name the folder of the model by --model")
-        if not _holds(folder, digest):
+        if digest is not None and not _holds(folder, digest):
             own = digest_file(folder / GENERATOR)
             raise UserError(
                 f"made by the model {digest[:12]}, but {folder} holds {own[:12]}; name the other by --model"

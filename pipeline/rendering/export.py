@@ -22,6 +22,7 @@ from pipeline.video.encode import Codec, encode_frames
 Provenance = dict[str, Any]  # what JSON can hold
 
 KEY = "Comment"  # of a PNG; in a GIF and an MP4 it is the comment, in an NPZ the array `provenance`
+PAGE_ELEMENT = "t2v-provenance"  # the id of a script element with JSON
 
 # Ending -> the package whose version decides how equal samples are written.
 _ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
@@ -64,6 +65,15 @@ def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
     with replacing(path) as temporary:
         _write_png(picture, temporary, provenance)
         temporary.write_bytes(seal(temporary.read_bytes(), ".png"))
+
+
+def export_page(page: str, path: Path, provenance: Provenance) -> None:
+    """Write a page of HTML: whole or not at all, sealed; what made it stands before the end of its body."""
+    text = to_text(provenance).replace("<", "\\u003c")  # stays within its element, whatever a value holds
+    element = f'<script type="application/json" id="{PAGE_ELEMENT}">{text}</script>\n'
+    head, body, tail = page.rpartition("</body>")
+    with replacing(path) as temporary:
+        temporary.write_bytes(seal(f"{head}{element}{body}{tail}".encode(), ".html"))
 
 
 def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:

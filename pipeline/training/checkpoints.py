@@ -14,8 +14,9 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from pipeline.errors import UserError, first_line
-from pipeline.extensions import digest_maker, digest_references
+from pipeline.extensions import digest_references
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
+from pipeline.source_code import digest_maker
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 
 KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`

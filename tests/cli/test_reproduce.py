@@ -116,6 +116,21 @@ def test_a_file_without_provenance_and_one_that_is_none_are_refused(capsys):
         reproduce([Path("a.txt")])
 
 
+@pytest.mark.parametrize("facts", [{"n": 10**9}, {"seed": "3"}, {"environment": {"threads": -1}}, {"caption": None}])
+def test_facts_that_cannot_be_are_refused_since_a_file_may_come_from_anybody(capsys, facts):
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    told = {"made_by": "pipeline.cli.sample", "caption": CAPTION, "environment": {"threads": 1}, **facts}
+    export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
+    assert "what it says of how it was made" in said(capsys, "odd.png", code=1)["odd.png"]
+
+
+def test_a_picture_names_no_code_to_import(capsys):
+    told = {"made_by": "stages.evaluate_model", "environment": {"threads": 1}, "evaluate": {"metrics": ["os:system"]}}
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
+    assert "needs code that params.yaml does not name: os:system" in said(capsys, "odd.png", code=1)["odd.png"]
+
+
 def test_another_torch_and_another_processor_are_told():
     told = {"torch": "2.12.0", "cpu": "AVX2", "onednn": "AVX2", "threads": 2}
     now = {"torch": "2.13.0", "cpu": "AVX512", "onednn": "AVX2", "threads": 2}

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "params": set(),
     "records": set(),
     "repository": {"errors"},
-    "source_code": set(),
+    "source_code": {"params"},
     "state_folders": set(),
     "tables": {"records"},
     "shards": {"records"},
