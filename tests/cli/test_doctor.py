@@ -1,5 +1,6 @@
 """`t2v doctor` names what is wrong here, with the way out, and fails only where the pipeline would."""
 
+import json
 import shutil
 
 import pytest
@@ -69,3 +70,15 @@ def test_a_remote_that_experiments_would_not_reach_is_told_of(project, monkeypat
     project.dvc("remote", "modify", "store", "url", str(store))
     project.commit("remote")
     assert find_remote_fault() == ""
+
+
+@pytest.mark.slow
+def test_another_torch_processor_or_number_of_threads_than_that_of_the_run_is_told(project):
+    record = project.folder / "data/model/provenance.json"
+    record.parent.mkdir(parents=True)
+    told = {"torch": "2.12.0", "cpu": "AVX9", "onednn": "AVX9", "threads": 99}
+    record.write_text(json.dumps({"environment": told}))
+    state, text = lines(project.t2v("doctor"))["torch"]
+    assert state == "warn"
+    for part in ("other torch: 2.12.0, here 2.", "other instructions: AVX9, here ", "other threads: 99, here "):
+        assert part in text

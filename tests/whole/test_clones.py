@@ -3,6 +3,13 @@
 import pytest
 from projects import Project, stages_run
 
+from pipeline.errors import UserError
+from tools.verify_runs import verify_runs
+
+CHANCE = """    import atexit, os
+    atexit.register(lambda: Path("data/labels/chance.txt").write_text(os.urandom(8).hex()))
+    run(main)"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -29,3 +36,17 @@ def test_a_project_in_a_sub_folder_of_a_repository_records_experiments(tmp_path)
     assert "max_clips: 20" in project.run("git", "show", f"{revision}:./params.yaml")
     assert "data/labels" in project.run("git", "show", f"{revision}:./dvc.lock")
     assert project.run("git", "status", "--short") == ""
+
+
+def test_two_clean_clones_are_compared_file_by_file(project, capfd):
+    """As `make verify` does, up to the stage filter."""
+    verify_runs(["filter"], source=project.folder)
+    told = capfd.readouterr().out
+    assert "files are equal in two clean clones, 0 differ" in told
+    assert "data/labels: other bytes than are locked" in told
+    stage = project.folder / "stages/filter_labels.py"
+    stage.write_text(stage.read_text().replace("    run(main)", CHANCE))
+    project.commit("chance")
+    with pytest.raises(UserError, match="two runs of the same commit give other bytes"):
+        verify_runs(["filter"], source=project.folder)
+    assert "data/labels/chance.txt: " in capfd.readouterr().out
