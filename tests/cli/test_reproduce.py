@@ -62,7 +62,7 @@ def said(capsys, *paths, code=0, **options):
 
 def test_files_that_were_deleted_are_made_again_to_the_byte(capsys):
     kept = {path: path.read_bytes() for path in [*Path("made").iterdir(), *Path("data/samples").iterdir()]}
-    assert len(kept) == len(ENDINGS) + 3
+    assert len(kept) == len(ENDINGS) + 4
     assert set(said(capsys, "made", "data/samples", out=Path("again")).values()) == {"equal"}
     for path, data in kept.items():
         assert (Path("again") / path.name).read_bytes() == data, path
