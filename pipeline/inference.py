@@ -83,10 +83,13 @@ class Model:
         """
         self.generator.add_words(torch.from_numpy(vectors))
 
+    def describe(self) -> dict[str, Any]:
+        """What names this model, and how it draws."""
+        return {"model": self.digest, "params": digest_value(self.description), **self.sampling()}
+
     def provenance(self) -> dict[str, Any]:
-        """What names this model, how it draws, and the machine that it draws on."""
-        named = {"model": self.digest, "params": digest_value(self.description)}
-        return named | self.sampling() | {"environment": describe_environment()}
+        """The same, and the machine that it draws on."""
+        return self.describe() | {"environment": describe_environment()}
 
     def sampling(self) -> dict[str, Any]:
         """The steps and the guidance that clips are drawn with; empty where a generator draws in one pass."""

@@ -7,6 +7,7 @@ from pipeline.records import VECTORS
 
 GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
 EXPORTED_GENERATOR, EXPORTED_DESCRIPTION = "model.safetensors", "config.json"  # as the Hugging Face hub names them
+PROVENANCE = "provenance.json"  # what made a model, or an evaluation
 GRAPH = "generator.onnx"
 GRAPHS = "onnx"  # the folder beside that of a model which the stage `export` writes
 

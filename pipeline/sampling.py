@@ -10,7 +10,6 @@ Nothing here loads torch before a clip needs it.
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +97,9 @@ class VideoModel:
         return sample(self._model, [self._model.condition(typed.caption)] * count, z)
 
     def provenance(self, typed: TypedCaption) -> dict[str, Any]:
-        """What names this model, how it draws, and the code that speaks to it; by the graph, that too."""
+        """What names this model, how it draws, and the machine that it draws on; by the graph, that too."""
         if self._graph is not None and typed.vectors is None:
-            return {**self._graph.about, "code": f"t2v {version('t2v')}", "runtime": "onnxruntime"}
+            return self._graph.about | {"runtime": "onnxruntime", "environment": self._graph.describe_environment()}
         return self._model.provenance()
 
     @cached_property

@@ -10,7 +10,7 @@ from pipeline.evaluation.pictures import select_pictures
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
-from pipeline.inference import PROVENANCE
+from pipeline.model_files import PROVENANCE
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples

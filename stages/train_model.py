@@ -12,7 +12,8 @@ from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
 from pipeline.extensions import digest_references
 from pipeline.files import digest_value, write_json
-from pipeline.inference import PROVENANCE, describe_environment, save_model, save_vectors
+from pipeline.inference import describe_environment, save_model, save_vectors
+from pipeline.model_files import PROVENANCE
 from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.params import Params, load_params
 from pipeline.planning.dry_run import describe_task

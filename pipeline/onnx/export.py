@@ -84,8 +84,7 @@ def _serialise(proto: onnx.ModelProto, model: Model, batch: str) -> bytes:
         size = value.type.tensor_type.shape.dim[0]
         if batch == ANY:
             size.dim_param = "batch"
-    about = {key: value for key, value in model.provenance().items() if key != "code"}
-    proto.metadata_props.add(key=ABOUT, value=json.dumps(about, sort_keys=True))
+    proto.metadata_props.add(key=ABOUT, value=json.dumps(model.describe(), sort_keys=True))
     data: bytes = proto.SerializeToString(deterministic=True)
     return data
 

@@ -48,6 +48,11 @@ class Graph:
             raise GraphUnfit(f"no graph of a generator ({first_line(error)})") from None
         self.z_width, self.max_tokens = (entry.shape[1] for entry in self._session.get_inputs())
 
+    @staticmethod
+    def describe_environment() -> dict[str, Any]:
+        """What bytes depend on besides the graph; the kernels go by the processor, the threads are always one."""
+        return {"onnxruntime": onnxruntime.__version__, "cpu": _find_instructions(), "threads": 1, "device": "cpu"}
+
     def run(self, token_ids: NDArray[np.int64], z: NDArray[np.float32]) -> NDArray[np.float32]:
         """One pass: ids [B,L] and noise [B,Z] -> [B,3,T,H,W]. Raises GraphUnfit where it fails."""
         try:
@@ -72,6 +77,15 @@ def to_pixels(clips: NDArray[np.float32]) -> Frames:
     scaled = np.rint((clips.transpose(0, 2, 3, 4, 1) + np.float32(1)) * np.float32(255 / 2))
     frames: Frames = scaled.clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(frames)
+
+
+def _find_instructions() -> str:
+    """The widest vectors of this processor, in torch's words."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return "not told"
+    return next((name for flag, name in (("avx512f", "AVX512"), ("avx2", "AVX2")) if flag in flags), "DEFAULT")
 
 
 def _describe_model(files: ModelFiles) -> dict[str, str]:

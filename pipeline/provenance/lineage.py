@@ -6,15 +6,15 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json
+from pipeline.model_files import GENERATOR, PROVENANCE, find_model_files
 from pipeline.provenance.locks import Step, digest_md5, find_cache, list_folder, read_steps
 from pipeline.provenance.media import Media
-from pipeline.provenance.models import GENERATOR, list_locked_models, open_model
+from pipeline.provenance.models import FOLDER, list_locked_models, open_model
 from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
 METRICS = ("metrics.json", "data/model/training.json")
-DESCRIPTION, PROVENANCE = "model.json", "provenance.json"
 
 Tree = dict[str, Any]
 
@@ -53,23 +53,19 @@ def trace_metric(name: str, root: Path) -> Tree:
 
 
 def describe_model(folder: Path, root: Path) -> Tree:
-    """The weights, what trained them, and the commits whose lock file names this model."""
-    description = read_json(folder / DESCRIPTION, "it lies beside the weights of a model")
+    """The weights, what trained them, and the oldest commit whose lock file names this model."""
+    files = find_model_files(folder)
+    description = read_json(files.description, "it lies beside the weights of a model")
     made = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
-    tree: Tree = {"weights": digest_file(folder / GENERATOR)}
+    tree: Tree = {"weights": digest_file(files.weights)}
     tree |= {key: value for key, value in made.items() if key != "params"} | _compare_code(made)
-    tree |= {
-        "params digest": digest_value(description),
-        "params": {key: description[key] for key in ("seed", "clip", "train")},
-    }
-    weights, cache = digest_md5(folder / GENERATOR), find_cache(root)
-    names = dict(list_locked_models(root))
-    commits = [
-        _name_commit(commit, root)
-        for md5, commit in names.items()
-        if (list_folder(cache, md5) or {}).get(GENERATOR) == weights
-    ]
-    return tree | ({"first locked by": commits[-1]} if commits else {})
+    chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
+    tree |= {"params digest": digest_value(description), "params": chosen}
+    weights, cache, oldest = digest_md5(files.weights), find_cache(root), ""
+    for digests, commit in list_locked_models(root):
+        if (list_folder(cache, digests[FOLDER]) or {}).get(GENERATOR) == weights:
+            oldest = commit
+    return tree | ({"first locked by": _name_commit(oldest, root)} if oldest else {})
 
 
 def _read_making(path: str, root: Path) -> Tree:

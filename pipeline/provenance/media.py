@@ -19,8 +19,21 @@ from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
 
 SHORT = 12  # digits of a digest in a message
-ENVIRONMENT = {"torch": "torch", "cpu": "instructions", "onednn": "instructions of oneDNN", "threads": "threads"}
-NAMES = {"model": "model", "params": "params of the model", "code": "code", "encoder": "encoder", "version": "version"}
+ENVIRONMENT = {
+    "torch": "torch",
+    "onnxruntime": "onnxruntime",
+    "cpu": "instructions",
+    "onednn": "instructions of oneDNN",
+    "threads": "threads",
+}
+NAMES = {
+    "model": "model",
+    "params": "params of the model",
+    "runtime": "runtime",
+    "code": "code",
+    "encoder": "encoder",
+    "version": "version",
+}
 
 
 @dataclass(frozen=True)

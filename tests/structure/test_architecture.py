@@ -63,7 +63,7 @@ MAY_IMPORT = {
         *("data", "evaluation", "inference", "model_files", "models", "params", "records", "rendering", "shards"),
         *("tables", "text"),
     },
-    "provenance": {"params", "rendering", "repository", "video"},
+    "provenance": {"model_files", "params", "rendering", "repository", "video"},
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
