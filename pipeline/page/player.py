@@ -34,7 +34,6 @@ MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: about 10 secon
 POLICY = {  # what the page's Content-Security-Policy has to allow beside the style and the script themselves
     "script-src": ["'wasm-unsafe-eval'"],
     "worker-src": ["blob:"],
-    "connect-src": ["data:"],
 }
 
 

@@ -1,4 +1,4 @@
-"""The weights of a generator as a page reads them: safetensors, gzip, base64.
+"""The weights of a generator as a page reads them: safetensors, gzip, base85.
 
 Most are rounded to as few bits as leave its frames the same, nearly always nine or ten significant ones. What steers
 places and captions has sixteen, since a rounded place trembles. The bytes of a number lie in planes, the lowest of
@@ -41,10 +41,13 @@ Precision = tuple[int, int]
 
 
 def pack_weights(model: Model) -> str:
-    """All that a generator reads, as one line of base64; equal weights give equal bytes."""
+    """All that a generator reads, as one line of base85; equal weights give equal bytes.
+
+    The alphabet is that of `base64.b85encode`, with a comma for the sign that opens elements.
+    """
     precision = _choose_precision(model)
     planes = {name: _split(values, _limit(name, values, precision)) for name, values in sorted(_arrange(model).items())}
-    return base64.b64encode(gzip.compress(save(planes), mtime=0)).decode("ascii")
+    return base64.b85encode(gzip.compress(save(planes), mtime=0)).decode("ascii").replace("<", ",")
 
 
 def _choose_precision(model: Model) -> Precision:

@@ -64,6 +64,13 @@ def test_seeds_are_derived_alike():
     assert [((words[0] << 32) + words[1]) >> 1 for words in first] == [derive_seed(seed, "z", 0) for seed in (5, 17)]
 
 
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 6, 7, 8, 1001])
+def test_bytes_of_any_number_survive_as_text(length):
+    data = np.random.default_rng(length).integers(0, 256, length, np.uint8).tobytes()
+    text = base64.b85encode(data).decode("ascii").replace("<", ",")
+    assert bytes(run_script(("weights",), "return [...decodeBase85(given)];", text)) == data
+
+
 def test_captions_have_the_words_of_the_stage():
     read = run_script(("tokens",), "return given.map(tokenize);", TEXTS)
     assert [tuple(words) for words in read] == [tokenize(clean_text(text)) for text in TEXTS]

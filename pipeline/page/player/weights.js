@@ -1,16 +1,27 @@
-// The weights of a model: safetensors, gzip, base64, all by what browsers have built in. Each tensor is planes of bytes,
-// as pipeline/page/weights.py lays them: two of a float16, or the upper three of a float32.
+// The weights of a model: safetensors, gzip, base85. Each tensor is planes of bytes, as pipeline/page/weights.py lays
+// them: two of a float16, or the upper three of a float32.
 
-// Base64 -> the tensors by name, { shape, data } with data a Float32Array.
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+// Base85 -> the tensors by name, { shape, data } with data a Float32Array.
 async function readWeights(text) {
-  const unpacked = (await openBase64(text)).pipeThrough(new DecompressionStream("gzip"));
+  const unpacked = new Blob([decodeBase85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return parseSafetensors(await new Response(unpacked).arrayBuffer());
 }
 
-// A stream of bytes. Browsers before 2025 decode base64 fastest as an address.
-async function openBase64(text) {
-  if (Uint8Array.fromBase64) return new Blob([Uint8Array.fromBase64(text)]).stream();
-  return (await fetch(`data:application/octet-stream;base64,${text}`)).body;
+// Each five digits are four bytes; fewer at the end are one byte less.
+function decodeBase85(text) {
+  const values = new Uint8Array(128);
+  [...DIGITS].forEach((digit, value) => (values[digit.charCodeAt(0)] = value));
+  const bytes = new DataView(new ArrayBuffer(Math.ceil(text.length / 5) * 4));
+  for (let at = 0, to = 0; at < text.length; at += 5, to += 4) {
+    let number = 0;
+    for (let digit = 0; digit < 5; digit++) {
+      number = number * 85 + (at + digit < text.length ? values[text.charCodeAt(at + digit)] : 84);
+    }
+    bytes.setUint32(to, number);
+  }
+  return new Uint8Array(bytes.buffer, 0, Math.floor((text.length * 4) / 5));
 }
 
 function parseSafetensors(buffer) {
