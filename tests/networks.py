@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.inference import save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params
-from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN
+from pipeline.text.vocabulary import PAD_ID, PAD_TOKEN, UNKNOWN_TOKEN
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,6 +39,8 @@ def save_stirred(folder: Path, params: Params) -> Path:
     torch.manual_seed(1)
     words = [PAD_TOKEN, UNKNOWN_TOKEN, "a", "from", "left", "mug", "pushing", "right", "the", "to"]
     generator = stir(TextToVideo(params.clip, params.train, len(words)), 0.05)
+    for encoder in filter(None, (generator.caption_encoder, generator.object_encoder)):
+        encoder.words.own.weight.data[PAD_ID] = 0  # as training leaves it
     actions = ["pushing * from left to right", "pushing * from right to left"]
     vocabulary = {"words": words, "unlearned": 0, "actions": actions, "model": None, "lemmas": False}
     sections = {"clip": params.clip.model_dump(), "train": params.train.model_dump()}

@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": "Estimate memory, arithmetic and hours of a training.",
     "train": "Train, or trace a few steps with --profile.",
     "sample": "Sample clips for a caption.",
+    "export": "Write a trained model as a folder for others.",
     "evaluate": "Judge a folder of videos as a run is judged.",
     "blindtest": "Tell how often people know real clips from generated ones.",
     "compare": "Compare two evaluations, figure by figure.",

@@ -1,0 +1,157 @@
+"""`t2v export`: a trained model as a folder for others, as the Hugging Face hub has them."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.model_card import NOT_STATED, write_card
+from pipeline.errors import UserError
+from pipeline.files import digest_file, read_json
+from pipeline.model_files import EXPORTED_DESCRIPTION, EXPORTED_GENERATOR, GRAPH, find_model_files
+from pipeline.records import VECTORS, Clip
+
+if TYPE_CHECKING:
+    from pipeline.page.run import Run
+
+CARD, GRID = "README.md", "grid.gif"
+DEMO = "data/demo/labels"
+DEMO_LICENCE = "apache-2.0"  # its clips are drawn by code of this project
+MEANINGS = {
+    EXPORTED_GENERATOR: "the weights of the generator, averaged over its training",
+    EXPORTED_DESCRIPTION: "the params that it was trained with, and its vocabulary",
+    VECTORS: "vectors of words, also of words that it was never trained on",
+    GRAPH: "the same generator as an ONNX graph: z and token_ids -> frames in [-1,1], of {} clips in a pass",
+    GRID: "samples of each caption, beside real clips",
+    CARD: "this page",
+}
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="the folder to write; it must not exist")],
+    run: Annotated[str, typer.Option(help="a project's folder, or a revision or an experiment of DVC")] = ".",
+    licence: Annotated[str, typer.Option(help="of the weights, as the hub names it: apache-2.0, cc-by-4.0, ...")] = "",
+    data_licence: Annotated[str, typer.Option(help="of the clips that it was trained on")] = "",
+    graph: Annotated[bool, typer.Option("--onnx/--no-onnx", help="with generator.onnx, which takes a minute")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="print the files and their digests as JSON")] = False,
+) -> None:
+    """Write a trained model as a folder for others: safetensors, config, ONNX, and a card with its figures.
+
+    `from pipeline.sampling import from_pretrained` reads it, without DVC.
+
+    Example: t2v export my-model --licence apache-2.0
+    """
+    if folder.exists() or folder.is_symlink():
+        raise UserError(f"{folder}: is there already; remove it, or name another folder")
+    from pipeline.cli.report import open_runs
+
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        (found,) = open_runs([run], Path(scratch))
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+        try:
+            _fill(made, found, graph=graph)
+            _write_card(made, folder.name, found, {"weights": licence, "data": data_licence})
+            made.chmod(0o755)
+            os.rename(made, folder)  # noqa: PTH104  it refuses a folder that has come there meanwhile, unless empty
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    files = {path.name: path for path in sorted(folder.iterdir())}
+    if as_json:
+        digests = {name: {"bytes": path.stat().st_size, "sha256": digest_file(path)} for name, path in files.items()}
+        print(json.dumps({"folder": str(folder), "files": digests}, indent=2))
+    else:
+        print(f"{folder}: {', '.join(files)}, {sum(path.stat().st_size for path in files.values()) / 1e6:.1f} MB")
+
+
+def _fill(made: Path, run: "Run", *, graph: bool) -> None:
+    """Copy the parts of the model, its grid where that is of this model, and export its graph."""
+    from pipeline.inference import Model
+
+    files = find_model_files(run.folders.model)
+    model = Model(run.folders.model)  # says what is wrong before anything is written
+    copies = {files.weights: EXPORTED_GENERATOR, files.description: EXPORTED_DESCRIPTION, files.vectors: VECTORS}
+    for source, name in copies.items():
+        if source.exists():
+            shutil.copyfile(source, made / name)
+    if _is_drawn_by(model.digest, run.folders.samples / GRID):
+        shutil.copyfile(run.folders.samples / GRID, made / GRID)
+    if graph:
+        from pipeline.onnx.export import ANY, ONE, export_generator
+
+        print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)
+        exported = export_generator(model, ANY, ONE)
+        if exported.fault:
+            print(f"note: without {GRAPH}: {exported.fault}", file=sys.stderr)
+        else:
+            (made / GRAPH).write_bytes(exported.graph)
+
+
+def _is_drawn_by(digest: str, grid: Path) -> bool:
+    """Whether the grid is there, and its provenance names the model."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(grid) as picture:
+            comment = picture.info.get("comment", b"")
+        return bool(json.loads(comment).get("model") == digest)
+    except (FileNotFoundError, UnidentifiedImageError, ValueError, AttributeError):
+        return False
+
+
+def _write_card(made: Path, name: str, run: "Run", licences: dict[str, str]) -> None:
+    from pipeline.page.figures import read_evaluation
+    from pipeline.page.summary import summarise_run
+
+    evaluation = read_evaluation(run)
+    default = DEMO_LICENCE if (run.settings.get("dataset") or {}).get("labels") == DEMO else ""
+    stated = {
+        "weights": licences["weights"] or default or "unknown",
+        "data": licences["data"] or (f"{default}, drawn by code of t2v" if default else NOT_STATED),
+    }
+    there = {path.name for path in made.iterdir()} | {CARD}
+    meanings = {file: text.format(_tell_clips(made)) for file, text in MEANINGS.items() if file in there}
+    description = read_json(made / EXPORTED_DESCRIPTION, "run t2v export again")
+    card = write_card(
+        summarise_run(run, evaluation),
+        evaluation,
+        name=name,
+        caption=_choose_caption(run, description["vocabulary"]["words"]),
+        licences=stated,
+        files=meanings,
+        references=_list_references(description),
+        method=str(description["train"]["method"]),
+    )
+    (made / CARD).write_text(card, encoding="utf-8")
+
+
+def _tell_clips(made: Path) -> str:
+    """How many clips the graph draws in one pass, as its input says."""
+    if not (made / GRAPH).exists():
+        return ""
+    from pipeline.onnx.graph import Graph
+
+    return "any number of" if Graph(made / GRAPH).takes_any_number else "single"
+
+
+def _choose_caption(run: "Run", words: list[str]) -> str:
+    """The commonest caption of the training clips; without them, words that the model knows."""
+    from pipeline.tables import read_table
+
+    table = run.folders.labels / "clips.parquet"
+    clips = read_table(table, Clip) if table.exists() else []
+    counts = Counter(clip.caption for clip in clips if clip.split == "train")
+    return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else " ".join(words[2:8])
+
+
+def _list_references(value: Any) -> list[str]:
+    """The code of a user's own that the description of a model names, as package.module:object."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value] if isinstance(value, str) and value.count(":") == 1 and "." in value.split(":")[0] else []
+    return sorted({*own, *(name for part in parts for name in _list_references(part))})

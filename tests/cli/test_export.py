@@ -1,0 +1,90 @@
+"""`t2v export`, on a network that has been trained for two steps."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import save_stirred
+from training_sets import tiny_params
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cli.model_card import escape, write_rows
+from pipeline.errors import UserError
+from pipeline.model_files import find_model_files
+from pipeline.sampling import VideoModel, from_pretrained
+
+CAPTION = "pushing a mug from left to right"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A project with a model and nothing else; it is the working folder."""
+    save_stirred(tmp_path / "data/model", tiny_params())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def export(*arguments):
+    answer = CliRunner().invoke(app, ["export", *arguments], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout
+
+
+def test_a_model_comes_back_from_its_folder_with_equal_bytes_without_dvc(run):
+    export("mine", "--no-onnx")
+    before = VideoModel(run / "data/model", exact=True).sample(CAPTION, seed=4, n=3)
+    shutil.rmtree(run / "data")
+    after = from_pretrained("mine").sample(CAPTION, seed=4, n=3)
+    assert (after.dtype, after.shape) == (np.uint8, (3, 8, 16, 16, 3))
+    assert np.array_equal(before, after)
+    assert after.std() > 5
+
+
+def test_the_example_of_the_card_runs_as_it_stands(run):
+    export("mine", "--no-onnx")
+    card = Path("mine/README.md").read_text(encoding="utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    assert code.count("\n") == 5
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "(2, 8, 16, 16, 3) uint8\n"
+    assert "Not evaluated yet" in card
+    assert "- data: not stated" in card
+
+
+@pytest.mark.slow
+def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_clips(run):
+    said = json.loads(export("mine", "--json", "--licence", "cc-by-4.0", "--data-licence", "our own clips"))
+    assert set(said["files"]) == {"README.md", "config.json", "generator.onnx", "model.safetensors"}
+    card = Path("mine/README.md").read_text(encoding="utf-8")
+    assert 'license: "cc-by-4.0"' in card and "- data: our own clips" in card
+    assert "of any number of clips in a pass" in card
+    assert find_model_files(Path("mine")).graph.exists()
+    quick = from_pretrained("mine", exact=False)
+    assert quick.provenance(quick.encode(CAPTION))["runtime"] == "onnxruntime"
+    exact = from_pretrained("mine").sample(CAPTION, seed=4, n=2).astype(int)
+    assert np.abs(quick.sample(CAPTION, seed=4, n=2) - exact).max() <= 1
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(run):
+    Path("mine").mkdir()
+    (run / "mine/thesis.txt").write_text("ten years of work")
+    with pytest.raises(UserError, match="mine: is there already"):
+        CliRunner().invoke(app, ["export", "mine"], catch_exceptions=False)
+    assert [path.name for path in Path("mine").iterdir()] == ["thesis.txt"]
+
+
+def test_nothing_is_left_of_an_export_that_fails(run):
+    (run / "data/model/generator.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="do not fit each other"):
+        CliRunner().invoke(app, ["export", "mine", "--no-onnx"], catch_exceptions=False)
+    assert sorted(path.name for path in run.iterdir()) == ["data"]
+
+
+def test_markup_in_names_is_text_in_the_card():
+    assert escape("<b>a|b</b> [x](y)\n`z`") == "\\<b\\>a\\|b\\</b\\> \\[x\\](y) \\`z\\`"
+    assert write_rows(("a", "b"), [("1|2", "*")]).splitlines()[2] == "| 1\\|2 | \\* |"
