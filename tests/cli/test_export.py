@@ -45,7 +45,8 @@ def test_a_model_comes_back_from_its_folder_with_equal_bytes_without_dvc(run):
     assert after.std() > 5
 
 
-def test_the_example_of_the_card_runs_as_it_stands(run):
+@pytest.mark.usefixtures("run")
+def test_the_example_of_the_card_runs_as_it_stands():
     export("mine", "--no-onnx")
     card = Path("mine/README.md").read_text(encoding="utf-8")
     code = card.split("```python\n")[1].split("```")[0]
@@ -57,7 +58,8 @@ def test_the_example_of_the_card_runs_as_it_stands(run):
 
 
 @pytest.mark.slow
-def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_clips(run):
+@pytest.mark.usefixtures("run")
+def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_clips():
     said = json.loads(export("mine", "--json", "--licence", "cc-by-4.0", "--data-licence", "our own clips"))
     assert set(said["files"]) == {"README.md", "config.json", "generator.onnx", "model.safetensors"}
     card = Path("mine/README.md").read_text(encoding="utf-8")
