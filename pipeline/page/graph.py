@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.page.figures import EvaluationView, read_list
-from pipeline.page.run import Run, read_object
+from pipeline.page.run import Run, read_count, read_object, read_section
 from pipeline.page.texts import REASONS
 from pipeline.records import DROPS, Drop
 from pipeline.tables import iterate_table
@@ -122,14 +122,15 @@ def _read_choice(name: str, folder: Path, list_facts: Any) -> StageView:
     report = read_object(folder / "report.json")
     if not report:
         return StageView(name, PURPOSES[name])
-    read, kept = int(report.get("read") or 0), int(report.get("kept") or 0)
+    read, kept = read_count(report, "read"), read_count(report, "kept")
     result = f"{kept:,} of {read:,} kept"
     return StageView(name, PURPOSES[name], result, read, kept, read_drops(folder, report), list_facts(report))
 
 
 def read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
     """Why items were left out, the commonest reason first, with the first items of each."""
-    counts = {str(reason): int(count) for reason, count in _read_section(report, "dropped").items()}
+    dropped = read_section(report, "dropped")
+    counts = {reason: read_count(dropped, reason) for reason in dropped}
     examples: dict[str, list[Drop]] = {reason: [] for reason in counts}
     if counts and (folder / DROPS).is_file():
         for drop in iterate_table(folder / DROPS, Drop):
@@ -139,23 +140,18 @@ def read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
     return [Dropped(reason, REASONS.get(reason, ""), count, examples[reason]) for reason, count in ordered]
 
 
-def _read_section(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    section = report.get(name)
-    return section if isinstance(section, dict) else {}
-
-
 def _list_splits(report: Mapping[str, Any]) -> dict[str, str]:
-    splits = {f"split {name}": f"{count:,}" for name, count in _read_section(report, "splits").items() if count}
+    splits = {f"split {name}": f"{count:,}" for name, count in read_section(report, "splits").items() if count}
     pairs = [" / ".join(map(str, read_list(pair))) for pair in read_list(report.get("test_pairs"))]
     words = [str(word) for word in read_list(report.get("test_words"))]
-    facts = {"categories": str(len(_read_section(report, "categories")))}
-    facts |= {"objects": str(len(_read_section(report, "objects"))), **splits}
+    facts = {"categories": str(len(read_section(report, "categories")))}
+    facts |= {"objects": str(len(read_section(report, "objects"))), **splits}
     facts |= {"pairs kept out of training": ", ".join(pairs)} if pairs else {}
     return facts | ({"words kept out of training": ", ".join(words)} if words else {})
 
 
 def _list_frames(report: Mapping[str, Any]) -> dict[str, str]:
-    lengths = _read_section(report, "frames_per_video")
+    lengths = read_section(report, "frames_per_video")
     if not lengths:
         return {}
     return {
@@ -173,19 +169,19 @@ def _list_words(report: Mapping[str, Any]) -> dict[str, str]:
 def _read_training(model: Mapping[str, Any], training: Mapping[str, Any]) -> StageView:
     if not model:
         return StageView("train", PURPOSES["train"])
-    train, generator = _read_section(model, "train"), _read_section(_read_section(model, "train"), "generator")
+    train, generator = read_section(model, "train"), read_section(read_section(model, "train"), "generator")
     facts = {"method": str(train.get("method", "gan")), "generator": str(generator.get("kind", ""))}
     last = {name: value for name, value in training.items() if name.startswith("val_") and _is_number(value)}
     facts |= {name.replace("_", " "): f"{value:.4g}" for name, value in last.items()}
-    return StageView("train", PURPOSES["train"], f"{int(model.get('clips') or 0):,} clips shown", facts=facts)
+    return StageView("train", PURPOSES["train"], f"{read_count(model, 'clips'):,} clips shown", facts=facts)
 
 
 def _read_judge(judge: Mapping[str, Any]) -> StageView:
     if not judge:
         return StageView("judge", PURPOSES["judge"])
-    accuracy = _read_section(_read_section(judge, "val"), "accuracy")
+    accuracy = read_section(read_section(judge, "val"), "accuracy")
     facts = {f"right about the {name}, val": f"{value:.3f}" for name, value in accuracy.items() if _is_number(value)}
-    return StageView("judge", PURPOSES["judge"], f"{int(judge.get('clips') or 0):,} real clips", facts=facts)
+    return StageView("judge", PURPOSES["judge"], f"{read_count(judge, 'clips'):,} real clips", facts=facts)
 
 
 def _read_evaluation(evaluation: EvaluationView | None) -> StageView:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,11 +76,24 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def parse_number(text: str | None) -> float | None:
-    """The number of a cell; None where it holds none."""
+    """The number of a cell; None where it holds none, or one that is not finite."""
     try:
-        return float(text) if text else None
+        number = float(text) if text else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
+
+
+def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a JSON object that is an object itself; empty where it is none."""
+    section = tree.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def read_count(tree: Mapping[str, Any], name: str) -> int:
+    """A whole number of a JSON object; 0 where it is none."""
+    count = tree.get(name)
+    return count if isinstance(count, int) else 0
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

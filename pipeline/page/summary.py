@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value
 from pipeline.page.figures import EvaluationView
-from pipeline.page.run import REMEDY, Run, read_object
+from pipeline.page.run import REMEDY, Run, read_count, read_object, read_section
 
 GENERATOR = "generator.safetensors"
 PRODUCTS = {  # what names a product by its bytes
@@ -50,18 +50,18 @@ def tell_training(run: Run, model: Mapping[str, Any]) -> str:
     """What was trained, and on what."""
     if not model:
         return "Nothing is trained yet: `dvc repro train` makes a model."
-    report, train = read_object(run.folders.labels / "report.json"), model.get("train") or {}
-    generator, shape = train.get("generator") or {}, model.get("clip") or {}
+    report, train = read_object(run.folders.labels / "report.json"), read_section(model, "train")
+    generator, shape = read_section(train, "generator"), read_section(model, "clip")
     method = "flow matching" if train.get("method") == "flow" else "a GAN"
     data = ""
     if report:
-        clips = (report.get("splits") or {}).get("train", 0)
-        kinds = [f"{len(report.get(name) or ())} {name}" for name in ("categories", "objects")]
+        clips = read_count(read_section(report, "splits"), "train")
+        kinds = [f"{len(read_section(report, name))} {name}" for name in ("categories", "objects")]
         data = f" on {clips:,} clips of {' and '.join(kinds)}"
     size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
     return (
         f"A generator of kind {generator.get('kind', 'unknown')}, trained by {method}{data}, {size}: "
-        f"{int(model.get('clips') or 0):,} clips shown, seed {model.get('seed')}."
+        f"{read_count(model, 'clips'):,} clips shown, seed {model.get('seed')}."
     )
 
 
@@ -90,7 +90,7 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
     if operations is not None:
         costs["arithmetic of one clip"] = f"{operations} GFLOP"
     if model:
-        costs["clips shown in training"] = f"{int(model.get('clips') or 0):,}"
+        costs["clips shown in training"] = f"{read_count(model, 'clips'):,}"
     shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
     return {**costs, **({"frames on disk": f"{shards / 1e6:.1f} MB"} if shards else {}), **run.measured}
 

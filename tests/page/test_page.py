@@ -16,7 +16,9 @@ from training_sets import T, tiny_clips
 
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
+from pipeline.files import write_json
 from pipeline.page.build import build_page, embed_json
+from pipeline.page.curves import read_charts
 from pipeline.page.figures import place_mark, read_evaluation
 from pipeline.page.graph import EDGES
 from pipeline.page.run import Run, RunFolders
@@ -182,10 +184,7 @@ def test_the_drawn_graph_is_that_of_dvc():
     def all_before(name):
         return {*EDGES[name]}.union(*map(all_before, EDGES[name]))
 
-    assert {name: all_before(name) for name in EDGES} == {
-        name: before for name, before in read.items() if name != "report"
-    }
-    assert read["report"] == set(EDGES)
+    assert {name: all_before(name) for name in EDGES} == {name: read[name] for name in read["report"]}
 
 
 @pytest.mark.parametrize(
@@ -219,6 +218,17 @@ def test_of_a_model_that_does_not_open_the_page_says_why(tmp_path):
 
 def test_numbers_that_are_none_are_left_out_of_curves(tmp_path):
     run = build_run(tmp_path)
-    write_csv(tmp_path / "model/history.csv", [{"clips": 16, "loss": ""}, {"clips": 32, "loss": "1"}])
+    losses = ["", "nan", "inf", "high", "1"]
+    write_csv(tmp_path / "model/history.csv", [{"clips": n, "loss": loss} for n, loss in enumerate(losses)])
     write_evaluation(tmp_path / "evaluation", {})
+    chart, _ = read_charts([run])
+    assert chart.rows == [[0, None], [1, None], [2, None], [3, None], [4, 1]]
     assert "training-loss" in ParsedPage(build_page(run, OPTIONS, 8)).attributes("data-chart")
+
+
+def test_parts_of_another_kind_than_stages_write_are_taken_for_absent(tmp_path):
+    run = build_run(tmp_path)
+    write_json(tmp_path / "model/model.json", {"train": [1], "clip": "small", "clips": "many"})
+    write_json(tmp_path / "labels/report.json", {"read": "all", "kept": None, "dropped": [2], "splits": 3})
+    write_json(tmp_path / "judge/judge.json", {"val": 1, "clips": {}})
+    assert "0 of 0 kept" in ParsedPage(build_page(run, OPTIONS, 8)).text

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import yaml
+from page_runs import ParsedPage
 from projects import ROOT, stages_run
 
 from pipeline.data.dataset import DataFolders, Dataset
@@ -96,6 +97,16 @@ def test_metrics_and_plots_show_without_the_internet(project):
     assert "Losses of the last run" in page
     assert "data_evaluation_nearest.png" in page
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?(?:https?:)?//", page) == []
+
+
+def test_a_page_shows_a_revision_beside_the_workspace(project):
+    project.change({"render": {"fps": 4}})
+    assert "2 runs" in project.t2v("report", "HEAD", ".", "-o", "page.html")
+    page = ParsedPage((project.folder / "page.html").read_text(encoding="utf-8"))
+    assert "render.fps84" in page.text.replace("\n", "").replace(" ", "")
+    names = [alt.partition(":")[0] for alt in page.attributes("alt")]
+    assert names and names.count("HEAD") == names.count("project")
+    assert "nowhere: no folder, and no revision" in project.t2v("report", "nowhere", "-o", "page.html", code=1)
 
 
 def test_files_of_the_workspace_are_links_into_the_cache(project):
