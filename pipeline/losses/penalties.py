@@ -37,8 +37,7 @@ class DiscriminatorOutputs:
     """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
     `real` and `fake` require their gradients where a penalty differentiates their logits: `r1`, `r2`, or a user's own.
-    Slopes are there where they were taken with the pass, and may be differentiated again; logits of moved clips where
-    `r1_fd` or `r2_fd` is due.
+    Logits of moved clips are there where `r1_fd` or `r2_fd` is due; slopes where they have been taken already.
     """
 
     discriminator: Discriminator
@@ -49,8 +48,7 @@ class DiscriminatorOutputs:
     fake_logits: Tensor  # [B]
     rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
-    real_slope: Tensor | None = None  # of each logit at its clip [B,C,T,H,W]
-    fake_slope: Tensor | None = None
+    fake_slope: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], to be differentiated again
     moved_real_logits: Tensor | None = None  # [B], of `move_clips`
     moved_fake_logits: Tensor | None = None
 
@@ -66,7 +64,11 @@ def slope_at(logits: Tensor, frames: Tensor) -> Tensor:
 
 def squared_slope(logits: Tensor, frames: Tensor) -> Tensor:
     """|dD/dx|^2 at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> [B]."""
-    return slope_at(logits, frames).square().flatten(1).sum(1)
+    return _squared_length(slope_at(logits, frames))
+
+
+def _squared_length(slope: Tensor) -> Tensor:
+    return slope.square().flatten(1).sum(1)
 
 
 def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
@@ -77,12 +79,13 @@ def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
 
 def r1(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return _half_square(outputs.real_slope, outputs.real_logits, outputs.real)
+    return squared_slope(outputs.real_logits, outputs.real) / 2
 
 
 def r2(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared slope on generated clips. Mescheder 2018, arXiv:1801.04406."""
-    return _half_square(outputs.fake_slope, outputs.fake_logits, outputs.fake)
+    slope = slope_at(outputs.fake_logits, outputs.fake) if outputs.fake_slope is None else outputs.fake_slope
+    return _squared_length(slope) / 2
 
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
@@ -110,10 +113,6 @@ def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
     """Clips with noise: x + sigma n with n standard normal, [B,C,T,H,W] -> the same shape and strides."""
     noise = rng.normal(*frames.shape[1:]).to(frames.dtype)
     return torch.add(frames.detach(), noise, alpha=sigma)
-
-
-def _half_square(slope: Tensor | None, logits: Tensor, frames: Tensor) -> Tensor:
-    return (slope_at(logits, frames) if slope is None else slope).square().flatten(1).sum(1) / 2
 
 
 def _difference(moved: Tensor | None, logits: Tensor, sigma: float) -> Tensor:

@@ -64,7 +64,6 @@ class Discriminator(nn.Module):
     """
 
     feature_width: int  # F, the number of features of a clip; set when it is built
-    compiled_slopes = False  # whether `differentiate` is compiled as a whole
 
     def extract_features(self, frames: Tensor) -> Tensor:
         """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
@@ -84,16 +83,6 @@ class Discriminator(nn.Module):
                 "one logit for each clip, [B]"
             )
         return logits
-
-    def differentiate(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features [B,F], logits [B] and the slope of each logit at its clip, whose gradient `frames` require.
-
-        The slope may be differentiated again, by the weights.
-        """
-        features = self.extract_features(frames)
-        logits = self.compute_logits(features, cond)
-        (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
-        return features, logits, slope
 
     def forward(self, frames: Tensor, cond: Tensor) -> Tensor:
         return self.compute_logits(self.extract_features(frames), cond)

@@ -141,12 +141,10 @@ class ClipReading:
     frames: Tensor  # [B,C,T,H,W]
     features: Tensor  # [B,F]
     moved_features: Tensor | None = None  # of the clips with noise, where a penalty compares them
-    logits: Tensor | None = None  # [B], where they come with the features
-    slope: Tensor | None = None  # of each logit at its clip, likewise
 
     def score(self) -> Tensor:
         """The logits [B]."""
-        return self.model.compute_logits(self.features, self.cond) if self.logits is None else self.logits
+        return self.model.compute_logits(self.features, self.cond)
 
     def score_moved(self) -> Tensor | None:
         """The logits of the clips with noise [B]."""
@@ -157,15 +155,11 @@ def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: Step
     """One pass over the clips that `penalty`, r1 or r2, is taken at; those with noise lie in the same batch.
 
     Slopes are small differences, so what they are taken of is float32, as are differences over small steps. Compiled
-    code cannot be differentiated twice, unless the slope is part of it; what a user's own penalty reads is uncompiled.
+    code cannot be differentiated twice, so what a slope is taken of runs uncompiled.
     """
-    due, own, moved = context.gammas, differentiates(context.gammas), f"{penalty}_fd" in context.gammas
-    exact = penalty in due or own or (moved and context.params.penalty_sigma < FINEST_IN_BF16)
-    if penalty in due and model.compiled_slopes and not (own or moved):
-        with in_float32(frames):
-            features, logits, slope = model.differentiate(frames, cond)
-        return ClipReading(model, cond, frames, features, None, logits, slope)
-    with in_float32(frames) if exact else context.autocast(), uncompiled() if penalty in due or own else nullcontext():
+    moved, differentiated = f"{penalty}_fd" in context.gammas, differentiates(context.gammas, penalty)
+    exact = differentiated or (moved and context.params.penalty_sigma < FINEST_IN_BF16)
+    with in_float32(frames) if exact else context.autocast(), uncompiled() if differentiated else nullcontext():
         if not moved:
             return ClipReading(model, cond, frames, model.extract_features(frames))
         both = torch.cat((frames, move_clips(frames, context.rng, context.params.penalty_sigma)))
@@ -186,10 +180,8 @@ def collect_outputs(
         fake_logits,
         context.rng,
         context.params.penalty_sigma,
-        real.slope,
-        fake.slope,
-        real.score_moved(),
-        fake.score_moved(),
+        moved_real_logits=real.score_moved(),
+        moved_fake_logits=fake.score_moved(),
     )
 
 

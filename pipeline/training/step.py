@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
-from torch.nn.utils.parametrize import cached, is_parametrized
+from torch.nn.utils.parametrize import cached
 
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.penalties import SharedRng
-from pipeline.models.discriminators import ClipsAndFrames, ProjectionDiscriminator, StackedDiscriminator, Trunk
+from pipeline.models.discriminators import Trunk
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.flow import flow_loss
@@ -28,11 +28,6 @@ from pipeline.training.objectives import (
 from pipeline.training.one_pass import OnePass
 
 COMPILED = (Generator, Trunk)
-BUILT_IN = (
-    ProjectionDiscriminator,
-    StackedDiscriminator,
-    ClipsAndFrames,
-)  # a user's own may do what cannot be compiled
 MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's first one: two networks that chase each other do without
 
 PAIRED = Objective(discriminator_loss, generator_loss)
@@ -54,7 +49,7 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
     """Let the parts of the models that make or read clips be compiled when they are first called; whether they will be.
 
     Says so and leaves them as they are where there is no working compiler. Gradients of what is compiled cannot be
-    differentiated again, unless they are compiled with it: `torch.compiler.set_stance("force_eager")` goes around it.
+    differentiated again: `torch.compiler.set_stance("force_eager")` goes around it.
     """
     if reason := _obstacle(device):
         print(f"train.compile: {reason}; training goes on without", file=sys.stderr)
@@ -65,10 +60,6 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
                 part.predict = torch.compile(part.predict, dynamic=False)  # type: ignore[method-assign]
             elif isinstance(part, COMPILED):
                 part.compile(dynamic=False)
-            elif isinstance(part, BUILT_IN) and not any(map(is_parametrized, part.modules())):
-                torch._dynamo.config.trace_autograd_ops = True
-                part.differentiate = torch.compile(part.differentiate, dynamic=False)  # type: ignore[method-assign]
-                part.compiled_slopes = True
     return True
 
 
