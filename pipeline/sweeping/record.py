@@ -1,6 +1,7 @@
 """What a sweep has noted of itself in `runs/sweeps/NAME/sweep.json`: enough to go on after any end."""
 
 import fcntl
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -98,9 +99,14 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def list_sweeps() -> list[Sweep]:
-    """The sweeps of this project, the newest first."""
-    files = sorted(FOLDER.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [read_sweep(path.parent) for path in files]
+    """The sweeps of this project, the newest first; one that cannot be read is reported in a line and passed over."""
+    found = []
+    for path in sorted(FOLDER.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            found.append(read_sweep(path.parent))
+        except UserError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+    return found
 
 
 @contextmanager
