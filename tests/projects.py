@@ -68,6 +68,7 @@ class Project:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "",
             "T2V_DEVICES": "cpu",
+            "T2V_SLOTS": str(home / "slots"),  # no sweep of the user is waited for
             "XDG_CONFIG_HOME": str(home),
         }
         self.environment |= dict.fromkeys(PERSON, "tester")

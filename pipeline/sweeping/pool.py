@@ -82,6 +82,7 @@ def run_jobs(
     """
     running: list[Job] = []
     job: Job | None = None
+    told = False  # that devices are awaited
     try:
         while (job := job or (take() if len(running) < limit else None)) or running:
             if job and len(running) < limit and (lent := slots.take()):
@@ -90,6 +91,9 @@ def run_jobs(
                 on_change(job)
                 job = None
                 continue
+            if job and not running and not told:
+                print("waiting: another sweep of yours has the cores or GPUs that are needed", file=sys.stderr)
+                told = True
             time.sleep(PAUSE)
             for one in running:
                 if _look(one):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-FOLDER = Path(tempfile.gettempdir()) / f"t2v-slots-{os.getuid()}"
+FOLDER = Path(os.environ.get("T2V_SLOTS") or Path(tempfile.gettempdir()) / f"t2v-slots-{os.getuid()}")
 TURN = "turn"
 
 

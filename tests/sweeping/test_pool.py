@@ -140,6 +140,16 @@ def test_a_device_stays_held_by_the_process_that_inherited_it(tmp_path):
     assert other.take() is not None
 
 
+@pytest.mark.slow
+def test_a_sweep_says_that_it_waits_for_another_one(tmp_path, capsys):
+    other = SlotQueue("core", ["0"], 1, tmp_path / "slots").take()
+    threading.Timer(1.5, other.release).start()
+    job = python_job(tmp_path, "job", "print('fine')")
+    run_all(tmp_path, [job])
+    assert job.state == "done"
+    assert capsys.readouterr().err.count("waiting: another sweep of yours") == 1
+
+
 def test_who_leaves_the_queue_gives_back_what_was_gathered(tmp_path):
     holder, waiting, third = (SlotQueue("core", ["0", "1"], 2, tmp_path) for _ in range(3))
     lent = holder.take()
