@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "Check seals, signatures and outputs of stages.",
     "lineage": "Trace a file or a figure back to params, data and code.",
     "sign": "Sign a rendered file as made by a model (C2PA).",
+    "serve": "Serve the page of a run, and clips of any caption.",
     "sweep": "Train one model per combination of values.",
     "recipe": "Write params.yaml from a recipe, or compare it with one.",
     "clips": "Look into the clips: what they show, which were dropped.",

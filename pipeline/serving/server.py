@@ -1,0 +1,197 @@
+"""The server: one thread a connection, few of them, each for a short time; strict headers; no path of the machine."""
+
+import errno
+import socket
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import UserError
+from pipeline.serving.form import STYLE_DIGEST, build_form, build_notice
+from pipeline.serving.requests import Refused, Studio, parse_request
+
+CONNECTIONS = 128  # at once
+SILENCE = 10  # seconds without a byte, after which a connection ends
+LIFETIME = 90.0  # seconds after which any connection ends
+BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
+LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
+
+KINDS = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4", ".npz": "application/octet-stream"}
+TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
+
+OWN_POLICY = (
+    f"default-src 'none'; img-src 'self'; style-src 'sha256-{STYLE_DIGEST}'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+# The page of a run, which is one file, says more strictly itself which scripts run in it.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; worker-src blob:; "
+    "connect-src data: blob:; img-src data: blob:; media-src data: blob:; font-src data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the page of a run and clips of its model until it is shut down; `port` 0 takes a free one.
+
+    Raises UserError where the address cannot be had.
+    """
+
+    daemon_threads = True
+    request_queue_size = CONNECTIONS
+
+    def __init__(self, host: str, port: int, studio: Studio, page: Path) -> None:
+        self.studio, self.page, self.host = studio, page, host
+        self.is_loopback = _is_loopback(host)
+        self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), Handler)
+        except OSError as error:
+            raise UserError(f"{host} port {port}: {_explain(error)}") from None
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_address[1]}/"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand a connection to a thread of its own, or turn it away."""
+        if not self._slots.acquire(blocking=False):
+            request.sendall(BUSY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection, and end it when its time is over."""
+        end = threading.Timer(LIFETIME, _hang_up, [request])
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are gone before they are answered; anything else is a fault to be seen."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers `/`, `/draw` and `/clips.gif|png|mp4|npz`."""
+
+    server: Server
+    server_version, sys_version = "t2v", ""
+    timeout = SILENCE
+
+    def do_GET(self) -> None:
+        """Answer with a page, with clips, or with one line that says why not."""
+        try:
+            self._check_origin()
+            address = urlsplit(self.path)
+            if address.path == "/":
+                self._answer_page()
+            elif address.path == "/draw":
+                self._answer_form(address.query)
+            elif address.path.startswith("/clips."):
+                ending = address.path.removeprefix("/clips")
+                clips = self.server.studio.render(parse_request(address.query), ending)
+                self._answer(200, KINDS[ending], clips)
+            else:
+                raise Refused(404, "there is / and /draw, and clips at /clips.gif, /clips.png, /clips.mp4, /clips.npz")
+        except Refused as refused:
+            self._answer(refused.status, TEXT, f"{refused}\n".encode())
+        except ValueError:  # of an address that is none
+            self._answer(400, TEXT, b"the address cannot be read\n")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _check_origin(self) -> None:
+        """Raise Refused for a page of others that makes a browser ask here, by a name of its own or by a picture."""
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        if self.server.is_loopback and not _is_loopback(host):
+            raise Refused(421, "this server answers on the machine's own address alone; see t2v serve --host")
+        if self.headers.get("Sec-Fetch-Site") == "cross-site" and self.headers.get("Sec-Fetch-Mode") != "navigate":
+            raise Refused(403, "other pages may link here, and show nothing of it")
+
+    def _answer_page(self) -> None:
+        try:
+            self._answer(200, HTML, self.server.page.read_bytes(), PAGE_POLICY)
+        except OSError:
+            self._answer(404, HTML, build_notice().encode())
+
+    def _answer_form(self, query: str) -> None:
+        page = self.server.page.is_file()
+        if not query:
+            self._answer(200, HTML, build_form(None, page=page).encode())
+            return
+        try:
+            request = parse_request(query)
+            typed = self.server.studio.encode(request)
+            self._answer(200, HTML, build_form(request, typed.unknown, page=page).encode())
+        except Refused as refused:
+            self._answer(refused.status, HTML, build_form(None, fault=str(refused), page=page).encode())
+
+    def _answer(self, status: int, kind: str, body: bytes, policy: str = OWN_POLICY) -> None:
+        self.send_response(status)
+        for name, value in {**HEADERS, "Content-Security-Policy": policy, "Content-Type": kind}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.send_header("Retry-After", "5")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """What http.server itself refuses, as one line; it would repeat what was asked."""
+        unsupported = code == HTTPStatus.NOT_IMPLEMENTED
+        status = HTTPStatus.METHOD_NOT_ALLOWED if unsupported else HTTPStatus(code)
+        self.command = self.command or "GET"
+        self.request_version = self.request_version or "HTTP/1.0"
+        self.close_connection = True
+        said = "only GET and HEAD are answered" if unsupported else status.phrase
+        self._answer(status, TEXT, f"{said}\n".encode())
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing is logged: captions are the users'."""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in LOOPBACK_NAMES
+
+
+def _hang_up(request: socket.socket) -> None:
+    try:
+        request.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it has ended by itself
+        return
+
+
+def _explain(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there; choose another --port, or --port 0 for any free one"
+    if error.errno == errno.EACCES:
+        return "it takes a right that you do not have; choose a --port from 1024 on"
+    return f"no address of this machine ({error.strerror}); give --host one, 127.0.0.1 for this machine alone"
