@@ -189,6 +189,8 @@ def test_a_graph_beside_the_model_draws_without_torch_what_torch_draws(exported)
     assert np.abs(difference).max() <= 1
     told, told_exact = read_provenance(Path("graph.npz")), read_provenance(exact)
     assert told.pop("runtime") == "onnxruntime"
+    assert told.pop("environment")["onnxruntime"]
+    assert told_exact.pop("environment")["torch"]
     assert told == told_exact
 
 
