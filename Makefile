@@ -10,7 +10,7 @@ RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 .PHONY: demo verify quick test lint fuzz docs bench bench-data bench-train bench-quality clean setup
 demo: setup
 	$(RUN) dvc repro
-	@echo "Done: look at data/samples/grid.gif, grid.png and grid.mp4; then try: . $(VENV)/bin/activate; t2v --help"
+	@echo "Done: open data/report/index.html in a browser and type a caption, or look at data/samples/grid.gif; then try: . $(VENV)/bin/activate; t2v --help"
 
 # The demo twice, in clean clones of the last commit, and every output compared: half an hour on 2 cores.
 verify: setup
