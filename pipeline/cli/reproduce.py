@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 import yaml
@@ -53,15 +54,15 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `remade` is None where it could not be made again."""
+    """What became of one file."""
 
     media: Media
-    remade: Media | None
-    reasons: tuple[str, ...]  # why it could not, or where it differs; empty where the bytes are equal
+    state: Literal["equal", "equal pixels", "differs", "not made again"]
+    reasons: tuple[str, ...] = ()  # why it could not be made again, or where and why it differs
 
     @property
     def is_equal(self) -> bool:
-        return self.remade is not None and not self.reasons
+        return self.state in ("equal", "equal pixels")
 
 
 def reproduce(
@@ -81,8 +82,7 @@ def reproduce(
     failed = 0
     for outcome in remake_all(files, model, Path("data"), out):
         failed += not outcome.is_equal
-        state = "equal" if outcome.is_equal else "not made again" if outcome.remade is None else "differs"
-        print(f"{outcome.media.path}: {'; '.join((state, *outcome.reasons))}", flush=True)
+        print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
     if failed:
         raise typer.Exit(1)
 
@@ -103,16 +103,18 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
                         made = Path(shutil.copyfile(made, out / media.path.name))
                     yield compare(media, read_media(made))
                 except UserError as error:
-                    yield Outcome(media, None, (str(error),))
+                    yield Outcome(media, "not made again", (str(error),))
 
 
 def compare(media: Media, remade: Media) -> Outcome:
-    """Equal bytes, or what sets the two apart."""
+    """Equal bytes; equal pixels, and what else is different in the making; or where the two differ, and why."""
     if media.payload == remade.payload:
-        return Outcome(media, remade, ())
+        return Outcome(media, "equal")
     facts = tuple(explain_facts(media.facts or {}, remade.facts or {}))
-    pixels = tuple(explain_pixels(media, remade)) or ("the pixels are equal",)
-    return Outcome(media, remade, (*pixels, *(facts or (ALTERED,))))
+    pixels = tuple(explain_pixels(media, remade))
+    if facts and not pixels:
+        return Outcome(media, "equal pixels", facts)
+    return Outcome(media, "differs", (*pixels, *(facts or (ALTERED,))))
 
 
 def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
@@ -129,7 +131,11 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
         folder.mkdir(exist_ok=True)
         with open_model(None if facts.get("model") is None else str(facts["model"]), model) as source:
             work = (sample_again, facts, source, made) if maker == MADE_BY else (run_again, facts, source, data, folder)
-            if failed := process.submit(*work).result():
+            try:
+                failed = process.submit(*work).result()
+            except BrokenProcessPool:
+                failed = "the process that made it again was ended, perhaps for want of memory"
+            if failed:
                 raise UserError(failed)
     if not made.is_file():
         raise UserError(f"{maker} makes no file of this name; it was renamed")

@@ -39,7 +39,8 @@ def require_equal_and_done(clone, project):
 def test_a_run_travels_by_a_folder_and_its_generator_is_fetched_by_name(shared, tmp_path):
     clone = push_and_clone(shared, tmp_path / "clone", str(tmp_path / "storage"))
     require_equal_and_done(clone, shared)
-    clone.dvc("artifacts", "get", str(shared.folder), "generator", "--rev", "main", "--out", "fetched")
+    shared.run("git", "tag", "--annotate", "--message", "the first", "generator@v1.0.0")
+    clone.dvc("artifacts", "get", str(shared.folder), "generator", "--out", "fetched")
     clone.dvc("get", str(shared.folder), "data/model", "--out", "by-path")
     for name in ("fetched", "by-path"):
         assert (clone.folder / name / "generator.safetensors").read_bytes() == (
