@@ -1,18 +1,27 @@
 """`t2v words near`: which objects of the training clips a word is near to."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from pipeline.errors import UserError
+from pipeline.cli.printing import print_table, widen
+from pipeline.errors import UserError, first_line
+from pipeline.files import read_json
+from pipeline.model_files import find_model_files
 from pipeline.records import VECTORS, Clip
 from pipeline.tables import read_table
 
 if TYPE_CHECKING:
     from pipeline.text.neighbours import Lookup
+    from pipeline.text.vector_files import Vector
+
+# Where a generator keeps what it has learned of words: of those that name objects, else of all.
+LEARNED = ("object_encoder.words.own.weight", "caption_encoder.words.own.weight")
+FIRST_WORD = 2  # the ids before it are padding and what is unknown
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -25,16 +34,19 @@ def words() -> None:
 @app.command()
 def near(
     word: Annotated[str, typer.Argument(help="a word or a name of several: album, or 'photo album'")],
-    vectors: Annotated[
-        Path | None, typer.Option(help="a file of word vectors, as text; else those of tokenize.embeddings")
-    ] = None,
+    vectors: Annotated[Path | None, typer.Option(help="a file of word vectors, as text; else those of the run")] = None,
     labels: Annotated[Path, typer.Option(help="what `filter` wrote")] = Path("data/labels"),
     captions: Annotated[Path, typer.Option(help="what `tokenize` wrote")] = Path("data/captions"),
+    model: Annotated[Path, typer.Option(help="what `train` wrote")] = Path("data/model"),
     count: Annotated[int, typer.Option(min=1, help="how many objects")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """List the objects of the training clips, the nearest first.
+    """List the objects of the training clips, the nearest first, with cosine and number of clips.
 
-    With cosine and number of clips."""
+    By the vectors of tokenize.embeddings; where words are learned with the networks, as the generator tells them apart.
+
+    Example: t2v words near mug
+    """
     from pipeline.text.neighbours import embed_names, rank_neighbours, tokenize_name
     from pipeline.text.vocabulary import read_vocabulary
 
@@ -42,30 +54,52 @@ def near(
     objects = [name for clip in clips if clip.split == "train" for name in clip.objects]
     vocabulary = read_vocabulary(captions / "vocabulary.json")
     wanted = {part for name in {word, *objects} for part in tokenize_name(name, vocabulary)}
-    find_vector = embed_names(vocabulary, _lookup(vectors, captions / VECTORS, wanted))
-    source = vectors or captions / VECTORS
+    lookup, source = _find_lookup(vectors, captions / VECTORS, model, wanted)
+    find_vector = embed_names(vocabulary, lookup)
     if find_vector(word) is None:
         raise UserError(f"{source}: has no vector for {word!r}; take another word, or vectors of more words")
     found = rank_neighbours(word, objects, find_vector)
     if not found:
         raise UserError(f"{source}: has no vector for any of the {len(set(objects))} objects of the train split")
-    table = Table("object", "cosine", "clips", title=f"nearest to {word}", box=None, title_justify="left")
-    for neighbour in found[:count]:
-        table.add_row(neighbour.name, f"{neighbour.cosine:.2f}", str(neighbour.clips))
-    Console(soft_wrap=True).print(table)
+    if as_json:
+        print(json.dumps([asdict(neighbour) for neighbour in found[:count]], indent=2))
+        return
+    console = Console()
+    widen(console)
+    rows = [[neighbour.name, f"{neighbour.cosine:.2f}", str(neighbour.clips)] for neighbour in found[:count]]
+    print_table(console, [f"nearest to {word}", "cosine", "clips"], rows)
 
 
-def _lookup(text_file: Path | None, made: Path, wanted: set[str]) -> "Lookup":
-    """The vectors of a text file, or else those that `tokenize` wrote."""
+def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[str]) -> "tuple[Lookup, Path]":
+    """The vectors of a text file, or else those that `tokenize` wrote, or else those that a generator has learned."""
     from pipeline.text.embeddings import read_embeddings
     from pipeline.text.vector_files import read_vectors
 
     if text_file:
-        return read_vectors(text_file, wanted, 0).words.get
+        return read_vectors(text_file, wanted, 0).words.get, text_file
     embeddings = read_embeddings(made)
-    if embeddings is None:
+    if embeddings is not None:
+        return embeddings.find, made
+    weights = find_model_files(model).weights
+    if not weights.exists():
         raise UserError(
-            f"{made}: no such file: with tokenize.embeddings.source learned, words have vectors in the networks alone; "
-            "take another source, or give a file with --vectors"
+            f"{made}: no such file, and no {weights} has learned words yet; "
+            "run `dvc repro train`, or give a file with --vectors"
         )
-    return embeddings.find
+    return _read_learned(model).get, weights
+
+
+def _read_learned(model: Path) -> "dict[str, Vector]":
+    """Word -> what the generator has learned of it [E]. Raises UserError where the model is broken."""
+    from safetensors import SafetensorError, safe_open
+
+    files = find_model_files(model)
+    description = read_json(files.description, "`dvc repro train` makes it")
+    try:
+        words = description["vocabulary"]["words"]
+        with safe_open(files.weights, framework="np") as file:
+            rows = file.get_tensor(next(name for name in LEARNED if name in file.keys()))  # noqa: SIM118
+    except (KeyError, TypeError, StopIteration, SafetensorError) as error:
+        fault = f"no vectors of words in it ({first_line(error)})"
+        raise UserError(f"{files.weights}: {fault}; run `dvc repro train`") from None
+    return dict(zip(words[FIRST_WORD : len(rows)], rows[FIRST_WORD:], strict=False))

@@ -1,11 +1,16 @@
 """Neighbours by cosine, and `t2v words near`."""
 
+import json
+
+import numpy as np
 import pytest
 import typer
 from made import make_clip
+from safetensors.numpy import save_file
 
 from pipeline.cli.words import app
 from pipeline.errors import UserError
+from pipeline.files import write_json
 from pipeline.records import Clip
 from pipeline.tables import write_table
 from pipeline.text.neighbours import embed_names, rank_neighbours
@@ -43,11 +48,29 @@ def near(tmp_path, *words):
 
 def test_only_objects_that_training_sees_are_listed(tmp_path, vec, capsys):
     near(tmp_path, "album", "--vectors", str(vec))
-    assert capsys.readouterr().out.split()[3:] == ["object", "cosine", "clips", "book", "0.80", "1", "mug", "0.60", "1"]
+    assert capsys.readouterr().out.split()[3:] == ["cosine", "clips", "book", "0.80", "1", "mug", "0.60", "1"]
+    near(tmp_path, "album", "--vectors", str(vec), "--json", "--count", "1")
+    assert json.loads(capsys.readouterr().out) == [{"name": "book", "cosine": pytest.approx(0.8), "clips": 1}]
+
+
+def test_words_that_a_generator_has_learned_are_compared_as_it_tells_them_apart(tmp_path, capsys):
+    """By what its objects are conditioned on, not by the encoder of the whole caption."""
+    words = ["<pad>", "<unk>", "book", "mug", "album"]
+    rows = np.array([[0, 0], [0, 0], [1, 0], [0, 1], [4, 3]], np.float32)
+    write_json(tmp_path / "model/model.json", {"vocabulary": {"words": words}})
+    tensors = {"object_encoder.words.own.weight": rows, "caption_encoder.words.own.weight": rows[:, ::-1].copy()}
+    save_file(tensors, tmp_path / "model/generator.safetensors")
+    near(tmp_path, "album", "--model", str(tmp_path / "model"))
+    assert capsys.readouterr().out.split()[5:] == ["book", "0.80", "1", "mug", "0.60", "1"]
+    with pytest.raises(UserError, match=r"generator\.safetensors: has no vector for 'penny'"):
+        near(tmp_path, "penny", "--model", str(tmp_path / "model"))
+    (tmp_path / "model/generator.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"generator\.safetensors: no vectors of words in it"):
+        near(tmp_path, "album", "--model", str(tmp_path / "model"))
 
 
 def test_a_word_without_a_vector_and_words_that_are_learned_say_what_to_do(tmp_path, vec):
     with pytest.raises(UserError, match=r"words\.vec: has no vector for 'penny'"):
         near(tmp_path, "penny", "--vectors", str(vec))
     with pytest.raises(UserError, match="give a file with --vectors"):
-        near(tmp_path, "album")
+        near(tmp_path, "album", "--model", str(tmp_path / "none"))
