@@ -55,6 +55,8 @@ def blindtest(
 
     Who guesses is right half of the time. The interval of all people counts that other people and other pairs would
     have given other answers; with one person it is of that person alone.
+
+    Example: t2v blindtest blind-test-Ann.csv blind-test-Bob.csv
     """
     by_person = read_sheets(sheets)
     figures = measure_people(by_person)

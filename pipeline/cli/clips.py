@@ -242,7 +242,10 @@ def inspect(
     verify: Annotated[bool, typer.Option("--verify", help="read every shard and compare its digest")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """Count the clips, say what was left out and why, and what the frames look like."""
+    """Count the clips, say what was left out and why, and what the frames look like.
+
+    Example: t2v clips inspect data/clips --sheet sheet.png
+    """
     _require_png(sheet)
     shards = ShardReader(folder)
     if verify:
@@ -268,7 +271,10 @@ def duplicates(
     sheet: Annotated[Path | None, typer.Argument(metavar="OUT.png", help="a picture of the nearest pairs")] = None,
     data: Annotated[Path, typer.Option(help="the folder that holds labels and clips")] = Path("data"),
 ) -> None:
-    """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs."""
+    """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs.
+
+    Example: t2v clips duplicates
+    """
     _require_png(sheet)
     shards, labels = ShardReader(data / "clips"), read_labels(data / "labels")
     signatures = read_table(data / "clips" / SIGNATURES, Signature)
@@ -302,7 +308,10 @@ def why(
     clip_id: Annotated[str, typer.Argument(metavar="ID", help="of a clip, as the dataset has it")],
     data: Annotated[Path, typer.Option(help="the folder that holds labels, clips and captions")] = Path("data"),
 ) -> None:
-    """Say what became of a clip in each stage: kept, and where it is; or dropped, and why."""
+    """Say what became of a clip in each stage: kept, and where it is; or dropped, and why.
+
+    Example: t2v clips why 10046
+    """
     found = {
         "filter": _trace(data / "labels" / "clips.parquet", clip_id),
         "transcode": _trace(data / "clips" / "index.json", clip_id),

@@ -27,6 +27,8 @@ def compare(
 
     A difference is real where drawing other clips would make as large a one with a chance under 5 %, over all figures
     together. Another seed of training may differ by more than other clips do: compare several runs.
+
+    Example: t2v compare data/evaluation given.json
     """
     figures = read_evaluation(a), read_evaluation(b)
     from pipeline.evaluation.intervals import find_differences, have_same_reference

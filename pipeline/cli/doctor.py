@@ -39,7 +39,10 @@ class Finding:
 
 
 def doctor() -> None:
-    """Check what the pipeline needs here; exit code 1 if something would make it fail."""
+    """Check what the pipeline needs here; exit code 1 if something would make it fail.
+
+    Example: t2v doctor
+    """
     console = Console(soft_wrap=True)
     failed = False
     for name, check in CHECKS.items():

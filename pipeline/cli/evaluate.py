@@ -154,6 +154,8 @@ def evaluate(
     """Judge the videos of a folder as the generator of a run is judged: same judge, same real clips, same controls.
 
     The column file_name says where each video lies in the folder. Its frames are spread over the whole video.
+
+    Example: t2v evaluate other-videos -o given.json
     """
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise UserError(f"{out}: give it a name that ends with {' or '.join(ENDINGS)}")

@@ -21,6 +21,8 @@ def lineage(
     """Say what made a file or a figure: model, params, digests of data and code, machine, and the stages behind it.
 
     A file tells the most by itself. Lock files and git add the stages and commits, where they are there.
+
+    Example: t2v lineage joint_accuracy
     """
     path = Path(source)
     named = path.suffix or path.exists()

@@ -28,6 +28,8 @@ def plan(
 
     Steps are measured on the first device, with clips drawn at random, so data need not be there yet. Where a whole
     batch would take too long, they have fewer clips, and the rest is extrapolated.
+
+    Example: t2v plan --devices cpu --seconds 5
     """
     if devices:
         os.environ["T2V_DEVICES"] = devices

@@ -29,6 +29,8 @@ def prepare() -> None:
     """Let DVC run without git where there is none, and show plots without the internet.
 
     `make` calls it every time, so it does only what is left to do.
+
+    Example: t2v prepare
     """
     root = Path.cwd()
     if not (root / ".dvc" / "config").is_file():

@@ -31,7 +31,10 @@ def recipe() -> None:
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes of the folder `recipes`, each with what it is for."""
+    """List the recipes of the folder `recipes`, each with what it is for.
+
+    Example: t2v recipe list
+    """
     names = _find_names()
     for name in names:
         print(f"{name:{max(map(len, names))}}  {_read_head(name)[0].removeprefix('# ')}")
@@ -39,7 +42,10 @@ def list_recipes() -> None:
 
 @app.command()
 def show(name: Name) -> None:
-    """Print a recipe: only the keys that differ from the defaults."""
+    """Print a recipe: only the keys that differ from the defaults.
+
+    Example: t2v recipe show demo-hard
+    """
     print(read_text(_locate(name)), end="")
 
 
@@ -49,7 +55,10 @@ def write(
     to: Annotated[Path, typer.Option(help="where the whole file of params goes")] = PARAMS,
     force: Annotated[bool, typer.Option("--force", help="replace a file that holds changes of yours")] = False,
 ) -> None:
-    """Write the whole params.yaml: the defaults with their comments, and the values of a recipe."""
+    """Write the whole params.yaml: the defaults with their comments, and the values of a recipe.
+
+    Example: t2v recipe write demo-hard --to params-hard.yaml
+    """
     text = build_text(name)
     check_params(yaml.safe_load(text), str(_locate(name)))
     if to.is_dir():
@@ -66,7 +75,10 @@ def diff(
     name: Annotated[str, typer.Argument(help="the recipe to compare with")] = DEMO,
     params: Annotated[Path, typer.Option(help="the file that is compared")] = PARAMS,
 ) -> None:
-    """List the keys of params.yaml that depart from the defaults, or from a recipe."""
+    """List the keys of params.yaml that depart from the defaults, or from a recipe.
+
+    Example: t2v recipe diff demo-hard
+    """
     if not params.exists():
         raise UserError(f"{params}: no such file in {Path.cwd()}; `t2v recipe write {name}` makes it")
     found = list(find_differences(_merged(name), _read_tree(params)))

@@ -33,6 +33,8 @@ def report(
     """Write one HTML file that shows a run, or several runs side by side: params that differ, figures, samples.
 
     It opens by double click, without a network. `dvc repro report` makes data/report/index.html of this project.
+
+    Example: t2v report -o one.html
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: the page is HTML; give it a name that ends with .html")

@@ -75,6 +75,8 @@ def reproduce(
     """Make files again with the same model, captions, seeds, threads and instruction set, and compare the bytes.
 
     Exit code 1 where one differs or cannot be made again; each reason is printed.
+
+    Example: t2v reproduce data/samples
     """
     files = [read_media(file) for path in paths for file in list_media(path)]
     if not files:

@@ -28,7 +28,10 @@ def sample(
     scale: Annotated[int, typer.Option(min=1, help="pixels in the picture per pixel of a clip")] = 4,
     fps: Annotated[int, typer.Option(min=1, help="frames per second of a gif or mp4")] = 8,
 ) -> None:
-    """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3]."""
+    """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
+
+    Example: t2v sample "pushing a mug from left to right" --seed 1 -o mug.gif
+    """
     from pipeline.rendering.export import check_ending, export_samples
     from pipeline.rendering.grid import Block, Row, Window
     from pipeline.sampling import VideoModel

@@ -21,6 +21,8 @@ def sign(
     """Sign that a trained model made this file, with the facts that the file tells.
 
     Equal files signed twice differ: the signature holds chance. So the signed file lies outside the outputs of stages.
+
+    Example: t2v sign mug.gif -o shown/mug.gif --certificate chain.pem --key key.pem
     """
     media = read_media(file)
     media.require_facts()

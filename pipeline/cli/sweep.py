@@ -76,6 +76,8 @@ def run(
     The same command goes on with a sweep that was stopped or killed: what is done stays, what was interrupted
     continues from its checkpoint. Points run in copies of the tracked files as they were when the sweep began,
     committed or not; new files only after `git add`.
+
+    Example: t2v sweep train.penalties.r1=0.1,1,10 --seeds 3 --name weights
     """
     plan = Plan(tuple(axes), points, seeds, maximise or minimise, bool(maximise) or not minimise)
     params = load_params(PARAMS)

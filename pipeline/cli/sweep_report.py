@@ -50,6 +50,8 @@ def report(
 
     Intervals and tests are over seeds of training: a sweep with `--seeds 3` or more has them. A difference is real
     where seeds alone would make as large a one with a chance under 5 %, over all points and all metrics together.
+
+    Example: t2v sweep report weights
     """
     if out and out.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"{out}: can draw .svg and .png")

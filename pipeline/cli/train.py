@@ -27,6 +27,8 @@ def train(
 
     The trace is of one process: the first device with its part of the batch. It takes labels, clips and captions as
     they are in data/, and leaves data/ and saved states alone.
+
+    Example: t2v train --devices cpu
     """
     if devices:
         os.environ["T2V_DEVICES"] = devices

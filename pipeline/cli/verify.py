@@ -29,6 +29,8 @@ def verify(
 
     A seal shows any change by accident, and by whoever does not renew it; whoever does is found by the samples made
     again, and by the lock files of DVC. Exit code 1 where something is not as it was made.
+
+    Example: t2v verify data/samples
     """
     places = paths or [Path()]
     if absent := [path for path in places if not path.exists()]:

@@ -5,13 +5,19 @@ Commands that need a GPU, a cluster, a long training or the reader's own data ar
 """
 
 import os
+import re
+import shlex
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
 from locations import ROOT
 from markdown_pages import PAGES, Page
 from projects import Project, copy_source
+
+from pipeline.cli import COMMANDS, load_command
 
 RUNNABLE = [page for page in PAGES if page.blocks("bash")]
 
@@ -47,3 +53,49 @@ def test_commands_of_a_page_run_as_shown(reader: Project, page: Page):
 
 def test_some_pages_show_commands_that_run():
     assert len(RUNNABLE) >= 5
+
+
+def list_commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """The commands of one word or of two, each with what it answers to."""
+    for inner, found in getattr(command, "commands", {"": command}).items():
+        yield f"{name} {inner}".strip(), found
+
+
+NAMED = dict(pair for name in COMMANDS for pair in list_commands(name, load_command(name)))
+EXAMPLES = {name: re.findall(r"^Example: t2v (.*)$", command.help, re.MULTILINE) for name, command in NAMED.items()}
+NOT_RUN = {  # why the example is read, and not run here
+    "train": "it runs where `dvc repro train` is tested",
+    "blindtest": "it takes tables that people have filled in",
+    "sign": "it takes a certificate",
+    "serve": "it goes on until it is stopped",
+    "sweep run": "it trains for long",
+    "sweep report": "it takes a sweep",
+    "export": "its graph takes a minute; the page of exporting runs it without",
+}
+BEFORE = {  # what the example takes
+    "evaluate": (
+        "mkdir -p other-videos && cp $(ls -d data/demo/videos/*.webm | head -n 2) other-videos/ && cd other-videos && "
+        "(echo file_name,caption; for name in *.webm; do echo $name,pushing a mug to the left; done) > metadata.csv"
+    ),
+    "compare": "cp data/evaluation/intervals.json given.json",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_help_of_each_command_has_an_example_of_it(name):
+    """Of a command of two words whose second one is its own by default, the first will do."""
+    (example,) = EXAMPLES[name]
+    assert example.split()[: len(name.split())] == name.split() or example.split()[0] == name.split()[0] == "sweep"
+
+
+@pytest.mark.parametrize("name", NOT_RUN)
+def test_an_example_that_is_not_run_has_options_that_are_there(name):
+    words = shlex.split(EXAMPLES[name][0])[1 + ("report" in name) :]
+    assert NAMED[name].make_context(name, words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(NAMED.keys() - NOT_RUN.keys()))
+def test_the_example_of_a_command_runs_as_its_help_shows_it(reader: Project, name: str):
+    before = BEFORE.get(name, "true")
+    reader.run("bash", "-euo", "pipefail", "-c", f"({before}); t2v {EXAMPLES[name][0]}")
