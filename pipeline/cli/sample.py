@@ -32,10 +32,10 @@ def sample(
 
     Example: t2v sample "pushing a mug from left to right" --seed 1 -o mug.gif
     """
+    from pipeline.cli.maker import describe_command
     from pipeline.rendering.export import check_ending, export_samples
     from pipeline.rendering.grid import Block, Row, Window
     from pipeline.sampling import VideoModel
-    from pipeline.source_code import describe_maker
 
     check_ending(out)
     video_model = VideoModel(model, exact=exact, steps=steps, guidance=guidance)
@@ -44,6 +44,6 @@ def sample(
         print(f"warning: the model has never seen {', '.join(typed.unknown)}", file=sys.stderr)
     windows = [Window(f"{number}", clip) for number, clip in enumerate(video_model.draw(typed, seed, n), 1)]
     asked = {"caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}
-    provenance = video_model.provenance(typed) | describe_maker(MADE_BY) | asked
+    provenance = video_model.provenance(typed) | describe_command(MADE_BY) | asked
     export_samples([Row(caption, [Block(f"seed {seed}", windows)])], out, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} clips of {caption!r}")
