@@ -1,5 +1,6 @@
 """A tiny run on given word vectors: it trains, and speaks of a word that it never saw."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,7 @@ def test_words_that_cannot_be_tried_are_named(trained, tmp_path, monkeypatch):
 def test_an_object_held_out_of_training_is_titled_with_its_neighbour(trained, tmp_path, monkeypatch):
     clips = read_table(trained / "data/labels/clips.parquet", Clip)
     held = [replace(clip, split="test_words") if clip.objects == ("mug",) else clip for clip in clips]
-    write_table(tmp_path / "clips.parquet", Clip, held)
-    rows = rendered(trained, monkeypatch, tmp_path, [], tmp_path)
+    labels = shutil.copytree(trained / "data/labels", tmp_path / "labels")
+    write_table(labels / "clips.parquet", Clip, held)
+    rows = rendered(trained, monkeypatch, tmp_path, [], labels)
     assert [row.title.split("   ")[1][:32] for row in rows] == ["(* held out of training; mug -> "] * 2
