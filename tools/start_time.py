@@ -1,8 +1,13 @@
-"""CPU seconds of `t2v --help`, and how many times those of `import typer` they are: `python -m tools.start_time`."""
+"""CPU seconds of a few commands, and how many times those of `import typer` they are: `python -m tools.start_time`.
+
+In a project with a model, also of `t2v sample`: four clips as a GIF, by the graph of the stage `export` and by torch.
+"""
 
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 ROUNDS = 5  # of which the fastest counts
 COMMANDS = {
@@ -10,6 +15,10 @@ COMMANDS = {
     "t2v --help": ["-m", "pipeline.cli", "--help"],
     "t2v plan --help": ["-m", "pipeline.cli", "plan", "--help"],
 }
+
+
+MODEL = Path("data/model/generator.safetensors")
+SAMPLE = ["-m", "pipeline.cli", "sample", "pushing a mug from left to right", "-o"]
 
 
 def measure_cpu_seconds(arguments: list[str]) -> float:
@@ -22,9 +31,13 @@ def measure_cpu_seconds(arguments: list[str]) -> float:
 
 def main() -> None:
     """Print a line per command."""
-    seconds = {name: min(measure_cpu_seconds(words) for _ in range(ROUNDS)) for name, words in COMMANDS.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        sample = [*SAMPLE, f"{folder}/mug.gif"]
+        drawing = {"t2v sample": sample, "t2v sample --exact": [*sample, "--exact"]} if MODEL.exists() else {}
+        commands = COMMANDS | drawing
+        seconds = {name: min(measure_cpu_seconds(words) for _ in range(ROUNDS)) for name, words in commands.items()}
     for name, value in seconds.items():
-        print(f"{name:16} {value:6.3f} CPU seconds {value / seconds['import typer']:6.2f} x")
+        print(f"{name:18} {value:6.3f} CPU seconds {value / seconds['import typer']:6.2f} x")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far a long loop is: a bar on a terminal, a plain line every few seconds elsewhere, both on stderr."""
+"""How far a long loop is, with the time left: a bar on a terminal, else a line every few seconds, both on stderr."""
 
 import sys
 import time
@@ -34,6 +34,8 @@ def _lines(label: str, total: int) -> Callable[[], None]:
         now = time.monotonic()
         if now - printed >= SECONDS_BETWEEN_LINES or count == total:
             printed = now
-            print(f"{label}: {count}/{total}, {now - start:.0f} s", file=sys.stderr, flush=True)
+            left = (now - start) / count * (total - count)
+            still = f", about {left:.0f} s left" if count < total else ""
+            print(f"{label}: {count}/{total}, {now - start:.0f} s{still}", file=sys.stderr, flush=True)
 
     return advance

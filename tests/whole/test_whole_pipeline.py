@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from page_runs import ParsedPage
@@ -125,3 +126,11 @@ def test_a_clone_without_git_runs_too(reproduced, tmp_path):
     project.t2v("prepare")
     assert stages_run(project.dvc("repro")) == []
     assert "no_scm = true" in (project.folder / ".dvc/config.local").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["clips", "labels", "captions"])
+def test_tables_of_a_product_have_one_schema(reproduced, name):
+    """So that any reader of Parquet takes `*.parquet` of a folder as one table; what was dropped lies deeper."""
+    files = sorted((reproduced.folder / "data" / name).glob("*.parquet"))
+    assert len({pq.read_schema(file).remove_metadata() for file in files}) == 1
+    assert not any("dropped" in file.name for file in files)
