@@ -11,7 +11,7 @@ import torch
 from training_sets import CPU
 
 from pipeline.distributed import devices
-from pipeline.distributed.devices import Rank, parse_devices
+from pipeline.distributed.devices import Rank, parse_devices, set_up
 from pipeline.distributed.launch import StopRequests, is_dvc
 from pipeline.errors import UserError
 
@@ -173,3 +173,22 @@ def wait_for(path):
             return
         time.sleep(0.1)
     raise AssertionError(f"{path} did not come")
+
+
+@pytest.mark.parametrize(
+    ("device", "deterministic", "flags"),
+    [
+        ("cpu", True, (True, False)),
+        ("cpu", False, (True, False)),
+        ("cuda", True, (True, False)),
+        ("cuda", False, (False, True)),
+    ],
+)
+def test_only_on_a_gpu_other_than_deterministic_kernels_may_be_taken(device, deterministic, flags):
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        set_up(torch.device(device), deterministic=deterministic)
+        assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark) == flags
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = False
