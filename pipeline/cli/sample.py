@@ -1,5 +1,6 @@
 """`t2v sample`: a caption that someone types -> clips in a file."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ def sample(
 
     Example: t2v sample "pushing a mug from left to right" --seed 1 -o mug.gif
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix here, and its threads cost a start
     from pipeline.cli.maker import describe_command
     from pipeline.rendering.export import check_ending, export_samples
     from pipeline.rendering.grid import Block, Row, Window
