@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,18 @@ RUNNABLE = [page for page in PAGES if page.blocks("bash")]
 
 @pytest.fixture(scope="module")
 def reader(reproduced, tmp_path_factory) -> Project:
-    """The project of somebody who follows the pages, `t2v` and `dvc` being those of this environment."""
-    folder = tmp_path_factory.mktemp("reader")
+    """The project of somebody who follows the pages one after the other."""
+    return build_reader(reproduced, tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture(scope="module")
+def newcomer(reproduced, tmp_path_factory) -> Project:
+    """The project of somebody who has just made the demo, which no page has changed."""
+    return build_reader(reproduced, tmp_path_factory.mktemp("newcomer"))
+
+
+def build_reader(reproduced: Project, folder: Path) -> Project:
+    """A copy of the reproduced project, `t2v` and `dvc` being those of this environment."""
     project = reproduced.copy(folder / "project")
     copy_source(ROOT / "recipes", project.folder / "recipes")
     tools = folder / "bin"
@@ -99,6 +110,6 @@ def test_an_example_that_is_not_run_has_options_that_are_there(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NAMED.keys() - NOT_RUN.keys()))
-def test_the_example_of_a_command_runs_as_its_help_shows_it(reader: Project, name: str):
+def test_the_example_of_a_command_runs_as_its_help_shows_it(newcomer: Project, name: str):
     before, example = BEFORE.get(name, "true"), EXAMPLES[name][0].replace(CLIP, FIRST_CLIP)
-    reader.run("bash", "-euo", "pipefail", "-c", f"({before}); t2v {example}")
+    newcomer.run("bash", "-euo", "pipefail", "-c", f"({before}); t2v {example}")
