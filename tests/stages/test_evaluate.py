@@ -18,6 +18,7 @@ from training_sets import train_project, write_data
 
 from pipeline.errors import UserError
 from pipeline.evaluation import evaluate as evaluation
+from pipeline.evaluation import two_sample
 from pipeline.evaluation.metrics import METRICS
 from pipeline.files import digest_file
 from pipeline.inference import Model
@@ -42,6 +43,14 @@ OTHER_KEYS = [
     "discriminator_gap",
     "discriminator_gap_ratio",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_two_sample_tests():
+    """Nothing here asks how well clips are told apart, and learning that takes most of an evaluation of so few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample, "STEPS", 10)
+        yield
 
 
 @pytest.fixture(scope="module")
