@@ -1,14 +1,17 @@
 """A tiny set with all splits, for the stages `judge` and `evaluate`."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from settings import changed
 from training_sets import tiny_clips, tiny_params, write_data
 
 from pipeline.data.dataset import DataFolders, Dataset
+from pipeline.evaluation import two_sample
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
 from stages.train_judge import train_judge
@@ -55,3 +58,10 @@ def learn(folder: Path, out: Path) -> None:
 def tiny() -> Params:
     """The params of a tiny project."""
     return tiny_params()
+
+
+def shorten_two_sample_tests() -> Iterator[None]:
+    """For tests that do not ask how well clips are told apart: learning that takes most of an evaluation of a few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_sample, "STEPS", 10)
+        yield

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluation_sets import COUNTS, evaluating, judged, make_clips
+from evaluation_sets import COUNTS, evaluating, judged, make_clips, shorten_two_sample_tests
 from locations import ROOT
 from markdown_pages import Page
 from PIL import Image
@@ -18,13 +18,13 @@ from training_sets import train_project, write_data
 
 from pipeline.errors import UserError
 from pipeline.evaluation import evaluate as evaluation
-from pipeline.evaluation import two_sample
 from pipeline.evaluation.metrics import METRICS
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from stages.evaluate_model import Places, evaluate_model
 
 pytestmark = pytest.mark.slow
+short = pytest.fixture(scope="module", autouse=True)(shorten_two_sample_tests)
 
 FILES = ["categories.csv", "controls.csv", "intervals.json", "logits.csv", "nearest.npz", "nearest.png", "nearness.csv"]
 FILES += ["objects.csv", "opposites.npz", "opposites.png", "protocol.json", "provenance.json", "table.csv", "words.csv"]
@@ -43,14 +43,6 @@ OTHER_KEYS = [
     "discriminator_gap",
     "discriminator_gap_ratio",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_two_sample_tests():
-    """Nothing here asks how well clips are told apart, and learning that takes most of an evaluation of so few."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(two_sample, "STEPS", 10)
-        yield
 
 
 @pytest.fixture(scope="module")
