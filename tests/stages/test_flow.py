@@ -45,7 +45,8 @@ def sample(data, out, *options):
 
 def test_no_discriminator_is_kept(data):
     files = {path.name for path in (data / "model").iterdir()}
-    assert files == {"generator.safetensors", "history.csv", "model.json", "training.json", "validation.csv"}
+    tables = {"history.csv", "model.json", "provenance.json", "training.json", "validation.csv"}
+    assert files == {"generator.safetensors", *tables}
 
 
 def test_it_is_evaluated_without_a_discriminator_and_the_protocol_says_the_steps(data, tmp_path):
