@@ -12,11 +12,11 @@ demo: setup
 	$(RUN) dvc repro
 	@echo "Done: open data/report/index.html in a browser and type a caption, or look at data/samples/grid.gif; then try: . $(VENV)/bin/activate; t2v --help"
 
-# The demo twice, in clean clones of the last commit, and every output compared: half an hour on 2 cores.
+# The demo twice, in clean clones of the last commit, and every output compared: twice as long as the demo.
 verify: setup
 	$(RUN) python -m tools.verify_runs
 
-# What to run while you work: everything but the tests marked slow, under 3 minutes on 2 cores.
+# What to run while you work: everything but the tests marked slow, under 10 minutes on 2 cores.
 quick: lint
 	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not slow"
 
