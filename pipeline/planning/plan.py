@@ -1,11 +1,13 @@
 """What can be predicted of a training before it starts: memory, arithmetic, hours, the batch that fits."""
 
 import math
+import re
 import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -208,6 +210,9 @@ def most_held_memory(device: torch.device) -> int:
     """The most that it ever had of it."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts in `ru_maxrss` what the process had that started this program, too
+        return int(re.findall(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

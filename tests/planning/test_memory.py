@@ -1,7 +1,11 @@
 """Which training fits, and what is said where it does not."""
 
+import subprocess
+import sys
+
 import pytest
 from planned import tiny_task
+from projects import ROOT
 
 from pipeline.errors import UserError
 from pipeline.planning import plan as memory
@@ -34,3 +38,12 @@ def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_b
 def test_processes_on_one_machine_share_its_memory(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
     assert [memory.available_memory(tiny_task(world=world)) for world in (1, 2)] == [900, 450]
+
+
+@pytest.mark.slow
+def test_the_most_memory_that_a_process_had_leaves_out_what_started_it():
+    code = "import torch; from pipeline.planning.plan import *; print(most_held_memory(torch.device('cpu')))"
+    large = bytearray(1 << 30)
+    large[::4096] = bytes([1]) * len(large[::4096])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert int(done.stdout) < len(large)

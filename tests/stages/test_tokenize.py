@@ -107,21 +107,21 @@ def test_the_command_writes_five_files_where_dvc_expects_them(tmp_path):
     ]
 
 
-MEASURE = """
-import resource, sys
+MEASURE = r"""
+import re, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 from settings import tokenizing
 from stages.tokenize_captions import tokenize_captions
 labels = Path(sys.argv[1])
 tokenize_captions(labels, labels, labels / "out", tokenizing(spelling=5))
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+print(*re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text()))
 """
 
 
 @pytest.mark.slow
-def test_as_many_captions_as_something_something_has_take_a_minute_and_little_memory(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from Linux's /proc")
+def test_as_many_captions_as_something_something_has_take_little_memory(tmp_path):
     draw = random.Random(1)
     letters = "aeiou", "bdfgklmnprst"
     things = ["".join(draw.choice(letters[place % 2]) for place in range(draw.randint(3, 9))) for _ in range(12_000)]
@@ -138,5 +138,4 @@ def test_as_many_captions_as_something_something_has_take_a_minute_and_little_me
     write_table(tmp_path / "clips.parquet", Clip, clips)
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    seconds, megabytes = map(float, done.stdout.split()[-2:])
-    assert seconds < 60 and megabytes < 1500, done.stdout
+    assert int(done.stdout.split()[-1]) < 1000 * 1024, done.stdout
