@@ -4,7 +4,6 @@ The clones are of the last commit. The locked outputs are compared, too: where t
 machine is of another kind than the one that locked them (`t2v doctor`).
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from pipeline.errors import UserError, run
 from pipeline.provenance.locks import find_cache, list_folder, read_steps
+from pipeline.repository import child_environment
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,11 +35,16 @@ def make_clone(source: Path, folder: Path, changes: Path | None, targets: list[s
 def list_files(folder: Path) -> dict[str, str]:
     """MD5 of each file of each output, as the lock files and the cache of a project have them."""
     found: dict[str, str] = {}
-    for step in read_steps(folder):
-        for path, digest in step.outs.items():
-            names = list_folder(find_cache(folder), digest) or {}
-            found |= {f"{path}/{name}": md5 for name, md5 in names.items()} or {path: digest}
+    cache = find_cache(folder)
+    for path, digest in list_outputs(folder).items():
+        names = list_folder(cache, digest) or {}
+        found |= {f"{path}/{name}": md5 for name, md5 in names.items()} or {path: digest}
     return found
+
+
+def list_outputs(folder: Path) -> dict[str, str]:
+    """MD5 of each output, as the lock files of a project have it."""
+    return {path: md5 for step in read_steps(folder) for path, md5 in step.outs.items()}
 
 
 def verify_runs(
@@ -50,10 +55,10 @@ def verify_runs(
     source: Annotated[Path, typer.Option(help="the repository")] = ROOT,
 ) -> None:
     """Compare two runs from clean clones, file by file; exit code 1 where they differ."""
-    locked = {path: md5 for step in read_steps(source) for path, md5 in step.outs.items()}
+    locked = list_outputs(source)
     with TemporaryDirectory() as temporary:
         runs = [make_clone(source, Path(temporary) / name, changes, targets or []) for name in ("one", "other")]
-        outs = {path: md5 for step in read_steps(Path(temporary) / "one") for path, md5 in step.outs.items()}
+        outs = list_outputs(Path(temporary) / "one")
     one, other = runs
     differing = sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
     for path in differing:
@@ -71,9 +76,8 @@ def verify_runs(
 
 def _call(command: list[str], folder: Path) -> None:
     """Run a command with the code of `folder`, its output shown."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    if subprocess.run(command, cwd=folder, env=kept | {"PATH": path}, check=False).returncode:
+    kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
+    if subprocess.run(command, cwd=folder, env=kept, check=False).returncode:
         raise UserError(f"{' '.join(command)} failed in {folder}")
 
 

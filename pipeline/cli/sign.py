@@ -7,7 +7,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.provenance.credentials import Algorithm, sign_media
-from pipeline.provenance.locks import read_steps
+from pipeline.provenance.locks import find_makers, read_steps
 from pipeline.provenance.media import read_media
 
 
@@ -32,8 +32,7 @@ def sign(
         )
     if out.suffix.lower() != media.kind:
         raise UserError(f"{out}: must end with {media.kind}, as {file} does")
-    for step in read_steps(Path()):
-        if any(out.resolve().is_relative_to(Path(name).resolve()) for name in step.outs):
-            raise UserError(f"{out}: an output of the stage {step.name}, whose bytes are locked; name another place")
+    if makers := find_makers(out, read_steps(Path()), Path()):
+        raise UserError(f"{out}: an output of the stage {makers[0].name}, whose bytes are locked; name another place")
     sign_media(media, out, certificate, key, algorithm)
     print(f"{out}: signed")

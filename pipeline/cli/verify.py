@@ -35,9 +35,13 @@ def verify(
     places = paths or [Path()]
     if absent := [path for path in places if not path.exists()]:
         raise UserError(f"{absent[0]}: no such file or folder")
-    locked, faults = check_outputs(Path(), places)
-    own = {str(Path(name).resolve()) for step in read_steps(Path()) for name in step.outs}
-    files = [read_media(file) for path in places for file in _list_files(path, own if paths is None else set())]
+    steps = read_steps(Path())
+    locked, faults = check_outputs(steps, Path(), places)
+    found = [file for path in places for file in list_media(path)]
+    outputs = {Path(name).resolve() for step in steps for name in step.outs}
+    if paths is None and outputs:  # pictures of others may lie in a whole project, too
+        found = [file for file in found if file.parent.resolve() in outputs]
+    files = [read_media(file) for file in found]
     told = {media.path: check_marks(media, trust) for media in files}
     again = 0 if quick else _make_again([media for media in files if not told[media.path]], model, told)
     faults += [f"{path}: {fault}" for path, fault in told.items() if fault]
@@ -79,9 +83,3 @@ def check_marks(media: Media, trust: Path | None) -> str:
     if trust is not None and not found.is_trusted:
         return f"signed by {found.signer}, whom {trust} does not name"
     return "" if found.facts == media.facts else f"signed by {found.signer} for another file: the facts differ"
-
-
-def _list_files(path: Path, outputs: set[str]) -> list[Path]:
-    """Rendered files; in a whole project those of stages, since pictures of others may lie in it, too."""
-    found = list_media(path)
-    return [file for file in found if str(file.parent.resolve()) in outputs] if outputs else found

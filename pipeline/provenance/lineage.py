@@ -7,14 +7,14 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.model_files import GENERATOR, PROVENANCE, find_model_files
-from pipeline.provenance.locks import Step, digest_md5, find_cache, list_folder, read_steps
+from pipeline.provenance.locks import Step, digest_md5, find_cache, find_makers, list_folder, read_steps
 from pipeline.provenance.media import Media
 from pipeline.provenance.models import FOLDER, list_locked_models, open_model
 from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
-METRICS = ("metrics.json", "data/model/training.json")
+METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> where their making is told
 
 Tree = dict[str, Any]
 
@@ -36,7 +36,7 @@ def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
 def trace_metric(name: str, root: Path) -> Tree:
     """Where a figure of metrics.json or of the training comes from. Raises UserError for a name that none has."""
     known: list[str] = []
-    for path in METRICS:
+    for path, folder in METRICS.items():
         values = read_json(root / path, "`dvc repro` makes it") if (root / path).is_file() else {}
         known += values
         if name in values:
@@ -44,7 +44,7 @@ def trace_metric(name: str, root: Path) -> Tree:
                 "metric": name,
                 "value": values[name],
                 "file": path,
-                **_read_making(path, root),
+                **_read_making(root / folder),
                 **_trace_locked(root / path, root),
             }
     raise UserError(
@@ -56,9 +56,8 @@ def describe_model(folder: Path, root: Path) -> Tree:
     """The weights, what trained them, and the oldest commit whose lock file names this model."""
     files = find_model_files(folder)
     description = read_json(files.description, "it lies beside the weights of a model")
-    made = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
     tree: Tree = {"weights": digest_file(files.weights)}
-    tree |= {key: value for key, value in made.items() if key != "params"} | _compare_code(made)
+    tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
     chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
     tree |= {"params digest": digest_value(description), "params": chosen}
     weights, cache, oldest = digest_md5(files.weights), find_cache(root), ""
@@ -68,9 +67,8 @@ def describe_model(folder: Path, root: Path) -> Tree:
     return tree | ({"first locked by": _name_commit(oldest, root)} if oldest else {})
 
 
-def _read_making(path: str, root: Path) -> Tree:
-    """What the stage that wrote this figure noted beside it."""
-    folder = root / ("data/evaluation" if path == METRICS[0] else Path(path).parent)
+def _read_making(folder: Path) -> Tree:
+    """What the stage that wrote this folder noted in it."""
     made: Tree = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
     return made | _compare_code(made)
 
@@ -85,8 +83,8 @@ def _compare_code(facts: Tree) -> Tree:
 
 def _trace_locked(path: Path, root: Path) -> Tree:
     """The stages behind an output, the last first, each with its params, data and code as the lock files have them."""
-    steps, place = read_steps(root), path.resolve()
-    start = [step for step in steps if any(place.is_relative_to((root / out).resolve()) for out in step.outs)]
+    steps = read_steps(root)
+    start = find_makers(path, steps, root)
     return {"stages": [_describe_step(step) for step in order_upstream(start, steps)]} if start else {}
 
 

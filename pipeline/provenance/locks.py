@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.files import BLOCK
 
 LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders that draw or fetch data
 FOLDER = ".dir"  # ends the digest of a folder
@@ -38,13 +37,12 @@ def _read_lock(path: Path, root: Path) -> Iterator[Step]:
     graph = _read_yaml(path.with_suffix(".yaml")).get("stages") or {}
     for name, stage in stages.items():
         folder = path.parent / (graph.get(name) or {}).get("wdir", ".")
-
-        def digests(kind: str, stage: Any = stage, folder: Path = folder) -> dict[str, str]:
-            entries = stage.get(kind) or []
-            return {_relate(folder / entry["path"], root): entry["md5"] for entry in entries if "md5" in entry}
-
+        deps, outs = (
+            {_relate(folder / entry["path"], root): entry["md5"] for entry in stage.get(kind) or [] if "md5" in entry}
+            for kind in ("deps", "outs")
+        )
         params = {key: value for values in (stage.get("params") or {}).values() for key, value in values.items()}
-        yield Step(name, stage.get("cmd", ""), digests("deps"), digests("outs"), params)
+        yield Step(name, stage.get("cmd", ""), deps, outs, params)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -61,6 +59,12 @@ def _relate(path: Path, root: Path) -> str:
     """The path from the root, where it lies in it."""
     whole, base = path.resolve(), root.resolve()
     return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else path.as_posix()
+
+
+def find_makers(path: Path, steps: Sequence[Step], root: Path) -> list[Step]:
+    """The stages of which an output is this file or folder, or holds it."""
+    place = path.resolve()
+    return [step for step in steps if any(place.is_relative_to((root / out).resolve()) for out in step.outs)]
 
 
 def find_cache(root: Path) -> Path:
@@ -87,11 +91,8 @@ def list_folder(cache: Path, digest: str) -> dict[str, str] | None:
 
 def digest_md5(path: Path) -> str:
     """MD5 of a file, as DVC names it."""
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def digest_folder(files: Mapping[str, str]) -> str:
@@ -102,14 +103,14 @@ def digest_folder(files: Mapping[str, str]) -> str:
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
-def check_outputs(root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
-    """Hash the outputs that lie in some of these folders, and what the cache has of them.
+def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
+    """Hash the outputs of stages that lie in some of these folders, and what the cache has of them.
 
     -> how many files fit the lock files, and of each that does not what is wrong and the way out.
     """
     cache, whole = find_cache(root), 0
     faults: list[str] = []
-    for step in read_steps(root):
+    for step in steps:
         for path, digest in step.outs.items():
             place = (root / path).resolve()
             if any(place.is_relative_to(top.resolve()) or top.resolve().is_relative_to(place) for top in within):

@@ -24,18 +24,16 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
 
     Otherwise data/model, then those of all commits and experiments in the cache. Raises UserError for none.
     """
-    if digest is None or folder is not None or _holds(Path(FOLDER), digest):
-        folder = folder or Path(FOLDER)
-        weights = find_model_files(folder).weights
-        if not weights.is_file():
-            raise UserError(f"{weights}: no such file; name the folder of the model by --model")
-        if digest is not None and not _holds(folder, digest):
-            own = digest_file(weights)
-            raise UserError(
-                f"made by the model {digest[:12]}, but {folder} holds {own[:12]}; name the other by --model"
-            )
-        yield folder
+    here = folder or Path(FOLDER)
+    weights = find_model_files(here).weights
+    own = digest_file(weights) if weights.is_file() else ""
+    if own and digest in (None, own):
+        yield here
         return
+    if digest is None or (folder is not None and not own):
+        raise UserError(f"{weights}: no such file; name the folder of the model by --model")
+    if folder is not None:
+        raise UserError(f"made by the model {digest[:12]}, but {folder} holds {own[:12]}; name the other by --model")
     for files in list_cached_models(Path.cwd()):
         weights = files.get(f"{FOLDER}/{GENERATOR}", Path())
         if weights.is_file() and _digest_cached(weights) == digest:
@@ -49,11 +47,6 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
         f"made by the model {digest[:12]}, which is neither {FOLDER} nor in the cache under a commit or an experiment; "
         "name its folder by --model, or `dvc fetch --all-commits` first"
     )
-
-
-def _holds(folder: Path, digest: str) -> bool:
-    weights = find_model_files(folder).weights
-    return weights.is_file() and digest_file(weights) == digest
 
 
 @functools.cache
