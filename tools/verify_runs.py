@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 import yaml
 
+from pipeline.cli.recipe import merge
 from pipeline.errors import UserError, run
+from pipeline.params import read_yaml
 from pipeline.provenance.locks import find_cache, list_folder, read_steps
 from pipeline.repository import child_environment
 
@@ -25,7 +27,8 @@ def make_clone(source: Path, folder: Path, changes: Path | None, targets: list[s
     _call(["git", "clone", "--quiet", str(source), str(folder)], Path())
     if changes is not None:
         path = folder / "params.yaml"
-        tree = _merge(yaml.safe_load(path.read_text("utf-8")), yaml.safe_load(changes.read_text("utf-8")))
+        tree = read_yaml(path)
+        merge(tree, read_yaml(changes))
         path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     _call([sys.executable, "-m", "pipeline.cli", "prepare"], folder)
     _call([sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache", *targets], folder)
@@ -50,7 +53,7 @@ def list_outputs(folder: Path) -> dict[str, str]:
 def verify_runs(
     targets: Annotated[list[str] | None, typer.Argument(help="stages; else all")] = None,
     changes: Annotated[
-        Path | None, typer.Option(help="YAML with values that take the place of those of params")
+        Path | None, typer.Option(help="YAML with values that take the place of those of params, as a recipe")
     ] = None,
     source: Annotated[Path, typer.Option(help="the repository")] = ROOT,
 ) -> None:
@@ -79,14 +82,6 @@ def _call(command: list[str], folder: Path) -> None:
     kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
     if subprocess.run(command, cwd=folder, env=kept, check=False).returncode:
         raise UserError(f"{' '.join(command)} failed in {folder}")
-
-
-def _merge(tree: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
-    merged = dict(tree)
-    for key, value in changes.items():
-        own = merged.get(key)
-        merged[key] = _merge(own, value) if isinstance(own, dict) and isinstance(value, dict) else value
-    return merged
 
 
 if __name__ == "__main__":
