@@ -54,8 +54,11 @@ def find_cost(logs: Path, summary: Mapping[str, float]) -> dict[str, float]:
 
 
 def _shorten(row: Mapping[str, float]) -> dict[str, float]:
-    """The row as `training.json` holds it."""
-    return {name.replace("/", "_"): float(f"{value:.6g}") for name, value in row.items()}
+    """The row as `training.json` holds it: six digits, but counts of clips in full."""
+    return {
+        name.replace("/", "_"): value if float(value).is_integer() else float(f"{value:.6g}")
+        for name, value in row.items()
+    }
 
 
 def _read_cost(path: Path) -> dict[str, float]:

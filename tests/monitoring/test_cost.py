@@ -3,6 +3,8 @@
 import json
 
 from pipeline.monitoring.cost import COST, MEMORY, CostLogger, find_cost
+from pipeline.training.history import SUMMARY as SUMMARY_FILE
+from pipeline.training.history import save_history
 
 ROW = {"clips": 64.0, "loss/generator": 1.23456789}
 SUMMARY = {"clips": 64.0, "loss_generator": 1.23457}  # as training.json has it
@@ -17,6 +19,14 @@ def test_the_cost_of_a_run_is_found_by_its_last_row_among_others(tmp_path):
     assert (found["clips"], found["memory_gb"]) == (64, 0.5)
     assert find_cost(tmp_path, SUMMARY | {"loss_generator": 3.0}) == {}
     assert find_cost(tmp_path, {}) == {}
+
+
+def test_the_cost_of_a_long_run_is_found_by_the_row_that_it_saved(tmp_path):
+    row = ROW | {"clips": 4_000_032.0, "loss/generator": 1234567.75}
+    save_history(tmp_path / "model", [row])
+    CostLogger(tmp_path / "log", 0).log_scalars(4_000_032, row)
+    summary = json.loads((tmp_path / "model" / SUMMARY_FILE).read_text())
+    assert find_cost(tmp_path, summary)["clips"] == 4_000_032
 
 
 def test_a_stopped_run_goes_on_counting_and_a_new_one_starts_afresh(tmp_path):
