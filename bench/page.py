@@ -34,12 +34,13 @@ def measure_page(model_folder: Path, chromium: str) -> list[Measure]:
     """The table's lines."""
     caption = " ".join(Model(model_folder).vocabulary[2:6])
     player = build_player(model_folder, [caption], Directions(), 8)
-    ready, clips = _open_page(write_page(player), chromium)
+    page = write_page(player)
+    ready, clips = _open_page(page, chromium)
     own = _time_torch(model_folder)
     data = model_folder.parent
     pairs = build_blind_test(DataFolders(data / "labels", data / "clips", data / "captions"), model_folder, 0, 8)
     return [
-        Measure("page_megabytes", "a page of the generator alone", "under 5", len(write_page(player)) / 1e6),
+        Measure("page_megabytes", "a page of the generator alone", "under 5", len(page) / 1e6),
         Measure("blind_test_megabytes", "what the blind test adds to a page", "", len(pairs.data) / 1e6),
         Measure("ready_seconds", "opened until the first clip is seen, Chromium", "under 2", *_best(ready)),
         Measure("clip_milliseconds", "a clip in the page, one thread", "under 500", *_best(clips)),

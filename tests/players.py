@@ -21,7 +21,7 @@ from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
-from pipeline.page.inset import SOURCES, Inset, read_scripts
+from pipeline.page.inset import Inset, read_scripts, read_source
 from pipeline.page.player import WORKER, build_player
 from pipeline.records import VECTORS, Frames
 from pipeline.text.vocabulary import Vocabulary
@@ -118,7 +118,7 @@ def measure_difference(one: Frames, other: Frames) -> int:
 
 def run_script(names: tuple[str, ...], code: str, given: Any) -> Any:
     """What `code` makes of `given`, in the scope of some of the scripts."""
-    scripts = "\n".join((SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in names)
+    scripts = "\n".join(read_source(f"{name}.js") for name in names)
     start = 'const given = JSON.parse(require("fs").readFileSync(0, "utf8"));'
     return run_in_node(f"{start}\n{scripts}\nconsole.log(JSON.stringify((() => {{ {code} }})()));", json.dumps(given))
 

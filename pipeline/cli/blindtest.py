@@ -78,6 +78,7 @@ def read_sheets(paths: Sequence[Path]) -> dict[str, list[Answer]]:
         raise UserError(f"{', '.join(map(str, paths))}: no answers; save the answers on the page first")
     given: dict[tuple[str, int], Answer] = {}
     truth: dict[int, Answer] = {}
+    by_person: dict[str, list[Answer]] = {}
     for one in answers:
         if one.test != answers[0].test:
             raise UserError(
@@ -95,8 +96,8 @@ def read_sheets(paths: Sequence[Path]) -> dict[str, list[Answer]]:
                 f"{truth[one.pair].real}; save the answers again"
             )
         given[one.person, one.pair] = one
-    people = dict.fromkeys(one.person for one in answers)
-    return {person: [one for one in answers if one.person == person] for person in people}
+        by_person.setdefault(one.person, []).append(one)
+    return by_person
 
 
 def _read_sheet(path: Path) -> list[Answer]:

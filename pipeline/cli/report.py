@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import UserError
-from pipeline.params import DEFAULTS, Params, load_params, read_yaml
+from pipeline.params import DEFAULTS, load_params, read_yaml
 from pipeline.rendering.export import export_page
 from pipeline.repository import git
 from pipeline.source_code import describe_maker
@@ -40,7 +40,7 @@ def report(
         raise UserError(f"{out}: the page is HTML; give it a name that ends with .html")
     from pipeline.page.build import build_comparison, build_page
 
-    options = _load_options()
+    options = load_params(Path(PARAMS) if Path(PARAMS).is_file() else DEFAULTS)
     with tempfile.TemporaryDirectory() as scratch:
         found = open_runs(runs or ["."], Path(scratch))
         shown = options.report, options.render.fps
@@ -55,10 +55,6 @@ def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
         _open_folder(Path(name)) if Path(name).is_dir() else _fetch_revision(name, scratch / str(number))
         for number, name in enumerate(names)
     ]
-
-
-def _load_options() -> Params:
-    return load_params(Path(PARAMS) if Path(PARAMS).is_file() else DEFAULTS)
 
 
 def _open_folder(folder: Path) -> "Run":

@@ -1,6 +1,5 @@
 """Real or generated? Pairs of clips with one caption, of which people say which is the real one."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.files import digest_value
 from pipeline.inference import Model, sample
-from pipeline.page.inset import Inset, embed, embed_json, read_scripts, read_source
+from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts, read_source
 from pipeline.page.strips import encode_strip
 from pipeline.params import SamplingParams
 from pipeline.records import Frames
@@ -40,8 +39,7 @@ def build_blind_test(
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
     if not rows:
-        reason = "There is no blind test: the split test has no clip with frames and a caption."
-        return Inset(f"<p>{html.escape(reason)}</p>\n", reason=reason)
+        return explain("There is no blind test: the split test has no clip with frames and a caption.")
     pairs = draw_pairs(dataset, model, rows, seed)
     frames = pairs[0].real
     shown = [

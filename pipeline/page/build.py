@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pydantic import ValidationError
 
 from pipeline.data.dataset import DataFolders, open_directions
@@ -27,7 +27,7 @@ from pipeline.page.compare import compare_figures, compare_params
 from pipeline.page.curves import Chart, read_charts
 from pipeline.page.figures import read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
-from pipeline.page.inset import Inset, embed_json
+from pipeline.page.inset import Inset, embed_json, explain
 from pipeline.page.player import POLICY, build_player
 from pipeline.page.run import Run, flatten
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
@@ -103,7 +103,7 @@ def open_inset(run: Run, fps: int, build: Callable[[Run, int], Inset | None]) ->
     try:
         return build(run, fps)
     except UserError as error:
-        return Inset(f"<p>{escape(str(error))}</p>\n", reason=str(error))
+        return explain(str(error))
 
 
 def open_player(run: Run, fps: int) -> Inset | None:

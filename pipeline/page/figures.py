@@ -34,11 +34,6 @@ class Line:
     floor_set: str
     mark: Mark | None
 
-    @property
-    def withdrawn(self) -> bool:
-        """Whether a planted control showed that the metric does not measure what it should."""
-        return self.figure.reason.startswith("withdrawn")
-
 
 class Cells(NamedTuple):
     """A table as it is: names of columns and rows of text."""

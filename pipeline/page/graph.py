@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.model_files import DESCRIPTION
 from pipeline.page.figures import EvaluationView, read_list
 from pipeline.page.run import Run, read_count, read_object, read_section
 from pipeline.page.texts import REASONS
@@ -110,7 +111,7 @@ def read_stages(run: Run, evaluation: EvaluationView | None) -> list[StageView]:
         _read_choice("filter", folders.labels, _list_splits),
         _read_choice("transcode", folders.clips, _list_frames),
         _read_choice("tokenize", folders.captions, _list_words),
-        _read_training(read_object(folders.model / "model.json"), read_object(folders.model / "training.json")),
+        _read_training(read_object(folders.model / DESCRIPTION), read_object(folders.model / "training.json")),
         _read_judge(read_object(folders.judge / "judge.json")),
         _read_evaluation(evaluation),
         _read_rendering(run),
@@ -152,13 +153,8 @@ def _list_splits(report: Mapping[str, Any]) -> dict[str, str]:
 
 def _list_frames(report: Mapping[str, Any]) -> dict[str, str]:
     lengths = read_section(report, "frames_per_video")
-    if not lengths:
-        return {}
-    return {
-        "frames in a video": "{min} to {max}, median {median}".format(
-            **({"min": "", "max": "", "median": ""} | lengths)
-        )
-    }
+    least, most, median = (lengths.get(name, "") for name in ("min", "max", "median"))
+    return {"frames in a video": f"{least} to {most}, median {median}"} if lengths else {}
 
 
 def _list_words(report: Mapping[str, Any]) -> dict[str, str]:
@@ -169,8 +165,9 @@ def _list_words(report: Mapping[str, Any]) -> dict[str, str]:
 def _read_training(model: Mapping[str, Any], training: Mapping[str, Any]) -> StageView:
     if not model:
         return StageView("train", PURPOSES["train"])
-    train, generator = read_section(model, "train"), read_section(read_section(model, "train"), "generator")
-    facts = {"method": str(train.get("method", "gan")), "generator": str(generator.get("kind", ""))}
+    train = read_section(model, "train")
+    kind = read_section(train, "generator").get("kind", "")
+    facts = {"method": str(train.get("method", "gan")), "generator": str(kind)}
     last = {name: value for name, value in training.items() if name.startswith("val_") and _is_number(value)}
     facts |= {name.replace("_", " "): f"{value:.4g}" for name, value in last.items()}
     return StageView("train", PURPOSES["train"], f"{read_count(model, 'clips'):,} clips shown", facts=facts)

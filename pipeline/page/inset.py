@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 SOURCES = Path(__file__).parent / "player"
 
@@ -16,7 +16,7 @@ class Inset:
     """Markup `html` where it is to be seen, and the texts of a `style` and a `script` element.
 
     `data` are elements for the end of the body, before the script. Where it cannot be had, `reason` says why, as plain
-    text, `html` says it, too, and the rest is empty.
+    text.
     """
 
     html: str
@@ -24,6 +24,11 @@ class Inset:
     data: str = ""
     script: str = ""
     reason: str = ""
+
+
+def explain(reason: str) -> Inset:
+    """In place of a part that cannot be had: why, for the reader, too."""
+    return Inset(f"<p>{escape(reason)}</p>\n", reason=reason)
 
 
 def read_source(name: str) -> str:

@@ -4,7 +4,6 @@ The scripts of `player/` are plain JavaScript that shares one scope. Those of a 
 stands still; the others are what is seen. All of it is inlined as it is, for a page that is opened from a file.
 """
 
-import html
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.inference import Model, sample
 from pipeline.model_files import DESCRIPTION
 from pipeline.models.flops import step_flops
-from pipeline.page.inset import Inset, embed, embed_json, read_scripts, read_source
+from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts, read_source
 from pipeline.page.weights import pack_weights
 from pipeline.params import SamplingParams
 from pipeline.params.training import ENCODER_NAMES, GENERATORS
@@ -52,7 +51,7 @@ def build_player(
     vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
     reason = _find_obstacle(model)
     if reason:
-        return Inset(f"<p>{html.escape(reason)}</p>\n", reason=reason)
+        return explain(reason)
     description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
     data = (
         embed("player-model", "application/json", embed_json(description))

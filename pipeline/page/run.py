@@ -10,8 +10,19 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, read_json
+from pipeline.model_files import GENERATOR
+from pipeline.shards import INDEX
 
 REMEDY = "`dvc repro` makes it anew"
+NAMED_BY = {  # folder -> the file whose bytes name its product
+    "labels": "clips.parquet",
+    "clips": INDEX,
+    "captions": "captions.parquet",
+    "model": GENERATOR,
+    "judge": "judge.safetensors",
+    "evaluation": "intervals.json",
+    "samples": "grid.npz",
+}
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,14 @@ class RunFolders:
         """The folders by their names in the graph."""
         return cls(**{name: data / name for name in cls.__annotations__})
 
+    def list_files(self) -> dict[str, Path]:
+        """The files that name the products by the name of their folder, those that are there."""
+        paths = {folder: getattr(self, folder) / file for folder, file in NAMED_BY.items()}
+        return {folder: path for folder, path in paths.items() if path.is_file()}
+
     def digest(self) -> dict[str, str]:
         """What names the products that a page shows: file, as evaluation/intervals.json -> SHA-256."""
-        shown = (self.labels / "clips.parquet", self.clips / "index.json", self.captions / "captions.parquet")
-        made = (self.model / "generator.safetensors", self.judge / "judge.safetensors")
-        measured = (self.evaluation / "intervals.json", self.samples / "grid.npz")
-        paths = [path for path in (*shown, *made, *measured) if path.is_file()]
-        return {f"{path.parent.name}/{path.name}": digest_file(path) for path in paths}
+        return {f"{folder}/{path.name}": digest_file(path) for folder, path in self.list_files().items()}
 
 
 @dataclass(frozen=True)

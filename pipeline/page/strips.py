@@ -13,8 +13,7 @@ from pipeline.records import Clip, Frames
 from pipeline.rendering.contact_sheet import choose_cards
 from pipeline.rendering.export import read_samples
 from pipeline.rendering.grid import Row
-from pipeline.shards import ShardReader
-from pipeline.shards.folder import INDEX
+from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 
 # AVIF keeps full colour at a quarter of what a lossless picture takes; one thread: equal clips give equal bytes.

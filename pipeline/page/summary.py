@@ -11,17 +11,17 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value
+from pipeline.model_files import DESCRIPTION, GENERATOR
 from pipeline.page.figures import EvaluationView
 from pipeline.page.run import REMEDY, Run, read_count, read_object, read_section
 
-GENERATOR = "generator.safetensors"
-PRODUCTS = {  # what names a product by its bytes
-    "chosen clips": ("labels", "clips.parquet"),
-    "shards": ("clips", "index.json"),
-    "captions": ("captions", "captions.parquet"),
-    "generator": ("model", GENERATOR),
-    "judge": ("judge", "judge.safetensors"),
-    "figures": ("evaluation", "intervals.json"),
+PRODUCTS = {  # for the reader, and the folder of each
+    "chosen clips": "labels",
+    "shards": "clips",
+    "captions": "captions",
+    "generator": "model",
+    "judge": "judge",
+    "figures": "evaluation",
 }
 
 
@@ -37,7 +37,7 @@ class Summary:
 
 def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
     """The run in words. Raises UserError where a file is broken."""
-    model = read_object(run.folders.model / "model.json")
+    model = read_object(run.folders.model / DESCRIPTION)
     return Summary(
         trained=tell_training(run, model),
         measured=tell_evaluation(evaluation),
@@ -92,7 +92,9 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
     if model:
         costs["clips shown in training"] = f"{read_count(model, 'clips'):,}"
     shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
-    return {**costs, **({"frames on disk": f"{shards / 1e6:.1f} MB"} if shards else {}), **run.measured}
+    if shards:
+        costs["frames on disk"] = f"{shards / 1e6:.1f} MB"
+    return costs | dict(run.measured)
 
 
 def count_weights(path: Path) -> int:
@@ -106,7 +108,7 @@ def count_weights(path: Path) -> int:
 
 def list_lineage(run: Run, model: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the products, SHA-256, and where the run comes from."""
-    paths = {name: getattr(run.folders, folder) / file for name, (folder, file) in PRODUCTS.items()}
-    found = {name: digest_file(path) for name, path in paths.items() if path.is_file()}
+    files = run.folders.list_files()
+    found = {name: digest_file(files[folder]) for name, folder in PRODUCTS.items() if folder in files}
     params = {"params of the model": digest_value(model)} if model else {}
     return {**run.origin, "code": f"t2v {version('t2v')}", **params, **found}
