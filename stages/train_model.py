@@ -54,6 +54,7 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
     with lock, explain_out_of_memory(rank, params.train.batch_clips):
         if rank.rank == 0:
             start_run(checkpoints, settings, inputs, saving.keep_runs)
+            made = describe_making(rank, folders, settings)
         trainer = Trainer(rank, training, split, validation, checkpoints, monitor)
         trainer.train()
         if rank.rank == 0:
@@ -61,20 +62,22 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
             vocabulary = {"vocabulary": asdict(dataset.vocabulary), "max_tokens": params.tokenize.max_tokens}
             description = {**settings, **vocabulary, "clips": shown}
             save_model(out, trainer.nets.average, trainer.nets.discriminator, description)
-            write_json(out / PROVENANCE, describe_making(rank, folders, description))
+            write_json(out / PROVENANCE, made | {"params": digest_value(description)})
             save_vectors(folders.vectors, out)
             save_history(out, trainer.history)
             checkpoints.forget()
 
 
-def describe_making(rank: Rank, folders: DataFolders, description: dict[str, Any]) -> dict[str, Any]:
-    """What made a model: code, data, params and the machine as far as bytes depend on it."""
+def describe_making(rank: Rank, folders: DataFolders, settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a model: code, data and the machine as far as bytes depend on it.
+
+    Taken before the first step, since files may be edited while a training goes on.
+    """
     return {
         **describe_maker(MADE_BY),
         "data": folders.digest(),
-        "extensions": digest_references(description),
-        "params": digest_value(description),
-        "seed": description["seed"],
+        "extensions": digest_references(settings),
+        "seed": settings["seed"],
         "environment": {**describe_environment(rank.device), "processes": rank.world},
     }
 

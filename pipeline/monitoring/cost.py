@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.records import Frames
+from pipeline.training.history import summarise
 
 COST = "cost.json"
 MEMORY = "speed/memory_gb"
@@ -48,17 +49,9 @@ def find_cost(logs: Path, summary: Mapping[str, float]) -> dict[str, float]:
     for path in sorted(logs.glob(f"*/{COST}")):
         cost = _read_cost(path)
         row = cost.pop("row", None)
-        if isinstance(row, dict) and summary and _shorten(row) == dict(summary):
+        if isinstance(row, dict) and summary and summarise(row) == dict(summary):
             return cost
     return {}
-
-
-def _shorten(row: Mapping[str, float]) -> dict[str, float]:
-    """The row as `training.json` holds it: six digits, but counts of clips in full."""
-    return {
-        name.replace("/", "_"): value if float(value).is_integer() else float(f"{value:.6g}")
-        for name, value in row.items()
-    }
 
 
 def _read_cost(path: Path) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts,
 from pipeline.page.strips import encode_strip
 from pipeline.params import SamplingParams
 from pipeline.records import Frames
+from pipeline.rendering.contact_sheet import take_turns
 
 PAIRS = 20
 SIDES = ("left", "right")
@@ -73,12 +74,7 @@ def _choose_rows(dataset: Dataset, rng: np.random.Generator) -> list[int]:
     """Rows of the split, shuffled, with another caption each before any comes twice."""
     rows = dataset.rows("test")
     shuffled = [rows[place] for place in rng.permutation(len(rows))]
-    seen: dict[str, int] = {}
-    turns = []
-    for row, clip in zip(shuffled, dataset.clips(shuffled), strict=True):
-        turns.append((seen.setdefault(clip.caption, 0), row))
-        seen[clip.caption] += 1
-    return [row for _, row in sorted(turns, key=lambda turn: turn[0])][:PAIRS]
+    return take_turns(shuffled, [clip.caption for clip in dataset.clips(shuffled)])[:PAIRS]
 
 
 def _encode(pair: Pair) -> tuple[str, str]:

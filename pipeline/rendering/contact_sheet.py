@@ -1,6 +1,7 @@
 """Contact sheets: a few clips of each category, or pairs of clips, as film strips under their captions."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +98,18 @@ def compose(parts: Sequence[Part], shards: ShardReader) -> Frames:
 
 
 def _mixed(rows: Sequence[int], shards: ShardReader, labels: Mapping[str, Clip]) -> list[int]:
-    """The rows, those first that show an object for the first time, then those that show it for the second time."""
-    times: dict[tuple[str, ...], int] = {}
+    """The rows, with another object each before any comes twice."""
+    clips = [labels.get(shards.ids[row]) for row in rows]
+    return take_turns(rows, [clip.objects if clip else () for clip in clips])
+
+
+def take_turns(rows: Sequence[int], shown: Sequence[Hashable]) -> list[int]:
+    """The rows, those first that show a thing for the first time, then those that show it for the second time."""
+    times: Counter[Hashable] = Counter()
     turns = []
-    for row in rows:
-        clip = labels.get(shards.ids[row])
-        objects = clip.objects if clip else ()
-        turns.append(times.get(objects, 0))
-        times[objects] = turns[-1] + 1
+    for thing in shown:
+        turns.append(times[thing])
+        times[thing] += 1
     return [row for _, row in sorted(zip(turns, rows, strict=True), key=lambda pair: pair[0])]
 
 

@@ -96,7 +96,12 @@ def save_history(folder: Path, history: list[MetricRow]) -> None:
     ]
     _write_rows(folder / HISTORY, ordinary)
     _write_rows(folder / VALIDATION, [row for row in validated if len(row) > 1], ("clips", *FIGURES))
-    write_json(folder / SUMMARY, {_column(name): float(_short(value)) for name, value in history[-1].items()})
+    write_json(folder / SUMMARY, summarise(history[-1]))
+
+
+def summarise(row: MetricRow) -> MetricRow:
+    """A row as the file SUMMARY holds it."""
+    return {_column(name): float(_short(value)) for name, value in row.items()}
 
 
 def _write_rows(path: Path, rows: list[MetricRow], first: Sequence[str] = ()) -> None:

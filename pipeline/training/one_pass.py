@@ -36,9 +36,8 @@ class OnePass:
         self._slope: Tensor | None = None
         self.leaves: list[Tensor] = []
         if differentiates(context.gammas, "r2", "r2_fd") or context.params.adversarial not in RISING:
-            if outputs.fake_slope is None:
-                outputs = replace(outputs, fake_slope=slope_at(outputs.fake_logits, fake))
-            self._slope = outputs.fake_slope
+            self._slope = slope_at(outputs.fake_logits, fake)
+            outputs = replace(outputs, fake_slope=self._slope)
         else:
             (self._had,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
             self.leaves = [fake]
