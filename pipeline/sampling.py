@@ -85,9 +85,9 @@ class VideoModel:
 
     def draw(self, typed: TypedCaption, seed: int, count: int) -> Frames:
         """Clips of an encoded caption -> uint8 [count,T,H,W,3]."""
-        if self._graph is not None and typed.vectors is None:
+        if graph := self._choose_graph(typed):
             ids = select_condition_ids(typed.caption, self.description["train"]["captions"]["conditioning"])
-            return self._graph.sample(ids, seed, count)
+            return graph.sample(ids, seed, count)
         from pipeline.data.sampler import draw_noise
         from pipeline.inference import sample
 
@@ -98,9 +98,13 @@ class VideoModel:
 
     def provenance(self, typed: TypedCaption) -> dict[str, Any]:
         """What names this model, how it draws, and the machine that it draws on; by the graph, that too."""
-        if self._graph is not None and typed.vectors is None:
-            return self._graph.about | {"runtime": "onnxruntime", "environment": self._graph.describe_environment()}
+        if graph := self._choose_graph(typed):
+            return graph.about | {"runtime": "onnxruntime", "environment": graph.describe_environment()}
         return self._model.provenance()
+
+    def _choose_graph(self, typed: TypedCaption) -> "Graph | None":
+        """The graph where it draws this caption; None where torch does."""
+        return self._graph if typed.vectors is None else None
 
     @cached_property
     def _model(self) -> "Model":
@@ -141,3 +145,16 @@ def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:
     UserError where the folder holds no model.
     """
     return VideoModel(Path(folder), exact=exact)
+
+
+def write_clips(
+    path: Path, frames: Frames, caption: str, seed: int, *, scale: int, fps: int, provenance: dict[str, Any]
+) -> None:
+    """Write the clips of a caption by the ending of `path`; what was asked for goes into their provenance."""
+    from pipeline.rendering.export import export_samples
+    from pipeline.rendering.grid import Block, Row, Window
+
+    windows = [Window(str(number), clip) for number, clip in enumerate(frames, 1)]
+    asked = {"caption": caption, "seed": seed, "n": len(frames), "scale": scale, "fps": fps}
+    rows = [Row(caption, [Block(f"seed {seed}", windows)])]
+    export_samples(rows, path, scale=scale, fps=fps, provenance=provenance | asked)

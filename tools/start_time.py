@@ -15,8 +15,6 @@ COMMANDS = {
     "t2v --help": ["-m", "pipeline.cli", "--help"],
     "t2v plan --help": ["-m", "pipeline.cli", "plan", "--help"],
 }
-
-
 MODEL = Path("data/model/generator.safetensors")
 SAMPLE = ["-m", "pipeline.cli", "sample", "pushing a mug from left to right", "-o"]
 

@@ -13,11 +13,13 @@ import typer
 
 from pipeline.cli.model_card import NOT_STATED, write_card
 from pipeline.errors import UserError
-from pipeline.files import digest_file, read_json
+from pipeline.extensions import list_references
+from pipeline.files import digest_file
 from pipeline.model_files import EXPORTED_DESCRIPTION, EXPORTED_GENERATOR, GRAPH, find_model_files
 from pipeline.records import VECTORS, Clip
 
 if TYPE_CHECKING:
+    from pipeline.inference import Model
     from pipeline.page.run import Run
 
 CARD, GRID = "README.md", "grid.gif"
@@ -56,8 +58,8 @@ def export(
         (found,) = open_runs([run], Path(scratch))
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
         try:
-            _fill(made, found, graph=graph)
-            _write_card(made, folder.name, found, {"weights": licence, "data": data_licence})
+            description, clips = _fill(made, found, graph=graph)
+            _write_card(made, folder.name, found, {"weights": licence, "data": data_licence}, description, clips)
             made.chmod(0o755)
             os.rename(made, folder)  # noqa: PTH104  it refuses a folder that has come there meanwhile, unless empty
         finally:
@@ -70,8 +72,11 @@ def export(
         print(f"{folder}: {', '.join(files)}, {sum(path.stat().st_size for path in files.values()) / 1e6:.1f} MB")
 
 
-def _fill(made: Path, run: "Run", *, graph: bool) -> None:
-    """Copy the parts of the model, its grid where that is of this model, and export its graph."""
+def _fill(made: Path, run: "Run", *, graph: bool) -> tuple[dict[str, Any], str]:
+    """Copy the parts of the model, its grid where that is of this model, and export its graph.
+
+    The description of the model, and how many clips the graph draws in one pass; empty without a graph.
+    """
     from pipeline.inference import Model
 
     files = find_model_files(run.folders.model)
@@ -82,30 +87,32 @@ def _fill(made: Path, run: "Run", *, graph: bool) -> None:
             shutil.copyfile(source, made / name)
     if _is_drawn_by(model.digest, run.folders.samples / GRID):
         shutil.copyfile(run.folders.samples / GRID, made / GRID)
-    if graph:
-        from pipeline.onnx.export import ANY, ONE, export_generator
-
-        print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)
-        exported = export_generator(model, ANY, ONE)
-        if exported.fault:
-            print(f"note: without {GRAPH}: {exported.fault}", file=sys.stderr)
-        else:
-            (made / GRAPH).write_bytes(exported.graph)
+    return model.description, _write_graph(model, made / GRAPH) if graph else ""
 
 
 def _is_drawn_by(digest: str, grid: Path) -> bool:
     """Whether the grid is there, and its provenance names the model."""
-    from PIL import Image, UnidentifiedImageError
+    from pipeline.provenance.media import read_media
 
-    try:
-        with Image.open(grid) as picture:
-            comment = picture.info.get("comment", b"")
-        return bool(json.loads(comment).get("model") == digest)
-    except (FileNotFoundError, UnidentifiedImageError, ValueError, AttributeError):
-        return False
+    return grid.is_file() and (read_media(grid).facts or {}).get("model") == digest
 
 
-def _write_card(made: Path, name: str, run: "Run", licences: dict[str, str]) -> None:
+def _write_graph(model: "Model", path: Path) -> str:
+    """Export the graph -> how many clips it draws in one pass; empty, said on stderr, where torch cannot export it."""
+    from pipeline.onnx.export import ANY, ONE, export_generator
+
+    print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)
+    exported = export_generator(model, ANY, ONE)
+    if exported.fault:
+        print(f"note: without {GRAPH}: {exported.fault}", file=sys.stderr)
+        return ""
+    path.write_bytes(exported.graph)
+    return "any number of" if exported.batch == ANY else "single"
+
+
+def _write_card(
+    made: Path, name: str, run: "Run", licences: dict[str, str], description: dict[str, Any], clips: str
+) -> None:
     from pipeline.page.figures import read_evaluation
     from pipeline.page.summary import summarise_run
 
@@ -116,8 +123,7 @@ def _write_card(made: Path, name: str, run: "Run", licences: dict[str, str]) -> 
         "data": licences["data"] or (f"{default}, drawn by code of t2v" if default else NOT_STATED),
     }
     there = {path.name for path in made.iterdir()} | {CARD}
-    meanings = {file: text.format(_tell_clips(made)) for file, text in MEANINGS.items() if file in there}
-    description = read_json(made / EXPORTED_DESCRIPTION, "run t2v export again")
+    meanings = {file: text.format(clips) for file, text in MEANINGS.items() if file in there}
     card = write_card(
         summarise_run(run, evaluation),
         evaluation,
@@ -125,19 +131,10 @@ def _write_card(made: Path, name: str, run: "Run", licences: dict[str, str]) -> 
         caption=_choose_caption(run, description["vocabulary"]["words"]),
         licences=stated,
         files=meanings,
-        references=_list_references(description),
+        references=list_references(description),
         method=str(description["train"]["method"]),
     )
     (made / CARD).write_text(card, encoding="utf-8")
-
-
-def _tell_clips(made: Path) -> str:
-    """How many clips the graph draws in one pass, as its input says."""
-    if not (made / GRAPH).exists():
-        return ""
-    from pipeline.onnx.graph import Graph
-
-    return "any number of" if Graph(made / GRAPH).takes_any_number else "single"
 
 
 def _choose_caption(run: "Run", words: list[str]) -> str:
@@ -148,10 +145,3 @@ def _choose_caption(run: "Run", words: list[str]) -> str:
     clips = read_table(table, Clip) if table.exists() else []
     counts = Counter(clip.caption for clip in clips if clip.split == "train")
     return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else " ".join(words[2:8])
-
-
-def _list_references(value: Any) -> list[str]:
-    """The code of a user's own that the description of a model names, as package.module:object."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    own = [value] if isinstance(value, str) and value.count(":") == 1 and "." in value.split(":")[0] else []
-    return sorted({*own, *(name for part in parts for name in _list_references(part))})

@@ -35,17 +35,15 @@ def sample(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix here, and its threads cost a start
     from pipeline.cli.maker import describe_command
-    from pipeline.rendering.export import check_ending, export_samples
-    from pipeline.rendering.grid import Block, Row, Window
-    from pipeline.sampling import VideoModel
+    from pipeline.rendering.export import check_ending
+    from pipeline.sampling import VideoModel, write_clips
 
     check_ending(out)
     video_model = VideoModel(model, exact=exact, steps=steps, guidance=guidance)
     typed = video_model.encode(caption)
     if typed.unknown:
         print(f"warning: the model has never seen {', '.join(typed.unknown)}", file=sys.stderr)
-    windows = [Window(f"{number}", clip) for number, clip in enumerate(video_model.draw(typed, seed, n), 1)]
-    asked = {"caption": caption, "seed": seed, "n": n, "scale": scale, "fps": fps}
-    provenance = video_model.provenance(typed) | describe_command(MADE_BY) | asked
-    export_samples([Row(caption, [Block(f"seed {seed}", windows)])], out, scale=scale, fps=fps, provenance=provenance)
+    frames = video_model.draw(typed, seed, n)
+    provenance = video_model.provenance(typed) | describe_command(MADE_BY)
+    write_clips(out, frames, caption, seed, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} clips of {caption!r}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.cli.printing import print_table, widen
 from pipeline.errors import UserError, first_line
 from pipeline.files import read_json
-from pipeline.model_files import find_model_files
+from pipeline.model_files import ModelFiles, find_model_files
 from pipeline.records import VECTORS, Clip
 from pipeline.tables import read_table
 
@@ -80,20 +80,19 @@ def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[st
     embeddings = read_embeddings(made)
     if embeddings is not None:
         return embeddings.find, made
-    weights = find_model_files(model).weights
-    if not weights.exists():
+    files = find_model_files(model)
+    if not files.weights.exists():
         raise UserError(
-            f"{made}: no such file, and no {weights} has learned words yet; "
+            f"{made}: no such file, and no {files.weights} has learned words yet; "
             "run `dvc repro train`, or give a file with --vectors"
         )
-    return _read_learned(model).get, weights
+    return _read_learned(files).get, files.weights
 
 
-def _read_learned(model: Path) -> "dict[str, Vector]":
+def _read_learned(files: ModelFiles) -> "dict[str, Vector]":
     """Word -> what the generator has learned of it [E]. Raises UserError where the model is broken."""
     from safetensors import SafetensorError, safe_open
 
-    files = find_model_files(model)
     description = read_json(files.description, "`dvc repro train` makes it")
     try:
         words = description["vocabulary"]["words"]

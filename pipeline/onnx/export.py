@@ -43,16 +43,14 @@ def export_generator(model: Model, *batches: str) -> Exported:
     A graph is kept only where onnxruntime draws with it what torch draws, within one grey level of 255. Its metadata
     says of which model it is, and how that draws. Equal models give equal bytes.
     """
-    faults = []
+    fault = ""
     for batch in batches:
         try:
             graph = _serialise(_trace(model, batch), model, batch)
             return Exported(graph, batch, _try(model, graph, batch))
-        except UNTRACEABLE as error:
-            faults.append(first_line(error))
-        except GraphUnfit as error:
-            faults.append(str(error))
-    return Exported(b"", "", 0, f"torch.onnx cannot export this generator: {faults[-1]}")
+        except (*UNTRACEABLE, GraphUnfit) as error:
+            fault = first_line(error)
+    return Exported(b"", "", 0, f"torch.onnx cannot export this generator: {fault}")
 
 
 def _trace(model: Model, batch: str) -> onnx.ModelProto:
@@ -80,10 +78,9 @@ def _serialise(proto: onnx.ModelProto, model: Model, batch: str) -> bytes:
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
-    for value in (*graph.input, *graph.output):
-        size = value.type.tensor_type.shape.dim[0]
-        if batch == ANY:
-            size.dim_param = "batch"
+    if batch == ANY:
+        for value in (*graph.input, *graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
     proto.metadata_props.add(key=ABOUT, value=json.dumps(model.describe(), sort_keys=True))
     data: bytes = proto.SerializeToString(deterministic=True)
     return data

@@ -46,9 +46,7 @@ class Graph:
             self.about: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
         except (*UNREADABLE, KeyError, ValueError) as error:
             raise GraphUnfit(f"no graph of a generator ({first_line(error)})") from None
-        inputs = self._session.get_inputs()
-        self.z_width, self.max_tokens = (entry.shape[1] for entry in inputs)
-        self.takes_any_number = isinstance(inputs[0].shape[0], str)
+        self.z_width, self.max_tokens = (entry.shape[1] for entry in self._session.get_inputs())
 
     @staticmethod
     def describe_environment() -> dict[str, Any]:

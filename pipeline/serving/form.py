@@ -24,7 +24,7 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
     """The form, and the clips of a request; words that training never showed, and what is wrong, are told."""
     caption, seed, count = (request.caption, request.seed, request.count) if request else ("", 0, 4)
     parts = [f'<p role="alert" dir="auto">{html.escape(fault)}</p>'] if fault else []
-    if request and not fault:
+    if request:
         query = html.escape(urlencode({"caption": caption, "seed": seed, "n": count}))
         if unknown:
             parts.append(f'<p dir="auto">The model has never seen: {html.escape(", ".join(unknown))}</p>')

@@ -2,17 +2,13 @@
 
 import tempfile
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 from pipeline.errors import UserError, first_line
-from pipeline.records import Frames
-from pipeline.rendering.export import ENDINGS, export_samples
-from pipeline.rendering.grid import Block, Row, Window
-from pipeline.sampling import TypedCaption, VideoModel
+from pipeline.rendering.export import ENDINGS
+from pipeline.sampling import TypedCaption, VideoModel, write_clips
 from pipeline.video.ffmpeg import FfmpegError
 
 MOST_LETTERS = 1000  # of a caption
@@ -91,8 +87,7 @@ class Studio:
             if not self._turn.acquire(timeout=self._patience):
                 raise Refused(503, f"others were drawn for {self._patience:g} seconds; try again later")
             try:
-                frames = self._model.draw(typed, request.seed, request.count)
-                return _write(request, frames, ending, self._model.provenance(typed))
+                return self._draw(request, typed, ending)
             finally:
                 self._turn.release()
         except UserError:
@@ -102,12 +97,10 @@ class Studio:
         finally:
             self._places.release()
 
-
-def _write(request: ClipsRequest, frames: Frames, ending: str, provenance: dict[str, Any]) -> bytes:
-    windows: Sequence[Window] = [Window(str(number), clip) for number, clip in enumerate(frames, 1)]
-    rows = [Row(request.caption, [Block(f"seed {request.seed}", windows)])]
-    asked = {"caption": request.caption, "seed": request.seed, "n": request.count, "scale": SCALE, "fps": FPS}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"clips{ending}")
-        export_samples(rows, path, scale=SCALE, fps=FPS, provenance=provenance | asked)
-        return path.read_bytes()
+    def _draw(self, request: ClipsRequest, typed: TypedCaption, ending: str) -> bytes:
+        frames = self._model.draw(typed, request.seed, request.count)
+        provenance = self._model.provenance(typed)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"clips{ending}")
+            write_clips(path, frames, request.caption, request.seed, scale=SCALE, fps=FPS, provenance=provenance)
+            return path.read_bytes()

@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.cli.model_card import escape, write_rows
 from pipeline.errors import UserError
 from pipeline.model_files import find_model_files
-from pipeline.sampling import VideoModel, from_pretrained
+from pipeline.sampling import VideoModel, from_pretrained, write_clips
 
 CAPTION = "pushing a mug from left to right"
 
@@ -55,6 +55,27 @@ def test_the_example_of_the_card_runs_as_it_stands():
     assert answer.stdout == "(2, 8, 16, 16, 3) uint8\n"
     assert "Not evaluated yet" in card
     assert "- data: not stated" in card
+
+
+def test_the_card_names_code_of_a_users_own_also_without_a_package_and_as_a_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_stirred(tmp_path / "data/model", tiny_params(penalties={"calm:penalise": 1.0}, adversarial="mine.gan:Fair"))
+    export("mine", "--no-onnx")
+    card = Path("mine/README.md").read_text(encoding="utf-8")
+    assert "It needs code of its own beside it: calm:penalise, mine.gan:Fair.\n" in card
+
+
+@pytest.mark.parametrize("owner", ["this model", "another", "nobody"])
+def test_a_grid_is_taken_along_where_it_says_that_this_model_drew_it(run, owner):
+    model, grid = from_pretrained(run / "data/model"), run / "data/samples/grid.gif"
+    typed = model.encode(CAPTION)
+    told = model.provenance(typed) | ({} if owner == "this model" else {"model": "0" * 64})
+    write_clips(grid, model.draw(typed, 0, 1), CAPTION, 0, scale=1, fps=8, provenance=told)
+    if owner == "nobody":
+        grid.write_bytes(b"GIF89a broken")
+    export("mine", "--no-onnx")
+    assert Path("mine/grid.gif").exists() == (owner == "this model")
+    assert ("](grid.gif)" in Path("mine/README.md").read_text(encoding="utf-8")) == (owner == "this model")
 
 
 @pytest.mark.slow

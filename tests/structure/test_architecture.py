@@ -43,8 +43,8 @@ MAY_IMPORT = {
     "inference": {"data", "model_files", "models", "params", "records"},
     "judges": {"data", "models", "params", "records", "text"},
     "onnx": {"data", "inference", "model_files", "records"},
-    "serving": {"records", "rendering", "sampling", "video"},
-    "sampling": {"corpus", "data", "inference", "model_files", "onnx", "records", "text"},
+    "serving": {"rendering", "sampling", "video"},
+    "sampling": {"corpus", "data", "inference", "model_files", "onnx", "records", "rendering", "text"},
     "evaluation": {
         *(
             "data",
