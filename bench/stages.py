@@ -43,11 +43,7 @@ def measure_sandbox(folder: Path, videos: list[Path], shape: dict[str, int], rou
         cages: _project(folder / cages, compute={"workers": 1, "sandbox": cages}, clip=shape)
         for cages in ("off", "auto")
     }
-
-    def transcode(videos: Path, cages: str) -> None:
-        _transcode(projects[cages], videos, folder / "labels")
-
-    ways = {cages: partial(transcode, cages=cages) for cages in projects}
+    ways = {cages: partial(_transcode, project, labels=folder / "labels") for cages, project in projects.items()}
     return interleaved(ways, [videos[0].parent], rounds, cpu_seconds)
 
 

@@ -125,11 +125,11 @@ def find_parts(data: bytes) -> list[Part]:
         return list(_walk_elements(data, 0, len(data)))
     if data[:4] == b"RIFF":
         return list(_walk_chunks(data, 0, len(data)))
-    step = (
-        [0, *(place + 1 for place, byte in enumerate(data) if byte == 10), len(data)] if b"\n" in data[:4096] else None
-    )
-    ends = step or [*range(0, len(data), 64), len(data)]
-    return [(start, start, end) for start, end in itertools.pairwise(ends) if end > start]
+    if b"\n" in data[:4096]:
+        starts = [0, *(place + 1 for place, byte in enumerate(data) if byte == 10)]
+    else:
+        starts = list(range(0, len(data), 64))
+    return [(start, start, end) for start, end in itertools.pairwise([*starts, len(data)]) if end > start]
 
 
 def _walk_boxes(data: bytes, at: int, end: int) -> Iterator[Part]:

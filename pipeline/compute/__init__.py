@@ -35,7 +35,8 @@ def map_sandboxed(
     if compute.backend == "ray":
         pool = cluster_workers(function, compute.workers, total, seconds, compute.sandbox)
     else:
-        refuse_or_tell(find_missing() if compute.sandbox != "off" else [], compute.sandbox)
+        if compute.sandbox != "off":
+            refuse_or_tell(find_missing(), compute.sandbox)
         pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     with progress(label, total) as advance, pool as workers:
         yield from distribute(tasks, workers, label, advance)

@@ -116,27 +116,32 @@ def _list_rights(needs: Needs, scratch: str) -> Iterator[tuple[str, int]]:
     yield os.devnull, landlock.WRITE
     for path in needs.read:
         yield path, landlock.READ
-    for path in [*needs.programs, *LOADERS] if needs.programs else []:
-        yield path, landlock.READ_FILE | landlock.EXECUTE
-    for path in LIBRARIES if needs.programs else []:
-        yield path, landlock.READ
+    if needs.programs:
+        for path in (*needs.programs, *LOADERS):
+            yield path, landlock.READ_FILE | landlock.EXECUTE
+        for path in LIBRARIES:
+            yield path, landlock.READ
     if scratch:
         yield scratch, landlock.ADD
 
 
 def _limit(memory_bytes: int, scratch: str) -> None:
     largest = shutil.disk_usage(scratch).free // 2 if scratch else 0
-    lower_limit(resource.RLIMIT_FSIZE, largest)
-    lower_limit(resource.RLIMIT_CORE, 0)
-    lower_limit(resource.RLIMIT_NOFILE, MOST_FILES)
+    _lower_limit(resource.RLIMIT_FSIZE, largest)
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_NOFILE, MOST_FILES)
     if sys.platform == "linux":
-        lower_limit(resource.RLIMIT_DATA, count_memory() + memory_bytes + SPARE_BYTES)
+        _lower_limit(resource.RLIMIT_DATA, count_memory() + memory_bytes + SPARE_BYTES)
 
 
-def lower_limit(kind: int, value: int) -> None:
+def _lower_limit(kind: int, value: int) -> None:
     """Set a limit that cannot be raised again, except where it is lower already."""
-    limits = [value if old == resource.RLIM_INFINITY else min(value, old) for old in resource.getrlimit(kind)]
-    resource.setrlimit(kind, (limits[0], limits[1]))
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (_take_lower(soft, value), _take_lower(hard, value)))
+
+
+def _take_lower(old: int, value: int) -> int:
+    return value if old == resource.RLIM_INFINITY else min(value, old)
 
 
 def _close_output() -> None:
@@ -181,9 +186,7 @@ def memory_limit(allowed: int) -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = count_memory() + allowed
-    if before[1] != resource.RLIM_INFINITY:
-        limit = min(limit, before[1])
+    limit = _take_lower(before[1], count_memory() + allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield

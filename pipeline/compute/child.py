@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
@@ -52,8 +52,8 @@ class Child:
     """A child as its parent sees it."""
 
     def __init__(self, function: ChildFunction, needs: Needs, *, caged: bool) -> None:
-        self.scratch = make_scratch(needs.folder) if needs.folder else ""
-        tasks, self._tasks = _open_pipe()
+        self.scratch = _make_scratch(needs.folder) if needs.folder else ""
+        tasks, self._tasks = Pipe(duplex=False)
         receiver, answers = os.pipe()
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  "" is the folder
         variables = reduce_environment(os.environ.items()) | QUIET if caged else {**os.environ}
@@ -70,7 +70,7 @@ class Child:
         self.needs = needs
         self.receiver = Receiver(receiver)
         self.items = 0  # that it has begun
-        self.missing: list[str] | None = None  # parts of its cage; None: not said yet
+        self.ready = False  # whether it has said which parts of its cage are missing
         self.send((function, (needs, self.scratch) if caged else None))
 
     def send(self, value: object) -> None:
@@ -89,12 +89,7 @@ class Child:
         return code
 
 
-def _open_pipe() -> "tuple[Connection[Any, Any], Connection[Any, Any]]":
-    reader, writer = os.pipe()
-    return Connection(reader, writable=False), Connection(writer, readable=False)
-
-
-def make_scratch(folder: str) -> str:
+def _make_scratch(folder: str) -> str:
     """A new folder in `folder`, which is made where it is not there."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     return tempfile.mkdtemp(prefix=".scratch-", dir=folder)

@@ -5,6 +5,7 @@ Nothing of it can be executed, and nothing is believed: what is too long, of no 
 
 import fcntl
 import json
+import math
 import os
 import select
 import struct
@@ -75,7 +76,7 @@ class Receiver:
 
         Raises Late after `seconds`, EOFError where the child has ended, and Lie.
         """
-        end = None if seconds is None else time.monotonic() + seconds
+        end = math.inf if seconds is None else time.monotonic() + seconds
         kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
         if kind not in KINDS or length > MOST_JSON or following > most_bytes:
             raise Lie(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
@@ -89,7 +90,7 @@ class Receiver:
         """Let the child see that nobody listens."""
         os.close(self._descriptor)
 
-    def _read(self, length: int, end: float | None, look: Callable[[], None] | None) -> bytearray:
+    def _read(self, length: int, end: float, look: Callable[[], None] | None) -> bytearray:
         data = bytearray(length)
         left = memoryview(data)
         while left:
@@ -100,23 +101,23 @@ class Receiver:
             left = left[count:]
         return data
 
-    def _wait(self, end: float | None, look: Callable[[], None] | None) -> None:
+    def _wait(self, end: float, look: Callable[[], None] | None) -> None:
         while True:
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
+            left = end - time.monotonic()
+            if left <= 0:
                 raise Late
-            slices = [part for part in (left, LOOK_SECONDS if look else None) if part is not None]
-            if self._poll.poll(min(slices) * 1000 if slices else None):
+            seconds = min(left, LOOK_SECONDS) if look else left
+            if self._poll.poll(None if seconds == math.inf else seconds * 1000):
                 return
             if look:
                 look()
 
 
-def clean_text(value: object, most: int = MOST_TEXT) -> str:
+def clean_text(value: object) -> str:
     """A text to show, without what steers a terminal, and not longer than a user would read. Raises Lie."""
     if not isinstance(value, str):
         raise Lie("a text that is none")
-    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:most])
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:MOST_TEXT])
 
 
 def _enlarge(descriptor: int) -> None:

@@ -146,9 +146,9 @@ class Sandbox(Generic[Task, Result]):
         look = partial(refuse_to_fill, Path(child.scratch)) if child.scratch else None
         seconds = self.seconds if self._step is not None else None
         message = child.receiver.receive(seconds, most, look)
-        if message.kind == READY and child.missing is None:
-            child.missing = [part for part in PARTS if part in message.value]
-            refuse_or_tell(child.missing, self.cages)
+        if message.kind == READY and not child.ready:
+            child.ready = True
+            refuse_or_tell([part for part in PARTS if part in message.value], self.cages)
             message = child.receiver.receive(seconds, most, look)
         if message.kind == ERROR:
             raise_error(message)

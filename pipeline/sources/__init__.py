@@ -91,7 +91,7 @@ def find_roots(videos: Path, video: str) -> set[str]:
     """
     root = _resolve(str(videos))
     path = f"{videos}/{video}"
-    container = split_container(path) if CONTAINER.search(path) else None
+    container = split_container(path)
     file = str(container[0]) if container else path
     return {root} | {cached[1] for target in _follow_links(file) if (cached := CACHED.match(target))}
 

@@ -27,7 +27,7 @@ from pipeline.source_code import digest_code
 from pipeline.tables import batches, write_report, write_table
 from pipeline.transcoding.decoding import ShardTask
 from pipeline.transcoding.manifests import list_drops, list_signatures, read_manifests
-from pipeline.transcoding.shard_maker import ShardMaker
+from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes
 
 __all__ = [
     "fingerprint",
@@ -68,7 +68,7 @@ def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str
 def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodeParams) -> None:
     """Raises UserError with the `shard_clips` that fits where a shard of so many clips could exceed MOST_BYTES."""
     size = f"{shape.frames}x{shape.height}x{shape.width}x3 bytes"
-    each = shape.frames * shape.height * shape.width * 3 * options.windows
+    each = count_clip_bytes(shape) * options.windows
     longest = min(clips, options.shard_clips)
     fitting = MOST_BYTES // each
     if longest <= fitting:

@@ -10,6 +10,7 @@ from pipeline.compute.cage import Needs
 from pipeline.compute.child import Failure, Work
 from pipeline.compute.messages import Lie, clean_text
 from pipeline.duplicates import sign_clip, write_signature
+from pipeline.params import ClipParams
 from pipeline.records import Clip, Drop, Frames, Reason, Signature
 from pipeline.shards import write_shard
 from pipeline.sources import find_roots, needs_copies
@@ -73,8 +74,7 @@ class ShardMaker:
 
     def count_bytes(self, task: ShardTask, item: str) -> int:
         """All windows of all parts of a video."""
-        parts = {clip.part for clip in task.clips if clip.video == item}
-        return len(parts) * task.options.windows * _count_clip_bytes(task)
+        return len(_list_parts(task, item)) * task.options.windows * count_clip_bytes(task.shape)
 
     def prepare(self, task: ShardTask) -> None:
         """In the worker: list archives."""
@@ -86,7 +86,7 @@ class ShardMaker:
 
     def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
         """One outcome for each part that is asked for, with just so many frames as it says. Raises Lie."""
-        parts = {clip.part for clip in task.clips if clip.video == item}
+        parts = _list_parts(task, item)
         frames = np.frombuffer(content, np.uint8)
         taken: Outcomes = {}
         at = 0
@@ -95,7 +95,7 @@ class ShardMaker:
             if part not in parts or part in taken:
                 raise Lie(f"a part that was not asked for: {part[:80]!a}")
             if isinstance(checked, _Told):
-                end = at + checked.windows * _count_clip_bytes(task)
+                end = at + checked.windows * count_clip_bytes(task.shape)
                 if end > len(frames):
                     raise Lie(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
                 shape = (checked.windows, task.shape.frames, task.shape.height, task.shape.width, 3)
@@ -126,6 +126,15 @@ class ShardMaker:
         write_manifest(manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
 
 
+def count_clip_bytes(shape: ClipParams) -> int:
+    """The bytes of the frames of one window."""
+    return shape.frames * shape.height * shape.width * 3
+
+
+def _list_parts(task: ShardTask, video: str) -> set[str]:
+    return {clip.part for clip in task.clips if clip.video == video}
+
+
 def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Told | Undecoded]:
     """One outcome by its keys and by the kinds and bounds of its values. Raises Lie."""
     match outcome:
@@ -140,7 +149,3 @@ def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Told | Undecode
 
 def _turn(frames: Frames, clip: Clip) -> Frames:
     return frames[:, :, ::-1] if clip.mirrored else frames
-
-
-def _count_clip_bytes(task: ShardTask) -> int:
-    return task.shape.frames * task.shape.height * task.shape.width * 3
