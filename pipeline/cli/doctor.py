@@ -22,7 +22,8 @@ from pipeline.files import read_json
 from pipeline.params import load_params
 from pipeline.provenance.media import explain_environment, read_media
 from pipeline.repository import git_fault, has_identity
-from pipeline.video.versions import read_library_version, read_program_version
+from pipeline.video.ffmpeg import read_program_version
+from pipeline.video.pyav_decoder import read_library_version
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards

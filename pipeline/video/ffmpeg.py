@@ -13,6 +13,8 @@ from typing import Any
 
 import ffmpeg
 
+from pipeline.errors import UserError
+
 Done = subprocess.CompletedProcess[bytes]
 TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per packet
 
@@ -36,6 +38,16 @@ def executable() -> str:
     import imageio_ffmpeg  # starts the binary, only to see that it starts, which takes as long as a short clip
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@cache
+def read_program_version() -> str:
+    """Which FFmpeg the binary is. Raises UserError where it does not run."""
+    try:
+        answer = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"the ffmpeg in imageio-ffmpeg does not run ({error}); install imageio-ffmpeg anew") from None
+    return answer.stdout.split()[2]
 
 
 def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  # noqa: A002  as in subprocess

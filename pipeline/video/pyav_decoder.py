@@ -100,6 +100,11 @@ class PyavReader:
         return plain if is_steady(plain.timeline) else None
 
 
+def read_library_version() -> str:
+    """Which FFmpeg the libraries inside PyAV are."""
+    return str(av.ffmpeg_version_info)
+
+
 @contextmanager
 def refusing(build_refusal: Callable[[av.FFmpegError], Exception]) -> Iterator[None]:
     """Raise a refusal in place of an error of FFmpeg, but not of one that tells of this process's memory."""
