@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DVC reads params.yaml by the rules of YAML 1.2 (ruamel.yaml), the training script usually by those of YAML 1.1 (PyYAML).
+# DVC reads a file of params by the rules of YAML 1.2 (ruamel.yaml), a training script usually by those of YAML 1.1 (PyYAML).
 # `1e-4`, `on` and `1:30` are a number, a text and a text to DVC; they are a text, True and 90 to the script. So correcting
 # `1e-4` to `1.0e-4` or `on` to `"on"` changes what the stage receives, and DVC sees no change and runs nothing.
 #
@@ -7,8 +7,8 @@
 #   the stage: {'rate': '1e-4', 'label': True, 'start': 90}, corrected: {'rate': 0.0001, 'label': 'on', 'start': '1:30'}
 #   dvc status after the correction: {} ; dvc repro: the output keeps the first values
 #
-# What this project does: params.yaml is read into strict types, so a text where a number belongs (or True where a text
-# belongs) ends the command before any stage runs, and no output with the wrong value can be locked.
+# What this project does: params are read into strict types, so a text where a number belongs (or True where a text belongs)
+# ends the command before any stage runs, and no output with the wrong value can be locked.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -17,28 +17,24 @@ python3 -m venv venv
 venv/bin/python -m pip install -q --disable-pip-version-check dvc==3.67.1 pyyaml==6.0.3 ruamel.yaml==0.19.1
 export PATH="$folder/venv/bin:$PATH"
 
-mkdir repository
-cd repository
-git init -q
+git init -q example
+cd example
 dvc init -q
 dvc config core.analytics false
-printf 'train:\n  rate: 1e-4\n  label: on\n  start: 1:30\n' > params.yaml
+printf 'train:\n  rate: 1e-4\n  label: on\n  start: 1:30\n' > settings.yaml
 cat > make.py <<'E'
 import yaml
-open("out.txt", "w").write(f"{yaml.safe_load(open('params.yaml'))['train']}\n")
+open("out.txt", "w").write(f"{yaml.safe_load(open('settings.yaml'))['train']}\n")
 E
-cat > dvc.yaml <<'E'
-stages:
-  make: {cmd: python make.py, deps: [make.py], params: [train], outs: [out.txt]}
-E
+dvc stage add -q -n make -d make.py -p settings.yaml:train -o out.txt python make.py
 dvc repro -q
 first=$(cat out.txt)
 
-printf 'train:\n  rate: 1.0e-4\n  label: "on"\n  start: "1:30"\n' > params.yaml
+printf 'train:\n  rate: 1.0e-4\n  label: "on"\n  start: "1:30"\n' > settings.yaml
 status=$(dvc status --json)
 dvc repro -q
 repeated=$(cat out.txt)
-by_hand=$(python -c 'import yaml; print(yaml.safe_load(open("params.yaml"))["train"])')
+by_hand=$(python -c 'import yaml; print(yaml.safe_load(open("settings.yaml"))["train"])')
 
 python - <<'E'
 from importlib.metadata import version

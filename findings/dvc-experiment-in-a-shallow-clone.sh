@@ -5,7 +5,7 @@
 # Seen on 2026-11-28 with dvc 3.67.1, git 2.39; one stage, one param:
 #   whole clone:   exit 0, 1 experiment; shallow clone (--depth 1): exit 0, 0 experiments
 #
-# What this project does: `t2v sweep` refuses to start in a shallow clone, and `t2v doctor` warns, with `git fetch --unshallow`.
+# What this project does: a sweep refuses to start in a shallow clone, and a check warns, both with `git fetch --unshallow`.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -14,19 +14,12 @@ python3 -m venv venv
 venv/bin/python -m pip install -q --disable-pip-version-check dvc==3.67.1
 export PATH="$folder/venv/bin:$PATH" GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@a
 
-mkdir origin
+git init -q origin
 cd origin
-git init -q
 dvc init -q
 dvc config core.analytics false
-echo "size_of_step: 1" > params.yaml
-cat > dvc.yaml <<'E'
-stages:
-  make:
-    cmd: cp params.yaml result.txt
-    params: [size_of_step]
-    outs: [{result.txt: {cache: false}}]
-E
+echo 'number: 1' > settings.yaml
+dvc stage add -q -n make -p settings.yaml:number -O result.yaml cp settings.yaml result.yaml
 git add .
 git commit -qm start
 git commit -qm more --allow-empty
@@ -37,7 +30,7 @@ git clone -q --depth 1 "file://$folder/origin" shallow
 count() {
     cd "$folder/$1"
     local code=0
-    dvc exp run --temp -S size_of_step=2 > messages.txt 2>&1 || code=$?
+    dvc exp run --temp -S settings.yaml:number=2 > messages.txt 2>&1 || code=$?
     echo "exit $code, $(git for-each-ref refs/exps --format='%(refname)' | grep -cv -e stash -e exec || true) experiments"
     cd "$folder"
 }

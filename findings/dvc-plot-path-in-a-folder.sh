@@ -17,22 +17,22 @@ python3 -m venv venv
 venv/bin/python -m pip install -q --disable-pip-version-check dvc==3.67.1 pillow==13.0.0
 export PATH="$folder/venv/bin:$PATH" GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@a
 
-mkdir repository
-cd repository
-git init -q
+git init -q example
+cd example
 dvc init -q
 dvc config core.analytics false
-echo 'number: 1' > params.yaml
-cat > dvc.yaml <<'E'
-stages:
-  first: {cmd: "cp params.yaml first.txt", params: [number], outs: [first.txt]}
-  second:
-    cmd: "mkdir pictures && python -c \"from PIL import Image; Image.new('RGB', (8, 8)).save('pictures/a.png')\""
-    deps: [first.txt]
-    outs: [pictures]
-plots:
-  - pictures/a.png
+echo 'number: 1' > settings.yaml
+cat > draw.py <<'E'
+from pathlib import Path
+
+from PIL import Image
+
+Path("pictures").mkdir()
+Image.new("RGB", (8, 8)).save("pictures/a.png")
 E
+dvc stage add -q -n first -p settings.yaml:number -o first.txt cp settings.yaml first.txt
+dvc stage add -q -n second -d first.txt -o pictures python draw.py
+printf 'plots:\n  - pictures/a.png\n' >> dvc.yaml
 dvc repro -q
 git add .
 git commit -qm plain
@@ -44,13 +44,13 @@ codes=()
 for commit in HEAD~1 HEAD; do
 	git clone -q . "../clone-${#codes[@]}"
 	cd "../clone-${#codes[@]}"
-	git checkout -q --detach "$(git -C ../repository rev-parse $commit)"
+	git checkout -q --detach "$(git -C ../example rev-parse $commit)"
 	code=0
-	dvc exp run -S number=2 first > ../log.txt 2>&1 || code=$?
+	dvc exp run -S settings.yaml:number=2 first > ../log.txt 2>&1 || code=$?
 	grep -q "Running stage 'first'" ../log.txt
 	[ "$code" = 0 ] || grep -q "failed to load directory ('pictures',)" ../log.txt
 	codes+=("$code")
-	cd ../repository
+	cd ../example
 done
 echo "versions: $(python -c 'import dvc; print("dvc", dvc.__version__)')"
 echo "expected: one stage runs as an experiment in a clone, whatever plots other stages have"
