@@ -1,12 +1,22 @@
 """Figures of many trainings in one file, so that a comparison goes on where it was stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from bench.measuring import describe_machine
+from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
+
+
+def choose(asked: str, known: Iterable[str], file: Path) -> list[str]:
+    """The names that are asked for, parted by commas; all of the file without. Raises UserError for another one."""
+    known = list(known)
+    chosen = asked.split(",") if asked else known
+    if unknown := set(chosen).difference(known):
+        raise UserError(f"{', '.join(sorted(unknown))}: not in {file}; there are {', '.join(known)}")
+    return chosen
 
 
 class FigureTable:

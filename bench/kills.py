@@ -7,7 +7,6 @@ the same command until it ends well, and counts.
 
 import argparse
 import json
-import os
 import random
 import shutil
 import signal
@@ -15,16 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
+from bench.measuring import ROOT, cpu_seconds
+from pipeline.repository import IDENTITY, child_environment, git
 from pipeline.sweeping.processes import find_processes
 
-ROOT = Path(__file__).parents[1]
 STEPS = 20
 WEIGHTS, SEEDS = (0.5, 1.0, 5.0), 3
 SWEEP = ("sweep", f"train.penalties.r1={','.join(map(str, WEIGHTS))}", "--seeds", str(SEEDS), "--name", "killed")
@@ -102,17 +101,17 @@ def make_project(folder: Path) -> None:
 
 def environment() -> dict[str, str]:
     """Of the commands: this Python first, CPU only, a name to commit by."""
-    names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return kept | dict.fromkeys(names, "bench") | {"PATH": path, "T2V_DEVICES": "cpu", "DVC_NO_ANALYTICS": "1"}
+    kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
+    return kept | dict.fromkeys(IDENTITY, "bench") | {"T2V_DEVICES": "cpu", "DVC_NO_ANALYTICS": "1"}
 
 
-def start(folder: Path, command: Sequence[str] = SWEEP) -> "subprocess.Popen[bytes]":
-    """Start a `t2v` command in the project."""
+def start(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start the sweep in the project."""
     output = (folder.parent / f"{folder.name}.log").open("ab")
-    python = [sys.executable, "-m", "pipeline.cli", *command, "--jobs", "2"]
-    return subprocess.Popen(python, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
+    command = [sys.executable, "-m", "pipeline.cli", *SWEEP, "--jobs", "2"]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True
+    )
 
 
 def kill(process: "subprocess.Popen[bytes]", folder: Path, victim: str, rng: random.Random) -> str:
@@ -155,19 +154,9 @@ def run_once(folder: Path, number: int, longest: float) -> dict[str, Any]:
 
 def count(folder: Path) -> dict[str, Any]:
     """What is there in the end: whole points, stages run, processes and copies left over."""
-    refs = subprocess.run(
-        ["git", "for-each-ref", "--format=%(objectname)", "refs/exps"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
     found = set()
-    for ref in refs:
-        shown = subprocess.run(
-            ["git", "show", f"{ref}:metrics.json"], cwd=folder, capture_output=True, text=True, check=True
-        )
-        figures = json.loads(shown.stdout)
+    for commit in git("for-each-ref", "--format=%(objectname)", "refs/exps", folder=folder).stdout.split():
+        figures = json.loads(git("show", f"{commit}:metrics.json", folder=folder).stdout)
         if figures["steps"] == STEPS:
             found.add(round(figures["recall"], 6))
     runs = (folder / "runs.log").read_text(encoding="utf-8").split()
@@ -189,10 +178,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
         make_project(whole)
-        began, before = time.monotonic(), os.times()
+        began, before = time.monotonic(), cpu_seconds()
         code = start(whole).wait()
-        longest, after = time.monotonic() - began, os.times()
-        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        longest, spent = time.monotonic() - began, cpu_seconds() - before
         print(f"without a kill: exit code {code}, {longest:.0f} s, {spent:.0f} CPU s, {count(whole)}", flush=True)
         rows = []
         for number in range(options.first, options.first + options.runs):

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from bench.figures import FigureTable
+from bench.figures import FigureTable, choose
 from bench.measuring import ROOT, run_stage
 from pipeline.cli.recipe import merge
-from pipeline.errors import UserError, run
+from pipeline.errors import run
 from pipeline.evaluation.controls import SECOND_REAL
 from pipeline.files import digest_value, read_json, replacing
 from pipeline.params import check_params, read_yaml
@@ -89,7 +89,7 @@ def main(
 ) -> None:
     """Train and evaluate every method on every project, with every number of clips and every seed."""
     table = FigureTable(out)
-    wanted = list(_list_cells(projects, methods.split(",") if methods else [], clips, seeds, minutes))
+    wanted = list(_list_cells(projects, methods, clips, seeds, minutes))
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(lambda cell: _make(cell, table, work), wanted):
             pass
@@ -101,15 +101,14 @@ def parse_methods() -> dict[str, Any]:
     return methods
 
 
-def _list_cells(projects: list[str], methods: list[str], clips: str, seeds: str, minutes: float) -> Iterator[Cell]:
+def _list_cells(projects: list[str], methods: str, clips: str, seeds: str, minutes: float) -> Iterator[Cell]:
     known = parse_methods()
-    if unknown := set(methods) - known.keys():
-        raise UserError(f"{', '.join(sorted(unknown))}: not in {METHODS}; there are {', '.join(known)}")
+    chosen = choose(methods, known, METHODS)
     for seed in map(int, seeds.split(",")):
         for project in projects:
             name, _, folder = project.partition("=")
             for count in map(int, clips.split(",")):
-                for method in methods or known:
+                for method in chosen:
                     yield Cell(name, Path(folder).resolve(), method, known[method], count, seed, minutes)
 
 

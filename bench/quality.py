@@ -22,7 +22,7 @@ import numpy as np
 import typer
 import yaml
 
-from bench.figures import FigureTable
+from bench.figures import FigureTable, choose
 from bench.measuring import ROOT, unpack_revision
 from pipeline.cli.recipe import merge
 from pipeline.data.dataset import DataFolders, Dataset
@@ -86,9 +86,7 @@ def main(
 ) -> None:
     """Train each build with each seed, unless its figures are there, and print the CPU seconds of all."""
     tree, table = read_yaml(settings), FigureTable(out)
-    chosen = builds.split(",") if builds else list(tree["builds"])
-    if unknown := set(chosen) - tree["builds"].keys():
-        raise UserError(f"{', '.join(sorted(unknown))}: not in {settings}; there are {', '.join(tree['builds'])}")
+    chosen = choose(builds, tree["builds"], settings)
     judge = SampleJudge(project / "data", tree["samples"])
     with TemporaryDirectory() as name:
         for training in list_trainings(tree, chosen, seeds.split(",") if seeds else tree["seeds"], Path(name)):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -27,12 +28,14 @@ def find_repository(root: Path) -> Path | None:
     return Path(answer.stdout.removesuffix("\n"))
 
 
-def git(*arguments: str, folder: Path = Path()) -> subprocess.CompletedProcess[str]:
-    """The ended command; exit code 127 where there is no git."""
+def git(
+    *arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The ended command, in English unless it has an `environment` of its own; exit code 127 where there is no git."""
     if shutil.which("git") is None:
         return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
-    english = os.environ | {"LC_ALL": "C"}  # whose answers are told apart here
-    return subprocess.run(["git", *arguments], cwd=folder, env=english, capture_output=True, text=True, check=False)
+    env = environment or os.environ | {"LC_ALL": "C"}  # whose answers are told apart here
+    return subprocess.run(["git", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def git_fault() -> str:

@@ -1,11 +1,24 @@
 """YAML files edited by ruamel.yaml, the one package that keeps comments."""
 
+import io
 from typing import Any
 
 from pipeline.params import show_value
 
 
-def open_editor() -> Any:
+def read_to_edit(text: str) -> Any:
+    """The tree of a text, which may be changed, with its comments."""
+    return _open_editor().load(text)
+
+
+def write_edited(tree: Any) -> str:
+    """The text of such a tree."""
+    text = io.StringIO()
+    _open_editor().dump(tree, text)
+    return text.getvalue()
+
+
+def _open_editor() -> Any:
     """A reader and writer of YAML that folds no line, and writes null and numbers as every reader takes them."""
     from ruamel.yaml import YAML  # takes a while to import
 

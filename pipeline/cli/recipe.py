@@ -1,7 +1,5 @@
 """`t2v recipe`: starting points for params.yaml, each written down as what differs from the defaults."""
 
-import difflib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +10,8 @@ import yaml
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
-from pipeline.yaml_editor import open_editor
+from pipeline.params.base import find_near
+from pipeline.yaml_editor import read_to_edit, write_edited
 
 FOLDER = Path("recipes")
 PARAMS = Path("params.yaml")
@@ -97,12 +96,9 @@ def build_text(name: str) -> str:
     changes = _read_tree(_locate(name))
     if not changes:
         return read_text(DEFAULTS)
-    editor = open_editor()
-    tree = editor.load(read_text(DEFAULTS))
-    merge(tree, editor.load(read_text(_locate(name))))
-    text = io.StringIO()
-    editor.dump(tree, text)
-    return "\n".join([*_read_head(name), text.getvalue()])
+    tree = read_to_edit(read_text(DEFAULTS))
+    merge(tree, read_to_edit(read_text(_locate(name))))
+    return "\n".join([*_read_head(name), write_edited(tree)])
 
 
 def merge(tree: Any, changes: Any) -> None:
@@ -147,9 +143,8 @@ def _find_names() -> list[str]:
 def _locate(name: str) -> Path:
     names = _find_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise UserError(f"{name}: no such recipe; {hint}")
+        hint = find_near(name, names) or f"; there are {', '.join(names)}"
+        raise UserError(f"{name}: no such recipe{hint}")
     return FOLDER / f"{name}.yaml"
 
 

@@ -18,10 +18,10 @@ from pipeline.cli.remotes import find_remote_fault
 from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import run_shared_stages, settings_for_copies, split_stages
 from pipeline.errors import Interrupted, UserError
-from pipeline.params import check_params, load_params, read_yaml
+from pipeline.params import load_params, read_yaml
 from pipeline.params.base import find_near
 from pipeline.repository import child_environment, git, require_git
-from pipeline.sweeping.axes import Axis, change_tree, check_axes, combine, draw_points, read_axes, show_point
+from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes, show_point
 from pipeline.sweeping.experiments import (
     differ,
     find_experiments,
@@ -32,7 +32,7 @@ from pipeline.sweeping.experiments import (
 from pipeline.sweeping.point import CORES, SEED
 from pipeline.sweeping.pool import Job, run_jobs
 from pipeline.sweeping.processes import PATIENCE, end_processes
-from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, describe_values, hold_sweep, list_sweeps
+from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, hold_sweep, list_sweeps
 from pipeline.sweeping.schedule import Schedule
 from pipeline.sweeping.search import require_optuna
 from pipeline.sweeping.slots import SlotQueue, Slots
@@ -143,9 +143,9 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     swept, inputs, files = map(tuple, (stages.swept, stages.inputs, stages.kept_by_git))
     origin = Origin(baseline, snapshot, swept, inputs, files, "", cores)
     begun = Sweep(name, plan, origin)
-    at_first = 1 if plan.metric else plan.points
+    at_first, tree = 1 if plan.metric else plan.points, read_yaml(PARAMS)
     for point in combine(axes) if at_first is None else draw_points(axes, at_first, seed):
-        check_params(change_tree(read_yaml(PARAMS), point), f"params.yaml with {show_point(point)}")
+        check_point(point, tree)
         begun.add_point(point, range(seed, seed + plan.seeds))
     begun.save()
     return begun
@@ -193,7 +193,8 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
 
 def make_job(found: Sweep, run: str, recorded: bool = False) -> Job:
     """The process that trains one run, with its log in the sweep's folder."""
-    title = show_point(describe_values(found.runs[run].values, found.runs[run].seed, found.plan.seeds))
+    seed = {"seed": found.runs[run].seed} if found.plan.seeds > 1 else {}
+    title = show_point({**found.runs[run].values, **seed})
     command = [sys.executable, "-m", "pipeline.sweeping.point", str(found.folder), run]
     return Job(run, title, command, found.folder / f"{run}.log", recorded)
 

@@ -15,7 +15,7 @@ from pipeline.params import show_value
 from pipeline.params.base import find_near
 from pipeline.sweeping.axes import show_point
 from pipeline.sweeping.experiments import find_experiments, read_metrics
-from pipeline.sweeping.record import FOLDER, Sweep, list_sweeps, read_sweep
+from pipeline.sweeping.record import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 
 if TYPE_CHECKING:
     from pipeline.sweeping.differences import MetricDifferences, Spread
@@ -72,7 +72,7 @@ def report(
 
 def read_report(name: str, axes_of_front: tuple[str, str]) -> SweepReport:
     """What the experiments of a sweep gave. Raises UserError where there is no such sweep, or nothing done yet."""
-    if not (FOLDER / name / "sweep.json").is_file():
+    if not (FOLDER / name / FILE).is_file():
         known = [sweep.name for sweep in list_sweeps()]
         raise UserError(f"{name}: no such sweep in {FOLDER}{find_near(name, known) or '; there is none' * (not known)}")
     from pipeline.evaluation.intervals import OF_THE_REALS  # these bring numpy and scipy, which take a second

@@ -100,14 +100,14 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Values]:
 def check_axes(axes: Sequence[Axis], tree: Any) -> None:
     """Raises UserError where the params `tree` does not take a combination of the axes' values, or of their ends."""
     for point in _combine(axes):
-        check_params(change_tree(tree, point), f"params.yaml with {show_point(point)}")
+        check_point(point, tree)
 
 
-def change_tree(tree: Any, point: Mapping[str, Any]) -> Any:
-    """A copy of the parsed params with the values of a point. Raises UserError where a key leads through a value."""
+def check_point(point: Mapping[str, Any], tree: Any) -> None:
+    """Raises UserError where the params `tree` does not take the values of a point."""
     changed = copy.deepcopy(tree)
     put_values(changed, point)
-    return changed
+    check_params(changed, f"params.yaml with {show_point(point)}")
 
 
 def put_values(tree: Any, point: Mapping[str, Any]) -> None:

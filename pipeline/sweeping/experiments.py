@@ -5,11 +5,9 @@ its folder behind, and a shallow clone loses the result. So a point runs `dvc re
 and its result is committed where DVC looks for experiments: refs/exps/<baseline>/<name>.
 """
 
-import io
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from pipeline.files import replacing
 from pipeline.repository import child_environment, git
 from pipeline.sweeping.axes import put_values
 from pipeline.sweeping.record import Origin
-from pipeline.yaml_editor import open_editor
+from pipeline.yaml_editor import read_to_edit, write_edited
 
 PARAMS = "params.yaml"
 METRICS = "metrics.json"
@@ -36,14 +34,15 @@ def take_snapshot() -> tuple[str, str]:
     index = Path(f".dvc/tmp/snapshot-{os.getpid()}.index")
     index.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_git("rev-parse", "--path-format=absolute", "--git-path", "index"), index)
-    ours = {"GIT_INDEX_FILE": str(index.resolve())}
+    ours = child_environment() | {"GIT_INDEX_FILE": str(index.resolve())}
     try:
-        _git("add", "--update", ":/", variables=ours)
-        _git("add", "--force", *(name for name in LOCKS if Path(name).exists()), variables=ours)
-        tree = _git("write-tree", variables=ours)
+        _git("add", "--update", ":/", environment=ours)
+        _git("add", "--force", *(name for name in LOCKS if Path(name).exists()), environment=ours)
+        tree = _git("write-tree", environment=ours)
     finally:
         index.unlink(missing_ok=True)
-    return baseline, _git("commit-tree", "-p", baseline, "-m", "t2v: what a sweep starts from", tree)
+    message = "t2v: what a sweep starts from"
+    return baseline, _git("commit-tree", "-p", baseline, "-m", message, tree, environment=ours)
 
 
 def keep_snapshot(name: str, snapshot: str) -> None:
@@ -76,7 +75,7 @@ class WorkingCopy:
     def __init__(self, origin: Origin, name: str) -> None:
         self.origin, self.name, self.folder = origin, name, COPIES.resolve() / name
         self.project = self.folder / "tree" / _git("rev-parse", "--show-prefix")
-        self._git_variables = {
+        self._environment = child_environment() | {
             "GIT_DIR": _git("rev-parse", "--absolute-git-dir"),
             "GIT_WORK_TREE": str(self.folder / "tree"),
             "GIT_INDEX_FILE": str(self.folder / "index"),
@@ -97,13 +96,10 @@ class WorkingCopy:
     def change_params(self, values: Mapping[str, Any]) -> None:
         """Put values into params.yaml, its comments kept."""
         path = self.project / PARAMS
-        editor = open_editor()
-        tree = editor.load(path.read_text(encoding="utf-8"))
+        tree = read_to_edit(path.read_text(encoding="utf-8"))
         put_values(tree, values)
-        text = io.StringIO()
-        editor.dump(tree, text)
         with replacing(path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+            temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def commit(self) -> None:
         """Commit what the files have become as the experiment: from here on the point is done."""
@@ -117,15 +113,12 @@ class WorkingCopy:
         self._git("update-ref", f"refs/exps/{start}/{rest}/{self.name}", commit)
 
     def _git(self, *arguments: str) -> str:
-        return _git(*arguments, folder=self.folder / "tree", variables=self._git_variables)
+        return _git(*arguments, folder=self.folder / "tree", environment=self._environment)
 
 
-def _git(*arguments: str, folder: Path = Path(), variables: Mapping[str, str] | None = None) -> str:
+def _git(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None) -> str:
     """What git prints. Raises UserError with its message where it fails."""
-    environment = child_environment() | dict(variables or {})
-    answer = subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    answer = git(*arguments, folder=folder, environment=environment)
     if answer.returncode:
         raise UserError(f"git {arguments[0]} has failed: {answer.stderr.strip()}")
     return answer.stdout.removesuffix("\n")

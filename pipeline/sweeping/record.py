@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
@@ -119,8 +118,3 @@ def hold_sweep(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"{folder}: this sweep is running; wait for it, or use another --name") from None
         yield
-
-
-def describe_values(values: dict[str, Any], seed: int, seeds: int) -> dict[str, Any]:
-    """The values of a run with its seed, where the sweep has several."""
-    return values if seeds == 1 else {**values, "seed": seed}

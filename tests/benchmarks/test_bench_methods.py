@@ -30,14 +30,6 @@ def test_the_table_has_a_line_for_each_method_and_number_of_clips():
     assert flow == "| flow, steps: 4 | 30 | 100 | 1 | 800 | 0.90 | 0.50 |"
 
 
-def test_a_method_that_is_not_there_is_refused(tmp_path):
-    asked = ["toys=.", "--methods", "layres", "--out", str(tmp_path / "out.json")]
-    ended = subprocess.run([sys.executable, "-m", "bench.methods", *asked], cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert "layres: not in" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
 @pytest.mark.slow
 def test_each_cell_is_made_once_from_the_clips_it_names(reproduced, tmp_path):
     out, work = tmp_path / "methods.json", tmp_path / "work"

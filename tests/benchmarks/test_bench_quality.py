@@ -32,14 +32,6 @@ def test_a_training_that_does_not_get_there_counts_as_the_longest():
     assert found == {"now": {"17": 5.0, "18": None, "19": 7.0, "median": 7.0}}
 
 
-def test_a_build_that_is_not_there_is_refused(tmp_path):
-    asked = ["--builds", "nwo", "--out", str(tmp_path / "out.json")]
-    ended = subprocess.run([sys.executable, "-m", "bench.quality", *asked], cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert "nwo: not in" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
 @pytest.mark.slow
 def test_each_training_is_made_once_and_ends_when_its_samples_are_good(reproduced, tmp_path):
     params = yaml.safe_load((reproduced.folder / "params.yaml").read_text(encoding="utf-8"))
