@@ -10,6 +10,7 @@ import os
 import select
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -67,6 +68,8 @@ class Receiver:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._reading = threading.Lock()  # `close` may come from another thread
+        self._closed = False
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         _enlarge(descriptor)
@@ -74,9 +77,18 @@ class Receiver:
     def receive(self, seconds: float | None, most_bytes: int, look: Callable[[], None] | None = None) -> Message:
         """The next message, with `most_bytes` behind its JSON at most; `look` is called while there is none.
 
-        Raises Late after `seconds`, EOFError where the child has ended, and Lie.
+        Raises Late after `seconds`, EOFError where the child has ended or the pipe is closed meanwhile, and Lie.
         """
-        end = math.inf if seconds is None else time.monotonic() + seconds
+        with self._reading:
+            return self._receive(math.inf if seconds is None else time.monotonic() + seconds, most_bytes, look)
+
+    def close(self) -> None:
+        """Let the child see that nobody listens. What is received meanwhile ends first: its number may be reused."""
+        self._closed = True
+        with self._reading:
+            os.close(self._descriptor)
+
+    def _receive(self, end: float, most_bytes: int, look: Callable[[], None] | None) -> Message:
         kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
         if kind not in KINDS or length > MOST_JSON or following > most_bytes:
             raise Lie(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
@@ -85,10 +97,6 @@ class Receiver:
         except (ValueError, RecursionError):
             raise Lie("a message that is not JSON") from None
         return Message(kind, value, self._read(following, end, look))
-
-    def close(self) -> None:
-        """Let the child see that nobody listens."""
-        os.close(self._descriptor)
 
     def _read(self, length: int, end: float, look: Callable[[], None] | None) -> bytearray:
         data = bytearray(length)
@@ -104,10 +112,11 @@ class Receiver:
     def _wait(self, end: float, look: Callable[[], None] | None) -> None:
         while True:
             left = end - time.monotonic()
+            if self._closed:
+                raise EOFError
             if left <= 0:
                 raise Late
-            seconds = min(left, LOOK_SECONDS) if look else left
-            if self._poll.poll(None if seconds == math.inf else seconds * 1000):
+            if self._poll.poll(min(left, LOOK_SECONDS) * 1000):
                 return
             if look:
                 look()

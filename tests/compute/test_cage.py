@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,16 @@ def test_a_message_comes_as_it_was_sent_and_a_cut_one_is_late(pipe):
     os.write(writer, READY)
     with pytest.raises(Late):
         receiver.receive(0.1, 5)
+
+
+def test_what_is_received_in_another_thread_ends_before_its_pipe_is_closed(pipe):
+    receiver, _, writer = pipe
+    with ThreadPoolExecutor(1) as thread:
+        received = thread.submit(receiver.receive, None, 5)
+        os.write(writer, READY)  # the first byte of a message: it waits for the rest
+        receiver.close()
+        with pytest.raises(EOFError):
+            received.result()
 
 
 def test_a_text_cannot_steer_a_terminal():
