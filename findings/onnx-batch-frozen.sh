@@ -7,8 +7,8 @@
 #   len(z):     Dim("batch"): [3, 4] -> [3, 2, 4]; "batch": [free, 4] -> [free, 2, 4]; Dim.AUTO: [free, 4] -> [3, 2, 4]
 #   z.shape[0]: [free, 4] -> [free, 2, 4] all three times
 #
-# What this project does: no ONNX file is among its products. Who exports the generator should use a batch of 1, or look at
-# the shapes in the file.
+# What this project does: the stage `export` runs each graph with several batch sizes before it is kept, and exports one for
+# single clips where torch can do no better.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
