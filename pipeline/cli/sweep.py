@@ -1,10 +1,12 @@
 """`t2v sweep`: train one model per point and seed, several at a time, and go on after any end; `t2v sweep report`."""
 
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +24,7 @@ from pipeline.params import load_params, read_yaml
 from pipeline.params.base import find_near
 from pipeline.repository import child_environment, git, require_git
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes, show_point
+from pipeline.sweeping.engines import ENGINES
 from pipeline.sweeping.experiments import (
     differ,
     find_experiments,
@@ -70,6 +73,8 @@ def run(
     points: Annotated[int | None, typer.Option(min=1, help="points drawn at random, not every combination")] = None,
     maximise: Annotated[str, typer.Option(metavar="METRIC", help="Optuna chooses the --points for this metric")] = "",
     minimise: Annotated[str, typer.Option(metavar="METRIC", help="likewise, the smallest value is sought")] = "",
+    on: Annotated[str, typer.Option(metavar="CLUSTER", help=f"points run as jobs of it: {' | '.join(ENGINES)}")] = "",
+    job_options: Annotated[str, typer.Option(help="what each job asks the cluster for; see the docs on sweeps")] = "",
 ) -> None:
     """Train one model per point and seed, each as a DVC experiment; `t2v sweep report NAME` tells what differs.
 
@@ -84,13 +89,15 @@ def run(
     require_git()
     read = read_axes(plan.axes)
     check_plan(plan, read, both=bool(maximise and minimise))
+    check_cluster(on, job_options)
     found = find_sweep(plan, name)
     if found is None:
         seed = params.seed if params.training_seed is None else params.training_seed
         found = begin_sweep(plan, read, find_free_name(name), seed, jobs)
     with hold_sweep(found.folder):
-        end_processes(found.folder, patience=PATIENCE)  # of a call that was killed
-        go_on(found, read, jobs)
+        end_jobs(found, found.runs, PATIENCE)  # of a call that was killed
+        end_processes(found.folder, patience=PATIENCE)
+        go_on(found, read, jobs, on, job_options)
 
 
 app.command()(report)
@@ -110,6 +117,26 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
         known = read_metrics("HEAD")
         if known and plan.metric not in known:
             raise UserError(f"{plan.metric}: no such metric in metrics.json{find_near(plan.metric, known)}")
+
+
+def check_cluster(on: str, options: str) -> None:
+    """Refuse, before anything runs, what the cluster would. Raises UserError."""
+    if on and on not in ENGINES:
+        raise UserError(f"--on {on}: points run on {', '.join(ENGINES)}, or without --on on this machine")
+    if options and not on:
+        raise UserError("--job-options are for the jobs of a cluster; say of which: --on " + " | ".join(ENGINES))
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"--job-options {options!r}: {error}") from None
+    if on:
+        ENGINES[on].check(words)
+
+
+def end_jobs(found: Sweep, runs: Collection[str], patience: float) -> None:
+    """End what is left of runs on the cluster that they were last given to, after seconds in which they may save."""
+    if found.origin.engine:
+        ENGINES[found.origin.engine].end(found.folder, runs, patience)
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:
@@ -151,17 +178,19 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     return begun
 
 
-def go_on(found: Sweep, axes: Sequence[Axis], jobs: int) -> None:
+def go_on(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, options: str) -> None:
     """Train what is not trained yet. Ends with exit code 1 if a run failed; raises Interrupted if it was stopped."""
-    found.origin = replace(found.origin, settings=settings_for_copies())  # the project may have moved meanwhile
+    # The project may have moved meanwhile, and what was begun on a cluster may go on here.
+    found.origin = replace(found.origin, settings=settings_for_copies(), engine=on)
     found.save()
     done = find_experiments()
     schedule = Schedule(found, axes, done, lambda run: read_metric(run, found.plan.metric))
-    work = {run: make_job(found, run, recorded=run in done) for run in found.runs}
+    make = partial(make_job, found, options=options)
+    work = {run: make(run, recorded=run in done) for run in found.runs}
 
     def take() -> Job | None:
         run = schedule.take()
-        return None if run is None else work.setdefault(run, make_job(found, run))
+        return None if run is None else work.setdefault(run, make(run))
 
     def note(job: Job) -> None:
         if job.ended:
@@ -170,7 +199,7 @@ def go_on(found: Sweep, axes: Sequence[Axis], jobs: int) -> None:
             found.save()
 
     try:
-        run_pool(work, take, jobs, list_devices(found, jobs), note)
+        run_pool(work, take, jobs, SlotQueue("job", [], 0) if on else list_devices(found, jobs), note)
     except KeyboardInterrupt:
         kept = sum(job.state in ("done", "done before") for job in work.values())
         raise Interrupted(f"{kept} of {len(work)} runs are done, the others have saved") from None
@@ -191,12 +220,16 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
         raise typer.Exit(1)
 
 
-def make_job(found: Sweep, run: str, recorded: bool = False) -> Job:
-    """The process that trains one run, with its log in the sweep's folder."""
+def make_job(found: Sweep, run: str, recorded: bool = False, options: str = "") -> Job:
+    """The process that trains one run, or waits for its job on a cluster, with its log in the sweep's folder."""
     seed = {"seed": found.runs[run].seed} if found.plan.seeds > 1 else {}
     title = show_point({**found.runs[run].values, **seed})
+    log = found.folder / f"{run}.log"
+    if engine := ENGINES.get(found.origin.engine):
+        command = [sys.executable, "-m", engine.module, "--", str(found.folder), run, options]
+        return Job(run, title, command, log, recorded, partial(end_jobs, found, [run], 0.0))
     command = [sys.executable, "-m", "pipeline.sweeping.point", str(found.folder), run]
-    return Job(run, title, command, found.folder / f"{run}.log", recorded)
+    return Job(run, title, command, log, recorded)
 
 
 def list_devices(found: Sweep, jobs: int) -> SlotQueue:
@@ -219,6 +252,8 @@ def describe_slots(slots: Slots) -> dict[str, str]:
 
     if slots.kind == "core":
         return child_environment() | {CORES: ",".join(slots.names)}
+    if not slots.names:
+        return child_environment()
     gpus = _list_gpus()
     return child_environment() | {VARIABLE: ",".join(str(gpus.index(name)) for name in slots.names)}
 

@@ -8,35 +8,45 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import Interrupted, run
 from pipeline.sweeping.experiments import WorkingCopy
 from pipeline.sweeping.processes import PATIENCE, PAUSE, end_processes
 from pipeline.sweeping.record import read_sweep
+from pipeline.sweeping.slots import SlotQueue, Slots
 
 CORES = "T2V_CORES"  # the numbers of those that the point has
+CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to
 SEED = "training_seed"
 
 
 class Keeper:
-    """Runs commands one after another, and asks them to stop when the process that started this one has gone."""
+    """Runs commands one after another, and asks them to stop when the process that started this one has gone.
 
-    def __init__(self) -> None:
+    SIGINT reaches the commands as well: they are of our group. A command that only waits is in a session of its own:
+    `end` ends what it waits for, and then it is killed.
+    """
+
+    def __init__(self, end: Callable[[], None] | None = None) -> None:
+        self._end = end
         self._parent = os.getppid()
         self._stopped: float | None = None  # when it was asked to stop
-        signal.signal(signal.SIGINT, lambda *_: self._note())  # it reaches the commands as well: they are of our group
+        signal.signal(signal.SIGINT, lambda *_: self._note())
 
     def call(self, command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
         """The exit code of the command. Raises Interrupted where it was asked to stop."""
         self._require_going()
-        process = subprocess.Popen(command, cwd=folder, env=environment)
+        process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=bool(self._end))
         while process.poll() is None:
             if self._stopped is None and os.getppid() != self._parent:
                 os.killpg(0, signal.SIGINT)
                 self._note()
-            if self._stopped is not None and time.monotonic() - self._stopped > PATIENCE:
+            if self._stopped is not None and self._end:
+                self._end()
+                process.kill()
+            elif self._stopped is not None and time.monotonic() - self._stopped > PATIENCE:
                 process.kill()
             try:
                 process.wait(timeout=PAUSE)
@@ -53,12 +63,28 @@ class Keeper:
             raise Interrupted("the point was asked to stop")
 
 
+def take_cores() -> Slots:
+    """Stay on the cores that were given to this point, or on as many as it may have that no other one holds.
+
+    A cluster may say how many those are and leave which they are to its jobs.
+    """
+    seen = sorted(os.sched_getaffinity(0))
+    if cores := os.environ.get(CORES):
+        os.sched_setaffinity(0, map(int, cores.split(",")))
+    elif 0 < (count := int(os.environ.get(CORE_COUNT) or 0)) < len(seen):
+        queue = SlotQueue("core", [str(core) for core in seen], count)
+        while (slots := queue.take()) is None:
+            time.sleep(PAUSE)
+        os.sched_setaffinity(0, map(int, slots.names))
+        return slots
+    return Slots("core", {})
+
+
 def main(folder: Path, name: str) -> None:
     """Run the stages of a point in a copy of the project and commit what they give as an experiment of DVC."""
     sweep = read_sweep(folder)
     point, origin = sweep.runs[name], sweep.origin
-    if cores := os.environ.get(CORES):
-        os.sched_setaffinity(0, map(int, cores.split(",")))
+    held = take_cores()
     environment = os.environ | {"DVC_ROOT": str(Path.cwd())}  # where states of interrupted trainings lie
     dvc = [sys.executable, "-m", "dvc"]
     seeds = {SEED: point.seed} if sweep.plan.seeds > 1 else {}
@@ -73,6 +99,7 @@ def main(folder: Path, name: str) -> None:
             copy.commit()
     finally:
         end_processes(folder, name)
+        held.release()
 
 
 if __name__ == "__main__":

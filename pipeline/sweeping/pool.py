@@ -27,6 +27,7 @@ class Job:
     command: Sequence[str]
     log: Path
     recorded: bool = False  # by an earlier call: there is nothing to do
+    elsewhere: Callable[[], object] | None = None  # ends what is left on other machines; None: it runs here
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
     seconds: float = 0.0
@@ -43,6 +44,11 @@ class Job:
     def ended(self) -> bool:
         """Whether it ran and is over."""
         return self.process is not None and self.process.returncode is not None
+
+    @property
+    def mark(self) -> str:
+        """What its process is marked by; a point that runs elsewhere has its own name there, which may be here."""
+        return f"{self.name}@" if self.elsewhere else self.name
 
     @property
     def failed(self) -> bool:
@@ -97,7 +103,7 @@ def run_jobs(
             time.sleep(PAUSE)
             for one in running:
                 if _look(one):
-                    end_processes(one.log.parent, one.name)
+                    _clear(one)
                     on_change(one)
             running = [one for one in running if not one.ended]
     finally:
@@ -106,11 +112,12 @@ def run_jobs(
 
 
 def _start(job: Job, lent: Slots, environment: Mapping[str, str]) -> None:
-    with job.log.open("wb") as log:
+    job.log.unlink(missing_ok=True)
+    with job.log.open("ab") as log:  # to which another machine may add
         # A session of its own: Ctrl-C reaches it once, from us, and with it all that it has started.
         job.process = subprocess.Popen(
             job.command,
-            env={**environment, **mark(job.log.parent, job.name)},
+            env={**environment, **mark(job.log.parent, job.mark)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -140,7 +147,14 @@ def _stop(running: Sequence[Job]) -> None:
     finally:
         _send([job for job in running if not job.ended], signal.SIGKILL)
         for job in running:
-            end_processes(job.log.parent, job.name)
+            _clear(job)
+
+
+def _clear(job: Job) -> None:
+    """End what is left of a job that has ended or was killed."""
+    if job.elsewhere:
+        job.elsewhere()
+    end_processes(job.log.parent, job.mark)
 
 
 def _send(jobs: Sequence[Job], number: signal.Signals) -> None:

@@ -38,6 +38,7 @@ class Origin:
     files: tuple[str, ...]  # that these write and git keeps, not DVC
     settings: str  # DVC's config.local for the copies
     cores: int  # that each point has
+    engine: str = ""  # what its points were last given to: slurm, ray; empty: this machine
 
 
 @dataclass

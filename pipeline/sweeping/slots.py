@@ -41,6 +41,8 @@ class SlotQueue:
 
     def take(self) -> Slots | None:
         """Devices that nobody else has; None while there are too few: ask again. Does not wait."""
+        if not self.each:
+            return Slots(self.kind, {})
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._turn = self._turn or self._lock(TURN)
         if self._turn is None:  # another sweep is waiting already

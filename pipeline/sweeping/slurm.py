@@ -1,0 +1,94 @@
+"""Points as jobs of Slurm on nodes that share the project's folder.
+
+`python -m pipeline.sweeping.slurm -- FOLDER NAME OPTIONS` waits for the job and ends as it ends; when it is stopped,
+so is the job. Jobs are found by their names, so that those of a sweep whose machine was lost are found as well.
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+from pipeline.errors import UserError, run
+from pipeline.sweeping.point import CORE_COUNT, Keeper
+from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
+
+ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
+NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
+DEVICES = "T2V_DEVICES"
+
+
+def check_jobs(options: Sequence[str]) -> None:
+    """Raises UserError where Slurm would not take a job with these options of sbatch."""
+    if shutil.which("sbatch") is None:
+        raise UserError("--on slurm: sbatch is not on PATH; start the sweep on a machine from which jobs are submitted")
+    _ask("sbatch", "--test-only", *options, "--wrap=true")
+
+
+def end_jobs(folder: Path, names: Collection[str], patience: float) -> None:
+    """Cancel the jobs of these points that wait, interrupt those that run, and end what is left after `patience`."""
+    if not names:
+        return
+    jobs = f"--name={','.join(_name_job(folder, name) for name in names)}"
+    deadline = time.monotonic() + patience
+    told = False
+    while left := _ask("squeue", "--noheader", "--format=%i", jobs).split():
+        if time.monotonic() >= deadline:
+            _ask("scancel", jobs)
+        elif not told:
+            print(f"{folder.name}: jobs {', '.join(left)} are asked to save and stop", file=sys.stderr, flush=True)
+            _ask("scancel", "--state=PENDING", jobs)  # Slurm passes signals to jobs that run alone
+            _ask("scancel", "--state=RUNNING", "--signal=INT", jobs)
+            told = True
+        time.sleep(PAUSE)
+
+
+def main(folder: Path, name: str, options: str) -> None:
+    """Run a point as a job and end with its exit code; what it prints goes to the point's log."""
+    keeper = Keeper(end=partial(end_jobs, folder, [name], PATIENCE))
+    log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
+    point = shlex.join([sys.executable, "-m", "pipeline.sweeping.point", str(folder), name])
+    (variable, value), *_ = mark(folder, name).items()
+    script = (
+        f'export {CORE_COUNT}="$SLURM_CPUS_ON_NODE" {DEVICES}="${{{DEVICES}:-auto}}"; '
+        f'exec srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" '
+        f"env {shlex.quote(f'{variable}={value}')} {point}"
+    )
+    submit = ["sbatch", "--wait", "--nodes=1", "--ntasks=1", f"--signal=INT@{NOTICE}", *shlex.split(options)]
+    command = [
+        *submit,
+        f"--job-name={_name_job(folder, name)}",
+        f"--output={log}",
+        "--open-mode=append",
+        f"--wrap={script}",
+    ]
+    sys.exit(keeper.call(command, Path.cwd(), dict(os.environ)))
+
+
+def _name_job(folder: Path, name: str) -> str:
+    """The same for every call, and of no other folder."""
+    return f"t2v-{name}-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]}"
+
+
+def _ask(*command: str) -> str:
+    """What a command of Slurm prints. Raises UserError with what it says where it fails or does not answer."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"Slurm does not answer `{command[0]}` within {ANSWER_SECONDS} s; is its controller up?"
+        ) from None
+    if answer.returncode:
+        told = " ".join(line.strip() for line in answer.stderr.splitlines() if line.strip())
+        raise UserError(f"Slurm refuses `{shlex.join(command)}`: {told}")
+    return answer.stdout
+
+
+if __name__ == "__main__":
+    run(main)
