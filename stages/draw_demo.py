@@ -1,7 +1,9 @@
 """Stage `draw`: seed -> the embedded dataset, WebM clips with labels in the shape of Something-Something-V2."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from pipeline.compute.pool import map_ordered
@@ -11,7 +13,9 @@ from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
 from pipeline.monitoring.progress import progress
 from pipeline.params import DemoParams, load_params, worker_count
-from pipeline.video.encode import encode_frames
+from pipeline.video.encode import encode_clips
+
+AT_ONCE = 16  # clips that one ffmpeg encodes
 
 
 def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, workers: int) -> None:
@@ -19,8 +23,10 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     _empty(labels, r"(train|validation|labels)\.json|checksums\.txt")
     _empty(videos, r"\d+\.webm")
     plans = list(plan_clips(seed, options.clips, options.validation_share))
-    digests = map_ordered(partial(draw_clip, videos), plans, workers, label="drawing clips", progress=progress)
-    drawn = sorted(zip(plans, digests, strict=True), key=lambda pair: int(pair[0].id))
+    parts = [plans[start : start + AT_ONCE] for start in range(0, len(plans), AT_ONCE)]
+    label = f"drawing clips, {AT_ONCE} at a time"
+    digests = map_ordered(partial(draw_clips, videos), parts, workers, label=label, progress=progress)
+    drawn = sorted(zip(plans, chain.from_iterable(digests), strict=True), key=lambda pair: int(pair[0].id))
     # With these lines the labels folder changes whenever a video does, so whoever depends on it sees both.
     with replacing(labels / "checksums.txt") as temporary:
         lines = [f"{digest}  {plan.id}.webm\n" for plan, digest in drawn]
@@ -30,11 +36,11 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     write_json(labels / "validation.json", [plan.row() for plan, _ in drawn if plan.validation])
 
 
-def draw_clip(videos: Path, plan: ClipPlan) -> str:
-    """Draw and encode one clip -> the SHA-256 of its file."""
-    path = videos / f"{plan.id}.webm"
-    encode_frames(draw_frames(plan), path, fps=FPS, codec="vp9")
-    return digest_file(path)
+def draw_clips(videos: Path, plans: Sequence[ClipPlan]) -> list[str]:
+    """Draw and encode clips -> the SHA-256 of each one's file."""
+    paths = [videos / f"{plan.id}.webm" for plan in plans]
+    encode_clips([(draw_frames(plan), path) for plan, path in zip(plans, paths, strict=True)], fps=FPS)
+    return [digest_file(path) for path in paths]
 
 
 def _empty(folder: Path, ours: str) -> None:

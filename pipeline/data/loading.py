@@ -62,6 +62,7 @@ class Resident:
         for start in range(0, len(rows), BROUGHT_AT_ONCE):
             part = slice(start, start + BROUGHT_AT_ONCE)
             self._frames[part] = torch.from_numpy(shards.frames(rows[part])).to(device)
+        shards.release()  # mapped pages count as this process's memory for as long as it trains
 
     def __str__(self) -> str:
         return f"{self._frames.nbytes / 1e9:.2f} GB on {self._frames.device}"

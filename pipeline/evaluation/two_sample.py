@@ -6,6 +6,7 @@ and so nothing of their order; one sees optical flow alone, and so nothing of wh
 """
 
 import itertools
+from collections import deque
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ from pipeline.records import Frames
 SEEN_FRAMES = 4  # of each clip
 LONGEST_SIDE = 64  # pixels that the network sees, at most
 LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
-STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2
+STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2  # at most so many steps
+SETTLED, LOOK = 0.01, 20  # a mean loss so low over so many steps: there is nothing left to learn from these clips
 LEAST = 40  # clips on either side, half of which are learned from
 
 Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
@@ -63,9 +65,11 @@ def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
 
 
 def _train(clips: Tensor, labels: Tensor) -> nn.Module:
+    """A network that learned these clips; answers on others no longer change once it has settled."""
     network = _build_network(clips.shape[2])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     sides = [torch.nonzero(labels == side).flatten() for side in (0, 1)]
+    losses: deque[Tensor] = deque(maxlen=LOOK)
     for step in range(STEPS):
         rows = torch.cat([side[torch.randint(len(side), (BATCH // 2,))] for side in sides])
         shown = clips[rows, torch.randint(clips.shape[1], (len(rows),))]
@@ -75,6 +79,9 @@ def _train(clips: Tensor, labels: Tensor) -> nn.Module:
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
         optimizer.step()
+        losses.append(loss.detach())
+        if step % LOOK == LOOK - 1 and torch.stack(list(losses)).mean() < SETTLED:
+            break
     return network
 
 

@@ -3,6 +3,7 @@
 import gc
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -50,6 +51,18 @@ def test_both_ways_give_the_frames_of_the_rows(shards):
             expected = shards.frames(ROWS[rows])
             assert np.array_equal(whole.take(rows).numpy(), expected)
             assert np.array_equal(streamed.take(rows).numpy(), expected)
+
+
+def test_clips_in_memory_are_not_mapped_besides(tmp_path):
+    shards = ShardReader(write_data(tmp_path) / "clips")
+    Streamed(shards, ROWS, CPU).take(np.arange(2))
+    assert str(tmp_path) in read_mappings()
+    Resident(shards, ROWS, CPU)
+    assert str(tmp_path) not in read_mappings()
+
+
+def read_mappings():
+    return Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 def test_what_is_coming_is_read_once_and_no_more_than_a_few_batches_ahead(shards):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from pipeline.evaluation import two_sample
 from pipeline.evaluation.controls import CONTROLS, FASTER, SECOND_REAL, TRAIN_COPY, reverse
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.evaluation.metric import measure_all
@@ -52,8 +54,6 @@ def test_flow_tells_order_and_not_looks():
 
 
 def test_the_same_seed_gives_the_same_answers_and_the_own_random_numbers_stay():
-    import torch
-
     inputs = [read_all(clips, read_frames) for clips in (REAL, draw_clips(80, 1))]
     torch.manual_seed(5)
     first = judge_two_samples(*inputs, 3)
@@ -61,6 +61,27 @@ def test_the_same_seed_gives_the_same_answers_and_the_own_random_numbers_stay():
     torch.manual_seed(5)
     assert torch.equal(after, torch.rand(1))
     assert np.array_equal(first, judge_two_samples(*inputs, 3)) and set(first) <= {0.0, 1.0} and len(first) == 160
+
+
+def test_a_network_that_has_learned_its_clips_learns_no_longer(monkeypatch):
+    """Noise is told at once; the answers are those of a network that goes on to the end."""
+    noise = np.random.default_rng(1).integers(0, 256, REAL.shape, dtype=np.uint8)
+    inputs = [read_all(clips, read_frames) for clips in (REAL, noise)]
+    shown = []
+    build = two_sample._build_network
+
+    def count(channels):
+        network = build(channels)
+        network.register_forward_hook(lambda *_: shown.append(channels) if torch.is_grad_enabled() else None)
+        return network
+
+    monkeypatch.setattr(two_sample, "_build_network", count)
+    answers = judge_two_samples(*inputs, 0)
+    short = len(shown)
+    monkeypatch.setattr(two_sample, "SETTLED", 0.0)
+    monkeypatch.setattr(two_sample, "STEPS", 200)
+    assert np.array_equal(judge_two_samples(*inputs, 0), answers)
+    assert short < 200 < len(shown) - short == 400
 
 
 def test_sharpness_is_the_mean_slope():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.video.encode import encode_frames
+from pipeline.video.encode import encode_clips, encode_frames
 from pipeline.video.ffmpeg import FfmpegError, run
 
 ENDING = {"vp9": "webm", "h264": "mp4", "gif": "gif"}
@@ -50,6 +50,24 @@ def test_equal_frames_give_equal_bytes(codec, tmp_path):
     for path in files:
         encode_frames(waves(), path, fps=12, codec=codec, metadata={"seed": "3"})
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_clips_encoded_by_one_ffmpeg_have_the_bytes_of_single_ones(tmp_path):
+    clips = [waves(frames, height, width) for frames, height, width in ((12, 48, 64), (5, 45, 61), (1, 24, 24))]
+    alone, together = ([tmp_path / f"{number}{way}.webm" for number in range(3)] for way in "ab")
+    for frames, path in zip(clips, alone, strict=True):
+        encode_frames(frames, path, fps=12, codec="vp9")
+    encode_clips(list(zip(clips, together, strict=True)), fps=12)
+    assert [path.read_bytes() for path in together] == [path.read_bytes() for path in alone]
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_one_clip_that_cannot_be_encoded_leaves_no_file_of_any(tmp_path):
+    with pytest.raises(FfmpegError):
+        encode_clips(
+            [(waves(), tmp_path / "a.webm"), (np.zeros((1, 1, 70_000, 3), np.uint8), tmp_path / "b.webm")], fps=12
+        )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("codec", ["vp9", "h264"])
