@@ -1,192 +1,182 @@
-"""Sweeps with a random kill in each: are points lost, and what does a point cost besides its own work?
+"""Kills at random moments, again and again: does the same command still end with the bytes of an undisturbed run?
 
-`python -m bench.kills --runs 20` makes for each run a small project whose stages take seconds, starts a sweep of three
-weights and three seeds with two jobs, and kills one of its processes, or all of them, at a random moment. Then it gives
-the same command until it ends well, and counts.
+`python -m bench.kills` makes a tiny project and runs one stage of it after the other, and sweeps of stages that take no
+time. Each is killed (SIGKILL) at random moments: one of its processes or all of them, up to three times.
+Then the same command is given until it ends well. Its outputs must be those of a run that nothing disturbed, and
+nothing else may be left: no process, no saved state, no file with a temporary name.
 """
 
 import argparse
-import json
 import random
+import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
-import yaml
 
-from bench.measuring import ROOT, cpu_seconds
-from pipeline.repository import IDENTITY, child_environment, git
-from pipeline.sweeping.processes import find_processes
+from bench import forked
+from bench.sweep_kills import count, disturb_sweep, make_project, start
+from pipeline.files import digest_file
+from tests.projects import Project
 
-STEPS = 20
-WEIGHTS, SEEDS = (0.5, 1.0, 5.0), 3
-SWEEP = ("sweep", f"train.penalties.r1={','.join(map(str, WEIGHTS))}", "--seeds", str(SEEDS), "--name", "killed")
-TRIES = 4  # of the same command after the kill
-VICTIMS = ("sweep", "point", "dvc", "training", "machine")
-GRAPH = {
-    "draw": {"cmd": "python work.py draw", "outs": ["data/drawn"], "deps": ["work.py"]},
-    "transcode": {
-        "cmd": "python work.py transcode",
-        "deps": ["work.py", "data/drawn"],
-        "params": ["clip"],
-        "outs": ["data/clips"],
-    },
-    "train": {
-        "cmd": "python work.py train",
-        "deps": ["work.py", "data/clips"],
-        "params": ["train", "training_seed"],
-        "outs": ["data/model"],
-    },
-    "evaluate": {
-        "cmd": "python work.py evaluate",
-        "deps": ["work.py", "data/model"],
-        "params": ["evaluate"],
-        "outs": [{"metrics.json": {"cache": False}}],
-    },
+OUTS = {  # stage -> its module, and the folder that it writes
+    "filter": ("stages.filter_labels", "labels"),
+    "transcode": ("stages.transcode_clips", "clips"),
+    "train": ("stages.train_model", "model"),
+    "render": ("stages.render_samples", "samples"),
 }
-# Stages that take no time to speak of, and a training with a checkpoint after each step, as ours has it.
-WORK = f"""
-import json, os, signal, sys, time
-from pathlib import Path
-import yaml
-what, root = sys.argv[1], Path(os.environ["DVC_ROOT"])
-params = yaml.safe_load(Path("params.yaml").read_text())
-with (root / "runs.log").open("a") as log:
-    log.write(what + "\\n")
-if what in ("draw", "transcode"):
-    Path({{"draw": "data/drawn", "transcode": "data/clips"}}[what]).write_text("clips" * 1000)
-elif what == "train":
-    weight, seed = params["train"]["penalties"]["r1"], params["training_seed"] or 17
-    state = root / ".dvc/tmp/state" / f"work-{{weight}}-{{seed}}.json"
-    state.parent.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(75))
-    steps = json.loads(state.read_text()) if state.exists() else []
-    while len(steps) < {STEPS}:
-        time.sleep(0.1)
-        steps.append(len(steps))
-        new = state.with_suffix(f".{{os.getpid()}}")
-        new.write_text(json.dumps(steps))
-        new.replace(state)
-    Path("data/model").mkdir(parents=True)
-    Path("data/model/history.json").write_text(json.dumps([weight, seed, steps]))
-    state.unlink()
-else:
-    weight, seed, steps = json.loads(Path("data/model/history.json").read_text())
-    Path("metrics.json").write_text(json.dumps({{"recall": 1 / weight + seed / 1000, "steps": len(steps)}}))
-"""
+MADE_BEFORE = {"filter": ("draw_demo",), "train": ("tokenize_captions",)}
+MOST_KILLS = 3  # of one run
+COMPARED = ("points", "processes", "copies")  # of a sweep; a kill may have it draw and transcode again
+PATIENCE = 10.0  # seconds for processes that notice that another one is gone
+TRIES = 3  # of the same command after the last kill
+TEMPORARY = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?|\.scratch-.*|\.pictures-.*")
+CHANGES = {"checkpoints": {"every_clips": 8}}  # a checkpoint after each step
 
 
-def make_project(folder: Path) -> None:
-    """A project with our params and commands, and stages of its own, committed."""
-    (folder / "data").mkdir(parents=True)
-    (folder / ".dvc").mkdir()
-    for name in ("pipeline", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        source = ROOT / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(
-            source, folder / name
-        )
-    (folder / "work.py").write_text(WORK, encoding="utf-8")
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": GRAPH}), encoding="utf-8")
-    (folder / ".gitignore").write_text("/data\n/runs\n/runs.log\n__pycache__\n", encoding="utf-8")
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "start"]):
-        subprocess.run(["git", *command], cwd=folder, env=environment(), check=True)
+@dataclass
+class Tally:
+    """What became of the runs of one command."""
+
+    runs: int = 0
+    kills: int = 0
+    faults: list[str] = field(default_factory=list)
 
 
-def environment() -> dict[str, str]:
-    """Of the commands: this Python first, CPU only, a name to commit by."""
-    kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
-    return kept | dict.fromkeys(IDENTITY, "bench") | {"T2V_DEVICES": "cpu", "DVC_NO_ANALYTICS": "1"}
+class Stages:
+    """A tiny project, made once, in which single stages are run again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project, self._said = Project(folder), folder.with_name("said.txt")
+        self.project.change(CHANGES)
+        self.seconds: dict[str, float] = {}
+        self.whole: dict[str, dict[str, str]] = {}
+        for stage, (module, _) in OUTS.items():
+            for before in MADE_BEFORE.get(stage, ()):
+                self._run(f"stages.{before}")
+            began = time.monotonic()
+            self._run(module)
+            self.seconds[stage], self.whole[stage] = time.monotonic() - began, self.outputs(stage)
+
+    def start(self, module: str) -> int:
+        """Start a module in the project -> its process."""
+        return forked.start(module, (), self.project.folder, self.project.environment, self._said)
+
+    def _run(self, module: str) -> None:
+        if forked.wait(self.start(module)):
+            raise AssertionError(f"{module}: undisturbed, it failed: {self._said.read_text(encoding='utf-8')}")
+
+    def out(self, stage: str) -> Path:
+        """The folder that the stage writes."""
+        return self.project.folder / "data" / OUTS[stage][1]
+
+    def outputs(self, stage: str) -> dict[str, str]:
+        """Path -> digest of what the stage has written."""
+        out = self.out(stage)
+        return {str(path.relative_to(out)): digest_file(path) for path in sorted(out.rglob("*")) if path.is_file()}
+
+    def find_processes(self) -> list[psutil.Process]:
+        """All that runs in the project."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.cwd() == str(self.project.folder):
+                    found.append(process)
+        return found
+
+    def find_faults(self, stage: str) -> list[str]:
+        """What is not as an undisturbed run leaves it."""
+        folder, now = self.project.folder, self.outputs(stage)
+        names = sorted({*now, *self.whole[stage]})
+        faults = [f"other bytes: {name}" for name in names if now.get(name) != self.whole[stage].get(name)]
+        left = [path for path in (folder / "data").rglob("*") if TEMPORARY.fullmatch(path.name)]
+        left += (folder / ".dvc/tmp/state").glob("*")
+        faults += [f"left behind: {path.relative_to(folder)}" for path in left]
+        return faults + [f"still running: {process}" for process in self.find_processes()]
+
+    def kill(self, pid: int, rng: random.Random) -> None:
+        """Kill one process of those that run, or all of them, as where the power fails."""
+        running = self.find_processes() or [psutil.Process(pid)]
+        for one in running if rng.random() < 0.5 else [rng.choice(running)]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGKILL)
+
+    def disturb(self, stage: str, kills: int, rng: random.Random, tally: Tally) -> None:
+        """One run, killed at most so often, and given until it ends well."""
+        tally.runs += 1
+        shutil.rmtree(self.out(stage))
+        code = None
+        for _ in range(kills):
+            pid = self.start(OUTS[stage][0])
+            code = forked.wait(pid, rng.uniform(0, self.seconds[stage]))
+            if code is None:
+                self.kill(pid, rng)
+                tally.kills += 1
+                code = forked.wait(pid)
+            if code == 0:
+                break
+            if rng.random() < 0.5:  # as DVC does, which removes outputs before it runs a stage
+                shutil.rmtree(self.out(stage), ignore_errors=True)
+        for _ in range(TRIES if code else 0):
+            code = forked.wait(self.start(OUTS[stage][0]))
+            if code == 0:
+                break
+        if code:
+            tally.faults.append(f"does not end well any more: {self._said.read_text(encoding='utf-8')[-1000:]}")
+        psutil.wait_procs(self.find_processes(), timeout=PATIENCE)
+        tally.faults += self.find_faults(stage)
 
 
-def start(folder: Path) -> "subprocess.Popen[bytes]":
-    """Start the sweep in the project."""
-    output = (folder.parent / f"{folder.name}.log").open("ab")
-    command = [sys.executable, "-m", "pipeline.cli", *SWEEP, "--jobs", "2"]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True
-    )
+def disturb_stages(folder: Path, tallies: Mapping[str, Tally], kills: int, rng: random.Random) -> None:
+    """Kill each of the stages so many times, in turn."""
+    project = Stages(folder / "project")
+    while waiting := [stage for stage, tally in tallies.items() if tally.kills < kills]:
+        for stage in waiting:
+            tally, known = tallies[stage], len(tallies[stage].faults)
+            project.disturb(stage, rng.randint(1, MOST_KILLS), rng, tally)
+            print(f"{stage}, {tally.kills} kills:", "; ".join(tally.faults[known:]) or "good", flush=True)
 
 
-def kill(process: "subprocess.Popen[bytes]", folder: Path, victim: str, rng: random.Random) -> str:
-    """Kill one kind of process of a running sweep -> its name; the sweep itself where there is no other."""
-    ours = find_processes(folder / "runs/sweeps/killed")
-    kinds = {"point": "pipeline.sweeping.point", "dvc": "-m dvc", "training": "work.py train"}
-    found = [one for one in ours if victim in kinds and kinds[victim] in " ".join(_command(one))]
-    if victim == "machine":
-        found = [psutil.Process(process.pid), *ours]
-    chosen = found if victim == "machine" else [rng.choice(found)] if found else [psutil.Process(process.pid)]
-    for one in chosen:
-        if one.is_running():
-            one.send_signal(signal.SIGKILL)
-    return victim if found else "sweep"
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
-
-
-def run_once(folder: Path, number: int, longest: float) -> dict[str, Any]:
-    """One sweep with a kill -> what became of it."""
-    rng = random.Random(number)
-    make_project(folder)
-    process = start(folder)
-    moment = rng.uniform(0, longest)
-    try:
-        process.wait(timeout=moment)
-        killed = "nothing: it had ended"
-    except subprocess.TimeoutExpired:
-        killed = kill(process, folder, VICTIMS[number % len(VICTIMS)], rng)
-    codes = [process.wait()]
-    while codes[-1] and len(codes) <= TRIES:
-        codes.append(start(folder).wait())
-    return {"killed": killed, "after": round(moment, 1), "codes": codes} | count(folder)
-
-
-def count(folder: Path) -> dict[str, Any]:
-    """What is there in the end: whole points, stages run, processes and copies left over."""
-    found = set()
-    for commit in git("for-each-ref", "--format=%(objectname)", "refs/exps", folder=folder).stdout.split():
-        figures = json.loads(git("show", f"{commit}:metrics.json", folder=folder).stdout)
-        if figures["steps"] == STEPS:
-            found.add(round(figures["recall"], 6))
-    runs = (folder / "runs.log").read_text(encoding="utf-8").split()
-    return {
-        "lost": len(WEIGHTS) * SEEDS - len(found),
-        "draws": runs.count("draw"),
-        "transcodings": runs.count("transcode"),
-        "processes": len(find_processes(folder / "runs/sweeps/killed")),
-        "copies": len(list((folder / ".dvc/tmp/sweeps").glob("*"))),
-    }
+def disturb_sweeps(folder: Path, tally: Tally, kills: int, rng: random.Random) -> None:
+    """Kill sweeps so many times, each in a project of its own."""
+    whole = folder / "whole"
+    make_project(whole)
+    began = time.monotonic()
+    code, longest = start(whole).wait(), time.monotonic() - began
+    undisturbed = count(whole)
+    print(f"sweep: {longest:.0f} s undisturbed, exit code {code}", flush=True)
+    while tally.kills < kills:
+        found = disturb_sweep(folder / str(tally.runs), rng.randrange(2**32), rng.randint(1, MOST_KILLS), longest)
+        tally.runs += 1
+        tally.kills += len(found["killed"])
+        faults = [f"{key}: {found[key]}" for key in COMPARED if found[key] != undisturbed[key]]
+        tally.faults += faults
+        print(f"sweep, {tally.kills} kills, {found['codes']}:", "; ".join(faults) or "good", flush=True)
 
 
 def main() -> None:
-    """Print a line per run and the sum."""
+    """Print a line per run and the sums, also after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0, help="number of the first run: its kill is drawn by it")
+    parser.add_argument("--kills", type=int, default=40, help="of each command")
+    parser.add_argument("--only", nargs="*", choices=[*OUTS, "sweep"], default=[*OUTS, "sweep"])
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        make_project(whole)
-        began, before = time.monotonic(), cpu_seconds()
-        code = start(whole).wait()
-        longest, spent = time.monotonic() - began, cpu_seconds() - before
-        print(f"without a kill: exit code {code}, {longest:.0f} s, {spent:.0f} CPU s, {count(whole)}", flush=True)
-        rows = []
-        for number in range(options.first, options.first + options.runs):
-            rows.append(run_once(Path(folder) / str(number), number, longest))
-            print(number, rows[-1], flush=True)
-        print(f"{len(rows)} runs, {sum(row['lost'] for row in rows)} points lost")
+    rng, tallies = random.Random(options.seed), {name: Tally() for name in options.only}
+    stages = {name: tally for name, tally in tallies.items() if name in OUTS}
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
+        if stages:
+            disturb_stages(Path(folder), stages, options.kills, rng)
+        if "sweep" in tallies:
+            disturb_sweeps(Path(folder), tallies["sweep"], options.kills, rng)
+    for name, tally in tallies.items():
+        print(f"{name}: {tally.kills} kills in {tally.runs} runs, {len(tally.faults)} faults")
+    print(f"{sum(tally.kills for tally in tallies.values())} kills")
 
 
 if __name__ == "__main__":

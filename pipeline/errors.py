@@ -2,13 +2,18 @@
 
 import errno
 import functools
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import typer
 
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Never 0: DVC would lock half a result
+NO_SCRATCH = "No usable temporary directory"  # so says Python where no folder for temporary files takes a byte
 
 
 class UserError(Exception):
@@ -37,6 +42,16 @@ def run(main: Callable[..., Any]) -> None:
     guard(app)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within it, an OSError that names no file names this one: what writes to a full disk does not know its name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def guard(command: Callable[[], Any]) -> None:
     """Call `command`; turn the errors that a user can act on into a message and an exit code."""
     if ended := ending(command):
@@ -56,14 +71,42 @@ def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
     """Call `command` -> the message and the exit code of an error that a user can act on, None where all went well."""
     try:
         command()
-    except UserError as error:
-        return str(error), 1
-    except (Interrupted, KeyboardInterrupt) as error:
-        return str(error), INTERRUPTED
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        named = error.filename2 or error.filename  # of a copy: what it writes
-        where = f" ({named})" if named else ""
-        return f"{error.strerror}{where}; make room or correct the permissions, then run the same command again", 1
+    except (UserError, Interrupted, KeyboardInterrupt, OSError) as error:
+        if ended := explain(error):
+            return ended
+        raise
     return None
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """The message and the exit code of an error that a user can act on; None of any other."""
+    if isinstance(error, UserError):
+        return str(error), 1
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return str(error), INTERRUPTED
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        named = error.filename2 or error.filename  # of a copy: what it writes
+        told = os.strerror(error.errno) + (f" ({named})" if named else "")  # Arrow has words of its own
+    elif NO_SCRATCH in str(error.strerror):
+        told = str(error.strerror)
+    else:
+        return None
+    return f"{told}; make room or correct the permissions, then run the same command again", 1
+
+
+def explain_imports() -> None:
+    """Have an error that ends this process before its command is called, at an import, told like any other.
+
+    torch looks for a folder for temporary files as it is imported, and a full disk has none.
+    """
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        ended = explain(error)
+        if ended and ended[1] != INTERRUPTED:  # the exit code of what is not caught is 1
+            print(f"error: {ended[0]}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = tell

@@ -1,0 +1,5 @@
+"""The stages of the graph, a module each; run as `python -m stages.NAME`."""
+
+from pipeline.errors import explain_imports
+
+explain_imports()

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.mended import LOOKED_UP, find_fault
+from pipeline.cli.mended import LOOKED_UP, find_fault, is_known, read_static_version, read_wheel_version
 from pipeline.cli.prepare import TEMPLATE
 from pipeline.cli.remotes import find_remote_fault
 from pipeline.compute.cage import find_missing
@@ -27,6 +27,7 @@ from pipeline.video.pyav_decoder import read_library_version
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
+INSIDE = ("libvpx", "dav1d")  # decoders within PyAV and ffmpeg
 LEAST_BYTES = 2 * 10**8
 TRAINED, PICTURE = Path("data/model/provenance.json"), Path("docs/grid.gif")  # of the run that is locked
 
@@ -104,6 +105,8 @@ def _decoders() -> Finding:
     versions = {
         "FFmpeg in PyAV": read_library_version(),
         "FFmpeg in imageio-ffmpeg": read_program_version(),
+        **{f"{name} in PyAV": read_wheel_version(name) for name in INSIDE},
+        **{f"{name} in imageio-ffmpeg": read_static_version(name) for name in INSIDE},
         "Pillow": version("pillow"),
         "pyarrow": version("pyarrow"),
     }
@@ -112,9 +115,12 @@ def _decoders() -> Finding:
         if fault := find_fault(name.split()[0], number):
             mended = ".".join(map(str, fault.version))
             old.append(f"{name} is {number}, and {mended} mends published faults ({fault.why}, {fault.source})")
+    unknown = [f"{name} ({number or 'it does not say'})" for name, number in versions.items() if not is_known(number)]
+    untold = f"; of no version that can be told: {', '.join(unknown)}" if unknown else ""
     if old:
-        return Finding("warn", f"{'; '.join(old)}; as known on {LOOKED_UP}: look for a newer package")
-    return Finding("ok", ", ".join(f"{name} {number}" for name, number in versions.items()))
+        return Finding("warn", f"{'; '.join(old)}; as known on {LOOKED_UP}: look for a newer package{untold}")
+    known = [f"{name} {number}" for name, number in versions.items() if is_known(number)]
+    return Finding("ok", f"{', '.join(known)}{untold}")
 
 
 def _sandbox() -> Finding:

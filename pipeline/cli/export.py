@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.model_card import NOT_STATED, write_card
-from pipeline.errors import UserError
+from pipeline.errors import UserError, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_file
 from pipeline.model_files import EXPORTED_DESCRIPTION, EXPORTED_GENERATOR, GRAPH, find_model_files
@@ -106,7 +106,8 @@ def _write_graph(model: "Model", path: Path) -> str:
     if exported.fault:
         print(f"note: without {GRAPH}: {exported.fault}", file=sys.stderr)
         return ""
-    path.write_bytes(exported.graph)
+    with naming(path):
+        path.write_bytes(exported.graph)
     return "any number of" if exported.batch == ANY else "single"
 
 
@@ -134,7 +135,8 @@ def _write_card(
         references=list_references(description),
         method=str(description["train"]["method"]),
     )
-    (made / CARD).write_text(card, encoding="utf-8")
+    with naming(made / CARD):
+        (made / CARD).write_text(card, encoding="utf-8")
 
 
 def _choose_caption(run: "Run", words: list[str]) -> str:

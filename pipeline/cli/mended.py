@@ -4,10 +4,32 @@ To update the table: look for newer records (cve.org, osv.dev, release notes), p
 that mends a fault which a file can use, and the day. Faults that no version mends yet are not in it.
 """
 
+import base64
+import ctypes
 import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, files
 from typing import NamedTuple
 
+from pipeline.video.ffmpeg import executable
+
 LOOKED_UP = "2026-11-28"
+
+
+# What a library that PyAV's wheel carries calls its version by.
+FUNCTIONS = {"libvpx": "vpx_codec_version_str", "dav1d": "dav1d_version"}
+# Streams of one frame, which have ffmpeg say by what it decodes them: options, and an IVF file of 64x64 pixels.
+ASKED = {
+    "libvpx": (
+        "libvpx-vp9",
+        "REtJRgAAIABWUDkwQABAAAEAAAABAAAAAQAAAAAAAAAfAAAAAAAAAAAAAACCSYNCAAPwA/YAOCQcGEoAADBgAABnP///VkVk7swA",
+    ),
+    "dav1d": (
+        "libdav1d",
+        "REtJRgAAIABBVjAxQABAAAEAAAABAAAAAQAAAAAAAAAhAAAAAAAAAAAAAAASAAoLAgAABVV//Gr5gEAyEBAAugIIIEEBAAAIAJXQAYA=",
+    ),
+}
+SECONDS = 60.0  # that ffmpeg may take
 
 
 class Mended(NamedTuple):
@@ -23,6 +45,8 @@ MENDED: dict[str, tuple[Mended, ...]] = {  # several: each of a line that is sti
         Mended((8, 1, 3), "CVE-2026-65703 and others", "https://www.cve.org/CVERecord?id=CVE-2026-107695"),
         Mended((9, 0, 2), "CVE-2026-125201", "https://www.cve.org/CVERecord?id=CVE-2026-125201"),
     ),
+    "libvpx": (Mended((1, 16, 0), "CVE-2026-2447", "https://github.com/NixOS/nixpkgs/pull/491169"),),
+    "dav1d": (Mended((1, 4, 0), "CVE-2024-1580", "https://nvd.nist.gov/vuln/detail/CVE-2024-1580"),),
     "Pillow": (
         Mended((13, 0, 0), "GHSA-8g5g-8vmr-9782", "https://pillow.readthedocs.io/en/stable/releasenotes/13.0.0.html"),
     ),
@@ -31,13 +55,45 @@ MENDED: dict[str, tuple[Mended, ...]] = {  # several: each of a line that is sti
 
 
 def find_fault(name: str, version: str) -> Mended | None:
-    """What a version lacks that an entry of the table names; None where it has all, or is of a line that is newer."""
+    """What a version lacks that an entry of the table names; None where it has all, is of a newer line, or is none."""
     numbers = read_numbers(version)
+    if not is_known(version):
+        return None
     line = next((mended for mended in MENDED[name] if numbers[:1] <= mended.version[:1]), None)
     return line if line and numbers < line.version else None
+
+
+def is_known(version: str) -> bool:
+    """Whether it is a version that can be compared, not the name of a commit, nor nothing."""
+    return len(read_numbers(version)) > 1
 
 
 def read_numbers(version: str) -> tuple[int, ...]:
     """`n9.0.2-17-g2a571b6068` -> (9, 0, 2)."""
     found = re.match(r"[^\d]*(\d+(?:\.\d+)*)", version)
     return tuple(int(number) for number in found[1].split(".")) if found else ()
+
+
+def read_wheel_version(name: str) -> str:
+    """Which libvpx or dav1d PyAV's wheel carries; empty where it carries none, as one built on this machine."""
+    try:
+        paths = [file.locate() for file in files("av") or () if f"lib{name.removeprefix('lib')}-" in file.name]
+        function = getattr(ctypes.CDLL(str(paths[0])), FUNCTIONS[name])
+    except (PackageNotFoundError, IndexError, OSError, AttributeError):
+        return ""
+    function.restype = ctypes.c_char_p
+    return str(function().decode())
+
+
+def read_static_version(name: str) -> str:
+    """Which libvpx or dav1d the ffmpeg of imageio-ffmpeg has inside, perhaps a commit; empty where it has none."""
+    decoder, stream = ASKED[name]
+    command = [executable(), "-hide_banner", "-v", "verbose", "-c:v", decoder, "-f", "ivf", "-i", "pipe:"]
+    try:
+        answer = subprocess.run(
+            [*command, "-f", "null", "-"], input=base64.b64decode(stream), capture_output=True, timeout=SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    said = re.search(rf"\[{decoder} @ \w+\] (?:libdav1d )?(\S+)\n", answer.stderr.decode(errors="replace"))
+    return said[1] if said else ""

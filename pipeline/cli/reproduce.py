@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from pipeline.cli.sample import MADE_BY, sample
-from pipeline.errors import UserError, ending
+from pipeline.errors import UserError, ending, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
 from pipeline.params import read_yaml
@@ -193,7 +193,8 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
     words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
     told = io.StringIO()
     with TemporaryDirectory() as temporary, contextlib.chdir(temporary), contextlib.redirect_stderr(told):
-        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        with naming(Path(temporary) / "params.yaml"):
+            Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         sys.path.insert(0, str(root))
         sys.argv = [facts["made_by"], *words]
         with contextlib.redirect_stdout(io.StringIO()):

@@ -134,7 +134,7 @@ class _Process(Generic[Task, Result]):
 
 @contextmanager
 def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[_Process[Task, Result]]]:
-    """Yield processes and end them all at once.
+    """Yield processes and end them all at once; after an OSError, as of a full disk, each ends its task before.
 
     Every worker holds one end of a pipe and leaves when the other end closes, be it here or because this process
     was killed.
@@ -143,6 +143,10 @@ def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[
     workers = [_Process(function, far_end) for _ in range(count)]
     try:
         yield workers
+    except OSError:
+        for process in workers:  # one that is ended while it writes leaves half a file
+            process.pool.shutdown(wait=True, cancel_futures=True)
+        raise
     finally:
         near_end.close()
         for process in workers:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, explain, naming
 from pipeline.params import LimitParams
 from pipeline.provenance.containers import read_facts, strip_manifest
 from pipeline.rendering.seals import KINDS, has_seal, unseal
@@ -134,7 +134,9 @@ def decode_media(media: Media) -> NDArray[np.uint8] | None:
         with Image.open(io.BytesIO(media.payload)) as picture:
             frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
         return frames[0] if media.kind == ".png" else np.stack(frames)
-    except (OSError, SyntaxError, ValueError, KeyError, EOFError, DecodeError):
+    except (OSError, SyntaxError, ValueError, KeyError, EOFError, DecodeError) as error:
+        if isinstance(error, OSError) and explain(error):  # the disk is full, which says nothing of the file
+            raise
         return None
 
 
@@ -142,7 +144,8 @@ def _decode_film(media: Media) -> NDArray[np.uint8]:
     most = LimitParams(frame_pixels=2**28, video_pixels=2**36, video_frames=2**16, seconds=600, memory_bytes=2**33)
     with TemporaryDirectory() as folder:
         path = Path(folder) / media.path.name
-        path.write_bytes(media.payload)
+        with naming(path):
+            path.write_bytes(media.payload)
         read = PyavReader(path, most).read(lambda timeline: range(len(timeline.stamps)), lambda _: [])
     return np.stack([np.asarray(frame, np.uint8) for _, frame in sorted(read.frames.items())])
 

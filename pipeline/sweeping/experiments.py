@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, naming
 from pipeline.files import replacing
 from pipeline.repository import child_environment, git
 from pipeline.sweeping.axes import put_values
@@ -87,7 +87,9 @@ class WorkingCopy:
         self._git("read-tree", self.origin.snapshot)
         self._git("checkout-index", "--all", "--force", "--index")
         settings = f"{self.origin.settings}site_cache_dir = {self.folder / 'site'}\n"
-        (self.project / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
+        path = self.project / ".dvc" / "config.local"
+        with naming(path):
+            path.write_text(settings, encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:

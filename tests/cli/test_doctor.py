@@ -1,11 +1,12 @@
 """`t2v doctor` names what is wrong here, with the way out, and fails only where the pipeline would."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from pipeline.cli.mended import MENDED, find_fault, read_numbers
+from pipeline.cli.mended import MENDED, find_fault, is_known, read_numbers, read_static_version, read_wheel_version
 from pipeline.cli.remotes import find_remote_fault
 from pipeline.compute.cage import find_missing
 
@@ -56,6 +57,21 @@ def test_a_version_is_held_against_its_own_line():
     assert find_fault("FFmpeg", "n9.0.1-3-g1") == second
     assert [find_fault("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
     assert all(line.source.startswith("https://") for lines in MENDED.values() for line in lines)
+
+
+def test_the_name_of_a_commit_is_no_version():
+    assert [is_known(version) for version in ("v1.16.0", "1.5", "9711965", "g12ab", "")] == [True, True] + [False] * 3
+    assert find_fault("dav1d", "9711965") is None
+    assert find_fault("dav1d", "1.3.0") == MENDED["dav1d"][0]
+    assert find_fault("libvpx", "v1.15.2") == MENDED["libvpx"][0]
+    assert find_fault("libvpx", "v1.16.0") is None
+
+
+@pytest.mark.parametrize("name", ["libvpx", "dav1d"])
+def test_the_decoders_inside_say_what_they_are(name):
+    assert is_known(read_wheel_version(name))
+    said = read_static_version(name)  # a version, or a commit
+    assert is_known(said) or re.fullmatch("[0-9a-f]{7,40}", said)
 
 
 @pytest.mark.parametrize("whole", [False, True])

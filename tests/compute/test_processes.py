@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from waiting import alive, within
 
 from pipeline.compute.pool import map_ordered
 from pipeline.errors import UserError
+from pipeline.files import replacing
 from pipeline.monitoring.progress import progress
 
 PROGRAM = """
@@ -47,6 +49,18 @@ def die_on_two(number: int) -> int:
     return number
 
 
+def fill_the_disk(path: Path) -> None:
+    """The first file finds no room while another one is being written."""
+    begun = path.parent / "begun"
+    if path.name == "0":
+        assert within(20, begun.exists)
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    with replacing(path) as temporary:
+        temporary.write_text("half of it")
+        begun.touch()
+        time.sleep(1)
+
+
 def touch(path: Path) -> Path:
     path.touch()
     return path
@@ -77,6 +91,12 @@ def test_an_error_of_a_worker_is_raised_here(workers):
 def test_a_dead_worker_is_reported_with_its_task():
     with pytest.raises(UserError, match="count: the worker died on 2 \\("):
         list(map_ordered(die_on_two, range(6), 2, label="count"))
+
+
+def test_where_the_disk_is_full_no_worker_is_ended_while_it_writes(tmp_path):
+    with pytest.raises(OSError, match="No space left"):
+        list(map_ordered(fill_the_disk, [tmp_path / "0", tmp_path / "1"], 2, label="write"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "begun"]
 
 
 def test_few_tasks_are_started_ahead_of_the_reader(tmp_path):

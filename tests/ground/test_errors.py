@@ -1,10 +1,13 @@
 """What an error says, in one line."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
+from locations import ROOT
 
-from pipeline.errors import ending, first_line
+from pipeline.errors import ending, first_line, naming
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,36 @@ def test_of_a_copy_that_found_no_room_the_target_is_named():
         "No space left on device (/there/full); make room or correct the permissions, then run the same command again",
         1,
     )
+
+
+def test_what_writes_to_a_full_disk_is_told_with_the_name_of_its_file(tmp_path):
+    """A device that is always full takes the file's place."""
+    (tmp_path / "card.md").symlink_to("/dev/full")
+
+    def write():
+        with naming(tmp_path / "card.md"):
+            (tmp_path / "card.md").write_text("whole")
+
+    assert ending(write) == (
+        f"No space left on device ({tmp_path / 'card.md'}); make room or correct the permissions, then run the same "
+        "command again",
+        1,
+    )
+
+
+def test_where_no_temporary_file_can_be_written_an_import_that_needs_one_ends_with_one_message():
+    """A limit on the size of files stands for a full disk; torch looks for such a folder as it is imported."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        "import stages, tempfile; tempfile.gettempdir()"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: No usable temporary directory found in [")
+    assert answer.stderr.endswith("; make room or correct the permissions, then run the same command again\n")
+
+
+def test_a_fault_at_an_import_is_told_as_python_tells_it():
+    answer = subprocess.run([sys.executable, "-c", "import stages; 1 / 0"], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("Traceback")

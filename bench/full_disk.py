@@ -1,0 +1,263 @@
+"""A disk that fills up under a command, at many places: what is told, what is left, and does the command go on?
+
+`python -m bench.full_disk` (as root, for it mounts a small file system in memory) makes a tiny project there, temporary
+folder and all, and gives each command that writes so little room that it fails, more each time, in bytes or in files.
+It must end with exit code 1 and one message that names a file, leave nothing half-written, and end well once there is
+room, with the bytes of a run that nothing disturbed.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.forked import start, wait
+from bench.measuring import ROOT
+from pipeline.errors import NO_SCRATCH
+from pipeline.files import read_json
+from tests.projects import Project
+
+ROOMY, MANY = 4 << 30, 1 << 20  # bytes and files: no command comes near them
+PAGE = 4096  # bytes that such a file system gives at once
+POLL_SECONDS = 0.001
+T2V = ("pipeline.cli",)
+CAPTION = "pushing a mug from left to right"
+GIVEN = 12  # videos for `t2v evaluate`
+# Every command, after those whose outputs it reads. What it writes is found by looking.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "draw": ("stages.draw_demo",),
+    "filter": ("stages.filter_labels",),
+    "transcode": ("stages.transcode_clips",),
+    "tokenize": ("stages.tokenize_captions",),
+    "train": ("stages.train_model",),
+    "judge": ("stages.train_judge",),
+    "evaluate": ("stages.evaluate_model",),
+    "render": ("stages.render_samples",),
+    "report": ("stages.report_run",),
+    "export": ("stages.export_onnx",),
+    "prepare": (*T2V, "prepare"),
+    "t2v recipe": (*T2V, "recipe", "write", "film", "--to", "out/params.yaml"),
+    **{
+        f"t2v sample, {end}": (*T2V, "sample", CAPTION, "-o", f"out/sample.{end}")
+        for end in ("png", "gif", "mp4", "npz")
+    },
+    "t2v sample --exact": (*T2V, "sample", CAPTION, "-o", "out/exact.png", "--exact"),
+    "t2v export": (*T2V, "export", "out/model"),
+    "t2v report": (*T2V, "report", "-o", "out/page.html"),
+    "t2v clips inspect": (*T2V, "clips", "inspect", "data/clips", "--sheet", "out/sheet.png"),
+    "t2v clips duplicates": (*T2V, "clips", "duplicates", "out/pairs.png"),
+    "t2v reproduce": (*T2V, "reproduce", "out/sample.png", "data/samples/grid.png", "-o", "out/again"),
+    "t2v verify": (*T2V, "verify", "out/exact.png"),
+    "t2v evaluate": (*T2V, "evaluate", "given", "-o", "out/given.json"),
+}
+# What holds the clock, or what no command needs: logs, locks, what was found to be whole, compiled code.
+UNCOMPARED = re.compile(r"(.*/)?(__pycache__|\.git|home)/.*|project/runs/.*|project/\.dvc/tmp/.*|.*\.pyc")
+# One file, or the folders of which none has room for a temporary one.
+TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]); make room .+")
+HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.replacing` gives it
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system in memory, whose room can be changed while it is in use."""
+
+    folder: Path
+
+    def used(self) -> tuple[int, int]:
+        """Bytes and files."""
+        now = os.statvfs(self.folder)
+        return (now.f_blocks - now.f_bfree) * now.f_frsize, now.f_files - now.f_ffree
+
+    def leave(self, room: int | None = None, files: int | None = None) -> None:
+        """Let so many more bytes and files be written from now on; without a number as many as one likes."""
+        spent, held = self.used()
+        size = ROOMY if room is None else max(spent + room, PAGE)  # 0 would mean any size
+        most = MANY if files is None else held + files
+        options = f"remount,size={size},nr_inodes={most}"
+        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    """A roomy disk in an empty folder. Raises PermissionError where none may be mounted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = f"size={ROOMY},nr_inodes={MANY}"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "t2v", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        raise PermissionError(done.stderr.strip())
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class Filled:
+    """A tiny project on a disk that can be filled up, with all that its commands read."""
+
+    def __init__(self, disk: Disk, project: Project) -> None:
+        self.disk, self.project = disk, project
+        self._scratch, compiled = disk.folder / "scratch", disk.folder.with_name("compiled")
+        self._scratch.mkdir(exist_ok=True)
+        self._environment = {**project.environment, "TMPDIR": str(self._scratch), "PYTHONPYCACHEPREFIX": str(compiled)}
+
+    def run(self, command: Sequence[str]) -> Ended:
+        """Run a module of Python with its words in the project."""
+        module, *words = command
+        said = self.disk.folder.with_name("said.txt")
+        # On most machines the folders for temporary files are on the same disk.
+        code = wait(start(module, words, self.project.folder, self._environment, said, self._scratch))
+        return Ended(code, said.read_text(encoding="utf-8", errors="replace"))
+
+    def files(self) -> dict[str, str]:
+        """Path within the disk -> digest, of every file."""
+        found = (path for path in self.disk.folder.rglob("*") if path.is_file() and not path.is_symlink())
+        named = ((path.relative_to(self.disk.folder).as_posix(), path) for path in found)
+        return {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in named
+            if "__pycache__" not in name and "/.git/" not in name
+        }
+
+    def reset(self, before: Mapping[str, str]) -> None:
+        """Remove every file that was not there before."""
+        for name in self.files().keys() - before.keys():
+            (self.disk.folder / name).unlink()
+
+
+def measure_room(filled: Filled, command: Sequence[str]) -> tuple[int, int]:
+    """The most bytes and files that a command holds above what was there; it must end well."""
+    done, most, start = threading.Event(), [0, 0], filled.disk.used()
+
+    def watch() -> None:
+        while not done.wait(POLL_SECONDS):
+            most[:] = map(max, most, filled.disk.used())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    ended = filled.run(command)
+    done.set()
+    watcher.join()
+    if ended.code:
+        raise AssertionError(f"{command} ended with {ended.code}:\n{ended.said}")
+    return most[0] - start[0], most[1] - start[1]
+
+
+def fill(
+    filled: Filled,
+    command: Sequence[str],
+    before: Mapping[str, str],
+    whole: Mapping[str, str],
+    room: int | None,
+    files: int | None,
+) -> list[str]:
+    """Run a command with little room and then with plenty -> what was wrong; `["roomy"]` where it had enough."""
+    filled.disk.leave(room, files)
+    ended = filled.run(command)
+    filled.disk.leave()
+    left = filled.files()
+    faults = [*judge_message(ended), *judge_files(left, before, whole)] if ended.code else ["roomy"]
+    again = filled.run(command)
+    if again.code:
+        return [*faults, f"given again, it ended with {again.code}: {again.said.strip()[-1500:]}"]
+    end = filled.files()
+    names = (name for name in sorted({*whole, *end}) if not UNCOMPARED.fullmatch(name))
+    return [*faults, *(f"other bytes at the end: {name}" for name in names if whole.get(name) != end.get(name))]
+
+
+def judge_message(ended: Ended) -> Iterator[str]:
+    """What is wrong with how a command ended that found no room."""
+    if ended.code != 1:
+        yield f"exit code {ended.code}"
+    errors = [line for line in ended.said.splitlines() if line.startswith("error: ")]
+    if len(errors) != 1:
+        yield f"{len(errors)} messages: {ended.said.strip()[-3000:]}"
+    elif not TOLD.fullmatch(errors[0]):
+        yield f"told: {errors[0]}"
+    if "Traceback" in ended.said:
+        yield f"a traceback: {ended.said.strip()[-3000:]}"
+
+
+def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the files that were left."""
+    for name, digest in left.items():
+        if name not in before and (HALF.fullmatch(Path(name).name) or name.startswith("scratch/")):
+            yield f"left behind: {name}"
+        elif not UNCOMPARED.fullmatch(name) and digest not in (before.get(name), whole.get(name)):
+            yield f"half written: {name}"
+    yield from (f"gone: {name}" for name in before.keys() - left.keys() if not UNCOMPARED.fullmatch(name))
+
+
+def give_videos(project: Path) -> None:
+    """A folder of videos with their captions, as someone else's generator leaves them."""
+    given = project / "given"
+    given.mkdir()
+    rows = read_json(project / "data/demo/labels/train.json", "")[:GIVEN]
+    for row in rows:
+        shutil.copyfile(project / "data/demo/videos" / f"{row['id']}.webm", given / f"{row['id']}.webm")
+    lines = [f"{row['id']}.webm,{row['label']}\n" for row in rows]
+    (given / "metadata.csv").write_text("".join(["file_name,caption\n", *lines]), encoding="utf-8")
+
+
+def choose_places(most: tuple[int, int], count: int, rng: random.Random) -> Iterator[tuple[int | None, int | None]]:
+    """Where room runs out: in bytes from none to nearly all that a command takes, and in files."""
+    pages, files = max(most[0] // PAGE, 1), max(most[1], 1)
+    spread = {0, pages - 1, *(rng.randrange(pages) for _ in range(count))}
+    yield from ((place * PAGE, None) for place in sorted(spread))
+    yield from ((None, place) for place in sorted({0, *(rng.randrange(files) for _ in range(count // 2))}))
+
+
+def main() -> None:
+    """Print a line for each command and place, and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--places", type=int, default=9, help="of each command, chosen at random")
+    parser.add_argument("--only", nargs="*", default=[], help="these commands; the others run undisturbed")
+    parser.add_argument("--made", type=Path, help="a tiny project whose data are taken: the other commands do not run")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng, wrong, tried = random.Random(options.seed), 0, 0
+    build = ROOT / "build"  # not below /tmp, over which the commands see the disk itself
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as folder, mounted(Path(folder) / "disk") as disk:
+        filled = Filled(disk, Project(disk.folder / "project"))
+        if options.made:
+            shutil.copytree(options.made / "data", disk.folder / "project/data", dirs_exist_ok=True)
+            shutil.copyfile(options.made / "params.yaml", disk.folder / "project/params.yaml")
+        for name, command in COMMANDS.items():
+            if options.made and name not in options.only:
+                continue
+            if name == "t2v evaluate":
+                give_videos(filled.project.folder)
+            before = filled.files()
+            most = measure_room(filled, command)
+            whole = filled.files()
+            if options.only and name not in options.only:
+                continue
+            print(f"{name}: {most[0]} bytes and {most[1]} files", flush=True)
+            for room, files in choose_places(most, options.places, rng):
+                filled.reset(before)
+                faults = fill(filled, command, before, whole, room, files)
+                tried += faults != ["roomy"]
+                wrong += faults not in (["roomy"], [])
+                print(f"  room {room} files {files}:", "; ".join(faults) or "good", flush=True)
+    print(f"{tried} times without room, {wrong} with a fault")
+
+
+if __name__ == "__main__":
+    main()
