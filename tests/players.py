@@ -35,10 +35,14 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node to
 
 
 def save_generator(
-    folder: Path, size: tuple[int, int, int] = (4, 16, 16), vectors: torch.Tensor | None = None, **train: Any
+    folder: Path,
+    size: tuple[int, int, int] = (4, 16, 16),
+    vectors: torch.Tensor | None = None,
+    first_object: int = 8,
+    **train: Any,
 ) -> Path:
     """A generator of random weights, small, every path of which counts; `vectors` are of all words, the last of
-    which was not trained on."""
+    which was not trained on. Words from `first_object` on name objects."""
     shape, params = clip_shape(*size), tiny_params(**train).train
     folder.mkdir(parents=True, exist_ok=True)
     learned = len(WORDS)
@@ -46,7 +50,7 @@ def save_generator(
         learned -= 1
         save_file({"vectors": vectors}, folder / VECTORS)
     torch.manual_seed(3)
-    network = stir(TextToVideo(shape, params, learned, vectors, torch.arange(learned) >= 8), 0.1)
+    network = stir(TextToVideo(shape, params, learned, vectors, torch.arange(learned) >= first_object), 0.1)
     with torch.no_grad():
         for part in network.modules():
             if isinstance(part, nn.Embedding):

@@ -21,8 +21,9 @@ class Generator(nn.Module):
     """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] about [-1,1]: what every kind of generator looks like.
 
     It is called with (z, cond); where `separates_objects` asks for it, with (z, cond, object_cond, action_cond), of
-    which `object_cond` [B,E] is made of the words that name objects and `action_cond` [B,E] of all the others. It is
-    built with (shape, params, cond): the shape of the clips, the section train.generator, the width E of the captions.
+    which `object_cond` [B,E] is made of the words that name objects and `action_cond` [B,E] of all the others; both are
+    made of all words where no caption of the data names an object. It is built with (shape, params, cond): the shape of
+    the clips, the section train.generator, the width E of the captions.
     """
 
     z_width: int  # Z, noise values per clip; set when it is built
@@ -134,7 +135,8 @@ class TextToVideo(nn.Module):
             frames: Tensor = self.generator(z, self.caption_encoder(token_ids) * condition)
         else:
             named = self._named(token_ids)
-            both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~named, UNKNOWN_ID)))) * condition
+            hidden = named & ~self.names_object.all()  # captions that name no object tell of actions all the same
+            both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~hidden, UNKNOWN_ID)))) * condition
             cond, action_cond = both.unflatten(0, (2, -1)).unbind()
             frames = self.generator(
                 z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond

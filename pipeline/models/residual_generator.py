@@ -184,8 +184,9 @@ class ResidualGenerator(Generator):
     Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993. Layers are moved over a background, which is still or seen by a
     camera that moves, and a volume of space and time, with a mask, over both: it draws what changes its shape. The
     background depends on the noise alone: conditioned on the caption, it became the same for each caption and hardly
-    used the noise. The layers that hold objects are conditioned on `object_cond` [B,E] and the others, hands above
-    all, on `action_cond` [B,E], where those are given; otherwise on `cond`.
+    used the noise. Where they are given, the layers that hold objects are conditioned on `object_cond` [B,E], and the
+    other layers, hands above all, and the places of all layers on `action_cond` [B,E]: so an object keeps to its layer
+    and to its looks in a motion that it was never seen in. All else is conditioned on `cond`.
     """
 
     def __init__(self, shape: ClipParams, params: ResidualParams, cond: int) -> None:
@@ -217,14 +218,15 @@ class ResidualGenerator(Generator):
     ) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
-        still = torch.cat((content, cond), dim=1)
+        object_cond = cond if object_cond is None else object_cond
+        action_cond = cond if action_cond is None else action_cond
         with in_float32(z):  # a rounded place would tremble
-            code = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))  # [B,S,K]
+            code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
             places = self.placement(code)
-        look = self.look(torch.cat((content, cond if object_cond is None else object_cond), dim=1))
+        look = self.look(torch.cat((content, object_cond), dim=1))
         layers = cut_out(self.layers(activate(look)))  # [B,N,4,H,W]
         if self.helpers is not None:
-            helping = self.helping(torch.cat((content, cond if action_cond is None else action_cond), dim=1))
+            helping = self.helping(torch.cat((content, action_cond), dim=1))
             layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
         background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
@@ -233,8 +235,17 @@ class ResidualGenerator(Generator):
             frames = compose(seen, layers.to(places.dtype), places)  # [B,3,T,H,W]
         if self.volume is None:
             return frames
+        if action_cond is not cond:  # what it draws is objects and actions
+            with in_float32(z):
+                code = self._encode_steps(content, cond, curves)
         colours, mask = self.volume(code)
         return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
+
+    def _encode_steps(self, content: Tensor, cond: Tensor, curves: Tensor) -> Tensor:
+        """Content [B,C], a caption's vector [B,E] and curves [B,S,M] -> the code of each step [B,S,K]."""
+        still = torch.cat((content, cond), dim=1)
+        code: Tensor = self.code(torch.cat((still[:, None].expand(-1, self.steps, -1), curves), dim=2))
+        return code
 
 
 def _enlarge_shape(shape: ClipParams) -> ClipParams:

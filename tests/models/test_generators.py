@@ -81,7 +81,7 @@ def test_frames_vary_with_the_order_of_the_words():
     model = stir(TextToVideo(PARAMS.clip, PARAMS.train, words=12))
     z = torch.randn(1, model.z_width).expand(2, -1)
     right, left = model(z, torch.tensor([[2, 3, 4, 5, 6, 7, 0], [2, 3, 4, 7, 6, 5, 0]]))
-    assert (right - left).abs().max() > 0.01
+    assert (right - left).abs().max() > 0.01  # also where no word names an object, as here
 
 
 def test_smooth_curves_pass_through_their_knots():
@@ -135,14 +135,26 @@ def test_an_object_looks_the_same_whatever_is_done_with_it():
     assert (left - right).abs().max() > 0.01  # but it moves another way
 
 
-def test_what_helps_an_object_along_looks_the_same_whatever_the_object():
+@pytest.mark.parametrize("part", ["helping", "placement"])
+def test_what_helps_an_object_along_and_where_all_is_are_the_same_whatever_the_object(part):
     torch.manual_seed(0)
     model = build_by_words(mug=True, book=True, left=False)
-    seen = record_outputs(model.generator.helping)
+    seen = record_outputs(getattr(model.generator, part))
     z = torch.randn(1, model.z_width).expand(2, -1)
     mug, book = model(z, torch.tensor([[2, 4], [3, 4]]))
     torch.testing.assert_close(seen[0][0], seen[0][1])
     assert (mug - book).abs().max() > 0.01
+
+
+def test_a_volume_hears_objects_and_actions():
+    torch.manual_seed(0)
+    params = tiny_params(generator={"volume_width": 4}).train
+    named = torch.tensor([False, False, True, True, False, False])
+    model = stir(TextToVideo(PARAMS.clip, params, words=len(named), names_object=named))
+    drawn = record_outputs(model.generator.volume)
+    model(torch.randn(1, model.z_width).expand(3, -1), torch.tensor([[2, 4], [3, 4], [2, 5]]))
+    colours = drawn[0][0].detach()
+    assert min(float((colours[0] - other).abs().max()) for other in colours[1:]) > 1e-3
 
 
 def test_a_word_that_was_never_trained_on_counts_as_an_object():

@@ -59,6 +59,12 @@ def test_frames_are_those_of_torch(name, tmp_path):
     assert measure_difference(draw_in_node(make_player(folder), SCENES), draw_in_torch(folder, SCENES)) <= 1
 
 
+def test_where_no_caption_names_an_object_all_words_count_as_both(tmp_path):
+    folder = save_generator(tmp_path, first_object=0)
+    drawn = draw_in_torch(folder, SCENES)
+    assert measure_difference(draw_in_node(make_player(folder), SCENES), drawn) <= 1
+
+
 def test_without_webassembly_they_are_the_same(tmp_path):
     folder = save_generator(tmp_path)
     drawn = draw_in_node(make_player(folder), SCENES, before="WebAssembly.Module = null;")

@@ -14,11 +14,12 @@ function encodeCaption(model, ids) {
   const whole = encodeIds(weights, "caption_encoder", encoder, heads, all);
   if (!weights["object_encoder.words"]) return { whole };
   const named = all.map((id) => namesObject(model, id));
+  const parted = weights.names_object.data.some((flag) => !flag); // else no caption of the data names an object
   const only = (ids, keep, other) => ids.map((id, place) => (keep[place] ? id : other));
   return {
     whole,
     objects: encodeIds(weights, "object_encoder", "mean", heads, only(all, named, PAD_ID)),
-    actions: encodeIds(weights, "caption_encoder", encoder, heads, only(all, named.map((one) => !one), UNKNOWN_ID)),
+    actions: encodeIds(weights, "caption_encoder", encoder, heads, only(all, named.map((one) => !one || !parted), UNKNOWN_ID)),
   };
 }
 

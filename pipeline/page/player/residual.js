@@ -14,7 +14,8 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const content = z.subarray(0, params.content_width);
   const time = clip.frames % 2 ? 1 : 2; // frames per step inside the network
   const steps = clip.frames / time;
-  const codes = encodeSteps(weights, join(content, whole), smoothCurves(z.subarray(params.content_width), steps), steps);
+  const curves = smoothCurves(z.subarray(params.content_width), steps);
+  const codes = encodeSteps(weights, join(content, actions), curves, steps);
   const look = activate(linear(weights, "generator.look", join(content, objects)));
   const layers = cutOut(drawStill(weights, "generator.layers", look, sides));
   if (weights["generator.helpers.start.weight"]) {
@@ -25,7 +26,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
-  return params.volume_width ? coverWithVolume(weights, frames, codes, time) : frames;
+  return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
 
 // The code of each step: [steps, width].
