@@ -9,6 +9,7 @@ from training_sets import tiny_params
 
 from pipeline.data.batches import select_object_words
 from pipeline.errors import UserError
+from pipeline.models.layers import activate
 from pipeline.models.networks import Generator, TextToVideo, find_generator
 from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
 from pipeline.params import GENERATORS, check_params
@@ -144,6 +145,22 @@ def test_what_helps_an_object_along_and_where_all_is_are_the_same_whatever_the_o
     mug, book = model(z, torch.tensor([[2, 4], [3, 4]]))
     torch.testing.assert_close(seen[0][0], seen[0][1])
     assert (mug - book).abs().max() > 0.01
+
+
+def test_an_object_stands_where_its_look_has_it_in_every_frame_and_motion():
+    torch.manual_seed(0)
+    model = build_by_words(mug=True, book=True, left=False, right=False).generator
+    placed = record_outputs(model.placement)
+    z, cond = inputs(model)
+    moved = []
+    for action in (cond, -cond):
+        model(z, cond, cond, action)
+        look = activate(model.look(torch.cat((z[:, : model.content], cond), dim=1)))
+        moved.append(model._add_standing(placed[-1], look) - placed[-1])
+    torch.testing.assert_close(moved[0], moved[1])
+    torch.testing.assert_close(moved[0], moved[0][:, :1].expand_as(moved[0]))
+    layers = PARAMS.train.generator.object_layers
+    assert moved[0][:, :, :layers].abs().min() > 0 and not moved[0][:, :, layers:].any()
 
 
 def test_a_volume_hears_objects_and_actions():
