@@ -213,7 +213,7 @@ class ResidualGenerator(Generator):
 
     @classmethod
     def separates_objects(cls, params: ResidualParams) -> bool:
-        return params.appearance_conditioning == "objects"
+        return params.conditioning == "factorised"
 
     def forward(
         self, z: Tensor, cond: Tensor, object_cond: Tensor | None = None, action_cond: Tensor | None = None

@@ -128,7 +128,8 @@ DEFAULTS = Path(__file__).with_name("defaults.yaml")
 # Keys that have had another name, so that a params.yaml of an older version is refused with the new one: old -> new.
 OLD_KEYS = {
     "states": "checkpoints",
-    "train.generator.looks_hear": "train.generator.appearance_conditioning",
+    "train.generator.looks_hear": "train.generator.conditioning",
+    "train.generator.appearance_conditioning": "train.generator.conditioning",
 }
 
 

@@ -65,7 +65,7 @@ class ResidualParams(Section):
     object_layers: PositiveInt
     still_width: PositiveInt
     background: Literal["still", "moving", "warped"]
-    appearance_conditioning: Literal["objects", "caption"]
+    conditioning: Literal["factorised", "caption"]
     volume_width: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")

@@ -143,10 +143,10 @@ def name_weights_as_before(model):
 
 
 def name_params_as_before(model):
-    """`appearance_conditioning` was called `looks_hear`."""
+    """`conditioning` was called `appearance_conditioning`, and left the places of layers to the whole caption."""
     description = json.loads((model / "model.json").read_text())
     generator = description["train"]["generator"]
-    generator["looks_hear"] = generator.pop("appearance_conditioning")
+    generator["appearance_conditioning"] = generator.pop("conditioning")
     (model / "model.json").write_text(json.dumps(description))
 
 

@@ -32,7 +32,7 @@ CASES = {
     "five layers": ({"generator": {"layers": 5, "object_layers": 3}}, (4, 16, 16)),
     "odd frames": ({}, (9, 40, 24)),
     "one frame": ({}, (1, 8, 8)),
-    "caption": ({"generator": {"appearance_conditioning": "caption"}}, (4, 16, 16)),
+    "caption": ({"generator": {"conditioning": "caption"}}, (4, 16, 16)),
     "moving": ({"generator": {"background": "moving"}}, (4, 16, 24)),
     "warped": ({"generator": {"background": "warped"}}, (5, 24, 16)),
     "volume": ({"generator": {"volume_width": 4}}, (4, 16, 16)),
