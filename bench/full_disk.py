@@ -136,9 +136,12 @@ class Filled:
         }
 
     def reset(self, before: Mapping[str, str]) -> None:
-        """Remove every file that was not there before."""
+        """Remove every file that was not there before, and the folders that are left empty."""
         for name in self.files().keys() - before.keys():
-            (self.disk.folder / name).unlink()
+            path = self.disk.folder / name
+            path.unlink()
+            while not any((path := path.parent).iterdir()) and path != self._scratch:
+                path.rmdir()
 
 
 def measure_room(filled: Filled, command: Sequence[str]) -> tuple[int, int]:
@@ -236,6 +239,7 @@ def main() -> None:
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build) as folder, mounted(Path(folder) / "disk") as disk:
         filled = Filled(disk, Project(disk.folder / "project"))
+        shutil.copytree(ROOT / "recipes", disk.folder / "project/recipes")
         if options.made:
             shutil.copytree(options.made / "data", disk.folder / "project/data", dirs_exist_ok=True)
             shutil.copyfile(options.made / "params.yaml", disk.folder / "project/params.yaml")

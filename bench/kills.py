@@ -52,24 +52,30 @@ class Tally:
 class Stages:
     """A tiny project, made once, in which single stages are run again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, made: Path | None) -> None:
         self.project, self._said = Project(folder), folder.with_name("said.txt")
         self.project.change(CHANGES)
+        if made:
+            shutil.copytree(made / "data", folder / "data", dirs_exist_ok=True)
         self.seconds: dict[str, float] = {}
         self.whole: dict[str, dict[str, str]] = {}
         for stage, (module, _) in OUTS.items():
-            for before in MADE_BEFORE.get(stage, ()):
+            for before in () if made else MADE_BEFORE.get(stage, ()):
                 self._run(f"stages.{before}")
             began = time.monotonic()
             self._run(module)
             self.seconds[stage], self.whole[stage] = time.monotonic() - began, self.outputs(stage)
 
-    def start(self, module: str) -> int:
-        """Start a module in the project -> its process."""
+    def start(self, stage: str) -> int:
+        """Remove the outputs of the stage and start it, as DVC does -> its process."""
+        shutil.rmtree(self.out(stage), ignore_errors=True)
+        return self._start(OUTS[stage][0])
+
+    def _start(self, module: str) -> int:
         return forked.start(module, (), self.project.folder, self.project.environment, self._said)
 
     def _run(self, module: str) -> None:
-        if forked.wait(self.start(module)):
+        if forked.wait(self._start(module)):
             raise AssertionError(f"{module}: undisturbed, it failed: {self._said.read_text(encoding='utf-8')}")
 
     def out(self, stage: str) -> Path:
@@ -110,10 +116,9 @@ class Stages:
     def disturb(self, stage: str, kills: int, rng: random.Random, tally: Tally) -> None:
         """One run, killed at most so often, and given until it ends well."""
         tally.runs += 1
-        shutil.rmtree(self.out(stage))
         code = None
         for _ in range(kills):
-            pid = self.start(OUTS[stage][0])
+            pid = self.start(stage)
             code = forked.wait(pid, rng.uniform(0, self.seconds[stage]))
             if code is None:
                 self.kill(pid, rng)
@@ -121,10 +126,8 @@ class Stages:
                 code = forked.wait(pid)
             if code == 0:
                 break
-            if rng.random() < 0.5:  # as DVC does, which removes outputs before it runs a stage
-                shutil.rmtree(self.out(stage), ignore_errors=True)
         for _ in range(TRIES if code else 0):
-            code = forked.wait(self.start(OUTS[stage][0]))
+            code = forked.wait(self.start(stage))
             if code == 0:
                 break
         if code:
@@ -133,9 +136,8 @@ class Stages:
         tally.faults += self.find_faults(stage)
 
 
-def disturb_stages(folder: Path, tallies: Mapping[str, Tally], kills: int, rng: random.Random) -> None:
+def disturb_stages(project: Stages, tallies: Mapping[str, Tally], kills: int, rng: random.Random) -> None:
     """Kill each of the stages so many times, in turn."""
-    project = Stages(folder / "project")
     while waiting := [stage for stage, tally in tallies.items() if tally.kills < kills]:
         for stage in waiting:
             tally, known = tallies[stage], len(tallies[stage].faults)
@@ -165,13 +167,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=40, help="of each command")
     parser.add_argument("--only", nargs="*", choices=[*OUTS, "sweep"], default=[*OUTS, "sweep"])
+    parser.add_argument("--made", type=Path, help="a tiny project: its drawn videos and its captions are taken")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, tallies = random.Random(options.seed), {name: Tally() for name in options.only}
     stages = {name: tally for name, tally in tallies.items() if name in OUTS}
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         if stages:
-            disturb_stages(Path(folder), stages, options.kills, rng)
+            disturb_stages(Stages(Path(folder) / "project", options.made), stages, options.kills, rng)
         if "sweep" in tallies:
             disturb_sweeps(Path(folder), tallies["sweep"], options.kills, rng)
     for name, tally in tallies.items():

@@ -1,9 +1,11 @@
 """`t2v prepare`: DVC fitted to this machine, with git or without, and plots that need no internet."""
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, naming
 from pipeline.files import replacing
 from pipeline.repository import find_repository
 
@@ -62,6 +64,14 @@ def configure_dvc(root: Path) -> None:
     if find_repository(root) is None:
         core["no_scm"] = "true"
     plots = local["plots"] | {"html_template": TEMPLATE}
-    if (core, plots) != (local["core"], local["plots"]):
-        with config.edit("local", validate=False) as local:
+    if (core, plots) == (local["core"], local["plots"]):
+        return
+    path = root / ".dvc" / Config.CONFIG_LOCAL
+    # DVC writes into the file itself, and a full disk would take with it what the user has put there.
+    with naming(path), TemporaryDirectory(prefix=".prepare-", dir=path.parent) as folder:
+        changed = Path(folder) / path.name
+        if path.exists():
+            shutil.copyfile(path, changed)
+        with Config(str(path.parent), local_dvc_dir=folder, validate=False).edit("local", validate=False) as local:
             local["core"], local["plots"] = core, plots
+        changed.replace(path)

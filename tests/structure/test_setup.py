@@ -2,7 +2,9 @@
 
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -45,6 +47,27 @@ def test_an_unpacked_archive_is_used_without_git_and_a_clone_with_it(dvc_folder)
     git_init(dvc_folder)
     configure_dvc(dvc_folder)
     assert "no_scm" not in local.read_text()
+
+
+def test_settings_for_which_there_is_no_room_leave_those_of_the_user_as_they_are(dvc_folder):
+    """A limit on the size of files stands for a full disk."""
+    path = dvc_folder / ".dvc/config.local"
+    path.write_text(f"['remote \"store\"']\n    password = {'secret' * 50}\n")
+    kept = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept), limits[1]))
+        with pytest.raises(OSError, match="too large"):
+            configure_dvc(dvc_folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_bytes() == kept
+    configure_dvc(dvc_folder)
+    assert kept.strip().splitlines()[-1] in path.read_bytes()
+    assert b"html_template" in path.read_bytes()
+    assert sorted(one.name for one in path.parent.iterdir()) == ["config", "config.local"]
 
 
 def test_a_sub_folder_of_a_repository_is_used_with_git_unless_it_is_ignored_there(tmp_path):
