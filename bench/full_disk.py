@@ -54,7 +54,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "t2v export": (*T2V, "export", "out/model"),
     "t2v report": (*T2V, "report", "-o", "out/page.html"),
     "t2v clips inspect": (*T2V, "clips", "inspect", "data/clips", "--sheet", "out/sheet.png"),
-    "t2v clips duplicates": (*T2V, "clips", "duplicates", "out/pairs.png"),
     "t2v reproduce": (*T2V, "reproduce", "out/sample.png", "data/samples/grid.png", "-o", "out/again"),
     "t2v verify": (*T2V, "verify", "out/exact.png"),
     "t2v evaluate": (*T2V, "evaluate", "given", "-o", "out/given.json"),
