@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.sweeping.ray_points import check_tasks
 from pipeline.sweeping.slurm import check_jobs, end_jobs
 
 
@@ -15,4 +16,7 @@ class Engine(NamedTuple):
     end: Callable[[Path, Collection[str], float], None]  # ends what is left of points, after seconds in which they save
 
 
-ENGINES = {"slurm": Engine("pipeline.sweeping.slurm", check_jobs, end_jobs)}
+ENGINES = {
+    "slurm": Engine("pipeline.sweeping.slurm", check_jobs, end_jobs),
+    "ray": Engine("pipeline.sweeping.ray_points", check_tasks, lambda *_: None),  # Ray ends tasks of who is gone
+}

@@ -3,15 +3,17 @@
 It ends with the sweep that started it, and leaves no process behind, whoever of them is killed.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import Interrupted, run
+from pipeline.errors import Interrupted, UserError, run
 from pipeline.sweeping.experiments import WorkingCopy
 from pipeline.sweeping.processes import PATIENCE, PAUSE, end_processes
 from pipeline.sweeping.record import read_sweep
@@ -80,6 +82,22 @@ def take_cores() -> Slots:
     return Slots("core", {})
 
 
+@contextmanager
+def hold_point(folder: Path, name: str) -> Iterator[None]:
+    """Wait until no other process has the point, such as one on a cluster that is saving. Raises UserError."""
+    deadline = time.monotonic() + 2 * PATIENCE
+    with (folder / f"{name}.lock").open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(f"{name} still runs on another machine; stop it there, or wait for it") from None
+            time.sleep(PAUSE)
+        yield
+
+
 def main(folder: Path, name: str) -> None:
     """Run the stages of a point in a copy of the project and commit what they give as an experiment of DVC."""
     sweep = read_sweep(folder)
@@ -90,7 +108,7 @@ def main(folder: Path, name: str) -> None:
     seeds = {SEED: point.seed} if sweep.plan.seeds > 1 else {}
     keeper = Keeper()
     try:
-        with WorkingCopy(origin, name) as copy:
+        with hold_point(folder, name), WorkingCopy(origin, name) as copy:
             copy.change_params({**seeds, **point.values})
             steps = [[*dvc, "checkout", *origin.inputs]] if origin.inputs else []
             for command in [*steps, [*dvc, "repro", "--single-item", *origin.stages]]:

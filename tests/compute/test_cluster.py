@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 from clip_sets import by, draw_dataset, transcode
 from locations import TESTS
+from ray_clusters import start_nodes
 from sandboxed_functions import Act, Words
 
 from pipeline.compute import map_sandboxed
@@ -24,7 +25,7 @@ def two_nodes(monkeypatch):
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs the extra `ray`")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(TESTS))  # the nodes need the functions of the tests, too
-    cluster = start_two_nodes(cluster_utils.Cluster, attempts=3)
+    cluster = start_nodes(cluster_utils.Cluster, cpus=(1, 1), attempts=3)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     yield cluster
     cluster.shutdown()
@@ -117,21 +118,6 @@ def test_without_ray_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 't2v\[ray\]'"):
         list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
-
-
-def start_two_nodes(make_cluster, attempts):
-    """A node has 30 s to start, which nothing can change: where others take the cores, it has to be tried again."""
-    cluster = make_cluster()
-    try:
-        cluster.add_node(num_cpus=1, include_dashboard=False, object_store_memory=10**8)
-        cluster.add_node(num_cpus=1, object_store_memory=10**8)
-        cluster.wait_for_nodes()
-    except Exception as error:  # Ray has no name for it
-        cluster.shutdown()
-        if attempts == 1 or "timed out" not in str(error):
-            raise
-        return start_two_nodes(make_cluster, attempts - 1)
-    return cluster
 
 
 def pid_of(folder, word):

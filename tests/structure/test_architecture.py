@@ -89,7 +89,7 @@ DOORS = {
     "onnxruntime": ("pipeline/onnx",),
     "optuna": ("pipeline/sweeping/search.py",),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
-    "ray": ("pipeline/compute",),
+    "ray": ("pipeline/compute", "pipeline/sweeping/ray_points.py"),
     "sentence_transformers": ("pipeline/text/embeddings.py",),
     "spacy": ("pipeline/text/tokenizer.py", "pipeline/text/embeddings.py"),
     "torch": (

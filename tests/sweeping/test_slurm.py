@@ -6,15 +6,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from far_sweeps import FarProject
 from waiting import within
 
-from bench.kills import environment, make_project
 from pipeline.sweeping.processes import find_processes
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -104,23 +103,10 @@ def slurm():
 
 
 @pytest.fixture
-def call(slurm, tmp_path, monkeypatch):
-    """Start a `t2v` command in a small project whose stages take seconds."""
+def project(slurm, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", slurm)
     monkeypatch.setenv("T2V_SLOTS", str(tmp_path / "slots"))
-    make_project(tmp_path / "project")
-
-    def start(*command):
-        python = [sys.executable, "-m", "pipeline.cli", *command]
-        with (tmp_path / "printed").open("ab") as printed:
-            return subprocess.Popen(python, cwd=tmp_path / "project", env=environment(), stdout=printed, stderr=printed)
-
-    return start
-
-
-def experiments(folder):
-    command = ["git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps"]
-    return sorted(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.split())
+    return FarProject(tmp_path / "project")
 
 
 def jobs():
@@ -128,57 +114,47 @@ def jobs():
     return subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_points_run_as_jobs_and_come_back_as_experiments(call, tmp_path):
-    folder = tmp_path / "project"
-    assert call(*SWEEP, "--job-options", "--partition=nowhere").wait() == 1
-    assert "invalid partition specified: nowhere" in (tmp_path / "printed").read_text()
-    assert not (folder / "runs").exists()
-    assert call(*SWEEP, "--job-options", "--cpus-per-task=1 --time=0:30:00").wait() == 0, (
-        tmp_path / "printed"
-    ).read_text()
-    assert experiments(folder) == ["far-1", "far-2"]
-    for name in ("far-1", "far-2"):
-        log = (folder / f"runs/sweeps/far/{name}.log").read_text()
-        assert log.startswith("Submitted batch job ")
-        assert "Running stage 'train'" in log
-    assert (folder / "runs.log").read_text().split().count("draw") == 1
+def test_points_run_as_jobs_and_come_back_as_experiments(project):
+    printed = project.end(*SWEEP, "--job-options", "--partition=nowhere", code=1)
+    assert "invalid partition specified: nowhere" in printed
+    assert not (project.folder / "runs").exists()
+    project.end(*SWEEP, "--job-options", "--cpus-per-task=1 --time=0:30:00")
+    assert project.experiments() == ["far-1", "far-2"]
+    for run in ("far-1", "far-2"):
+        assert project.log("far", run).startswith("Submitted batch job ")
+        assert "Running stage 'train'" in project.log("far", run)
+    assert project.drawn() == 1
     assert jobs() == []
 
 
-def test_a_sweep_that_is_stopped_or_killed_leaves_no_job_and_goes_on(call, tmp_path):
-    folder = tmp_path / "project"
-    sweep = folder / "runs/sweeps/far"
-
+def test_a_sweep_that_is_stopped_or_killed_leaves_no_job_and_goes_on(project):
     def training():
-        logs = [sweep / f"far-{number}.log" for number in (1, 2)]
-        return all(log.exists() and "Running stage 'train'" in log.read_text() for log in logs)
+        return all("Running stage 'train'" in project.log("far", run) for run in ("far-1", "far-2"))
 
-    stopped = call(*SWEEP)
+    stopped = project.start(*SWEEP)
     assert within(300, training)
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(300) == 75
     assert jobs() == []
-    killed = call(*SWEEP)
+    killed = project.start(*SWEEP)
     assert within(300, training)
     killed.kill()
     killed.wait()
-    assert within(300, lambda: not find_processes(sweep))  # those that wait for jobs have stopped them
+    assert within(300, lambda: not find_processes(project.folder / "runs/sweeps/far"))  # what waited has stopped them
     assert jobs() == []
-    assert call(*SWEEP).wait() == 0, (tmp_path / "printed").read_text()
-    assert experiments(folder) == ["far-1", "far-2"]
-    assert (folder / "runs.log").read_text().split().count("draw") == 1
+    project.end(*SWEEP)
+    assert project.experiments() == ["far-1", "far-2"]
+    assert project.drawn() == 1
 
 
-def test_jobs_of_a_machine_that_was_lost_are_ended_before_the_sweep_goes_on(call, tmp_path):
-    folder = tmp_path / "project"
-    sweep = folder / "runs/sweeps/far"
-    lost = call(*SWEEP)
+def test_jobs_of_a_machine_that_was_lost_are_ended_before_the_sweep_goes_on(project):
+    lost = project.start(*SWEEP)
     assert within(300, lambda: len(jobs()) == 2)
-    for process in find_processes(sweep):
+    for process in find_processes(project.folder / "runs/sweeps/far"):
         if "pipeline.sweeping.slurm" in process.cmdline():
             process.kill()
     lost.kill()
     lost.wait()
-    assert call(*SWEEP).wait() == 0, (tmp_path / "printed").read_text()
-    assert experiments(folder) == ["far-1", "far-2"]
+    project.end(*SWEEP)
+    assert project.experiments() == ["far-1", "far-2"]
     assert jobs() == []
