@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.kills import environment, make_project
+from bench.sweep_kills import environment, make_project
 
 
 class FarProject:
