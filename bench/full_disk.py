@@ -58,8 +58,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "t2v verify": (*T2V, "verify", "out/exact.png"),
     "t2v evaluate": (*T2V, "evaluate", "given", "-o", "out/given.json"),
 }
-# What holds the clock, or what no command needs: logs, locks, what was found to be whole, compiled code.
-UNCOMPARED = re.compile(r"(.*/)?(__pycache__|\.git|home)/.*|project/runs/.*|project/\.dvc/tmp/.*|.*\.pyc")
+# What holds the clock, or what no command needs: logs, locks, what was found to be whole, what ONNX Runtime notes.
+UNCOMPARED = re.compile(r"project-home/.*|scratch/\.ses|project/(runs|\.dvc/tmp)/.*")
 # One file, or the folders of which none has room for a temporary one.
 TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]); make room .+")
 HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.replacing` gives it
@@ -199,7 +199,8 @@ def judge_message(ended: Ended) -> Iterator[str]:
 def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the files that were left."""
     for name, digest in left.items():
-        if name not in before and (HALF.fullmatch(Path(name).name) or name.startswith("scratch/")):
+        temporary = HALF.fullmatch(Path(name).name) or name.startswith("scratch/")
+        if temporary and name not in before and not UNCOMPARED.fullmatch(name):
             yield f"left behind: {name}"
         elif not UNCOMPARED.fullmatch(name) and digest not in (before.get(name), whole.get(name)):
             yield f"half written: {name}"
