@@ -230,7 +230,9 @@ def main() -> None:
     """Print a line for each command and place, and the sum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--places", type=int, default=9, help="of each command, chosen at random")
-    parser.add_argument("--only", nargs="*", default=[], help="these commands; the others run undisturbed")
+    parser.add_argument(
+        "--only", nargs="*", choices=COMMANDS, default=[], help="these commands; the others run undisturbed"
+    )
     parser.add_argument("--made", type=Path, help="a tiny project whose data are taken: the other commands do not run")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

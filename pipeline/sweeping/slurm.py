@@ -7,7 +7,6 @@ so is the job. Jobs are found by their names, so that those of a sweep whose mac
 import hashlib
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +25,6 @@ DEVICES = "T2V_DEVICES"
 
 def check_jobs(options: Sequence[str]) -> None:
     """Raises UserError where Slurm would not take a job with these options of sbatch."""
-    if shutil.which("sbatch") is None:
-        raise UserError("--on slurm: sbatch is not on PATH; start the sweep on a machine from which jobs are submitted")
     _ask("sbatch", "--test-only", *options, "--wrap=true")
 
 
@@ -77,9 +74,13 @@ def _name_job(folder: Path, name: str) -> str:
 
 
 def _ask(*command: str) -> str:
-    """What a command of Slurm prints. Raises UserError with what it says where it fails or does not answer."""
+    """What a command of Slurm prints. Raises UserError where it is not there, does not answer, or fails."""
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+    except FileNotFoundError:
+        raise UserError(
+            f"Slurm: {command[0]} is not on PATH; run the same command on a machine from which jobs are submitted"
+        ) from None
     except subprocess.TimeoutExpired:
         raise UserError(
             f"Slurm does not answer `{command[0]}` within {ANSWER_SECONDS} s; is its controller up?"

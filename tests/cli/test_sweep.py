@@ -12,6 +12,7 @@ from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
 from pipeline.sweeping.pool import Job
 from pipeline.sweeping.slots import SlotQueue
+from pipeline.sweeping.slurm import check_jobs, end_jobs
 
 
 @pytest.mark.slow
@@ -61,6 +62,15 @@ def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
     text = console.export_text()
     for word in ("grid-1", "train.penalties.r1=0.1", "waiting", "1:15", "train: 480/12000 clips"):
         assert word in text
+
+
+def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, monkeypatch):
+    """A sweep that was begun on a cluster goes on elsewhere only once its jobs are known to have ended."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="sbatch is not on PATH"):
+        check_jobs(["--gpus=1"])
+    with pytest.raises(UserError, match="squeue is not on PATH"):
+        end_jobs(tmp_path, ["far-1"], 0.0)
 
 
 @pytest.mark.slow
