@@ -1,4 +1,4 @@
-# make demo | verify | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | bench-quality | clean: each sets up what it needs, once.
+# make demo | verify | quick | test | lint | fuzz | docs | bench | bench-data | bench-train | bench-quality | clean | help: each sets up what it needs, once.
 # Variables: VENV (the virtual environment's folder), PYTHON (a CPython 3.11 to 3.13 to make it with).
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: demo verify quick test lint fuzz docs bench bench-data bench-train bench-quality clean setup
+.PHONY: demo verify quick test lint fuzz docs bench bench-data bench-train bench-quality clean help setup
 demo: setup
 	$(RUN) dvc repro
 	@echo "Done: open data/report/index.html in a browser and type a caption, or look at data/samples/grid.gif; then try: . $(VENV)/bin/activate; t2v --help"
@@ -57,3 +57,6 @@ setup:
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info build
+
+help:
+	@sed -n '1,2s/^# //p' $(firstword $(MAKEFILE_LIST))
