@@ -86,8 +86,10 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return str(error), INTERRUPTED
     if not isinstance(error, OSError):
         return None
+    named = error.filename2 or error.filename  # of a copy: what it writes
+    if named and error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+        return f"{named}: a file where a folder is needed, or a folder where a file is; name another place", 1
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        named = error.filename2 or error.filename  # of a copy: what it writes
         told = os.strerror(error.errno) + (f" ({named})" if named else "")  # Arrow has words of its own
     elif NO_SCRATCH in str(error.strerror):
         told = str(error.strerror)

@@ -8,6 +8,7 @@ import pytest
 from locations import ROOT
 
 from pipeline.errors import ending, first_line, naming
+from pipeline.files import write_json
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,16 @@ def test_of_a_copy_that_found_no_room_the_target_is_named():
         "No space left on device (/there/full); make room or correct the permissions, then run the same command again",
         1,
     )
+
+
+@pytest.mark.parametrize("place", ["picture.gif/mug.json", "picture.gif/more/mug.json", "folder"])
+def test_a_file_or_a_folder_in_the_way_is_named(tmp_path, place):
+    (tmp_path / "picture.gif").touch()
+    (tmp_path / "folder").mkdir()
+    told, code = ending(lambda: write_json(tmp_path / place, {}))
+    assert code == 1
+    assert told.startswith(f"{tmp_path / place.partition('/')[0]}")
+    assert told.endswith(": a file where a folder is needed, or a folder where a file is; name another place")
 
 
 def test_what_writes_to_a_full_disk_is_told_with_the_name_of_its_file(tmp_path):
