@@ -54,12 +54,15 @@ def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
 class Meanings:
     """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning.
 
-    Where the objects alone condition the networks the category does not count: equal conditions are no mismatch.
+    Where the objects alone condition the networks the category does not count: equal conditions are no mismatch. Where
+    neither objects nor categories tell clips apart, as in tables of free captions, each caption is a meaning.
     """
 
     def __init__(self, clips: Sequence[Clip], device: torch.device, conditioning: Conditioning = "caption") -> None:
         whole_caption = conditioning == "caption"
         meanings = [(clip.category if whole_caption else "", clip.objects) for clip in clips]
+        if whole_caption and len(set(meanings)) == 1:
+            meanings = [(clip.caption, ()) for clip in clips]
         groups = {meaning: number for number, meaning in enumerate(sorted(set(meanings)))}
         group_of = torch.tensor([groups[meaning] for meaning in meanings])
         self.count = len(groups)

@@ -186,8 +186,8 @@ class ResidualGenerator(Generator):
     background depends on the noise alone: conditioned on the caption, it became the same for each caption and hardly
     used the noise. Where they are given, the layers that hold objects are conditioned on `object_cond` [B,E], and the
     other layers, hands above all, and the motion of all layers on `action_cond` [B,E]: so an object keeps to its layer
-    and to its looks in a motion that it was never seen in. Where it stands and how large it is, for the whole of the
-    clip, is a part of its looks. All else is conditioned on `cond`.
+    and to its looks in a motion that it was never seen in. An offset in place and size, constant over the clip, is a
+    part of its looks. All else is conditioned on `cond`.
     """
 
     def __init__(self, shape: ClipParams, params: ResidualParams, cond: int) -> None:
@@ -208,7 +208,7 @@ class ResidualGenerator(Generator):
         self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
         self.placement = Placement(code, params.layers, shape.frames)
-        self.standing = linear(code, params.object_layers * PLACE, scale=0.0)
+        self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
     @classmethod
@@ -225,7 +225,7 @@ class ResidualGenerator(Generator):
         look = activate(self.look(torch.cat((content, object_cond), dim=1)))
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
-            places = self._add_standing(self.placement(code), look)
+            places = self._add_offset(self.placement(code), look)
         layers = cut_out(self.layers(look))  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
@@ -243,10 +243,10 @@ class ResidualGenerator(Generator):
         colours, mask = self.volume(code)
         return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
 
-    def _add_standing(self, places: Tensor, look: Tensor) -> Tensor:
-        """Places [B,T,N,PLACE], the layers of objects where and as large as their look [B,K] has them all the time."""
-        standing = self.standing(look.to(places.dtype)).unflatten(1, (1, -1, PLACE)) * self.placement.pace
-        return places + F.pad(standing, (0, 0, 0, places.shape[2] - standing.shape[2]))
+    def _add_offset(self, places: Tensor, look: Tensor) -> Tensor:
+        """Places [B,T,N,PLACE], object layers with a constant offset in place and size, by their look [B,K]."""
+        offset = self.offset(look.to(places.dtype)).unflatten(1, (1, -1, PLACE)) * self.placement.pace
+        return places + F.pad(offset, (0, 0, 0, places.shape[2] - offset.shape[2]))
 
     def _encode_steps(self, content: Tensor, cond: Tensor, curves: Tensor) -> Tensor:
         """Content [B,C], a caption's vector [B,E] and curves [B,S,M] -> the code of each step [B,S,K]."""

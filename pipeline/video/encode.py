@@ -48,7 +48,8 @@ def encode_frames(
 ) -> None:
     """Write uint8 `[T,H,W,3]` as WebM (vp9), MP4 (h264) or GIF; `metadata` goes into its comment as JSON.
 
-    Chroma is 4:2:0 except in a GIF. H.264 has even sizes only, so an odd edge is repeated there.
+    Chroma is 4:2:0 except in a GIF. H.264 has even sizes only, so an odd edge is repeated there. Raises OSError, which
+    names `path`, where there is no room or no right to write, and FfmpegError.
     """
     if codec == "h264":
         frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
@@ -56,6 +57,7 @@ def encode_frames(
     with replacing(path) as temporary:
         target = _describe_output("pipe:", frames, temporary, fps, codec, comment)
         try:
+            temporary.touch()  # ffmpeg does not say why it cannot write a file in a way that is the same everywhere
             run(target.global_args(*ONE_THREAD), input=frames.tobytes(), seconds=60 + frames.size / 1e6)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
@@ -73,6 +75,7 @@ def encode_clips(clips: Sequence[tuple[Frames, Path]], *, fps: int) -> None:
         targets = []
         for number, (frames, path) in enumerate(clips):
             temporary = stack.enter_context(replacing(path))
+            temporary.touch()
             pixels = folder / f"{number}.rgb"
             pixels.write_bytes(frames.tobytes())
             targets.append(_describe_output(f"file:{pixels}", frames, temporary, fps, "vp9", ""))

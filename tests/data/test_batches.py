@@ -138,6 +138,16 @@ def test_with_a_single_meaning_there_is_no_other():
     assert meanings.others(torch.tensor([2, 0])).tolist() == [2, 0]
 
 
+def test_free_captions_are_meanings_of_their_own_where_nothing_else_tells_clips_apart():
+    listed = [make_clip(str(n), caption, category="all", objects=()) for n, caption in enumerate("aabc")]
+    torch.manual_seed(4)
+    assert set(Meanings(listed, CPU).others(torch.zeros(50, dtype=torch.int64)).tolist()) == {2, 3}
+    categories = [
+        make_clip(str(n), caption, category=caption[0], objects=()) for n, caption in enumerate(["a", "a b", "c"])
+    ]
+    assert set(Meanings(categories, CPU).others(torch.zeros(50, dtype=torch.int64)).tolist()) == {2}
+
+
 def test_captions_are_padded_with_zeros_at_the_end():
     assert pad([[5, 6, 7], [8]]).tolist() == [[5, 6, 7], [8, 0, 0]]
     assert pad([[5]]).dtype == torch.int64

@@ -147,7 +147,7 @@ def test_what_helps_an_object_along_and_where_all_is_are_the_same_whatever_the_o
     assert (mug - book).abs().max() > 0.01
 
 
-def test_an_object_stands_where_its_look_has_it_in_every_frame_and_motion():
+def test_the_offset_of_an_object_is_the_same_in_every_frame_and_motion():
     torch.manual_seed(0)
     model = build_by_words(mug=True, book=True, left=False, right=False).generator
     placed = record_outputs(model.placement)
@@ -156,7 +156,7 @@ def test_an_object_stands_where_its_look_has_it_in_every_frame_and_motion():
     for action in (cond, -cond):
         model(z, cond, cond, action)
         look = activate(model.look(torch.cat((z[:, : model.content], cond), dim=1)))
-        moved.append(model._add_standing(placed[-1], look) - placed[-1])
+        moved.append(model._add_offset(placed[-1], look) - placed[-1])
     torch.testing.assert_close(moved[0], moved[1])
     torch.testing.assert_close(moved[0], moved[0][:, :1].expand_as(moved[0]))
     layers = PARAMS.train.generator.object_layers

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from pathlib import Path
 
 import av
 import ffmpeg
@@ -116,6 +117,13 @@ def test_a_failure_carries_ffmpegs_words_and_leaves_the_old_file(tmp_path):
         encode_frames(np.zeros((1, 1, 70_000, 3), np.uint8), path, fps=12, codec="gif")
     assert [entry.name for entry in tmp_path.iterdir()] == ["clip.gif"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a folder that nobody may write to")
+def test_a_folder_that_may_not_be_written_to_is_named_as_such():
+    with pytest.raises(OSError, match=r"/sys/a\.gif") as caught:
+        encode_frames(np.zeros((2, 16, 16, 3), np.uint8), Path("/sys/a.gif"), fps=8, codec="gif")
+    assert caught.value.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def test_a_full_disk_is_named_as_such():

@@ -25,7 +25,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const setting = activate(linear(weights, "generator.setting", content));
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
-  addStanding(places, linear(weights, "generator.standing", look), layers.length);
+  addOffset(places, linear(weights, "generator.offset", look), layers.length);
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
@@ -69,10 +69,10 @@ function readPlaces(weights, name, codes, steps, frames) {
   return places.map((value, index) => value * PACE[index % PLACE]);
 }
 
-// The layers of objects, which are the first, are where and as large as their look has them all the time; in place.
-function addStanding(places, standing, layers) {
+// A constant offset, in place and size, of the layers of objects, which are the first, by their look; in place.
+function addOffset(places, offset, layers) {
   for (let first = 0; first < places.length; first += layers * PLACE) {
-    standing.forEach((value, index) => (places[first + index] += value * PACE[index % PLACE]));
+    offset.forEach((value, index) => (places[first + index] += value * PACE[index % PLACE]));
   }
 }
 
