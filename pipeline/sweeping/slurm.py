@@ -21,10 +21,16 @@ from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
 ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
 NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
 DEVICES = "T2V_DEVICES"
+NOT_ONE_JOB = ("--array", "--test-only")  # options of sbatch that make several jobs of a point, or none
 
 
 def check_jobs(options: Sequence[str]) -> None:
-    """Raises UserError where Slurm would not take a job with these options of sbatch."""
+    """Raises UserError where Slurm would not take a job with these options of sbatch, or more or less than one."""
+    for option in options:
+        name = option.split("=")[0]
+        short = len(name) > len("--") and any(full.startswith(name) for full in NOT_ONE_JOB)  # sbatch takes beginnings
+        if short or option.startswith("-a"):
+            raise UserError(f"--job-options {option!r}: each point of a sweep is one job; leave {option} out")
     _ask("sbatch", "--test-only", *options, "--wrap=true")
 
 

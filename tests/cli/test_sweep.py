@@ -64,6 +64,12 @@ def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
         assert word in text
 
 
+@pytest.mark.parametrize("option", ["--array=1-2", "--arr", "-a1-2", "-a", "--test-only", "--te"])
+def test_options_that_make_no_single_job_of_a_point_are_refused(option):
+    with pytest.raises(UserError, match=f"--job-options '{option}': each point of a sweep is one job"):
+        check_jobs(["--time=10", option])
+
+
 def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, monkeypatch):
     """A sweep that was begun on a cluster goes on elsewhere only once its jobs are known to have ended."""
     monkeypatch.setenv("PATH", str(tmp_path))
