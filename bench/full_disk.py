@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.forked import start, wait
+from bench.forked import PLACES, start, wait
 from bench.measuring import ROOT
 from pipeline.errors import NO_SCRATCH
 from pipeline.files import read_json
@@ -237,7 +237,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, wrong, tried = random.Random(options.seed), 0, 0
-    build = ROOT / "build"  # not below /tmp, over which the commands see the disk itself
+    build = ROOT / "build"
+    if any(build.resolve().is_relative_to(place) for place in PLACES):
+        parser.error(f"{ROOT} lies in a folder for temporary files, over which commands see the full disk; move it")
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build) as folder, mounted(Path(folder) / "disk") as disk:
         filled = Filled(disk, Project(disk.folder / "project"))

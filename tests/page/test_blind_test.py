@@ -81,7 +81,8 @@ def test_answers_become_a_sheet_that_is_read(folder, tmp_path):
     pairs = read_test(inset)["pairs"]
     with open_chromium(write_page(inset, tmp_path / "page.html"), accept_downloads=True) as page:
         for number, pair in enumerate(pairs):
-            assert page.locator("#blind-caption").text_content() == pair["caption"]
+            shown = "(text) => document.querySelector('#blind-caption').textContent === text"
+            page.wait_for_function(shown, arg=pair["caption"])
             side = pair["real"] if number % 4 else {"left": "right", "right": "left"}[pair["real"]]
             if number == 7:
                 page.reload()  # answers stay
