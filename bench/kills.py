@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from bench import forked
+from bench.full_disk import HALF
 from bench.sweep_kills import count, disturb_sweep, make_project, start
 from pipeline.files import digest_file
 from tests.projects import Project
@@ -36,7 +37,7 @@ MOST_KILLS = 3  # of one run
 COMPARED = ("points", "processes", "copies")  # of a sweep; a kill may have it draw and transcode again
 PATIENCE = 10.0  # seconds for processes that notice that another one is gone
 TRIES = 3  # of the same command after the last kill
-TEMPORARY = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?|\.scratch-.*|\.pictures-.*")
+TEMPORARY = re.compile(rf"{HALF.pattern}|\.scratch-.*|\.pictures-.*")
 CHANGES = {"checkpoints": {"every_clips": 8}}  # a checkpoint after each step
 
 

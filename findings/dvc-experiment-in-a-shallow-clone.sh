@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `dvc exp run --temp` in a shallow clone runs the stages and ends with 0, but the experiment is not there afterwards: neither a
+# `dvc exp run --temp` in a shallow clone does all the work and ends with 0, but the experiment is not there afterwards: neither a
 # ref nor a line of `dvc exp list`. In a whole clone of the same repository it is.
 #
 # Seen on 2026-11-28 with dvc 3.67.1, git 2.39; one stage, one param:

@@ -53,7 +53,7 @@ for commit in HEAD~1 HEAD; do
 	cd ../example
 done
 echo "versions: $(python -c 'import dvc; print("dvc", dvc.__version__)')"
-echo "expected: one stage runs as an experiment in a clone, whatever plots other stages have"
+echo "expected: one stage runs as an experiment in a clone, whatever plots others have"
 echo "seen:     plot as a path: exit code ${codes[0]}; file under y: exit code ${codes[1]}, shown as $shown"
 if [ "${codes[*]}" != "255 0" ] || [ "$shown" != workspace_pictures_a.png ]; then
 	echo "changed: DVC no longer opens the folders of plots to save an experiment" >&2

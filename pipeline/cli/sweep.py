@@ -32,7 +32,7 @@ from pipeline.sweeping.experiments import (
     read_metrics,
     take_snapshot,
 )
-from pipeline.sweeping.point import CORES, SEED
+from pipeline.sweeping.point import CORES, SEED, build_command
 from pipeline.sweeping.pool import Job, run_jobs
 from pipeline.sweeping.processes import PATIENCE, end_processes
 from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, hold_sweep, list_sweeps
@@ -228,8 +228,7 @@ def make_job(found: Sweep, run: str, recorded: bool = False, options: str = "") 
     if engine := ENGINES.get(found.origin.engine):
         command = [sys.executable, "-m", engine.module, "--", str(found.folder), run, options]
         return Job(run, title, command, log, recorded, partial(end_jobs, found, [run], 0.0))
-    command = [sys.executable, "-m", "pipeline.sweeping.point", str(found.folder), run]
-    return Job(run, title, command, log, recorded)
+    return Job(run, title, build_command(found.folder, run), log, recorded)
 
 
 def list_devices(found: Sweep, jobs: int) -> SlotQueue:

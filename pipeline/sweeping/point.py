@@ -21,6 +21,7 @@ from pipeline.sweeping.slots import SlotQueue, Slots
 
 CORES = "T2V_CORES"  # the numbers of those that the point has
 CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to
+DEVICES = "T2V_DEVICES"  # as `pipeline.distributed` has it, which takes long to import
 SEED = "training_seed"
 
 
@@ -63,6 +64,11 @@ class Keeper:
     def _require_going(self) -> None:
         if self._stopped is not None:
             raise Interrupted("the point was asked to stop")
+
+
+def build_command(folder: Path, name: str) -> list[str]:
+    """What runs the point of this name of the sweep in a folder, on whatever machine."""
+    return [sys.executable, "-m", "pipeline.sweeping.point", str(folder), name]
 
 
 def take_cores() -> Slots:

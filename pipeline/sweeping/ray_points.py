@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Interrupted, UserError, first_line, run
-from pipeline.sweeping.point import CORE_COUNT
+from pipeline.sweeping.point import CORE_COUNT, DEVICES, build_command
 from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
 
 ADDRESS = "RAY_ADDRESS"
 CONNECT_SECONDS = 10
 KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what a task may ask for, and Ray's name of it on a node
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # set by Ray on the node; ours means GPUs of this machine
-DEVICES = "T2V_DEVICES"
 
 
 def check_tasks(options: Sequence[str]) -> None:
@@ -43,11 +42,12 @@ def main(folder: Path, name: str, options: str) -> None:
     stop = _Stop()
     ours = {key: value for key, value in os.environ.items() if key != VISIBLE} | mark(folder, name)
     environment = {DEVICES: "auto", CORE_COUNT: str(asked["num_cpus"])} | ours
-    command = [sys.executable, "-m", "pipeline.sweeping.point", str(folder), name]
     with _joined() as ray:
         signal.signal(signal.SIGINT, stop.note)  # Ray has set its own
         task = ray.remote(max_retries=0, **asked)(_run_on_node)
-        result = task.remote(command, str(Path.cwd()), environment, str((folder / f"{name}.log").resolve()))
+        result = task.remote(
+            build_command(folder, name), str(Path.cwd()), environment, str((folder / f"{name}.log").resolve())
+        )
         code = _wait_for(ray, result, stop)
     if stop.asked:
         raise Interrupted("the point was asked to stop")

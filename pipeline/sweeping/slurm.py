@@ -15,12 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError, run
-from pipeline.sweeping.point import CORE_COUNT, Keeper
+from pipeline.sweeping.point import CORE_COUNT, DEVICES, Keeper, build_command
 from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
 
 ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
 NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
-DEVICES = "T2V_DEVICES"
 NOT_ONE_JOB = ("--array", "--test-only")  # options of sbatch that make several jobs of a point, or none
 
 
@@ -56,7 +55,7 @@ def main(folder: Path, name: str, options: str) -> None:
     """Run a point as a job and end with its exit code; what it prints goes to the point's log."""
     keeper = Keeper(end=partial(end_jobs, folder, [name], PATIENCE))
     log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
-    point = shlex.join([sys.executable, "-m", "pipeline.sweeping.point", str(folder), name])
+    point = shlex.join(build_command(folder, name))
     (variable, value), *_ = mark(folder, name).items()
     script = (
         f'export {CORE_COUNT}="$SLURM_CPUS_ON_NODE" {DEVICES}="${{{DEVICES}:-auto}}"; '
