@@ -142,8 +142,6 @@ def _read_axis(argument: str) -> Axis:
         values: list[Any] = yaml.safe_load(f"[{text}]")
     except yaml.YAMLError:
         raise UserError(f"{argument!r}: the values are not a list of YAML values; put brackets in quotes") from None
-    if any(isinstance(value, dict) for value in values):
-        raise UserError(f"{argument!r}: a section is no value; name the key within")
     if any(value in values[:place] for place, value in enumerate(values)):
         raise UserError(f"{argument!r}: a value is given twice")
     return Choices(key, tuple(values))

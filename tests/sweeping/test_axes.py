@@ -53,6 +53,12 @@ def test_a_new_penalty_is_a_point_although_the_file_does_not_name_it(tree):
     assert combine(axes) == [{"train.penalties.zero_gp": 2}]
 
 
+def test_which_penalties_there_are_is_an_axis_as_well(tree):
+    axes = read_axes(["train.penalties={r1: 1.0},{r1: 1.0, r2: 1.0},{}"])
+    check_axes(axes, tree)
+    assert [point["train.penalties"] for point in combine(axes)] == [{"r1": 1.0}, {"r1": 1.0, "r2": 1.0}, {}]
+
+
 @pytest.mark.parametrize("axis", ["train.penalties.r1", "=1", "train..r1=1", "train.penalties.r1="])
 def test_what_is_no_axis_is_answered_with_an_example(tree, axis):
     assert "write KEY=VALUE,VALUE" in complaint(tree, axis)
@@ -63,7 +69,7 @@ def test_what_is_no_axis_is_answered_with_an_example(tree, axis):
     [
         (["train.mismatched=0", "train.mismatched=1"], "given twice; write its values in one list"),
         (["train.mismatched=1,1.0"], "a value is given twice"),
-        (["train.penalties={r1: 1}"], "name the key within"),
+        (["train.captions={width: 64}"], "train.captions.encoder: missing"),
         (["filter.categories=[Pushing [something] up]"], "put brackets in quotes"),
         (["seed.deeper=1"], "seed is a value, no section"),
         (["train.mismatched=1..0"], "write the smaller number first"),
