@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from pipeline.models.discriminators import build_discriminator
 from pipeline.models.layers import at_least_float32, per_clip
 from pipeline.params import ClipParams, TrainParams
 
+ALL_FRAMES = slice(None)
+
 
 class Generator(nn.Module):
     """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] about [-1,1]: what every kind of generator looks like.
@@ -27,6 +29,7 @@ class Generator(nn.Module):
     """
 
     z_width: int  # Z, noise values per clip; set when it is built
+    draws_chosen_frames = False  # True: `forward` takes `frames` as well, a slice, and draws these alone
 
     @classmethod
     def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003
@@ -129,23 +132,25 @@ class TextToVideo(nn.Module):
             self.generator.time_shift = params.flow.time_mean
         self.z_width = self.generator.z_width
 
-    def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0) -> Tensor:
-        """`condition` scales the caption's vectors: below 1 only while training begins."""
+    def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0, chosen: slice = ALL_FRAMES) -> Tensor:
+        """`condition` scales the caption's vectors: below 1 only while training begins. `chosen`: of the frames."""
+        generate: Callable[..., Tensor] = self.generator
+        if early := chosen != ALL_FRAMES and self.generator.draws_chosen_frames:
+            generate = partial(self.generator, frames=chosen)
         if self.object_encoder is None:
-            frames: Tensor = self.generator(z, self.caption_encoder(token_ids) * condition)
+            frames: Tensor = generate(z, self.caption_encoder(token_ids) * condition)
         else:
             named = self._named(token_ids)
             hidden = named & ~self.names_object.all()  # captions that name no object tell of actions all the same
             both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~hidden, UNKNOWN_ID)))) * condition
             cond, action_cond = both.unflatten(0, (2, -1)).unbind()
-            frames = self.generator(
-                z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond
-            )
-        if frames.shape[1:] != self._clip:
+            frames = generate(z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond)
+        if not early and frames.shape[1:] != self._clip:
             raise UserError(
                 f"train.generator: {type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips; "
                 f"it must draw {[len(z), *self._clip]}"
             )
+        frames = frames if early else frames[:, :, chosen]
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
@@ -162,19 +167,25 @@ class TextToVideo(nn.Module):
 
 
 class CaptionedDiscriminator(nn.Module):
-    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; both of its parts may be called apart."""
+    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; both of its parts may be called apart.
+
+    With a `frame_stride` the clip's discriminator is built for every so many frames: of a whole clip it is shown those
+    from the first one on.
+    """
 
     def __init__(self, shape: ClipParams, params: TrainParams, words: int, pretrained: Tensor | None = None) -> None:
         super().__init__()
         self.caption_encoder = build_caption_encoder(params.captions, words, pretrained)
+        self.shown = slice(0, None, params.discriminator.frame_stride)
+        frames = shape.frames // params.discriminator.frame_stride
         self.clip_discriminator = build_discriminator(
-            shape, params.discriminator, params.captions.width, params.group_clips
+            shape.model_copy(update={"frames": frames}), params.discriminator, params.captions.width, params.group_clips
         )
         if params.adversarial == "relativistic" and params.mixed.loss == "none":
             self._rest_the_level()
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
-        logits: Tensor = self.clip_discriminator(frames, self.caption_encoder(token_ids))
+        logits: Tensor = self.clip_discriminator(frames[:, :, self.shown], self.caption_encoder(token_ids))
         return logits
 
     def _rest_the_level(self) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, in_frames, linear, rectify, unfold
-from pipeline.models.networks import Generator
+from pipeline.models.networks import ALL_FRAMES, Generator
 from pipeline.params import ClipParams, ResidualParams, count_doublings
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
@@ -121,13 +121,13 @@ class Camera(nn.Module):
         self.placement = Placement(code, 1, shape.frames)
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
 
-    def forward(self, code: Tensor, picture: Tensor) -> Tensor:
-        places = self.placement(code)  # [B,T,1,PLACE]
+    def forward(self, code: Tensor, picture: Tensor, chosen: slice = ALL_FRAMES) -> Tensor:
+        places = self.placement(code)[:, chosen]  # [B,T,1,PLACE]
         if self.flow is None:
             return move(picture[:, None], places, self.sides)[:, 0]
         knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
         knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * BENDING
-        flow = knots.transpose(1, 2).reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
+        flow = knots.transpose(1, 2)[:, chosen].reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
         flow = F.interpolate(flow, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
         return bend(picture, places[:, :, 0], flow, self.sides)
 
@@ -211,12 +211,19 @@ class ResidualGenerator(Generator):
         self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
+    draws_chosen_frames = True
+
     @classmethod
     def separates_objects(cls, params: ResidualParams) -> bool:
         return params.conditioning == "factorised"
 
     def forward(
-        self, z: Tensor, cond: Tensor, object_cond: Tensor | None = None, action_cond: Tensor | None = None
+        self,
+        z: Tensor,
+        cond: Tensor,
+        object_cond: Tensor | None = None,
+        action_cond: Tensor | None = None,
+        frames: slice = ALL_FRAMES,
     ) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
         curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
@@ -225,7 +232,7 @@ class ResidualGenerator(Generator):
         look = activate(self.look(torch.cat((content, object_cond), dim=1)))
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
-            places = self._add_offset(self.placement(code), look)
+            places = self._add_offset(self.placement(code)[:, frames], look)
         layers = cut_out(self.layers(look))  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
@@ -233,15 +240,15 @@ class ResidualGenerator(Generator):
         background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
             background = background.to(places.dtype)
-            seen = background[:, :, None] if self.camera is None else self.camera(code, background)
-            frames = compose(seen, layers.to(places.dtype), places)  # [B,3,T,H,W]
+            seen = background[:, :, None] if self.camera is None else self.camera(code, background, frames)
+            clip = compose(seen, layers.to(places.dtype), places)  # [B,3,T,H,W]
         if self.volume is None:
-            return frames
+            return clip
         if action_cond is not cond:  # what it draws is objects and actions
             with in_float32(z):
                 code = self._encode_steps(content, cond, curves)
         colours, mask = self.volume(code)
-        return torch.lerp(frames, colours.to(frames.dtype), mask.to(frames.dtype))
+        return torch.lerp(clip, colours[:, :, frames].to(clip.dtype), mask[:, :, frames].to(clip.dtype))
 
     def _add_offset(self, places: Tensor, look: Tensor) -> Tensor:
         """Places [B,T,N,PLACE], object layers with a constant offset in place and size, by their look [B,K]."""

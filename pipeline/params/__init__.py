@@ -180,6 +180,11 @@ class Params(Section):
     @model_validator(mode="after")
     def _clip_fits_the_networks(self) -> Self:
         count_doublings(self.clip)
+        stride = self.train.discriminator.frame_stride
+        if self.clip.frames % stride:
+            raise ValueError(
+                f"clip.frames {self.clip.frames} must be a multiple of train.discriminator.frame_stride {stride}"
+            )
         generator = self.train.generator
         if isinstance(generator, UNetParams):
             for key, side in (("frame_patch", "frames"), ("patch", "height"), ("patch", "width")):

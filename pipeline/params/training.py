@@ -140,6 +140,7 @@ class DiscriminatorParams(Section):
     condition: Annotated[str, require_one_of(*CONDITION_NAMES)]
     time: Literal["throughout", "head"]
     frames: Annotated[int, Field(ge=0)]
+    frame_stride: PositiveInt
     spectral_norm: bool
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from pipeline.data.batches import Batch
+from pipeline.data.batches import Batch, to_training
 from pipeline.losses.adversarial import (
     check_losses,
     find_adversarial,
@@ -24,7 +24,7 @@ from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, different
 from pipeline.models.caption_encoders import find_caption_encoder
 from pipeline.models.discriminators import Discriminator, find_discriminator
 from pipeline.models.layers import in_float32, per_clip
-from pipeline.models.networks import CaptionedDiscriminator, find_generator
+from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
 
@@ -78,6 +78,11 @@ class StepContext:
     schedule: ScheduleValues
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
     rng: SharedRng
+    shown: slice = ALL_FRAMES  # which frames of clips the discriminator is shown; the others are not drawn
+
+    def real(self, batch: Batch) -> Tensor:
+        """The real clips of a batch, of the frames that are shown."""
+        return to_training(batch.frames[:, self.shown])
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -96,6 +101,14 @@ class Objective(NamedTuple):
 
     discriminator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], tuple[Tensor, Values]]
     generator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], Tensor]
+
+
+def choose_frames(stride: int) -> slice:
+    """Every `stride`-th frame, from a random one of the first: arXiv:2112.14683 learns from few frames of a clip.
+
+    They are evenly spaced, so that it is seen how fast things move; all frames are shown in the course of a run.
+    """
+    return ALL_FRAMES if stride == 1 else slice(int(torch.randint(stride, ())), None, stride)
 
 
 def discriminator_loss(

@@ -12,7 +12,7 @@ from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.discriminators import Trunk
-from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
+from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.flow import flow_loss
 from pipeline.training.objectives import (
@@ -20,6 +20,7 @@ from pipeline.training.objectives import (
     ScheduleValues,
     StepContext,
     Values,
+    choose_frames,
     discriminator_loss,
     generator_loss,
     mixed_discriminator_loss,
@@ -143,7 +144,8 @@ def train_step(
     nets.set_rates(params, schedule)
     share = schedule.gamma_share * params.penalty_every if penalise else 0.0
     gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
-    context = StepContext(params, schedule, gammas, rng)
+    shown = choose_frames(params.discriminator.frame_stride) if params.method == "gan" else ALL_FRAMES
+    context = StepContext(params, schedule, gammas, rng, shown)
     values = UPDATES[params.updates if params.method == "gan" else params.method](
         nets, batches, context, average_gradients
     )
@@ -164,7 +166,7 @@ def _update_together(
 ) -> Values:
     assert nets.discriminator is not None and nets.discriminator_adam is not None
     (batch,) = batches
-    real, drawn = context.augment(to_training(batch.frames)), context.augment(_draw(nets, batch, context))
+    real, drawn = context.augment(context.real(batch)), context.augment(_draw(nets, batch, context))
     with cached():
         fake = drawn.detach().requires_grad_()
         passes = OnePass(nets.discriminator, real, fake, batch, context)
@@ -181,13 +183,13 @@ def _update_in_turn(
     for batch in earlier:
         with torch.no_grad():
             fake = _draw(nets, batch, context)
-        _update_discriminator(nets, to_training(batch.frames), fake, batch, context, average_gradients)
-    real, fake = to_training(last.frames), _draw(nets, last, context)
+        _update_discriminator(nets, context.real(batch), fake, batch, context, average_gradients)
+    real, fake = context.real(last), _draw(nets, last, context)
     values = _update_discriminator(nets, real, fake, last, context, average_gradients)
     # These fakes are used again: only the discriminator has changed since they were made.
     values["loss/generator"] = _update_generator(nets, real, fake, last, context, average_gradients)
     for batch in batches[-params.generator_steps : -1]:
-        real, fake = to_training(batch.frames), _draw(nets, batch, context)
+        real, fake = context.real(batch), _draw(nets, batch, context)
         values["loss/generator"] = _update_generator(nets, real, fake, batch, context, average_gradients)
     return values
 
@@ -197,7 +199,7 @@ UPDATES = {"flow": _update_flow, "in_turn": _update_in_turn, "together": _update
 
 def _draw(nets: Networks, batch: Batch, context: StepContext) -> Tensor:
     with context.autocast():
-        fake: Tensor = nets.generator(batch.z, batch.token_ids, context.schedule.condition)
+        fake: Tensor = nets.generator(batch.z, batch.token_ids, context.schedule.condition, context.shown)
     return fake
 
 
