@@ -22,8 +22,8 @@ from pipeline.errors import UserError, ending, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
 from pipeline.params import read_yaml
+from pipeline.provenance.locks import open_model
 from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
-from pipeline.provenance.models import open_model
 
 ALTERED = "made alike here, so the file has been altered"
 LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: kinds, from, to

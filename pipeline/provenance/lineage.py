@@ -7,9 +7,18 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.model_files import GENERATOR, PROVENANCE, find_model_files
-from pipeline.provenance.locks import Step, digest_md5, find_cache, find_makers, list_folder, read_steps
+from pipeline.provenance.locks import (
+    MODEL_FOLDER,
+    Step,
+    digest_md5,
+    find_cache,
+    find_makers,
+    list_folder,
+    list_locked_models,
+    open_model,
+    read_steps,
+)
 from pipeline.provenance.media import Media
-from pipeline.provenance.models import FOLDER, list_locked_models, open_model
 from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
@@ -62,7 +71,7 @@ def describe_model(folder: Path, root: Path) -> Tree:
     tree |= {"params digest": digest_value(description), "params": chosen}
     weights, cache, oldest = digest_md5(files.weights), find_cache(root), ""
     for digests, commit in list_locked_models(root):
-        if (list_folder(cache, digests[FOLDER]) or {}).get(GENERATOR) == weights:
+        if (list_folder(cache, digests[MODEL_FOLDER]) or {}).get(GENERATOR) == weights:
             oldest = commit
     return tree | ({"first locked by": _name_commit(oldest, root)} if oldest else {})
 

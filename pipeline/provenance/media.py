@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from pipeline.errors import UserError, explain, naming
 from pipeline.params import LimitParams
 from pipeline.provenance.containers import read_facts, strip_manifest
-from pipeline.rendering.seals import KINDS, has_seal, unseal
+from pipeline.rendering.export import KINDS, has_seal, unseal
 from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
 

@@ -1,9 +1,16 @@
-"""Samples -> a file of the kind that its name asks for, with its provenance inside, and sealed."""
+"""Samples -> a file of the kind that its name asks for, with its provenance inside, and sealed.
 
+A seal at the end of a file is the digest of all its other bytes, so that a changed bit shows without making it again.
+It stands where readers of each format pass over it, and proves no maker: whoever alters a file can seal it anew. That
+is what signatures and making it again are for.
+"""
+
+import hashlib
 import json
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +23,6 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.records import Frames
 from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
-from pipeline.rendering.seals import seal
 from pipeline.video.encode import Codec, encode_frames
 
 Provenance = dict[str, Any]  # what JSON can hold
@@ -27,6 +33,8 @@ PAGE_ELEMENT = "t2v-provenance"  # the id of a script element with JSON
 # Ending -> the package whose version decides how equal samples are written.
 _ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
 ENDINGS = tuple(_ENCODERS)
+
+DIGITS = 64  # of a SHA-256 in hex
 
 
 def to_text(provenance: Provenance) -> str:
@@ -117,3 +125,52 @@ def read_samples(path: Path) -> list[Row]:
         Row(title, [Block(block, own) for (place, block), own in windows.items() if place == number])
         for number, title in enumerate(titles)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """`before` + digest + `after` stand in front of the last `behind` bytes, instead of the bytes `replaced`."""
+
+    before: bytes
+    after: bytes = b""
+    behind: int = 0
+    replaced: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.before) + DIGITS + len(self.after)
+
+
+_CHUNK = b"tEXtDigest\x00sha256:"
+_PLACES = {
+    ".png": _Place((len(_CHUNK) - 4 + DIGITS).to_bytes(4, "big") + _CHUNK, b"\0" * 4, behind=12),  # IEND comes last
+    ".gif": _Place(b"\x21\xff\x0bt2v-seal1.0" + bytes([DIGITS]), b"\0", behind=1),
+    ".mp4": _Place((8 + 7 + DIGITS).to_bytes(4, "big") + b"freesha256:"),
+    ".npz": _Place((7 + DIGITS).to_bytes(2, "little") + b"sha256:", replaced=b"\0\0"),  # the comment of an archive
+    ".html": _Place(b"<!-- sha256:", b" -->\n"),
+}
+KINDS = tuple(_PLACES)
+
+
+def seal(data: bytes, kind: str) -> bytes:
+    """The file with a seal; `kind` is its ending, one of KINDS. It must not have one."""
+    place = _PLACES[kind]
+    cut = len(data) - place.behind
+    head = data[:cut].removesuffix(place.replaced)
+    digest = hashlib.sha256(data).hexdigest().encode()
+    after = zlib.crc32(_CHUNK + digest).to_bytes(4, "big") if kind == ".png" else place.after
+    return head + place.before + digest + after + data[cut:]
+
+
+def unseal(data: bytes, kind: str) -> bytes | None:
+    """The file as it was before it was sealed; None where it has no seal, or one that the bytes do not fit."""
+    place = _PLACES[kind]
+    cut = len(data) - place.behind
+    bare = data[: cut - len(place)] + place.replaced + data[cut:]
+    return bare if has_seal(data, kind) and seal(bare, kind) == data else None
+
+
+def has_seal(data: bytes, kind: str) -> bool:
+    """Whether there is a seal, right or wrong."""
+    place = _PLACES[kind]
+    start = len(data) - place.behind - len(place)
+    return start >= 0 and data[start : start + len(place.before)] == place.before

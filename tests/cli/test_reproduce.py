@@ -16,9 +16,8 @@ from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.params import load_params
 from pipeline.provenance.media import explain_environment, explain_pixels, read_media
-from pipeline.rendering.export import export_samples
+from pipeline.rendering.export import export_samples, seal
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.rendering.seals import seal
 from stages.render_samples import render_samples
 
 CAPTION = "pushing a mug from left to right"

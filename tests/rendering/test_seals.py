@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.rendering.export import export_samples
+from pipeline.rendering.export import KINDS, export_samples, has_seal, seal, unseal
 from pipeline.rendering.grid import Block, Row, Window
-from pipeline.rendering.seals import KINDS, has_seal, seal, unseal
 
 PAGE = b"<!doctype html><title>a page</title>\n"
 
