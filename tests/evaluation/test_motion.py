@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from pipeline.evaluation.clip_sets import spread_first
 from pipeline.evaluation.controls import double_speed, freeze, reverse, shuffle_frames, swap_categories
 from pipeline.evaluation.distances import measure_energy_distance
-from pipeline.evaluation.flow_measures import HALVES, REGIONS, tally_velocities
-from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
+from pipeline.evaluation.measured_clips import HALVES, REGIONS, ClipSet, MeasuredClips, tally_velocities
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.motion import explain_both_ways, measure_one_way
 from pipeline.measures import STILL
