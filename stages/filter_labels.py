@@ -20,9 +20,9 @@ from pipeline.letters import find_words
 from pipeline.monitoring.progress import progress
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
-from pipeline.signing import sign_videos
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
+from pipeline.transcoding import sign_videos
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")
 FEW, MANY = 10, 100  # clips of a split that say next to nothing, and of a dataset that has enough for more

@@ -33,7 +33,7 @@ from pipeline.shards import INDEX, Shard, ShardReader, write_index
 from pipeline.tables import LostItems
 from pipeline.text.vector_files import read_vectors
 from pipeline.transcoding import make_shards
-from pipeline.transcoding.manifests import read_manifests
+from pipeline.transcoding.shard_maker import read_manifests
 from tools.mutations import mutate
 from tools.seeds import draw_seeds
 

@@ -13,9 +13,16 @@ from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.cells import is_table
-from pipeline.sources.folders import FolderRead, may_lead, read_folder
 from pipeline.sources.limits import SourceFault
-from pipeline.sources.pictures import is_pattern, is_picture, order_pictures, tell_gap
+from pipeline.sources.pictures import (
+    FolderRead,
+    is_pattern,
+    is_picture,
+    may_lead,
+    order_pictures,
+    read_folder,
+    tell_gap,
+)
 
 Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises NoVideo for one that leads out of it
 

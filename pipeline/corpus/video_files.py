@@ -31,9 +31,9 @@ from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
 from pipeline.sources.cells import ENDING as CELLS
-from pipeline.sources.folders import may_lead
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
+from pipeline.sources.pictures import may_lead
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos

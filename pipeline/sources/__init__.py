@@ -17,9 +17,18 @@ from pipeline.files import LONGEST_POINTER, digest_file
 from pipeline.sources import cells
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
 from pipeline.sources.cells import is_table, read_cell
-from pipeline.sources.folders import CACHED, FolderRead, read_folder, read_picture
 from pipeline.sources.limits import SourceFault, refuse_pointer
-from pipeline.sources.pictures import Numbered, Pictures, digest_pictures, is_pattern, order_pictures
+from pipeline.sources.pictures import (
+    CACHED,
+    FolderRead,
+    Numbered,
+    Pictures,
+    digest_pictures,
+    is_pattern,
+    order_pictures,
+    read_folder,
+    read_picture,
+)
 
 CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ENDINGS, cells.ENDING)))})(?=/)", re.IGNORECASE)
 

@@ -8,16 +8,17 @@ all of them into the output.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.compute import map_sandboxed
-from pipeline.compute.pool import Progress
-from pipeline.duplicates import Leak, count_leaks, find_leaks
+from pipeline.compute.pool import Progress, silent
+from pipeline.duplicates import FRAMES, GRID, Leak, count_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams
@@ -26,16 +27,15 @@ from pipeline.shards import Shard, write_index
 from pipeline.source_code import digest_code
 from pipeline.tables import batches, write_report, write_table
 from pipeline.transcoding.decoding import ShardTask
-from pipeline.transcoding.manifests import list_drops, list_signatures, read_manifests
-from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes
+from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes, list_drops, list_signatures, read_manifests
 
 __all__ = [
     "fingerprint",
     "hand_over",
-    "list_signatures",
     "make_shards",
     "require_fitting_shards",
     "require_order",
+    "sign_videos",
 ]
 
 MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
@@ -43,6 +43,8 @@ MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bi
 NO_SPLITS: Mapping[str, Split] = MappingProxyType({})
 
 PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
+# Decoded frames that are hardly larger than a signature.
+SIGNATURE_SHAPE = ClipParams(frames=FRAMES, height=2 * GRID, width=2 * GRID, spread="time", seconds=None, stride=None)
 
 
 class Made(NamedTuple):
@@ -172,3 +174,24 @@ def _explain_no_clip(paths: list[Path]) -> str:
     counts = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
     first = next(list_drops(paths))
     return f"none of the {reasons.total()} chosen clips is left ({counts}), the first because of {first.detail!r}"
+
+
+def sign_videos(
+    videos: Path,
+    clips: Sequence[Clip],
+    options: TranscodeParams,
+    compute: ComputeParams,
+    progress: Progress = silent,
+) -> list[Signature]:
+    """The signatures of clips, which are sorted by id; one that cannot be decoded has none."""
+    if not clips:
+        return []
+    whole = options.model_copy(update={"windows": 1, "shard_format": "parquet", "short_clips": "repeat_last"})
+    local = compute.model_copy(update={"backend": "processes"})
+    with TemporaryDirectory() as temporary:
+        folder, label = Path(temporary), "filter, parts"
+        return list_signatures(
+            make_shards(
+                folder, videos, clips, SIGNATURE_SHAPE, whole, local, total=len(clips), label=label, progress=progress
+            )
+        )

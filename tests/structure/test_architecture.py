@@ -32,7 +32,6 @@ MAY_IMPORT = {
     "text": {"params", "records"},
     "compute": {"params", "records"},
     "transcoding": {"compute", "duplicates", "params", "records", "shards", "sources", "tables", "video"},
-    "signing": {"compute", "duplicates", "params", "records", "tables", "transcoding"},
     "models": {"params"},
     "losses": set(),
     "measures": {"records"},
