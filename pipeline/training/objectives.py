@@ -78,7 +78,7 @@ class StepContext:
     schedule: ScheduleValues
     gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
     rng: SharedRng
-    shown: slice = ALL_FRAMES  # which frames of clips the discriminator is shown; the others are not drawn
+    shown: slice  # which frames of clips the discriminator is shown; the others are not drawn
 
     def real(self, batch: Batch) -> Tensor:
         """The real clips of a batch, of the frames that are shown."""

@@ -71,6 +71,21 @@ def test_a_clip_depends_on_its_own_noise_and_caption_only():
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"background": "warped"}, {"background": "moving", "volume_width": 8}, {"kind": "convgru"}],
+    ids=str,
+)
+def test_chosen_frames_are_those_of_the_whole_clip(options):
+    model = TextToVideo(PARAMS.clip, tiny_params(generator=options).train, words=12)
+    stir(model.generator)
+    z, ids = torch.randn(2, model.z_width), torch.tensor([[2, 3], [4, 0]])
+    chosen = model(z, ids, chosen=slice(1, None, 2))
+    torch.testing.assert_close(chosen, model(z, ids)[:, :, 1::2])
+    assert chosen.is_contiguous(memory_format=torch.channels_last_3d)
+    assert (chosen[:, :, 0] != chosen[:, :, 1]).any()
+
+
 def test_frames_have_the_strides_that_convolutions_want():
     model = TextToVideo(PARAMS.clip, PARAMS.train, words=12)
     clips = model(torch.randn(2, model.z_width), torch.tensor([[2, 3], [4, 0]]))

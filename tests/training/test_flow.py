@@ -30,7 +30,7 @@ ROWS = 8
 
 def context(rows=ROWS, **flow):
     train = PARAMS.train.model_copy(update={"flow": PARAMS.train.flow.model_copy(update=flow)})
-    return StepContext(train, compute_schedule(train, 16), {}, SharedRng(rows, slice(0, rows), CPU))
+    return StepContext(train, compute_schedule(train, 16), {}, SharedRng(rows, slice(0, rows), CPU), slice(None))
 
 
 def loss_of(generator, clean, **flow):

@@ -31,7 +31,7 @@ class Points(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 3), nn.Tanh())
 
-    def forward(self, z, token_ids, condition=1.0):  # noqa: ARG002
+    def forward(self, z, token_ids, condition=1.0, chosen=None):  # noqa: ARG002
         return self.layers(z)[:, :, None, None, None]
 
 
@@ -130,7 +130,7 @@ def scene(request, clips):
     return (
         nets,
         batch,
-        StepContext(params.train, compute_schedule(params.train, 16), {}, SharedRng(8, slice(0, 8), CPU)),
+        StepContext(params.train, compute_schedule(params.train, 16), {}, SharedRng(8, slice(0, 8), CPU), slice(None)),
     )
 
 

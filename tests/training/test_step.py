@@ -11,7 +11,9 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.data.batches import to_training
 from pipeline.data.sampler import reseed
+from pipeline.errors import UserError
 from pipeline.losses.penalties import PENALTIES, SharedRng
+from pipeline.params import check_params
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import StepContext, compute_schedule, discriminator_loss, generator_loss
@@ -50,7 +52,7 @@ def take(nets, *batches, params=PARAMS.train, now=NOW, penalise=True):
 
 
 def context(params=PARAMS.train, **gammas):
-    return StepContext(params, NOW, gammas, RNG)
+    return StepContext(params, NOW, gammas, RNG, slice(None))
 
 
 def weights(model):
@@ -282,3 +284,40 @@ def test_updates_from_one_pass_have_the_slopes_of_both_losses(nets, batch, adver
         assert (expected is None) == (slope is None)
         if expected is not None:
             torch.testing.assert_close(slope, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item() + 1e-9)
+
+
+def test_networks_learn_from_every_second_frame_of_a_clip_from_one_of_the_first_two(clips):
+    """Real and generated clips are shown from the same frame on, and no other frame is drawn."""
+    params = tiny_params(discriminator={"frame_stride": 2}).train
+    nets, seen, drawn = build_networks(Run(3, PARAMS.clip, params, 20), CPU), [], []
+    nets.discriminator.clip_discriminator.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    nets.generator.generator.register_forward_pre_hook(
+        lambda _, __, named: drawn.append(named["frames"]), with_kwargs=True
+    )
+    starts = set()
+    for step in range(8):
+        batch = clips.batch(np.arange(8), nets.generator.z_width, slice(0, 8))
+        reseed(3, 0, step)
+        train_step(nets, [batch], params, NOW, RNG, penalise=False, average_gradients=lambda _: None)
+        real, start = seen[-2], drawn[-1].start
+        assert torch.equal(real, to_training(batch.frames[:, start::2]))
+        assert seen[-1].shape == real.shape
+        assert len(drawn) == step + 1
+        starts.add(start)
+    assert starts == {0, 1}
+
+
+def test_of_a_whole_clip_the_discriminator_reads_every_second_frame_from_the_first_on(clips):
+    params = tiny_params(discriminator={"frame_stride": 2}).train
+    discriminator = build_networks(Run(3, PARAMS.clip, params, 20), CPU).discriminator
+    frames = to_training(clips.batch(np.arange(8), 4, slice(0, 8)).frames)
+    ids = torch.full((8, 3), 2)
+    cond = discriminator.caption_encoder(ids)
+    expected = discriminator.clip_discriminator(frames[:, :, ::2], cond)
+    torch.testing.assert_close(discriminator(frames, ids), expected)
+
+
+def test_a_stride_that_does_not_divide_the_clip_is_refused(tree):
+    tree["train"]["discriminator"]["frame_stride"] = 3
+    with pytest.raises(UserError, match=r"clip\.frames \d+ must be a multiple of train\.discriminator\.frame_stride 3"):
+        check_params(tree, "params.yaml")
