@@ -17,6 +17,10 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 # the frame, where nothing tells them the way back, or to wild scales that never settled.
 MOVING, GROWING = 0.3, 0.1
 
+# How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
+# first: another layer that was as early drew an average object for one of two directions, and theirs left the frame.
+OBJECTS_CLEAR, OTHERS_CLEAR = 1.0, 3.0
+
 CURVE_KNOTS = 4  # values that a smooth motion curve runs through
 LARGER = 2  # sides of a background that the camera moves over, to those of the frame
 FLOW_KNOTS = 4  # on each side of the grid that a flow is smooth between
@@ -53,13 +57,13 @@ def enlarge(x: Tensor) -> Tensor:
     return in_frames(partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=False), x)
 
 
-def cut_out(picture: Tensor) -> Tensor:
+def cut_out(picture: Tensor, clear: float) -> Tensor:
     """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
 
     A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
     """
     layers = picture.reshape(picture.shape[0], -1, 4, *picture.shape[2:])
-    return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - 1)), dim=2)  # mostly clear at first
+    return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - clear)), dim=2)
 
 
 class Placement(nn.Module):
@@ -233,10 +237,10 @@ class ResidualGenerator(Generator):
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
             places = self._add_offset(self.placement(code)[:, frames], look)
-        layers = cut_out(self.layers(look))  # [B,N,4,H,W]
+        layers = cut_out(self.layers(look), OBJECTS_CLEAR)  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
-            layers = torch.cat((layers, cut_out(self.helpers(activate(helping)))), dim=1)
+            layers = torch.cat((layers, cut_out(self.helpers(activate(helping)), OTHERS_CLEAR)), dim=1)
         background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
             background = background.to(places.dtype)

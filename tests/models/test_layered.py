@@ -4,8 +4,9 @@ import math
 
 import torch
 from settings import clip_shape
+from training_sets import tiny_params
 
-from pipeline.models.residual_generator import Placement, Still, compose, cut_out, enlarge, move
+from pipeline.models.residual_generator import Placement, ResidualGenerator, Still, compose, cut_out, enlarge, move
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
@@ -93,7 +94,7 @@ def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> N
     torch.manual_seed(0)
     shape = clip_shape(6, 16, 16)
     background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
-    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10)).clamp(-1, 1)
+    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10), 1.0).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)
     assert layers.shape == (5, 3, 4, 16, 16)
     frames = compose(background[:, :, None], layers, torch.randn(5, 6, 3, 4))
@@ -119,3 +120,13 @@ def test_the_slope_with_regard_to_a_place_points_the_way_of_the_motion() -> None
     (moved_picture(spot, place) - target).square().sum().backward()
     assert place.grad is not None
     assert place.grad[0, 0, 1] < 0
+
+
+def test_layers_of_objects_show_before_the_others_do() -> None:
+    """So that objects are learned by their own layers: what changes a picture there changes frames more at first."""
+    torch.manual_seed(0)
+    params = tiny_params(generator={"layers": 2, "object_layers": 1}).train.generator
+    model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
+    model(torch.randn(16, model.z_width), torch.randn(16, 8)).square().sum().backward()
+    objects, others = (float(part.last.weight.grad[:3].norm()) for part in (model.layers, model.helpers))
+    assert objects > 2 * others > 0
