@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
+from pipeline.corpus.near_duplicates import Sign, sign_nothing
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.repeats import Sign, sign_nothing
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
-from pipeline.directions.language import are_in_english
+from pipeline.directions.english import are_in_english
 from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
 from pipeline.files import write_json

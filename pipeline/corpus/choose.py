@@ -11,14 +11,13 @@ from typing import Literal
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
 from pipeline.corpus.groups import join_groups, refuse_parted_groups
 from pipeline.corpus.names import match_categories, match_objects
-from pipeline.corpus.repeats import Sign, settle_duplicates, sign_nothing
+from pipeline.corpus.near_duplicates import Sign, settle_duplicates, sign_nothing
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
 from pipeline.corpus.video_names import NoVideo
-from pipeline.directions.mirror import find_counter_spelling
-from pipeline.directions.table import Directions, spell_way
-from pipeline.directions.twins import find_twin_fault, list_texts, make_twin
+from pipeline.directions.english import find_counter_spelling
+from pipeline.directions.table import Directions, find_twin_fault, list_texts, make_twin, spell_way
 from pipeline.errors import UserError
 from pipeline.letters import word_pattern
 from pipeline.params import FilterParams

@@ -8,8 +8,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from pipeline.corpus.video_index import VideoIndex
-from pipeline.corpus.video_names import TRIED, NoVideo, has_video_ending, split_ending
+from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_ending, split_ending
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.cells import is_table

@@ -15,10 +15,11 @@ from typing import TypeVar
 from pipeline.corpus.captions import writable_text
 from pipeline.corpus.contained import ContainedVideos, list_videos
 from pipeline.corpus.rows import path_within, simplify_path
-from pipeline.corpus.video_index import ANYWHERE, VideoIndex
 from pipeline.corpus.video_names import (
+    ANYWHERE,
     TRIED,
     NoVideo,
+    VideoIndex,
     compose,
     find_nearest,
     has_video_ending,

@@ -1,22 +1,23 @@
 """Directions as data: phrases of a dataset with the way they go, their opposites and their mirror images.
 
 `Directions` is what the stages ask: the dataset's own phrases first, the English rules for texts that hold none of
-them. Where neither knows a text, it has no direction, no opposite, and must not be flipped.
+them. Where neither knows a text, it has no direction, no opposite, and must not be flipped. The mirror image of a clip
+is made by them: its frames flipped, its words and its way turned.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-from pipeline.directions import mirror, opposite
-from pipeline.directions.language import is_in_english
+from pipeline.directions import english
 from pipeline.directions.rules import BETWEEN, COUNTER, whole_words, write_like
 from pipeline.errors import UserError
+from pipeline.records import Clip, slugify
 
 Way = tuple[int, int]  # right and down, each -1, 0 or 1, as pixels are counted
-Fault = mirror.Fault | Literal["other_language", "no_mirror"]
+Fault = english.Fault | Literal["other_language", "no_mirror"]
 
 WAYS: dict[str, Way] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 WAYS |= {
@@ -24,6 +25,8 @@ WAYS |= {
 }
 NO_WAY = "still"  # of what goes no way, whatever its caption says
 LAST_SPACED = "\u0e00"  # scripts from here on write words without spaces between them
+
+BEHIND_ID = "-mirrored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Directions:
         """Which way the picture moves; None where the text tells none, or several at odds."""
         found = self._find(text)
         if not found:
-            return opposite.find_motion(text) if self._knows(text) else None
+            return english.find_motion(text) if self._knows(text) else None
         ways = {WAYS.get(phrase.moves or "") for _, phrase in found}
         return ways.pop() if len(ways) == 1 else None
 
@@ -57,7 +60,7 @@ class Directions:
         """The same text for the opposite way; None where it tells no way or its opposite is not known."""
         found = self._find(text)
         if not found:
-            return opposite.opposite(text, self.counter) if self._knows(text) else None
+            return english.opposite(text, self.counter) if self._knows(text) else None
         return _replace(text, [(match, phrase.opposite) for match, phrase in found])
 
     def find_mirror_fault(self, text: str) -> Fault | None:
@@ -65,21 +68,21 @@ class Directions:
         found = self._find(text)
         if found:
             return "no_mirror" if any(phrase.mirror is None for _, phrase in found) else None
-        return mirror.find_mirror_fault(text, self.counter) or (None if self._knows(text) else "other_language")
+        return english.find_mirror_fault(text, self.counter) or (None if self._knows(text) else "other_language")
 
     def mirror(self, text: str) -> str | None:
         """The text of the flipped clip: the same where it names no side, None where flipping would be wrong."""
         if self.find_mirror_fault(text):
             return None
         found = self._find(text)
-        return _replace(text, [(m, p.mirror) for m, p in found]) if found else mirror.mirrored(text, self.counter)
+        return _replace(text, [(m, p.mirror) for m, p in found]) if found else english.mirrored(text, self.counter)
 
     def as_data(self) -> dict[str, Any]:
         """Everything, for a file; `read_directions` reads it."""
         return asdict(self)
 
     def _knows(self, text: str) -> bool:
-        return self.rules and (self.every_text or is_in_english(text))
+        return self.rules and (self.every_text or english.is_in_english(text))
 
     def _find(self, text: str) -> list[tuple[re.Match[str], Phrase]]:
         """The phrases in a text; of those that overlap, the longest."""
@@ -185,3 +188,28 @@ def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> s
             return None
         text = text[: match.start()] + write_like(words, match[0], text) + text[match.end() :]
     return text
+
+
+def find_twin_fault(clip: Clip, directions: Directions) -> Fault | None:
+    """Why the clip must not be flipped, None where it may."""
+    return next(filter(None, (directions.find_mirror_fault(text) for text in list_texts(clip))), None)
+
+
+def make_twin(clip: Clip, directions: Directions) -> Clip:
+    """The mirror image of a clip that may be flipped."""
+    caption, template, *objects = (directions.mirror(text) or text for text in list_texts(clip))
+    return replace(
+        clip,
+        id=f"{clip.id}{BEHIND_ID}",
+        caption=caption,
+        template=template,
+        category=clip.category if template == clip.template else slugify(template),
+        objects=tuple(objects),
+        mirrored=True,
+        moves=flip_way(clip.moves),
+    )
+
+
+def list_texts(clip: Clip) -> tuple[str, ...]:
+    """All words that may name a side."""
+    return clip.caption, clip.template, *clip.objects

@@ -11,8 +11,7 @@ from torch import Tensor
 from pipeline.data.batches import pad, to_training
 from pipeline.data.dataset import Dataset
 from pipeline.data.sampler import derive_seed
-from pipeline.directions.table import Directions
-from pipeline.directions.twins import find_twin_fault, make_twin
+from pipeline.directions.table import Directions, find_twin_fault, make_twin
 from pipeline.errors import UserError
 from pipeline.judges.classes import Classes, Prompt, select_classes
 from pipeline.judges.networks import Judge

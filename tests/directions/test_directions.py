@@ -8,8 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from locations import SHARED
 
-from pipeline.directions.mirror import find_counter_spelling, find_mirror_fault, mirrored
-from pipeline.directions.opposite import find_motion, opposite
+from pipeline.directions.english import find_counter_spelling, find_mirror_fault, find_motion, mirrored, opposite
 from pipeline.records import slugify
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.directions.language import are_in_english
+from pipeline.directions.english import are_in_english
 from pipeline.directions.table import (
     Directions,
     Phrase,

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.groups import group_by_origin
 from pipeline.corpus.readers import (
     boris,
     cvat,
@@ -29,7 +30,6 @@ from pipeline.corpus.readers.containers import find_first_container, list_near_f
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
-from pipeline.corpus.readers.origins import group_by_origin
 from pipeline.corpus.readers.set_reader import read_set, recognize_set
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
     LabelledPart,
+    MediaFiles,
     as_list,
     as_object,
     as_seconds,
@@ -24,7 +25,6 @@ from pipeline.corpus.readers.exports import (
     refuse_unknown,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.segments import BadSegment, parse_time

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import LabelledPart, Named, choose_names, read_exports
-from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.exports import LabelledPart, MediaFiles, Named, choose_names, read_exports
 from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import LabelledPart, name_caption, name_category, read_exports
-from pipeline.corpus.readers.media_files import MediaFiles, read_address
+from pipeline.corpus.readers.exports import (
+    LabelledPart,
+    MediaFiles,
+    name_caption,
+    name_category,
+    read_address,
+    read_exports,
+)
 from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending

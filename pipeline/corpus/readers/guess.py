@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.corpus.readers import json_files, metadata, parquet, table, webdataset
 from pipeline.corpus.readers.containers import find_first_container
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
-from pipeline.corpus.video_index import ANYWHERE
+from pipeline.corpus.video_names import ANYWHERE
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 

@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.exports import (
     LabelledPart,
+    MediaFiles,
     Named,
     as_list,
     as_seconds,
     choose_names,
+    read_address,
     read_exports,
     refuse_unknown,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.readers.media_files import MediaFiles, read_address
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.video_names import has_video_ending

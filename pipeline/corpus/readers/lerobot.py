@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.table import ONLY_CATEGORY, read_cells, read_header
 from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
-from pipeline.corpus.video_index import ANYWHERE
+from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.files import read_json, refuse_pointer
 from pipeline.params import DatasetParams

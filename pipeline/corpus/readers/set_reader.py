@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.corpus.contained import list_videos
+from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Form
-from pipeline.corpus.readers.origins import keep_groups_whole
 from pipeline.corpus.readers.table import Cells, Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
-from pipeline.corpus.video_index import ANYWHERE, VideoIndex
+from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams

@@ -15,7 +15,6 @@ from typing import Any
 
 from pipeline.corpus.readers.classes import find_name, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
-from pipeline.corpus.readers.parts import list_parts
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
     LabelRow,
@@ -29,8 +28,8 @@ from pipeline.corpus.rows import (
     path_within,
     simplify_path,
 )
-from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns, parse_list
-from pipeline.corpus.video_index import ANYWHERE
+from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns, list_parts, parse_list
+from pipeline.corpus.video_names import ANYWHERE
 from pipeline.directions.table import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer

@@ -10,9 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.exports import LabelledPart, as_list, as_object, as_seconds, choose_names, read_exports
+from pipeline.corpus.readers.exports import (
+    LabelledPart,
+    MediaFiles,
+    as_list,
+    as_object,
+    as_seconds,
+    choose_names,
+    read_exports,
+)
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.readers.media_files import MediaFiles
 from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.errors import UserError

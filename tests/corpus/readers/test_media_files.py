@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from exports import write_media
 
-from pipeline.corpus.readers.media_files import MediaFiles
+from pipeline.corpus.readers.exports import MediaFiles
 from pipeline.corpus.video_files import find_videos
 from pipeline.records import Drop
 

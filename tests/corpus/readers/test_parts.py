@@ -6,8 +6,8 @@ import pytest
 from settings import TREE, reading
 
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.readers.parts import Part, list_parts
 from pipeline.corpus.rows import WHOLE, Segment
+from pipeline.corpus.segments import Part, list_parts
 from pipeline.params import DatasetParams
 
 

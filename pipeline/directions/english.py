@@ -1,12 +1,35 @@
-"""What a caption says of a clip that is flipped left to right."""
+"""What a caption in English says: for the mirror image and for the opposite motion, and which way the picture moves."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pipeline.directions.rules import BETWEEN, COUNTER, split_words, whole_words, write_like
+from pipeline.directions.rules import (
+    ALWAYS,
+    BETWEEN,
+    CAMERA_MOVES,
+    COUNTER,
+    CUES,
+    HEDGES,
+    PLANE,
+    WORD,
+    Cue,
+    split_words,
+    whole_words,
+    write_like,
+)
+
+# Words that hardly any other language has, and those that tell only in company.
+TELLING_WORDS = """
+    the and with from into onto something someone left right his their your behind front towards through while
+    leftwards rightwards clockwise upwards downwards
+"""
+TELLING = frozenset(TELLING_WORDS.split())
+WEAK = frozenset({"a", "is", "are", "of", "to", "up", "down", "off", "at", "by", "for", "out", "over"})
+SHORT = 3  # words: `brush hair` tells nothing
+SHARE = 0.5  # of the captions that tell their language
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
@@ -55,6 +78,36 @@ MOVING_STEMS = (
 MOTIONS = re.compile(
     whole_words(f"[a-z]{{2,}}ing|(?:{MOVING_STEMS})(?:e|es|ed|s|y|ies|ied)?|went|ran|drove|flew|swam|slid|slides"), re.I
 )
+
+NOUN = re.compile(rf"{whole_words('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
+BARE = re.compile(rf"^\W*$|{whole_words('to')}[\s_-]+$|{whole_words('let|lets|letting')}.*$", re.I)
+LONGEST = 1000  # letters; what is longer is no caption, and takes time that grows with its square
+
+
+def is_in_english(text: str) -> bool:
+    """Whether a caption may be English: its words say so, or at least its letters do."""
+    return _looks_english(split_words(text)) or text.isascii()
+
+
+def are_in_english(texts: Iterable[str]) -> bool:
+    """Whether at least half of the captions are English, of those long enough to tell; true where none tells."""
+    telling = english = 0
+    for text in texts:
+        words = split_words(text)
+        looks = _looks_english(words)
+        if looks or len(words) > SHORT or not text.isascii():
+            telling += 1
+            english += looks
+    return english >= telling * SHARE
+
+
+def _looks_english(words: list[str]) -> bool:
+    found = set(words)
+    return (
+        not TELLING.isdisjoint(found)
+        or any(len(word) > 4 and word.endswith("ing") for word in found)
+        or len(WEAK & found) > 1
+    )
 
 
 @lru_cache(1 << 16)  # templates and objects come again and again
@@ -128,3 +181,84 @@ def _other_side(word: str) -> str:
 
 def _other_turn(word: str, counter: str) -> str:
     return counter if word[:2].lower() == "cl" else "clockwise"
+
+
+class CueMatch(NamedTuple):
+    """A cue in a text: where its parts are, and what replaces them in the opposite text."""
+
+    axis: str
+    side: int
+    spans: tuple[tuple[int, int], ...]
+    instead: tuple[str, ...]
+
+
+def opposite(text: str, counter: str = COUNTER) -> str | None:
+    """The same caption for the opposite way, None where it names no way, several at odds, or one in another sense.
+
+    Opposite are motions that a film played backwards shows, turns, and places before and behind, above and below.
+    `counter` is how the dataset spells counter-clockwise.
+    """
+    turned = _turn(text, counter)
+    return turned if turned is not None and _turn(turned, counter) == text else None
+
+
+def find_motion(text: str) -> tuple[int, int] | None:
+    """Which way the picture moves: (dx, dy), each -1, 0 or 1, to the right and downwards as pixels are counted.
+
+    None where the caption names neither left, right, up nor down as a way to go, or names them at odds.
+    """
+    found = [cue for cue in _find(text) if cue.axis in PLANE]
+    ways = {(cue.axis, cue.side) for cue in found}
+    axes = {axis for axis, _ in ways}
+    if not ways or len(ways) > len(axes) or _is_doubtful(text, axes):
+        return None
+    # Where the camera turns to the left, all that it films goes to the right.
+    sign = -1 if CAMERA_MOVES.search(text) else 1
+    dx = sign if ("side", 0) in ways else -sign if ("side", 1) in ways else 0
+    dy = -sign if ("height", 0) in ways else sign if ("height", 1) in ways else 0
+    return dx, dy
+
+
+def _turn(text: str, counter: str) -> str | None:
+    found = _find(text)
+    axes = {cue.axis for cue in found}
+    at_odds = len({(cue.axis, cue.side) for cue in found}) > len(axes) or (len(axes) > 1 and not axes <= PLANE)
+    if not found or at_odds or _is_doubtful(text, axes):
+        return None
+    pieces = [(span, words) for cue in found for span, words in zip(cue.spans, cue.instead, strict=True)]
+    turned = text
+    for (start, end), words in sorted(pieces, reverse=True):
+        new = write_like(counter if words == COUNTER else words, text[start:end], text)
+        turned = turned[:start] + new + turned[end:]
+    return turned
+
+
+def _is_doubtful(text: str, axes: set[str]) -> bool:
+    return ("side" in axes and in_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
+
+
+def _find(text: str) -> list[CueMatch]:
+    """The cues in a text; of those that overlap the one that starts first, then the longer."""
+    hits: list[CueMatch] = []
+    if len(text) > LONGEST:
+        return hits
+    for word in dict.fromkeys(WORD.findall(text.lower())):
+        for cue in CUES.get(word, ()):
+            for match in cue.pattern.finditer(text):
+                if _keeps_its_sense(text[: match.start()], cue):
+                    spans = tuple(match.span(number) for number in range(1, len(cue.instead) + 1))
+                    hits.append(CueMatch(cue.axis, cue.side, spans, cue.instead))
+    hits.sort(key=lambda hit: (hit.spans[0][0], -sum(end - start for start, end in hit.spans)))
+    kept: list[CueMatch] = []
+    taken: set[int] = set()
+    for hit in hits:
+        places = {place for span in hit.spans for place in range(*span)}
+        if not places & taken:
+            kept.append(hit)
+            taken |= places
+    return kept
+
+
+def _keeps_its_sense(before: str, cue: Cue) -> bool:
+    """Whether the words before a cue leave it its sense: no noun as in `an opening`, no adjective as in `open`."""
+    return not NOUN.search(before) and (not cue.bare or BARE.search(before) is not None)
