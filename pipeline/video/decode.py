@@ -19,9 +19,8 @@ from pipeline.video.ffmpeg import executable
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
-from pipeline.video.packets import Inexact
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
-from pipeline.video.pyav_parts import PyavPartReader
+from pipeline.video.pyav_parts import Inexact, PyavPartReader
 from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
 from pipeline.video.whole_files import check_whole
 

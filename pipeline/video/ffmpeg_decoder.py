@@ -30,7 +30,7 @@ from pipeline.video.colour import (
     WITHOUT_COLOUR,
     read_colour,
 )
-from pipeline.video.ends import find_end
+from pipeline.video.container_headers import find_end, read_header
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
@@ -45,7 +45,6 @@ from pipeline.video.limits import (
 )
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline
-from pipeline.video.tracks import read_header
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from pipeline.params import LimitParams
 from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
 from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
-from pipeline.video.ends import find_end
+from pipeline.video.container_headers import Margins, find_end, find_margins, read_header
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.limits import (
@@ -41,7 +41,6 @@ from pipeline.video.limits import (
 )
 from pipeline.video.stamps import Clock, Stamps
 from pipeline.video.timing import Timeline, is_steady
-from pipeline.video.tracks import Margins, find_margins, read_header
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
 from pipeline.video.whole_files import MATROSKA
 

@@ -11,9 +11,9 @@ from PIL import Image
 from settings import clip_shape, transcoding
 from videos import draw
 
+from pipeline.video.container_headers import Margins, find_margins, read_header
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.tracks import Margins, find_margins, read_header
 
 DECODERS = ["in_process", "ffmpeg"]
 RED, BLUE = "color=red:s=64x48:r=12", "color=blue:s=64x48:r=12"
