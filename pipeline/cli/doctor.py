@@ -12,9 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.mended import LOOKED_UP, find_fault, is_known, read_static_version, read_wheel_version
-from pipeline.cli.prepare import TEMPLATE
-from pipeline.cli.remotes import find_remote_fault
+from pipeline.cli.advisories import LOOKED_UP, find_missing_fix, is_known, read_static_version, read_wheel_version
+from pipeline.cli.prepare import TEMPLATE, find_remote_fault
 from pipeline.compute.cage import find_missing
 from pipeline.compute.sandbox import tell_missing
 from pipeline.errors import UserError
@@ -101,7 +100,7 @@ def _ffmpeg() -> Finding:
 
 
 def _decoders() -> Finding:
-    """Versions of what reads strangers' files, and those that lack published fixes."""
+    """Versions of the libraries that read untrusted files, and those that lack published fixes."""
     versions = {
         "FFmpeg in PyAV": read_library_version(),
         "FFmpeg in imageio-ffmpeg": read_program_version(),
@@ -112,9 +111,9 @@ def _decoders() -> Finding:
     }
     old = []
     for name, number in versions.items():
-        if fault := find_fault(name.split()[0], number):
-            mended = ".".join(map(str, fault.version))
-            old.append(f"{name} is {number}, and {mended} mends published faults ({fault.why}, {fault.source})")
+        if fix := find_missing_fix(name.split()[0], number):
+            fixed = ".".join(map(str, fix.version))
+            old.append(f"{name} is {number}, and {fixed} mends published faults ({fix.why}, {fix.source})")
     unknown = [f"{name} ({number or 'it does not say'})" for name, number in versions.items() if not is_known(number)]
     untold = f"; of no version that can be told: {', '.join(unknown)}" if unknown else ""
     if old:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline.errors import UserError, naming
 from pipeline.files import replacing
-from pipeline.repository import find_repository
+from pipeline.repository import COMMIT, find_repository, git
 
 TEMPLATE = "plots.html"  # relative to .dvc/, as DVC reads it
 PAGE = """<!DOCTYPE html>
@@ -25,6 +25,8 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+
+CONFIG = Path(".dvc/config")
 
 
 def prepare() -> None:
@@ -75,3 +77,28 @@ def configure_dvc(root: Path) -> None:
         with Config(str(path.parent), local_dvc_dir=folder, validate=False).edit("local", validate=False) as local:
             local["core"], local["plots"] = core, plots
         changed.replace(path)
+
+
+def find_remote_fault() -> str:
+    """Why `dvc exp push` would send no data, or to another place, with the way out; empty where it works."""
+    from dvc.config import Config  # these take a second
+    from dvc.config_schema import RelPath
+
+    config = Config(str(CONFIG.parent), validate=False)
+    levels = {level: config.read(level) for level in ("repo", "local")}
+    name = levels["local"]["core"].get("remote") or levels["repo"]["core"].get("remote")
+    if not name:
+        return ""
+    url = next((tree["remote"][name]["url"] for tree in levels.values() if name in tree["remote"]), "")
+    if isinstance(url, RelPath):
+        return (
+            f"the path of the remote {name} is relative, and `dvc exp push` takes it from the root of the disk; "
+            f"dvc remote modify {name} url {(CONFIG.parent / url).resolve()}"
+        )
+    committed = git("show", f"HEAD:./{CONFIG}")
+    if committed.returncode == 0 and "remote" in levels["repo"]["core"] and "remote" not in committed.stdout:
+        return (
+            f"the remote {name} is not in the last commit, and `dvc exp push` sends no data of experiments that start "
+            f"from there; {COMMIT.replace(' .', f' {CONFIG}')}"
+        )
+    return ""

@@ -1,13 +1,21 @@
 """`t2v sample`: a caption that someone types -> clips in a file."""
 
+import hashlib
+import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline.files import replacing
+
 MADE_BY = "pipeline.cli.sample"
+
+ROOT = Path(__file__).parents[2]
+MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
 
 def sample(
@@ -34,7 +42,6 @@ def sample(
     Example: t2v sample "pushing a mug from left to right" --seed 1 -o mug.gif
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix here, and its threads cost a start
-    from pipeline.cli.maker import describe_command
     from pipeline.rendering.export import check_ending
     from pipeline.sampling import VideoModel, write_clips
 
@@ -47,3 +54,33 @@ def sample(
     provenance = video_model.provenance(typed) | describe_command(MADE_BY)
     write_clips(out, frames, caption, seed, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} clips of {caption!r}")
+
+
+def describe_command(name: str) -> dict[str, str]:
+    """As `pipeline.source_code.describe_maker`, which reads the code anew once any file of it has changed."""
+    key = f"{name} {version('t2v')} {_sign_code()}"
+    try:
+        memo = json.loads(MEMO.read_bytes())
+        if memo["key"] == key and memo["told"].keys() == {"made_by", "code", "version"}:
+            return {part: str(value) for part, value in memo["told"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none yet, or it is broken
+        pass
+    from pipeline.source_code import describe_maker
+
+    told = describe_maker(name)
+    if MEMO.parents[1].is_dir():
+        try:
+            with replacing(MEMO) as temporary:
+                temporary.write_text(json.dumps({"key": key, "told": told}), encoding="utf-8")
+        except PermissionError:  # of a project that is read only
+            pass
+    return told
+
+
+def _sign_code() -> str:
+    """Names the files of code by their paths, sizes and times of change."""
+    digest = hashlib.sha256()
+    for path in sorted(path for top in ("pipeline", "stages") for path in (ROOT / top).rglob("*.py")):
+        state = path.stat()
+        digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from typer.core import TyperGroup
 
-from pipeline.cli.remotes import find_remote_fault
+from pipeline.cli.prepare import find_remote_fault
 from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import run_shared_stages, settings_for_copies, split_stages
 from pipeline.errors import Interrupted, UserError

@@ -6,8 +6,15 @@ import shutil
 
 import pytest
 
-from pipeline.cli.mended import MENDED, find_fault, is_known, read_numbers, read_static_version, read_wheel_version
-from pipeline.cli.remotes import find_remote_fault
+from pipeline.cli.advisories import (
+    FIXES,
+    find_missing_fix,
+    is_known,
+    read_numbers,
+    read_static_version,
+    read_wheel_version,
+)
+from pipeline.cli.prepare import find_remote_fault
 from pipeline.compute.cage import find_missing
 
 
@@ -52,19 +59,19 @@ def test_what_only_experiments_need_is_a_warning(project):
 
 def test_a_version_is_held_against_its_own_line():
     assert read_numbers("n9.0.2-17-g2a571b6068-20260930") == (9, 0, 2)
-    first, second = MENDED["FFmpeg"]
-    assert find_fault("FFmpeg", "7.1") == find_fault("FFmpeg", "8.1.2") == first
-    assert find_fault("FFmpeg", "n9.0.1-3-g1") == second
-    assert [find_fault("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
-    assert all(line.source.startswith("https://") for lines in MENDED.values() for line in lines)
+    first, second = FIXES["FFmpeg"]
+    assert find_missing_fix("FFmpeg", "7.1") == find_missing_fix("FFmpeg", "8.1.2") == first
+    assert find_missing_fix("FFmpeg", "n9.0.1-3-g1") == second
+    assert [find_missing_fix("FFmpeg", version) for version in ("8.1.3", "8.2", "9.0.2", "10.0")] == [None] * 4
+    assert all(line.source.startswith("https://") for lines in FIXES.values() for line in lines)
 
 
 def test_the_name_of_a_commit_is_no_version():
     assert [is_known(version) for version in ("v1.16.0", "1.5", "9711965", "g12ab", "")] == [True, True] + [False] * 3
-    assert find_fault("dav1d", "9711965") is None
-    assert find_fault("dav1d", "1.3.0") == MENDED["dav1d"][0]
-    assert find_fault("libvpx", "v1.15.2") == MENDED["libvpx"][0]
-    assert find_fault("libvpx", "v1.16.0") is None
+    assert find_missing_fix("dav1d", "9711965") is None
+    assert find_missing_fix("dav1d", "1.3.0") == FIXES["dav1d"][0]
+    assert find_missing_fix("libvpx", "v1.15.2") == FIXES["libvpx"][0]
+    assert find_missing_fix("libvpx", "v1.16.0") is None
 
 
 @pytest.mark.parametrize("name", ["libvpx", "dav1d"])

@@ -2,9 +2,8 @@
 
 import pytest
 
-from pipeline.cli import maker
-from pipeline.cli.maker import describe_command
-from pipeline.cli.sample import MADE_BY
+from pipeline.cli import sample
+from pipeline.cli.sample import MADE_BY, describe_command
 from pipeline.source_code import describe_maker
 
 
@@ -12,7 +11,7 @@ from pipeline.source_code import describe_maker
 def memo(tmp_path, monkeypatch):
     path = tmp_path / ".dvc/tmp/makers.json"
     path.parents[1].mkdir()
-    monkeypatch.setattr(maker, "MEMO", path)
+    monkeypatch.setattr(sample, "MEMO", path)
     return path
 
 
@@ -33,7 +32,7 @@ def test_other_code_is_read_anew(memo, monkeypatch, tmp_path):
     for top in ("pipeline", "stages"):
         (tmp_path / top).mkdir()
     (tmp_path / "pipeline/a.py").write_text("one = 1")
-    monkeypatch.setattr(maker, "ROOT", tmp_path)
+    monkeypatch.setattr(sample, "ROOT", tmp_path)
     first = describe_command(MADE_BY)
     monkeypatch.setattr("pipeline.source_code.describe_maker", lambda name: {**first, "code": f"other {name}"})
     assert describe_command(MADE_BY) == first

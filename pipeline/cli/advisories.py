@@ -1,7 +1,7 @@
-"""The first versions that mend the last published faults of what reads strangers' files.
+"""The first versions with fixes for the latest published vulnerabilities of the libraries that read untrusted files.
 
-To update the table: look for newer records (cve.org, osv.dev, release notes), put in for each line the newest version
-that mends a fault which a file can use, and the day. Faults that no version mends yet are not in it.
+To update the table: look for newer records (cve.org, osv.dev, release notes), put in for each release line the newest
+version that fixes a vulnerability which a file can exploit, and the day. Vulnerabilities without a fix are not in it.
 """
 
 import base64
@@ -14,7 +14,6 @@ from typing import NamedTuple
 from pipeline.video.ffmpeg import executable
 
 LOOKED_UP = "2026-11-28"
-
 
 # What a library that PyAV's wheel carries calls its version by.
 FUNCTIONS = {"libvpx": "vpx_codec_version_str", "dav1d": "dav1d_version"}
@@ -32,34 +31,34 @@ ASKED = {
 SECONDS = 60.0  # that ffmpeg may take
 
 
-class Mended(NamedTuple):
-    """One version from which on the published faults are mended, with what says so."""
+class Fix(NamedTuple):
+    """The first version of a release line with the fixes, and the records that say so."""
 
     version: tuple[int, ...]
     why: str
     source: str
 
 
-MENDED: dict[str, tuple[Mended, ...]] = {  # several: each of a line that is still mended, the oldest first
+FIXES: dict[str, tuple[Fix, ...]] = {  # several: one for each release line that still gets fixes, the oldest first
     "FFmpeg": (
-        Mended((8, 1, 3), "CVE-2026-65703 and others", "https://www.cve.org/CVERecord?id=CVE-2026-107695"),
-        Mended((9, 0, 2), "CVE-2026-125201", "https://www.cve.org/CVERecord?id=CVE-2026-125201"),
+        Fix((8, 1, 3), "CVE-2026-65703 and others", "https://www.cve.org/CVERecord?id=CVE-2026-107695"),
+        Fix((9, 0, 2), "CVE-2026-125201", "https://www.cve.org/CVERecord?id=CVE-2026-125201"),
     ),
-    "libvpx": (Mended((1, 16, 0), "CVE-2026-2447", "https://github.com/NixOS/nixpkgs/pull/491169"),),
-    "dav1d": (Mended((1, 4, 0), "CVE-2024-1580", "https://nvd.nist.gov/vuln/detail/CVE-2024-1580"),),
+    "libvpx": (Fix((1, 16, 0), "CVE-2026-2447", "https://github.com/NixOS/nixpkgs/pull/491169"),),
+    "dav1d": (Fix((1, 4, 0), "CVE-2024-1580", "https://nvd.nist.gov/vuln/detail/CVE-2024-1580"),),
     "Pillow": (
-        Mended((13, 0, 0), "GHSA-8g5g-8vmr-9782", "https://pillow.readthedocs.io/en/stable/releasenotes/13.0.0.html"),
+        Fix((13, 0, 0), "GHSA-8g5g-8vmr-9782", "https://pillow.readthedocs.io/en/stable/releasenotes/13.0.0.html"),
     ),
-    "pyarrow": (Mended((23, 0, 1), "CVE-2026-25087", "https://osv.dev/vulnerability/GHSA-rgxp-2hwp-jwgg"),),
+    "pyarrow": (Fix((23, 0, 1), "CVE-2026-25087", "https://osv.dev/vulnerability/GHSA-rgxp-2hwp-jwgg"),),
 }
 
 
-def find_fault(name: str, version: str) -> Mended | None:
-    """What a version lacks that an entry of the table names; None where it has all, is of a newer line, or is none."""
+def find_missing_fix(name: str, version: str) -> Fix | None:
+    """The fix that a version lacks; None where it has it, is of a newer line, or cannot be compared."""
     numbers = read_numbers(version)
     if not is_known(version):
         return None
-    line = next((mended for mended in MENDED[name] if numbers[:1] <= mended.version[:1]), None)
+    line = next((fix for fix in FIXES[name] if numbers[:1] <= fix.version[:1]), None)
     return line if line and numbers < line.version else None
 
 
