@@ -48,7 +48,7 @@ class Leak(NamedTuple):
     near: int
 
 
-def sign_clip(frames: Frames) -> NDArray[np.uint8]:
+def compute_signature(frames: Frames) -> NDArray[np.uint8]:
     """The signature of a clip uint8 [T,H,W,3]: [LENGTH]. Equal on every machine: it is made of whole numbers."""
     count, height, width, _ = frames.shape
     chosen = [int((place + 0.5) * count / FRAMES) for place in range(FRAMES)]
@@ -136,7 +136,7 @@ def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> 
 
     `splits` are those of the ids; a row without one counts for the mean of all alone.
     """
-    points = compare_signatures(read_signatures(signatures))
+    points = compare_signatures(decode_signatures(signatures))
     split_of = [splits.get(signature.id, "") for signature in signatures]
     train = np.array([row for row, split in enumerate(split_of) if split == TRAINED], np.int64)
     unseen = np.array([row for row, split in enumerate(split_of) if split in UNSEEN], np.int64)
@@ -155,19 +155,19 @@ def count_leaks(
     return {split: Leak(len(own), len(own & near)) for split, own in ids.items() if own}
 
 
-def tell_leaks(leaks: Mapping[Split, Leak]) -> str:
+def describe_leaks(leaks: Mapping[Split, Leak]) -> str:
     """The counts in words; empty where no clip has a near-duplicate."""
     some = {split: leak for split, leak in leaks.items() if leak.near}
     told = ", ".join(f"{leak.near} of {leak.clips} clips of {split}" for split, leak in some.items())
     return told and f"{told} have a near-duplicate in {TRAINED}"
 
 
-def write_signature(signature: NDArray[np.uint8]) -> str:
+def encode_signature(signature: NDArray[np.uint8]) -> str:
     """A signature as text."""
     return base64.b64encode(signature.tobytes()).decode()
 
 
-def read_signatures(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
+def decode_signatures(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
     """The same back as numbers [N,LENGTH]."""
     data = b"".join(base64.b64decode(signature.grey) for signature in signatures)
     return np.frombuffer(data, np.uint8).reshape(-1, LENGTH)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
-from pipeline.corpus.near_duplicates import Sign, sign_nothing
+from pipeline.corpus.near_duplicates import ComputeSignatures, compute_no_signatures
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
@@ -22,7 +22,7 @@ from pipeline.params import DatasetParams, FilterParams, load_params, worker_cou
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
 from pipeline.text.vector_files import read_vectors
-from pipeline.transcoding import sign_videos
+from pipeline.transcoding import compute_signatures
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")
 FEW, MANY = 10, 100  # clips of a split that say next to nothing, and of a dataset that has enough for more
@@ -36,7 +36,7 @@ def filter_labels(
     dataset: DatasetParams,
     options: FilterParams,
     workers: int,
-    sign: Sign = sign_nothing,
+    sign: ComputeSignatures = compute_no_signatures,
 ) -> None:
     """Choose and split the clips; nothing is written before all of it is decided.
 
@@ -166,7 +166,7 @@ def main(
     """Choose the clips that params.yaml names, and split them."""
     gc.disable()  # no row refers to itself, and looking for such rows took a quarter of the time
     params = load_params(Path("params.yaml"))
-    sign = partial(sign_videos, videos, options=params.transcode, compute=params.compute, progress=progress)
+    sign = partial(compute_signatures, videos, options=params.transcode, compute=params.compute, progress=progress)
     filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute), sign)
 
 

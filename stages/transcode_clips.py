@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.duplicates import tell_leaks
+from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
@@ -12,7 +12,7 @@ from pipeline.records import Clip
 from pipeline.shards import INDEX
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 from pipeline.tables import count_rows, iterate_table
-from pipeline.transcoding import fingerprint, hand_over, make_shards, require_fitting_shards, require_order
+from pipeline.transcoding import fingerprint, make_shards, publish_shards, require_fitting_shards, require_order
 
 KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
 
@@ -44,10 +44,10 @@ def transcode_clips(
             state, videos, ordered, shape, options, compute, total=clips, label=label, progress=progress
         )
         _clear(out)
-        made = hand_over(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
+        made = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
     print(f"transcode: {made.read} clips read, {made.kept} kept in {len(paths)} shards")
-    if told := tell_leaks(made.leaks):
+    if told := describe_leaks(made.leaks):
         print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.compute.cage import Needs
+from pipeline.compute.cage import Permissions
 from pipeline.compute.child import Failure, Work
 from pipeline.errors import UserError
 
@@ -28,8 +28,8 @@ class Act:
     def list_steps(self, task: Words) -> dict[str, Sequence[str]]:
         return {word: (word,) for word in task.words}
 
-    def find_needs(self, _: Words) -> Needs:
-        return Needs()
+    def find_permissions(self, _: Words) -> Permissions:
+        return Permissions()
 
     def count_bytes(self, *_: object) -> int:
         return 0

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import print_table, widen
-from pipeline.duplicates import NEAR, NearPair, count_leaks, find_leaks, tell_leaks
+from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
@@ -282,7 +282,7 @@ def duplicates(
         raise UserError(f"{data / 'clips' / SIGNATURES}: of other clips than the shards; `dvc repro -f transcode`")
     splits = {name: clip.split for name, clip in labels.items()}
     pairs = find_leaks(signatures, splits)
-    told = tell_leaks(count_leaks(pairs, signatures, splits))
+    told = describe_leaks(count_leaks(pairs, signatures, splits))
     print(told or "no clip of val or test has a near-duplicate in train")
     if not pairs:
         return

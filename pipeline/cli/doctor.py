@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.cli.advisories import LOOKED_UP, find_missing_fix, is_known, read_static_version, read_wheel_version
 from pipeline.cli.prepare import TEMPLATE, find_remote_fault
 from pipeline.compute.cage import find_missing
-from pipeline.compute.sandbox import tell_missing
+from pipeline.compute.sandbox import describe_missing
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import load_params
@@ -127,7 +127,7 @@ def _sandbox() -> Finding:
     if mode == "off":
         return Finding("warn", "compute.sandbox is off: a hostile video would have your rights; auto cages decoders")
     if missing := find_missing():
-        return Finding("fail" if mode == "require" else "warn", tell_missing(missing))
+        return Finding("fail" if mode == "require" else "warn", describe_missing(missing))
     return Finding("ok", "what decodes can do nothing else")
 
 

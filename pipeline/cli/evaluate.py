@@ -26,7 +26,7 @@ from pipeline.records import DROPS, Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.transcoding import hand_over, make_shards
+from pipeline.transcoding import make_shards, publish_shards
 
 if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import Evaluation
@@ -132,7 +132,7 @@ def _decode(
         out.mkdir()
         shards, total, label = Path(temporary), len(clips), "videos, shards"
         paths = make_shards(shards, folder, clips, whole, options, compute, total=total, label=label, progress=progress)
-        hand_over(paths, out, whole)
+        publish_shards(paths, out, whole)
         made = ShardReader(out)
         return made.ids, made.frames(range(len(made))), read_table(out / DROPS, Drop)
 

@@ -20,10 +20,10 @@ def serve(
     Example: t2v serve --port 9000
     """
     from pipeline.sampling import VideoModel
-    from pipeline.serving.requests import Studio
+    from pipeline.serving.requests import ClipRenderer
     from pipeline.serving.server import Server
 
-    with Server(host, port, Studio(VideoModel(model, exact=exact)), page) as server:
+    with Server(host, port, ClipRenderer(VideoModel(model, exact=exact)), page) as server:
         missing = "" if page.is_file() else f"{page} is not there, `dvc repro report` makes it; "
         print(f"{missing}{server.address} shows the run, {server.address}draw draws clips; Ctrl-C ends it", flush=True)
         try:

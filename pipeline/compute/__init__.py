@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pipeline.compute.cage import find_missing
 from pipeline.compute.cluster import cluster_workers
 from pipeline.compute.pool import Progress, Worker, distribute, silent
-from pipeline.compute.sandbox import Cages, Sandbox, SandboxedFunction, refuse_or_tell
+from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
 from pipeline.params import ComputeParams, worker_count
 
 Task = TypeVar("Task")
@@ -36,7 +36,7 @@ def map_sandboxed(
         pool = cluster_workers(function, compute.workers, total, seconds, compute.sandbox)
     else:
         if compute.sandbox != "off":
-            refuse_or_tell(find_missing(), compute.sandbox)
+            refuse_or_warn(find_missing(), compute.sandbox)
         pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     with progress(label, total) as advance, pool as workers:
         yield from distribute(tasks, workers, label, advance)
@@ -45,8 +45,8 @@ def map_sandboxed(
 class _LocalWorker(Generic[Task, Result]):
     """A sandbox and the thread that watches it."""
 
-    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, cages: Cages) -> None:
-        self.sandbox = Sandbox(function, seconds, cages)
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode) -> None:
+        self.sandbox = Sandbox(function, seconds, mode)
         self.thread = ThreadPoolExecutor(1)
         self.ready: Future[None] = Future()
         self.ready.set_result(None)
@@ -60,9 +60,9 @@ class _LocalWorker(Generic[Task, Result]):
 
 @contextmanager
 def _local_workers(
-    function: SandboxedFunction[Task, Result], count: int, seconds: float, cages: Cages
+    function: SandboxedFunction[Task, Result], count: int, seconds: float, mode: SandboxMode
 ) -> Iterator[list[Worker[Task, Result]]]:
-    workers = [_LocalWorker(function, seconds, cages) for _ in range(count)]
+    workers = [_LocalWorker(function, seconds, mode) for _ in range(count)]
     try:
         yield list(workers)
     finally:

@@ -24,13 +24,24 @@ CALLS = "system calls (seccomp, on x86-64 and aarch64)"
 THREADS = "files outside, for threads that a library started"
 PARTS = (FILES, CALLS, THREADS)
 
-QUIET = {  # for a process that is to be caged: a thread from before would stay outside
+SINGLE_THREADED = {  # for a process that is to be caged: a thread from before would stay outside
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-HANDED_DOWN = ("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "DYLD_", "PYTHON", "IMAGEIO_", "T2V_")  # or begin so
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_",
+    "LD_",
+    "DYLD_",
+    "PYTHON",
+    "IMAGEIO_",
+    "T2V_",
+)  # names of variables, or their beginnings
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
@@ -43,7 +54,7 @@ _CAPABILITIES_VERSION = 0x20080522
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Permissions:
     """What a caged process may do; the code of this program and of its packages it may read as well."""
 
     read: frozenset[str] = frozenset()  # files, and folders with all that is in them
@@ -51,13 +62,13 @@ class Needs:
     memory_bytes: int = 0  # beyond what the process has
     folder: str = ""  # where a folder is made for it to write in; empty: it writes no file
 
-    def cover(self, other: "Needs") -> bool:
+    def cover(self, other: "Permissions") -> bool:
         """Whether nothing of `other` is missing here."""
         return self.join(other) == self
 
-    def join(self, other: "Needs") -> "Needs":
+    def join(self, other: "Permissions") -> "Permissions":
         """What both need."""
-        return Needs(
+        return Permissions(
             self.read | other.read,
             self.programs | other.programs,
             max(self.memory_bytes, other.memory_bytes),
@@ -74,27 +85,27 @@ def find_missing() -> list[str]:
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """What a caged process is told of them: no password, no key."""
-    return {name: value for name, value in variables if name.startswith(HANDED_DOWN)}
+    """Those of the variables that a caged process gets: no password, no key."""
+    return {name: value for name, value in variables if name.startswith(PASSED_ON)}
 
 
-def close_cage(needs: Needs, scratch: str) -> list[str]:
+def close_cage(permissions: Permissions, scratch: str) -> list[str]:
     """Give up all but these needs, for this process and what it starts -> the missing parts, of PARTS.
 
     Files are made in the folder `scratch` only, if there is one. A part that the kernel refuses is missing, too.
     """
     missing = find_missing()
     _open_memory_count()
-    _limit(needs.memory_bytes, scratch)
+    _limit(permissions.memory_bytes, scratch)
     _close_output()
     if FILES not in missing:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             missing.append(THREADS)
         _drop_capabilities()
-        if not _is_done(partial(landlock.restrict_files, _list_rights(needs, scratch))):
+        if not _is_done(partial(landlock.restrict_files, _list_rights(permissions, scratch))):
             missing.append(FILES)
     bounded = FILES not in missing and landlock.bounds_signals()
-    restrict = partial(seccomp.restrict_calls, programs=bool(needs.programs), signals=bounded)
+    restrict = partial(seccomp.restrict_calls, programs=bool(permissions.programs), signals=bounded)
     if CALLS not in missing and not _is_done(restrict):
         missing.append(CALLS)
     return missing
@@ -108,16 +119,16 @@ def _is_done(restrict: Callable[[], None]) -> bool:
     return True
 
 
-def _list_rights(needs: Needs, scratch: str) -> Iterator[tuple[str, int]]:
+def _list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield paths[name], landlock.READ
     yield str(Path(__file__).parents[1]), landlock.READ
     yield os.devnull, landlock.WRITE
-    for path in needs.read:
+    for path in permissions.read:
         yield path, landlock.READ
-    if needs.programs:
-        for path in (*needs.programs, *LOADERS):
+    if permissions.programs:
+        for path in (*permissions.programs, *LOADERS):
             yield path, landlock.READ_FILE | landlock.EXECUTE
         for path in LIBRARIES:
             yield path, landlock.READ

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
-from pipeline.compute.cage import QUIET, Needs, close_cage, reduce_environment
+from pipeline.compute.cage import SINGLE_THREADED, Permissions, close_cage, reduce_environment
 from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Message, Receiver, Sender, clean_text
 from pipeline.errors import UserError
 
@@ -51,12 +51,12 @@ class ChildFunction(Protocol):
 class Child:
     """A child as its parent sees it."""
 
-    def __init__(self, function: ChildFunction, needs: Needs, *, caged: bool) -> None:
-        self.scratch = _make_scratch(needs.folder) if needs.folder else ""
+    def __init__(self, function: ChildFunction, permissions: Permissions, *, caged: bool) -> None:
+        self.scratch = _make_scratch(permissions.folder) if permissions.folder else ""
         tasks, self._tasks = Pipe(duplex=False)
         receiver, answers = os.pipe()
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  "" is the folder
-        variables = reduce_environment(os.environ.items()) | QUIET if caged else {**os.environ}
+        variables = reduce_environment(os.environ.items()) | SINGLE_THREADED if caged else {**os.environ}
         # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the function starts.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CHILD, str(tasks.fileno()), str(answers)],
@@ -67,11 +67,11 @@ class Child:
         )
         tasks.close()
         os.close(answers)
-        self.needs = needs
+        self.permissions = permissions
         self.receiver = Receiver(receiver)
         self.items = 0  # that it has begun
         self.ready = False  # whether it has said which parts of its cage are missing
-        self.send((function, (needs, self.scratch) if caged else None))
+        self.send((function, (permissions, self.scratch) if caged else None))
 
     def send(self, value: object) -> None:
         """Hand something down. Raises BrokenPipeError where the child has ended."""
@@ -117,7 +117,7 @@ def serve(tasks: int, answers: int) -> None:
             sender.send(READY, close_cage(*cage) if cage else [])
             while True:
                 job = pipe.recv()
-                thread.submit(_work, sender, function, *job).add_done_callback(partial(_tell_error, sender))
+                thread.submit(_work, sender, function, *job).add_done_callback(partial(_send_error, sender))
         except (EOFError, ConnectionResetError, BrokenPipeError):
             os.killpg(0, signal.SIGKILL)  # with whatever the function has started
 
@@ -141,7 +141,7 @@ def _work(
                 break
 
 
-def _tell_error(sender: Sender, future: "Future[None]") -> None:
+def _send_error(sender: Sender, future: "Future[None]") -> None:
     error = future.exception()
     if error is not None:
         with suppress(BrokenPipeError):  # the parent is gone, and this process will be in a moment

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 from pipeline.compute.pool import Worker
-from pipeline.compute.sandbox import Cages, Sandbox, SandboxedFunction
+from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")
@@ -30,8 +30,8 @@ MOST_LOSSES = 3  # of one worker, without a result in between; more is no accide
 class _RemoteSandbox(Generic[Task, Result]):
     """What runs in the actor."""
 
-    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, cages: Cages) -> None:
-        self.sandbox = Sandbox(function, seconds, cages)
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode) -> None:
+        self.sandbox = Sandbox(function, seconds, mode)
 
     def start(self) -> None:
         """Returns once there is an actor."""
@@ -71,7 +71,7 @@ def cluster_workers(
     workers: int | Literal["auto"],
     tasks: int,
     seconds: float,
-    cages: Cages,
+    mode: SandboxMode,
 ) -> Iterator[list[Worker[Task, Result]]]:
     """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
     try:
@@ -87,7 +87,7 @@ def cluster_workers(
         with _Joining(address):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
         cpus = int(ray.cluster_resources().get("CPU", 1))
-        start = partial(ray.remote(num_cpus=1)(_RemoteSandbox).remote, function, seconds, cages)
+        start = partial(ray.remote(num_cpus=1)(_RemoteSandbox).remote, function, seconds, mode)
         count = min(cpus if workers == "auto" else workers, tasks)
         yield [_ClusterWorker(start, RayActorError) for _ in range(count)]
     except RayTaskError as error:

@@ -1,6 +1,6 @@
 """What a process that may have been taken over says to its parent: a kind, bounded JSON and bounded bytes.
 
-Nothing of it can be executed, and nothing is believed: what is too long, of no known kind or no JSON is a `Lie`.
+Nothing of it can be executed, and nothing is believed: what is too long, of no known kind or no JSON is a `BadAnswer`.
 """
 
 import fcntl
@@ -27,11 +27,11 @@ LOOK_SECONDS = 0.25  # between two looks at what the child does besides
 _HEADER = struct.Struct("<cIQ")  # kind, bytes of JSON, bytes behind it
 
 
-class Lie(Exception):
-    """What a child says cannot be true."""
+class BadAnswer(Exception):
+    """What a child says cannot be true, or is no message at all."""
 
 
-class Late(Exception):
+class AnswerTimeout(Exception):
     """A child says nothing for too long."""
 
 
@@ -77,7 +77,8 @@ class Receiver:
     def receive(self, seconds: float | None, most_bytes: int, look: Callable[[], None] | None = None) -> Message:
         """The next message, with `most_bytes` behind its JSON at most; `look` is called while there is none.
 
-        Raises Late after `seconds`, EOFError where the child has ended or the pipe is closed meanwhile, and Lie.
+        Raises AnswerTimeout after `seconds`, EOFError where the child has ended or the pipe is closed meanwhile, and
+        BadAnswer.
         """
         with self._reading:
             return self._receive(math.inf if seconds is None else time.monotonic() + seconds, most_bytes, look)
@@ -91,11 +92,11 @@ class Receiver:
     def _receive(self, end: float, most_bytes: int, look: Callable[[], None] | None) -> Message:
         kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
         if kind not in KINDS or length > MOST_JSON or following > most_bytes:
-            raise Lie(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
+            raise BadAnswer(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
         try:
             value = json.loads(self._read(length, end, look))
         except (ValueError, RecursionError):
-            raise Lie("a message that is not JSON") from None
+            raise BadAnswer("a message that is not JSON") from None
         return Message(kind, value, self._read(following, end, look))
 
     def _read(self, length: int, end: float, look: Callable[[], None] | None) -> bytearray:
@@ -115,7 +116,7 @@ class Receiver:
             if self._closed:
                 raise EOFError
             if left <= 0:
-                raise Late
+                raise AnswerTimeout
             if self._poll.poll(min(left, LOOK_SECONDS) * 1000):
                 return
             if look:
@@ -123,9 +124,9 @@ class Receiver:
 
 
 def clean_text(value: object) -> str:
-    """A text to show, without what steers a terminal, and not longer than a user would read. Raises Lie."""
+    """A text to show, without what steers a terminal, and not longer than a user would read. Raises BadAnswer."""
     if not isinstance(value, str):
-        raise Lie("a text that is none")
+        raise BadAnswer("a text that is none")
     return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:MOST_TEXT])
 
 

@@ -16,9 +16,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pipeline.compute.cage import PARTS, Needs
+from pipeline.compute.cage import PARTS, Permissions
 from pipeline.compute.child import Child, ChildFunction, Failure, raise_error
-from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Late, Lie, Message
+from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, AnswerTimeout, BadAnswer, Message
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 Taken = TypeVar("Taken", contravariant=True)
 Given = TypeVar("Given", covariant=True)
 
-Cages = Literal["require", "auto", "off"]
+SandboxMode = Literal["require", "auto", "off"]
 
 # One death may come from outside (the machine ran out of memory, and another process was the cause); a second one on
 # the same item, seconds later, comes from the item.
@@ -40,7 +40,7 @@ class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
         """The items of a task in order, each with all steps that may be taken for it."""
         ...
 
-    def find_needs(self, task: Taken) -> Needs:
+    def find_permissions(self, task: Taken) -> Permissions:
         """What the child may read and start; `scratch` is the folder to make its own folder in."""
         ...
 
@@ -49,7 +49,7 @@ class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
         ...
 
     def check(self, task: Taken, item: str, value: Any, content: bytearray) -> Any:
-        """What is taken over from an answer. Raises Lie where it cannot be one."""
+        """What is taken over from an answer. Raises BadAnswer where it cannot be one."""
         ...
 
     def finish(self, task: Taken, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Given:
@@ -64,8 +64,8 @@ class Sandbox(Generic[Task, Result]):
     what the function raises, and BrokenExecutor where the child dies twice outside any item, or after `close`.
     """
 
-    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, cages: Cages = "auto") -> None:
-        self.function, self.seconds, self.cages = function, seconds, cages
+    def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode = "auto") -> None:
+        self.function, self.seconds, self.mode = function, seconds, mode
         self._lock = threading.Lock()  # around the life of the child: `close` comes from another thread
         self._closed = False
         self._child: Child | None = None
@@ -82,18 +82,18 @@ class Sandbox(Generic[Task, Result]):
             self._step = None
             try:
                 self._work(task, left[:1] if self._alone else left, steps, failures, found)
-            except Late:
+            except AnswerTimeout:
                 self._replace()
                 failures[str(self._step)] = Failure("hung", f"not done after {self.seconds:g} seconds")
             except (EOFError, BrokenPipeError, ConnectionResetError):
-                death = _tell_cause(self._replace())
+                death = _explain_exit(self._replace())
                 deaths[self._step] += 1
                 if deaths[self._step] == DEATHS:
                     if self._step is None:
                         raise BrokenExecutor(death) from None
                     failures[self._step] = Failure("died", f"{death}, {DEATHS} times")
-            except Lie as lie:
-                self._judge(lie, left, found, failures)
+            except BadAnswer as error:
+                self._judge(error, left, found, failures)
             if self._alone:
                 self._replace()
         return self.function.finish(task, found, failures)
@@ -104,7 +104,9 @@ class Sandbox(Generic[Task, Result]):
             self._closed = True
             self._end()
 
-    def _judge(self, lie: Lie, left: Sequence[str], found: Mapping[str, Any], failures: dict[str, Failure]) -> None:
+    def _judge(
+        self, error: BadAnswer, left: Sequence[str], found: Mapping[str, Any], failures: dict[str, Failure]
+    ) -> None:
         """A lie is the fault of the item that it is told of where the child has seen no other."""
         seen = self._child.items if self._child else 0
         self._replace()
@@ -112,7 +114,7 @@ class Sandbox(Generic[Task, Result]):
             self._alone = True
             return
         item = next(item for item in left if item not in found)
-        failures[item] = Failure("lied", f"the worker was not to be trusted: {lie}")
+        failures[item] = Failure("lied", f"the worker was not to be trusted: {error}")
 
     def _work(
         self,
@@ -123,7 +125,7 @@ class Sandbox(Generic[Task, Result]):
         found: dict[str, Any],
     ) -> None:
         """Hand the items to the child, and put what is taken over of each into `found`."""
-        child = self._open(self.function.find_needs(task))
+        child = self._open(self.function.find_permissions(task))
         child.send((task, items, failures, child.scratch))
         for item in items:
             child.items += 1
@@ -132,40 +134,40 @@ class Sandbox(Generic[Task, Result]):
             most = self.function.count_bytes(task, item)
             while (message := self._receive(child, most)).kind == STEP:
                 if not isinstance(message.value, str) or message.value not in left or message.content:
-                    raise Lie(f"a step that there is not: {str(message.value)[:80]!a}")
+                    raise BadAnswer(f"a step that there is not: {str(message.value)[:80]!a}")
                 left.remove(message.value)
                 self._step = message.value
             if item in left:
-                raise Lie("an answer before the first step")
+                raise BadAnswer("an answer before the first step")
             found[item] = self.function.check(task, item, message.value, message.content)
         if child.scratch:
             _empty(Path(child.scratch))
 
     def _receive(self, child: Child, most: int) -> Message:
         """The next step or answer of a child. Raises what it tells of in their place."""
-        look = partial(refuse_to_fill, Path(child.scratch)) if child.scratch else None
+        look = partial(check_disk_use, Path(child.scratch)) if child.scratch else None
         seconds = self.seconds if self._step is not None else None
         message = child.receiver.receive(seconds, most, look)
         if message.kind == READY and not child.ready:
             child.ready = True
-            refuse_or_tell([part for part in PARTS if part in message.value], self.cages)
+            refuse_or_warn([part for part in PARTS if part in message.value], self.mode)
             message = child.receiver.receive(seconds, most, look)
         if message.kind == ERROR:
             raise_error(message)
         if message.kind not in (STEP, ANSWER):
-            raise Lie("a second beginning")
+            raise BadAnswer("a second beginning")
         return message
 
-    def _open(self, needs: Needs) -> Child:
+    def _open(self, permissions: Permissions) -> Child:
         """The child, which is started where there is none, or one that may do less than is needed."""
         with self._lock:
             if self._closed:
                 raise BrokenExecutor("closed")
-            if self._child is not None and not self._child.needs.cover(needs):
-                needs = needs.join(self._child.needs)
+            if self._child is not None and not self._child.permissions.cover(permissions):
+                permissions = permissions.join(self._child.permissions)
                 self._end()
             if self._child is None:
-                self._child = Child(self.function, needs, caged=self.cages != "off")
+                self._child = Child(self.function, permissions, caged=self.mode != "off")
             return self._child
 
     def _replace(self) -> int:
@@ -178,29 +180,29 @@ class Sandbox(Generic[Task, Result]):
         return child.end() if child else 0
 
 
-def refuse_or_tell(missing: Sequence[str], cages: Cages) -> None:
+def refuse_or_warn(missing: Sequence[str], mode: SandboxMode) -> None:
     """Raise UserError for a part of a cage that is missing and required; tell of another one once."""
-    if missing and cages == "require":
-        raise UserError(tell_missing(missing))
-    if missing and cages == "auto":
-        _tell_once(tell_missing(missing))
+    if missing and mode == "require":
+        raise UserError(describe_missing(missing))
+    if missing and mode == "auto":
+        _warn_once(describe_missing(missing))
 
 
 @cache
-def _tell_once(text: str) -> None:
+def _warn_once(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def tell_missing(missing: Sequence[str]) -> str:
+def describe_missing(missing: Sequence[str]) -> str:
     """What to tell a user whose kernel lacks parts of a cage."""
     return f"this machine cannot keep a decoder from {'; '.join(missing)}; see compute.sandbox"
 
 
-def refuse_to_fill(folder: Path) -> None:
-    """Raise Lie where there is more in a folder than is left on its disk."""
+def check_disk_use(folder: Path) -> None:
+    """Raise BadAnswer where there is more in a folder than is left on its disk."""
     used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     if used > shutil.disk_usage(folder).free:
-        raise Lie(f"{used:,} bytes of files that it wrote, which fills the disk")
+        raise BadAnswer(f"{used:,} bytes of files that it wrote, which fills the disk")
 
 
 def _empty(folder: Path) -> None:
@@ -208,7 +210,7 @@ def _empty(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _tell_cause(code: int) -> str:
+def _explain_exit(code: int) -> str:
     if code == -signal.SIGSYS:
         return "the process asked the system for what its cage forbids (SIGSYS)"
     return f"the process died of {signal.Signals(-code).name}" if code < 0 else f"the process ended with code {code}"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
-from pipeline.corpus.groups import join_groups, refuse_parted_groups
+from pipeline.corpus.groups import join_groups, refuse_split_groups
 from pipeline.corpus.names import match_categories, match_objects
-from pipeline.corpus.near_duplicates import Sign, settle_duplicates, sign_nothing
+from pipeline.corpus.near_duplicates import ComputeSignatures, compute_no_signatures, resolve_duplicates
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
@@ -66,7 +66,7 @@ def choose_clips(
     group_pattern: str | None = None,
     directions: Directions = ENGLISH,
     pictures: str | None = None,
-    sign: Sign = sign_nothing,
+    sign: ComputeSignatures = compute_no_signatures,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
@@ -84,13 +84,13 @@ def choose_clips(
     drops += more
     candidates = _join_groups(candidates, group_pattern, rows)
     digest = partial(digest_videos, videos, workers=workers, digests=digests)
-    candidates, more = settle_duplicates(candidates, files, digest, sign, options.duplicates)
+    candidates, more = resolve_duplicates(candidates, files, digest, sign, options.duplicates)
     drops += more
     candidates, more = limit_clips(candidates, options)
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
     clips, more = _make_clips(candidates, splits, files, digest)
-    clips = _tell_ways(clips, directions)
+    clips = _fill_in_directions(clips, directions)
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
@@ -100,7 +100,7 @@ def choose_clips(
 
 def _join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Sequence[LabelRow]) -> list[Candidate]:
     joined = join_groups(clips, pattern)
-    refuse_parted_groups(joined, {row.id: row for row in rows} if any(clip.group for clip in joined) else {})
+    refuse_split_groups(joined, {row.id: row for row in rows} if any(clip.group for clip in joined) else {})
     return joined
 
 
@@ -142,7 +142,7 @@ def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
     return kept, drops
 
 
-def _tell_ways(clips: Sequence[Clip], directions: Directions) -> list[Clip]:
+def _fill_in_directions(clips: Sequence[Clip], directions: Directions) -> list[Clip]:
     """The clips with the ways that their rows, their captions or their categories tell."""
     find = cache(directions.find_motion)  # clips share their templates, and some of them captions
     return [
@@ -207,7 +207,7 @@ def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
         match_categories(wanted, {})
     except UserError as error:
         raise NothingToTrainOn(
-            f"{error}{_tell_first(rows, drops)}", 0, sorted(drops, key=lambda drop: drop.id)
+            f"{error}{_name_first_drop(rows, drops)}", 0, sorted(drops, key=lambda drop: drop.id)
         ) from None
 
 
@@ -294,10 +294,10 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
     reasons = Counter(drop.reason for drop in drops)
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "the labels are empty"
     told = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
-    return told + _tell_first(rows, drops)
+    return told + _name_first_drop(rows, drops)
 
 
-def _tell_first(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
+def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
     """Why the first row that was dropped was dropped, as the end of a message."""
     reasons = {drop.id: drop for drop in drops}
     for row in rows:

@@ -15,12 +15,12 @@ from pipeline.sources.cells import is_table
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import (
     FolderRead,
+    describe_gap,
     is_pattern,
     is_picture,
     may_lead,
     order_pictures,
     read_folder,
-    tell_gap,
 )
 
 Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises NoVideo for one that leads out of it
@@ -66,7 +66,7 @@ class ContainedVideos:
         video = f"{folder}/{found.pattern}"
         self.digests[video] = found.digest
         if found.numbered.missing:
-            self._gaps[video] = found.numbered.missing, f"{folder}, {tell_gap(found.numbered)}"
+            self._gaps[video] = found.numbered.missing, f"{folder}, {describe_gap(found.numbered)}"
         return video
 
     def warn(self) -> None:
@@ -127,7 +127,7 @@ class ContainedVideos:
             return None
         video = f"{folder}/{ordered[0]}".lstrip("/")
         if ordered[1].missing:
-            told = f"{archive.name}/{folder}, {tell_gap(ordered[1])}"
+            told = f"{archive.name}/{folder}, {describe_gap(ordered[1])}"
             self._gaps[f"{archive.name}/{video}"] = ordered[1].missing, told
         return video
 

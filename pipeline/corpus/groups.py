@@ -90,7 +90,7 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candida
     ]
 
 
-def refuse_parted_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow]) -> None:
+def refuse_split_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow]) -> None:
     """Raise UserError where rows of one named group are in several official splits; `rows` holds them by id."""
     first: dict[str, LabelRow] = {}
     splits: dict[str, OfficialSplit] = {}

@@ -6,23 +6,24 @@ from typing import Literal
 from pipeline.corpus.groups import JoinedNames, name_group
 from pipeline.corpus.rows import Candidate, Segment
 from pipeline.corpus.video_names import NoVideo
-from pipeline.duplicates import compare_signatures, find_sets, read_signatures
+from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
 from pipeline.records import Clip, Drop, Signature
 
 Shown = tuple[str, Segment]  # what a clip shows: the digest of its video, and the part of it
-Sign = Callable[[list[Clip]], Sequence[Signature]]  # of clips sorted by id; one that cannot be decoded has none
+# Clips sorted by id -> their signatures; one that cannot be decoded has none.
+ComputeSignatures = Callable[[list[Clip]], Sequence[Signature]]
 Digest = Callable[[list[str]], list[str | NoVideo]]  # of files, or why one cannot be read
 Duplicates = Literal["keep", "group", "drop"]
 
 
-def sign_nothing(_: list[Clip]) -> Sequence[Signature]:
+def compute_no_signatures(_: list[Clip]) -> Sequence[Signature]:
     """For near-duplicates of which only equal files count."""
     return ()
 
 
-def settle_duplicates(
-    clips: Sequence[Candidate], files: Mapping[str, str], digest: Digest, sign: Sign, choice: Duplicates
+def resolve_duplicates(
+    clips: Sequence[Candidate], files: Mapping[str, str], digest: Digest, sign: ComputeSignatures, choice: Duplicates
 ) -> tuple[list[Candidate], list[Drop]]:
     """The clips, near-duplicates in one group or only the first by id, and the drops of the others.
 
@@ -41,7 +42,7 @@ def settle_duplicates(
 
 
 def _find_sets(
-    clips: Sequence[Candidate], shown: Mapping[str, Shown], files: Mapping[str, str], sign: Sign
+    clips: Sequence[Candidate], shown: Mapping[str, Shown], files: Mapping[str, str], sign: ComputeSignatures
 ) -> list[list[Candidate]]:
     """The clips of each set of near-duplicates, sorted by id. One of those that show the same bytes is decoded."""
     alike: dict[Shown, list[Candidate]] = {}
@@ -50,7 +51,7 @@ def _find_sets(
             alike.setdefault(shown[clip.id], []).append(clip)
     first = {same[0].id: same for same in alike.values()}
     signatures = sign([_make_clip(same[0], what[0], files[same[0].id]) for what, same in alike.items()])
-    sets = find_sets(compare_signatures(read_signatures(signatures)))
+    sets = find_sets(compare_signatures(decode_signatures(signatures)))
     found = [[clip for row in rows for clip in first[signatures[row].id]] for rows in sets]
     compared = {clip.id for same in found for clip in same}
     found += [same for name, same in first.items() if name not in compared]

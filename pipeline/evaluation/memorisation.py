@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.duplicates import NEAR, compare_signatures, find_nearest, sign_clip
+from pipeline.duplicates import NEAR, compare_signatures, compute_signature, find_nearest
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure, Formula, interval_of_means
 from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
@@ -114,7 +114,7 @@ class CopySearch:
 
 def find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
     """Which of the unseen clips [N,T,H,W,3] are near-duplicates of one of the training clips: [N]."""
-    points = compare_signatures(np.stack([sign_clip(clip) for clip in (*unseen, *train)]))
+    points = compare_signatures(np.stack([compute_signature(clip) for clip in (*unseen, *train)]))
     return find_nearest(points[: len(unseen)], points[len(unseen) :])[1] <= NEAR
 
 

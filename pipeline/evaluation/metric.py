@@ -120,14 +120,14 @@ def measure_all(
     metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference, of: str = ""
 ) -> dict[str, Figure]:
     """Every metric of the set of clips that is called `of`."""
-    spared = {name: _tell_spared(metric, of) for name, metric in metrics.items()}
+    spared = {name: _explain_unasked(metric, of) for name, metric in metrics.items()}
     return {
         name: Figure(None, reason=spared[name]) if spared[name] else metric.measure(clips, reference, name)
         for name, metric in metrics.items()
     }
 
 
-def _tell_spared(metric: Metric, of: str) -> str:
+def _explain_unasked(metric: Metric, of: str) -> str:
     """Why a metric is not measured on the set of this name; empty where it is."""
     if of in SPECIAL and not any(isinstance(rule, Rule) and rule.control == of for rule in metric.rules):
         return NO_CONTROL_OF_IT

@@ -64,7 +64,7 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
     write_json(folder / "protocol.json", found.protocol)
     values = {name: round_value(figure.value) for name, figure in figures.items()}
     write_json(metrics, values | {"withdrawn": len(found.protocol["withdrawn"])})
-    return chain(summarise(figures, evaluation.checks), tell_repeated(evaluation.reference.copies))
+    return chain(summarise(figures, evaluation.checks), report_repeated(evaluation.reference.copies))
 
 
 def summarise_generator(found: Evaluation) -> dict[str, Figure]:
@@ -189,7 +189,7 @@ def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterato
     yield f"evaluate: {sum(tried)} of {len(tried)} demands on the controls are met{untried}"
 
 
-def tell_repeated(copies: CopySearch) -> Iterator[str]:
+def report_repeated(copies: CopySearch) -> Iterator[str]:
     """A line where unseen clips are near-duplicates of training clips."""
     if copies.repeated:
         yield (

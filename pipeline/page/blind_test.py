@@ -14,7 +14,7 @@ from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts,
 from pipeline.page.strips import encode_strip
 from pipeline.params import SamplingParams
 from pipeline.records import Frames
-from pipeline.rendering.contact_sheet import take_turns
+from pipeline.rendering.contact_sheet import order_round_robin
 
 PAIRS = 20
 SIDES = ("left", "right")
@@ -74,7 +74,7 @@ def _choose_rows(dataset: Dataset, rng: np.random.Generator) -> list[int]:
     """Rows of the split, shuffled, with another caption each before any comes twice."""
     rows = dataset.rows("test")
     shuffled = [rows[place] for place in rng.permutation(len(rows))]
-    return take_turns(shuffled, [clip.caption for clip in dataset.clips(shuffled)])[:PAIRS]
+    return order_round_robin(shuffled, [clip.caption for clip in dataset.clips(shuffled)])[:PAIRS]
 
 
 def _encode(pair: Pair) -> tuple[str, str]:

@@ -48,7 +48,7 @@ def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
     for name in names:
         figures = [table.get(name, NO_FIGURE) for table in tables]
         if any(figure.value is not None for figure in figures):
-            verdicts = [_tell_difference(own.get(name)) for own in differences]
+            verdicts = [_name_difference(own.get(name)) for own in differences]
             spans = place_spans(figures)
             found[name] = [
                 RunFigure(run.name, figure, span, differs)
@@ -80,7 +80,7 @@ def _read_evaluated(run: Run) -> Mapping[str, Figure]:
     return read_figures(path) if path.is_file() else {}
 
 
-def _tell_difference(found: Difference | None) -> str:
+def _name_difference(found: Difference | None) -> str:
     if found is None or found.value is None or not found.real:
         return ""
     return "higher" if found.value > 0 else "lower"

@@ -39,14 +39,14 @@ def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
     """The run in words. Raises UserError where a file is broken."""
     model = read_object(run.folders.model / DESCRIPTION)
     return Summary(
-        trained=tell_training(run, model),
-        measured=tell_evaluation(evaluation),
+        trained=describe_training(run, model),
+        measured=describe_evaluation(evaluation),
         costs=list_costs(run, model, evaluation),
         lineage=list_lineage(run, model),
     )
 
 
-def tell_training(run: Run, model: Mapping[str, Any]) -> str:
+def describe_training(run: Run, model: Mapping[str, Any]) -> str:
     """What was trained, and on what."""
     if not model:
         return "Nothing is trained yet: `dvc repro train` makes a model."
@@ -65,7 +65,7 @@ def tell_training(run: Run, model: Mapping[str, Any]) -> str:
     )
 
 
-def tell_evaluation(evaluation: EvaluationView | None) -> str:
+def describe_evaluation(evaluation: EvaluationView | None) -> str:
     """What was measured, and whether the metrics can be believed."""
     if evaluation is None:
         return "Not evaluated yet: `dvc repro evaluate` measures it beside real clips and planted controls."

@@ -100,10 +100,10 @@ def compose(parts: Sequence[Part], shards: ShardReader) -> Frames:
 def _mixed(rows: Sequence[int], shards: ShardReader, labels: Mapping[str, Clip]) -> list[int]:
     """The rows, with another object each before any comes twice."""
     clips = [labels.get(shards.ids[row]) for row in rows]
-    return take_turns(rows, [clip.objects if clip else () for clip in clips])
+    return order_round_robin(rows, [clip.objects if clip else () for clip in clips])
 
 
-def take_turns(rows: Sequence[int], shown: Sequence[Hashable]) -> list[int]:
+def order_round_robin(rows: Sequence[int], shown: Sequence[Hashable]) -> list[int]:
     """The rows, those first that show a thing for the first time, then those that show it for the second time."""
     times: Counter[Hashable] = Counter()
     turns = []

@@ -62,7 +62,7 @@ def _parse_number(name: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
-class Studio:
+class ClipRenderer:
     """Draws clips of one model for many at once: one after another, and nobody waits without end."""
 
     def __init__(self, model: VideoModel, queue: int = QUEUE, patience: float = PATIENCE) -> None:

@@ -22,9 +22,9 @@ from pipeline.serving.requests import (
     LARGEST_SEED,
     MOST_CLIPS,
     MOST_LETTERS,
+    ClipRenderer,
     ClipsRequest,
     Refused,
-    Studio,
     parse_request,
 )
 
@@ -79,8 +79,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
-    def __init__(self, host: str, port: int, studio: Studio, page: Path) -> None:
-        self.studio, self.page, self.host = studio, page, host
+    def __init__(self, host: str, port: int, renderer: ClipRenderer, page: Path) -> None:
+        self.renderer, self.page, self.host = renderer, page, host
         self.is_loopback = _is_loopback(host)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer_form(address.query)
             elif address.path.startswith("/clips."):
                 ending = address.path.removeprefix("/clips")
-                clips = self.server.studio.render(parse_request(address.query), ending)
+                clips = self.server.renderer.render(parse_request(address.query), ending)
                 self._answer(200, KINDS[ending], clips)
             else:
                 raise Refused(404, "there is / and /draw, and clips at /clips.gif, /clips.png, /clips.mp4, /clips.npz")
@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             request = parse_request(query)
-            typed = self.server.studio.encode(request)
+            typed = self.server.renderer.encode(request)
             self._answer(200, HTML, build_form(request, typed.unknown, page=page).encode())
         except Refused as refused:
             self._answer(refused.status, HTML, build_form(None, fault=str(refused), page=page).encode())

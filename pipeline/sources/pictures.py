@@ -83,7 +83,7 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
     return (pattern, _number(names, pattern)) if pattern else None
 
 
-def tell_gap(pictures: Numbered) -> str:
+def describe_gap(pictures: Numbered) -> str:
     """Where pictures are missing for the first time; empty where none is."""
     steps = zip(pairwise(pictures.names), pairwise(pictures.stamps), strict=True)
     return next((f"first between {one} and {two}" for (one, two), (start, end) in steps if end - start > 1), "")
@@ -161,7 +161,7 @@ def _number(names: Iterable[str], pattern: str) -> Numbered:
 def _check_gaps(found: Numbered) -> Numbered:
     length = found.stamps[-1] + 1
     if found.missing > MOST_MISSING * length:
-        raise SourceFault(f"lacks {found.missing} of {length} pictures, {tell_gap(found)}")
+        raise SourceFault(f"lacks {found.missing} of {length} pictures, {describe_gap(found)}")
     return found
 
 

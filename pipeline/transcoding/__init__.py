@@ -1,7 +1,7 @@
 """Videos -> shards: one task a shard, a manifest beside each, and finished shards kept until all are there.
 
 Shards are made in any order and on any machine, each by a `ShardMaker`, whose worker is caged. A shard is finished once
-its manifest is written, so a run that was stopped resumes by making the missing shards only; `hand_over` then puts
+its manifest is written, so a run that was stopped resumes by making the missing shards only; `publish_shards` then puts
 all of them into the output.
 """
 
@@ -30,12 +30,12 @@ from pipeline.transcoding.decoding import ShardTask
 from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes, list_drops, list_signatures, read_manifests
 
 __all__ = [
+    "compute_signatures",
     "fingerprint",
-    "hand_over",
     "make_shards",
+    "publish_shards",
     "require_fitting_shards",
     "require_order",
-    "sign_videos",
 ]
 
 MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
@@ -117,7 +117,7 @@ def make_shards(
     return paths
 
 
-def hand_over(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS) -> Made:
+def publish_shards(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS) -> Made:
     """Make `out` whole from finished shards, the index last.
 
     Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
@@ -176,7 +176,7 @@ def _explain_no_clip(paths: list[Path]) -> str:
     return f"none of the {reasons.total()} chosen clips is left ({counts}), the first because of {first.detail!r}"
 
 
-def sign_videos(
+def compute_signatures(
     videos: Path,
     clips: Sequence[Clip],
     options: TranscodeParams,

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.compute.cage import Needs
+from pipeline.compute.cage import Permissions
 from pipeline.compute.child import Failure, Work
-from pipeline.compute.messages import Lie, clean_text
-from pipeline.duplicates import sign_clip, write_signature
+from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, write_json
 from pipeline.params import ClipParams
@@ -33,7 +33,7 @@ from pipeline.transcoding.decoding import (
 )
 from pipeline.video.decode import find_programs
 
-TELLABLE: dict[str, Reason] = {
+ALLOWED_REASONS: dict[str, Reason] = {
     reason: reason for reason in (*REASONS.values(), *(reason for reason, _ in FAILURES.values()))
 }
 
@@ -138,11 +138,11 @@ class ShardMaker:
             steps.setdefault(clip.video, {clip.video: None})[name_part(clip)] = None
         return {video: tuple(names) for video, names in steps.items()}
 
-    def find_needs(self, task: ShardTask) -> Needs:
+    def find_permissions(self, task: ShardTask) -> Permissions:
         """The videos folder, what its links lead to, and the ffmpeg program where it decodes."""
         videos = list(dict.fromkeys(clip.video for clip in task.clips))
         copies = task.options.decoder == "ffmpeg" or any(needs_copies(task.videos, video) for video in videos)
-        return Needs(
+        return Permissions(
             frozenset(root for video in videos for root in find_roots(task.videos, video)),
             frozenset(find_programs(task.options, videos)),
             task.options.limits.memory_bytes,
@@ -162,7 +162,7 @@ class ShardMaker:
         return decode_clips(task, item, failures, scratch)
 
     def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
-        """One outcome for each part that is asked for, with just so many frames as it says. Raises Lie."""
+        """One outcome for each part that is asked for, with just so many frames as it says. Raises BadAnswer."""
         parts = _list_parts(task, item)
         frames = np.frombuffer(content, np.uint8)
         taken: Outcomes = {}
@@ -170,18 +170,20 @@ class ShardMaker:
         for outcome in value if isinstance(value, list) else [None]:
             part, checked = _check_outcome(task, outcome)
             if part not in parts or part in taken:
-                raise Lie(f"a part that was not asked for: {part[:80]!a}")
+                raise BadAnswer(f"a part that was not asked for: {part[:80]!a}")
             if isinstance(checked, _Told):
                 end = at + checked.windows * count_clip_bytes(task.shape)
                 if end > len(frames):
-                    raise Lie(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
+                    raise BadAnswer(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
                 shape = (checked.windows, task.shape.frames, task.shape.height, task.shape.width, 3)
                 taken[part] = Decoded(list(frames[at:end].reshape(shape)), checked.frames)
                 at = end
             else:
                 taken[part] = checked
         if taken.keys() != parts or at != len(frames):
-            raise Lie(f"{len(taken)} of {len(parts)} parts, with {len(frames):,} bytes of frames in place of {at:,}")
+            raise BadAnswer(
+                f"{len(taken)} of {len(parts)} parts, with {len(frames):,} bytes of frames in place of {at:,}"
+            )
         return taken
 
     def finish(self, task: ShardTask, found: Mapping[str, Outcomes], failures: Mapping[str, Failure]) -> None:
@@ -199,7 +201,9 @@ class ShardMaker:
             rows += [(clip.id, clip.caption, _turn(frames, clip)) for frames in outcome.windows]
             counts[outcome.frames] += 1
         shard = write_shard(task.path, rows) if rows else None
-        signatures = tuple(Signature(clip_id, write_signature(sign_clip(frames))) for clip_id, _, frames in rows)
+        signatures = tuple(
+            Signature(clip_id, encode_signature(compute_signature(frames))) for clip_id, _, frames in rows
+        )
         write_manifest(manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
 
 
@@ -213,15 +217,15 @@ def _list_parts(task: ShardTask, video: str) -> set[str]:
 
 
 def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Told | Undecoded]:
-    """One outcome by its keys and by the kinds and bounds of its values. Raises Lie."""
+    """One outcome by its keys and by the kinds and bounds of its values. Raises BadAnswer."""
     match outcome:
         case {"part": str(part), "frames": int(frames), "windows": int(windows)} if len(outcome) == 3:
             if 1 <= windows <= task.options.windows and 1 <= frames <= task.options.limits.video_frames:
                 return part, _Told(windows, frames)
         case {"part": str(part), "reason": str(reason), "detail": detail} if len(outcome) == 3:
-            if reason in TELLABLE:
-                return part, Undecoded(TELLABLE[reason], clean_text(detail))
-    raise Lie(f"an outcome that there is not: {str(outcome)[:80]!a}")
+            if reason in ALLOWED_REASONS:
+                return part, Undecoded(ALLOWED_REASONS[reason], clean_text(detail))
+    raise BadAnswer(f"an outcome that there is not: {str(outcome)[:80]!a}")
 
 
 def _turn(frames: Frames, clip: Clip) -> Frames:

@@ -174,7 +174,7 @@ def _read_clock(timeline: Timeline) -> _Clock:
     """
     stamps, stated = timeline.known(), timeline.last
     slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
-    if _come_steadily(stamps, stated, timeline):
+    if _is_evenly_timed(stamps, stated, timeline):
         frame = Fraction(stamps[-1] - stamps[0], max(1, len(stamps) - 1))
         return _Clock(stamps, slack, frame, frame, steady=True)
     gaps = [after - before for before, after in pairwise(stamps)]
@@ -190,7 +190,7 @@ def is_steady(timeline: Timeline) -> bool:
         return False
 
 
-def _come_steadily(stamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
+def _is_evenly_timed(stamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
     steps, span = len(stamps) - 1, stamps[-1] - stamps[0]
     if not span:  # a single frame, or none of them has a time of its own
         return steps > 0 or last is None

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.duplicates import sign_clip, write_signature
+from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.records import SIGNATURES, Caption, Clip, Drop, Signature
 from pipeline.rendering.contact_sheet import choose_cards, compose
@@ -261,7 +261,7 @@ def test_an_unknown_id_is_answered_with_the_nearest(stages, tmp_path):
 def sign(folder):
     """Write the signatures of the folder's shards, as `transcode` does."""
     shards = ShardReader(folder)
-    rows = [Signature(name, write_signature(sign_clip(shards[row]))) for row, name in enumerate(shards.ids)]
+    rows = [Signature(name, encode_signature(compute_signature(shards[row]))) for row, name in enumerate(shards.ids)]
     write_table(folder / SIGNATURES, Signature, rows)
 
 

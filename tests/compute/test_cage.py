@@ -12,9 +12,9 @@ from clip_sets import by
 from sandboxed_functions import Act, Words
 
 from pipeline.compute import landlock, map_sandboxed, seccomp
-from pipeline.compute.cage import CALLS, FILES, PARTS, Needs, find_missing, reduce_environment
-from pipeline.compute.messages import ANSWER, READY, Late, Lie, Receiver, Sender, clean_text
-from pipeline.compute.sandbox import refuse_to_fill
+from pipeline.compute.cage import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
+from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, clean_text
+from pipeline.compute.sandbox import check_disk_use
 from pipeline.errors import UserError
 
 HEADERS = {
@@ -114,7 +114,10 @@ def test_no_secret_of_the_environment_is_handed_down():
 
 
 def test_needs_that_are_covered_start_no_new_child():
-    small, large = Needs(frozenset("a"), memory_bytes=1), Needs(frozenset("ab"), frozenset("p"), 2, "folder")
+    small, large = (
+        Permissions(frozenset("a"), memory_bytes=1),
+        Permissions(frozenset("ab"), frozenset("p"), 2, "folder"),
+    )
     assert large.cover(small)
     assert not small.cover(large)
     assert small.join(large) == large
@@ -122,10 +125,10 @@ def test_needs_that_are_covered_start_no_new_child():
 
 def test_a_folder_that_would_fill_the_disk_is_a_lie(tmp_path, monkeypatch):
     (tmp_path / "copy.mp4").write_bytes(bytes(100_000))
-    refuse_to_fill(tmp_path)
+    check_disk_use(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 50_000))
-    with pytest.raises(Lie, match="bytes of files that it wrote, which fills the disk"):
-        refuse_to_fill(tmp_path)
+    with pytest.raises(BadAnswer, match="bytes of files that it wrote, which fills the disk"):
+        check_disk_use(tmp_path)
 
 
 @pytest.fixture
@@ -140,10 +143,10 @@ def test_a_message_comes_as_it_was_sent_and_a_cut_one_is_late(pipe):
     message = receiver.receive(5, 5)
     assert (message.kind, message.value, bytes(message.content)) == (ANSWER, {"frames": 3}, b"abcde")
     sender.send(ANSWER, [], [memoryview(b"abcdef")])
-    with pytest.raises(Lie, match="with 2 and 6 bytes"):
+    with pytest.raises(BadAnswer, match="with 2 and 6 bytes"):
         receiver.receive(5, 5)
     os.write(writer, READY)
-    with pytest.raises(Late):
+    with pytest.raises(AnswerTimeout):
         receiver.receive(0.1, 5)
 
 
@@ -159,5 +162,5 @@ def test_what_is_received_in_another_thread_ends_before_its_pipe_is_closed(pipe)
 
 def test_a_text_cannot_steer_a_terminal():
     assert clean_text("a\x1b[31mb\u202ec\n" + "d" * 9000) == "a\\x1b[31mb\\u202ec\n" + "d" * (4000 - 10)
-    with pytest.raises(Lie):
+    with pytest.raises(BadAnswer):
         clean_text(["a"])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.corpus.near_duplicates import settle_duplicates
+from pipeline.corpus.near_duplicates import resolve_duplicates
 from pipeline.corpus.rows import Candidate, Segment
 from pipeline.corpus.video_names import NoVideo
-from pipeline.duplicates import LENGTH, write_signature
+from pipeline.duplicates import LENGTH, encode_signature
 from pipeline.errors import UserError
 from pipeline.records import Drop, Signature
 
@@ -27,7 +27,7 @@ def settle(clips, choice, shows, digests=None, broken=()):
     def sign(wanted):
         asked.extend(clip.id for clip in wanted)
         return [
-            Signature(clip.id, write_signature((PICTURES[shows[clip.id]] // 2 + len(asked) % 2).astype(np.uint8)))
+            Signature(clip.id, encode_signature((PICTURES[shows[clip.id]] // 2 + len(asked) % 2).astype(np.uint8)))
             for clip in wanted
             if clip.id not in broken
         ]
@@ -35,7 +35,7 @@ def settle(clips, choice, shows, digests=None, broken=()):
     def digest(files):
         return [(digests or {}).get(file, file) for file in files]
 
-    return *settle_duplicates(clips, {clip.id: clip.video for clip in clips}, digest, sign, choice), asked
+    return *resolve_duplicates(clips, {clip.id: clip.video for clip in clips}, digest, sign, choice), asked
 
 
 CLIPS = [candidate(name) for name in "dcbae"]

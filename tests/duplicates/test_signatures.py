@@ -10,14 +10,14 @@ from pipeline.duplicates import (
     NEAR,
     NearPair,
     compare_signatures,
+    compute_signature,
     count_leaks,
+    decode_signatures,
+    describe_leaks,
+    encode_signature,
     find_leaks,
     find_nearest,
     find_sets,
-    read_signatures,
-    sign_clip,
-    tell_leaks,
-    write_signature,
 )
 from pipeline.records import Signature
 
@@ -39,7 +39,7 @@ def draw_clips(count, seed=0):
 
 
 def sign(clips, name=str):
-    return [Signature(name(place), write_signature(sign_clip(clip))) for place, clip in enumerate(clips)]
+    return [Signature(name(place), encode_signature(compute_signature(clip))) for place, clip in enumerate(clips)]
 
 
 def add_grain(clips, levels=5):
@@ -48,25 +48,25 @@ def add_grain(clips, levels=5):
 
 def compare(*sets):
     """The signatures of all sets as points, parted again into those of each set."""
-    points = compare_signatures(read_signatures([row for clips in sets for row in sign(clips)]))
+    points = compare_signatures(decode_signatures([row for clips in sets for row in sign(clips)]))
     return np.split(points, np.cumsum([len(clips) for clips in sets])[:-1])
 
 
 def test_a_cell_is_the_mean_of_the_grey_levels_in_it():
     levels = np.random.default_rng(0).integers(0, 256, (FRAMES, GRID, GRID))
     clip = np.repeat(levels, 2, axis=0).repeat(3, axis=1).repeat(5, axis=2)[..., None].repeat(3, axis=3)
-    assert np.array_equal(sign_clip(clip.astype(np.uint8)), levels.ravel())
+    assert np.array_equal(compute_signature(clip.astype(np.uint8)), levels.ravel())
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 70), (31, 8, 5)])
 def test_clips_of_any_shape_have_a_signature(shape):
-    assert np.array_equal(sign_clip(np.full((*shape, 3), 77, np.uint8)), np.full(LENGTH, 77))
+    assert np.array_equal(compute_signature(np.full((*shape, 3), 77, np.uint8)), np.full(LENGTH, 77))
 
 
 def test_a_signature_is_read_back_from_its_text():
     clips = draw_clips(3)
-    assert np.array_equal(read_signatures(sign(clips)), [sign_clip(clip) for clip in clips])
-    assert read_signatures([]).shape == (0, LENGTH)
+    assert np.array_equal(decode_signatures(sign(clips)), [compute_signature(clip) for clip in clips])
+    assert decode_signatures([]).shape == (0, LENGTH)
 
 
 @pytest.mark.parametrize("disguise", [add_grain, lambda clips: (clips * 0.85 + 25).astype(np.uint8)])
@@ -116,7 +116,7 @@ def test_unseen_clips_with_a_near_duplicate_in_train_are_counted_by_split():
     assert all(isinstance(pair, NearPair) and 0 < pair.distance <= NEAR for pair in pairs)
     leaks = count_leaks(pairs, rows, splits)
     assert leaks == {"val": (2, 1), "test": (1, 1)}
-    assert tell_leaks(leaks) == "1 of 2 clips of val, 1 of 1 clips of test have a near-duplicate in train"
+    assert describe_leaks(leaks) == "1 of 2 clips of val, 1 of 1 clips of test have a near-duplicate in train"
 
 
 @pytest.mark.parametrize("splits", [{}, {"0": "train", "1": "train"}, {"0": "val", "1": "test"}])
@@ -124,12 +124,12 @@ def test_without_training_or_unseen_clips_nothing_is_near(splits):
     rows = sign(np.repeat(draw_clips(1), 2, axis=0))
     pairs = find_leaks(rows, splits)
     assert pairs == []
-    assert tell_leaks(count_leaks(pairs, rows, splits)) == ""
+    assert describe_leaks(count_leaks(pairs, rows, splits)) == ""
 
 
 def test_windows_of_one_clip_count_once():
     clip = draw_clips(1)[0]
-    rows = [Signature(name, write_signature(sign_clip(clip))) for name in ("a", "a", "b", "b")]
+    rows = [Signature(name, encode_signature(compute_signature(clip))) for name in ("a", "a", "b", "b")]
     splits = {"a": "val", "b": "train"}
     assert count_leaks(find_leaks(rows, splits), rows, splits) == {"val": (1, 1)}
 
@@ -144,7 +144,7 @@ def test_near_duplicates_of_near_duplicates_are_one_set(monkeypatch, shape):
 
 
 def test_no_signatures_are_no_points():
-    assert compare_signatures(read_signatures([])).shape == (0, LENGTH)
+    assert compare_signatures(decode_signatures([])).shape == (0, LENGTH)
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (50, 11), (1024, 4096)])

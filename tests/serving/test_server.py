@@ -14,7 +14,7 @@ from training_sets import tiny_params
 
 from pipeline.errors import UserError
 from pipeline.sampling import VideoModel
-from pipeline.serving.requests import Studio
+from pipeline.serving.requests import ClipRenderer
 from pipeline.serving.server import Server
 
 CAPTION = "pushing a mug from left to right"
@@ -26,8 +26,8 @@ def model(tmp_path_factory):
     return VideoModel(save_stirred(tmp_path_factory.mktemp("served") / "model", tiny_params()))
 
 
-def start(studio, page):
-    server = Server("127.0.0.1", 0, studio, page)
+def start(renderer, page):
+    server = Server("127.0.0.1", 0, renderer, page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -35,7 +35,7 @@ def start(studio, page):
 @pytest.fixture
 def server(model, tmp_path):
     """A running server; its page is not there yet."""
-    with start(Studio(model), tmp_path / "index.html") as running:
+    with start(ClipRenderer(model), tmp_path / "index.html") as running:
         yield running
         running.shutdown()
 
@@ -156,7 +156,7 @@ class Slow:
 
 def test_whoever_comes_to_a_full_queue_or_waits_too_long_is_told_to_come_again(tmp_path):
     slow = Slow()
-    with start(Studio(slow, queue=3, patience=0.5), tmp_path / "none") as server, ThreadPoolExecutor(8) as pool:
+    with start(ClipRenderer(slow, queue=3, patience=0.5), tmp_path / "none") as server, ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(ask, server, clips(seed=seed)) for seed in range(8)]
         refused = [future.result() for _, future in zip(range(7), as_completed(answers), strict=False)]
         slow.go.set()
@@ -180,6 +180,6 @@ def test_a_connection_that_says_nothing_ends(server, monkeypatch):
 
 def test_a_port_in_use_and_an_address_of_others_are_told(server, model, tmp_path):
     with pytest.raises(UserError, match=r"another program listens there; choose another --port"):
-        Server("127.0.0.1", server.server_address[1], Studio(model), tmp_path)
+        Server("127.0.0.1", server.server_address[1], ClipRenderer(model), tmp_path)
     with pytest.raises(UserError, match="no address of this machine"):
-        Server("203.0.113.1", 0, Studio(model), tmp_path)
+        Server("203.0.113.1", 0, ClipRenderer(model), tmp_path)

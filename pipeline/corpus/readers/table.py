@@ -284,7 +284,7 @@ def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[C
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
-            places = find_columns(path, header, columns, partial(_tell_delimiter, header, sign))
+            places = find_columns(path, header, columns, partial(_suggest_delimiter, header, sign))
             for cells in lines:
                 if len(cells) > len(header):
                     told = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
@@ -364,7 +364,7 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
         print(f"warning: {path}: {told}: {way}", file=sys.stderr)
 
 
-def _tell_delimiter(header: Sequence[str], sign: str) -> str:
+def _suggest_delimiter(header: Sequence[str], sign: str) -> str:
     """What else seems to separate the columns; empty where nothing does."""
     line = sign.join(header)
     for name, other in DELIMITERS.items():
