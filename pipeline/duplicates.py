@@ -158,8 +158,8 @@ def count_leaks(
 def describe_leaks(leaks: Mapping[Split, Leak]) -> str:
     """The counts in words; empty where no clip has a near-duplicate."""
     some = {split: leak for split, leak in leaks.items() if leak.near}
-    told = ", ".join(f"{leak.near} of {leak.clips} clips of {split}" for split, leak in some.items())
-    return told and f"{told} have a near-duplicate in {TRAINED}"
+    detail = ", ".join(f"{leak.near} of {leak.clips} clips of {split}" for split, leak in some.items())
+    return detail and f"{detail} have a near-duplicate in {TRAINED}"
 
 
 def encode_signature(signature: NDArray[np.uint8]) -> str:

@@ -90,12 +90,12 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if named and error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
         return f"{named}: a file where a folder is needed, or a folder where a file is; name another place", 1
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        told = os.strerror(error.errno) + (f" ({named})" if named else "")  # Arrow has words of its own
+        detail = os.strerror(error.errno) + (f" ({named})" if named else "")  # Arrow has words of its own
     elif NO_SCRATCH in str(error.strerror):
-        told = str(error.strerror)
+        detail = str(error.strerror)
     else:
         return None
-    return f"{told}; make room or correct the permissions, then run the same command again", 1
+    return f"{detail}; make room or correct the permissions, then run the same command again", 1
 
 
 def explain_imports() -> None:

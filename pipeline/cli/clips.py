@@ -282,8 +282,8 @@ def duplicates(
         raise UserError(f"{data / 'clips' / SIGNATURES}: of other clips than the shards; `dvc repro -f transcode`")
     splits = {name: clip.split for name, clip in labels.items()}
     pairs = find_leaks(signatures, splits)
-    told = describe_leaks(count_leaks(pairs, signatures, splits))
-    print(told or "no clip of val or test has a near-duplicate in train")
+    detail = describe_leaks(count_leaks(pairs, signatures, splits))
+    print(detail or "no clip of val or test has a near-duplicate in train")
     if not pairs:
         return
     console = Console()

@@ -167,13 +167,13 @@ def evaluate(
 
     from pipeline.evaluation.report import summarise_set, write_figures
 
-    told = summarise_set(found, name)
-    _show(found, told, name, data / "evaluation" / "intervals.json")
+    measured = summarise_set(found, name)
+    _show(found, measured, name, data / "evaluation" / "intervals.json")
     _warn(given, prompts)
     if out is not None and out.suffix.lower() == ".csv":
         write_figures(out, found)
     elif out is not None:
-        figures = {metric: figure._asdict() for metric, figure in told.items()}
+        figures = {metric: figure._asdict() for metric, figure in measured.items()}
         left_out = [{"id": drop.id, "reason": drop.reason, "detail": drop.detail} for drop in given.drops]
         write_json(out, {"figures": figures, "clips": len(prompts), "left_out": left_out, "unknown": _unknown(prompts)})
 
@@ -215,16 +215,16 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
     return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks), given, prompts
 
 
-def _show(found: "Evaluation", told: "Mapping[str, Figure]", name: str, last: Path) -> None:
+def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last: Path) -> None:
     """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
     from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
     from pipeline.evaluation.intervals import have_same_reference, read_figures
     from pipeline.evaluation.report import group_reasons
 
-    columns = {name: told}
+    columns = {name: measured}
     if last.is_file():
         columns["model"] = read_figures(last)
-        if not have_same_reference(told, columns["model"]):
+        if not have_same_reference(measured, columns["model"]):
             print(
                 f"warning: {last.parent} is of another judge or other real clips; run `dvc repro evaluate`",
                 file=sys.stderr,
@@ -233,10 +233,12 @@ def _show(found: "Evaluation", told: "Mapping[str, Figure]", name: str, last: Pa
     columns |= {other: found.figures[other] for other in beside if other in found.figures}
     console = Console()
     widen(console)
-    shown = [name for name, metric in found.metrics.items() if metric.network is None or told[name].value is not None]
+    shown = [
+        name for name, metric in found.metrics.items() if metric.network is None or measured[name].value is not None
+    ]
     lines = [[metric, *(cell(figures.get(metric)) for figures in columns.values())] for metric in shown]
     print_table(console, ["metric", *columns], lines)
-    for reason, metrics in group_reasons(told).items():
+    for reason, metrics in group_reasons(measured).items():
         console.print(f"{', '.join(metrics)}: n/a, {reason}", highlight=False, markup=False)
 
 
@@ -246,8 +248,8 @@ def _warn(given: "Given", prompts: "Sequence[Prompt]") -> None:
         print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
     for kind, captions in _unknown(prompts).items():
         if captions:
-            told = f"{len(captions)} of {len(prompts)} captions name no {kind} that the judge knows"
-            print(f"warning: {told}, the first {captions[0]!r}", file=sys.stderr)
+            detail = f"{len(captions)} of {len(prompts)} captions name no {kind} that the judge knows"
+            print(f"warning: {detail}, the first {captions[0]!r}", file=sys.stderr)
 
 
 def _unknown(prompts: "Sequence[Prompt]") -> dict[str, list[str]]:

@@ -40,8 +40,8 @@ def train(
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
     whole = 1000 * sum(cost.seconds for cost in costs)
-    told = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
-    console.print(told, highlight=False, markup=False)
+    detail = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
+    console.print(detail, highlight=False, markup=False)
 
 
 def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":

@@ -128,5 +128,5 @@ def _check_reachable(address: str) -> None:
 def _cluster_error(address: str, error: object) -> UserError:
     """Ray names the fault in its first line and the cause in its last one; between are ids and tracebacks."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines() if line.strip()]
-    told = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
-    return UserError(f"Ray ({address}): {told}; see docs/how-to/transcode-on-ray.md, then run the same command again")
+    detail = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+    return UserError(f"Ray ({address}): {detail}; see docs/how-to/transcode-on-ray.md, then run the same command again")

@@ -293,8 +293,8 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
         return f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
     reasons = Counter(drop.reason for drop in drops)
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "the labels are empty"
-    told = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
-    return told + _name_first_drop(rows, drops)
+    detail = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
+    return detail + _name_first_drop(rows, drops)
 
 
 def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:

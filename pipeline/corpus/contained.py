@@ -72,13 +72,13 @@ class ContainedVideos:
     def warn(self) -> None:
         """Say on stderr what is missing in the folders of pictures that were found, and what archives hold beside."""
         for archive, member in sorted(self._left_out.items()):
-            told = "members that are links or devices, or lead elsewhere, are left out"
-            print(f"warning: {archive}: {told}, such as {member}", file=sys.stderr)
+            detail = "members that are links or devices, or lead elsewhere, are left out"
+            print(f"warning: {archive}: {detail}, such as {member}", file=sys.stderr)
         if self._gaps:
             count = sum(missing for missing, _ in self._gaps.values())
             first = self._gaps[min(self._gaps)][1]
-            told = f"{len(self._gaps)} folders of pictures lack {count} of them, such as {first}"
-            print(f"warning: {told}: the picture before it is shown for longer", file=sys.stderr)
+            detail = f"{len(self._gaps)} folders of pictures lack {count} of them, such as {first}"
+            print(f"warning: {detail}: the picture before it is shown for longer", file=sys.stderr)
 
     def _check_links(self, folder: str, found: FolderRead) -> None:
         for name in found.links:
@@ -127,8 +127,8 @@ class ContainedVideos:
             return None
         video = f"{folder}/{ordered[0]}".lstrip("/")
         if ordered[1].missing:
-            told = f"{archive.name}/{folder}, {describe_gap(ordered[1])}"
-            self._gaps[f"{archive.name}/{video}"] = ordered[1].missing, told
+            detail = f"{archive.name}/{folder}, {describe_gap(ordered[1])}"
+            self._gaps[f"{archive.name}/{video}"] = ordered[1].missing, detail
         return video
 
     def _find_archived(self, name: str) -> str | None:

@@ -100,11 +100,11 @@ def refuse_split_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow]
         split = splits.setdefault(clip.group, clip.official_split)
         row, before = rows[clip.id], first.setdefault(clip.group, rows[clip.id])
         if split != clip.official_split:
-            told = " and ".join(
+            detail = " and ".join(
                 f"row {where.place[1]} of {where.place[0]} in {where.official_split}" for where in (before, row)
             )
             raise UserError(
-                f"dataset.columns.group: the group {clip.group!r} is in two official splits: {told}; "
+                f"dataset.columns.group: the group {clip.group!r} is in two official splits: {detail}; "
                 "let the groups or the splits go, dataset.columns.group: null or dataset.columns.split: null"
             )
 

@@ -95,8 +95,8 @@ def _refuse_parted(same: Sequence[Candidate]) -> None:
     first = same[0]
     for clip in same:
         if clip.official_split != first.official_split:
-            told = f"{first.id} in {first.official_split} and {clip.id} in {clip.official_split}"
+            detail = f"{first.id} in {first.official_split} and {clip.id} in {clip.official_split}"
             raise UserError(
-                f"filter.duplicates: group: near-duplicates are in two official splits, {told}; set it to drop, or let "
-                "the splits go (dataset.columns.split: null)"
+                f"filter.duplicates: group: near-duplicates are in two official splits, {detail}; set it to drop, or "
+                "let the splits go (dataset.columns.split: null)"
             )

@@ -177,10 +177,10 @@ class VideosFolder:
         except NoVideo as error:
             if error.reason == "missing_video" and os.path.lexists(f"{self._root}/{path}"):
                 is_folder = Path(self._root, path).is_dir()
-                told = (
+                detail = (
                     f"is a folder without numbered pictures ({PICTURES})" if is_folder else "does not end like a video"
                 )
-                raise NoVideo("unusable_path", f"{path} {told}") from None
+                raise NoVideo("unusable_path", f"{path} {detail}") from None
             raise
 
     def _find_anywhere(self, name: str) -> str:

@@ -131,8 +131,8 @@ def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline:
         unseen, repeated = reference.copies.unseen, reference.copies.repeated
         if unseen < LEAST_UNSEEN:
             left_out = f"; {repeated} more are near-duplicates of training clips" if repeated else ""
-            told = f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed{left_out}"
-            return Figure(None, reason=told)
+            detail = f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed{left_out}"
+            return Figure(None, reason=detail)
         found = reference.copies.find_copies(clips)
         return average(np.any([found[space] for space in spaces], axis=0).astype(float), reference)
 

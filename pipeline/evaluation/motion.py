@@ -41,8 +41,8 @@ def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
     known = [name for name in fake if min(len(fake[name]), len(real.get(name, ()))) >= LEAST_OF_CATEGORY]
     if not known:
         most = max((min(len(fake[name]), len(real.get(name, ()))) for name in fake), default=0)
-        told = f"{most} clips of a category on either side, {LEAST_OF_CATEGORY} are needed"
-        return Figure(None, clips=most, reason=told)
+        detail = f"{most} clips of a category on either side, {LEAST_OF_CATEGORY} are needed"
+        return Figure(None, clips=most, reason=detail)
     a, b = _scale(reference.real.velocities, clips.velocities)
     of_row = np.full(len(clips), -1)
     for name in known:

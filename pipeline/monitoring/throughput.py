@@ -77,10 +77,10 @@ class Throughput:
         return {f"speed/{name}": value for name, value in found.items()}
 
     def __str__(self) -> str:
-        told = f"{self.clips:.1f} clips/s, {self.waiting:.1%} waiting for data, {self.memory / 1e9:.2f} GB"
+        detail = f"{self.clips:.1f} clips/s, {self.waiting:.1%} waiting for data, {self.memory / 1e9:.2f} GB"
         if self.flops is None:
-            return told
-        return f"{told}, {self.flops / 1e9:.3g} GFLOP/s ({self.flops / self.matmul:.0%} of matrix products)"
+            return detail
+        return f"{detail}, {self.flops / 1e9:.3g} GFLOP/s ({self.flops / self.matmul:.0%} of matrix products)"
 
 
 class ThroughputMeter:

@@ -229,8 +229,8 @@ def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
         opened = open_npz(path, shape) if path.suffix == ".npz" else open_parquet(path, shape)
     counts = {len(opened.ids), len(opened.captions), sum(len(group.starts) for group in opened.groups)}
     if counts != {shard.clips}:
-        told = f"holds {max(counts)} clips where {INDEX} says {shard.clips}"
-        raise UserError(f"{path}: {told}; {REMEDY}")
+        detail = f"holds {max(counts)} clips where {INDEX} says {shard.clips}"
+        raise UserError(f"{path}: {detail}; {REMEDY}")
     return opened
 
 

@@ -138,8 +138,8 @@ def _find_pattern(names: Iterable[str]) -> str:
     # One picture beside many is a cover or a thumbnail.
     likely = {pattern: count for pattern, count in likely.items() if count > 1 or most == 1}
     if len(likely) > 1:
-        told = ", ".join(f"{count} {pattern}" for pattern, count in sorted(likely.items())[:4])
-        raise SourceFault(f"holds pictures of several names: {told}; name the frames in dataset.pictures")
+        detail = ", ".join(f"{count} {pattern}" for pattern, count in sorted(likely.items())[:4])
+        raise SourceFault(f"holds pictures of several names: {detail}; name the frames in dataset.pictures")
     return next(iter(likely))
 
 
@@ -213,8 +213,8 @@ def _make_stamps(numbers: Sequence[int]) -> tuple[int, ...]:
     step = min(step for step, count in steps.items() if count == most)
     odd = next((number for number in numbers if (number - numbers[0]) % step), None)
     if odd is not None:
-        told = f"most are {step} from the next, but {odd} is not so many from {numbers[0]}"
-        raise SourceFault(f"the numbers of the pictures have no regular step: {told}; number them anew")
+        detail = f"most are {step} from the next, but {odd} is not so many from {numbers[0]}"
+        raise SourceFault(f"the numbers of the pictures have no regular step: {detail}; number them anew")
     return tuple((number - numbers[0]) // step for number in numbers)
 
 

@@ -100,10 +100,10 @@ def _load_unspaced(code: str) -> Any | None:
     try:
         return spacy.blank(code, config=config)
     except ImportError:
-        told = (
+        detail = (
             f"{name} captions are split at spaces and punctuation only; `pip install {packages}` to split their words"
         )
-        print(f"tokenize: {told}, then run the stage again", file=sys.stderr)
+        print(f"tokenize: {detail}, then run the stage again", file=sys.stderr)
         return None
 
 

@@ -76,12 +76,12 @@ def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodePara
     if longest <= fitting:
         return
     windows = f" in {options.windows} windows each (transcode.windows)" if options.windows > 1 else ""
-    told = (
+    detail = (
         f"transcode.shard_clips {options.shard_clips}: {longest:,} clips of {size}{windows} are "
         f"{longest * each / 2**30:.1f} GiB of frames in one shard, and 2 GiB is the most"
     )
     way_out = f"set transcode.shard_clips to {fitting} or less" if fitting else "even one is too large; see clip"
-    raise UserError(f"{told}; {way_out}")
+    raise UserError(f"{detail}; {way_out}")
 
 
 def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:

@@ -167,9 +167,9 @@ def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
         stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
     except (Inexact, OutsideVideo):  # packets do not tell, or nothing is there to be compared
         return
-    told, seen = len(stated.stamps), len(found.stamps)
-    if told - seen > max(1, REFUSED_SHARE * told):
-        raise DecodeError(f"damaged: {seen} of {told} frames of the part can be decoded")
+    detail, seen = len(stated.stamps), len(found.stamps)
+    if detail - seen > max(1, REFUSED_SHARE * detail):
+        raise DecodeError(f"damaged: {seen} of {detail} frames of the part can be decoded")
 
 
 class _PartDecoder:

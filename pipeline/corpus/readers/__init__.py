@@ -198,8 +198,8 @@ def _look_at_videos(folder: Path) -> Found:
         return "sidecar", f"{beside} has a .txt beside it"
     stems = {path.stem for path in texts}
     if apart := next((file for file in videos if file.stem in stems), None):
-        told = f"texts lie in another folder than the videos that they name, such as {apart}"
-        raise UserError(f"{folder}: {told}; make dataset.labels the folder of texts, dataset.videos that of videos")
+        detail = f"texts lie in another folder than the videos that they name, such as {apart}"
+        raise UserError(f"{folder}: {detail}; make dataset.labels the folder of texts, dataset.videos that of videos")
     if videos and all(len(file.parts) > 1 for file in videos):
         return "folders", f"{videos[0]} and all other videos are in folders"
     if not videos and not texts and (archive := next((path for path, _ in files if is_archive(path.name)), None)):

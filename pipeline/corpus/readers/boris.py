@@ -120,8 +120,8 @@ def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
     if len(line.files) < 2:
         yield _cut(event, first, start, stop)
     elif not line.ends:
-        told = f"its time goes on over {len(line.files)} files, whose lengths the export does not state"
-        yield {"video": first, "fault": f"{told}; give the .boris project itself, or an export of a newer {TOOL}"}
+        detail = f"its time goes on over {len(line.files)} files, whose lengths the export does not state"
+        yield {"video": first, "fault": f"{detail}; give the .boris project itself, or an export of a newer {TOOL}"}
     else:
         parts = [
             _cut(event, file, max(start - begin, 0.0 if begin else start), None if stop > end else stop - begin)
@@ -166,9 +166,9 @@ def _pair_events(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> lis
             number = begun.pop(key)
             events[number] = events[number]._replace(stop=time, fault="")
         else:
-            told = {"STOP": "a STOP without a START", "START": "a second START before a STOP"}
+            faults = {"STOP": "a STOP without a START", "START": "a second START before a STOP"}
             point = f"a {what or 'nameless'} event at {row.get(TIME)} s has no length"
-            events.append(Event(row, time, None if what in told else time, told.get(what, point)))
+            events.append(Event(row, time, None if what in faults else time, faults.get(what, point)))
     return events
 
 

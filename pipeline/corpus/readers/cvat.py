@@ -75,8 +75,8 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
         raise UserError(f"{path}: its root is <{root.tag}>, not <annotations>; {REMEDY}")
     rate = dataset.segments.rate
     if rate is None:
-        told = "CVAT numbers the frames of a video, and its export does not state their rate"
-        raise UserError(f"{path}: {told}; set dataset.segments.rate to the frames per second of the videos")
+        detail = "CVAT numbers the frames of a video, and its export does not state their rate"
+        raise UserError(f"{path}: {detail}; set dataset.segments.rate to the frames per second of the videos")
     tasks = _read_tasks(root, path)
     known = sorted({str(found.get("name")) for found in root.iter("attribute") if found.get("name")})
     named = choose_names(path, dataset, "attribute", known)
@@ -128,8 +128,8 @@ def _read_tags(
         for tag in image.iter("tag"):
             found = FRAME_NAME.search(image.get("name", ""))
             if not found:
-                told = f"the tagged {image.get('name', '')[:80]!r} is a picture, no frame of a video"
-                raise UserError(f"{path}: {told}; a task of a video names them frame_000000 and so on")
+                detail = f"the tagged {image.get('name', '')[:80]!r} is a picture, no frame of a video"
+                raise UserError(f"{path}: {detail}; a task of a video names them frame_000000 and so on")
             said = _read_said(tag, tag.get("label", ""), named)
             frames[image.get("task_id", ""), said].append(int(found[1]))
     for tag in root.iterfind("tag"):

@@ -97,8 +97,8 @@ def _list_parts(
         full = [tier for tier in tiers if any(found.text for found in tier.annotations)]
         if len(full) > 1:
             counts = ", ".join(f"{tier.name} ({len(tier.annotations)})" for tier in full)[:300]
-            told = f"has several tiers with annotations: {counts}"
-            raise UserError(f"{path}: {told}; name one in dataset.columns.category, caption or both")
+            detail = f"has several tiers with annotations: {counts}"
+            raise UserError(f"{path}: {detail}; name one in dataset.columns.category, caption or both")
         yield from (_make_part(media, said, said.text, None) for tier in full for said in tier.annotations)
         return
     classes = [said for tier in tiers if category in (tier.name, tier.kind) for said in tier.annotations]

@@ -146,8 +146,8 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
         raise UserError(f"{labels}: neither it nor a folder in it holds a file of {tool}, {', '.join(endings)}")
     kinds = sorted({file.suffix.lower() for file in found})
     if len(kinds) > 1:  # most likely each holds what the other does
-        told = f"holds files of {tool} that end in {' and in '.join(kinds)}, which may say the same twice"
-        raise UserError(f"{labels}: {told}; keep those of one kind there")
+        detail = f"holds files of {tool} that end in {' and in '.join(kinds)}, which may say the same twice"
+        raise UserError(f"{labels}: {detail}; keep those of one kind there")
     tops = [file.parts[0] if len(file.parts) > 1 else file.stem for file in found]
     splits = match_split_folders(set(tops))
     splits = splits if len(set(splits.values())) > 1 else {}
@@ -193,8 +193,8 @@ def read_exports(
     """
     columns = {key: name for key, name in dataset.columns.model_dump().items() if name not in (None, key)}
     if unused := sorted(columns.keys() - {"category", "caption", *more}):
-        told = f"dataset.columns.{unused[0]} is {columns[unused[0]]!r}, which exports of {tool} do not have"
-        raise UserError(f"{told}; set it to {'path' if unused[0] == 'path' else 'null'}")
+        detail = f"dataset.columns.{unused[0]} is {columns[unused[0]]!r}, which exports of {tool} do not have"
+        raise UserError(f"{detail}; set it to {'path' if unused[0] == 'path' else 'null'}")
     rows = []
     for export in find_exports(labels, endings, tool):
         rows += make_rows(export, read(export.path), media, dataset.segments.around)

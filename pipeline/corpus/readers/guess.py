@@ -43,8 +43,8 @@ def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[Data
         found |= _guess_parts(names, caption)
     if not found:
         return dataset, ""
-    told = ", ".join(f"{key} {name}" for key, name in found.items())
-    return dataset.model_copy(update={"columns": columns.model_copy(update=found)}), told
+    detail = ", ".join(f"{key} {name}" for key, name in found.items())
+    return dataset.model_copy(update={"columns": columns.model_copy(update=found)}), detail
 
 
 def _list_names(labels: Path, form: str, dataset: DatasetParams) -> list[str]:

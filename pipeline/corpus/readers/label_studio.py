@@ -77,11 +77,13 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     media = MediaFiles(Path(dataset.videos))
     rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed), MORE)
     if guessed["rate"]:
-        told = f"which is not in the export; {RATE:g} a second, its default, is taken: set dataset.segments.rate"
-        print(f"warning: {labels}: {TOOL} counts frames by the framerate of its configuration, {told}", file=sys.stderr)
+        detail = f"which is not in the export; {RATE:g} a second, its default, is taken: set dataset.segments.rate"
+        print(
+            f"warning: {labels}: {TOOL} counts frames by the framerate of its configuration, {detail}", file=sys.stderr
+        )
     if guessed["whole"]:
-        told = f"{guessed['whole']} choices or texts about whole videos are left out, since parts are labelled"
-        print(f"filter: {labels}: {told}; name their control in dataset.columns to read them", file=sys.stderr)
+        detail = f"{guessed['whole']} choices or texts about whole videos are left out, since parts are labelled"
+        print(f"filter: {labels}: {detail}; name their control in dataset.columns to read them", file=sys.stderr)
     return rows
 
 
@@ -101,8 +103,8 @@ def _read_parts(path: Path, dataset: DatasetParams, guessed: Counter[str]) -> It
     controls = sorted({result.control for task in tasks for results in task.annotations for result in results})
     named = choose_names(path, dataset, "control", controls)
     if not controls and any(task.data.keys() >= OWN_COLUMNS for task in tasks):
-        told = "no column holds parts of videos; name the one with the classes or captions in dataset.columns"
-        raise UserError(f"{path}: {told}: {', '.join(map(str, tasks[0].data))[:300]}")
+        detail = "no column holds parts of videos; name the one with the classes or captions in dataset.columns"
+        raise UserError(f"{path}: {detail}: {', '.join(map(str, tasks[0].data))[:300]}")
     rates = [_read_rate(task) for task in tasks]
     common = {rate for rate in rates if rate}
     read = []
@@ -179,8 +181,8 @@ class _Frames:
     def read_spans(self, value: Mapping[str, Any]) -> list[Span]:
         """The parts of the video that a result is about; empty where it is about the whole."""
         if "unclear" in value:
-            told = "the export does not say which part of the video the text is about; export as JSON"
-            return [(None, None, told, None)]
+            detail = "the export does not say which part of the video the text is about; export as JSON"
+            return [(None, None, detail, None)]
         if isinstance(value.get("ranges"), list):
             return [self._read_range(found) for found in value["ranges"] if isinstance(found, Mapping)]
         if isinstance(value.get("sequence"), list):
@@ -229,8 +231,8 @@ def _choose_rate(path: Path, task: Task, counted: float | None, dataset: Dataset
     """Frames per second: what the boxes tell, else what params say, else what the task has for the configuration."""
     stated = dataset.segments.rate
     if stated and counted and abs(stated - counted) > 1e-3 * counted:
-        told = f"dataset.segments.rate is {stated:g}, but its boxes have {counted:g} frames in a second"
-        raise UserError(f"{path}: {told}; set it to {counted:g}, or to null")
+        detail = f"dataset.segments.rate is {stated:g}, but its boxes have {counted:g} frames in a second"
+        raise UserError(f"{path}: {detail}; set it to {counted:g}, or to null")
     fields = (as_seconds(task.data.get(name)) for name in RATE_FIELDS)
     return counted or stated or next((rate for rate in fields if rate is not None and rate > 0), None)
 
@@ -279,8 +281,8 @@ def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:
         if isinstance(item, dict) and key is None and item.keys() >= OWN_COLUMNS:
             tasks.append(_read_cells(item, dataset))
         elif key is None or not isinstance(item.get("data"), dict):
-            told = f"item {number} is no task with data and annotations, but {json.dumps(item)[:80]}"
-            raise UserError(f"{path}: {told}; export as JSON, JSON_MIN or CSV")
+            detail = f"item {number} is no task with data and annotations, but {json.dumps(item)[:80]}"
+            raise UserError(f"{path}: {detail}; export as JSON, JSON_MIN or CSV")
         else:
             tasks.append(Task(item["data"], [_read_results(found) for found in item[key] if _is_whole(found)]))
     return tasks

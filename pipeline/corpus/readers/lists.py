@@ -35,8 +35,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, list by list. Raises UserError where there is no list or a class number has no name."""
     lists = find_lists(labels, dataset.classes)
     if not lists:
-        told = "holds no list named after a split" if labels.is_dir() else "no such list"
-        raise UserError(f"{labels}: {told} ({', '.join(ENDINGS)}); see dataset.labels")
+        detail = "holds no list named after a split" if labels.is_dir() else "no such list"
+        raise UserError(f"{labels}: {detail} ({', '.join(ENDINGS)}); see dataset.labels")
     classes = read_named_classes(labels, dataset)
     dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
     named = {key: int(place) for key, place in list_columns(dataset.columns).items()}
@@ -72,8 +72,8 @@ def place_columns(columns: ColumnParams) -> ColumnParams:
     placed = {key: PLACES.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
     for key, place in placed.items():
         if isinstance(place, str):
-            told = "a list has no names of columns; write the place, 1 for the first"
-            raise UserError(f"dataset.columns.{key} is {place!r}, but {told}")
+            detail = "a list has no names of columns; write the place, 1 for the first"
+            raise UserError(f"dataset.columns.{key} is {place!r}, but {detail}")
     return ColumnParams(**placed)
 
 
@@ -88,10 +88,10 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
         row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
         label = row["caption"].strip()
         if label.isdecimal() and not numbered:
-            told = (
+            detail = (
                 f"row {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
             )
-            raise UserError(f"{path}: {told}")
+            raise UserError(f"{path}: {detail}")
         yield tuple(row.values())
 
 
@@ -134,8 +134,8 @@ def read_hmdb51(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     listed = [found for path in lists for found in _read_hmdb_list(path, path.name.removesuffix(ending))]
     rows = [row for row in listed if row]
     if len(rows) < len(listed):
-        told = f"{len(listed) - len(rows)} of {len(listed)} clips are neither in the train nor in the test part"
-        print(f"filter: {labels}: {told} of split {dataset.official_list}", file=sys.stderr)
+        detail = f"{len(listed) - len(rows)} of {len(listed)} clips are neither in the train nor in the test part"
+        print(f"filter: {labels}: {detail} of split {dataset.official_list}", file=sys.stderr)
     return rows
 
 
@@ -145,12 +145,12 @@ def _read_ucf_line(
     path, _, number = line.rpartition(" ") if line.rpartition(" ")[2].isdecimal() else (line, "", "")
     path = path.strip()
     category = path.partition("/")[0] if "/" in path else ""
-    told = f"{labels / place[0]}: row {place[1]}, {line[:80]!r},"
+    detail = f"{labels / place[0]}: row {place[1]}, {line[:80]!r},"
     if category not in classes.values():
-        raise UserError(f"{told} is in no folder of a class that {UCF_CLASSES} names; download the lists again")
+        raise UserError(f"{detail} is in no folder of a class that {UCF_CLASSES} names; download the lists again")
     if number and classes.get(number) != category:
         meant = classes.get(number, "no class")
-        raise UserError(f"{told} has the number of {meant}; {UCF_CLASSES} and the lists are not of one set")
+        raise UserError(f"{detail} has the number of {meant}; {UCF_CLASSES} and the lists are not of one set")
     return make_path_row(path, spell_out(category), category, split, place)
 
 

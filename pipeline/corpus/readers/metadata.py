@@ -75,8 +75,8 @@ def _find_path_column(path: Path, wanted: str | int | None) -> str:
     best = [name for known in PATH_COLUMNS for name in names if name == known]
     best += [name for name in names if "video" in name.lower()] or (names if len(names) == 1 else [])
     if names and not best:
-        told = f"has the columns {', '.join(names)}; call the one of the videos video_file_name"
-        raise UserError(f"{path}: {told}")
+        detail = f"has the columns {', '.join(names)}; call the one of the videos video_file_name"
+        raise UserError(f"{path}: {detail}")
     best += [name for name in header if name == wanted]
     return best[0] if best else PATH_COLUMNS[0]
 

@@ -1,4 +1,4 @@
-"""Files of a published set -> rows: its form is told by the columns, and by which of its videos are there."""
+"""Files of a published set -> rows: the columns, and which of the videos are there, tell which form it has."""
 
 import re
 import sys
@@ -49,10 +49,10 @@ def recognize_set(labels: Path) -> tuple[str, str] | None:
         for name in SETS:
             forms = _match_forms(name, source)
             if forms:
-                told = (
+                detail = (
                     f"has the columns {', '.join(forms[0].telling)}" if forms[0].telling else "has lines of that kind"
                 )
-                return name, f"{source.path.name} {told}"
+                return name, f"{source.path.name} {detail}"
     return None
 
 
@@ -149,7 +149,7 @@ def _read_best(
 ) -> list[LabelRow]:
     """The rows in the form of which most videos are there; the first of equals."""
     best: list[LabelRow] = []
-    most, told = -1, ""
+    most, detail = -1, ""
     for form in match.forms:
         columns = _choose_columns(form, match.source, dataset.columns)
         rows = _read_form(form, match.source, split, labels, dataset.model_copy(update={"columns": columns}))
@@ -157,10 +157,10 @@ def _read_best(
         count = sum(bool(index.list_candidates(video)) for video in videos) if len(match.forms) > 1 else 0
         if count > most:
             best, most = rows, count
-            told = ", ".join(f"{key} {column}" for key, column in columns.model_dump(exclude_none=True).items())
+            detail = ", ".join(f"{key} {column}" for key, column in columns.model_dump(exclude_none=True).items())
         if 2 * count > len(videos):
             break
-    print(f"filter: {match.source.path} is read as {name}: {told}")
+    print(f"filter: {match.source.path} is read as {name}: {detail}")
     # Only now do the paths say that their folder does not matter: ids are made without it.
     return [row._replace(video=f"{ANYWHERE}{row.video}") if row.video else row for row in best]
 
@@ -207,19 +207,19 @@ def _find_classes(form: Form, labels: Path) -> dict[str, str]:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if found:
             return read_classes(labels / found[0])
-    told = "its captions are numbers of classes"
+    detail = "its captions are numbers of classes"
     way = f"make dataset.labels the folder with it and with {form.classes[0]}, or with the file dataset.classes"
-    raise UserError(f"{labels}: {told}; {way}")
+    raise UserError(f"{labels}: {detail}; {way}")
 
 
 def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows without those that say what one before them says of the same part; their number is told."""
+    """The rows without those that say what one before them says of the same part; their number is printed."""
     distinct: dict[Any, LabelRow] = {}
     for row in rows:
         distinct.setdefault((row.video, row.segment, row.label, row.segment_fault), row)
     if len(distinct) < len(rows):
-        told = f"{len(rows) - len(distinct)} of {len(rows)} rows repeat the label of a part and are left out"
-        print(f"filter: {path}: {told}", file=sys.stderr)
+        detail = f"{len(rows) - len(distinct)} of {len(rows)} rows repeat the label of a part and are left out"
+        print(f"filter: {path}: {detail}", file=sys.stderr)
     return list(distinct.values())
 
 

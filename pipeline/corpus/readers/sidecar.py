@@ -74,10 +74,10 @@ def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetPar
 def _read_lists(videos: Path, captions: Path, dataset: DatasetParams) -> Iterator[LabelRow]:
     paths, texts = ([line.strip() for line in read_text_lines(path)] for path in (videos, captions))
     if len(paths) != len(texts):
-        told = (
+        detail = (
             f"{len(paths)} lines, but {captions.name} has {len(texts)}; each line is about the same line of the other"
         )
-        raise UserError(f"{videos}: has {told}")
+        raise UserError(f"{videos}: has {detail}")
     for number, (path, text) in enumerate(zip(paths, texts, strict=True)):
         if path or text:
             video = path_within(dataset.videos, path)

@@ -87,8 +87,8 @@ def refuse_numbers(rows: Sequence[LabelRow]) -> None:
     """Raise UserError where all captions are whole numbers, which are those of classes and tell a model nothing."""
     labels = [row.label for row in rows if row.label]
     if labels and all(NUMBER.fullmatch(label) for label in labels):
-        told = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
-        raise UserError(f"{rows[0].place[0]}: all captions are numbers, such as {labels[0]!r}; {told}")
+        detail = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
+        raise UserError(f"{rows[0].place[0]}: all captions are numbers, such as {labels[0]!r}; {detail}")
 
 
 def read_table(table: Table, dataset: DatasetParams, classes: Mapping[str, str] = NO_CLASSES) -> Iterator[LabelRow]:
@@ -187,8 +187,8 @@ def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
 def _find_class(label: str, classes: Mapping[str, str], table: Table, number: int) -> str:
     name = find_name(label, classes)
     if name is None:
-        told = f"row {number} has the class {label.strip()!r}, which dataset.classes does not name"
-        raise UserError(f"{table.path}: {told}")
+        detail = f"row {number} has the class {label.strip()!r}, which dataset.classes does not name"
+        raise UserError(f"{table.path}: {detail}")
     return name
 
 
@@ -242,10 +242,10 @@ def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], tabl
                 cell = int(cell) if spec[-1] == "d" and cell == int(cell) else cell
             written.append(text + format(cell, spec or ""))
         except (ValueError, OverflowError) as error:
-            told = (
+            detail = (
                 f"row {number} has {cells[str(field)]!r} under {field!r}, which dataset.columns.path writes as {spec!r}"
             )
-            raise UserError(f"{table.path}: {told}: {error}") from None
+            raise UserError(f"{table.path}: {detail}: {error}") from None
     return "".join(written)
 
 
@@ -262,8 +262,8 @@ def read_split(name: str, other: OfficialSplit, path: Path, number: int) -> Offi
     """The split that a row names, the other one where it names none. Raises UserError for a name of none."""
     split = parse_split(name) if name.strip() else other
     if split is None:
-        told = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
-        raise UserError(f"{path}: {told}")
+        detail = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
+        raise UserError(f"{path}: {detail}")
     return split
 
 
@@ -271,8 +271,8 @@ def _parse_way(cell: Any, table: Table, number: int) -> str:
     name = parse_way(as_text(cell))
     if name is None:
         known = f"{', '.join(WAYS)} and {NO_WAY}"
-        told = f"row {number} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
-        raise UserError(f"{table.path}: {told}")
+        detail = f"row {number} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
+        raise UserError(f"{table.path}: {detail}")
     return name
 
 
@@ -287,8 +287,8 @@ def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[C
             places = find_columns(path, header, columns, partial(_suggest_delimiter, header, sign))
             for cells in lines:
                 if len(cells) > len(header):
-                    told = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
-                    raise UserError(f"{path}: line {lines.line_num} has {told}")
+                    detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
+                    raise UserError(f"{path}: line {lines.line_num} has {detail}")
                 if cells:
                     yield tuple(cells[place] if place < len(cells) else None for place in places)
         except csv.Error as error:
@@ -345,8 +345,8 @@ def find_columns(
             found = f"{count} columns" if count else "no column"
             nearest = f"; did you mean {near[0]!r}?" if near and not count else ""
             listed = ", ".join(header) or "none"
-            told = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
-            raise UserError(f"{path}: {told}")
+            detail = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
+            raise UserError(f"{path}: {detail}")
         places.append(header.index(name))
     warn_of_segments(path, header, {header[place] for place in places})
     return places
@@ -359,9 +359,9 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
     found = [name for name in likely or find_doubtful_columns(header) if name not in named]
     if found and (likely or len(found) > 1):  # a start that is named may have its end beside a length
         names = ", ".join(found)
-        told = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
+        detail = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
         way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
-        print(f"warning: {path}: {told}: {way}", file=sys.stderr)
+        print(f"warning: {path}: {detail}: {way}", file=sys.stderr)
 
 
 def _suggest_delimiter(header: Sequence[str], sign: str) -> str:
@@ -369,10 +369,10 @@ def _suggest_delimiter(header: Sequence[str], sign: str) -> str:
     line = sign.join(header)
     for name, other in DELIMITERS.items():
         if other not in (sign, " ") and other in line and len(header) == 1:
-            told = (
+            detail = (
                 f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: {name}"
             )
-            return f"; {told}. A list without names of columns is read by dataset.format lists"
+            return f"; {detail}. A list without names of columns is read by dataset.format lists"
     return ""
 
 

@@ -75,8 +75,8 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     known = _list_names(attributes, annotations)
     category, caption = choose_names(path, dataset, "attribute", known)
     if category is None and caption is None and len(names) > 1:
-        told = f"has several attributes: {', '.join(names)[:300]}"
-        raise UserError(f"{path}: {told}; name one in dataset.columns.category, caption or both")
+        detail = f"has several attributes: {', '.join(names)[:300]}"
+        raise UserError(f"{path}: {detail}; name one in dataset.columns.category, caption or both")
     only = category or (names[0] if names and caption is None else None)
     chosen = {name: aid for aid, attribute in attributes.items() if (name := attribute.name) in (only, caption)}
     if only:
@@ -96,15 +96,15 @@ def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Marke
 
 def _make_part(marked: Marked, category: str | None, caption: str | None) -> LabelledPart:
     video = marked.files[0] if marked.files else ""
-    told, point = "", None
+    detail, point = "", None
     if len(marked.files) > 1:
-        told = f"is about {len(marked.files)} files at once"
+        detail = f"is about {len(marked.files)} files at once"
     elif len(marked.times) == 1:
-        told, point = f"{marked.times[0]} s alone is a still picture", as_seconds(marked.times[0])
+        detail, point = f"{marked.times[0]} s alone is a still picture", as_seconds(marked.times[0])
     elif len(marked.times) > OF_PARTS:
-        told = f"has {len(marked.times)} times, not a start and an end"
-    if told or not marked.times:
-        return LabelledPart(video, category, caption, fault=told, point=point)
+        detail = f"has {len(marked.times)} times, not a start and an end"
+    if detail or not marked.times:
+        return LabelledPart(video, category, caption, fault=detail, point=point)
     start, end = (as_seconds(time) for time in marked.times)
     lost = "" if start is not None and end is not None else "has no start or no end"
     return LabelledPart(video, category, caption, start, end, lost)
@@ -123,8 +123,8 @@ def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> 
     """Raise UserError where all values are numbers of options whose names the file does not hold."""
     said = [text for value in values if (text := as_text(value)) not in ("", DEFAULT)]
     if said and not attribute.options and all(text.isdecimal() for text in said):
-        told = f"holds the numbers of the options of {attribute.name!r}, not their names"
-        raise UserError(f"{path}: {told}; save the project, or export it as CSV with all annotations")
+        detail = f"holds the numbers of the options of {attribute.name!r}, not their names"
+        raise UserError(f"{path}: {detail}; save the project, or export it as CSV with all annotations")
 
 
 def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:

@@ -70,8 +70,8 @@ def _refuse_numbers(shard: Path, samples: list[dict[str, Any]]) -> None:
     for sample in samples:
         number = str(sample.get(CLASS, ""))
         if number.isdecimal():
-            told = f"{sample[KEY]} has the class {number} for a caption"
-            raise UserError(f"{shard}: {told}; name the file of class names in dataset.classes")
+            detail = f"{sample[KEY]} has the class {number} for a caption"
+            raise UserError(f"{shard}: {detail}; name the file of class names in dataset.classes")
 
 
 def _open(path: Path) -> Archive:
