@@ -23,8 +23,8 @@ from pipeline.errors import UserError, first_line
 from pipeline.evaluation.intervals import Figure
 from pipeline.model_files import GENERATOR
 from pipeline.page.blind_test import build_blind_test
+from pipeline.page.charts import Chart, read_charts
 from pipeline.page.compare import compare_figures, compare_params
-from pipeline.page.curves import Chart, read_charts
 from pipeline.page.figures import read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
 from pipeline.page.inset import Inset, embed_json, explain

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.rendering.export import PAGE_ELEMENT
-from pipeline.video.whole_files import walk_boxes
+from pipeline.video.truncation import walk_boxes
 
 PNG_HEADER = 8  # bytes
 C2PA_BOX = UUID("d8fec3d6-1b0e-483c-9297-5828877ec481").bytes

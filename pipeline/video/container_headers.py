@@ -15,6 +15,18 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.geometry import Filter
+from pipeline.video.truncation import (
+    ASF_HEADER,
+    MATROSKA,
+    MOST_ASF_HEADER,
+    MP4_BOXES,
+    OGG_PAGE,
+    TAIL_BYTES,
+    read_asf_properties,
+    read_flv_seconds,
+    walk_boxes,
+    walk_segment,
+)
 from pipeline.video.webm import (
     CLUSTER,
     DURATION,
@@ -28,18 +40,6 @@ from pipeline.video.webm import (
     OddFile,
     read_duration,
     split_elements,
-)
-from pipeline.video.whole_files import (
-    ASF_HEADER,
-    MATROSKA,
-    MOST_ASF_HEADER,
-    MP4_BOXES,
-    OGG_PAGE,
-    TAIL_BYTES,
-    read_asf_properties,
-    read_flv_seconds,
-    walk_boxes,
-    walk_segment,
 )
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}

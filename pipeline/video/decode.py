@@ -22,7 +22,7 @@ from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import Inexact, PyavPartReader
 from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
-from pipeline.video.whole_files import check_whole
+from pipeline.video.truncation import refuse_truncated
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
 PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet
@@ -122,7 +122,7 @@ def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bo
             raise DecodeError("pictures have no frame rate of their own; set transcode.picture_rate")
         return PICTURE_READERS[options.decoder](source, options.limits, options.picture_rate)
     check_file(source)
-    check_whole(source)
+    refuse_truncated(source)
     decoder = "ffmpeg" if source.suffix.lower() in PROGRAM_ENDINGS else options.decoder
     return READERS[decoder](source, options.limits)
 

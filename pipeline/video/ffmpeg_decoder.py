@@ -43,7 +43,7 @@ from pipeline.video.limits import (
     refuse_codec,
     refuse_container,
 )
-from pipeline.video.stamps import Clock, Stamps
+from pipeline.video.timestamps import Clock, Timestamps
 from pipeline.video.timing import Timeline
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
@@ -221,7 +221,7 @@ class _Survey:
 def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
     """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
     unit = Fraction(1)
-    stamps = Stamps()
+    stamps = Timestamps()
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
     damaged, refused = (sum(words in line for line in lines) for words in (DAMAGED, REFUSED))

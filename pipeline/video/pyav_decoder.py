@@ -39,10 +39,10 @@ from pipeline.video.limits import (
     refuse_codec,
     refuse_container,
 )
-from pipeline.video.stamps import Clock, Stamps
+from pipeline.video.timestamps import Clock, Timestamps
 from pipeline.video.timing import Timeline, is_steady
+from pipeline.video.truncation import MATROSKA
 from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
-from pipeline.video.whole_files import MATROSKA
 
 SHOWN_AS_STORED = Fraction(1), 0, False  # square pixels, upright, not mirrored
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
@@ -170,7 +170,7 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
         if ahead:
             packets = list(packets)
             timeline = _guess_timeline(packets, opened.clock)
-        stamps = Stamps()
+        stamps = Timestamps()
         frames = opened.refine(_decoded(packets, stamps))
         yield _Source(timeline, frames, partial(opened.clock.build_timeline, stamps), opened.describe)
 
@@ -240,7 +240,7 @@ def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> T
     times = [(packet.pts, packet.duration) for packet in stored]
     if any(shown is None for shown, _ in times):
         times = [(packet.dts, packet.duration) for packet in stored]
-    stamps = Stamps()
+    stamps = Timestamps()
     for shown, length in sorted(times, key=lambda time: time[0] or 0):
         stamps.add(shown, None, length or 0)
     return clock.build_timeline(stamps)
@@ -264,7 +264,7 @@ def _video_stream(streams: list[VideoStream]) -> VideoStream:
     return stream
 
 
-def _decoded(packets: Iterable["Packet[VideoStream]"], stamps: Stamps) -> Iterator[VideoFrame]:
+def _decoded(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> Iterator[VideoFrame]:
     """Frame by frame, in the order of showing; their times are noted before a filter changes them."""
     fed = refused = damaged = 0
     for packet in packets:

@@ -18,7 +18,7 @@ from pipeline.video import FilterChoice, PickedFrame
 from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.limits import Budget
 from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
-from pipeline.video.stamps import Clock, Stamps
+from pipeline.video.timestamps import Clock, Timestamps
 from pipeline.video.timing import Timeline
 
 # Decoders that begin anew at what is marked as a key frame, by FFmpeg's names. Of the others a mark may say less.
@@ -74,7 +74,9 @@ def index_packets(entries: Sequence[Entry], clock: Clock) -> PacketIndex:
     keys = [place for place, entry in enumerate(entries) if entry.key and entry.shown]
     starts = [_find_start(keys, known, place) for _, place in shown]
     numbers = {pts: number for number, (pts, _) in enumerate(shown)}
-    timeline = clock.build_timeline(Stamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown]))
+    timeline = clock.build_timeline(
+        Timestamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown])
+    )
     places = {pts: place for place, pts in enumerate(stamps)}
     return PacketIndex(timeline, numbers, starts, list(entries), places)
 

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
 from pipeline.files import write_json
 from pipeline.page.build import build_page, embed_json
-from pipeline.page.curves import read_charts
+from pipeline.page.charts import read_charts
 from pipeline.page.figures import place_mark, read_evaluation
 from pipeline.page.graph import EDGES
 from pipeline.page.run import Run, RunFolders

@@ -14,7 +14,7 @@ from pipeline.video.container_headers import find_end, find_margins, read_header
 from pipeline.video.decode import Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.limits import DecodeError
-from pipeline.video.whole_files import check_whole
+from pipeline.video.truncation import refuse_truncated
 
 DECODERS = ["in_process", "ffmpeg"]
 STEP = 16  # grey levels from one frame to the next
@@ -206,7 +206,7 @@ def test_an_altered_header_states_any_end_or_none(tmp_path, name):
             changed[place] = rng.integers(0, 256)
         path.write_bytes(changed[: rng.integers(len(data) // 2, len(data))])
         with suppress(DecodeError):
-            check_whole(path)
+            refuse_truncated(path)
         header = read_header(path)
         end = find_end(path, header, 1)
         assert end is None or isinstance(end, Fraction)

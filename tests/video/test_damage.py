@@ -11,7 +11,7 @@ from videos import draw
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.limits import DecodeError
-from pipeline.video.whole_files import check_whole
+from pipeline.video.truncation import refuse_truncated
 
 DECODERS = ["in_process", "ffmpeg"]
 CONTAINERS = {
@@ -57,10 +57,10 @@ def test_a_tape_that_ends_within_a_frame_is_refused(tmp_path):
     """Raw DV is frame after frame: it does not say how many, but how long each is."""
     for name, options in {"pal.dv": {"s": "720x576", "r": 25}, "ntsc.dv": {"s": "720x480", "r": "30000/1001"}}.items():
         path = draw(tmp_path / name, frames=3, pix_fmt="yuv420p" if name == "pal.dv" else "yuv411p", **options)
-        check_whole(path)
+        refuse_truncated(path)
         os.truncate(path, path.stat().st_size - 5000)
         with pytest.raises(DecodeError, match=r"cut off: (139|115)000 bytes of its last frame"):
-            check_whole(path)
+            refuse_truncated(path)
 
 
 def test_flash_video_that_ends_between_two_tags_lacks_the_seconds_it_states(tmp_path):
@@ -71,7 +71,7 @@ def test_flash_video_that_ends_between_two_tags_lacks_the_seconds_it_states(tmp_
         at += 15 + int.from_bytes(data[at + 1 : at + 4])
     path.write_bytes(data[:at])
     with pytest.raises(DecodeError, match=r"cut off: 2.* of 5 seconds"):
-        check_whole(path)
+        refuse_truncated(path)
 
 
 @pytest.mark.parametrize("name", ["xvid.avi", "wmv2.wmv", "h264.flv", "mpeg1.mpg", "mpeg2.ts"])

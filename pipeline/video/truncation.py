@@ -1,4 +1,4 @@
-"""Whether a file is truncated, as far as its container lets one know."""
+"""Whether a file is truncated, as far as its container says how long it should be."""
 
 import struct
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = b"\x1f\x07\0", (10, 12), 12_000  # of 525 
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"sidx", b"styp", b"uuid", b"meta", b"mfra"}
 
 
-def check_whole(path: Path) -> None:
+def refuse_truncated(path: Path) -> None:
     """Raise DecodeError where a file is cut off, as far as its container lets one know."""
     with path.open("rb") as file:
         length = file.seek(0, 2)

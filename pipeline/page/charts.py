@@ -1,4 +1,4 @@
-"""The log of a training as charts: columns that belong together share one."""
+"""The logs of a training as charts; columns that belong together share a chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ LONGEST_GAP, BACK = 10, Fraction(1, 10)  # seconds that a clock may go on or bac
 
 
 @dataclass(slots=True)
-class Stamps:
+class Timestamps:
     """What is said of the frames, in the order of showing; None and 0 where nothing is."""
 
     shown: list[int | None] = field(default_factory=list)
@@ -41,10 +41,10 @@ class Clock:
     container: str  # FFmpeg's name of its kind
     end: Fraction | None  # in seconds, what `find_end` found
 
-    def build_timeline(self, stamps: Stamps) -> Timeline:
+    def build_timeline(self, stamps: Timestamps) -> Timeline:
         """From what is known of single frames."""
         if self.container == BARE:
-            stamps = Stamps([None] * len(stamps.shown), [None] * len(stamps.shown), stamps.lengths)
+            stamps = Timestamps([None] * len(stamps.shown), [None] * len(stamps.shown), stamps.lengths)
         shown = [stamp for stamp in stamps.shown if stamp is not None]
         if len(shown) < len(stamps.shown) or any(after <= before for before, after in pairwise(shown)):
             shown = _guess(stamps)
@@ -56,7 +56,7 @@ class Clock:
         return timeline if timeline.last else replace(timeline, end=_find_end(shown, stamps.lengths))
 
 
-def _guess(stamps: Stamps) -> list[int]:
+def _guess(stamps: Timestamps) -> list[int]:
     """The stamps of showing while they are more in order than those of decoding, else these.
 
     Where both are missing, a frame comes after the one before has been shown for its length, or for as long as the
