@@ -1,4 +1,4 @@
-"""`python -m pipeline.cli`, for where the `t2v` command is another tree's."""
+"""Entry point of `python -m pipeline.cli`, for when the installed `t2v` command belongs to another checkout."""
 
 from pipeline.cli import main
 

@@ -1,4 +1,4 @@
-"""`t2v blindtest`: how often people tell the real clip of a pair, from the sheets that the page of a run saves."""
+"""`t2v blindtest`: how often people can tell real clips from generated ones, from answer sheets saved on the page."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`t2v clips`: what is in a folder of shards, as tables, JSON and film strips; and what became of one clip, and why."""
+"""`t2v clips`: what a folder of shards holds, as tables, JSON and film strips; and what happened to a clip, and why."""
 
 import difflib
 import hashlib

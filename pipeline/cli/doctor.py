@@ -1,4 +1,4 @@
-"""`t2v doctor`: is everything here that the pipeline needs? One line per check, with the way out where one fails."""
+"""`t2v doctor`: checks that this machine has what the pipeline needs; a line per check, with a fix where one fails."""
 
 import shutil
 import sys

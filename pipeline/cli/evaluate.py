@@ -1,4 +1,4 @@
-"""`t2v evaluate`: other people's videos in the same table as the generator of a run."""
+"""`t2v evaluate`: measures videos from elsewhere in the same table as the generator of a run."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`t2v export`: a trained model as a folder for others, as the Hugging Face hub has them."""
+"""`t2v export`: writes a trained model as a folder to share, laid out as on the Hugging Face Hub."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`t2v lineage`: a file or a figure, back to params, data and code."""
+"""`t2v lineage`: traces a file or a figure back to params, data and code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The README.md of an exported model: what it draws, how well, from what, and under which licence."""
+"""The model card (README.md) of an exported model: what it generates, how well, from which data, under which licence."""
 
 import json
 from collections.abc import Iterable, Mapping

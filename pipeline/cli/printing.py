@@ -1,4 +1,4 @@
-"""Tables for people and for pipes."""
+"""Tables for terminals and pipes."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`t2v recipe`: starting points for params.yaml, each written down as what differs from the defaults."""
+"""`t2v recipe`: starting points for params.yaml, each stored as its differences from the defaults."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`t2v report`: the page of a run, or of several side by side, whether they lie in folders or in DVC's cache."""
+"""`t2v report`: the page of a run, or of several side by side, read from folders or from DVC's cache."""
 
 import tempfile
 from collections.abc import Sequence

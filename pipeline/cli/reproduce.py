@@ -1,4 +1,4 @@
-"""`t2v reproduce`: make rendered files again from what they say of themselves, and say where they differ."""
+"""`t2v reproduce`: makes rendered files again from their own provenance, and reports where they differ."""
 
 import contextlib
 import io

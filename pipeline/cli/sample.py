@@ -1,4 +1,4 @@
-"""`t2v sample`: a caption that someone types -> clips in a file."""
+"""`t2v sample`: generates clips for a caption and writes them to a file."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""`t2v serve`: the page of a run over HTTP, and clips of its model for captions that someone types."""
+"""`t2v serve`: serves the page of a run over HTTP, and clips of its model for any caption."""
 
 from pathlib import Path
 from typing import Annotated

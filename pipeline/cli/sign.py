@@ -1,4 +1,4 @@
-"""`t2v sign`: content credentials (C2PA) for a rendered file, as the last step before it is shown to others."""
+"""`t2v sign`: adds content credentials (C2PA) to a rendered file, as the last step before it is published."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`t2v train`: the stage `train`, or a look at where the time of its steps goes."""
+"""`t2v train`: runs the stage `train`, or profiles a few of its steps."""
 
 import os
 import sys

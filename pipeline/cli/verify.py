@@ -1,4 +1,4 @@
-"""`t2v verify`: are rendered files and outputs what they were when they were made?"""
+"""`t2v verify`: checks that rendered files and outputs of stages are unchanged since they were made."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`t2v words near`: which objects of the training clips a word is near to."""
+"""`t2v words near`: lists the objects of the training clips that are nearest to a word."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Run a sandboxed function over many tasks, in processes of this machine or on a Ray cluster, as `compute` says."""
+"""Runs a sandboxed function over many tasks, in processes on this machine or on a Ray cluster, as `compute` says."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

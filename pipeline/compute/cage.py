@@ -1,4 +1,4 @@
-"""What a process gives up before it opens a stranger's file: all that decoding does not need, and for good.
+"""What a process irrevocably gives up before it opens an untrusted file: everything that decoding does not need.
 
 Each part needs the kernel's consent. Where one is missing the rest is done, and the missing part is named.
 """

@@ -1,4 +1,4 @@
-"""A child process that works on tasks of one function: its parent's handle to it, and what runs in it.
+"""A child process that works on the tasks of one function: the parent's handle to it, and the code that runs in it.
 
 Tasks go down as they are, since they come from here; what comes back are `messages`, which execute nothing.
 """

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: the one that RAY_ADDRESS names, or one started here and stopped again.
+"""Workers on a Ray cluster: the one that RAY_ADDRESS names, or one that is started here and stopped afterwards.
 
 A worker is an actor of one CPU with a sandbox. When its node is lost another one is requested, and its task goes to
 whichever worker is free first. Tasks and results are small: paths travel, frames never do.

@@ -1,4 +1,4 @@
-"""Files, ports and processes that a process gives up for good (Landlock), as far as this kernel knows how to.
+"""Landlock: a process irrevocably gives up files, ports and other processes, as far as the kernel supports it.
 
 The kernel's own documentation: https://docs.kernel.org/userspace-api/landlock.html
 """

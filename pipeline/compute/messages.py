@@ -1,4 +1,4 @@
-"""What a process that may have been taken over says to its parent: a kind, bounded JSON and bounded bytes.
+"""Messages from a possibly compromised child process to its parent: a kind, JSON and bytes, all of bounded size.
 
 Nothing of it can be executed, and nothing is believed: what is too long, of no known kind or no JSON is a `BadAnswer`.
 """

@@ -1,4 +1,4 @@
-"""A function over many tasks in worker processes: results in the order of the tasks, nothing left behind."""
+"""Runs a function over many tasks in worker processes: results in the order of the tasks, no process left behind."""
 
 import os
 import signal

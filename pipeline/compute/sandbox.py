@@ -1,4 +1,4 @@
-"""Run a function on untrusted items in a caged child process, which is replaced when an item hangs, kills or owns it.
+"""Runs a function on untrusted items in a caged child process, replaced when an item hangs, kills or hijacks it.
 
 The child works on the items of a task in turn and answers for each; what it says is checked here, and so is what comes
 of it. An item that it was at when it hung or died is given up, and the others are gone on with in a new child. A child

@@ -1,4 +1,4 @@
-"""System calls that a process gives up for good: a filter in the kernel (seccomp), for x86-64 and aarch64.
+"""seccomp: a process irrevocably gives up system calls by a filter in the kernel, on x86-64 and aarch64.
 
 What decoding needs is allowed. What only an intruder asks for (a connection, another process, its memory) ends the
 process at once, so that the parent sees it and can say why; all else fails with EPERM, as it does in many containers.

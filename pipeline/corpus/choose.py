@@ -1,4 +1,4 @@
-"""Rows and videos -> the chosen clips with their splits, their mirrored twins, and why the other rows were left."""
+"""Rows and videos -> the chosen clips with their splits and mirrored twins, and why other rows were dropped."""
 
 import re
 from collections import Counter

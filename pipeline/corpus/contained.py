@@ -1,4 +1,4 @@
-"""Videos that are no files: folders of pictures, members of archives, and cells of tables."""
+"""Videos that are not files of their own: folders of pictures, members of archives, and cells of tables."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Groups of clips that must not be parted: those of one video, and those of one recording, person or place.
+"""Groups of clips that must stay in one split: those of one video, or of one recording, person or place.
 
 Labels name them, a pattern finds them in paths, or names of files tell them, as those of UCF-101, HMDB-51 and Kinetics
 do.

@@ -1,4 +1,4 @@
-"""Names in params -> categories and objects of the dataset."""
+"""Matches names in params with categories and objects of the dataset."""
 
 import difflib
 import re

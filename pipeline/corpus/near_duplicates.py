@@ -1,4 +1,4 @@
-"""Near-duplicates among the clips to choose from: kept in one split, or all but the first of them dropped."""
+"""Near-duplicates among the candidate clips: kept together in one split, or all but the first dropped."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal

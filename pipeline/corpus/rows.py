@@ -1,4 +1,4 @@
-"""The rows that every reader returns, what they become, and what readers share: ids, official splits, texts."""
+"""The rows that readers return, the candidates they become, and what readers share: ids, official splits, texts."""
 
 import hashlib
 import math

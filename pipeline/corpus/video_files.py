@@ -1,4 +1,4 @@
-"""Ids and paths from the labels -> video files inside the videos folder, and their digests."""
+"""Ids and paths from the labels -> videos in the videos folder, and their digests."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Names of videos: which endings are videos', which names are alike, where a name lies, and why there is none of it."""
+"""Names of videos: their endings, equal and similar names, looking videos up by name, and why none was found."""
 
 import difflib
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a caption in English says: for the mirror image and for the opposite motion, and which way the picture moves."""
+"""Rules for English captions: the caption of the mirror image, that of the opposite motion, and the direction."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The table of cues: which words name one way and which its opposite, and the patterns that find them in captions."""
+"""The table of cues: words for a direction and for its opposite, and the patterns that find them in captions."""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The sets of clips of one evaluation: generated, real, planted, and those of unseen words."""
+"""The sets of clips of one evaluation: generated, real, controls, and those of unseen words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace

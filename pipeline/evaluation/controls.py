@@ -1,4 +1,4 @@
-"""Planted controls: clips that metrics have to reject, made from real ones, and the rules that metrics have to pass.
+"""Controls: clips made from real ones that are wrong in a known way, and the rules that metrics must pass on them.
 
 A metric that a control does not move as its rules demand is withdrawn from the headline.
 """

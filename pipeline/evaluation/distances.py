@@ -1,4 +1,4 @@
-"""How far two sets of clips are from each other, by features of a judge: float64 [N,F] each.
+"""Distances between two sets of clips in the features of a judge, float64 [N,F] each.
 
 Linear algebra is numpy's and scipy's; tests compare with the formulas of the papers and with the package prdc.
 """

@@ -1,4 +1,4 @@
-"""Evaluating sets of clips: the same path for the generator's, real ones and planted controls."""
+"""Evaluates sets of clips: one code path for generated clips, real ones and controls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

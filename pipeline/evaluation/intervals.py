@@ -1,4 +1,4 @@
-"""How sure a figure is: its 95 % interval, over clips; and which differences between two evaluations are real."""
+"""95 % confidence intervals of figures, over clips; and which differences between two evaluations are significant."""
 
 import json
 import math

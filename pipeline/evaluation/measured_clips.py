@@ -1,4 +1,4 @@
-"""What is measured of a set of clips, by the judge, by optical flow and in pixels: each measurement on demand, once."""
+"""Measurements of a set of clips, by the judge, by optical flow and in pixels: each on demand, and once."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence

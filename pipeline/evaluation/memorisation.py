@@ -1,4 +1,4 @@
-"""Memorisation: how near clips come to training clips, in three spaces, and how the discriminator scores those.
+"""Memorisation: how near clips are to training clips, in three spaces, and how the discriminator scores those.
 
 The gap of the discriminator is the test of Thanh-Tung et al. 2019, "Improving Generalization and Stability of
 Generative Adversarial Networks" (arXiv:1902.03984): one that generalises scores training clips and unseen ones alike.

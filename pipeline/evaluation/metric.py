@@ -1,4 +1,4 @@
-"""What a metric is: what it receives, what it returns, and what planted controls must do to it.
+"""The interface of a metric: what it receives, what it returns, and how controls must change it.
 
 A metric of your own is an instance of `ClipMetric` or `SetMetric` in a file of your own; see docs/extending.md.
 """

@@ -1,4 +1,4 @@
-"""The built-in metrics, each with the rules for its planted controls; docs/reference/evaluation.md explains them.
+"""The built-in metrics, each with the rules for its controls; docs/reference/evaluation.md explains them.
 
 A new metric is an entry of METRICS at the foot of this file; what it measures of clips can stand beside it.
 """

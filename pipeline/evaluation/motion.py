@@ -1,4 +1,4 @@
-"""How far the motion of clips lies from that of real ones: by tallies of velocities, of sets and within categories.
+"""Distance of the motion of clips from that of real ones, by histograms of velocities: of sets and within categories.
 
 The idea is that of Liu et al. 2024, "Frechet Video Motion Distance", arXiv:2407.16124: histograms of velocity and of
 acceleration. Ours are tallies of dense flow, and their distance is the energy distance, which is unbiased and so can be

@@ -1,4 +1,4 @@
-"""Clips of an evaluation that are worth a look: the most suspicious, the worst, turned round, and of new words."""
+"""Clips of an evaluation worth looking at: the most suspicious, the worst, reversed ones, and those of new words."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Metrics by networks that others have trained: FVD and its kin, and how well clips fit their captions by CLIP.
+"""Metrics by pretrained networks: FVD and its relatives, and how well clips fit their captions by CLIP.
 
 The same sets of clips at the same numbers as every other metric; docs/how-to/pretrained-metrics.md names the protocols.
 """

@@ -1,4 +1,4 @@
-"""An evaluation as files and lines: csv for `dvc plots`, metrics.json for `dvc metrics`, a summary."""
+"""Writes an evaluation: CSV for `dvc plots`, metrics.json for `dvc metrics`, and a summary for the terminal."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""Classifier two-sample tests: can a small fresh network learn to tell generated clips from real ones?
+"""Classifier two-sample tests: can a small new network learn to tell generated clips from real ones?
 
 It learns on one half of the clips and is marked on the other, and the other way round; a perfect generator leaves it
 at 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier Two-Sample Tests", arXiv:1610.06545. One test sees single frames,

@@ -1,1 +1,1 @@
-"""What only watches a run: loggers, progress, throughput, profiler. No stage is hashed on it: it changes no byte."""
+"""What only observes a run: loggers, progress, throughput, profiler. No stage is hashed on it: it changes no output."""

@@ -1,4 +1,4 @@
-"""What a training took on this machine: a file beside its logs, no output of a stage, since clock times differ."""
+"""The cost of a training on this machine: a file next to its logs, not an output of a stage, since times differ."""
 
 import time
 from collections.abc import Mapping, Sequence

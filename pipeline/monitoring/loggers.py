@@ -1,4 +1,4 @@
-"""Where the metrics and sample clips of a training go: the terminal, TensorBoard, DVCLive, GIF files."""
+"""Loggers for the metrics and sample clips of a training: the terminal, TensorBoard, DVCLive, GIF files."""
 
 import io
 import itertools

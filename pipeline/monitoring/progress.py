@@ -1,4 +1,4 @@
-"""How far a long loop is, with the time left: a bar on a terminal, else a line every few seconds, both on stderr."""
+"""Progress of a long loop and its time left: a bar on a terminal, else a line every few seconds; both on stderr."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What training costs: clips/s, waiting for data, memory, and arithmetic beside what the device can do at most.
+"""The throughput of a training: clips/s, time spent waiting for data, memory, and FLOP/s compared with the peak.
 
 These are clock times, so they go to the terminal and the loggers alone, never into an output. A few steps under torch's
 profiler say which operations take longest.

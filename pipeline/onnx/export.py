@@ -1,4 +1,4 @@
-"""A trained generator -> an ONNX graph, tried in onnxruntime before it is handed on."""
+"""A trained generator -> an ONNX graph, checked in onnxruntime before it is returned."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The ONNX graph of a generator, drawn by onnxruntime, which is loaded in a tenth of the time that torch takes."""
+"""The ONNX graph of a generator, run by onnxruntime, which loads in a tenth of the time that torch takes."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Real or generated? Pairs of clips with one caption, of which people say which is the real one."""
+"""A blind test: pairs of a real and a generated clip with one caption, of which people pick the real one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Several runs side by side: which params differ, and which figures."""
+"""Several runs side by side: the params and the figures that differ."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

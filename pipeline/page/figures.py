@@ -1,4 +1,4 @@
-"""The figures of an evaluation, each beside what real clips get and beside what chance or noise gets."""
+"""The figures of an evaluation, each next to that of real clips and that of chance or noise."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The stages of a run as a graph: what each read, kept and dropped, and why."""
+"""The stages of a run as a graph: what each stage read, kept and dropped, and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A part of a page with scripts of its own: its markup, its style, and the data that the scripts read."""
+"""A part of the page with scripts of its own: markup, style, and the data that the scripts read."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The generator in a page: markup, weights and scripts that draw a clip of any caption where no server is.
+"""The generator inside the page: markup, weights and scripts that generate a clip for any caption without a server.
 
 The scripts of `player/` are plain JavaScript that shares one scope. Those of a worker draw, so that the page never
 stands still; the others are what is seen. All of it is inlined as it is, for a page that is opened from a file.

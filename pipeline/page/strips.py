@@ -1,4 +1,4 @@
-"""Clips as pictures inside the page: the frames of one below each other, which a style sheet plays."""
+"""Clips as pictures in the page: the frames of a clip below each other, which a style sheet plays."""
 
 import base64
 import io

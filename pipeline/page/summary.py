@@ -1,4 +1,4 @@
-"""A run in a few sentences: what was trained on what, what it cost, and what names each part of it."""
+"""A run in a few sentences: what was trained, on what data and at what cost, and the digests of its parts."""
 
 import math
 from collections.abc import Mapping

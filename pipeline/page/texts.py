@@ -1,4 +1,4 @@
-"""What the page says of metrics and of reasons, in few words; docs/reference/evaluation.md defines the metrics."""
+"""Short descriptions of metrics and of reasons on the page; docs/reference/evaluation.md defines the metrics."""
 
 from typing import NamedTuple
 

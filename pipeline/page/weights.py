@@ -1,4 +1,4 @@
-"""The weights of a generator as a page reads them: safetensors, gzip, base85.
+"""The weights of a generator in the encoding that the page reads: safetensors, gzip, base85.
 
 Most are rounded to as few bits as leave its frames the same, nearly always nine or ten significant ones. What steers
 places and captions has sixteen, since a rounded place trembles. The bytes of a number lie in planes, the lowest of

@@ -1,1 +1,1 @@
-"""What a training will need, told before it starts: memory, arithmetic, hours."""
+"""The needs of a training, predicted before it starts: memory, arithmetic, hours."""

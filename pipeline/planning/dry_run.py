@@ -1,4 +1,4 @@
-"""What a training step holds and computes, told from steps on clips and captions drawn at random."""
+"""Memory and arithmetic of a training step, measured on steps with random clips and captions."""
 
 import weakref
 from collections.abc import Iterable, Sequence

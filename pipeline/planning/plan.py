@@ -1,4 +1,4 @@
-"""What can be predicted of a training before it starts: memory, arithmetic, hours, the batch that fits."""
+"""Predicts memory, arithmetic and hours of a training before it starts, and the batch that fits."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Networks that others have trained, from files on this machine: clips in, features out. Nothing is downloaded."""
+"""Pretrained networks, from files on this machine: clips in, features out. Nothing is downloaded."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""I3D as the StyleGAN-V protocol has it: the network of FVD, i3d_torchscript.pt.
+"""I3D as in the StyleGAN-V protocol: the network of FVD, i3d_torchscript.pt.
 
 Unterthiner et al. 2018 (FVD), arXiv:1812.01717; Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683.
 """

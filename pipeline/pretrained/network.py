@@ -1,4 +1,4 @@
-"""What all pretrained networks have in common."""
+"""The base class of pretrained networks."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path

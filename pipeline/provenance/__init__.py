@@ -1,1 +1,1 @@
-"""What made a file: read, compared with one made again, walked back to params, data and code, signed."""
+"""Provenance of a file: read, compared with a copy made again, traced back to params, data and code, signed."""

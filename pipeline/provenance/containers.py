@@ -1,4 +1,4 @@
-"""Bytes of a PNG, GIF, MP4, NPZ or page -> what they say of how they were made, and the file without a signature.
+"""Bytes of a PNG, GIF, MP4, NPZ or page -> the provenance inside it, and the file without its signature.
 
 A signature is a C2PA manifest. It stands in a chunk, extension or box of its own, so that without it a file has again
 the bytes that were signed.

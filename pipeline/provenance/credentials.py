@@ -1,4 +1,4 @@
-"""Content credentials: a signed C2PA manifest in a rendered file, which says that a trained model made it."""
+"""Content credentials: a signed C2PA manifest in a rendered file, which states that a trained model made it."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""From a rendered file or a figure back to the model, its params, data and code: plain values, ready to be printed."""
+"""Traces a rendered file or a figure back to the model, its params, data and code, as plain values to print."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

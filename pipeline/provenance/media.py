@@ -1,4 +1,4 @@
-"""One rendered file: what it says of itself, whether its seal fits, and how another one differs from it."""
+"""A rendered file: its provenance, whether its seal is valid, and how it differs from another one."""
 
 import io
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Contact sheets: a few clips of each category, or pairs of clips, as film strips under their captions."""
+"""Contact sheets: a few clips of each category, or pairs of clips, as film strips with captions."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Text of every script in pictures. The fonts come with packages, so that every machine draws the same.
+"""Text in any script in pictures. The fonts come with packages, so that every machine draws the same.
 
 Pillow's draws what it has all letters for; it has no accents. OpenCV's draws the rest: Latin, Greek, Cyrillic, Chinese,
 Japanese, Korean, Hebrew and Arabic, the last with its letters apart. What it lacks, such as Hindi, is question marks.

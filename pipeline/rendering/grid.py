@@ -1,4 +1,4 @@
-"""Grids of samples on a sheet of paper: moving windows in blocks, or film strips on one still picture."""
+"""Grids of samples: clips playing in blocks, or film strips on one still picture."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

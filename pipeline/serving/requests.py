@@ -1,4 +1,4 @@
-"""What may be asked for, within limits; and one drawing at a time, with a queue that ends."""
+"""Requests for clips: their limits, and a renderer that draws one at a time, with a bounded queue."""
 
 import tempfile
 import threading

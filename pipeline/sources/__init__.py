@@ -1,4 +1,4 @@
-"""Where the video of a clip lies: a file, a folder of pictures, a member of an archive, or a cell of a Parquet table.
+"""Where the video of a clip is: a file, a folder of pictures, a member of an archive, or a cell of a Parquet table.
 
 A path says which. `a/b.mp4` is a file, `clip1/img_*.jpg` are pictures in a folder, `shard.tar/b.mp4` and
 `frames.zip/clip1/*.jpg` lie in an archive, `part.parquet/video/17` is the cell of a column in a row, counted from 0.

@@ -1,4 +1,4 @@
-"""Archives of videos or of folders of pictures (tar, tar.gz, zip), read where they are.
+"""Archives of videos or of folders of pictures (tar, tar.gz, zip), read in place.
 
 An archive is listed once in a process. Only files with a plain relative name count: links, devices, absolute names and
 names that climb with `..` are left out, and nothing is ever written under a member's name.

@@ -1,4 +1,4 @@
-"""Videos as bytes in the cells of Parquet tables, read row by row."""
+"""Videos stored as bytes in the cells of Parquet tables, read row by row."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What archives and their members are, what they may cost, whatever they state, and what makes a source unusable."""
+"""Shared by all sources: members of archives, limits on what they may unpack to, and the error of unusable ones."""
 
 from typing import NamedTuple, Protocol
 

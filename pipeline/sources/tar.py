@@ -1,4 +1,4 @@
-"""Tar archives, also compressed by gzip: where each member lies, and its bytes without unpacking the archive."""
+"""Tar archives, plain or compressed by gzip: where each member is, and its bytes without unpacking the archive."""
 
 import os
 import threading

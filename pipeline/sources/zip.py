@@ -1,4 +1,4 @@
-"""Zip archives: the list of their members, and the content of one. Names are kept and never used as paths.
+"""Zip archives: the list of members, and the content of one. Names are kept and never used as paths.
 
 Of the standard library's list each member takes a kilobyte, and a set of frames has millions.
 """

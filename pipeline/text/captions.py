@@ -1,4 +1,4 @@
-"""Chosen clips -> tokenized captions, the vocabulary they share, and why some were left out."""
+"""Chosen clips -> tokenized captions, their common vocabulary, and why some were dropped."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set

@@ -1,4 +1,4 @@
-"""Which seen object a word is near to, by word vectors; captions with an unseen word in place of their object."""
+"""The seen objects nearest to a word, by word vectors; and captions with an unseen word in place of their object."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

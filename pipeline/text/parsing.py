@@ -1,4 +1,4 @@
-"""A free caption -> token ids; which words of a caption name an object and which the action."""
+"""A free-form caption -> token ids; and which words of a caption name an object and which the action."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Word vectors made here from the captions alone, for seen words and for words never seen.
+"""Word vectors computed from the captions alone, for seen words and for words never seen.
 
 Half of a vector says in what company the word stands: weighted counts of the words around it (positive pointwise mutual
 information: Church & Hanks 1990), brought to the width by fixed random signs (random indexing: Kanerva et al. 2000).

@@ -1,4 +1,4 @@
-"""Words <-> ids, and how captions of this set are read. 0 is padding, 1 is any word that is not in the vocabulary."""
+"""Words <-> ids, and how captions of a dataset are tokenized. 0 is padding, 1 is any word outside the vocabulary."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a caged worker does for a shard: it decodes one video after another, and tells what it found.
+"""The work of a caged worker on a shard: it decodes one video after another and reports the outcomes.
 
 Of a video it tells one outcome for each part of it that is asked for: the frames of its windows, or why there are none.
 """

@@ -1,4 +1,4 @@
-"""Pictures of high dynamic range or with wide primaries -> sRGB, in closed form.
+"""HDR and wide-gamut pictures -> sRGB, in closed form.
 
 Done on the few pixels of a clip and not by a filter: the builds of FFmpeg differ in what they have for it, and the
 filter that all have, scale, is 7 to 13 levels off. A diffuse white of 203 nits (ITU-R BT.2408) becomes white; what is

@@ -1,4 +1,4 @@
-"""What a container says of its video that FFmpeg's library tells its program alone, in other words, or not at all.
+"""What a container states about its video, which FFmpeg's library does not pass on, or not as its program does.
 
 That is which part of the stored picture is meant to be seen (PixelCrop of Matroska, the box `clap` of MP4 and MOV) and
 when the video ends. What a header states of all its tracks together counts only where the video is its sole track:

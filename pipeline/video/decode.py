@@ -1,4 +1,4 @@
-"""A video file or pictures, or parts of them -> the frames of clips, by one of two readers that give the same bytes."""
+"""Videos or pictures, or parts of them -> frames of clips, by one of two readers that give the same bytes."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass

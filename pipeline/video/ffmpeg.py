@@ -1,4 +1,4 @@
-"""The one place where ffmpeg starts: the static binary of imageio-ffmpeg, never one that the machine has by chance."""
+"""The only place that starts ffmpeg: the static binary of imageio-ffmpeg, never one installed on the machine."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A video read by the static ffmpeg: one process lists all its frames, and one fetches the wanted ones.
+"""A video read by the static ffmpeg: one process lists all frames, and one fetches the wanted ones.
 
 Slower than reading in this process, and safer: a decoder that crashes or hangs takes a process of its own with it. In
 tests it is the reference for what the frames of a video are.

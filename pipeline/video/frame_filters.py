@@ -1,4 +1,4 @@
-"""Decoded frames of PyAV -> pixels, by filters, and what a frame says about itself."""
+"""Frames decoded by PyAV -> pixels, by filter graphs, and what a frame says about itself."""
 
 from collections.abc import Iterable
 from fractions import Fraction

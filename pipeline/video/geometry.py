@@ -1,4 +1,4 @@
-"""Which part of a picture becomes the clip: the centre or where the movement is, and by which filters."""
+"""Which part of a picture becomes the clip, the centre or where the movement is, and the filters for it."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What an untrusted video file may be and may cost, whatever its header says."""
+"""Limits on untrusted videos: which containers and codecs are accepted, and how many frames and pixels."""
 
 from pathlib import Path
 

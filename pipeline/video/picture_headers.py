@@ -1,4 +1,4 @@
-"""What the header of a JPEG, PNG or WebP file says, read without decoding it."""
+"""Headers of JPEG, PNG and WebP files, read without decoding them."""
 
 import struct
 from collections.abc import Iterator

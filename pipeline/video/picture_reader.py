@@ -1,4 +1,4 @@
-"""A clip whose frames are pictures: JPEG, PNG or WebP, each decoded only where it is wanted."""
+"""A clip whose frames are pictures (JPEG, PNG or WebP), of which only the wanted ones are decoded."""
 
 import shutil
 import tempfile

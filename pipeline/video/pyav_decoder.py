@@ -1,4 +1,4 @@
-"""A video read by PyAV in this process: plain WebM packet by packet, everything else through `av.open`.
+"""A video read by PyAV in this process: plain WebM packet by packet, anything else through `av.open`.
 
 Only the wanted frames are scaled, as they pass, and none is held. They are chosen by what the packets say; where that
 was wrong, the caller reads the video once more.

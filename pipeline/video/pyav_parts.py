@@ -1,4 +1,4 @@
-"""Parts of a video read by PyAV: packets tell the frames, and decoding jumps to the key frames before them."""
+"""Parts of a video read by PyAV: a packet index lists the frames, and decoding starts at the key frame before."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence

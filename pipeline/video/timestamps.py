@@ -1,4 +1,4 @@
-"""The stamps of decoded frames -> the timeline of a video, as ffmpeg's program has it.
+"""Timestamps of decoded frames -> the timeline of a video, as ffmpeg's program computes it.
 
 Its program mends what decoders say, its library leaves that to others; so it is done here, for both readers alike.
 """

@@ -1,4 +1,4 @@
-"""A plain WebM file -> its video packets, without a demuxer, which would decode some of them to see what they are."""
+"""A plain WebM file -> its video packets, without a demuxer, which would decode some of them to probe the stream."""
 
 import struct
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Readers: labels on disk -> rows. One module a format; the registry is at the foot, detecting a format before it."""
+"""Readers: labels on disk -> rows. One module per format; the registry is at the end, after format detection."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Files with the names of numbered classes, as sets have them beside their labels -> number -> name.
+"""Files with the names of numbered classes, as datasets provide them with their labels -> number -> name.
 
 Read are lines `0 Name`, `Name 0`, `c000 Name` or a name alone, which count from 0; the files of FineGym and of AVA; and
 JSON: a list of names or of the words of each, or an object of names by number or of numbers by name.

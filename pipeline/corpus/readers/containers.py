@@ -1,4 +1,4 @@
-"""Files that hold videos and their labels alike: where they are, and what their names say."""
+"""Files that hold both videos and their labels: how they are found, and what their names say."""
 
 import os
 from collections.abc import Iterator

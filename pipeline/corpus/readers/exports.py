@@ -1,4 +1,4 @@
-"""What readers of labelling tools share: the files of an export, the videos that they name, and rows.
+"""Shared by the readers of labelling tools: finding the files of an export and the videos that it names, making rows.
 
 Of `dataset.columns` two name what the tool calls a tier, an attribute, a control or a column: `category` holds the
 classes, `caption` the texts. As long as `caption` has its default it counts only where there is something of this name.

@@ -1,4 +1,4 @@
-"""Columns of tables and JSON that params do not name -> what their names say, for `dataset.format: auto`."""
+"""Guesses, for `dataset.format: auto`, what columns that params do not mention mean, from their names."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Published sets that a general reader reads once it is told their columns; `SETS`, at the foot, is the list of them.
+"""Published datasets whose columns a general reader only has to know; `SETS`, at the end, lists them.
 
 A set has forms: its files differ from release to release, and the videos of many are there whole or as cut pieces.
 """

@@ -1,4 +1,4 @@
-"""Folders with a `metadata.csv`, `.jsonl` or `.parquet` beside the videos, as on the Hugging Face Hub -> rows.
+"""Folders with a `metadata.csv`, `.jsonl` or `.parquet` next to the videos, as on the Hugging Face Hub -> rows.
 
 A table there names its videos in `file_name` or `*_file_name`, or several of them in `*_file_names`, starting from its
 own folder. The labels are one such table, a folder with one, or a folder with folders at any depth that have one each.

@@ -1,4 +1,4 @@
-"""Files of a published set -> rows: the columns, and which of the videos are there, tell which form it has."""
+"""Files of a published dataset -> rows. Its columns, and which of its videos exist, identify the variant."""
 
 import re
 import sys

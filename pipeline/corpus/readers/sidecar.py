@@ -1,4 +1,4 @@
-"""A text file beside each video, `a.mp4` and `a.txt`, or one list of videos and one of captions -> rows.
+"""A text file next to each video, `a.mp4` and `a.txt`, or a list of videos and a list of captions -> rows.
 
 The labels are the folder of them, which may be that of the videos. A text is one caption, or with
 `dataset.text_files: lines` one in each line. `videos.txt` and `prompts.txt` list a video and a caption in each line.

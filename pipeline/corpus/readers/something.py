@@ -1,4 +1,4 @@
-"""Label files like Something-Something-V2's -> rows.
+"""Label files in the format of Something-Something-V2 -> rows.
 
 A file is a JSON list of {"id", "label", "template", "placeholders"}; some derived files lack the last. The labels are
 one such file, or a folder with `train.json` and `validation.json` under their short or official names.

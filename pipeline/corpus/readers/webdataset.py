@@ -1,4 +1,4 @@
-"""Shards of WebDataset and video2dataset, tar archives in which the files of a sample have one name -> rows.
+"""Shards of WebDataset and video2dataset, tar archives in which the files of a sample share a name -> rows.
 
 `00001.mp4` with `00001.txt`, `00001.json` or `00001.cls`: the text is the caption, what the JSON holds are columns, and
 `.cls` is the number of a class. The labels are a shard, or a folder with shards at any depth, in the folder of videos.

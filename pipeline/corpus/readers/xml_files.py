@@ -1,4 +1,4 @@
-"""XML files -> trees of elements, without entities: whoever wrote the file cannot make it read others or grow."""
+"""XML files -> element trees, without entities: an untrusted file can neither read other files nor grow."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection
