@@ -1,4 +1,4 @@
-"""Near-duplicates: clips that show the same, though encoded anew or of another brightness, found by small signatures.
+"""Near-duplicates: clips that show the same, even if re-encoded or of another brightness, found by small signatures.
 
 A signature is a few frames in a coarse grid of grey. Two clips are told apart by what sets them apart from all others:
 the mean of all signatures, such as a background that is always there, is taken away first.
@@ -156,7 +156,7 @@ def count_leaks(
 
 
 def describe_leaks(leaks: Mapping[Split, Leak]) -> str:
-    """The counts in words; empty where no clip has a near-duplicate."""
+    """The counts as a sentence; empty where no clip has a near-duplicate."""
     some = {split: leak for split, leak in leaks.items() if leak.near}
     detail = ", ".join(f"{leak.near} of {leak.clips} clips of {split}" for split, leak in some.items())
     return detail and f"{detail} have a near-duplicate in {TRAINED}"
@@ -174,7 +174,7 @@ def decode_signatures(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
 
 
 def _measure_squares(asked: Floats, base: Floats) -> Iterator[tuple[int, Floats]]:
-    """Squared distances [n,N] of so many points at once, with the row of the first: |a|^2 - 2 ab + |b|^2."""
+    """Squared distances |a|^2 - 2 ab + |b|^2 in blocks [n,N], each with the row of its first point."""
     if not len(base):
         return
     lengths = (base**2).sum(axis=1)

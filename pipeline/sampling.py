@@ -108,7 +108,7 @@ class VideoModel:
 
     @cached_property
     def _model(self) -> "Model":
-        """The model by torch. Raises UserError where it does not draw in steps and is told of them."""
+        """The model by torch. Raises UserError where steps are given to a model that does not sample in steps."""
         from pipeline.inference import Model
 
         model = Model(self._folder)
@@ -129,7 +129,7 @@ class VideoModel:
         return read_embeddings(self._files.vectors)
 
     def _open_graph(self) -> "Graph | None":
-        """The graph beside the model; where it does not fit, that is said, and torch draws."""
+        """The graph next to the model; where it does not fit, a note is printed and torch draws."""
         try:
             return open_graph(self._files)
         except GraphUnfit as reason:

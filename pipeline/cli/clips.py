@@ -328,7 +328,7 @@ def why(
 
 
 def _trace(product: Path, clip_id: str) -> list[str]:
-    """What a stage did with the clip, by its product and the drops beside it; empty where it never met the clip."""
+    """What a stage did with the clip, by its product and its drops; empty where it never had the clip."""
     if not product.is_file():
         return []
     kept = {"clips.parquet": _trace_label, "index.json": _trace_frames, "captions.parquet": _trace_caption}

@@ -216,7 +216,7 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
 
 
 def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last: Path) -> None:
-    """The figures beside those of the generator, where it was evaluated, of real clips and of the floor."""
+    """The figures next to those of the generator, where it was evaluated, of real clips and of the floor."""
     from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
     from pipeline.evaluation.intervals import have_same_reference, read_figures
     from pipeline.evaluation.report import group_reasons

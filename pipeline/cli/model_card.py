@@ -1,4 +1,4 @@
-"""The model card (README.md) of an exported model: what it generates, how well, from which data, under which licence."""
+"""The model card (README.md) of an exported model: what it generates, how well, from which data under which licence."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ def write_example(name: str, caption: str) -> str:
 
 
 def write_figures(evaluation: "EvaluationView | None") -> str:
-    """Every figure with its 95 % interval beside what real clips get; n/a and withdrawn ones with their reason."""
+    """Every figure with its 95 % interval and that of real clips; n/a and withdrawn ones with their reason."""
     if evaluation is None:
         return ""
     groups = {"The main figures": evaluation.key, **evaluation.groups}

@@ -50,7 +50,7 @@ def report(
 
 
 def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
-    """The runs by what the user calls them; what lies in DVC's cache is copied into `scratch`. Raises UserError."""
+    """The runs by what the user calls them; those in DVC's cache are copied into `scratch`. Raises UserError."""
     return [
         _open_folder(Path(name)) if Path(name).is_dir() else _fetch_revision(name, scratch / str(number))
         for number, name in enumerate(names)

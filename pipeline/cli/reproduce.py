@@ -120,7 +120,7 @@ def compare(media: Media, remade: Media) -> Outcome:
 
 
 def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
-    """The file made anew within `scratch`. Raises UserError where that cannot be done here."""
+    """The file made again within `scratch`. Raises UserError where that cannot be done here."""
     facts = media.require_facts()
     maker = facts.get("made_by")
     if maker not in (MADE_BY, *STAGES):

@@ -57,7 +57,7 @@ def sample(
 
 
 def describe_command(name: str) -> dict[str, str]:
-    """As `pipeline.source_code.describe_maker`, which reads the code anew once any file of it has changed."""
+    """As `pipeline.source_code.describe_maker`, cached until the code changes: reading it takes as long as sampling."""
     key = f"{name} {version('t2v')} {_sign_code()}"
     try:
         memo = json.loads(MEMO.read_bytes())

@@ -96,7 +96,7 @@ def _make_scratch(folder: str) -> str:
 
 
 def raise_error(message: Message) -> NoReturn:
-    """Raise the error that a child tells of, as far as it can be one."""
+    """Raise the error that a child reports, as far as it can be one."""
     value = message.value if isinstance(message.value, dict) else {}
     text = clean_text(value.get("text"))
     if value.get("error") == "user":

@@ -32,7 +32,7 @@ class BadAnswer(Exception):
 
 
 class AnswerTimeout(Exception):
-    """A child says nothing for too long."""
+    """A child has not answered in time."""
 
 
 class Message(NamedTuple):
@@ -84,7 +84,7 @@ class Receiver:
             return self._receive(math.inf if seconds is None else time.monotonic() + seconds, most_bytes, look)
 
     def close(self) -> None:
-        """Let the child see that nobody listens. What is received meanwhile ends first: its number may be reused."""
+        """Close the pipe, which the child notices. A `receive` in progress ends first: the descriptor may be reused."""
         self._closed = True
         with self._reading:
             os.close(self._descriptor)

@@ -41,7 +41,7 @@ class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
         ...
 
     def find_permissions(self, task: Taken) -> Permissions:
-        """What the child may read and start; `scratch` is the folder to make its own folder in."""
+        """What the child may read and start; `folder` is where its own folder is made."""
         ...
 
     def count_bytes(self, task: Taken, item: str) -> int:
@@ -49,11 +49,11 @@ class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
         ...
 
     def check(self, task: Taken, item: str, value: Any, content: bytearray) -> Any:
-        """What is taken over from an answer. Raises BadAnswer where it cannot be one."""
+        """The checked content of an answer. Raises BadAnswer where it cannot be one."""
         ...
 
     def finish(self, task: Taken, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Given:
-        """The result, from what was taken over of each item that did not fail."""
+        """The result, from the checked answer of each item that did not fail."""
         ...
 
 
@@ -107,7 +107,7 @@ class Sandbox(Generic[Task, Result]):
     def _judge(
         self, error: BadAnswer, left: Sequence[str], found: Mapping[str, Any], failures: dict[str, Failure]
     ) -> None:
-        """A lie is the fault of the item that it is told of where the child has seen no other."""
+        """A bad answer is the fault of its item where the child has seen no other item."""
         seen = self._child.items if self._child else 0
         self._replace()
         if seen > 1:
@@ -124,7 +124,7 @@ class Sandbox(Generic[Task, Result]):
         failures: Mapping[str, Failure],
         found: dict[str, Any],
     ) -> None:
-        """Hand the items to the child, and put what is taken over of each into `found`."""
+        """Send the items to the child, and put the checked answer of each into `found`."""
         child = self._open(self.function.find_permissions(task))
         child.send((task, items, failures, child.scratch))
         for item in items:
@@ -181,7 +181,7 @@ class Sandbox(Generic[Task, Result]):
 
 
 def refuse_or_warn(missing: Sequence[str], mode: SandboxMode) -> None:
-    """Raise UserError for a part of a cage that is missing and required; tell of another one once."""
+    """Raise UserError for a part of a cage that is missing and required; warn of any other once."""
     if missing and mode == "require":
         raise UserError(describe_missing(missing))
     if missing and mode == "auto":
@@ -194,7 +194,7 @@ def _warn_once(text: str) -> None:
 
 
 def describe_missing(missing: Sequence[str]) -> str:
-    """What to tell a user whose kernel lacks parts of a cage."""
+    """The message for a user whose kernel lacks parts of a cage."""
     return f"this machine cannot keep a decoder from {'; '.join(missing)}; see compute.sandbox"
 
 

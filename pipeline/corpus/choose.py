@@ -134,7 +134,7 @@ def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chos
 
 
 def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
-    """The clips whose objects all have enough clips, and of those at most so many per object and in all."""
+    """The clips whose objects all have enough clips, up to the limits per object and in total."""
     kept, drops = _drop_rare_objects(list(clips), options.min_object_clips)
     for limit in (_limit_objects, _limit_all):
         kept, beyond = limit(kept, options)

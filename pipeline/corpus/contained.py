@@ -27,7 +27,7 @@ Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises
 
 
 class ContainedVideos:
-    """What the videos folder holds beside video files. It may be an archive itself."""
+    """What the videos folder holds besides video files. It may be an archive itself."""
 
     def __init__(self, root: str, look: Look, pictures: str | None) -> None:
         self._root = root
@@ -70,7 +70,7 @@ class ContainedVideos:
         return video
 
     def warn(self) -> None:
-        """Say on stderr what is missing in the folders of pictures that were found, and what archives hold beside."""
+        """Warn on stderr of pictures that are missing in the folders found, and of skipped members of archives."""
         for archive, member in sorted(self._left_out.items()):
             detail = "members that are links or devices, or lead elsewhere, are left out"
             print(f"warning: {archive}: {detail}, such as {member}", file=sys.stderr)
@@ -132,7 +132,7 @@ class ContainedVideos:
         return video
 
     def _find_archived(self, name: str) -> str | None:
-        """The video that lies by this name, or at the end of a longer path, in an archive directly in the folder."""
+        """The video with this name, or with it at the end of a longer path, in an archive directly in the folder."""
         if not self._archives:
             return None
         found = self._index.list_candidates(name)
@@ -177,7 +177,7 @@ def list_videos(videos: str | Path) -> Iterator[str]:
 
 
 def list_members(videos: str | Path, file: str) -> Iterator[str]:
-    """The paths of the videos and folders of pictures in an archive; a damaged one is told on stderr."""
+    """The paths of the videos and folders of pictures in an archive; a damaged one is skipped with a warning."""
     try:
         archive = open_archive(Path(videos, file))
     except SourceFault as fault:

@@ -70,7 +70,7 @@ def _match_object(name: str, clips: Mapping[str, int], key: str) -> list[str]:
 
 
 def suggest_objects(name: str, clips: Mapping[str, int]) -> str:
-    """What to write instead of a name that stands for no object."""
+    """What to write instead of a name that matches no object."""
     near = difflib.get_close_matches(name.lower(), clips, n=4)
     shown = near or sorted(clips, key=lambda word: (-clips[word], word))[:8]
     names = ", ".join(f"{word} ({clips[word]} clips)" for word in shown) or "none, since no chosen clip names any"

@@ -142,12 +142,12 @@ def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def parse_split(name: str) -> OfficialSplit | None:
-    """The official split that a name stands for, in upper or lower case; None where it stands for none."""
+    """The official split that a name means, in upper or lower case; None where it means none."""
     return OFFICIAL_SPLITS.get(name.strip().lower())
 
 
 def find_split(name: str) -> OfficialSplit | None:
-    """The one official split that a word of a name stands for: `jester-v1-train`; None for none and for several."""
+    """The one official split that a word of a name means, as in `jester-v1-train`; None for none and for several."""
     splits = {split for word in re.split(r"[^A-Za-z]+", name) if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 

@@ -169,7 +169,7 @@ def _read_pair(pair: Any, options: SegmentParams) -> tuple[Segment, str]:
 
 
 def surround_point(point: float | None, around: float) -> Segment:
-    """The part of so many seconds before and behind a point in time. Raises BadSegment where there is none."""
+    """The part of `around` seconds before and after a point in time. Raises BadSegment where there is no point."""
     if point is None:
         raise BadSegment("there is no point in time")
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)

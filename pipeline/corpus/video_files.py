@@ -139,7 +139,7 @@ class VideosFolder:
         raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
     def _find_pictures_alone(self, name: str) -> str | None:
-        """The folder of pictures by that name, if no video has it; to ask for one with each ending would be slow."""
+        """The folder of pictures with that name, if no video has it; trying every ending would be slow."""
         folder, _, last = name.rpartition("/")
         listed = self._folders(folder)
         known = listed is None or compose(split_ending(last)[0]) in self._names(listed)

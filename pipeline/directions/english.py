@@ -193,7 +193,7 @@ class CueMatch(NamedTuple):
 
 
 def opposite(text: str, counter: str = COUNTER) -> str | None:
-    """The same caption for the opposite way, None where it names no way, several at odds, or one in another sense.
+    """The same caption for the opposite direction, None where it names none, several that contradict, or another sense.
 
     Opposite are motions that a film played backwards shows, turns, and places before and behind, above and below.
     `counter` is how the dataset spells counter-clockwise.

@@ -49,7 +49,7 @@ class Directions:
     counter: str = COUNTER  # how the dataset spells counter-clockwise
 
     def find_motion(self, text: str) -> Way | None:
-        """Which way the picture moves; None where the text tells none, or several at odds."""
+        """Which way the picture moves; None where the text names no way, or contradictory ones."""
         found = self._find(text)
         if not found:
             return english.find_motion(text) if self._knows(text) else None

@@ -56,7 +56,7 @@ class AtChance(NamedTuple):
 
 
 class BeyondChance(NamedTuple):
-    """Real clips must be right more often than by chance: otherwise nothing can tell what the metric asks for."""
+    """Real clips must be right more often than by chance: otherwise nothing can measure what the metric asks for."""
 
     chance: Chance
 
@@ -126,7 +126,7 @@ def _check_beyond_chance(metric: str, chance: float, table: Table) -> Check:
 
 
 def _compute_chance(found: Figure, chance: float) -> float:
-    """The probability that at least as many of so many clips are right, each with this chance."""
+    """The probability that at least this many of the clips are right, each with this chance."""
     right = round((found.value or 0.0) * found.clips)
     return float(binom.sf(right - 1, found.clips, chance))
 

@@ -86,7 +86,7 @@ def open_inputs(
 
 
 def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluateParams) -> GeneratorEvaluation:
-    """Measure the generator beside real clips and planted controls."""
+    """Measure the generator, real clips and controls."""
     dataset, model, classes = inputs.dataset, inputs.model, inputs.classes
     reals = read_real_clips(dataset, classes, options)
     words = build_new_words(dataset, classes, options)
@@ -120,7 +120,7 @@ def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluatePara
 def evaluate_sets(
     judge: Judge, reals: RealClips, given: dict[str, ClipSet], params: EvaluateParams, networks: Networks
 ) -> Evaluation:
-    """Measure the given sets of clips, whoever made them, beside real clips and planted controls."""
+    """Measure the given sets of clips, whoever made them, real clips and controls."""
     metrics = select_metrics(params.metrics)
     known = (reals.test, reals.val, reals.train, reals.pairs)
     everyone = [prompt for clips in known for prompt in clips.prompts]

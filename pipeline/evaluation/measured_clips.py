@@ -221,7 +221,7 @@ def _pad_captions(prompts: Sequence[Prompt]) -> Tensor:
 
 
 def make_clip_thumbnails(clips: Sequence[NDArray[np.float32]], down: int = 0, right: int = 0) -> Floats:
-    """Thumbnails [N,P] of the insides of clips, given as `average_parts`, so many pixels further down and right."""
+    """Thumbnails [N,P] of the insides of clips, given as `average_parts`, shifted down and right by these pixels."""
     height, width = clips[0].shape[1:3]
     rows, columns = slice(EDGE + down, height - EDGE + down), slice(EDGE + right, width - EDGE + right)
     return np.array([make_thumbnails(parts[:, rows, columns]) for parts in clips])

@@ -81,7 +81,7 @@ def explain_both_ways(real: MeasuredClips) -> str:
 
 
 def measure_one_way(clips: MeasuredClips) -> float:
-    """How much of the movement is common to the clips of a category, and turned round where they run backwards.
+    """How much of the movement is common to the clips of a category, and reversed where they run backwards.
 
     1 where all move alike and one way, 0 where what moves comes back, or half of the clips go the other way.
     """

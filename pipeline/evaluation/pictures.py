@@ -34,7 +34,7 @@ def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
 
 
 def select_nearest(found: Evaluation, count: int) -> list[Strip]:
-    """The samples nearest to a training clip in any space, the most suspicious first, beside the nearest in each."""
+    """The samples nearest to a training clip in any space, the most suspicious first, with the nearest clip in each."""
     clips, copies = found.clips["model"], found.reference.copies
     near = {space: copies.find_nearest(clips, space).rows for space in SPACES}
     close = copies.measure_closeness(clips)
@@ -83,7 +83,7 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
 
 
 def select_opposites(found: Evaluation, count: int) -> list[Strip]:
-    """A sample of each caption that has an opposite, beside the sample of the same noise under that opposite."""
+    """A sample of each caption that has an opposite, with the sample of the same noise under that opposite."""
     if "model, turned from" not in found.clips:
         return []
     before, after = found.clips["model, turned from"], found.clips["model, turned to"]
@@ -98,7 +98,7 @@ def select_opposites(found: Evaluation, count: int) -> list[Strip]:
 
 
 def select_words(found: Evaluation, count: int) -> list[Strip]:
-    """A sample of each new word, the nearest to a seen one first, beside real clips of both where there are any."""
+    """A sample of each new word, the nearest to a seen one first, with real clips of both where there are any."""
     if NEW not in found.clips:
         return []
     clips, train, reals = found.clips[NEW], found.reference.copies.train, found.clips.get(REAL_NEW)

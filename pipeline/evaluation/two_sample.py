@@ -48,7 +48,7 @@ def _resize(clip: Frames) -> Inputs:
 
 
 def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
-    """Whether each clip was told right by a network that had not seen it: [2N] of 0 and 1, N clips on either side."""
+    """Whether a network that had not seen a clip classified it correctly: [2N] of 0 and 1, N clips on either side."""
     scale = float(real.std()) or 1.0
     clips = torch.from_numpy(np.concatenate((real, fake)) / scale).clamp(-LARGEST_FLOW, LARGEST_FLOW)
     labels = torch.cat((torch.ones(len(real)), torch.zeros(len(fake))))

@@ -14,7 +14,7 @@ MEMORY = "speed/memory_gb"
 
 
 class CostLogger:
-    """Keeps seconds, CPU seconds and memory of the first process, beside the last row of the history.
+    """Keeps seconds, CPU seconds and memory of the first process, with the last row of the history.
 
     A run that was stopped goes on from what its file says, so that the sums are those of the whole training.
     """

@@ -36,7 +36,7 @@ SAMPLES = 8  # clips side by side
 
 
 class Logger(Protocol):
-    """Takes what a run reports after so many clips."""
+    """Takes what a run reports, with the number of clips seen."""
 
     def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None: ...
 
@@ -69,7 +69,7 @@ class TensorBoardLogger:
 
 
 class DvcLiveLogger:
-    """Files of DVCLive in `dvclive/`, made anew from the history of the run so far; git ignores the folder.
+    """Files of DVCLive in `dvclive/`, rewritten from the history of the run so far; git ignores the folder.
 
     It saves no experiment, writes no dvc.yaml and no report: those are the pipeline's own, and would be changes in git.
     Raises UserError where the package is not installed.
@@ -125,7 +125,7 @@ class GifLogger:
 def open_loggers(
     logging: LoggingParams | None, folder: Path, clips_seen: int, history: Sequence[Mapping[str, float]]
 ) -> list[Logger]:
-    """The loggers that params ask for, which continue after so many clips and these rows of the history."""
+    """The loggers that params ask for, which continue after `clips_seen` clips and these rows of the history."""
     loggers: list[Logger] = []
     if logging and logging.tensorboard:
         loggers.append(TensorBoardLogger(folder, clips_seen))

@@ -131,7 +131,7 @@ class OperationCost:
 
 
 def profile_steps(trainer: Trainer, steps: int, file: Path) -> list[OperationCost]:
-    """Trace warm steps, the first of them a penalised one -> what they cost, the dearest first; `file` is the trace."""
+    """Trace warm steps, the first of them a penalised one -> their operations, costliest first; `file` is the trace."""
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]

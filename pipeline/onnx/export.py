@@ -103,7 +103,7 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
 
 
 def _draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
-    """Noise [B,Z] and captions [B,L] of words by chance, each as long as its number says."""
+    """Noise [B,Z] and captions [B,L] of random words, whose lengths differ."""
     draw = torch.Generator().manual_seed(count)
     token_ids = torch.randint(FIRST_WORD, max(model.learned, FIRST_WORD + 1), (count, model.max_tokens), generator=draw)
     lengths = 1 + (1 + torch.arange(count)[:, None]) * 3 % model.max_tokens

@@ -99,7 +99,7 @@ def _describe_model(files: ModelFiles) -> dict[str, str]:
 
 
 def open_graph(files: ModelFiles) -> Graph | None:
-    """The graph beside a model; None where there is none. Raises GraphUnfit for a broken one, or another model's."""
+    """The graph next to a model; None where there is none. Raises GraphUnfit for a broken one, or another model's."""
     if not files.graph.exists() or not files.weights.exists() or not files.description.exists():
         return None
     graph = Graph(files.graph)

@@ -32,7 +32,7 @@ def explain(reason: str) -> Inset:
 
 
 def read_source(name: str) -> str:
-    """One of the files beside the scripts."""
+    """One of the files in the folder of the scripts."""
     return (SOURCES / name).read_text(encoding="utf-8")
 
 

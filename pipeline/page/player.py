@@ -43,7 +43,7 @@ def build_player(
     fps: int,
     sampling: SamplingParams | None = None,
 ) -> Inset:
-    """The player of a trained model; `captions` are offered to choose from, played at so many frames a second.
+    """The player of a trained model; `captions` are offered to choose from, `fps` is frames per second.
 
     Equal models give equal bytes. Raises UserError where there is no model.
     """

@@ -27,7 +27,7 @@ NAMED_BY = {  # folder -> the file whose bytes name its product
 
 @dataclass(frozen=True)
 class RunFolders:
-    """Where the products of the stages lie."""
+    """The folders of the stages' products."""
 
     labels: Path
     clips: Path

@@ -23,7 +23,7 @@ OPTIONS = {"quality": QUALITY, "subsampling": "4:4:4", "speed": 8, "max_threads"
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip: its picture as a data address, what it shows in words, a label below it, and its shape T, H, W."""
+    """A clip: its picture as a data URL, an alternative text, a label below it, and its shape T, H, W."""
 
     source: str
     alt: str

@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
-    """The run in words. Raises UserError where a file is broken."""
+    """The run in sentences. Raises UserError where a file is broken."""
     model = read_object(run.folders.model / DESCRIPTION)
     return Summary(
         trained=describe_training(run, model),

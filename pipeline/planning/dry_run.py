@@ -60,7 +60,7 @@ def build_task_networks(task: TrainingTask, *, compiled: bool = False) -> Networ
 
 
 def take_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> None:
-    """One step with batches of so many clips on this device, drawn for it."""
+    """One step on this device, with random batches of this many clips."""
     step_on(task, nets, draw_batches(task, nets, clips), penalise=penalise)
 
 
@@ -86,7 +86,7 @@ def step_on(
 
 
 def draw_batches(task: TrainingTask, nets: Networks, clips: int) -> list[Batch]:
-    """As many batches as a step has, of so many clips each."""
+    """The batches of a step, of this many clips each."""
     return [draw_batch(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
 
 
@@ -149,14 +149,14 @@ class DryRun:
     two: StepCosts
 
     def needs(self, clips: int) -> StepCosts:
-        """What a step with so many clips needs on one device."""
+        """The memory that a step with this many clips needs on one device."""
         more = clips / self.group - 1
         peak = round(self.one.peak + (self.two.peak - self.one.peak) * more)
         flops = round(self.one.flops + (self.two.flops - self.one.flops) * more)
         return replace(self.one, peak=peak, flops=flops)
 
     def most_clips(self, room: int) -> int:
-        """How many clips, in whole groups, a step may have where there is room for so many bytes."""
+        """The most clips, in whole groups, of a step that fits into this many bytes."""
         groups = (room - self.one.peak) // (self.two.peak - self.one.peak) + 1
         return max(groups, 0) * self.group
 

@@ -106,7 +106,7 @@ class MemoryFit:
 
 
 def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int = 0) -> MemoryFit:
-    """How the largest step of a task, as rehearsed, fits beside `data` bytes of training clips."""
+    """How the largest step of a task, by the dry run, fits into memory with `data` bytes of training clips."""
     needs = dry_run.needs(task.share)
     kept = needs.weights + needs.optimiser
     room = kept + round((available - data - kept) / SCRATCH[task.device.type])  # for tensors alone
@@ -309,5 +309,5 @@ def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: Arithmetic) -> d
 
 
 def _average_steps(task: TrainingTask, plain: float, penalised: float) -> float:
-    """Of all steps of a run: every so many is a penalised one."""
+    """The average over the steps of a run, one in `penalty_every` of which is penalised."""
     return plain + (penalised - plain) / task.params.penalty_every

@@ -24,7 +24,7 @@ class Network(ABC):
 
     @abstractmethod
     def find_obstacle(self, frames: int) -> str:
-        """Why it cannot read clips of so many frames; empty where it can."""
+        """Why it cannot read clips with this many frames; empty where it can."""
 
     @abstractmethod
     def extract(self, clips: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def digest_folder(folder: Path) -> str:
-    """SHA-256 over the files that make up a network; others may lie beside them."""
+    """SHA-256 over the files that make up a network; the folder may hold others."""
     files = sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
     return digest_value({path.name: digest_file(path) for path in files})
 

@@ -108,7 +108,7 @@ def _strip_mp4(data: bytes) -> bytes:
 
 
 def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
-    """The MP4 with the places of its samples that lie behind `behind` moved by so many bytes."""
+    """The MP4 with the offsets of its samples after `behind` moved by `by` bytes."""
     moved = bytearray(data)
     for name, start, end in _tables(data, 0, len(data)):
         width, code = TABLES[name]

@@ -70,7 +70,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _relate(path: Path, root: Path) -> str:
-    """The path from the root, where it lies in it."""
+    """The path relative to the root, if it is inside it."""
     whole, base = path.resolve(), root.resolve()
     return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else path.as_posix()
 
@@ -118,7 +118,7 @@ def digest_folder(files: Mapping[str, str]) -> str:
 
 
 def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
-    """Hash the outputs of stages that lie in some of these folders, and what the cache has of them.
+    """Hash the outputs of stages that are in any of these folders, and the copies of them in the cache.
 
     -> how many files fit the lock files, and of each that does not what is wrong and the way out.
     """
@@ -153,7 +153,7 @@ def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -
 
 
 def _check_uncached(place: Path, path: str, digest: str) -> tuple[int, list[str]]:
-    """A folder whose list is not in the cache: its files can be hashed, but not told apart."""
+    """A folder whose list is not in the cache: its files can be hashed, but not compared one by one."""
     files = {file.relative_to(place).as_posix(): digest_md5(file) for file in place.rglob("*") if file.is_file()}
     if not place.is_dir() or digest_folder(files) == digest:
         return len(files), []

@@ -22,7 +22,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def measure_text(text: str, size: int) -> float:
-    """How wide a line of letters of so many pixels is, in pixels."""
+    """The width of a line of text in pixels; `size` is the height of its letters."""
     if _is_plain(text):
         return _load_plain(size).getlength(text)
     import cv2  # takes a tenth of a second, and few texts need it

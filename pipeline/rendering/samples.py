@@ -57,7 +57,7 @@ def plan_grid(
     objects: int,
     new_words: Sequence[str],
 ) -> GridPlan:
-    """A row for each category with so many objects at most, then one for each new word in each category.
+    """A row for each category with at most `objects` objects, then one for each new word in each category.
 
     `captions` are by clip id. New words need embeddings.
     """
@@ -79,7 +79,7 @@ def plan_grid(
 
 
 def render_rows(plan: GridPlan, seeds: Sequence[int], draw: Draw, read_frames: ReadFrames) -> list[Row]:
-    """Every caption once per seed, and real clips beside them."""
+    """Every caption once per seed, with real clips next to them."""
     rows = []
     for row in plan.rows:
         labels, captions = zip(*row.generated, strict=True)

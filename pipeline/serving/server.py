@@ -223,7 +223,7 @@ def _explain(error: OSError) -> str:
 
 
 def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), fault: str = "", page: bool = True) -> str:
-    """The form, and the clips of a request; words that training never showed, and what is wrong, are told."""
+    """The form, and the clips of a request, with the words that training never showed and what is wrong."""
     caption, seed, count = (request.caption, request.seed, request.count) if request else ("", 0, 4)
     parts = [f'<p role="alert" dir="auto">{html.escape(fault)}</p>'] if fault else []
     if request:
@@ -252,7 +252,7 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
 
 
 def build_notice() -> str:
-    """What stands in place of the page of a run that has none."""
+    """The page shown for a run that has no page yet."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>No page yet</title><style>{STYLE}</style></head>
 <body><main><h1>No page yet</h1><p>This run has no page: <code>dvc repro report</code> makes it.</p>

@@ -18,7 +18,7 @@ def is_table(path: Path) -> bool:
 
 
 class CellReader:
-    """One column of a table, read forwards: to go back means to begin a group of rows anew."""
+    """One column of a table, read forwards: going back means reading a row group again from its start."""
 
     def __init__(self, path: Path, column: str) -> None:
         self._path, self._column = path, column

@@ -34,7 +34,7 @@ class Bytes(Protocol):
 
 
 def check_growth(name: str, packed: int, content: int) -> None:
-    """Raise SourceFault where so few bytes become so many as no videos do."""
+    """Raise SourceFault where the content is larger than a video can be that packs into these bytes."""
     if content > FREE_GROWTH and content > packed * MOST_GROWTH:
         raise SourceFault(f"{name} unpacks to over {MOST_GROWTH} times its size; unpack it yourself")
 

@@ -29,7 +29,7 @@ class _Directory(NamedTuple):
 
 
 def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
-    """The files and links of an archive of so many bytes. Raises SourceFault where it is none, or cut off."""
+    """The files and links of an archive of `length` bytes. Raises SourceFault where it is none, or cut off."""
     start, size, shift = _find_directory(name, source, length)
     listed = source.read(start, size)
     at = 0

@@ -53,7 +53,7 @@ def spelling(words: Sequence[str], width: int) -> Matrix:
 
 
 def _company(words: Sequence[str], captions: Iterable[Sequence[str]], width: int) -> Matrix:
-    """[N,width], each of length 1: words that stand beside the same words more often than by chance are near."""
+    """[N,width], each of length 1: words that occur next to the same words more often than by chance are near."""
     beside: dict[str, Counter[str]] = {word: Counter() for word in words}
     totals: Counter[str] = Counter()
     for tokens, count in Counter(map(tuple, captions)).items():

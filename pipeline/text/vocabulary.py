@@ -60,7 +60,7 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write it as JSON: `words` in the order of their ids, beside the other fields."""
+    """Write it as JSON: `words` in the order of their ids, and the other fields."""
     write_json(path, asdict(vocabulary))
 
 

@@ -68,7 +68,7 @@ def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str
 
 
 def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodeParams) -> None:
-    """Raises UserError with the `shard_clips` that fits where a shard of so many clips could exceed MOST_BYTES."""
+    """Raises UserError, with a `shard_clips` that fits, where a shard could exceed MOST_BYTES."""
     size = f"{shape.frames}x{shape.height}x{shape.width}x3 bytes"
     each = count_clip_bytes(shape) * options.windows
     longest = min(clips, options.shard_clips)

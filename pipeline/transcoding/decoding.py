@@ -119,7 +119,7 @@ def name_part(clip: Clip) -> str:
 
 
 def _describe(part: str, decoded: DecodedVideo | Undecoded) -> dict[str, object]:
-    """One outcome as it is told to the parent."""
+    """One outcome as it is sent to the parent."""
     if isinstance(decoded, DecodedVideo):
         return {"part": part, "frames": decoded.count, "windows": len(decoded.clips)}
     return {"part": part, "reason": decoded.reason, "detail": decoded.detail[:MOST_TEXT]}
@@ -141,7 +141,7 @@ def _try_decoding(task: ShardTask, decode: Callable[[], DecodedVideo | Fault]) -
 
 
 def explain_failure(failure: Failure) -> Undecoded:
-    """Why the clips of a step are left out that a worker hung at, died of or was taken over by."""
+    """Why the clips of a step are dropped at which a worker hung, died or was compromised."""
     reason, hint = FAILURES[failure.kind]
     return Undecoded(reason, f"{failure.detail}{hint}")
 

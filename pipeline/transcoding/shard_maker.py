@@ -1,4 +1,4 @@
-"""One shard: a caged worker decodes, and this half believes nothing of what it says, and writes.
+"""One shard: a caged worker decodes; the parent, which trusts nothing that the worker sends, checks and writes.
 
 The manifest beside a shard says what became of its clips. A shard is finished once its manifest is written.
 """
@@ -50,7 +50,7 @@ class Manifest:
 
 
 def manifest_path(shard: Path) -> Path:
-    """Where the manifest of a shard lies."""
+    """The path of the manifest of a shard."""
     return shard.with_suffix(".json")
 
 
@@ -110,14 +110,14 @@ def list_signatures(paths: list[Path]) -> list[Signature]:
 
 
 class Decoded(NamedTuple):
-    """What is taken over from a worker: the windows of a part of a video, and how many frames the video has."""
+    """The checked answer of a worker: the windows of a part of a video, and how many frames the video has."""
 
     windows: list[Frames]
     frames: int
 
 
 class _Told(NamedTuple):
-    """How many windows a worker says it hands over, and how many frames the video has."""
+    """How many windows a worker announces, and how many frames the video has."""
 
     windows: int
     frames: int
@@ -162,7 +162,7 @@ class ShardMaker:
         return decode_clips(task, item, failures, scratch)
 
     def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
-        """One outcome for each part that is asked for, with just so many frames as it says. Raises BadAnswer."""
+        """One outcome for each part that is asked for, with exactly the frames that it announces. Raises BadAnswer."""
         parts = _list_parts(task, item)
         frames = np.frombuffer(content, np.uint8)
         taken: Outcomes = {}

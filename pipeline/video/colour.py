@@ -79,7 +79,7 @@ def _decode_pq(coded: Floats) -> Floats:
 
 
 def _decode_hlg(coded: Floats) -> Floats:
-    """ITU-R BT.2100, in units of white; the system gamma of its display for each colour by itself, as zscale has it."""
+    """ITU-R BT.2100, in units of white; the system gamma of its display for each channel alone, as in zscale."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
     light: Floats = HLG_PEAK / WHITE * scene**HLG_GAMMA

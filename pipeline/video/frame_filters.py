@@ -48,7 +48,7 @@ class Scaler:
 
 
 def _read_pixels(frame: VideoFrame) -> Pixels:
-    """By hand what PyAV does in half as much time again: three planes that lie the right way up."""
+    """What PyAV's own conversion does, in two thirds of its time: three planes stored from top to bottom."""
     planes = frame.planes
     if frame.format.name != "gbrp" or planes[0].line_size <= 0:  # vflip reads the rows from the last to the first
         return frame.to_ndarray()  # type: ignore[return-value]  # of no floats here

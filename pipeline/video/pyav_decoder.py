@@ -61,7 +61,7 @@ class _Source:
 
 
 class PyavReader:
-    """A video file, each reading of which opens it anew."""
+    """A video file, which is opened again for each reading."""
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path

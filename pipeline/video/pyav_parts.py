@@ -139,7 +139,7 @@ def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex | None:
 
 
 class _NeedsNeighbours(Exception):
-    """A frame is interlaced, so that the ones beside it are needed to complete it."""
+    """A frame is interlaced, so that its neighbours are needed to complete it."""
 
 
 class _Walk:
@@ -152,7 +152,7 @@ class _Walk:
         self._lone = True  # no frame beside a wanted one is decoded on purpose
 
     def pick(self, numbers: Sequence[int], around: int, scaler: Scaler) -> Iterator[PickedFrame]:
-        """The frames of these numbers, for each of which so many `around` it are decoded as well."""
+        """The frames of these numbers; `around` each, this many neighbours are decoded as well."""
         last = len(self._index.starts) - 1
         beside = {number + step for number in numbers for step in range(-around, around + 1)}
         self._lone = around == 0

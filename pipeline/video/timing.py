@@ -238,7 +238,7 @@ def _timed_windows(
 
 
 def _places(windows: int, options: TranscodeParams, key: str) -> list[Fraction]:
-    """Where in the room that they leave the windows lie, 0 to 1; one window at the start where none fits in."""
+    """The places of the windows in the frames left over, 0 to 1; one window at the start where none fits in."""
     if windows < 1:
         return [Fraction(0)]
     if options.place == "random":

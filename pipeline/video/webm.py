@@ -86,7 +86,7 @@ def read_plain_webm(data: bytes) -> PlainWebm:
 
 
 class _Element(NamedTuple):
-    """Where in the file the content of an element lies."""
+    """The place of an element's content in the file."""
 
     id: int
     start: int  # of its content

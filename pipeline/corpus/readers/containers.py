@@ -52,5 +52,5 @@ def _resolve(path: Path) -> Path:
 
 
 def find_container_split(path: Path) -> OfficialSplit:
-    """The official split that a word of a file's name stands for, or else the name of its folder."""
+    """The official split that a word of the file's name means, or else the name of its folder."""
     return find_split(path.name.split(".")[0]) or parse_split(path.parent.name) or "all"

@@ -118,7 +118,7 @@ def _make_part(media: Media, said: Annotation, category: str | None, caption: st
 
 
 def _find_class(said: Annotation, classes: Sequence[Annotation]) -> str:
-    """The text of the class in which the middle of an annotation lies; empty where it lies in none."""
+    """The text of the class that contains the middle of an annotation; empty where none does."""
     if said.start is None or said.end is None:
         return ""
     middle = (said.start + said.end) / 2

@@ -53,7 +53,7 @@ class MediaFiles:
         self._found: dict[str, str] = {}
 
     def find(self, named: str) -> str:
-        """The path of the video within the folder; a name to be looked for anywhere, in vain, where not one fits."""
+        """The path of the video within the folder; where not exactly one fits, a name that will not be found."""
         if named not in self._found:
             self._found[named] = self._search(named) if named.strip() else ""
         return self._found[named]

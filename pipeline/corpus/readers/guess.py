@@ -23,7 +23,7 @@ SPLITS = ("split", "subset")
 
 
 def guess_columns(labels: Path, form: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
-    """The section with columns that the labels have in place of those that they lack, and these in words."""
+    """The section with existing columns in place of missing ones, and these changes as text."""
     names = _list_names(labels, form, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
 
 
 def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
-    """The columns of the parts that the captions are about, which lie in the same list; frames have no known rate."""
+    """The columns of the parts that the captions are about, in the same list; not of frames, whose rate is unknown."""
     beside = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == caption.rpartition(".")[0]}
     found = [name for name in find_segment_columns([*beside]) if "frame" not in name.lower()]
     if whole := next((name for name in found if is_in_one(name)), None):

@@ -178,7 +178,7 @@ def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
 
 
 def _parse_comment(comments: Sequence[str]) -> dict[str, Any]:
-    """The attributes in a comment, as written, or as a table program writes it anew: in quotes, with doubled ones."""
+    """The attributes in a comment, as VIA writes it or as a spreadsheet saves it: quoted, with quotes doubled."""
     line = next((line for line in comments if line.startswith(("# ATTRIBUTE =", "# ATTRIBUTES ="))), "")
     text = line.partition("=")[2].strip().rstrip(",;\t").removesuffix('"').strip()
     for spelt in (text, text.replace('""', '"')):

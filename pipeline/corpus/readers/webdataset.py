@@ -117,7 +117,7 @@ def _read_json(archive: Archive, name: str) -> dict[str, Any]:
 
 
 def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
-    """The rows of the table beside a shard whose download has failed, so that they are in no archive."""
+    """The rows of the table next to a shard whose download has failed, so that they are in no archive."""
     table = shard.with_name(f"{shard.name.split('.')[0]}.parquet")
     names = column_names(table) if table.is_file() else []
     if not {"key", "status"} <= {*names}:
