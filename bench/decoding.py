@@ -16,7 +16,7 @@ from pipeline.records import Frames
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import SCALE_FLAGS
-from pipeline.video.webm import OddFile, read_plain_webm
+from pipeline.video.webm import UnsupportedFile, read_plain_webm
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"  # OpenCV reads it when it opens a file
 
@@ -43,7 +43,7 @@ def count_equal(paths: list[Path], shape: ClipParams, options: TranscodeParams) 
     equal = plain = 0
     for path in paths:
         fast = decode_video(path, shape, options, path.stem).clips
-        with patch("pipeline.video.pyav_decoder.read_plain_webm", side_effect=OddFile("as if it were")):
+        with patch("pipeline.video.pyav_decoder.read_plain_webm", side_effect=UnsupportedFile("as if it were")):
             opened = decode_video(path, shape, options, path.stem).clips
         by_ffmpeg = decode_video(path, shape, options.model_copy(update={"decoder": "ffmpeg"}), path.stem).clips
         equal += all(np.array_equal(fast, others) for others in (opened, by_ffmpeg))
@@ -54,7 +54,7 @@ def count_equal(paths: list[Path], shape: ClipParams, options: TranscodeParams) 
 def _is_plain(path: Path) -> bool:
     try:
         read_plain_webm(path.read_bytes())
-    except OddFile:
+    except UnsupportedFile:
         return False
     return True
 

@@ -15,7 +15,7 @@ from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
 from pipeline.video.limits import DecodeError
 from pipeline.video.timing import ShortClip
-from pipeline.video.webm import OddFile
+from pipeline.video.webm import UnsupportedFile
 
 PLAIN = in_process.read_plain_webm
 
@@ -31,7 +31,7 @@ def outcome(path: Path, options) -> list[str]:
 
 
 def refuse(_: bytes):
-    raise OddFile("for the test")
+    raise UnsupportedFile("for the test")
 
 
 def main(folder: Path, decoder: str) -> None:

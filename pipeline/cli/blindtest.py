@@ -140,7 +140,7 @@ def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figu
     rng = np.random.default_rng(0)
     right = {person: np.array([one.is_right for one in own], np.float64) for person, own in by_person.items()}
     figures = {
-        person: _widen_certain(Figure(float(own.mean()), *interval_of_mean(own, RESAMPLES, rng), len(own)))
+        person: _widen_degenerate(Figure(float(own.mean()), *interval_of_mean(own, RESAMPLES, rng), len(own)))
         for person, own in right.items()
     }
     shares, everyone = [float(own.mean()) for own in right.values()], list(right.values())
@@ -150,10 +150,10 @@ def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figu
 
     low, high = interval(len(everyone), RESAMPLES, rng, draw_again)
     count = sum(map(len, everyone))
-    return figures | {EVERYONE: _widen_certain(Figure(float(np.mean(shares)), low, high, count))}
+    return figures | {EVERYONE: _widen_degenerate(Figure(float(np.mean(shares)), low, high, count))}
 
 
-def _widen_certain(figure: "Figure") -> "Figure":
+def _widen_degenerate(figure: "Figure") -> "Figure":
     """Where all answers are alike so are all resamples, but the interval is no point."""
     from pipeline.evaluation.intervals import NORMAL, compute_error
 

@@ -39,7 +39,7 @@ ENDINGS = (".json", ".csv")
 
 
 @dataclass(frozen=True)
-class Given:
+class ExternalClips:
     """Every row of the table is in `labelled`, with its frames, or in `drops`."""
 
     labelled: list[Labelled]  # sorted by id
@@ -47,7 +47,7 @@ class Given:
     drops: list[Drop]
 
 
-def read_given(
+def read_external_clips(
     folder: Path,
     columns: ColumnParams,
     shape: ClipParams,
@@ -55,7 +55,7 @@ def read_given(
     vocabulary: Vocabulary,
     directions: Directions,
     parser: "CaptionParser",
-) -> Given:
+) -> ExternalClips:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
     rows = read_rows(folder, params.dataset.model_copy(update={"columns": columns}))
     judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
@@ -69,7 +69,7 @@ def read_given(
         raise UserError(f"{folder}: none of its {len(rows)} clips can be judged ({reasons or 'the table is empty'})")
     ids, frames, more = _decode(clips, folder, shape, params)
     drops = sorted([*drops, *more], key=lambda drop: (drop.id, drop.reason, drop.detail))
-    return Given([labelled[name] for name in ids], frames, drops)
+    return ExternalClips([labelled[name] for name in ids], frames, drops)
 
 
 def _label(
@@ -163,7 +163,7 @@ def evaluate(
     named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
     columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
-    found, given, prompts = _weigh(folder, columns, data, name)
+    found, given, prompts = _evaluate_folder(folder, columns, data, name)
 
     from pipeline.evaluation.report import summarise_set, write_figures
 
@@ -186,7 +186,9 @@ def _require_folders(folder: Path, data: Path) -> None:
         raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")
 
 
-def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple[Evaluation, Given, Sequence[Prompt]]":
+def _evaluate_folder(
+    folder: Path, columns: ColumnParams, data: Path, name: str
+) -> "tuple[Evaluation, ExternalClips, Sequence[Prompt]]":
     import numpy as np  # these bring spaCy and torch, which take seconds
 
     from pipeline.data.dataset import DataFolders, Dataset
@@ -206,7 +208,7 @@ def _weigh(folder: Path, columns: ColumnParams, data: Path, name: str) -> "tuple
         raise UserError(f"{data}: its judge was trained on other clips or captions; `dvc repro judge`")
     reals = read_real_clips(dataset, classes, params.evaluate)
     parser = CaptionParser(dataset.clips(), dataset.captions)
-    given = read_given(folder, columns, shape, params, vocabulary, dataset.directions, parser)
+    given = read_external_clips(folder, columns, shape, params, vocabulary, dataset.directions, parser)
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
@@ -242,7 +244,7 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
         console.print(f"{', '.join(metrics)}: n/a, {reason}", highlight=False, markup=False)
 
 
-def _warn(given: "Given", prompts: "Sequence[Prompt]") -> None:
+def _warn(given: "ExternalClips", prompts: "Sequence[Prompt]") -> None:
     """Say what was left out, and which captions no judge can hold a clip against."""
     for drop in given.drops:
         print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)

@@ -148,10 +148,10 @@ def _limit(memory_bytes: int, scratch: str) -> None:
 def _lower_limit(kind: int, value: int) -> None:
     """Set a limit that cannot be raised again, except where it is lower already."""
     soft, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (_take_lower(soft, value), _take_lower(hard, value)))
+    resource.setrlimit(kind, (_restrict_limit(soft, value), _restrict_limit(hard, value)))
 
 
-def _take_lower(old: int, value: int) -> int:
+def _restrict_limit(old: int, value: int) -> int:
     return value if old == resource.RLIM_INFINITY else min(value, old)
 
 
@@ -197,7 +197,7 @@ def memory_limit(allowed: int) -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _take_lower(before[1], count_memory() + allowed)
+    limit = _restrict_limit(before[1], count_memory() + allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield

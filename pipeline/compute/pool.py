@@ -116,7 +116,7 @@ class _Process(Generic[Task, Result]):
     def __init__(self, function: Callable[[Task], Result], far_end: Connection) -> None:
         context = get_context("spawn")
         self.function = function
-        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_tether, initargs=(far_end,))
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_exit_with_parent, initargs=(far_end,))
         self.ready: Future[None] = Future()
         self.ready.set_result(None)
 
@@ -154,7 +154,7 @@ def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[
         far_end.close()
 
 
-def _tether(far_end: Connection) -> None:
+def _exit_with_parent(far_end: Connection) -> None:
     """In a worker: leave Ctrl-C to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -230,7 +230,7 @@ def hold_out_words(
             most = len(candidates)
         else:
             candidates, most = _rank_objects(clips, trained, options, vectors), round(wanted * len(counts))
-        return sorted(_spare_last_of_category(candidates, clips, trained, most))
+        return sorted(_keep_last_of_category(candidates, clips, trained, most))
     members = _group_by_word(wanted, clips)
     for word in wanted:
         if word not in members:
@@ -331,7 +331,7 @@ def _group_by_word(words: Sequence[str], clips: Sequence[Candidate]) -> Mapping[
     return members
 
 
-def _spare_last_of_category(
+def _keep_last_of_category(
     words: Sequence[str], clips: Sequence[Candidate], trained: Collection[str], most: int
 ) -> list[str]:
     """The first of the words, `most` at most, that can be held out without taking all training clips of a category."""

@@ -99,7 +99,7 @@ def find_corrections(
             least = max(rarer_than, CLEAR * trained.get(word, 0))
             own = {other: trained[other] for other in near if trained.get(other, 0) >= least}
             known = {other: _load_english()[other] for other in near if _load_english()[other] >= COMMON}
-            meant = _pick_clear_favourite(own or known)
+            meant = _select_dominant(own or known)
             if meant and _could_mean(word, meant) and not {word, meant} & held_out and meant not in KEPT:
                 found[word] = meant
     return found
@@ -169,7 +169,7 @@ def _could_mean(word: str, other: str) -> bool:
     return begins_alike and other.isalpha() and other != f"{word}s" and word != f"{other}s"
 
 
-def _pick_clear_favourite(counts: Mapping[str, int]) -> str | None:
+def _select_dominant(counts: Mapping[str, int]) -> str | None:
     """The one that is far more frequent than all others; None where there is none."""
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:

@@ -37,7 +37,7 @@ from pipeline.video.webm import (
     TRACKS,
     VIDEO,
     VIDEO_KIND,
-    OddFile,
+    UnsupportedFile,
     read_duration,
     split_elements,
 )
@@ -109,7 +109,7 @@ def _read_tracks(data: bytes) -> Iterator[Margins]:
 
 def read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The ids and contents of EBML elements, as far as they are whole."""
-    with suppress(OddFile):
+    with suppress(UnsupportedFile):
         yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
 
 

@@ -42,7 +42,7 @@ from pipeline.video.limits import (
 from pipeline.video.timestamps import Clock, Timestamps
 from pipeline.video.timing import Timeline, is_steady
 from pipeline.video.truncation import MATROSKA
-from pipeline.video.webm import OddFile, PlainWebm, read_plain_webm
+from pipeline.video.webm import PlainWebm, UnsupportedFile, read_plain_webm
 
 SHOWN_AS_STORED = Fraction(1), 0, False  # square pixels, upright, not mirrored
 HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
@@ -94,7 +94,7 @@ class PyavReader:
             data = file.readall()
         try:
             plain = read_plain_webm(data)
-        except OddFile:
+        except UnsupportedFile:
             return None
         return plain if is_steady(plain.timeline) else None
 

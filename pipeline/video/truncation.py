@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pipeline.video.limits import REFUSED_SHARE, DecodeError
-from pipeline.video.picture_headers import PNG
 from pipeline.video.webm import CLUSTER, EBML, SEGMENT
 
 MATROSKA = EBML.to_bytes(4)
@@ -21,7 +20,7 @@ ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MOST_ASF_HEADER = 2**16
 GIF, GIF_EXTENSION, GIF_PICTURE, GIF_END = b"GIF8", 0x21, 0x2C, 0x3B
-PNG_END = b"IEND"
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = b"\x1f\x07\0", (10, 12), 12_000  # of 525 lines, of 625 lines; in a frame
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"sidx", b"styp", b"uuid", b"meta", b"mfra"}
 

@@ -37,7 +37,7 @@ LACING_OR_INVISIBLE, KEY = 0x0E, 0x80
 LATEST = 1 << 40  # steps of a timestamp: 35 years in milliseconds
 
 
-class OddFile(Exception):
+class UnsupportedFile(Exception):
     """Not a plain WebM file; `av.open` may find a good video in it all the same."""
 
 
@@ -59,10 +59,10 @@ class PlainWebm:
 
 
 def read_plain_webm(data: bytes) -> PlainWebm:
-    """The video packets of a whole file. Raises OddFile."""
+    """The video packets of a whole file. Raises UnsupportedFile."""
     parts = list(split_elements(data, 0, len(data)))
     if [part.id for part in parts] != [EBML, SEGMENT]:
-        raise OddFile("not one header and one segment")
+        raise UnsupportedFile("not one header and one segment")
     _check_header(data, parts[0])
     scale, end = 1_000_000, None
     track: _Track | None = None
@@ -77,9 +77,9 @@ def read_plain_webm(data: bytes) -> PlainWebm:
         elif part.id == SEEK_HEAD:
             _check_seeks(data, part, parts[1])
         elif part.id not in IN_SEGMENT:
-            raise OddFile(f"element {part.id:x} in the segment")
+            raise UnsupportedFile(f"element {part.id:x} in the segment")
     if track is None or not packets or not packets[0].key:
-        raise OddFile("no key frame at the start")
+        raise UnsupportedFile("no key frame at the start")
     stamps: list[int | None] = [packet.timestamp for packet in packets]
     timeline = Timeline(stamps, Fraction(scale, 1_000_000_000), None if track.others else end)
     return PlainWebm(track.codec, packets, timeline)
@@ -106,13 +106,13 @@ def _check_header(data: bytes, header: _Element) -> None:
     for part in split_elements(data, header.start, header.end):
         if part.id == DOC_TYPE:
             if data[part.start : part.end] not in (b"webm", b"matroska"):
-                raise OddFile("another kind of document")
+                raise UnsupportedFile("another kind of document")
         elif _read_number(data, part) > HEADER_LIMITS.get(part.id, -1):
-            raise OddFile(f"element {part.id:x} in the header")
+            raise UnsupportedFile(f"element {part.id:x} in the header")
 
 
 def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
-    """Raise OddFile where the index of parts points at anything else: a demuxer would go there."""
+    """Raise UnsupportedFile where the index of parts points at anything else: a demuxer would go there."""
     for seek in split_elements(data, head.start, head.end):
         parts = {part.id: part for part in split_elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
         if parts.keys() == {SEEK_ID, SEEK_POSITION}:
@@ -120,7 +120,7 @@ def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
             if data.startswith(name, segment.start + _read_number(data, parts[SEEK_POSITION])):
                 continue
         if seek.id not in VOID:
-            raise OddFile("the index of parts is wrong")
+            raise UnsupportedFile("the index of parts is wrong")
 
 
 def _read_information(data: bytes, info: _Element) -> tuple[int, Fraction | None]:
@@ -132,9 +132,9 @@ def _read_information(data: bytes, info: _Element) -> tuple[int, Fraction | None
         elif part.id == DURATION:
             duration = read_duration(data[part.start : part.end])
         elif part.id not in IN_INFO:
-            raise OddFile(f"element {part.id:x} in the information")
+            raise UnsupportedFile(f"element {part.id:x} in the information")
     if not 0 < scale <= 1_000_000_000:
-        raise OddFile(f"{scale} ns per step")
+        raise UnsupportedFile(f"{scale} ns per step")
     return scale, duration
 
 
@@ -147,7 +147,7 @@ def read_duration(data: bytes) -> Fraction | None:
 
 
 def _find_video_track(data: bytes, tracks: _Element) -> _Track:
-    """The video track among the tracks. Raises OddFile where there is none or several, or one that is not plain."""
+    """The only video track. Raises UnsupportedFile where there is none, several, or one that is not plain."""
     found: list[tuple[int, str]] = []
     numbers: list[int] = []
     for track in split_elements(data, tracks.start, tracks.end):
@@ -155,20 +155,20 @@ def _find_video_track(data: bytes, tracks: _Element) -> _Track:
             continue
         parts = {part.id: part for part in split_elements(data, track.start, track.end)}
         if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
-            raise OddFile("no whole track")
+            raise UnsupportedFile("no whole track")
         numbers.append(_read_number(data, parts[NUMBER]))
         kind = _read_number(data, parts[KIND])
         if kind == VIDEO_KIND:
             found.append((numbers[-1], _read_codec(data, track)))
         elif kind not in OTHER_KINDS:
-            raise OddFile(f"a track of kind {kind}")
+            raise UnsupportedFile(f"a track of kind {kind}")
     if len(found) != 1 or len({*numbers}) < len(numbers) or not all(0 < number < 127 for number in numbers):
-        raise OddFile("not one video track with a number of its own")
+        raise UnsupportedFile("not one video track with a number of its own")
     return _Track(*found[0], frozenset(numbers) - {found[0][0]})
 
 
 def _read_codec(data: bytes, track: _Element) -> str:
-    """The decoder of a video track. Raises OddFile where anything else is said that matters."""
+    """The decoder of a video track. Raises UnsupportedFile where anything else is said that matters."""
     codec = ""
     for part in split_elements(data, track.start, track.end):
         if part.id == CODEC:
@@ -178,7 +178,7 @@ def _read_codec(data: bytes, track: _Element) -> str:
         elif part.id not in IN_TRACK | {NUMBER, KIND}:
             _check_value(data, part, IN_TRACK_VALUES)
     if not codec:
-        raise OddFile("another codec")
+        raise UnsupportedFile("another codec")
     return codec
 
 
@@ -195,12 +195,12 @@ def _check_video(data: bytes, video: _Element) -> None:
     width, height = sides.get(PIXEL_WIDTH, 0), sides.get(PIXEL_HEIGHT, 0)
     shown = sides.get(DISPLAY_WIDTH, width), sides.get(DISPLAY_HEIGHT, height)
     if not width or not height or shown != (width, height):
-        raise OddFile("pixels that are not square")
+        raise UnsupportedFile("pixels that are not square")
 
 
 def _check_value(data: bytes, element: _Element, values: dict[int, set[int]]) -> None:
     if _read_number(data, element) not in values.get(element.id, ()):
-        raise OddFile(f"element {element.id:x}")
+        raise UnsupportedFile(f"element {element.id:x}")
 
 
 def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Packet]:
@@ -220,7 +220,7 @@ def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Pac
         elif part.id == TIMESTAMP and base is None:
             base = _read_number(data, part)
         elif part.id not in IN_CLUSTER:
-            raise OddFile(f"element {part.id:x} in a cluster")
+            raise UnsupportedFile(f"element {part.id:x} in a cluster")
 
 
 def _read_blocks(data: bytes, at: int, end: int, track: _Track, base: int) -> tuple[list[Packet], int]:
@@ -251,44 +251,44 @@ def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Itera
     ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]
     if len(blocks) != 1:
-        raise OddFile("a group of blocks that holds another number than one")
+        raise UnsupportedFile("a group of blocks that holds another number than one")
     for packet in _read_packet(data, blocks[0], track, base, REFERENCE not in ids):
         if not ids <= IN_GROUP | {BLOCK, REFERENCE}:
-            raise OddFile("a block with an addition")
+            raise UnsupportedFile("a block with an addition")
         yield packet
 
 
 def _read_packet(data: bytes, block: _Element, track: _Track, base: int, key: bool) -> Iterator[Packet]:
     """The packet in a block, none if it is of another track: track, timestamp after the cluster's, flags, data."""
     if block.end - block.start < 5:
-        raise OddFile(f"a block of {block.end - block.start} bytes")
+        raise UnsupportedFile(f"a block of {block.end - block.start} bytes")
     owner = data[block.start] & 0x7F if data[block.start] & 0x80 else 0
     if owner in track.others:
         return
     timestamp = base + int.from_bytes(data[block.start + 1 : block.start + 3], signed=True)
     if owner != track.number or data[block.start + 3] & LACING_OR_INVISIBLE or not 0 <= timestamp < LATEST:
-        raise OddFile("a block of no track, of several frames, none to be shown, or at an impossible time")
+        raise UnsupportedFile("a block of no track, of several frames, none to be shown, or at an impossible time")
     yield Packet(timestamp, data[block.start + 4 : block.end], key)
 
 
 def split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
-    """The elements that fill a stretch of the file exactly, their sizes known. Raises OddFile."""
+    """The elements that fill a stretch of the file exactly, their sizes known. Raises UnsupportedFile."""
     while start < end:
         id_length = 9 - data[start].bit_length()
         size_at = start + id_length
         if id_length > 4 or size_at >= end or not data[size_at]:
-            raise OddFile(f"no element at {start}")
+            raise UnsupportedFile(f"no element at {start}")
         content = size_at + 9 - data[size_at].bit_length()
         mask = (1 << 7 * (content - size_at)) - 1
         size = int.from_bytes(data[size_at:content]) & mask
         if size == mask or content + size > end:
-            raise OddFile(f"the element at {start} has no end, or reaches too far")
+            raise UnsupportedFile(f"the element at {start} has no end, or reaches too far")
         yield _Element(int.from_bytes(data[start:size_at]), content, content + size)
         start = content + size
 
 
 def _read_number(data: bytes, element: _Element) -> int:
-    """The value of an element that holds a whole number. Raises OddFile."""
+    """The value of an element that holds a whole number. Raises UnsupportedFile."""
     if not 1 <= element.end - element.start <= 8:
-        raise OddFile(f"element {element.id:x} is no number")
+        raise UnsupportedFile(f"element {element.id:x} is no number")
     return int.from_bytes(data[element.start : element.end])

@@ -12,7 +12,7 @@ from pipeline.sources import opened
 from pipeline.sources.limits import SourceFault
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
-from pipeline.video.picture_headers import read_header
+from pipeline.video.picture_reader import read_header
 from pipeline.video.timing import ShortClip
 
 DECODERS = ("in_process", "ffmpeg")

@@ -14,7 +14,7 @@ from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.timing import ShortClip
-from pipeline.video.webm import OddFile
+from pipeline.video.webm import UnsupportedFile
 
 CLIPS = SHARED / "clips"
 REAL = [path for path in sorted(CLIPS.rglob("*")) if path.is_file()]
@@ -54,7 +54,7 @@ def by_open(monkeypatch, *args, **options):
     """The outcome without the fast path."""
 
     def refuse(_):
-        raise OddFile("for the test")
+        raise UnsupportedFile("for the test")
 
     with monkeypatch.context() as patch:
         patch.setattr(in_process, "read_plain_webm", refuse)

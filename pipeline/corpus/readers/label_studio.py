@@ -152,13 +152,13 @@ def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") ->
             region.labels += [text for key in value if key.endswith("labels") for text in _list_texts(value[key])]
             region.choices += [text for key in ("choices", "taxonomy") for text in _list_texts(value.get(key))]
         elif control == named[0]:
-            region.labels += _list_said(value)
+            region.labels += _list_stated(value)
         if control == named[1] or named[1] is None:
-            region.texts += _list_said(value) if control == named[1] else _list_texts(value.get("text"))
+            region.texts += _list_stated(value) if control == named[1] else _list_texts(value.get("text"))
     return [*regions.values(), whole]
 
 
-def _list_said(value: Mapping[str, Any]) -> list[str]:
+def _list_stated(value: Mapping[str, Any]) -> list[str]:
     """The labels, choices or texts of a result, whatever control it comes from."""
     keys = [key for key in value if key.endswith("labels")]
     return [text for key in (*keys, "choices", "taxonomy", "text") for text in _list_texts(value.get(key))]
