@@ -17,7 +17,7 @@ FRAMES, GRID = 5, 8  # of a signature: frames, and cells to a side
 LENGTH = FRAMES * GRID * GRID
 WEIGHTS = np.array([77, 150, 29], np.uint32)  # of red, green and blue in grey, of 256 in all
 
-# Measured on drawn and on filmed clips: different ones were 0.188 apart and more, those encoded anew 0.12 at most.
+# Measured on drawn and on filmed clips: different ones were 0.188 apart and more, re-encoded ones 0.12 at most.
 NEAR = 0.18
 FAINT = 2.0  # grey levels: less contrast is not enlarged, so blank clips are alike
 ALIKE = 0.3  # of a clip's contrast: clips that differ less from the mean of all are alike

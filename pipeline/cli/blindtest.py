@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = ["test", "person", "pair", "answer", "real"]
 SIDES = ("left", "right")
 EVERYONE = "all people"
-BESIDE = ("two_sample_frames", "two_sample_motion")  # what a network gets that is trained to tell them
+BESIDE = ("two_sample_frames", "two_sample_motion")  # the same by a network trained to distinguish them
 LONGEST = 10_000_000  # bytes of a sheet
 RESAMPLES = 2000
 

@@ -41,7 +41,7 @@ SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v 
 class Stage(NamedTuple):
     """How a stage that renders files is run by itself."""
 
-    section: str  # of params, told by its files
+    section: str  # of params, by the names of its files
     folders: tuple[str, ...]  # of a run that it reads, besides the model
 
 
@@ -95,7 +95,7 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
     for media in files:
         groups.setdefault(repr((media.facts or {}).get("environment")), []).append(media)
     for group in groups.values():
-        # Started anew, since torch chooses its instructions once in a process.
+        # In a new process, since torch chooses its instructions once in a process.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process, TemporaryDirectory() as temporary:
             for media in group:
                 try:

@@ -39,7 +39,7 @@ def verify(
     locked, faults = check_outputs(steps, Path(), places)
     found = [file for path in places for file in list_media(path)]
     outputs = {Path(name).resolve() for step in steps for name in step.outs}
-    if paths is None and outputs:  # pictures of others may lie in a whole project, too
+    if paths is None and outputs:  # a whole project may also hold pictures from elsewhere
         found = [file for file in found if file.parent.resolve() in outputs]
     files = [read_media(file) for file in found]
     told = {media.path: check_marks(media, trust) for media in files}

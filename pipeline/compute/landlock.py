@@ -17,7 +17,7 @@ EXECUTE, _WRITE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 _REMOVE_FOLDER, _REMOVE_FILE, _MAKE_FOLDER, _MAKE_FILE, _CUT = 0x10, 0x20, 0x80, 0x100, 0x4000
 READ = READ_FILE | READ_FOLDER
 WRITE = READ | _WRITE | _CUT
-ADD = WRITE | _MAKE_FILE | _MAKE_FOLDER  # never to remove: what lies in a folder can then be counted
+ADD = WRITE | _MAKE_FILE | _MAKE_FOLDER  # never to remove: the files in a folder can then be counted
 _OF_FILES = EXECUTE | _WRITE | READ_FILE | _CUT
 
 _FILE_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # version -> all that it can withhold

@@ -24,7 +24,7 @@ MOST_TEXT = 4000  # characters of a message to the user
 PIPE_BYTES = 1 << 20  # that may wait, so that the child seldom does
 LOOK_SECONDS = 0.25  # between two looks at what the child does besides
 
-_HEADER = struct.Struct("<cIQ")  # kind, bytes of JSON, bytes behind it
+_HEADER = struct.Struct("<cIQ")  # kind, bytes of JSON, bytes that follow it
 
 
 class BadAnswer(Exception):
@@ -75,7 +75,7 @@ class Receiver:
         _enlarge(descriptor)
 
     def receive(self, seconds: float | None, most_bytes: int, look: Callable[[], None] | None = None) -> Message:
-        """The next message, with `most_bytes` behind its JSON at most; `look` is called while there is none.
+        """The next message, with `most_bytes` after its JSON at most; `look` is called while there is none.
 
         Raises AnswerTimeout after `seconds`, EOFError where the child has ended or the pipe is closed meanwhile, and
         BadAnswer.

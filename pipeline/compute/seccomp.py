@@ -23,7 +23,7 @@ _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45
 _X32 = 0x40000000  # the calls of x86-64 under other numbers
 _NEWEST = 453  # a call that came later is unknown here: the C library takes an older one where it "is not there"
 
-_CUT, _ACCESS = 0x200, 3  # O_TRUNC, and the bits that tell reading (0) from writing
+_CUT, _ACCESS = 0x200, 3  # O_TRUNC, and the bits that distinguish reading (0) from writing
 _SHARED_NOWHERE = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory that no limit counts
 _PRIVATE_NOWHERE, _EXECUTABLE = 0x20, 4
 _THREAD, _VFORK = 0x10000, 0x4000  # flags of clone
@@ -153,7 +153,7 @@ def _build_conditions(own: int, *, programs: bool, signals: bool) -> dict[str, l
         "open": _refuse_cutting(1, refused),
         "openat": _refuse_cutting(2, refused),
         "clone": [*new_thread, _Step(_RETURN, _KILL)],
-        "clone3": [_Step(_RETURN, _FAIL | errno.ENOSYS)],  # its flags lie in memory; the C library then takes clone
+        "clone3": [_Step(_RETURN, _FAIL | errno.ENOSYS)],  # its flags are in memory; libc then falls back to clone
         "mmap": _refuse_uncounted(refused),
         "mprotect": [_load(2), _Step(_ANY_BIT, _EXECUTABLE, 0, 1), refused, _Step(_RETURN, _ALLOW)],
         "ioctl": [*_allow_if(1, _IOCTLS), refused],

@@ -43,7 +43,7 @@ class ContainedVideos:
         Raises NoVideo where there is something that is of no use.
         """
         found = self.find_pictures(path) or self._find_member(path)
-        # Frames lie in folders called like the videos that they were taken from, with the ending or without.
+        # Folders of frames are named after the videos that they were taken from, with the ending or without.
         others = [split_ending(path)[0]] if has_video_ending(path) else [f"{path}{ending}" for ending in TRIED]
         return found or next(filter(None, map(self.find_pictures, others)), None) or self._find_archived(path)
 

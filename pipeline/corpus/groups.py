@@ -122,7 +122,7 @@ def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
     if not rows or any(row.group or row.recording for row in rows):
         return list(rows)
     for kind, find in ORIGINS.items():
-        # Nearly always the first name tells that they are not.
+        # Nearly always the first name shows that they are not.
         if not find(rows[0]):
             continue
         found = [find(row) for row in rows]

@@ -21,7 +21,7 @@ SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)
 UNSAFE = re.compile(r"^\.|[^\w ./-]")  # a leading dot would hide the file that an id names
 LOOSE = re.compile(r"(?:^|/)\.?(?:/|$)")
 SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # nearly every path
-LONGEST = 160  # bytes; leaves room for what is put behind an id
+LONGEST = 160  # bytes; leaves room for what is appended to an id
 
 
 class Segment(NamedTuple):

@@ -26,7 +26,7 @@ Vectors = Mapping[str, NDArray[np.float32]]  # word -> [D]
 NO_VECTORS: Vectors = MappingProxyType({})
 
 AT_ONCE = 256  # objects compared with all others: 60 MB for 30,000 of them
-DIGITS = 6  # of a cosine; what lies beyond depends on the machine
+DIGITS = 6  # of a cosine; further ones depend on the machine
 
 Pair = tuple[str, str]  # (object, category)
 KEY = "filter.test_pairs"

@@ -38,7 +38,7 @@ from pipeline.sources.pictures import may_lead
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
-TABLE = re.compile(rf"{re.escape(CELLS)}/", re.IGNORECASE)  # on the way to the cell of one
+TABLE = re.compile(rf"{re.escape(CELLS)}/", re.IGNORECASE)  # in the path of a cell
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read
@@ -186,7 +186,7 @@ class VideosFolder:
     def _find_anywhere(self, name: str) -> str:
         if fault := _find_path_fault(name):
             raise NoVideo("unusable_path", f"{ascii(name)[:80]} {fault}")
-        # To list the folders of a large set takes long, and what lies just so goes first anyway.
+        # Listing the folders of a large set takes long, and a video at exactly this path is preferred anyway.
         if video := self.contained.find_pictures(name):
             return video
         found = self._index.list_candidates(name)
@@ -238,7 +238,7 @@ class VideosFolder:
         return path if path and self._holds(f"{self._root}/{path}") else None
 
     def _list_names(self, folder: str) -> dict[str, list[tuple[int, str]]]:
-        """Names without endings -> the videos in a folder, behind the places of their endings among those tried."""
+        """Names without endings -> the videos in a folder, each after the place of its ending among those tried."""
         listed: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for name in (path.name for path in Path(self._root, folder).iterdir()):
             stem, ending = split_ending(name)
@@ -265,7 +265,7 @@ class VideosFolder:
         return ""
 
     def _sort_stems(self, folder: str) -> list[tuple[str, str]]:
-        """The names of a folder's videos behind how they are compared, sorted."""
+        """The names of a folder's videos, each after its key for comparisons, sorted."""
         return sorted((stem.casefold(), listed[0][1]) for stem, listed in self._names(folder).items())
 
     def _is_video(self, file: str) -> bool:

@@ -11,11 +11,11 @@ from threading import Lock
 from pipeline.corpus.captions import writable_text
 from pipeline.records import Reason
 
-TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # behind an id, or a path without an ending, in this order
+TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an ending, in this order
 ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
 ENDINGS |= {".vob", ".wmv", *TRIED}
 
-NEIGHBOURS = 3  # names before and behind a missing one that may be what is meant
+NEIGHBOURS = 3  # names before and after a missing one that may be what is meant
 
 ANYWHERE = "**/"  # before a path: the video may lie in any folder
 
@@ -32,7 +32,7 @@ def split_ending(name: str) -> tuple[str, str]:
 
 
 def rank_ending(ending: str) -> int:
-    """The place of an ending among those that are tried; behind all of them for another one."""
+    """The place of an ending among those that are tried; after all of them for any other."""
     return TRIED.index(ending) if ending in TRIED else len(TRIED)
 
 

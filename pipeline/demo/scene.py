@@ -189,7 +189,7 @@ class Room:
     """The still part of a clip."""
 
     background: NDArray[np.uint8]  # [H,W,3]
-    centre: Point  # pixels: where the middle of the action lies
+    centre: Point  # pixels: the middle of the action
     horizon: float  # of the table's far edge, in sides below the middle
     light: Point  # towards the light, in the picture's plane
 

@@ -17,7 +17,7 @@ NEIGHBOUR = 5  # k of precision, recall, density and coverage
 WIDEST = 2.0  # ball around a real clip, in shares of the median one
 LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
 COMPONENTS = 16  # principal ones that a Frechet distance compares
-LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about so many variances
+LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about this many variances
 POINTS, ORDERS = 6, 4  # of the line to endlessly many fakes, and random choices of fakes for each point
 
 

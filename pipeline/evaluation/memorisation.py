@@ -25,7 +25,7 @@ CANDIDATES = 4  # that faiss finds in float32; the nearest of them in float64 is
 SPACES = ("pixels", "features", "flows")
 # A clip counts as a copy where it is nearer than this share of the unseen real clips: 1 % over all spaces together.
 QUANTILE = 0.01 / len(SPACES)
-LEAST_UNSEEN = 50  # real clips: with fewer, the nearest one does not tell how near is too near
+LEAST_UNSEEN = 50  # real clips: with fewer, the nearest one does not show how near is too near
 
 TRAINED, UNSEEN, GENERATED = "real train", "real unseen", "model"  # sets of clips that the discriminator scores
 LEAST_SCORED = 10  # clips of each set
@@ -40,7 +40,7 @@ def find_nearest_rows(asked: Floats, base: Floats, by: SearchName) -> tuple[Ints
 
 def _search_by_numpy(asked: Floats, base: Floats) -> Ints:
     """By products of matrices, |a - b|^2 being |a|^2 - 2 ab + |b|^2: several times as fast as pair by pair."""
-    centre = base.mean(axis=0)  # near 0 the differences keep the digits that tell near rows apart
+    centre = base.mean(axis=0)  # near 0 differences keep the digits that distinguish near rows
     asked, base = asked - centre, base - centre
     lengths = (base**2).sum(axis=1)
     step = max(AT_ONCE // len(base), 1)
@@ -56,7 +56,7 @@ def _search_by_faiss(asked: Floats, base: Floats) -> Ints:
         raise UserError(
             "evaluate.search: faiss is not installed; pip install 't2v[faiss]', or set it to numpy"
         ) from None
-    centre = base.mean(axis=0)  # float32 then keeps the digits that tell near rows apart
+    centre = base.mean(axis=0)  # float32 then keeps the digits that distinguish near rows
     index = faiss.IndexFlatL2(base.shape[1])
     index.add(np.ascontiguousarray(base - centre, np.float32))
     _, found = index.search(np.ascontiguousarray(asked - centre, np.float32), min(CANDIDATES, len(base)))

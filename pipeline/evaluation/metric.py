@@ -35,7 +35,7 @@ class Reference:
     real: MeasuredClips  # unseen real clips: the split that the figures are reported on
     pool: MeasuredClips  # more unseen real clips of the same meanings, for the variety within a caption
     copies: CopySearch  # the training clips
-    equal: int  # clips on either side of a distance, the same for all sets that have so many
+    equal: int  # clips on either side of a distance, the same for all sets that are large enough
     resamples: int  # for intervals
     seed: int
     unavailable_reason: str = ""  # why the judge's answers mean nothing, if they do not

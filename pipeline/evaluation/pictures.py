@@ -69,7 +69,7 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
         examples = reals.group_by_meaning()
         for meaning, rows in clips.group_by_meaning().items():
             if np.isnan(right[rows[0]]):
-                continue  # the judge has no such class, so it cannot tell what is wrong
+                continue  # the judge has no such class, so it cannot say what is wrong
             first = sorted(rows, key=lambda row: float(right[row]))[:samples]
             shown = {
                 f"generated {place}, {'right' if right[row] else 'wrong'}": clips.frames[row]

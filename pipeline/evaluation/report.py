@@ -210,7 +210,7 @@ def write_figures(path: Path, found: Evaluation) -> None:
 
 
 def round_value(value: float | None) -> float | None:
-    """Six digits: the digits behind them differ between machines."""
+    """Six digits: further ones differ between machines."""
     return None if value is None else float(f"{value:.6g}")
 
 

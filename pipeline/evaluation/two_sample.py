@@ -21,8 +21,8 @@ from pipeline.records import Frames
 SEEN_FRAMES = 4  # of each clip
 LONGEST_SIDE = 64  # pixels that the network sees, at most
 LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
-STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2  # at most so many steps
-SETTLED, LOOK = 0.01, 20  # a mean loss so low over so many steps: there is nothing left to learn from these clips
+STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2  # STEPS is the maximum
+SETTLED, LOOK = 0.01, 20  # a mean loss this low over LOOK steps: nothing is left to learn from these clips
 LEAST = 40  # clips on either side, half of which are learned from
 
 Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
@@ -52,7 +52,7 @@ def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
     scale = float(real.std()) or 1.0
     clips = torch.from_numpy(np.concatenate((real, fake)) / scale).clamp(-LARGEST_FLOW, LARGEST_FLOW)
     labels = torch.cat((torch.ones(len(real)), torch.zeros(len(fake))))
-    halves = torch.arange(len(clips)) % len(real) % 2  # a clip and what was made of it lie in one half
+    halves = torch.arange(len(clips)) % len(real) % 2  # a clip and what was made of it are in one half
     right = torch.zeros(len(clips))
     for half in (0, 1):
         with torch.random.fork_rng(devices=[]):

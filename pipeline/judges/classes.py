@@ -29,7 +29,7 @@ class Prompt:
     object: int  # class of the first object, -1 where the judge has none of that name
     category: int
     meaning: int  # number of the pair of category and objects
-    moves: tuple[float, float] | None  # right and down, where the clip's labels tell a direction
+    moves: tuple[float, float] | None  # right and down, where the clip's labels name a direction
     new: NewWord | None = None  # where the object is an unseen one; `object` is then the seen one it should look like
 
 

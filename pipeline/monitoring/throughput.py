@@ -92,7 +92,7 @@ class ThroughputMeter:
         self._device, self._matmul = device, measure_matmul_rate(device, torch.bfloat16 if fast else torch.float32)
         self._counts = not params.compile  # a step that is counted runs uncompiled, and so rounds otherwise
         self._flops: dict[bool, int] = {}  # of a step, by whether it is penalised
-        self._steps: Counter[bool] = Counter()  # since the last report, likewise
+        self._steps: Counter[bool] = Counter()  # since the last report, by the same key
         self._since, self._seen, self._waited = time.perf_counter(), clips_seen, 0.0
 
     def measure(self, step: Callable[[], Result], *, penalised: bool) -> Result:

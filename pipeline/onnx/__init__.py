@@ -2,6 +2,6 @@
 
 import os
 
-# From 1.29 on, onnxruntime tells its makers what it runs, and leaves an id of the machine in the home folder as soon as
-# it is imported. What it offers to switch that off comes too late; a user who wants it may set 0.
+# From 1.29 on, onnxruntime reports to its makers what it runs, and writes an id of the machine to the home folder as
+# soon as it is imported. Its own switch for that comes too late; a user who wants the reports may set 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -56,7 +56,7 @@ def export_generator(model: Model, *batches: str) -> Exported:
 def _trace(model: Model, batch: str) -> onnx.ModelProto:
     generator = model.generator
     inputs = _draw_inputs(model, 3 if batch == ANY else 1)
-    # `torch.export` refuses where the number of clips is fixed on the way; `torch.onnx.export` alone does not say so.
+    # `torch.export` refuses a generator that fixes the number of clips; `torch.onnx.export` alone does not report it.
     clips = torch.export.Dim("batch", min=1, max=MOST_CLIPS) if batch == ANY else None
     shapes = tuple({0: clips} if clips else None for _ in inputs)
     with warnings.catch_warnings(), torch.no_grad():

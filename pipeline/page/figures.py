@@ -9,7 +9,7 @@ from pipeline.page.run import Run, parse_number, read_object, read_rows
 from pipeline.page.texts import KEY_METRICS, METRIC_GROUPS, OWN_METRICS, MetricText, describe_metric
 
 FLOORS = ("shuffled captions", "noise")  # sets whose figure counts as 0, the first that does
-CEILINGS = ("real test", "real val")  # likewise as 1
+CEILINGS = ("real test", "real val")  # the same for 1
 BESIDE = 1.15  # end of a bar, where 1 is what real clips get
 
 

@@ -13,7 +13,7 @@ from pipeline.records import DROPS, Drop
 from pipeline.tables import iterate_table
 
 EXAMPLES = 5  # of each reason
-# Stage -> the stages right before it; whoever reads more than these reads what lies before them.
+# Stage -> the stages directly before it; a stage that reads more than these reads what is before them.
 EDGES: dict[str, tuple[str, ...]] = {
     "filter": (),
     "transcode": ("filter",),

@@ -30,7 +30,7 @@ MOST_VALUES = 20_000_000  # of a model: 40 MB of text
 MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: about 10 seconds in a browser
 
 
-POLICY = {  # what the page's Content-Security-Policy has to allow beside the style and the script themselves
+POLICY = {  # what the page's Content-Security-Policy has to allow besides the style and the script themselves
     "script-src": ["'wasm-unsafe-eval'"],
     "worker-src": ["blob:"],
 }

@@ -91,7 +91,7 @@ class MemoryFit:
     optimiser: int
     step: int  # activations, gradients and clips of the largest step
     scratch: int  # what kernels and the allocator take besides
-    data: int  # the training clips, where they lie on the device
+    data: int  # the training clips, where they are kept on the device
     available: int
     batch: int  # clips
     largest_batch: int  # that fits, 0 if none does

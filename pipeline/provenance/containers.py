@@ -26,7 +26,7 @@ PAGE_FACTS = re.compile(rf'id="{PAGE_ELEMENT}">(.*?)</script>'.encode(), re.DOTA
 COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # where an MP4 has its comment
 INNER = {b"meta": 4, b"data": 8}  # bytes of a box before what it holds
 NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
-TABLES = {b"stco": (4, ">I"), b"co64": (8, ">Q")}  # of an MP4: where its chunks of samples lie
+TABLES = {b"stco": (4, ">I"), b"co64": (8, ">Q")}  # of an MP4: offsets of its chunks of samples
 
 
 def read_facts(data: bytes, kind: str) -> dict[str, Any] | None:
@@ -112,7 +112,7 @@ def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
     moved = bytearray(data)
     for name, start, end in _tables(data, 0, len(data)):
         width, code = TABLES[name]
-        for at in range(start + 8, end - width + 1, width):  # behind version, flags and how many there are
+        for at in range(start + 8, end - width + 1, width):  # after version, flags and count
             (place,) = struct.unpack_from(code, data, at)
             if place >= behind:
                 struct.pack_into(code, moved, at, max(0, place + by))

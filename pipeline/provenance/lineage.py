@@ -23,7 +23,7 @@ from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
-METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> where their making is told
+METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of their provenance
 
 Tree = dict[str, Any]
 

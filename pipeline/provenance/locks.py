@@ -26,7 +26,7 @@ LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folde
 FOLDER = ".dir"  # ends the digest of a folder
 
 MODEL_FOLDER = "data/model"
-GRAPH_FOLDER = f"data/{GRAPHS}"  # lies beside that of the model
+GRAPH_FOLDER = f"data/{GRAPHS}"  # next to that of the model
 LOCKED = {path: re.compile(rf"path: {path}\n\s+hash: md5\n\s+md5: (\w+\.dir)") for path in (MODEL_FOLDER, GRAPH_FOLDER)}
 
 

@@ -21,7 +21,7 @@ UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # 
 MOST_OPEN = 64  # archives that stay open, with their lists
 MOST_TOLD = 3  # of the members that are left out
 MOST_FOLDERS = 8  # of an archive whose members can be looked up at once
-HIDDEN = ("__MACOSX/", "._")  # what macOS puts beside files
+HIDDEN = ("__MACOSX/", "._")  # what macOS adds to files
 
 
 class _Columns:
@@ -30,7 +30,7 @@ class _Columns:
     __slots__ = ("names", "numbers")
 
     def __init__(self) -> None:
-        self.names = bytearray()  # each with a NUL behind it
+        self.names = bytearray()  # each followed by a NUL
         self.numbers = array("q")  # of each: offset, size, packed, method, crc
 
 

@@ -24,7 +24,7 @@ class CellReader:
         self._path, self._column = path, column
         self._groups = count_group_rows(path)
         self._next = -1  # row that `_cells` gives next
-        self._end = 0  # row behind the group
+        self._end = 0  # row after the group
         self._cells: Iterator[bytes | None] = iter(())
 
     def read(self, row: int) -> bytes | None:

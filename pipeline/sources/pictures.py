@@ -125,7 +125,7 @@ def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
 
 @lru_cache(64)
 def _compile_names(before: str, digits: int, rest: str) -> re.Pattern[str]:
-    """Names that differ in their numbers alone, each with a NUL behind it."""
+    """Names that differ in their numbers alone, each followed by a NUL."""
     return re.compile(f"(?:{re.escape(before)}[0-9]{{{digits}}}{re.escape(rest)}\0)+")
 
 
@@ -135,7 +135,7 @@ def _find_pattern(names: Iterable[str]) -> str:
         return ""
     likely = {pattern: count for pattern, count in groups.items() if not FLOW.search(pattern)} or groups
     most = max(likely.values())
-    # One picture beside many is a cover or a thumbnail.
+    # A single picture next to many is a cover or a thumbnail.
     likely = {pattern: count for pattern, count in likely.items() if count > 1 or most == 1}
     if len(likely) > 1:
         detail = ", ".join(f"{count} {pattern}" for pattern, count in sorted(likely.items())[:4])
@@ -188,7 +188,7 @@ def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
 
 
 def _split_pattern(pattern: str) -> tuple[str, str, str]:
-    """What stands before and behind the number, and the ending."""
+    """The text before and after the number, and the ending."""
     stem, _, ending = pattern.rpartition(".")
     before, _, after = stem.partition("*")
     return before, after, f".{ending.lower()}"

@@ -152,7 +152,7 @@ def _read_pax(name: str, told: bytes) -> dict[str, str]:
             raise SourceFault(f"{name} has a damaged header")
         if key in (b"path", b"size"):
             found[key.decode()] = _decode(value)
-        elif key.startswith(b"GNU.sparse"):  # its content is not as it lies there
+        elif key.startswith(b"GNU.sparse"):  # its content is not stored as it is
             found["sparse"] = "yes"
         told = told[length:]
     if not found.get("size", "0").isdecimal():

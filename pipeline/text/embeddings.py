@@ -34,7 +34,7 @@ class Embeddings:
     spare_words: tuple[str, ...]
     spare: NDArray[np.float16]  # [N,D]; half the space, and neighbours stay neighbours
     by_spelling: bool  # any other word has a vector by how it is spelled
-    learned: int  # so many of the words stand in the train split
+    learned: int  # how many of the words are in the train split
     warnings: list[str] = field(default_factory=list, compare=False)
 
     @cached_property

@@ -18,7 +18,7 @@ ARTICLES = frozenset(("a", "an", "the"))
 SLOT = re.compile(r"\[[^\]]*\]")
 PLAIN_SLOT = re.compile(r"\bsomething\b", re.IGNORECASE)  # in a template written without brackets
 GAP = "*"  # no token holds this sign
-MOST_ACTIONS = 1000  # more than datasets have categories, and few enough to store beside a model
+MOST_ACTIONS = 1000  # more than datasets have categories, and few enough to store with a model
 
 
 @dataclass(frozen=True, slots=True)

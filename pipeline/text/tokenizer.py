@@ -29,7 +29,7 @@ SPLITTERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # language, packages 
 }
 LEMMATIZERS = {"lemmatizer", "trainable_lemmatizer"}
 
-# Words whose lemma would tell another direction or manner, or none: spaCy's table makes `left` into `leave`, `lower`
+# Words whose lemma would mean another direction or manner, or none: spaCy's table makes `left` into `leave`, `lower`
 # into `low`, `falling` into `fall`, and `does` into `doe`.
 KEEP = """
 left right up down top bottom front back behind forward forwards backward backwards sideways upward upwards downward
@@ -55,7 +55,7 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
     pieces = tuple(piece for token in _language(model).make_doc(plain) for piece in _piece().findall(token.norm_))
     if model or not UNSPACED.search(plain):
         return pieces
-    # Kana tell Japanese: without them the same characters are taken for Chinese.
+    # Kana identify Japanese: without them the same characters are taken for Chinese.
     language = _load_unspaced("ja" if KANA.search(plain) else "zh")
     return tuple(word for piece in pieces for word in _split_unspaced(piece, language))
 

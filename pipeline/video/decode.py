@@ -165,7 +165,7 @@ def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
     """
     try:
         stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
-    except (Inexact, OutsideVideo):  # packets do not tell, or nothing is there to be compared
+    except (Inexact, OutsideVideo):  # packets do not show it, or there is nothing to compare
         return
     detail, seen = len(stated.stamps), len(found.stamps)
     if detail - seen > max(1, REFUSED_SHARE * detail):

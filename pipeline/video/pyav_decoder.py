@@ -54,7 +54,7 @@ STATED = {"skip_frame": "all", "probesize": "32", "analyzeduration": "0"}
 class _Source:
     """An opened video."""
 
-    timeline: Timeline  # as far as the packets tell
+    timeline: Timeline  # as far as the packets show it
     frames: Iterator[VideoFrame]
     build_timeline: Callable[[], Timeline]  # of the frames that have been decoded
     describe: Callable[[VideoFrame], tuple[Fraction, int, bool]]  # by the first frame: pixel aspect, turn, mirror

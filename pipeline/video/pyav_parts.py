@@ -21,7 +21,7 @@ from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReade
 from pipeline.video.timestamps import Clock, Timestamps
 from pipeline.video.timing import Timeline
 
-# Decoders that begin anew at what is marked as a key frame, by FFmpeg's names. Of the others a mark may say less.
+# Decoders that restart at what is marked as a key frame, by FFmpeg's names. For others the mark may mean less.
 RESTARTING = {
     *("av1", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flv", "h263", "h264", "hevc", "huffyuv", "libdav1d", "mjpeg"),
     *("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "prores", "rawvideo", "theora", "vc1", "vp8"),
@@ -149,7 +149,7 @@ class _Walk:
         self._opened, self._index, self._budget = opened, index, budget
         self._packets = _Packets(opened, index)
         self._shown = SHOWN_AS_STORED
-        self._lone = True  # no frame beside a wanted one is decoded on purpose
+        self._lone = True  # no neighbour of a wanted frame is decoded on purpose
 
     def pick(self, numbers: Sequence[int], around: int, scaler: Scaler) -> Iterator[PickedFrame]:
         """The frames of these numbers; `around` each, this many neighbours are decoded as well."""

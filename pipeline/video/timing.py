@@ -155,7 +155,7 @@ class _Clock:
     slack: Fraction  # a moment this much before a stamp, which may have been rounded up, belongs to its frame
     frame: Fraction  # for which frames are typically shown
     last: Fraction  # for which the last one is
-    steady: bool  # the frames come at a constant rate, as far as rounded stamps tell, and none stands still
+    steady: bool  # the frames come at a constant rate, as far as rounded stamps show, and none stands still
 
     @property
     def length(self) -> Fraction:

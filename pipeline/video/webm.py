@@ -17,7 +17,7 @@ PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT = 0xB0, 0xBA, 0x54B0, 0
 IN_TRACK = {0x73C5, 0x88, 0x55AA, 0x22B59C, 0x22B59D, 0x536E, 0x23E383, 0x6DE7} | VOID  # id, flags, names, frame rate
 IN_TRACK_VALUES = {0xB9: {1}, 0x9C: {0, 1}, 0x55EE: {0}, 0x56AA: {0}, 0x56BB: {0}}  # in use, lacing, additions, delay
 IN_VIDEO_VALUES = {0x9A: {0, 2}, 0x54B2: {0}, 0x53B8: {0}, 0x53C0: {0}}  # not interlaced, in pixels, one eye, no alpha
-# The range of broadcasting, which every decoder takes unless told otherwise; matrix, transfer and primaries unknown.
+# The range of broadcasting, which every decoder assumes by default; matrix, transfer and primaries unknown.
 IN_COLOUR_VALUES = {0x55B9: {0, 1}, 0x55B1: {2}, 0x55BA: {2}, 0x55BB: {2}}
 CODECS = {b"V_VP8": "vp8", b"V_VP9": "vp9"}
 VIDEO_KIND, OTHER_KINDS = 1, {2, 17}  # audio, subtitles

@@ -56,7 +56,7 @@ LOOKED_AT = 100  # lines of a table
 LONGEST = 1 << 16  # bytes of them
 MOST_FOLDERS = 16  # that are looked into for a tool's export
 
-MOST_SEEN = 10_000  # files that tell how a folder of videos is laid out
+MOST_SEEN = 10_000  # files looked at to find the layout of a folder of videos
 Found = tuple[str, str] | None  # the format, and why it is that one
 
 

@@ -193,7 +193,7 @@ def _place_annotations(tier: Element, slots: dict[str, float | None]) -> dict[st
     starts = [slots.get(one.get("TIME_SLOT_REF1", "")) for one in said]
     ends = [slots.get(one.get("TIME_SLOT_REF2", "")) for one in said]
     for number, (before, after) in enumerate(pairwise(zip(starts, ends, strict=True)), 1):
-        # The end of one and the start of the next are the same border, or two slots beside each other.
+        # The end of one and the start of the next are the same border, or two adjacent slots.
         if before[1] is None and after[0] is not None:
             ends[number - 1] = after[0]
         elif before[1] is not None and after[0] is None:

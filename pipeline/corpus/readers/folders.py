@@ -80,7 +80,7 @@ def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, Offici
     """
     videos = [file for file in files if len(file.parts) > 1]
     for above in (0, 1):
-        # Classes may be called `train` and `test`, too: then the videos lie directly in them.
+        # Classes may be called `train` and `test`, too: then the videos are directly in them.
         if not all(len(file.parts) > above + 2 for file in videos) or len({file.parts[:above] for file in videos}) > 1:
             continue
         if splits := match_split_folders({file.parts[above] for file in videos}):

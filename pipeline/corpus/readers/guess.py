@@ -85,7 +85,7 @@ def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
     """The column of paths; else a pattern of what may be called so in any folder."""
     if path := _first(names, PATHS):
         return {"path": path}
-    if json_files.KEY in names:  # which is the path itself where a caption stands beside it
+    if json_files.KEY in names:  # the path itself where there is a caption with it
         return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
     name = _first(names, IDS)
     return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}

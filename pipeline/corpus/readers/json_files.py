@@ -20,9 +20,9 @@ from pipeline.params import DatasetParams
 Row = dict[str, Any]
 CAPTIONS = "captions.json"
 REMEDY = "download it again or repair it"
-OUTER = ("database", "data", "clips", "rows")  # what rows are under, beside other facts
+OUTER = ("database", "data", "clips", "rows")  # keys that hold the rows, next to other facts
 KEY = "key"  # in a path that is made of columns: what a row is kept under
-SENTENCES = ("sentences", "annotations", "captions")  # beside "videos"
+SENTENCES = ("sentences", "annotations", "captions")  # next to "videos"
 
 _kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
 

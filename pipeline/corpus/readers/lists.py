@@ -60,7 +60,7 @@ def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialS
 
 
 def guess_delimiter(line: str) -> str:
-    """What separates the cells of a line: what stands behind the video's ending, or the first of those that occur."""
+    """What separates the cells of a line: what follows the video's ending, or the first delimiter that occurs."""
     for found in BEHIND_ENDING.finditer(line):
         if has_video_ending(found[1]):
             return found[2]

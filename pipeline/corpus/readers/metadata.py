@@ -101,6 +101,6 @@ def _find_common_folders(rows: Sequence[LabelRow]) -> int:
 
 
 def _top(row: LabelRow, above: int) -> str:
-    """The first folder, behind so many, on the way to the video; empty where it lies in none."""
+    """The folder at this depth on the way to the video; empty where there is none."""
     folders = PurePosixPath(row.video).parts[above:-1]
     return folders[0] if folders else ""

@@ -20,7 +20,7 @@ from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
-MOST_FILES = 100  # of a folder that may be a set's: others hold a text beside each video
+MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
 LONGEST_LINE = 1 << 16  # letters that are looked at
 
 

@@ -357,7 +357,7 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
     likely = find_segment_columns(header)
     named = set(used)
     found = [name for name in likely or find_doubtful_columns(header) if name not in named]
-    if found and (likely or len(found) > 1):  # a start that is named may have its end beside a length
+    if found and (likely or len(found) > 1):  # a start that is named may come with a length
         names = ", ".join(found)
         detail = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
         way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"

@@ -26,7 +26,7 @@ CLASS = "cls"
 TEXTS = ("txt", "caption", CLASS)  # endings of files that are a cell
 LONGEST = 1 << 24  # bytes of such a file
 KEY = "__key__"
-DONE = "success"  # of a download, in the table that video2dataset writes beside each shard
+DONE = "success"  # of a download, in the table that video2dataset writes with each shard
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
