@@ -154,7 +154,7 @@ def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figu
 
 
 def _widen_degenerate(figure: "Figure") -> "Figure":
-    """Where all answers are alike so are all resamples, but the interval is no point."""
+    """Where all answers are equal so are all resamples, but the interval must not be a point."""
     from pipeline.evaluation.intervals import NORMAL, compute_error
 
     if figure.low != figure.high or figure.value is None:

@@ -298,7 +298,7 @@ def duplicates(
 
 
 def _list_pair(pair: NearPair, ids: Sequence[str], splits: Mapping[str, Split]) -> list[str]:
-    """How far apart, then id and split of both clips."""
+    """The distance of a pair, then id and split of both clips."""
     one, other = ids[pair.one], ids[pair.other]
     return [f"{pair.distance:.3f}", one, splits[one], other, splits[other]]
 

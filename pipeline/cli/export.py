@@ -98,7 +98,7 @@ def _is_drawn_by(digest: str, grid: Path) -> bool:
 
 
 def _write_graph(model: "Model", path: Path) -> str:
-    """Export the graph -> how many clips it draws in one pass; empty, said on stderr, where torch cannot export it."""
+    """Export the graph -> how many clips it draws in one pass; empty, with a note, where torch cannot export it."""
     from pipeline.onnx.export import ANY, ONE, export_generator
 
     print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)

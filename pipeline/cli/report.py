@@ -106,7 +106,7 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
 
 
 def _measure(project: Path, data: Path) -> dict[str, str]:
-    """What the training took, where the logs of the project tell."""
+    """The cost of the training, where the logs of the project have it."""
     from pipeline.monitoring.cost import find_cost
     from pipeline.page.run import read_object
 

@@ -39,7 +39,7 @@ SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v 
 
 
 class Stage(NamedTuple):
-    """How a stage that renders files is run by itself."""
+    """How to run a single stage that renders files."""
 
     section: str  # of params, by the names of its files
     folders: tuple[str, ...]  # of a run that it reads, besides the model
@@ -178,7 +178,7 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
 
 
 def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
-    """Run a stage by these facts, in the environment that they name and a folder of its own -> why that failed."""
+    """Run a stage with these facts, in the environment that they name and a folder of its own -> why that failed."""
     from pipeline.inference import use_environment
 
     if "environment" in facts:

@@ -1,6 +1,6 @@
 """What a process irrevocably gives up before it opens an untrusted file: everything that decoding does not need.
 
-Each part needs the kernel's consent. Where one is missing the rest is done, and the missing part is named.
+Each part depends on the kernel. Where one is missing the rest is applied, and the missing part is named.
 """
 
 import os
@@ -55,7 +55,7 @@ _CAPABILITIES_VERSION = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What a caged process may do; the code of this program and of its packages it may read as well."""
+    """What a caged process may do, besides reading the code of this program and of its packages."""
 
     read: frozenset[str] = frozenset()  # files, and folders with all that is in them
     programs: frozenset[str] = frozenset()  # files that may be started
@@ -164,7 +164,7 @@ def _close_output() -> None:
 
 
 def _drop_capabilities() -> None:
-    """Of root's powers keep only that to read."""
+    """Drop all capabilities of root but those to read files."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     permitted = next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
     kept = permitted & _KEPT

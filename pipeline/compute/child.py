@@ -1,6 +1,6 @@
 """A child process that works on the tasks of one function: the parent's handle to it, and the code that runs in it.
 
-Tasks go down as they are, since they come from here; what comes back are `messages`, which execute nothing.
+Tasks are pickled to the child, since they come from here; what comes back are `messages`, which execute nothing.
 """
 
 import os
@@ -41,7 +41,7 @@ class ChildFunction(Protocol):
     """The half of a function that runs in the child."""
 
     def prepare(self, task: Any) -> None:
-        """What is done once for a task; no time limit holds yet."""
+        """Called once for each task, before any time limit applies."""
 
     def work(self, task: Any, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
         """Yield each step before it is taken; return a value for JSON and bytes. `failures` are of single steps."""

@@ -1,6 +1,6 @@
 """Messages from a possibly compromised child process to its parent: a kind, JSON and bytes, all of bounded size.
 
-Nothing of it can be executed, and nothing is believed: what is too long, of no known kind or no JSON is a `BadAnswer`.
+Nothing in them is executed or trusted: a message that is too long, of an unknown kind or no JSON is a `BadAnswer`.
 """
 
 import fcntl
@@ -124,7 +124,7 @@ class Receiver:
 
 
 def clean_text(value: object) -> str:
-    """A text to show, without what steers a terminal, and not longer than a user would read. Raises BadAnswer."""
+    """A text to show, without terminal control characters and cut to a readable length. Raises BadAnswer."""
     if not isinstance(value, str):
         raise BadAnswer("a text that is none")
     return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:MOST_TEXT])

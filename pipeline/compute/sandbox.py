@@ -1,8 +1,8 @@
 """Runs a function on untrusted items in a caged child process, replaced when an item hangs, kills or hijacks it.
 
-The child works on the items of a task in turn and answers for each; what it says is checked here, and so is what comes
-of it. An item that it was at when it hung or died is given up, and the others are gone on with in a new child. A child
-that lies may have been taken over by an earlier item, so each that is left then gets a child of its own.
+The child works on the items of a task in turn and answers for each; the answers are checked here. An item during which
+it hung or died is given up, and a new child continues with the others. A child that gives a bad answer may have been
+compromised by an earlier item, so from then on each remaining item gets a child of its own.
 """
 
 import shutil

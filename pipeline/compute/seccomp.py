@@ -102,7 +102,7 @@ class _Step(NamedTuple):
 
 
 def is_available() -> bool:
-    """Whether this kernel filters system calls, and for a machine that is known here."""
+    """Whether this kernel can filter system calls, and the architecture is known here."""
     machine = platform.machine()
     if machine not in MACHINES:
         return False

@@ -308,7 +308,7 @@ def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
 
 
 def _show_id(row: LabelRow) -> str:
-    """An unusable id, which may hold anything, as Python would show it and no longer than a line."""
+    """An unusable id, which may hold anything, escaped as in Python and cut to a line."""
     return ascii(row.id)[:80]
 
 

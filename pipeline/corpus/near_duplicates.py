@@ -44,7 +44,7 @@ def resolve_duplicates(
 def _find_sets(
     clips: Sequence[Candidate], shown: Mapping[str, Shown], files: Mapping[str, str], sign: ComputeSignatures
 ) -> list[list[Candidate]]:
-    """The clips of each set of near-duplicates, sorted by id. One of those that show the same bytes is decoded."""
+    """The clips of each set of near-duplicates, sorted by id. Of clips with equal bytes only one is decoded."""
     alike: dict[Shown, list[Candidate]] = {}
     for clip in sorted(clips, key=lambda clip: clip.id):
         if clip.id in shown:

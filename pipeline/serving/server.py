@@ -1,6 +1,6 @@
 """The server: one thread a connection, few of them, each for a short time; strict headers; no path of the machine.
 
-Its form, on which someone types a caption and sees clips, has no script and shows all that was typed as text.
+The form, into which a user types a caption to see clips, has no script and escapes everything that was typed.
 """
 
 import base64

@@ -54,7 +54,7 @@ def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
 
 
 def read_zip(name: str, path: str, source: Bytes, entry: Entry) -> Iterator[bytes]:
-    """The content of a member, piece by piece. Raises SourceFault where it is damaged or packed in a rare way."""
+    """The content of a member, piece by piece. Raises SourceFault where it is damaged or its method is unsupported."""
     head = source.read(entry.offset, LOCAL_BYTES)
     if len(head) < LOCAL_BYTES or head[:4] != LOCAL:
         raise SourceFault(f"{name} is damaged at {path}")

@@ -1,6 +1,6 @@
 """The work of a caged worker on a shard: it decodes one video after another and reports the outcomes.
 
-Of a video it tells one outcome for each part of it that is asked for: the frames of its windows, or why there are none.
+It reports one outcome for each requested part of a video: the frames of its windows, or why there are none.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

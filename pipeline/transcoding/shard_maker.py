@@ -1,6 +1,6 @@
 """One shard: a caged worker decodes; the parent, which trusts nothing that the worker sends, checks and writes.
 
-The manifest beside a shard says what became of its clips. A shard is finished once its manifest is written.
+The manifest next to a shard says which clips were written and which dropped. With it the shard is finished.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ ALLOWED_REASONS: dict[str, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What became of the clips of one shard: of `read`, those not among `drops` were written; no shard if none was."""
+    """The outcome of the clips of one shard: of `read`, those not in `drops` were written; no shard if none was."""
 
     read: int
     drops: tuple[Drop, ...]

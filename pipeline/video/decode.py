@@ -159,7 +159,7 @@ def _decode_alone(
 
 
 def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
-    """Raise DecodeError where many frames that the packets tell of within the part were not decoded.
+    """Raise DecodeError where many frames that the packets list within the part were not decoded.
 
     What is lost in a short part hardly counts in the whole of a long video.
     """

@@ -62,7 +62,7 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
 
 
 def listen(stream: Any, *, seconds: float, at_most: int) -> str:
-    """Run a command -> what it says about its work, the last `at_most` bytes. Raises FfmpegError."""
+    """Run a command -> the last `at_most` bytes of its log. Raises FfmpegError."""
     done, messages = _call(stream, "repeat+info", None, seconds, at_most)
     _output(done, messages)
     return messages

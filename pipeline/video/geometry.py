@@ -87,7 +87,7 @@ def find_matrix(picture: Picture, untagged_hd: str) -> str:
 
 
 def clip_filters(picture: Picture, crop: Crop, height: int, width: int, matrix: str = "auto") -> list[Filter]:
-    """Filters from a decoded frame to upright RGB of height x width: crop first, so that nothing is scaled for nothing.
+    """Filters from a decoded frame to upright RGB of height x width: crop first, so that only its pixels are scaled.
 
     RGB of 16 bits where the colours are wide, for `colour` to make sRGB of.
     An alpha channel is left out: its pixels keep the colour that is stored under it.

@@ -138,7 +138,7 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
 
 
 def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
-    """The decoder is a new one for every file: one kept open saves nothing, and a bad file could spoil the next."""
+    """A new decoder for every file: keeping one open saves nothing, and a bad file could affect the next."""
     decoder = av.CodecContext.create(plain.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.options = {"max_pixels": str(limits.frame_pixels)}
@@ -235,7 +235,7 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
 
 
 def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> Timeline:
-    """From the stamps of the packets in the order of showing; where one is missing, from those of decoding."""
+    """By the presentation timestamps of the packets; where one is missing, by the decoding timestamps."""
     stored = [packet for packet in packets if packet.size]
     times = [(packet.pts, packet.duration) for packet in stored]
     if any(shown is None for shown, _ in times):

@@ -203,7 +203,7 @@ class _Walk:
 
 
 class _Packets:
-    """The packets of an open video from any place on."""
+    """The packets of an open video, from any packet on."""
 
     def __init__(self, opened: OpenedStream, index: PacketIndex) -> None:
         self._opened, self._entries, self._places = opened, index.entries, index.places

@@ -98,7 +98,7 @@ def _join(stamps: list[int], unit: Fraction) -> list[int]:
 
 
 def _keep_within(stamps: list[int], latest: int) -> list[int]:
-    """The last frames by the rate, where they were guessed to come after the last place that there is."""
+    """The last frames by the rate, where their guesses are later than the last frame that the container counts."""
     if sum(stamp > latest for stamp in stamps) > MOST_DELAYED:
         return stamps
     kept = []

@@ -163,7 +163,7 @@ class _Clock:
         return self.stamps[-1] - self.stamps[0] + self.last
 
     def find_shown(self, moment: Fraction) -> int:
-        """The frame that is shown so long after the first one appeared."""
+        """The frame that is shown at this time after the first one appeared."""
         return bisect_right(self.stamps, self.stamps[0] + floor(moment + self.slack)) - 1
 
 

@@ -26,7 +26,7 @@ MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"si
 
 
 def refuse_truncated(path: Path) -> None:
-    """Raise DecodeError where a file is cut off, as far as its container lets one know."""
+    """Raise DecodeError where a file is truncated, as far as its container shows that."""
     with path.open("rb") as file:
         length = file.seek(0, 2)
         file.seek(0)
@@ -63,7 +63,7 @@ def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
 
 
 class Element(NamedTuple):
-    """One of the outer parts of a Matroska file, as it states itself."""
+    """One of the outer elements of a Matroska file, by its own header."""
 
     name: int
     start: int  # of its content, bytes from the start of the file
@@ -135,7 +135,7 @@ def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
 
 
 class Box(NamedTuple):
-    """One of the outermost parts of an MP4 or MOV file, as it states itself."""
+    """One of the outermost boxes of an MP4 or MOV file, by its own header."""
 
     name: bytes
     start: int  # of its header, bytes from the start of the file
@@ -144,7 +144,7 @@ class Box(NamedTuple):
 
 
 def walk_boxes(file: BinaryIO, length: int) -> Iterator[Box]:
-    """The outermost boxes of a file, up to one whose size leads nowhere."""
+    """The outermost boxes of a file, up to one with an impossible size."""
     start = 0
     while start < length:
         file.seek(start)
@@ -248,7 +248,7 @@ def _find_page_end(tail: bytes, at: int) -> int:
 
 
 def _check_gif(data: bytes) -> None:
-    """Follow the parts of a GIF to its end; anything that is none of them is for FFmpeg to judge."""
+    """Follow the parts of a GIF to its end; anything else is left to FFmpeg."""
     at = 13 + _count_colours(data[10:11]) * 3
     while at < len(data) and data[at] in (GIF_EXTENSION, GIF_PICTURE):
         at += 2 if data[at] == GIF_EXTENSION else 11 + _count_colours(data[at + 9 : at + 10]) * 3

@@ -246,7 +246,7 @@ def _read_blocks(data: bytes, at: int, end: int, track: _Track, base: int) -> tu
 
 
 def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Iterator[Packet]:
-    """A block with what is said about it; a block that needs another one is no key frame."""
+    """A block with its attributes; a block that refers to another one is not a key frame."""
     parts = list(split_elements(data, group.start, group.end))
     ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]

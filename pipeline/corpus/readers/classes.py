@@ -43,7 +43,7 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
 
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:
-    """The name of a class by its number, its code or itself; None where no class is called so."""
+    """The name of a class by its number, its code or itself; None where no class has it."""
     plain = _plain(label.strip())
     return classes.get(plain) or (plain if plain in classes.values() else None)
 

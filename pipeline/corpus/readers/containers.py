@@ -11,7 +11,7 @@ MOST_FOLDERS = 20  # that are looked into for a first file
 
 
 def find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The file, or the files in a folder and in those below it with such an ending; hidden ones are left out."""
+    """The file itself, or the files with such an ending anywhere in a folder; hidden ones are left out."""
     if labels.is_file():
         return [labels] if labels.name.lower().endswith(endings) else []
     found = []

@@ -153,7 +153,7 @@ def _read_said(element: Element, label: str, named: Named) -> Said:
 
 
 def _read_value(name: str, value: str) -> str:
-    """The value of an attribute; a box that is ticked says the name of its attribute, one that is not says nothing."""
+    """The value of an attribute; a ticked checkbox has the name of its attribute, an unticked one an empty text."""
     return {"true": name, "false": "", "__undefined__": ""}.get(value.lower(), value)
 
 

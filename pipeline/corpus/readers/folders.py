@@ -56,7 +56,7 @@ class WalkedFile(NamedTuple):
 
 
 def walk(top: Path) -> Iterator[WalkedFile]:
-    """The files below a folder. A linked folder counts as a file, so that it is refused and not entered."""
+    """The files below a folder. A linked folder counts as a file, so that it is refused instead of entered."""
     for folder, below, files in os.walk(top):
         here = PurePosixPath(os.path.relpath(folder, top))
         if not below and str(here) != "." and _holds_frames(files):

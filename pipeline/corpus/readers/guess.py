@@ -71,7 +71,7 @@ def _find_first(labels: Path, form: str) -> Path | None:
 
 
 def _is_there(name: str, names: Sequence[str]) -> bool:
-    """Whether a column has that name, or that of one with objects that the name leads into."""
+    """Whether there is a column with that name, or one with objects that the dotted name leads into."""
     return any(name == known or name.startswith(f"{known}.") for known in names)
 
 

@@ -92,7 +92,7 @@ def _read_info(path: Path, dataset: DatasetParams) -> Info:
 
 
 def _choose_cameras(path: Path, features: Mapping[str, Any], dataset: DatasetParams) -> list[str]:
-    """The cameras that params name, else the first; which ones is said where there are others."""
+    """The cameras that params name, else the first; where there are others, the choice is printed."""
     kinds = {key: facts.get("dtype") for key, facts in features.items() if isinstance(facts, dict)}
     depth = [key for key, kind in kinds.items() if kind == "video" and _shows_depth(key, features[key])]
     cameras = [key for key, kind in kinds.items() if kind == "video" and key not in depth]

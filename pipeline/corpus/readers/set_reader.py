@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A file and the forms of a set that it may have."""
+    """A file and the variants of a dataset that it may be."""
 
     source: Source
     forms: tuple[Form, ...]
@@ -147,7 +147,7 @@ def _has_column(source: Source, column: str | int) -> bool:
 def _read_best(
     name: str, match: Match, split: OfficialSplit, labels: Path, dataset: DatasetParams, index: VideoIndex
 ) -> list[LabelRow]:
-    """The rows in the form of which most videos are there; the first of equals."""
+    """The rows in the variant of which most videos exist; the first of equals."""
     best: list[LabelRow] = []
     most, detail = -1, ""
     for form in match.forms:
