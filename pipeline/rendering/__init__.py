@@ -1,0 +1,1 @@
+"""Grids of samples and contact sheets, and the files that they are written to."""
