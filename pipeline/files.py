@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ def read_json(path: Path, remedy: str) -> Any:
         raise UserError(f"{path}: no such file; {remedy}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
+
+
+def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a JSON object that is an object itself; empty where it is none."""
+    section = tree.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def read_text_lines(path: Path) -> list[str]:

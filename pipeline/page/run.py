@@ -96,12 +96,6 @@ def parse_number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of a JSON object that is an object itself; empty where it is none."""
-    section = tree.get(name)
-    return section if isinstance(section, dict) else {}
-
-
 def read_count(tree: Mapping[str, Any], name: str) -> int:
     """A whole number of a JSON object; 0 where it is none."""
     count = tree.get(name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from pipeline.errors import UserError, explain, naming
+from pipeline.files import read_section
 from pipeline.params import LimitParams
 from pipeline.provenance.containers import read_facts, strip_manifest
 from pipeline.rendering.export import KINDS, has_seal, unseal
@@ -94,9 +95,9 @@ def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     for key, name in NAMES.items():
         if told.get(key) != now.get(key):
             yield f"other {name}: {_shorten(told.get(key))}, here {_shorten(now.get(key))}"
-    for file in _list_differing(_read_section(told, "data"), _read_section(now, "data")):
+    for file in _list_differing(read_section(told, "data"), read_section(now, "data")):
         yield f"other data: {file}"
-    yield from explain_environment(_read_section(told, "environment"), _read_section(now, "environment"))
+    yield from explain_environment(read_section(told, "environment"), read_section(now, "environment"))
 
 
 def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -148,11 +149,6 @@ def _decode_film(media: Media) -> NDArray[np.uint8]:
             path.write_bytes(media.payload)
         read = PyavReader(path, most).read(lambda timeline: range(len(timeline.stamps)), lambda _: [])
     return np.stack([np.asarray(frame, np.uint8) for _, frame in sorted(read.frames.items())])
-
-
-def _read_section(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
-    section = facts.get(name)
-    return section if isinstance(section, dict) else {}
 
 
 def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 Exempt: `pipeline/params`, since the values it reads are hashed themselves; `pipeline/errors.py`, since it ends
 commands and makes no output; `pipeline/__init__.py`, which says how threads wait; `pipeline/planning`, since it tells
 of a training before it starts, or refuses it.
-`pipeline/files.py` and `pipeline/reports.py` write bytes, so they count.
+`pipeline/files.py` writes bytes, so it counts.
 """
 
 import ast
