@@ -56,6 +56,7 @@ def tiny_params(**train: Any) -> Params:
         tree["train"]["method"] = "flow"
     for network in ("generator", "discriminator"):
         tree["train"][network] = {key: shrunk(key, value) for key, value in tree["train"][network].items()}
+    tree["train"]["discriminator"]["frame_stride"] = 1
     return check_params(merged(tree, TINY | {"devices": "cpu", "train": SHORT | train}), "tiny params")
 
 

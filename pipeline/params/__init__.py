@@ -181,9 +181,10 @@ class Params(Section):
     def _clip_fits_the_networks(self) -> Self:
         count_doublings(self.clip)
         stride = self.train.discriminator.frame_stride
-        if self.clip.frames % stride:
+        if self.train.method == "gan" and self.clip.frames % stride:
             raise ValueError(
-                f"clip.frames {self.clip.frames} must be a multiple of train.discriminator.frame_stride {stride}"
+                f"clip.frames {self.clip.frames} must be a multiple of train.discriminator.frame_stride {stride}; "
+                "1 takes any number"
             )
         generator = self.train.generator
         if isinstance(generator, UNetParams):

@@ -85,4 +85,5 @@ def test_a_discriminator_judges_clips_of_the_shape_and_its_slope_has_a_slope(siz
 @each_shape
 def test_the_shape_passes_the_check_of_the_params(size, tree):
     tree["clip"] |= dict(zip(("frames", "height", "width"), size, strict=True))
+    tree["train"]["discriminator"]["frame_stride"] = 1
     assert check_params(tree, "params.yaml").clip.frames == size[0]

@@ -221,6 +221,7 @@ def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
 @pytest.mark.parametrize("frames", [1, 2, 64])
 def test_sides_and_frames_that_the_networks_can_make_are_taken(tree, side, frames):
     tree["clip"] |= {"frames": frames, "height": side, "width": side}
+    tree["train"]["discriminator"]["frame_stride"] = 1
     assert check_params(tree, "params.yaml").clip.height == side
 
 
