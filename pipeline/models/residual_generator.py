@@ -15,8 +15,8 @@ from pipeline.params import ClipParams, ResidualParams, count_doublings
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 # How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
 # the frame, where nothing tells them the way back, or to wild scales that never settled. At a tenth, pictures of
-# objects shrank to what most of them fill, and tall ones were cut off; at 0.03 they stay large, and so shapes coarse.
-MOVING, GROWING = 0.3, 0.06
+# objects shrank to what most of them fill, so that all had straight sides and tall ones were cut off.
+MOVING, GROWING = 0.3, 0.03
 
 # How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
 # first: another layer that was as early drew an average object for one of two directions, and theirs left the frame.
