@@ -24,8 +24,9 @@ from pipeline.params import load_params, read_yaml
 from pipeline.params.base import find_near
 from pipeline.repository import child_environment, git, require_git
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes, show_point
-from pipeline.sweeping.engines import ENGINES
+from pipeline.sweeping.engines import ENGINES, find_engine
 from pipeline.sweeping.experiments import (
+    METRICS,
     differ,
     find_experiments,
     keep_snapshot,
@@ -73,6 +74,7 @@ def run(
     points: Annotated[int | None, typer.Option(min=1, help="points drawn at random, not every combination")] = None,
     maximise: Annotated[str, typer.Option(metavar="METRIC", help="Optuna chooses the --points for this metric")] = "",
     minimise: Annotated[str, typer.Option(metavar="METRIC", help="likewise, the smallest value is sought")] = "",
+    until: Annotated[str, typer.Option(metavar="STAGE", help="points end with this stage, such as evaluate")] = "",
     on: Annotated[str, typer.Option(metavar="CLUSTER", help=f"points run as jobs of it: {' | '.join(ENGINES)}")] = "",
     job_options: Annotated[str, typer.Option(help="what each job asks the cluster for; see the docs on sweeps")] = "",
 ) -> None:
@@ -84,7 +86,7 @@ def run(
 
     Example: t2v sweep train.penalties.r1=0.1,1,10 --seeds 3 --name weights
     """
-    plan = Plan(tuple(axes), points, seeds, maximise or minimise, bool(maximise) or not minimise)
+    plan = Plan(tuple(axes), points, seeds, maximise or minimise, bool(maximise) or not minimise, until)
     params = load_params(PARAMS)
     require_git()
     read = read_axes(plan.axes)
@@ -135,8 +137,8 @@ def check_cluster(on: str, options: str) -> None:
 
 def end_jobs(found: Sweep, runs: Collection[str], patience: float) -> None:
     """End what is left of runs on the cluster that they were last given to, after seconds in which they may save."""
-    if found.origin.engine:
-        ENGINES[found.origin.engine].end(found.folder, runs, patience)
+    if engine := find_engine(found):
+        engine.end(found.folder, runs, patience)
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:
@@ -148,7 +150,7 @@ def find_sweep(plan: Plan, name: str) -> Sweep | None:
     if name in known:
         if known[name].plan != plan:
             raise UserError(
-                f"--name {name}: there is such a sweep already, of {' '.join(known[name].plan.axes)}; choose another "
+                f"--name {name}: there is such a sweep already, of {known[name].plan}; choose another "
                 "name, or repeat its command to go on with it"
             )
         if differ(known[name].origin.snapshot, now):
@@ -160,15 +162,17 @@ def find_sweep(plan: Plan, name: str) -> Sweep | None:
 
 def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int) -> Sweep:
     """Make what all points share, and note what each of them starts from."""
-    stages = split_stages([axis.key for axis in axes] + ([SEED] if plan.seeds > 1 else []))
+    stages = split_stages([axis.key for axis in axes] + ([SEED] if plan.seeds > 1 else []), plan.until)
     if not stages.swept:
         raise UserError(f"no stage depends on {', '.join(axis.key for axis in axes)}: all points would be the same")
+    if plan.metric and METRICS not in stages.kept_by_git:
+        raise UserError(f"points are chosen by {plan.metric}, and of {', '.join(stages.swept)} none writes {METRICS}")
     run_shared_stages(stages.shared, child_environment())
     baseline, snapshot = take_snapshot()
     keep_snapshot(name, snapshot)
     cores = max(1, len(os.sched_getaffinity(0)) // jobs)
-    swept, inputs, files = map(tuple, (stages.swept, stages.inputs, stages.kept_by_git))
-    origin = Origin(baseline, snapshot, swept, inputs, files, "", cores)
+    swept, inputs, files, left_out, left_to_git = map(tuple, stages[1:])
+    origin = Origin(baseline, snapshot, swept, inputs, files, "", cores, left_out=left_out, left_to_git=left_to_git)
     begun = Sweep(name, plan, origin)
     at_first, tree = 1 if plan.metric else plan.points, read_yaml(PARAMS)
     for point in combine(axes) if at_first is None else draw_points(axes, at_first, seed):
@@ -216,6 +220,8 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
     print(f"what differs:      t2v sweep report {found.name}")
     print("see them all:      dvc exp show --only-changed")
     print("take one over:     dvc exp apply NAME   (commit first: it drops uncommitted edits without a word)")
+    if found.origin.left_out:
+        print(f"make the rest:     dvc repro, after dvc exp apply   ({', '.join(found.origin.left_out)})")
     if failed:
         raise typer.Exit(1)
 
@@ -225,7 +231,7 @@ def make_job(found: Sweep, run: str, recorded: bool = False, options: str = "") 
     seed = {"seed": found.runs[run].seed} if found.plan.seeds > 1 else {}
     title = show_point({**found.runs[run].values, **seed})
     log = found.folder / f"{run}.log"
-    if engine := ENGINES.get(found.origin.engine):
+    if engine := find_engine(found):
         command = [sys.executable, "-m", engine.module, "--", str(found.folder), run, options]
         return Job(run, title, command, log, recorded, partial(end_jobs, found, [run], 0.0))
     return Job(run, title, build_command(found.folder, run), log, recorded)

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.params import show_value
 from pipeline.params.base import find_near
 from pipeline.sweeping.axes import show_point
-from pipeline.sweeping.experiments import find_experiments, read_metrics
+from pipeline.sweeping.experiments import METRICS, find_experiments, read_metrics
 from pipeline.sweeping.record import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ def read_report(name: str, axes_of_front: tuple[str, str]) -> SweepReport:
     missing = [run for run in sweep.runs if run not in commits]
     if len(missing) == len(sweep.runs):
         raise UserError(f"{name}: none of its {len(missing)} runs is done yet; repeat its command")
+    if not values:
+        raise UserError(
+            f"{name}: its experiments have no figure in {METRICS}, since points run {', '.join(sweep.origin.stages)}; "
+            "`dvc exp apply` one and `dvc repro evaluate`, or sweep again --until evaluate"
+        )
     found = compare_points(values)
     both = [found[metric].spreads if metric in found else {} for metric in axes_of_front]
     front = find_front({point: (both[0][point].mean, both[1][point].mean) for point in both[0] if point in both[1]})

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
 
+TRAIN = "train"
+
 
 class SweptStages(NamedTuple):
     """Names of stages, each list in the order in which they run."""
@@ -16,10 +18,16 @@ class SweptStages(NamedTuple):
     swept: list[str]  # the others
     inputs: list[str]  # of the shared ones: those whose products a swept stage reads
     kept_by_git: list[str]  # files that swept stages write and DVC leaves to git, from the project's folder
+    left_out: list[str]  # that the swept keys reach, and points do not run
+    left_to_git: list[str]  # files that those would write and DVC leaves to git
 
 
-def split_stages(keys: Sequence[str]) -> SweptStages:
-    """The stages by whether they read one of the params `keys` or follow one that does."""
+def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
+    """The stages by whether they read one of the params `keys` or follow one that does.
+
+    Where points end with the stage `until`, it is the last one, with those that it needs. Raises UserError where that
+    is none of training and what follows it, or where the keys do not reach it.
+    """
     import networkx  # these two take a second, which `t2v --help` need not wait for
     from dvc.repo import Repo
 
@@ -30,12 +38,35 @@ def split_stages(keys: Sequence[str]) -> SweptStages:
         touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _list_params(stage))}
         reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched)) & needed
         order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
-        read = {stage for swept in reached for stage in graph.successors(swept)} - reached
-        shared, swept, inputs = (
-            [stage.addressing for stage in order if stage in part] for part in (needed - reached, reached, read)
+        if until and reached:
+            last = _find_last([stage for stage in order if stage in reached], graph, until)
+            needed = networkx.descendants(graph, last) | {last}
+        run, left_out = reached & needed, reached - needed
+        read = {stage for swept in run for stage in graph.successors(swept)} - run
+        shared, swept, inputs, left = (
+            [stage.addressing for stage in order if stage in part] for part in (needed - run, run, read, left_out)
         )
-        outs = [out.fs_path for stage in reached for out in stage.outs if not out.use_cache]
-        return SweptStages(shared, swept, inputs, sorted(os.path.relpath(path, repo.root_dir) for path in outs))
+        kept, unkept = (
+            sorted(
+                os.path.relpath(out.fs_path, repo.root_dir) for stage in part for out in stage.outs if not out.use_cache
+            )
+            for part in (run, left_out)
+        )
+        return SweptStages(shared, swept, inputs, kept, left, unkept)
+
+
+def _find_last(reached: Sequence[Any], graph: Any, until: str) -> Any:
+    """The stage of this name among those that the swept keys reach, if a training may end with it."""
+    import networkx
+
+    may = {
+        stage.addressing: stage
+        for stage in reached
+        if TRAIN in (stage.addressing, *(one.addressing for one in networkx.descendants(graph, stage)))
+    }
+    if until not in may:
+        raise UserError(f"--until {until}: points of this sweep may end with {', '.join(may)}")
+    return may[until]
 
 
 def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> None:

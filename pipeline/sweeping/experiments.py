@@ -103,6 +103,18 @@ class WorkingCopy:
         with replacing(path) as temporary:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
+    def leave_out(self) -> None:
+        """Take away what an earlier run gave in the stages that the point does not run: it is not of the point."""
+        for name in self.origin.left_to_git:
+            (self.project / name).unlink(missing_ok=True)
+        path = self.project / LOCKS[0]
+        if self.origin.left_out and path.is_file():
+            tree = read_to_edit(path.read_text(encoding="utf-8"))
+            for stage in self.origin.left_out:
+                tree["stages"].pop(stage, None)
+            with replacing(path) as temporary:
+                temporary.write_text(write_edited(tree), encoding="utf-8")
+
     def commit(self) -> None:
         """Commit what the files have become as the experiment: from here on the point is done."""
         self._git("add", "--update", ".")

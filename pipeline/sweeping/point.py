@@ -116,6 +116,7 @@ def main(folder: Path, name: str) -> None:
     try:
         with hold_point(folder, name), WorkingCopy(origin, name) as copy:
             copy.change_params({**seeds, **point.values})
+            copy.leave_out()
             steps = [[*dvc, "checkout", *origin.inputs]] if origin.inputs else []
             for command in [*steps, [*dvc, "repro", "--single-item", *origin.stages]]:
                 if code := keeper.call(command, copy.project, environment):

@@ -1,6 +1,7 @@
 """What a sweep has noted of itself in `runs/sweeps/NAME/sweep.json`: enough to go on after any end."""
 
 import fcntl
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,18 @@ class Plan:
     seeds: int = 1
     metric: str = ""  # that the choice of points goes by; empty: none
     largest: bool = True  # whether the largest value of it is sought
+    until: str = ""  # the stage that points end with; empty: the last one
+
+    def __str__(self) -> str:
+        """As the words of the command."""
+        options = {
+            "points": self.points,
+            "seeds": None if self.seeds == 1 else self.seeds,
+            "maximise" if self.largest else "minimise": self.metric,
+            "until": self.until,
+        }
+        words = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+        return shlex.join([*self.axes, *words])
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,8 @@ class Origin:
     settings: str  # DVC's config.local for the copies
     cores: int  # that each point has
     engine: str = ""  # what its points were last given to: slurm, ray; empty: this machine
+    left_out: tuple[str, ...] = ()  # stages that read what a point gives and that it does not run
+    left_to_git: tuple[str, ...] = ()  # files that those would write and git keeps
 
 
 @dataclass
@@ -89,11 +104,12 @@ def read_sweep(folder: Path) -> Sweep:
     try:
         plan = Plan(**{**tree["plan"], "axes": tuple(tree["plan"]["axes"])})
         lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs", "files")}
+        left = {key: tuple(tree["origin"].get(key, ())) for key in ("left_out", "left_to_git")}
         keys = [axis.partition("=")[0] for axis in plan.axes]  # in their order, which JSON does not keep
         runs = {
             run.pop("name"): Run(**run | {"values": {key: run["values"][key] for key in keys}}) for run in tree["runs"]
         }
-        return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists}), runs)
+        return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists, **left}), runs)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / FILE}: written by another version of t2v ({error}); use another --name") from None
 

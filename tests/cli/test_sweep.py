@@ -8,9 +8,11 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.sweep import describe_slots, draw_table, find_free_name
+from pipeline.cli.sweep import end_jobs as end_jobs_of_sweep
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
 from pipeline.sweeping.pool import Job
+from pipeline.sweeping.record import Origin, Plan, Sweep
 from pipeline.sweeping.slots import SlotQueue
 from pipeline.sweeping.slurm import check_jobs, end_jobs
 
@@ -48,6 +50,36 @@ def test_a_point_reads_only_products_of_the_stages_before_its_own(root, monkeypa
     assert stages.kept_by_git == ["metrics.json"]
 
 
+@pytest.mark.parametrize(
+    ("key", "until", "swept", "left_out"),
+    [
+        ("train.penalties.r1", "evaluate", ["train", "evaluate"], ["render", "report", "export"]),
+        ("train.penalties.r1", "train", ["train"], ["evaluate", "render", "report", "export"]),
+        ("clip.frames", "train", ["transcode", "train"], ["judge", "evaluate", "render", "report", "export"]),
+    ],
+)
+def test_points_end_with_the_stage_that_is_named_and_run_what_it_needs(root, monkeypatch, key, until, swept, left_out):
+    monkeypatch.chdir(root)
+    stages = split_stages([key], until)
+    assert stages.swept == swept
+    assert sorted(stages.left_out) == sorted(left_out)
+    assert ["metrics.json"] in (stages.kept_by_git, stages.left_to_git)
+    assert ("metrics.json" in stages.kept_by_git) == ("evaluate" in swept)
+    assert "judge" not in stages.shared or until == "evaluate"  # none is trained that no point reads
+
+
+@pytest.mark.parametrize(
+    ("key", "until"), [("clip.frames", "judge"), ("clip.frames", "evalute"), ("render.scale", "train")]
+)
+def test_points_end_with_no_stage_before_training_and_none_that_they_do_not_run(root, monkeypatch, key, until):
+    monkeypatch.chdir(root)
+    with pytest.raises(UserError, match=f"--until {until}: points of this sweep may end with ") as caught:
+        split_stages([key], until)
+    may = str(caught.value).rpartition("with ")[2].split(", ")
+    trained = ["evaluate", "export", "render", "report", "train"]
+    assert sorted(may) == (["render", "report"] if key == "render.scale" else trained)
+
+
 def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
     project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
     monkeypatch.chdir(project.folder)
@@ -79,6 +111,12 @@ def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, m
         end_jobs(tmp_path, ["far-1"], 0.0)
 
 
+def test_jobs_on_a_cluster_that_only_another_version_knows_are_left_to_it():
+    left = Sweep("far", Plan(("seed=1,2",)), Origin("", "", (), (), (), "", 1, engine="pbs"))
+    with pytest.raises(UserError, match=r"^runs/sweeps/far/sweep\.json: its points were given to 'pbs', of which this"):
+        end_jobs_of_sweep(left, ["far-1"], 0.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "answer"),
@@ -90,6 +128,8 @@ def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, m
         (["logging.sample_clips=1,2"], "no stage depends on logging.sample_clips"),
         (["train.mismatched=0,1", "--minimise", "frechet"], "with the number of --points"),
         (["training_seed=1,2", "--seeds", "2"], "--seeds sets training_seed"),
+        (["train.mismatched=0,1", "--until", "judge"], "--until judge: points of this sweep may end with train, "),
+        (["seed=1,2", "--points", "2", "--minimise", "frechet", "--until", "train"], "none writes metrics.json"),
     ],
 )
 def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, arguments, answer):

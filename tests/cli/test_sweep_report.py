@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -64,6 +65,16 @@ def test_json_holds_every_pair_and_no_figure_of_real_clips():
     assert len(told["differences"]["density"]["pairs"]) == 3
     assert told["missing"] == ["weights-9"]
     assert all(point["front"] for point in told["points"])  # more of one is less of the other
+
+
+def test_a_sweep_whose_points_measure_nothing_says_so(sweep):
+    git("rm", "--quiet", "metrics.json")
+    git(*PERSON, "commit", "--quiet", "--message", "trained alone")
+    for name in sweep.runs:
+        git("update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD")
+    sweep.origin = replace(sweep.origin, stages=("train",))
+    sweep.save()
+    assert "no figure in metrics.json, since points run train; `dvc exp apply` one" in answer("weights", code=1)
 
 
 @pytest.mark.slow

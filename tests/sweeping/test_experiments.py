@@ -1,6 +1,7 @@
 """Experiments made with git alone: what a point starts from, and what is committed of it."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -98,6 +99,25 @@ def test_the_result_is_an_experiment_of_the_baseline_with_all_that_became_of_the
     assert "product.bin" not in git("ls-tree", "-r", "--name-only", commit)
     assert git("show", f"{commit}:./words.loud") == "hello"  # as git keeps it
     assert (project / "params.yaml").read_text() == PARAMS.replace("0.001", "0.5")
+
+
+def test_what_an_earlier_run_gave_in_stages_that_a_point_leaves_out_is_not_of_its_experiment(project):
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  train: {cmd: a}\n  evaluate: {cmd: b}\n")
+    for name in ("figures.json", "metrics.json"):
+        (project / name).write_text("{}")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "evaluated")
+    begun = replace(origin(), left_out=("evaluate", "render"), left_to_git=("metrics.json", "other.json"))
+    with WorkingCopy(begun, "weights-1") as copy:
+        copy.leave_out()
+        copy.commit()
+    commit = find_experiments()["weights-1"]
+    locked = yaml.safe_load(git("show", f"{commit}:./dvc.lock"))
+    assert locked == {"schema": "2.0", "stages": {"train": {"cmd": "a"}}}
+    assert git("diff", "--name-only", begun.baseline, commit, "--", ".").splitlines() == [
+        f"{git('rev-parse', '--show-prefix')}{name}" for name in ("dvc.lock", "metrics.json")
+    ]
+    assert (project / "metrics.json").exists()
 
 
 def test_metrics_of_an_experiment_are_its_numbers(project):

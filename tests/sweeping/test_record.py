@@ -1,5 +1,7 @@
 """A sweep's record is read back as it was, and one that cannot be read keeps no other sweep from running."""
 
+import json
+
 import pytest
 
 from pipeline.errors import UserError
@@ -37,6 +39,19 @@ def test_a_record_of_another_version_is_passed_over(sweep, capsys, text):
     assert "passed over: runs/sweeps/old/sweep.json" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"old/sweep\.json"):
         read_sweep(other.parent)
+
+
+def test_a_record_of_an_earlier_version_tells_that_points_ran_every_stage(sweep):
+    path = sweep.folder / FILE
+    tree = json.loads(path.read_text())
+    del tree["plan"]["until"], tree["origin"]["left_out"], tree["origin"]["left_to_git"]
+    path.write_text(json.dumps(tree))
+    assert read_sweep(sweep.folder) == sweep
+
+
+def test_a_plan_is_told_as_the_words_of_its_command():
+    assert str(PLAN) == "b.z=1,2 'a=[x, y],null' --points 3 --seeds 2 --minimise recall"
+    assert str(Plan(("seed=1,2",), until="evaluate")) == "seed=1,2 --until evaluate"
 
 
 def test_two_processes_never_run_one_sweep(sweep):

@@ -109,7 +109,7 @@ def test_a_sweep_needs_no_git_identity_and_a_failed_point_is_its_exit_code(proje
 
 
 def test_a_killed_sweep_leaves_no_process_and_goes_on_with_the_same_command(project):
-    command = ("sweep", "train.total_clips=320", "--seeds", "2", "--name", "killed")
+    command = ("sweep", "train.total_clips=320", "--seeds", "2", "--until", "evaluate", "--name", "killed")
     folder = project.folder / "runs/sweeps/killed"
     kill_when(project, command, folder / "killed-1.log", "train: 64/320")
     assert within(120, lambda: not find_processes(folder))
@@ -129,6 +129,17 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_with_the_same_command(proj
     assert "2 of 2 runs are done already" in project.t2v(*command)  # nothing is left to do
     assert list((project.folder / ".dvc/tmp/sweeps").iterdir()) == []
     assert find_processes(folder) == []
+    assert_the_rest_is_made_where_an_experiment_is_applied(project, folder / "killed-1.log")
+
+
+def assert_the_rest_is_made_where_an_experiment_is_applied(project, log):
+    """The point has run the stages up to that of `--until` alone, and those are not repeated."""
+    assert stages_run(log.read_text(encoding="utf-8")) == ["train", "evaluate"]
+    reported = project.t2v("sweep", "report", "killed", "--json")
+    assert json.loads(reported)["points"][0]["metrics"]["withdrawn"]["seeds"] == 2
+    project.dvc("exp", "apply", "killed-1")
+    assert sorted(stages_run(project.dvc("repro"))) == ["export", "render", "report"]
+    assert "up to date" in project.dvc("status")
 
 
 def kill_when(project, command, log, text):
