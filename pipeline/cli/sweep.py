@@ -171,8 +171,10 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     baseline, snapshot = take_snapshot()
     keep_snapshot(name, snapshot)
     cores = max(1, len(os.sched_getaffinity(0)) // jobs)
-    swept, inputs, files, left_out, left_to_git = map(tuple, stages[1:])
-    origin = Origin(baseline, snapshot, swept, inputs, files, "", cores, left_out=left_out, left_to_git=left_to_git)
+    swept, inputs, files, unwritten = map(tuple, (stages.swept, stages.inputs, stages.kept_by_git, stages.left_to_git))
+    origin = Origin(
+        baseline, snapshot, swept, inputs, files, "", cores, left_out=stages.left_out, left_to_git=unwritten
+    )
     begun = Sweep(name, plan, origin)
     at_first, tree = 1 if plan.metric else plan.points, read_yaml(PARAMS)
     for point in combine(axes) if at_first is None else draw_points(axes, at_first, seed):

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
@@ -18,8 +20,8 @@ class SweptStages(NamedTuple):
     swept: list[str]  # the others
     inputs: list[str]  # of the shared ones: those whose products a swept stage reads
     kept_by_git: list[str]  # files that swept stages write and DVC leaves to git, from the project's folder
-    left_out: list[str]  # that the swept keys reach, and points do not run
-    left_to_git: list[str]  # files that those would write and DVC leaves to git
+    left_out: dict[str, list[str]]  # what those that the keys reach and points do not run would give to DVC's cache
+    left_to_git: list[str]  # files that they would write and DVC leaves to git
 
 
 def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
@@ -28,10 +30,9 @@ def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
     Where points end with the stage `until`, it is the last one, with those that it needs. Raises UserError where that
     is none of training and what follows it, or where the keys do not reach it.
     """
-    import networkx  # these two take a second, which `t2v --help` need not wait for
-    from dvc.repo import Repo
+    import networkx  # takes a while, as DVC does, for which `t2v --help` need not wait
 
-    with Repo() as repo:
+    with _open_project() as repo:
         graph = repo.index.graph  # from a stage to the stages that it needs
         ours = {stage for stage in graph if stage.path_in_repo == "dvc.yaml"}
         needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only while it is used
@@ -43,16 +44,31 @@ def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
             needed = networkx.descendants(graph, last) | {last}
         run, left_out = reached & needed, reached - needed
         read = {stage for swept in run for stage in graph.successors(swept)} - run
-        shared, swept, inputs, left = (
-            [stage.addressing for stage in order if stage in part] for part in (needed - run, run, read, left_out)
+        shared, swept, inputs = (
+            [stage.addressing for stage in order if stage in part] for part in (needed - run, run, read)
         )
+        left = {stage.addressing: _list_outs(stage, repo.root_dir, True) for stage in order if stage in left_out}
         kept, unkept = (
-            sorted(
-                os.path.relpath(out.fs_path, repo.root_dir) for stage in part for out in stage.outs if not out.use_cache
-            )
+            sorted(path for stage in part for path in _list_outs(stage, repo.root_dir, False))
             for part in (run, left_out)
         )
         return SweptStages(shared, swept, inputs, kept, left, unkept)
+
+
+@contextmanager
+def _open_project() -> Iterator[Any]:
+    """The project as DVC has it. Raises UserError where its databases have no room."""
+    from dvc.dirs import site_cache_dir
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except OperationalError as error:
+        raise UserError(
+            f"{site_cache_dir()}: {error}, says DVC, which keeps databases there or where core.site_cache_dir says; "
+            "make room or correct the permissions, then run the same command again"
+        ) from None
 
 
 def _find_last(reached: Sequence[Any], graph: Any, until: str) -> Any:
@@ -82,12 +98,15 @@ def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> Non
 
 def settings_for_copies() -> str:
     """DVC's settings for a copy of this project: the same cache, no git, nothing sent; `[core]` comes last."""
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with _open_project() as repo:
         links = repo.config["cache"].get("type")
         cache = [f"dir = {repo.cache.local_cache_dir}", *([f"type = {','.join(links)}"] if links else [])]
     return "\n".join(["[cache]", *cache, "[core]", "no_scm = true", "analytics = false", "check_update = false", ""])
+
+
+def _list_outs(stage: Any, root: str, cached: bool) -> list[str]:
+    """What a stage writes, from the project's folder: what DVC keeps in its cache, or what it leaves to git."""
+    return [os.path.relpath(out.fs_path, root) for out in stage.outs if out.use_cache == cached]
 
 
 def _list_params(stage: Any) -> list[str]:

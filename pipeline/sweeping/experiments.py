@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.errors import UserError, naming
 from pipeline.files import replacing
+from pipeline.provenance.locks import digest_folder, find_cache, locate
 from pipeline.repository import child_environment, git
 from pipeline.sweeping.axes import put_values
 from pipeline.sweeping.record import Origin
@@ -83,6 +84,14 @@ class WorkingCopy:
 
     def __enter__(self) -> "WorkingCopy":
         shutil.rmtree(self.folder, ignore_errors=True)  # of a try that was killed
+        try:
+            self._fill()
+        except BaseException:
+            self.__exit__()  # half of it would stay on a full disk
+            raise
+        return self
+
+    def _fill(self) -> None:
         (self.folder / "tree").mkdir(parents=True)
         self._git("read-tree", self.origin.snapshot)
         self._git("checkout-index", "--all", "--force", "--index")
@@ -90,7 +99,6 @@ class WorkingCopy:
         path = self.project / ".dvc" / "config.local"
         with naming(path):
             path.write_text(settings, encoding="utf-8")
-        return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -104,16 +112,28 @@ class WorkingCopy:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def leave_out(self) -> None:
-        """Take away what an earlier run gave in the stages that the point does not run: it is not of the point."""
+        """Put empty folders in place of what an earlier run gave in the stages that the point does not run.
+
+        It is not of the point, and without an entry of them in the lock file `dvc exp apply` would fail.
+        """
         for name in self.origin.left_to_git:
             (self.project / name).unlink(missing_ok=True)
+        if not self.origin.left_out:
+            return
+        empty = digest_folder({})
+        kept = locate(find_cache(self.project), empty)
+        if not kept.exists():
+            with replacing(kept) as temporary:
+                temporary.write_text("[]", encoding="utf-8")
+                temporary.chmod(0o444)  # as DVC has it
         path = self.project / LOCKS[0]
-        if self.origin.left_out and path.is_file():
-            tree = read_to_edit(path.read_text(encoding="utf-8"))
-            for stage in self.origin.left_out:
-                tree["stages"].pop(stage, None)
-            with replacing(path) as temporary:
-                temporary.write_text(write_edited(tree), encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.is_file() else "schema: '2.0'"
+        tree = read_to_edit(text)
+        for stage, outs in self.origin.left_out.items():
+            entries = [{"path": out, "hash": "md5", "md5": empty, "size": 0, "nfiles": 0} for out in outs]
+            tree.setdefault("stages", {})[stage] = {"cmd": "not run by t2v sweep", "outs": entries}
+        with replacing(path) as temporary:
+            temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def commit(self) -> None:
         """Commit what the files have become as the experiment: from here on the point is done."""

@@ -59,11 +59,12 @@ class Job:
         return next(reversed(self._tail()), "")
 
     def message(self) -> str:
-        """Why it failed: what a stage called its error, else its last line before DVC tells that it has failed."""
+        """Why it failed: what a stage called its error, or DVC its own; else the last line before DVC tells of it."""
         lines = self._tail()
         named = [line for line in lines if line.startswith("error:")]
-        before = itertools.takewhile(lambda line: not line.startswith("ERROR:"), lines)
-        return next((some[-1] for some in (named, list(before), lines) if some), "")
+        before = list(itertools.takewhile(lambda line: not line.startswith("ERROR:"), lines))
+        own = [line for line in lines[len(before) :][:1] if "failed to run:" not in line]
+        return next((some[-1] for some in (named, own, before, lines) if some), "")
 
     def _tail(self) -> list[str]:
         if not self.log.exists():

@@ -3,7 +3,7 @@
 import fcntl
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -52,7 +52,7 @@ class Origin:
     settings: str  # DVC's config.local for the copies
     cores: int  # that each point has
     engine: str = ""  # what its points were last given to: slurm, ray; empty: this machine
-    left_out: tuple[str, ...] = ()  # stages that read what a point gives and that it does not run
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stages that it does not run -> their outs
     left_to_git: tuple[str, ...] = ()  # files that those would write and git keeps
 
 
@@ -104,12 +104,12 @@ def read_sweep(folder: Path) -> Sweep:
     try:
         plan = Plan(**{**tree["plan"], "axes": tuple(tree["plan"]["axes"])})
         lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs", "files")}
-        left = {key: tuple(tree["origin"].get(key, ())) for key in ("left_out", "left_to_git")}
+        lists["left_to_git"] = tuple(tree["origin"].get("left_to_git", ()))
         keys = [axis.partition("=")[0] for axis in plan.axes]  # in their order, which JSON does not keep
         runs = {
             run.pop("name"): Run(**run | {"values": {key: run["values"][key] for key in keys}}) for run in tree["runs"]
         }
-        return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists, **left}), runs)
+        return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists}), runs)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / FILE}: written by another version of t2v ({error}); use another --name") from None
 

@@ -80,6 +80,17 @@ def test_points_end_with_no_stage_before_training_and_none_that_they_do_not_run(
     assert sorted(may) == (["render", "report"] if key == "render.scale" else trained)
 
 
+def test_databases_of_dvc_that_cannot_be_opened_are_told(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path))
+    split_stages(["seed"])
+    for path in tmp_path.rglob("cache.db*"):
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(UserError, match=f"^{tmp_path}: unable to open database file, says DVC"):
+        split_stages(["seed"])
+
+
 def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
     project.change({"dataset": {"labels": "mine/labels", "videos": "mine/videos"}})
     monkeypatch.chdir(project.folder)

@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
-    "sweeping": {"evaluation", "params", "repository"},
+    "sweeping": {"evaluation", "params", "provenance", "repository"},
     "yaml_editor": {"params"},
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
 }

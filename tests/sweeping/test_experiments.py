@@ -1,7 +1,9 @@
 """Experiments made with git alone: what a point starts from, and what is committed of it."""
 
+import hashlib
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -39,7 +41,8 @@ def project(tmp_path, monkeypatch, request):
 
 def origin():
     baseline, snapshot = take_snapshot()
-    return Origin(baseline, snapshot, (), (), ("figures.json",), "[core]\nno_scm = true\n", 1)
+    settings = f"[cache]\ndir = {Path('.dvc/cache').resolve()}\n[core]\nno_scm = true\n"
+    return Origin(baseline, snapshot, (), (), ("figures.json",), settings, 1)
 
 
 def test_a_snapshot_holds_uncommitted_work_and_lock_files_and_leaves_the_index_alone(project):
@@ -74,6 +77,16 @@ def test_what_a_killed_try_has_left_is_taken_away(project):
 
 
 @pytest.mark.usefixtures("project")
+def test_a_copy_that_could_not_be_made_takes_no_room():
+    copy = WorkingCopy(
+        replace(origin(), settings="\ud800"), "weights-1"
+    )  # no text of UTF-8, and the last to be written
+    with pytest.raises(UnicodeEncodeError), copy:
+        pass
+    assert not copy.folder.exists()
+
+
+@pytest.mark.usefixtures("project")
 def test_values_go_into_the_params_whose_comments_stay():
     with WorkingCopy(origin(), "weights-1") as copy:
         copy.change_params({"rate": 1e-05, "words": ["b, c"], "new.key": None})
@@ -101,19 +114,25 @@ def test_the_result_is_an_experiment_of_the_baseline_with_all_that_became_of_the
     assert (project / "params.yaml").read_text() == PARAMS.replace("0.001", "0.5")
 
 
-def test_what_an_earlier_run_gave_in_stages_that_a_point_leaves_out_is_not_of_its_experiment(project):
+def test_an_experiment_has_nothing_of_stages_that_its_point_leaves_out(project):
     (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  train: {cmd: a}\n  evaluate: {cmd: b}\n")
     for name in ("figures.json", "metrics.json"):
         (project / name).write_text("{}")
     git("add", "--all")
     git("commit", "--quiet", "--message", "evaluated")
-    begun = replace(origin(), left_out=("evaluate", "render"), left_to_git=("metrics.json", "other.json"))
+    left = {"evaluate": ["data/evaluation"], "render": ["data/samples"]}
+    begun = replace(origin(), left_out=left, left_to_git=("metrics.json", "other.json"))
     with WorkingCopy(begun, "weights-1") as copy:
         copy.leave_out()
         copy.commit()
     commit = find_experiments()["weights-1"]
-    locked = yaml.safe_load(git("show", f"{commit}:./dvc.lock"))
-    assert locked == {"schema": "2.0", "stages": {"train": {"cmd": "a"}}}
+    locked = yaml.safe_load(git("show", f"{commit}:./dvc.lock"))["stages"]
+    assert locked["train"] == {"cmd": "a"}
+    for stage, [out] in left.items():
+        [entry] = locked[stage]["outs"]
+        assert (entry["path"], entry["md5"]) == (out, "d751713988987e9331980363e24189ce.dir")
+    kept = project / ".dvc/cache/files/md5/d7/51713988987e9331980363e24189ce.dir"
+    assert f"{hashlib.md5(kept.read_bytes()).hexdigest()}.dir" == "d751713988987e9331980363e24189ce.dir"
     assert git("diff", "--name-only", begun.baseline, commit, "--", ".").splitlines() == [
         f"{git('rev-parse', '--show-prefix')}{name}" for name in ("dvc.lock", "metrics.json")
     ]

@@ -61,8 +61,16 @@ def test_a_failed_job_says_its_exit_code_and_message_and_the_others_go_on(tmp_pa
     run_all(tmp_path, jobs)
     assert [job.state for job in jobs] == ["failed (3)", "done"]
     assert jobs[0].message() == "error: no such file"
-    jobs[0].log.write_text("Traceback (most recent call last):\nKeyError: 'a'\nERROR: failed to reproduce 'train'\n")
+    failed = "ERROR: failed to reproduce 'train': failed to run: python work.py train, exited with 1\n"
+    jobs[0].log.write_text(f"Traceback (most recent call last):\nKeyError: 'a'\n{failed}")
     assert jobs[0].message() == "KeyError: 'a'"
+
+
+def test_what_dvc_cannot_do_is_the_message_of_a_job_whose_stage_has_not_failed(tmp_path):
+    full = "ERROR: failed to transfer '79db' - [Errno 28] No space left on device: 'data/clips' -> '.dvc/cache/a.tmp'"
+    job = python_job(tmp_path, "full", "")
+    job.log.write_text(f"> python work.py train\n{full}\nERROR: failed to reproduce 'train': [Errno 28] No space\n")
+    assert job.message() == full
 
 
 def test_the_last_line_skips_what_only_moves_the_cursor(tmp_path):
