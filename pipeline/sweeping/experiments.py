@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,10 @@ class WorkingCopy:
 
     def __enter__(self) -> "WorkingCopy":
         shutil.rmtree(self.folder, ignore_errors=True)  # of a try that was killed
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.__exit__)  # half of a copy would stay on a full disk
             self._fill()
-        except BaseException:
-            self.__exit__()  # half of it would stay on a full disk
-            raise
+            undo.pop_all()
         return self
 
     def _fill(self) -> None:
