@@ -17,6 +17,7 @@ from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
+from pipeline.monitoring.drops import tell_drops
 from pipeline.monitoring.progress import progress
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
@@ -65,7 +66,8 @@ def filter_labels(
     print(
         f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
     )
-    _tell_oddities(choice, options)
+    tell_drops("filter", choice.drops, out / DROPS)
+    _tell_oddities(choice, dataset, options)
 
 
 def _write_report(out: Path, read: int, choice: Choice) -> None:
@@ -88,8 +90,15 @@ def _write_report(out: Path, read: int, choice: Choice) -> None:
     )
 
 
-def _tell_oddities(choice: Choice, options: FilterParams) -> None:
-    """Say where many clips have no mirrored twin, and where a split is too small to tell anything."""
+def _tell_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams) -> None:
+    """Say where no caption tells a way, where many clips have no twin, and where a split is too small to tell anything.
+
+    Last, since whoever has to mend a path reads these lines first otherwise.
+    """
+    if dataset.language == "auto" and not choice.directions.rules and not dataset.directions:
+        told = "captions do not look English, so no rule tells which way they go"
+        way = "list phrases in dataset.directions, or set dataset.language: en if they are, other if they tell no way"
+        print(f"filter: {told}: {way}", file=sys.stderr)
     left_out = choice.unmirrored.total()
     if left_out * 2 > sum(not clip.mirrored for clip in choice.clips):
         counts = ", ".join(f"{reason} {count}" for reason, count in sorted(choice.unmirrored.items()))
@@ -109,8 +118,12 @@ def _tell_oddities(choice: Choice, options: FilterParams) -> None:
 def _tell_untested(choice: Choice) -> None:
     """Say that nothing is left to test on: `evaluate` would find that out after the training."""
     groups, count = _list_groups(choice), len(choice.clips)
+    videos = {clip.video for clip in choice.clips}
     if count == 1:
         told = f"one clip alone is left, and {len(choice.drops)} are dropped"
+    elif len(videos) == 1:
+        whole = "a video is in one split as a whole, whatever its groups"
+        told = f"all {count} clips are of one video, {min(videos)!r}, and {whole}; cut it into several files"
     elif len(groups) == 1:
         told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
     else:
@@ -133,12 +146,9 @@ def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:
 
 
 def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> Directions:
-    """The phrases of params, and whether the English rules hold for captions without one. Says where they do not."""
+    """The phrases of params, and whether the English rules hold for captions without one."""
     phrases = [Phrase(**phrase.model_dump()) for phrase in dataset.directions]
     rules = dataset.language == "en" or (dataset.language == "auto" and are_in_english(row.label for row in rows))
-    if dataset.language == "auto" and not rules:
-        told = "captions do not look English, so no rule tells which way they go"
-        print(f"filter: {told}: list phrases in dataset.directions, or set dataset.language to en", file=sys.stderr)
     return Directions(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
+from pipeline.monitoring.drops import tell_drops
 from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
-from pipeline.records import Clip
+from pipeline.records import DROPS, Clip, Drop
 from pipeline.shards import INDEX
 from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 from pipeline.tables import count_rows, iterate_table
@@ -47,6 +48,7 @@ def transcode_clips(
         made = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
     print(f"transcode: {made.read} clips read, {made.kept} kept in {len(paths)} shards")
+    tell_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
     if told := describe_leaks(made.leaks):
         print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 

@@ -17,6 +17,7 @@ from pipeline.cli.printing import print_table, widen
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
+from pipeline.monitoring.drops import count_drops
 from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
 from pipeline.rendering.contact_sheet import choose_cards, pair_cards, write_sheet
 from pipeline.shards import ShardReader
@@ -65,12 +66,8 @@ def drop_figures(folder: Path) -> Figures:
     """For each reason how many items a stage left out, and the first of them with what was said about it."""
     if not (folder / DROPS).is_file():
         return {}
-    drops = read_table(folder / DROPS, Drop)
-    first = {drop.reason: drop for drop in reversed(drops)}
-    return {
-        reason: {"count": count, "example": f"{first[reason].id}: {first[reason].detail}"}
-        for reason, count in Counter(drop.reason for drop in drops).most_common()
-    }
+    counted = count_drops(read_table(folder / DROPS, Drop))
+    return {one.reason: {"count": one.items, "example": one.example} for one in counted}
 
 
 def sample_figures(shards: ShardReader) -> Figures:

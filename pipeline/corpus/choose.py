@@ -14,7 +14,7 @@ from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.near_duplicates import ComputeSignatures, compute_no_signatures, resolve_duplicates
 from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
-from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, tell_elsewhere
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.english import find_counter_spelling
 from pipeline.directions.table import Directions, find_twin_fault, list_texts, make_twin, spell_way
@@ -289,12 +289,18 @@ def _make_clips(
 
 
 def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop], videos: Path) -> str:
-    if kept:
-        return f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
     reasons = Counter(drop.reason for drop in drops)
-    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "the labels are empty"
+    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    if kept:
+        whole = "; a group, or a video, is in one split as a whole" if "other_split" in reasons else ""
+        detail = f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
+        detail += whole
+        return f"{detail}. Left out before: {counts}{_name_first_drop(rows, drops)}" if drops else detail
+    counts = counts or "the labels are empty"
     detail = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
-    return detail + _name_first_drop(rows, drops)
+    missing = {drop.id for drop in drops if drop.reason == "missing_video"}
+    elsewhere = tell_elsewhere(videos, [row.video or row.id for row in rows if row.id in missing])
+    return detail + _name_first_drop(rows, drops) + elsewhere
 
 
 def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:

@@ -46,7 +46,8 @@ def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:
     near = difflib.get_close_matches(slug, clips, n=4, cutoff=0.5)
     shown = near or sorted(clips, key=lambda name: (-clips[name], name))[:8]
     names = ", ".join(f"{name} ({clips[name]} clips)" for name in shown) or "none, since no row has a usable template"
-    return f"{'the nearest are' if near else 'the commonest are'}: {names}"
+    every = "; * stands for all" if clips else ""
+    return f"{'the nearest are' if near else 'the commonest are'}: {names}{every}"
 
 
 def match_objects(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:

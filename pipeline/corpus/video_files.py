@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain
@@ -101,6 +101,23 @@ def digest_videos(
     listed = _map_in_threads(lambda rows: [digest(row) for row in rows], cells, workers, batch=1)
     found |= dict(zip(chain.from_iterable(cells), chain.from_iterable(listed), strict=True))
     return [found[file] for file in files]
+
+
+def tell_elsewhere(videos: Path, missing: Iterable[str]) -> str:
+    """Where the first of the missing videos that is there at all lies, as the end of a message; empty where none is.
+
+    Most often `videos` is a folder above the right one. It is listed whole, so this is for runs that fail anyway.
+    """
+    index = VideoIndex(list_videos(videos))
+    for wanted in missing:
+        if found := index.list_candidates(wanted.removeprefix(ANYWHERE)):
+            stem, _ = split_ending(found[0])
+            above = stem.removesuffix(f"/{split_ending(wanted)[0]}")
+            if above == stem or len(found) > 1:
+                return f". There is {found[0]}"
+            way = f"set dataset.videos to {videos / above}, or dataset.columns.path to '{ANYWHERE}{{its column}}'"
+            return f". There is {found[0]}: {way}"
+    return ""
 
 
 def is_usable_id(name: str) -> bool:

@@ -173,7 +173,8 @@ def _explain_no_clip(paths: list[Path]) -> str:
         return "no clip is chosen; see filter.categories in params.yaml"
     counts = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
     first = next(list_drops(paths))
-    return f"none of the {reasons.total()} chosen clips is left ({counts}), the first because of {first.detail!r}"
+    detail = f"none of the {reasons.total()} chosen clips is left ({counts}), the first because of {first.detail!r}"
+    return f"{detail}; see dataset.segments.unit" if first.reason == "outside_video" else detail
 
 
 def compute_signatures(

@@ -1,6 +1,7 @@
 """The stage `filter` as DVC runs it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -86,12 +87,25 @@ def test_the_command_writes_its_files_and_says_how_many_clips(dataset):
     done = run_stage(dataset)
     assert (done.returncode, done.stderr) == (0, "")
     assert "250 rows read, 165 clips kept" in done.stdout
+    first = "83 other_category (102: moving-something-up), 1 missing_video (1: no 1.webm, nor with "
+    assert f"filter: left out: {first}" in done.stdout
+    assert "1 empty_video (2: 2.webm holds no bytes); all are in out/dropped/dropped.parquet" in done.stdout
     assert list_files(dataset / "out") == [
         "clips.parquet",
         "directions.json",
         "dropped/dropped.parquet",
         "report.json",
     ]
+
+
+def test_videos_in_a_folder_below_are_pointed_out_where_none_is_left(dataset):
+    done = run_stage(dataset, videos=".")
+    assert done.returncode == 1
+    told = re.search(r"There is (videos/\d+\.webm): set dataset\.videos to videos, or", done.stderr)
+    assert told
+    (dataset / "copies").mkdir()
+    shutil.copy(dataset / told[1], dataset / "copies")
+    assert f"There is {told[1].replace('videos', 'copies')}; all reasons" in run_stage(dataset, videos=".").stderr
 
 
 def test_the_words_nearest_to_others_are_held_out_by_a_file_of_vectors(dataset):

@@ -32,7 +32,7 @@ def test_two_runs_give_the_same_bytes_and_say_what_was_learned(data, tmp_path, c
     learn(data, tmp_path / "again")
     for path in (data / "judge").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    assert "judge: trained on 48 clips; accuracy on 54 clips of val: {'object': " in capsys.readouterr().out
+    assert "judge: trained on 48 clips; accuracy on 54 clips of val: object " in capsys.readouterr().out
 
 
 def test_without_a_split_val_there_is_no_accuracy(tmp_path):

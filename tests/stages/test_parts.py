@@ -156,11 +156,36 @@ def test_few_groups_and_captions_that_cannot_be_flipped_are_told(dataset, capsys
     rows = [["long.mp4", f"part {k}", str(k / 10), str(k / 10 + 2), ""] for k in range(120)]
     choose(dataset, rows, options=filtering(categories=["*"]))
     told = capsys.readouterr().err
-    assert "all 120 clips are of one group, 'long.mp4', which is in one split as a whole: `evaluate` will have" in told
+    assert "all 120 clips are of one video, 'long.mp4', and a video is in one split as a whole" in told
+    assert "cut it into several files: `evaluate` will have nothing to measure on" in told
     choose(dataset, rows[:1], options=filtering(categories=["*"]))
     assert "one clip alone is left, and 0 are dropped: `evaluate` will have nothing" in capsys.readouterr().err
-    choose(dataset, rows[:20], options=filtering(categories=["*"]))
-    assert "all 20 clips are of one group, 'long.mp4'" in capsys.readouterr().err
+    more = [*rows[:20], ["other.mp4", "it", "0", "2", "a"]]
+    choose(dataset, more, {"group_pattern": "(mp4)"}, filtering(categories=["*"]))
+    assert "all 21 clips are of one group, 'mp4', which is in one split" in capsys.readouterr().err
+
+
+def test_official_splits_within_one_video_are_told_where_they_leave_none_to_train_on(dataset):
+    rows = [["long.mp4", f"part {k}", str(k), str(k + 2), "test" if k == 3 else "train"] for k in range(9)]
+    with pytest.raises(UserError, match="none of the 1 clips fell into the train split") as caught:
+        choose(dataset, rows, split="film")
+    assert "a group, or a video, is in one split as a whole. Left out before: 8 other_split" in str(caught.value)
+    assert "row 0 of labels.csv, is dropped as other_split: long.mp4 is in test" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"language": "other"}, False),
+        ({"directions": [{"words": "nach rechts", "moves": "right"}]}, False),
+    ],
+)
+def test_captions_in_another_language_are_told_of_unless_params_tell_their_ways(dataset, capsys, changes, told):
+    choose(
+        dataset, [["long.mp4", f"Ein Mann geht nach rechts und {k}", "0", str(k + 2), ""] for k in range(9)], changes
+    )
+    assert ("captions do not look English" in capsys.readouterr().err) is told
 
 
 def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):

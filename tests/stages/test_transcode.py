@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,12 @@ def test_no_clip_left_is_told_with_the_counts_by_reason(dataset, tmp_path):
     with pytest.raises(UserError, match=r"none of the 10 chosen clips is left \(too_short: 9, undecodable: 1\)"):
         transcode(dataset, tmp_path / "out", shape=shape)
     assert not (tmp_path / "out" / "index.json").exists()
+
+
+def test_what_is_left_out_is_told_with_the_first_of_each_reason(dataset, tmp_path, capsys):
+    transcode(dataset, tmp_path / "out")
+    told = capsys.readouterr().out
+    assert re.search(r"transcode: left out: 1 undecodable \(\w+: .+\); all are in .*dropped\.parquet", told)
 
 
 def test_the_stage_does_not_load_torch():

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.corpus.readers.classes import find_name, read_named_classes
+from pipeline.corpus.readers.delimiters import find_delimiter, split_names, tell_delimiter
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
@@ -42,8 +43,6 @@ Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of 
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]  # a row's cells by their keys -> the same, put right
 NO_CLASSES: Mapping[str, str] = MappingProxyType({})
-
-DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 
 NUMBER = re.compile(r"-?\d+")
 ONLY_CATEGORY = "all"  # of a table without a column of categories
@@ -104,13 +103,13 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     refuse_pointer(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            sign = find_delimiter(file, path, delimiter)
             line = next((line for line in file if line.strip()), "")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     if path.suffix.lower() == ".jsonl":
         return list(_parse_line(path, 1, line)) if line else []
-    sign = DELIMITERS[delimiter or ("tab" if path.suffix.lower() == ".tsv" else "comma")]
-    return [name.strip() for name in next(csv.reader([line], delimiter=sign, skipinitialspace=True), [])]
+    return split_names(line, sign)
 
 
 def list_columns(columns: ColumnParams) -> dict[str, str | int]:
@@ -280,11 +279,11 @@ def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[C
     csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         # Strict: an unclosed quote would swallow the rows after it without a word.
-        sign = DELIMITERS[delimiter or ("tab" if path.suffix.lower() == ".tsv" else "comma")]
+        sign = find_delimiter(file, path, delimiter)
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
-            places = find_columns(path, header, columns, partial(_suggest_delimiter, header, sign))
+            places = find_columns(path, header, columns, partial(tell_delimiter, header, sign))
             for cells in lines:
                 if len(cells) > len(header):
                     detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
@@ -362,18 +361,6 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
         detail = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
         way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
         print(f"warning: {path}: {detail}: {way}", file=sys.stderr)
-
-
-def _suggest_delimiter(header: Sequence[str], sign: str) -> str:
-    """What else seems to separate the columns; empty where nothing does."""
-    line = sign.join(header)
-    for name, other in DELIMITERS.items():
-        if other not in (sign, " ") and other in line and len(header) == 1:
-            detail = (
-                f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: {name}"
-            )
-            return f"; {detail}. A list without names of columns is read by dataset.format lists"
-    return ""
 
 
 FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[Cells]]] = {

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from settings import reading
 
-from pipeline.corpus.readers.table import read_rows
+from pipeline.corpus.readers.table import read_header, read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 
@@ -183,12 +183,37 @@ def test_other_columns_are_not_warned_of(tmp_path, capsys, header):
 def test_the_wrong_delimiter_is_told_by_name_and_may_be_set(tmp_path):
     path = table(tmp_path, "path;caption\na.mp4;A dog, a cat\n")
     with pytest.raises(UserError, match=r"separated by ';', not ','.* set dataset\.delimiter: semicolon"):
-        read_rows(path, columns())
+        read_rows(path, columns().model_copy(update={"delimiter": "comma"}))
     (row,) = read_rows(path, columns().model_copy(update={"delimiter": "semicolon"}))
     assert row.label == "A dog, a cat"
-    path = table(tmp_path, "path,caption\na.mp4,A dog\n", "clips.tsv")
-    with pytest.raises(UserError, match=r"set dataset\.delimiter: comma"):
-        read_rows(path, columns())
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "header"),
+    [
+        ("clips.csv", "\ufeff", "path;caption"),
+        ("clips.csv", "sep=;\r\n", "path;caption"),
+        ("clips.csv", "\ufeffSEP=;\n", "path;caption"),
+        ("clips.csv", "sep=,\n", "path,caption"),
+        ("clips.csv", "", "path\tcaption"),
+        ("clips.tsv", "", "path,caption"),
+        ("clips.tsv", "", "path;caption"),
+    ],
+)
+def test_what_separates_a_table_is_seen_in_its_first_line(tmp_path, name, first, header):
+    sign = header.removeprefix("path").removesuffix("caption")
+    path = table(tmp_path, f"{first}{header}\na.mp4{sign}Ein Hund läuft\n", name)
+    (row,) = read_rows(path, columns())
+    assert (row.video, row.label, row.place[1]) == ("a.mp4", "Ein Hund läuft", 0)
+    assert read_header(path) == ["path", "caption"]
+
+
+def test_a_header_that_several_signs_part_is_read_by_the_ending(tmp_path):
+    path = table(tmp_path, "path,caption;text\na.mp4,A dog; a cat\n")
+    (row,) = read_rows(path, columns(caption="caption;text"))
+    assert row.label == "A dog; a cat"
+    with pytest.raises(UserError, match="has no column 'path'"):  # tabs or semicolons? nobody can tell
+        read_rows(table(tmp_path, "path\tcaption;text\na.mp4\tA dog\n", "b.csv"), columns())
 
 
 def test_columns_may_go_by_place(tmp_path):
