@@ -14,9 +14,12 @@ from pipeline.params import ClipParams, ResidualParams, count_doublings
 
 PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 # How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
-# the frame, where nothing tells them the way back, or to wild scales that never settled. At a tenth, pictures of
-# objects shrank to what most of them fill, so that all had straight sides and tall ones were cut off.
-MOVING, GROWING = 0.3, 0.03
+# the frame, or to wild scales that never settled.
+MOVING, GROWING = 0.3, 0.1
+# How far a layer may be from the middle, and the logarithm of its scale from 0; the slope of what comes near falls, but
+# never to nothing. Out of the frame nothing tells a layer the way back. Pictures of objects would shrink to what most of
+# them fill: all would have straight sides, and tall ones be cut off.
+FARTHEST, SMALLEST = 1.5, 0.7
 
 # How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
 # first: another layer that was as early drew an average object for one of two directions, and theirs left the frame.
@@ -68,20 +71,26 @@ def cut_out(picture: Tensor, clear: float) -> Tensor:
 
 
 class Placement(nn.Module):
-    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE]."""
+    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE], before `keep_near`."""
 
     pace: Tensor
+    reach: Tensor
 
     def __init__(self, code: int, layers: int, frames: int) -> None:
         super().__init__()
         self.count, self.frames = layers, frames
         self.places = linear(code, layers * PLACE, scale=0.6)
         self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
+        self.register_buffer("reach", torch.tensor([FARTHEST, FARTHEST, SMALLEST, SMALLEST]), persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
         places = places.transpose(1, 2).reshape(-1, self.frames, self.count, PLACE)
         return places * self.pace
+
+    def keep_near(self, places: Tensor) -> Tensor:
+        """Places [...,PLACE] without bounds -> within FARTHEST and SMALLEST, hardly changed about the middle."""
+        return places / (1 + places.abs() / self.reach)
 
 
 def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
@@ -127,7 +136,7 @@ class Camera(nn.Module):
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
 
     def forward(self, code: Tensor, picture: Tensor, chosen: slice = ALL_FRAMES) -> Tensor:
-        places = self.placement(code)[:, chosen]  # [B,T,1,PLACE]
+        places = self.placement.keep_near(self.placement(code)[:, chosen])  # [B,T,1,PLACE]
         if self.flow is None:
             return move(picture[:, None], places, self.sides)[:, 0]
         knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
@@ -237,7 +246,7 @@ class ResidualGenerator(Generator):
         look = activate(self.look(torch.cat((content, object_cond), dim=1)))
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
-            places = self._add_offset(self.placement(code)[:, frames], look)
+            places = self.placement.keep_near(self._add_offset(self.placement(code)[:, frames], look))
         layers = cut_out(self.layers(look), OBJECTS_CLEAR)  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))

@@ -130,3 +130,14 @@ def test_layers_of_objects_show_before_the_others_do() -> None:
     model(torch.randn(16, model.z_width), torch.randn(16, 8)).square().sum().backward()
     objects, others = (float(part.last.weight.grad[:3].norm()) for part in (model.layers, model.helpers))
     assert objects > 2 * others > 0
+
+
+def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -> None:
+    places = torch.linspace(-50, 50, 21)[:, None].expand(-1, 4).clone().requires_grad_()
+    near = Placement(8, 1, 4).keep_near(places)
+    assert near[:, :2].abs().max() < 1.5
+    assert near[:, 2:].abs().max() < 0.7
+    assert (near.diff(dim=0) > 0).all()
+    (slope,) = torch.autograd.grad(near.sum(), places)
+    assert slope.min() > 1e-4
+    torch.testing.assert_close(slope[10], torch.ones(4))

@@ -3,6 +3,8 @@
 
 const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
+const REACH = [1.5, 1.5, 0.7, 0.7]; // how far a place may be from 0
+const [OBJECTS_CLEAR, OTHERS_CLEAR] = [1, 3]; // taken from the logit of the layers' alpha
 const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
 const FLOW_KNOTS = 4; // on each side of the grid that a flow is smooth between
 const BENDING = 0.1; // how much slower a flow changes than weights do
@@ -17,15 +19,16 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const curves = smoothCurves(z.subarray(params.content_width), steps);
   const codes = encodeSteps(weights, join(content, actions), curves, steps);
   const look = activate(linear(weights, "generator.look", join(content, objects)));
-  const layers = cutOut(drawStill(weights, "generator.layers", look, sides));
+  const layers = cutOut(drawStill(weights, "generator.layers", look, sides), OBJECTS_CLEAR);
   if (weights["generator.helpers.start.weight"]) {
     const helping = activate(linear(weights, "generator.helping", join(content, actions)));
-    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides)));
+    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides), OTHERS_CLEAR));
   }
   const setting = activate(linear(weights, "generator.setting", content));
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
   addOffset(places, linear(weights, "generator.offset", look), layers.length);
+  keepNear(places);
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
@@ -49,13 +52,13 @@ function drawStill(weights, name, code, sides) {
 
 // A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
 // transparent pixels.
-function cutOut(picture) {
+function cutOut(picture, clear) {
   const { height, width, channels, data } = picture;
   return Array.from({ length: channels / 4 }, (_, layer) => {
     const out = makeMap(1, height, width, 4);
     for (let pixel = 0; pixel < height * width; pixel++) {
       const from = pixel * channels + layer * 4;
-      const alpha = sigmoid(data[from + 3] - 1);
+      const alpha = sigmoid(data[from + 3] - clear);
       for (let colour = 0; colour < 3; colour++) out.data[pixel * 4 + colour] = data[from + colour] * alpha;
       out.data[pixel * 4 + 3] = alpha;
     }
@@ -76,6 +79,11 @@ function addOffset(places, offset, layers) {
   }
 }
 
+// Places within their reach, hardly changed about the middle; in place.
+function keepNear(places) {
+  places.forEach((value, index) => (places[index] = value / (1 + Math.abs(value) / REACH[index % PLACE])));
+}
+
 function drawBackground(weights, params, clip, setting, codes, steps) {
   const { frames, height, width } = clip;
   const moving = params.background !== "still";
@@ -86,6 +94,7 @@ function drawBackground(weights, params, clip, setting, codes, steps) {
     return out;
   }
   const places = readPlaces(weights, "generator.camera.placement", codes, steps, frames);
+  keepNear(places);
   if (params.background === "warped") {
     bend(out, picture, places, readFlow(weights, codes, steps, clip));
     return out;
