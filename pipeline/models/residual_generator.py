@@ -16,8 +16,8 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 # How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
 # the frame, or to wild scales that never settled.
 MOVING, GROWING = 0.3, 0.1
-# How far a layer may be from the middle, and the logarithm of its scale from 0; the slope of what comes near falls, but
-# never to nothing. Out of the frame nothing tells a layer the way back. Pictures of objects would shrink to what most of
+# How far a layer may be from the middle, and the logarithm of its scale from 0; near that its slope falls, but never to
+# nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
 # them fill: all would have straight sides, and tall ones be cut off.
 FARTHEST, SMALLEST = 1.5, 0.7
 
