@@ -53,6 +53,8 @@ class VideoModel:
     def __init__(
         self, folder: Path, *, exact: bool = False, steps: int | None = None, guidance: float | None = None
     ) -> None:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; `dvc repro train` makes data/model, `t2v export` others")
         self._folder, self._files = folder, find_model_files(folder)
         self._steps, self._guidance = steps, guidance
         self._graph = None if exact or steps is not None or guidance is not None else self._open_graph()

@@ -120,6 +120,7 @@ def cut(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (shutil.rmtree, r"data/model: no such folder; "),
         (lambda model: cut(model / "generator.safetensors"), "do not fit each other"),
         (lambda model: (model / "generator.safetensors").unlink(), r"generator\.safetensors: no such file"),
         (lambda model: (model / "model.json").unlink(), r"model\.json: no such file"),
