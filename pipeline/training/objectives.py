@@ -108,7 +108,7 @@ def choose_frames(stride: int) -> slice:
 
     They are evenly spaced, so that it is seen how fast things move; all frames are shown in the course of a run.
     """
-    return ALL_FRAMES if stride == 1 else slice(int(torch.randint(stride, ())), None, stride)
+    return ALL_FRAMES if stride == 1 else slice(int(torch.randint(stride, ()).numpy()), None, stride)
 
 
 def discriminator_loss(
