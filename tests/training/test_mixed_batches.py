@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from settings import changed
+from settings import TREE, changed
 from torch import nn
 from training_sets import CPU, tiny_params, tiny_set
 
@@ -75,6 +75,7 @@ def toy_params(loss):
                 "penalty_every": 2,
                 "generator_lr": 1e-2,
                 "discriminator_lr": 1e-2,
+                "discriminator": TREE["train"]["discriminator"] | {"frame_stride": 1},  # clips of one frame
             }
         }
     ).train
