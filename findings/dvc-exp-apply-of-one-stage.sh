@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# An experiment that ran some of the stages, in a project whose others have never run: `dvc exp run` ends with 0, and `dvc exp
+# An experiment that ran one stage of two, in a project whose other one has never run: `dvc exp run` ends with 0, and `dvc exp
 # apply` of it with 255, "Checkout failed". What it complains of are outputs that the experiment does not have and never
-# had, those of the stages that it was told to leave out. Its params, its lock file and its outputs are in the workspace by then.
+# had, those of the stage that it was told to leave out. Its params, its lock file and its outputs are in the workspace by then.
 #
 # Seen on 2026-11-28 with dvc 3.67.1:
 #   dvc exp run --temp -n half first; dvc exp apply half: "Checkout failed for following targets: two", exit code 255
-#   the same once `dvc repro` has run both stages: exit code 0
+#   the same once `dvc repro` has run both: exit code 0
 #
-# What this project does: points of a sweep that end early leave entries of empty folders in the lock file for what they leave out.
+# The way round: an entry of an empty folder in the lock file of the experiment for each output that it leaves out.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -48,7 +48,7 @@ echo "versions: $(python -c 'import dvc; print("dvc", dvc.__version__)')"
 echo "expected: an experiment of one stage of two is applied"
 echo "seen:     before the other has ever run: exit code $before; afterwards: exit code $code"
 if [ "$before $code" != "255 0" ]; then
-	echo "changed: DVC applies experiments of some stages" >&2
+	echo "changed: DVC applies an experiment of one stage of two" >&2
 	exit 1
 fi
 echo "as recorded"
