@@ -31,14 +31,14 @@ from pipeline.files import LONGEST_POINTER, is_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
-from pipeline.sources.cells import ENDING as CELLS
 from pipeline.sources.limits import SourceFault
+from pipeline.sources.parquet import ENDING as PARQUET
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 from pipeline.sources.pictures import may_lead
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
-TABLE = re.compile(rf"{re.escape(CELLS)}/", re.IGNORECASE)  # in the path of a cell
+TABLE = re.compile(rf"{re.escape(PARQUET)}/", re.IGNORECASE)  # in the path of a cell
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read

@@ -14,10 +14,11 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.files import LONGEST_POINTER, digest_file
-from pipeline.sources import cells
-from pipeline.sources.archives import ENDINGS, Archive, open_archive
-from pipeline.sources.cells import is_table, read_cell
+from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.sources.archives import Archive, open_archive
 from pipeline.sources.limits import SourceFault, refuse_pointer
+from pipeline.sources.parquet import ENDING as PARQUET
+from pipeline.sources.parquet import is_table, read_cell
 from pipeline.sources.pictures import (
     CACHED,
     FolderRead,
@@ -30,7 +31,7 @@ from pipeline.sources.pictures import (
     read_picture,
 )
 
-CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ENDINGS, cells.ENDING)))})(?=/)", re.IGNORECASE)
+CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, PARQUET)))})(?=/)", re.IGNORECASE)
 
 
 def split_container(path: str) -> tuple[Path, str] | None:

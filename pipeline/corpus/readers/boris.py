@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus.readers.cells import LONGEST_CELL
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -25,7 +26,6 @@ from pipeline.corpus.readers.exports import (
     refuse_unknown,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.readers.table import LONGEST_CELL
 from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.segments import BadSegment, parse_time
 from pipeline.errors import UserError

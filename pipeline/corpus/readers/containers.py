@@ -1,24 +1,94 @@
-"""Files that hold both videos and their labels: how they are found, and what their names say."""
+"""Containers, files that hold both videos and their labels: shards of WebDataset, and Parquet tables -> rows.
 
+The shards of WebDataset and video2dataset are tar archives in which the files of a sample share a name: `00001.mp4`
+with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, what the JSON holds are columns, and `.cls` is
+the number of a class. Parquet tables, as on the Hugging Face Hub, have a column of bytes, or of structs with `bytes`
+and `path`. The labels are such a file, or a folder with such files at any depth, in the folder of videos. A file may be
+named after its split, as `train-00000-of-00002.parquet` is.
+"""
+
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from pipeline.corpus.rows import OfficialSplit, find_split, parse_split
+from pipeline.corpus.readers.cells import Cells, Columns, find_columns
+from pipeline.corpus.readers.classes import read_named_classes
+from pipeline.corpus.readers.json_files import list_cells
+from pipeline.corpus.readers.table import Table, list_columns, make_rows
+from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
+from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
+from pipeline.params import DatasetParams
+from pipeline.sources.archives import ENDINGS, Archive, open_archive
+from pipeline.sources.limits import SourceFault
+from pipeline.sources.parquet import ENDING as PARQUET
+from pipeline.tables import column_names, count_group_rows, find_bytes_columns, read_columns
 
 MOST_FOLDERS = 20  # that are looked into for a first file
 
+Sample = dict[str, str]  # ending without its first dot -> name of the file
+CLASS = "cls"
+TEXTS = ("txt", "caption", CLASS)  # endings of files that are a cell
+LONGEST = 1 << 24  # bytes of such a file
+KEY = "__key__"
+DONE = "success"  # of a download, in the table that video2dataset writes with each shard
 
-def find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The file itself, or the files with such an ending anywhere in a folder; hidden ones are left out."""
-    if labels.is_file():
-        return [labels] if labels.name.lower().endswith(endings) else []
-    found = []
-    for here, below, files in os.walk(labels):
-        below[:] = sorted(name for name in below if name[0] != ".")
-        found += [Path(here, name) for name in sorted(files) if name.lower().endswith(endings) and name[0] != "."]
-    return found
+
+def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows, shard by shard; samples without a video and failed downloads are rows, too, to be dropped."""
+    shards = _find_containers(labels, ENDINGS)
+    if not shards:
+        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(ENDINGS)}; see dataset.labels")
+    classes = read_named_classes(labels, dataset)
+    columns = dataset.columns.model_copy(update={"path": "path"})
+    dataset = dataset.model_copy(update={"columns": columns})
+    named = list_columns(columns)
+    rows: list[LabelRow] = []
+    for shard in shards:
+        samples = [*read_samples(shard, dataset.videos), *_read_failures(shard, dataset.videos)]
+        table = Table(shard, split=_find_container_split(shard))
+        numbered = classes if columns.caption == CLASS else {}
+        if columns.caption == CLASS and not classes:
+            _refuse_numbers(shard, samples)
+        rows += make_rows(table, dataset, named, list_cells(shard, samples, named), numbered)
+    return rows if columns.id else number_repeats(rows)
+
+
+def is_shard(path: Path) -> bool:
+    """Whether an archive holds a video with a text, a JSON or a class of the same name."""
+    samples = _group(_open(path)).values()
+    return any(_find_videos(sample) and {"json", *TEXTS} & sample.keys() for sample in samples)
+
+
+def read_samples(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
+    """The cells of each video in a shard by the names of their columns."""
+    archive, place = _open(shard), _place_container(shard, videos)
+    for key, sample in _group(archive).items():
+        cells = _read_json(archive, sample["json"]) if "json" in sample else {}
+        cells |= {ending: _read_text(archive, sample[ending]).strip() for ending in TEXTS if ending in sample}
+        cells |= {"caption": cells["txt"]} if "txt" in sample else {}
+        for name in _find_videos(sample) or [key]:
+            yield {**cells, KEY: key, "path": f"{place}/{name}".lstrip("/")}
+
+
+def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """All rows, table by table. Raises UserError where a table has no column of bytes, or several."""
+    tables = _find_containers(labels, (PARQUET,))
+    if not tables:
+        raise UserError(f"{labels}: neither it nor a folder in it holds {PARQUET}; see dataset.labels")
+    classes = read_named_classes(labels, dataset)
+    rows: list[LabelRow] = []
+    for path in tables:
+        column = _choose_column(path, dataset)
+        named = {key: name for key, name in list_columns(dataset.columns).items() if key.split()[0] != "path"}
+        changed = dataset.columns.model_copy(update={"path": "path"})
+        cells = _read_table_cells(path, column, named, dataset.videos)
+        table = Table(path, split=_find_container_split(path))
+        own = dataset.model_copy(update={"columns": changed})
+        rows += make_rows(table, own, {**named, "path": "path"}, cells, classes)
+    return rows if dataset.columns.id else number_repeats(rows)
 
 
 def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
@@ -38,7 +108,18 @@ def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOL
         yield from (here / name for name in found)
 
 
-def place_container(path: Path, videos: str) -> str:
+def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The file itself, or the files with such an ending anywhere in a folder; hidden ones are left out."""
+    if labels.is_file():
+        return [labels] if labels.name.lower().endswith(endings) else []
+    found = []
+    for here, below, files in os.walk(labels):
+        below[:] = sorted(name for name in below if name[0] != ".")
+        found += [Path(here, name) for name in sorted(files) if name.lower().endswith(endings) and name[0] != "."]
+    return found
+
+
+def _place_container(path: Path, videos: str) -> str:
     """The path of a file from the folder of videos; empty where it is that. Raises UserError where it is not in it."""
     here, root = _resolve(path), _resolve(Path(videos))
     if not here.is_relative_to(root):
@@ -51,6 +132,92 @@ def _resolve(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name) if path.is_file() else Path(os.path.realpath(path))
 
 
-def find_container_split(path: Path) -> OfficialSplit:
+def _find_container_split(path: Path) -> OfficialSplit:
     """The official split that a word of the file's name means, or else the name of its folder."""
     return find_split(path.name.split(".")[0]) or parse_split(path.parent.name) or "all"
+
+
+def _refuse_numbers(shard: Path, samples: list[dict[str, Any]]) -> None:
+    for sample in samples:
+        number = str(sample.get(CLASS, ""))
+        if number.isdecimal():
+            detail = f"{sample[KEY]} has the class {number} for a caption"
+            raise UserError(f"{shard}: {detail}; name the file of class names in dataset.classes")
+
+
+def _open(path: Path) -> Archive:
+    try:
+        return open_archive(path)
+    except SourceFault as fault:
+        raise UserError(f"{path}: {fault}; download it again") from None
+
+
+def _group(archive: Archive) -> dict[str, Sample]:
+    """The samples by their names, which end at the first dot of a file's name."""
+    samples: dict[str, Sample] = {}
+    for folder in sorted(archive.folders):
+        for name in archive.list_names(folder):
+            stem, _, ending = name.partition(".")
+            key = f"{folder}/{stem}".lstrip("/")
+            samples.setdefault(key, {})[ending.lower()] = f"{folder}/{name}".lstrip("/")
+    return samples
+
+
+def _find_videos(sample: Sample) -> list[str]:
+    return [name for name in sample.values() if has_video_ending(name)]
+
+
+def _read_text(archive: Archive, name: str) -> str:
+    entry = archive.find(name)
+    if entry is None or entry.size > LONGEST:
+        raise UserError(f"{archive.name}/{name}: a text of more than {LONGEST} bytes; take it out of the shard")
+    try:
+        return b"".join(archive.read(name)).decode("utf-8-sig")
+    except SourceFault as fault:
+        raise UserError(f"{fault}; download {archive.name} again") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{archive.name}/{name}: not UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+def _read_json(archive: Archive, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(archive, name))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{archive.name}/{name}: not JSON ({error})") from None
+    return content if isinstance(content, dict) else {"json": content}
+
+
+def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
+    """The rows of the table next to a shard whose download has failed, so that they are in no archive."""
+    table = shard.with_name(f"{shard.name.split('.')[0]}.parquet")
+    names = column_names(table) if table.is_file() else []
+    if not {"key", "status"} <= {*names}:
+        return
+    captions = ["caption"] if "caption" in names else []
+    for key, status, *caption in zip(*read_columns(table, ["key", "status", *captions]), strict=True):
+        if status != DONE:
+            text = caption[0] if caption and caption[0] else f"download: {status}"
+            yield {"caption": text, KEY: key, "path": f"{_place_container(shard, videos)}/{key}.mp4"}
+
+
+def _choose_column(path: Path, dataset: DatasetParams) -> str:
+    """The column of the videos: the one that `dataset.columns.path` names, or the only one of bytes."""
+    found = find_bytes_columns(path)
+    if dataset.columns.path in found:
+        return str(dataset.columns.path)
+    if len(found) != 1:
+        listed = ", ".join(found) or f"none; its columns: {', '.join(column_names(path))}"
+        raise UserError(f"{path}: columns of bytes are {listed}; name the one of the videos in dataset.columns.path")
+    return found[0]
+
+
+def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[Cells]:
+    """The wanted cells of each row, and then the place of its video."""
+    place = _place_container(path, videos)
+    names = column_names(path)
+    wanted = [names[at] for at in find_columns(path, names, named)]
+    cells = read_columns(path, wanted) if wanted else []
+    count = sum(count_group_rows(path))
+    width = len(str(count))
+    for number in range(count):
+        yield (*(listed[number] for listed in cells), f"{place}/{column}/{number:0{width}}".lstrip("/"))

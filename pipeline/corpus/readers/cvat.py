@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
-from pipeline.corpus.readers.exports import LabelledPart, MediaFiles, Named, choose_names, read_exports
-from pipeline.corpus.readers.xml_files import read_text, read_xml
+from pipeline.corpus.readers.exports import (
+    LabelledPart,
+    MediaFiles,
+    Named,
+    choose_names,
+    read_exports,
+    read_xml,
+    read_xml_text,
+)
 from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -174,12 +181,12 @@ def _read_tasks(root: Element, path: Path) -> dict[str, TaskVideo]:
     """The tasks by their ids; one that has none is under the name of the file."""
     meta = root.find("meta")
     meta = Element("meta") if meta is None else meta
-    source = read_text(meta, "source")
+    source = read_xml_text(meta, "source")
     tasks = {}
     for task in [*meta.iter("task"), *meta.iter("job")]:
-        found = STEP.match(read_text(task, "frame_filter"))
-        video = read_text(task, "source") or source or read_text(task, "name")
-        tasks[read_text(task, "id")] = TaskVideo(video or _name_file(path), max(int(found[1]), 1) if found else 1)
+        found = STEP.match(read_xml_text(task, "frame_filter"))
+        video = read_xml_text(task, "source") or source or read_xml_text(task, "name")
+        tasks[read_xml_text(task, "id")] = TaskVideo(video or _name_file(path), max(int(found[1]), 1) if found else 1)
     return tasks or {"": TaskVideo(source or _name_file(path), 1)}
 
 

@@ -18,8 +18,9 @@ from pipeline.corpus.readers.exports import (
     name_category,
     read_address,
     read_exports,
+    read_xml,
+    read_xml_text,
 )
-from pipeline.corpus.readers.xml_files import read_text, read_xml
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
@@ -181,7 +182,7 @@ def _read_tier(tier: Element, times: dict[str, Times], above: dict[str, str]) ->
                 break
             name = above[name]
         start, end = times.get(name, (None, None))
-        annotations.append(Annotation(start, end, read_text(said, "ANNOTATION_VALUE")))
+        annotations.append(Annotation(start, end, read_xml_text(said, "ANNOTATION_VALUE")))
     return Tier(tier.get("TIER_ID", ""), tier.get("LINGUISTIC_TYPE_REF", ""), annotations)
 
 

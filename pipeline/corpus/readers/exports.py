@@ -1,4 +1,4 @@
-"""Shared by the readers of labelling tools: finding the files of an export and the videos that it names, making rows.
+"""Shared by the readers of labelling tools: files of an export, the videos that they name, their XML and JSON, rows.
 
 Of `dataset.columns` two name what the tool calls a tier, an attribute, a control or a column: `category` holds the
 classes, `caption` the texts. As long as `caption` has its default it counts only where there is something of this name.
@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.readers.folders import spell_out, walk
@@ -36,6 +38,10 @@ PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # that Label Studio puts before the n
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 LONGEST_SPLIT = 40  # letters of a name that a message shows: in an export it may be anything
+
+LONGEST_XML = 1 << 30  # bytes
+DEEPEST_XML = 200  # elements in one another
+BLOCK = 1 << 20
 
 Named = tuple[str | None, str | None]  # what holds the classes and what the captions
 
@@ -246,3 +252,49 @@ def as_object(value: Any) -> Mapping[str, Any]:
 def as_list(value: Any) -> list[Any]:
     """A list of JSON; an empty one for anything else."""
     return value if isinstance(value, list) else []
+
+
+def read_xml(file: IO[bytes], path: Path, attributes: Collection[str], remedy: str) -> Element:
+    """The root of the tree of an XML file, without entities: it can neither read other files nor grow.
+
+    Only the named attributes are kept. Raises UserError that names the file where it is no XML, too long or too deep,
+    or declares types or entities.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def start(tag: str, found: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST_XML:
+            raise UserError(f"{path}: has elements more than {DEEPEST_XML} deep in one another; {remedy}")
+        builder.start(tag, {name: value for name, value in found.items() if name in attributes})
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*_: Any) -> None:
+        raise UserError(f"{path}: declares a document type, which may hold entities; no labelling tool does; {remedy}")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        read = 0
+        while block := file.read(BLOCK):
+            read += len(block)
+            if read > LONGEST_XML:
+                raise UserError(f"{path}: holds more than {LONGEST_XML >> 20} MiB of XML; export it in parts")
+            parser.Parse(block)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise UserError(f"{path}: not XML ({error}); {remedy}") from None
+    return builder.close()
+
+
+def read_xml_text(element: Element, path: str) -> str:
+    """The text of the first element at a path below, without the white space around it; empty where there is none."""
+    return (element.findtext(path) or "").strip()

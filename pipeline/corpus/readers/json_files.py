@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.readers.cells import Cells, Columns, find_columns
 from pipeline.corpus.readers.classes import read_named_classes
-from pipeline.corpus.readers.table import Cells, Columns, Table, find_columns, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.rows import LabelRow, find_split, number_repeats
 from pipeline.errors import UserError
 from pipeline.files import read_json

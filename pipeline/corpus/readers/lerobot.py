@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.table import ONLY_CATEGORY, read_cells, read_header
+from pipeline.corpus.readers.cells import read_cells, read_header
+from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError

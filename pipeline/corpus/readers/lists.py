@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.corpus.readers.cells import DELIMITERS, Cells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
-from pipeline.corpus.readers.delimiters import DELIMITERS
 from pipeline.corpus.readers.folders import spell_out
-from pipeline.corpus.readers.table import Cells, Table, list_columns, make_rows
+from pipeline.corpus.readers.table import Table, list_columns, make_rows
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, make_path_row, number_repeats
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError

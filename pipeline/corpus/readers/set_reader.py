@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
+from pipeline.corpus.readers.cells import FORMATS, Cells, read_cells, read_header
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Form
-from pipeline.corpus.readers.table import Cells, Table
+from pipeline.corpus.readers.table import Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
-ENDINGS = {*table.FORMATS, *lists.ENDINGS, ".json"}
+ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
 MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
 LONGEST_LINE = 1 << 16  # letters that are looked at
 
@@ -86,7 +87,7 @@ def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
             refuse_pointer(path)
             with path.open("rb") as file:
                 line = file.readline(LONGEST_LINE).decode("utf-8-sig", "replace").strip()
-            names = table.read_header(path) if ending in table.FORMATS else []
+            names = read_header(path) if ending in FORMATS else []
             yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
 
 
@@ -193,7 +194,7 @@ def _read_form(
     elif form.kind == "json":
         cells = json_files.list_cells(source.path, source.content, named)
     else:
-        cells = table.read_cells(source.path, named, dataset.delimiter)
+        cells = read_cells(source.path, named, dataset.delimiter)
     rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, form.change))
     return _merge_repeats(source.path, rows) if form.once else rows
 

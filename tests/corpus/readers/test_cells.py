@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus.readers.table import read_cells
+from pipeline.corpus.readers.cells import read_cells
 from pipeline.errors import UserError
 
 WANTED = {"path": "clip", "caption": "what is said"}

@@ -1,0 +1,308 @@
+"""For `dataset.format: auto`: which format labels have, and what columns that params do not mention mean."""
+
+import csv
+import re
+from collections.abc import Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from pipeline.corpus.readers import (
+    boris,
+    cvat,
+    elan,
+    json_files,
+    label_studio,
+    lerobot,
+    lists,
+    metadata,
+    sidecar,
+    something,
+    table,
+    via,
+)
+from pipeline.corpus.readers.cells import FORMATS, read_header
+from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
+from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.set_reader import recognize_set
+from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
+from pipeline.corpus.video_names import ANYWHERE, has_video_ending
+from pipeline.errors import UserError
+from pipeline.files import read_text_lines, refuse_pointer
+from pipeline.params import ColumnParams, DatasetParams
+from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.sources.archives import is_archive
+from pipeline.sources.parquet import ENDING as PARQUET
+from pipeline.tables import find_bytes_columns
+
+TOOLS_BY_BYTES = {"elan": elan, "cvat": cvat}
+TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of a table's first lines
+EXPORTS = {ending for tool in (*TOOLS_BY_BYTES.values(), *TOOLS_BY_CONTENT.values()) for ending in tool.ENDINGS}
+SAMPLED_LINES, SAMPLED_BYTES = 100, 1 << 16  # of a table, to tell what wrote it
+MOST_FOLDERS = 16  # that are looked into for a tool's export
+MOST_FILES = 10_000  # that are looked at to find the layout of a folder of videos
+
+Detected = tuple[str, str] | None  # the format, and why it is that one
+
+# Names of columns without case, blanks, hyphens and underscores, the likeliest first.
+PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
+IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid", "id", "name")
+CAPTIONS = (
+    *("caption", "captions", "text", "prompt", "sentence", "sentences", "description", "descriptions", "narration"),
+    *("query", "desc", "title", "txt"),
+)
+LABELS = ("classname", "label", "cls", "class", "action", "activity", "category")
+SPLITS = ("split", "subset")
+
+
+def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
+    """The format of the labels, and what tells it. Raises UserError where nothing does."""
+    if not labels.exists():
+        raise UserError(f"{labels}: no such labels; see dataset.labels")
+    if labels.is_file():
+        refuse_pointer(labels)
+    found = _detect_in_folder(labels) if labels.is_dir() else _detect_file(labels, dataset)
+    if not found:
+        raise UserError(
+            f"{labels}: dataset.format auto knows no format that looks like this; name it in dataset.format"
+        )
+    return found
+
+
+def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
+    """The section `dataset` with columns that exist in place of missing ones, and these changes as text."""
+    names = _list_names(labels, format_name, dataset)
+    columns = dataset.columns
+    found: dict[str, str] = {}
+    named = format_name == "metadata" and any(map(metadata.NAMING.fullmatch, names))
+    if format_name in ("table", "json", "metadata") and not named and not _has_path(names, columns):
+        found |= _guess_path(names, columns)
+    caption = columns.caption
+    if (
+        isinstance(caption, str)
+        and not _is_column(caption, names)
+        and (guessed := _find_column(names, (*CAPTIONS, *LABELS)))
+    ):
+        found["caption"] = caption = guessed
+        if columns.category is None and _normalise(guessed) in LABELS:
+            found["category"] = guessed
+    if columns.category is None and "category" not in found and "category" in names:
+        found["category"] = "category"
+    if columns.split is None and (split := _find_column(names, SPLITS)):
+        found["split"] = split
+    if columns.start is columns.end is columns.segment is None and isinstance(caption, str):
+        found |= _guess_parts(names, caption)
+    if not found:
+        return dataset, ""
+    detail = ", ".join(f"{key} {name}" for key, name in found.items())
+    return dataset.model_copy(update={"columns": columns.model_copy(update=found)}), detail
+
+
+def _detect_in_folder(folder: Path) -> Detected:
+    names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    if lists.UCF_CLASSES in names:
+        return "ucf101", f"there is a {lists.UCF_CLASSES}"
+    if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
+        return "hmdb51", f"there is a {hmdb}"
+    if meta := lerobot.find_meta(folder):
+        return (
+            "lerobot",
+            f"{meta.relative_to(folder) / lerobot.INFO} tells the version and the features of a LeRobot set",
+        )
+    official = next((name for pair in something.NAMES.values() for name in pair if name in names), None)
+    if official and _detect_json(folder / official)[0] == "something":
+        return "something", f"rows of {official} have an id, a label and a template"
+    if known := _recognize_tool_in_folder(folder) or recognize_set(folder):
+        return known
+    if held := _detect_container(folder):
+        return held
+    if tables := metadata.find_tables(folder):
+        return "metadata", f"there is a {tables[0].relative_to(folder)}"
+    if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
+        return "json", "there are JSON files"
+    if json_files.CAPTIONS in names:
+        return "json", f"there is a {json_files.CAPTIONS}"
+    return _detect_table_or_list(folder) or _detect_beside_videos(folder)
+
+
+def _recognize_tool_in_folder(folder: Path) -> Detected:
+    """The labelling tool of the first export in a folder, or in one of those in it; None where there is none."""
+    first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
+    for path in list_near_files(folder, tuple(EXPORTS), MOST_FOLDERS):
+        if path.name[0] != "~":
+            first.setdefault(path.suffix.lower(), path)
+    return next((known for path in first.values() if (known := _recognize_tool(path))), None)
+
+
+def _recognize_tool(path: Path) -> Detected:
+    """The labelling tool that wrote a file; None where none is known to have."""
+    ending = path.suffix.lower()
+    if ending not in EXPORTS or not path.is_file():
+        return None
+    for name, tool in TOOLS_BY_BYTES.items():
+        if ending in tool.ENDINGS and (why := tool.recognize(path, _read_start(path))):
+            return name, why
+    content = _read_content(path, ending)
+    for name, of_content in TOOLS_BY_CONTENT.items():
+        if ending in of_content.ENDINGS and (why := of_content.recognize(path, content)):
+            return name, why
+    return None
+
+
+def _read_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SAMPLED_BYTES)
+
+
+def _read_content(path: Path, ending: str) -> Any:
+    """What is in a file of JSON, or the first lines of a table; None for JSON that cannot be read."""
+    if ending in (".json", ".boris"):
+        try:
+            return json_files.read_content(path)
+        except UserError:
+            return None
+    lines = _read_start(path).decode("utf-8-sig", "replace").splitlines()[:SAMPLED_LINES]
+    header = next(csv.reader(lines[:1], delimiter="\t" if ending == ".tsv" else ","), [])
+    return list(chain(header, lines))
+
+
+def _detect_container(labels: Path) -> Detected:
+    """The format of files that hold videos and their labels; None where the first one does not."""
+    shard = find_first_container(labels, ARCHIVES)
+    if shard and is_shard(shard):
+        return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
+    path = find_first_container(labels, (PARQUET,))
+    if path and (columns := find_bytes_columns(path)):
+        return "parquet", f"{path.name} has bytes in the column {columns[0]}"
+    return None
+
+
+def _detect_table_or_list(folder: Path) -> Detected:
+    found = lists.find_lists(folder)
+    for path in found:
+        if _has_header(path):
+            return "table", f"the first line of {path.name} names columns"
+        return "lists", f"{path.name} has no names of columns"
+    if any(path.suffix.lower() in FORMATS for path in folder.iterdir()):
+        return "table", "there are tables"
+    return None
+
+
+def _detect_beside_videos(folder: Path) -> Detected:
+    if listed := sidecar.find_lists(folder):
+        return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
+    files = list(islice(walk(folder), MOST_FILES))
+    texts = {path.with_suffix("") for path, _ in files if path.suffix.lower() == ".txt"}
+    videos = [file.path for file in files if file.is_video]
+    if beside := next((file for file in videos if file.with_suffix("") in texts), None):
+        return "sidecar", f"{beside} has a .txt beside it"
+    stems = {path.stem for path in texts}
+    if apart := next((file for file in videos if file.stem in stems), None):
+        detail = f"texts lie in another folder than the videos that they name, such as {apart}"
+        raise UserError(f"{folder}: {detail}; make dataset.labels the folder of texts, dataset.videos that of videos")
+    if videos and all(len(file.parts) > 1 for file in videos):
+        return "folders", f"{videos[0]} and all other videos are in folders"
+    if not videos and not texts and (archive := next((path for path, _ in files if is_archive(path.name)), None)):
+        return "folders", f"there are archives, such as {archive}"
+    return ("sidecar", "there are .txt files") if texts and not videos else None
+
+
+def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
+    ending = path.suffix.lower()
+    if known := _recognize_tool(path) or recognize_set(path):
+        return known
+    if ending == ".json":
+        return _detect_json(path)
+    if held := _detect_container(path):
+        return held
+    if is_archive(path.name):
+        return "folders", "it is an archive"
+    if ending in FORMATS:
+        header = read_header(path, dataset.delimiter)
+        named = next(filter(metadata.NAMING.fullmatch, header), None)
+        if named and dataset.columns.path not in header:
+            return "metadata", f"it has a column {named}"
+        if ending in (".jsonl", ".parquet") or _has_header(path) or dataset.columns.caption in header:
+            return "table", f"its columns are {', '.join(header)[:80]}"
+    return ("lists", "it has no names of columns") if ending in lists.ENDINGS else None
+
+
+def _detect_json(path: Path) -> tuple[str, str]:
+    content = json_files.read_content(path)
+    first = content[0] if isinstance(content, list) and content else None
+    if isinstance(first, dict) and set(something.FIELDS) <= first.keys():
+        return "something", "its rows have an id, a label and a template"
+    return "json", "it is JSON"
+
+
+def _has_header(path: Path) -> bool:
+    """Whether the first line of a list names columns: no cell of it is a number, a path or a video."""
+    if path.suffix.lower() not in FORMATS:
+        return False
+    line = next((line for line in read_text_lines(path) if line.strip()), "")
+    cells = [cell.strip() for cell in line.split(lists.guess_delimiter(line))]
+    return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
+
+
+def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
+    """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
+    path = _find_first_file(labels, format_name)
+    if path is None:
+        return []
+    if format_name == "webdataset":
+        return list(next(read_samples(path, dataset.videos), {}))
+    if format_name == "json":
+        return json_files.list_names(path, json_files.read_content(path))
+    return read_header(path, dataset.delimiter)
+
+
+def _find_first_file(labels: Path, format_name: str) -> Path | None:
+    """The first file of the labels; None where there is none."""
+    if format_name in ("webdataset", "parquet"):
+        return find_first_container(labels, ARCHIVES if format_name == "webdataset" else (PARQUET,))
+    if not labels.is_dir():
+        return labels
+    tables = metadata.find_tables(labels) if format_name == "metadata" else sorted(labels.iterdir())
+    endings = (".json",) if format_name == "json" else tuple(FORMATS)
+    return next((path for path in tables if path.suffix.lower() in endings and path.name[0] != "."), None)
+
+
+def _is_column(name: str, names: Sequence[str]) -> bool:
+    """Whether there is a column with that name, or one with objects that the dotted name leads into."""
+    return any(name == known or name.startswith(f"{known}.") for known in names)
+
+
+def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:
+    """Whether the files have the column of paths, or all those that make it, or params want ids."""
+    fields = table.list_fields(columns.path) or [str(columns.path)]
+    return not isinstance(columns.path, str) or all(field in names for field in fields)
+
+
+def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
+    """The column of paths; else a pattern of what may be called so in any folder."""
+    if path := _find_column(names, PATHS):
+        return {"path": path}
+    if json_files.KEY in names:  # the path itself where there is a caption with it
+        return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
+    name = _find_column(names, IDS)
+    return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
+
+
+def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
+    """The columns of the parts that the captions are about, in the same list; not of frames, whose rate is unknown."""
+    beside = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == caption.rpartition(".")[0]}
+    found = [name for name in find_segment_columns([*beside]) if "frame" not in name.lower()]
+    if whole := next((name for name in found if is_in_one(name)), None):
+        return {"segment": beside[whole]}
+    starts, ends = ([name for name in found if is_start(name) is wanted] for wanted in (True, False))
+    return {"start": beside[starts[0]], "end": beside[ends[0]]} if len(starts) == len(ends) == 1 else {}
+
+
+def _find_column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The column that is called as the first of those wanted; one of a row before one of its lists."""
+    plain = {_normalise(name): name for name in sorted(names, key=lambda name: -name.count("."))}
+    return next((plain[name] for name in wanted if name in plain), None)
+
+
+def _normalise(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.rpartition(".")[2]).lower()

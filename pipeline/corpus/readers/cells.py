@@ -1,0 +1,192 @@
+"""Files of tables (CSV, TSV, JSON lines or Parquet) -> their cells: the delimiter, the columns by name, the rows."""
+
+import csv
+import difflib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns
+from pipeline.errors import UserError
+from pipeline.files import refuse_pointer
+from pipeline.tables import column_names, read_columns
+
+LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
+SHOWN = (",", "\t", ";")  # what a first line may show; blanks are in any name
+STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
+
+Cells = tuple[Any, ...]
+Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
+
+
+def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
+    """The sign between the cells; the file then stands where the names of the columns begin.
+
+    Excel writes semicolons into a .csv where a comma is the decimal sign: they count if the first line holds no comma.
+    """
+    line = file.readline()
+    stated = STATED.fullmatch(line)
+    if not stated:
+        file.seek(0)
+    if delimiter:
+        return DELIMITERS[delimiter]
+    if stated:
+        return stated[1]
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    return usual if len(split_names(line, usual)) > 1 else _find_only(line, usual)
+
+
+def split_names(line: str, sign: str) -> list[str]:
+    """The names of the columns in a line."""
+    return [name.strip() for name in next(csv.reader([line], delimiter=sign, skipinitialspace=True), [])]
+
+
+def read_header(path: Path, delimiter: str | None = None) -> list[str]:
+    """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
+    if path.suffix.lower() == ".parquet":
+        return column_names(path)
+    refuse_pointer(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            sign = find_delimiter(file, path, delimiter)
+            line = next((line for line in file if line.strip()), "")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    if path.suffix.lower() == ".jsonl":
+        return list(_parse_line(path, 1, line)) if line else []
+    return split_names(line, sign)
+
+
+def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
+    """The wanted cells of each row: text, or what JSON and Parquet hold; None where a row has no such cell.
+
+    `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
+    the file is absent or no table, and where it lacks a column or has one twice.
+    """
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: a table ends in {', '.join(FORMATS)}; see dataset.labels")
+    if not path.is_file():
+        raise UserError(f"{path}: no such table; see dataset.labels")
+    refuse_pointer(path)
+    try:
+        yield from reader(path, columns, delimiter)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+
+
+def find_columns(
+    path: Path, header: Sequence[str], columns: Columns, hint: Callable[[], str] = lambda: ""
+) -> list[int]:
+    """The place of each wanted column. Raises UserError with the nearest names, and a hint, for one that is absent.
+
+    Warns of columns that look like parts of videos and that nothing names.
+    """
+    places = []
+    for key, name in columns.items():
+        if isinstance(name, int):
+            if name > len(header):
+                raise UserError(f"{path}: has {len(header)} columns, but dataset.columns.{key} is {name}{hint()}")
+            places.append(name - 1)
+            continue
+        count = header.count(name)
+        if count != 1:
+            near = difflib.get_close_matches(name, header, n=1)
+            found = f"{count} columns" if count else "no column"
+            nearest = f"; did you mean {near[0]!r}?" if near and not count else ""
+            listed = ", ".join(header) or "none"
+            detail = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
+            raise UserError(f"{path}: {detail}")
+        places.append(header.index(name))
+    warn_of_segments(path, header, {header[place] for place in places})
+    return places
+
+
+def tell_delimiter(header: Sequence[str], sign: str) -> str:
+    """What else seems to separate the columns; empty where nothing does."""
+    line = sign.join(header)
+    for name, other in DELIMITERS.items():
+        if other in SHOWN and other != sign and other in line and len(header) == 1:
+            told = f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: "
+            return f"; {told}{name}. A list without names of columns is read by dataset.format lists"
+    return ""
+
+
+def _find_only(line: str, usual: str) -> str:
+    """The one other sign that a line is separated by; the usual one where none is, or several may be."""
+    found = [sign for sign in SHOWN if sign != usual and len(split_names(line, sign)) > 1]
+    return found[0] if len(found) == 1 else usual
+
+
+def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
+    """Say on stderr that whole videos are taken, where columns look like parts of videos and nothing names them."""
+    likely = find_segment_columns(header)
+    named = set(used)
+    found = [name for name in likely or find_doubtful_columns(header) if name not in named]
+    if found and (likely or len(found) > 1):  # a start that is named may come with a length
+        names = ", ".join(found)
+        detail = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
+        way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
+        print(f"warning: {path}: {detail}: {way}", file=sys.stderr)
+
+
+def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[Cells]:
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        # Strict: an unclosed quote would swallow the rows after it without a word.
+        sign = find_delimiter(file, path, delimiter)
+        lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
+        try:
+            header = [name.strip() for name in next(lines, [])]
+            places = find_columns(path, header, columns, partial(tell_delimiter, header, sign))
+            for cells in lines:
+                if len(cells) > len(header):
+                    detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
+                    raise UserError(f"{path}: line {lines.line_num} has {detail}")
+                if cells:
+                    yield tuple(cells[place] if place < len(cells) else None for place in places)
+        except csv.Error as error:
+            raise UserError(f"{path}: line {lines.line_num}: {error}; a quote within a cell is written twice") from None
+
+
+def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                rows.append(_parse_line(path, number, line))
+    # A row may leave out what is empty in it, so only all of them know the columns.
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    names = [header[place] for place in find_columns(path, header, columns)]
+    return (tuple(row.get(name) for name in names) for row in rows)
+
+
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: line {number} is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{path}: line {number} is no object with a row's cells, but {line.strip()[:80]}")
+    return row
+
+
+def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
+    names = column_names(path)
+    wanted = [names[place] for place in find_columns(path, names, columns)]
+    distinct = list(dict.fromkeys(wanted))
+    read = dict(zip(distinct, read_columns(path, distinct), strict=True))
+    return zip(*(read[name] for name in wanted), strict=True)
+
+
+FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[Cells]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".jsonl": _read_json_lines,
+    ".parquet": _read_parquet,
+}
