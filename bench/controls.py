@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.evaluation.clip_sets import read_real_clips
 from pipeline.evaluation.controls import Check
@@ -38,8 +37,7 @@ def main(
         for check in evaluate_sets(judge, reals, {}, options, networks={}).checks:
             checks[check.metric, check.control].append(check)
         print(f"seed {seed}: {sum(of[-1].passed is False for of in checks.values())} demands are not met", flush=True)
-    console = Console()
-    widen(console)
+    console = open_console()
     lines = [(*demand, of[-1].demand, format_range(of), count_met(of)) for demand, of in checks.items()]
     print_table(console, ["metric", "control", "demand (last seed)", "found", "met"], lines)
     for reason in dict.fromkeys(of[-1].reason for of in checks.values() if of[-1].passed is None):

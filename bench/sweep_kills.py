@@ -18,7 +18,7 @@ import yaml
 
 from bench.measuring import ROOT
 from pipeline.repository import IDENTITY, child_environment, git
-from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.pool import find_processes
 
 STEPS = 20
 WEIGHTS, SEEDS = (0.5, 1.0, 5.0), 3

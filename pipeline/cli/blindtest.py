@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 
-from pipeline.cli.printing import cell, print_table, widen
+from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ def blindtest(
     if as_json:
         print(json.dumps({name: figure._asdict() for name, figure in (figures | judges).items()}, indent=2))
         return
-    console = Console()
-    widen(console)
+    console = open_console()
     lines = [[name, str(figure.clips), cell(figure)] for name, figure in (figures | judges).items()]
     print_table(console, ["who", "answers", "right"], lines)
     console.print(_conclude(figures[EVERYONE]), highlight=False)

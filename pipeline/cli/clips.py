@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
@@ -154,9 +154,9 @@ def _read_report(path: Path) -> Figures:
     return report if isinstance(report, dict) else {}
 
 
-def show(figures: Figures, console: Console) -> None:
-    """Print everything on `console`."""
-    widen(console)
+def show(figures: Figures) -> None:
+    """Print everything."""
+    console = open_console()
     frames, height, width, _ = figures["shape"]
     shards = figures["shards"]
     lines = [
@@ -256,7 +256,7 @@ def inspect(
     if as_json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     else:
-        show(figures, Console())
+        show(figures)
     if sheet is not None:
         parts = choose_cards(shards, chosen, per_category)
         write_sheet(sheet, parts, shards)
@@ -283,8 +283,7 @@ def duplicates(
     print(detail or "no clip of val or test has a near-duplicate in train")
     if not pairs:
         return
-    console = Console()
-    widen(console)
+    console = open_console()
     columns = [f"apart (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
     nearest = pairs[:MOST_PAIRS]
     print_table(console, columns, [_list_pair(pair, shards.ids, splits) for pair in nearest], numbers=(0,))

@@ -2,20 +2,16 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import cell, print_table, widen
+from pipeline.cli.printing import cell, open_console, print_table
+from pipeline.cli.runs import read_evaluation
 from pipeline.errors import UserError
-from pipeline.repository import git
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.intervals import Difference, Figure
-
-INSIDE = Path("data/evaluation/intervals.json")  # a project
+    from pipeline.evaluation.intervals import Difference
 
 
 def compare(
@@ -47,40 +43,12 @@ def compare(
         _show(found, a, b)
 
 
-def read_evaluation(source: str) -> "dict[str, Figure]":
-    """The figures of an evaluation: of a file, a folder, a project's folder, or a revision of this project."""
-    from pipeline.evaluation.intervals import parse_figures, read_figures
-
-    path = Path(source)
-    if not path.exists():
-        return parse_figures(_read_revision(source), f"{INSIDE} of {source}")
-    found = [file for file in (path, path / INSIDE.name, path / INSIDE) if file.is_file()]
-    if not found:
-        raise UserError(f"{path}: holds neither {INSIDE.name} nor {INSIDE}; `dvc repro evaluate` makes them")
-    return read_figures(found[0])
-
-
-def _read_revision(name: str) -> str:
-    """The evaluation that DVC has of a revision or an experiment."""
-    import dvc.api  # takes a second
-    from dvc.exceptions import DvcException
-    from dvc_data.index.index import DataIndexDirError
-
-    within = git("rev-parse", "--show-prefix").stdout.removesuffix("\n")  # DVC starts from the root of the repository
-    try:
-        return str(dvc.api.read(f"{within}{INSIDE.as_posix()}", rev=name))
-    except (DvcException, DataIndexDirError, FileNotFoundError) as error:
-        ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
-        raise UserError(f"{name}: {ways} ({error}); see `dvc exp show`, or `dvc fetch`") from None
-
-
 def _plain(one: "Difference") -> dict[str, object]:
     return one._asdict() | {"a": one.a._asdict(), "b": one.b._asdict()}
 
 
 def _show(found: "dict[str, Difference]", a: str, b: str) -> None:
-    console = Console()
-    widen(console)
+    console = open_console()
     lines = [[name, cell(one.a), cell(one.b), *_told(one)] for name, one in found.items()]
     print_table(console, ["metric", a, b, "difference", "chance", "real"], lines, numbers=(1, 2, 3, 4))
     compared = [one.real for one in found.values() if one.chance is not None]

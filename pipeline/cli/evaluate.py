@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import cell, print_table, widen
+from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.corpus.captions import bare_objects, clean_text, writable_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
@@ -233,8 +232,7 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
             )
     beside = (REAL, SECOND_REAL, CHANCE, NOISE_ALONE)
     columns |= {other: found.figures[other] for other in beside if other in found.figures}
-    console = Console()
-    widen(console)
+    console = open_console()
     shown = [
         name for name, metric in found.metrics.items() if metric.network is None or measured[name].value is not None
     ]

@@ -6,12 +6,14 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.model_card import NOT_STATED, write_card
+from pipeline.cli.printing import cell
+from pipeline.cli.runs import open_runs
 from pipeline.errors import UserError, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_file
@@ -20,7 +22,9 @@ from pipeline.records import VECTORS, Clip
 
 if TYPE_CHECKING:
     from pipeline.inference import Model
+    from pipeline.page.figures import EvaluationView, Line
     from pipeline.page.run import Run
+    from pipeline.page.summary import Summary
 
 CARD, GRID = "README.md", "grid.gif"
 DEMO = "data/demo/labels"
@@ -33,6 +37,9 @@ MEANINGS = {
     GRID: "samples of each caption, beside real clips",
     CARD: "this page",
 }
+
+NOT_STATED = "not stated"
+MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
 
 
 def export(
@@ -51,8 +58,6 @@ def export(
     """
     if folder.exists() or folder.is_symlink():
         raise UserError(f"{folder}: is there already; remove it, or name another folder")
-    from pipeline.cli.report import open_runs
-
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         (found,) = open_runs([run], Path(scratch))
@@ -147,3 +152,76 @@ def _choose_caption(run: "Run", words: list[str]) -> str:
     clips = read_table(table, Clip) if table.exists() else []
     counts = Counter(clip.caption for clip in clips if clip.split == "train")
     return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else " ".join(words[2:8])
+
+
+def write_card(
+    summary: "Summary",
+    evaluation: "EvaluationView | None",
+    *,
+    name: str,
+    caption: str,
+    licences: Mapping[str, str],
+    files: Mapping[str, str],
+    references: Iterable[str],
+    method: str,
+) -> str:
+    """The card in Markdown, its facts in the head as the Hugging Face hub reads them; equal runs give equal text.
+
+    `licences` are those of the weights and of the data, `files` say what each file is, `references` name code of a
+    user's own that the model needs, `method` is train.method.
+    """
+    head = {"library_name": "t2v", "pipeline_tag": "text-to-video", "license": licences["weights"], "tags": [method]}
+    needed = ", ".join(references)
+    parts = [
+        "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()) + "---\n",
+        f"# {escape(name)}\n",
+        f"{summary.trained} It draws short clips of the captions that it was trained on; it is no foundation model.\n",
+        "![samples of each caption, beside real clips](grid.gif)\n" if "grid.gif" in files else "",
+        f"## Use\n\n```python\n{write_example(name, caption)}```\n",
+        f"It needs code of its own beside it: {escape(needed)}.\n" if needed else "",
+        f"## How good it is\n\n{summary.measured}\n\n{write_figures(evaluation)}",
+        f"## Data and licences\n\n- weights: {escape(licences['weights'])}\n- data: {escape(licences['data'])}\n",
+        "## Cost\n\n" + write_rows(("", ""), summary.costs.items()),
+        "## Lineage\n\nDigests are SHA-256.\n\n" + write_rows(("part", "named by"), summary.lineage.items()),
+        "## Files\n\n" + write_rows(("file", "what it is"), files.items()),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def write_example(name: str, caption: str) -> str:
+    """Five lines that draw two clips."""
+    words = json.dumps(caption.replace("`", ""), ensure_ascii=False)
+    return (
+        "from pipeline.sampling import from_pretrained  # the package t2v\n\n"
+        f"model = from_pretrained({json.dumps(name.replace('`', ''), ensure_ascii=False)})  # this folder\n"
+        f"clips = model.sample({words}, seed=1, n=2)\n"
+        "print(clips.shape, clips.dtype)  # [clips, frames, height, width, colours], uint8\n"
+    )
+
+
+def write_figures(evaluation: "EvaluationView | None") -> str:
+    """Every figure with its 95 % interval and that of real clips; n/a and withdrawn ones with their reason."""
+    if evaluation is None:
+        return ""
+    groups = {"The main figures": evaluation.key, **evaluation.groups}
+    tables = (
+        f"### {title}\n\n" + write_rows(("figure", "generated (95 % interval)", "real clips"), map(_list_cells, lines))
+        for title, lines in groups.items()
+    )
+    return "\n".join(tables)
+
+
+def _list_cells(line: "Line") -> tuple[str, str, str]:
+    note = f": {line.figure.reason}" if line.figure.reason else ""
+    return f"{line.text.title}. {line.text.meaning}", f"{cell(line.figure)}{note}", cell(line.real)
+
+
+def write_rows(header: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> str:
+    """A table in Markdown, whose cells are text and no markup."""
+    lines = [header, tuple("---" for _ in header), *(tuple(escape(str(part)) for part in row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text on one line that Markdown and HTML show as it is."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()).translate(MARKUP)

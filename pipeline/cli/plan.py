@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import load_recipe
 from pipeline.params import Params, load_params
+from pipeline.params.base import DEVICES_VARIABLE
 
 if TYPE_CHECKING:
     from pipeline.planning.plan import TrainingPlan
@@ -32,7 +33,7 @@ def plan(
     Example: t2v plan --devices cpu --seconds 5
     """
     if devices:
-        os.environ["T2V_DEVICES"] = devices
+        os.environ[DEVICES_VARIABLE] = devices
     read = load_recipe(recipe) if recipe else load_params(params)
     from pipeline.data.dataset import DataFolders
     from pipeline.distributed.devices import Rank, parse_devices
@@ -45,12 +46,12 @@ def plan(
     if as_json:
         print(json.dumps(asdict(planned), indent=2))
     else:
-        show(planned, read, Console())
+        show(planned, read)
 
 
-def show(planned: "TrainingPlan", params: Params, console: Console) -> None:
-    """Print a plan on `console`."""
-    widen(console)
+def show(planned: "TrainingPlan", params: Params) -> None:
+    """Print a plan."""
+    console = open_console()
     shape, batch = params.clip, params.train.batch_clips
     size = f"{shape.frames} frames of {shape.height}x{shape.width}"
     _say(console, f"clips of {size}, {batch} in a batch, on {', '.join(planned.devices)}", planned.data)

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from pipeline.evaluation.intervals import Figure
 
 
-def widen(console: Console) -> None:
-    """A pipe has no edge to wrap at."""
+def open_console() -> Console:
+    """The standard output; a pipe has no edge to wrap at."""
+    console = Console()
     if not console.is_terminal:
         console.width = 1000
+    return console
 
 
 def print_table(

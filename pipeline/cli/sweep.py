@@ -1,10 +1,9 @@
 """`t2v sweep`: train one model per point and seed, several at a time, and go on after any end; `t2v sweep report`."""
 
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +20,10 @@ from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import run_shared_stages, settings_for_copies, split_stages
 from pipeline.errors import Interrupted, UserError
 from pipeline.params import load_params, read_yaml
-from pipeline.params.base import find_near
+from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
 from pipeline.repository import child_environment, git, require_git
-from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes, show_point
-from pipeline.sweeping.engines import ENGINES, find_engine
+from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes
+from pipeline.sweeping.engines import ENGINES, check_cluster, end_jobs, make_job
 from pipeline.sweeping.experiments import (
     METRICS,
     differ,
@@ -33,12 +32,10 @@ from pipeline.sweeping.experiments import (
     read_metrics,
     take_snapshot,
 )
-from pipeline.sweeping.point import CORES, SEED, build_command
-from pipeline.sweeping.pool import Job, run_jobs
-from pipeline.sweeping.processes import PATIENCE, end_processes
-from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, hold_sweep, list_sweeps
-from pipeline.sweeping.schedule import Schedule
-from pipeline.sweeping.search import require_optuna
+from pipeline.sweeping.point import CORES, SEED
+from pipeline.sweeping.pool import PATIENCE, Job, end_processes, run_jobs
+from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, list_sweeps, lock_sweep
+from pipeline.sweeping.schedule import Schedule, require_optuna
 from pipeline.sweeping.slots import SlotQueue, Slots
 
 PARAMS = Path("params.yaml")
@@ -96,10 +93,10 @@ def run(
     if found is None:
         seed = params.seed if params.training_seed is None else params.training_seed
         found = begin_sweep(plan, read, find_free_name(name), seed, jobs)
-    with hold_sweep(found.folder):
+    with lock_sweep(found.folder):
         end_jobs(found, found.runs, PATIENCE)  # of a call that was killed
         end_processes(found.folder, patience=PATIENCE)
-        go_on(found, read, jobs, on, job_options)
+        continue_sweep(found, read, jobs, on, job_options)
 
 
 app.command()(report)
@@ -119,26 +116,6 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
         known = read_metrics("HEAD")
         if known and plan.metric not in known:
             raise UserError(f"{plan.metric}: no such metric in metrics.json{find_near(plan.metric, known)}")
-
-
-def check_cluster(on: str, options: str) -> None:
-    """Refuse, before anything runs, what the cluster would. Raises UserError."""
-    if on and on not in ENGINES:
-        raise UserError(f"--on {on}: points run on {', '.join(ENGINES)}, or without --on on this machine")
-    if options and not on:
-        raise UserError("--job-options are for the jobs of a cluster; say of which: --on " + " | ".join(ENGINES))
-    try:
-        words = shlex.split(options)
-    except ValueError as error:
-        raise UserError(f"--job-options {options!r}: {error}") from None
-    if on:
-        ENGINES[on].check(words)
-
-
-def end_jobs(found: Sweep, runs: Collection[str], patience: float) -> None:
-    """End what is left of runs on the cluster that they were last given to, after seconds in which they may save."""
-    if engine := find_engine(found):
-        engine.end(found.folder, runs, patience)
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:
@@ -184,7 +161,7 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: in
     return begun
 
 
-def go_on(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, options: str) -> None:
+def continue_sweep(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, options: str) -> None:
     """Train what is not trained yet. Ends with exit code 1 if a run failed; raises Interrupted if it was stopped."""
     # The project may have moved meanwhile, and what was begun on a cluster may go on here.
     found.origin = replace(found.origin, settings=settings_for_copies(), engine=on)
@@ -228,17 +205,6 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
         raise typer.Exit(1)
 
 
-def make_job(found: Sweep, run: str, recorded: bool = False, options: str = "") -> Job:
-    """The process that trains one run, or waits for its job on a cluster, with its log in the sweep's folder."""
-    seed = {"seed": found.runs[run].seed} if found.plan.seeds > 1 else {}
-    title = show_point({**found.runs[run].values, **seed})
-    log = found.folder / f"{run}.log"
-    if engine := find_engine(found):
-        command = [sys.executable, "-m", engine.module, "--", str(found.folder), run, options]
-        return Job(run, title, command, log, recorded, partial(end_jobs, found, [run], 0.0))
-    return Job(run, title, build_command(found.folder, run), log, recorded)
-
-
 def list_devices(found: Sweep, jobs: int) -> SlotQueue:
     """What a run has for itself: its part of the GPUs that `devices` names, else as many cores as at its start."""
     from pipeline.distributed.devices import parse_devices  # brings torch, which takes seconds
@@ -255,21 +221,17 @@ def list_devices(found: Sweep, jobs: int) -> SlotQueue:
 
 def describe_slots(slots: Slots) -> dict[str, str]:
     """The environment of a run that has the devices."""
-    from pipeline.distributed.devices import VARIABLE
-
     if slots.kind == "core":
         return child_environment() | {CORES: ",".join(slots.names)}
     if not slots.names:
         return child_environment()
     gpus = _list_gpus()
-    return child_environment() | {VARIABLE: ",".join(str(gpus.index(name)) for name in slots.names)}
+    return child_environment() | {DEVICES_VARIABLE: ",".join(str(gpus.index(name)) for name in slots.names)}
 
 
 def _list_gpus() -> list[str]:
     """The names of GPUs on this machine by their places, which are counted among those that CUDA leaves visible."""
-    from pipeline.distributed.devices import VISIBLE
-
-    visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE, "").split(",") if name]
+    visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name]
     return visible or [str(place) for place in range(MOST_GPUS)]
 
 

@@ -1,16 +1,17 @@
 """`t2v sweep report`: each metric against the swept values, which points really differ, and the trade-off."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError
+from pipeline.files import replacing
 from pipeline.params import show_value
 from pipeline.params.base import find_near
 from pipeline.sweeping.axes import show_point
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
 MOST_PAIRS = 6  # of a metric, in a line
 
+WIDE = 20  # the largest value to the smallest from which on they are laid out by their logarithms
+PIXELS = 2.0  # of a png, per unit of the drawing
+SIDE = 220
+
 
 @dataclass(frozen=True)
-class SweepReport:
+class SweepResults:
     """A sweep with what its runs gave."""
 
     sweep: Sweep
-    found: "Mapping[str, MetricDifferences]"  # by metric
+    metrics: "Mapping[str, MetricDifferences]"
     missing: Sequence[str]  # runs without an experiment
     front: Sequence[int]  # points on the front of fidelity and diversity
 
@@ -55,22 +60,20 @@ def report(
     """
     if out and out.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"{out}: can draw .svg and .png")
-    told = read_report(name, (fidelity, diversity))
-    shown = metric or [one for one in SHOWN if one in told.found]
+    results = read_results(name, (fidelity, diversity))
+    shown = metric or [one for one in SHOWN if one in results.metrics]
     for one in [*shown, fidelity, diversity]:
-        if one not in told.found and (metric or one not in SHOWN):
-            raise UserError(f"{one}: no run of {name} has such a metric{find_near(one, told.found)}")
+        if one not in results.metrics and (metric or one not in SHOWN):
+            raise UserError(f"{one}: no run of {name} has such a metric{find_near(one, results.metrics)}")
     if out:
-        from pipeline.cli.sweep_picture import draw_report
-
-        draw_report(told, shown, (fidelity, diversity), out)
+        draw_report(results, shown, (fidelity, diversity), out)
     if as_json:
-        print(json.dumps(_plain(told), indent=2, ensure_ascii=False))
+        print(json.dumps(_plain(results), indent=2, ensure_ascii=False))
     else:
-        _show(told, shown, f"{fidelity} and {diversity}")
+        _show(results, shown, f"{fidelity} and {diversity}")
 
 
-def read_report(name: str, axes_of_front: tuple[str, str]) -> SweepReport:
+def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
     """What the experiments of a sweep gave. Raises UserError where there is no such sweep, or nothing done yet."""
     if not (FOLDER / name / FILE).is_file():
         known = [sweep.name for sweep in list_sweeps()]
@@ -95,42 +98,41 @@ def read_report(name: str, axes_of_front: tuple[str, str]) -> SweepReport:
     found = compare_points(values)
     both = [found[metric].spreads if metric in found else {} for metric in axes_of_front]
     front = find_front({point: (both[0][point].mean, both[1][point].mean) for point in both[0] if point in both[1]})
-    return SweepReport(sweep, found, missing, front)
+    return SweepResults(sweep, found, missing, front)
 
 
-def _show(told: SweepReport, shown: Sequence[str], trade: str) -> None:
-    console = Console()
-    widen(console)
-    keys = list(told.values(1))
+def _show(results: SweepResults, shown: Sequence[str], trade: str) -> None:
+    console = open_console()
+    keys = list(results.values(1))
     lines = []
-    for point, runs in told.sweep.points().items():
-        values = [show_value(told.values(point)[key]) for key in keys]
-        cells = [_cell(told.found[metric].spreads.get(point)) for metric in shown]
-        done = sum(run not in told.missing for run in runs)
-        lines.append([str(point), *values, str(done), *cells, "yes" if point in told.front else ""])
+    for point, runs in results.sweep.points().items():
+        values = [show_value(results.values(point)[key]) for key in keys]
+        cells = [_cell(results.metrics[metric].spreads.get(point)) for metric in shown]
+        done = sum(run not in results.missing for run in runs)
+        lines.append([str(point), *values, str(done), *cells, "yes" if point in results.front else ""])
     print_table(console, ["point", *keys, "seeds", *shown, "front"], lines)
-    real = {metric: one for metric, one in told.found.items() if one.real}
-    tested = [metric for metric, one in told.found.items() if one.chance is not None]
+    real = {metric: one for metric, one in results.metrics.items() if one.real}
+    tested = [metric for metric, one in results.metrics.items() if one.chance is not None]
     if real:
         rows = ([metric, f"{one.chance:.3f}", _name_pairs(one.real)] for metric, one in real.items())
         print_table(console, ["metric", "chance", "points that differ"], rows, numbers=(1,))
-    for line in _tell(told, len(real), len(tested), trade):
+    for line in _summarise(results, len(real), len(tested), trade):
         console.print(line, highlight=False, markup=False)
 
 
-def _tell(told: SweepReport, real: int, tested: int, trade: str) -> Iterable[str]:
+def _summarise(results: SweepResults, real: int, tested: int, trade: str) -> Iterable[str]:
     if tested:
         yield f"{real} of {tested} metrics differ between points by more than seeds do"
     else:
         yield "one seed each: no interval and no test over seeds (--seeds 3); `t2v compare A B` has those over clips"
-    points = "; ".join(f"{point} ({show_point(told.values(point))})" for point in told.front)
+    points = "; ".join(f"{point} ({show_point(results.values(point))})" for point in results.front)
     if points:
         yield f"front of {trade}, where no other point has more of both: {points}"
-    if told.missing:
-        names = ", ".join(told.missing)
-        yield f"{len(told.missing)} of {len(told.sweep.runs)} runs are missing: {names}; repeat the command"
-    for name in told.missing:
-        if failure := told.sweep.runs[name].failure:
+    if results.missing:
+        names = ", ".join(results.missing)
+        yield f"{len(results.missing)} of {len(results.sweep.runs)} runs are missing: {names}; repeat the command"
+    for name in results.missing:
+        if failure := results.sweep.runs[name].failure:
             yield f"{name} failed: {failure}"
 
 
@@ -147,18 +149,18 @@ def _name_pairs(pairs: Sequence[tuple[int, int]]) -> str:
     return ", ".join(named) + (f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else "")
 
 
-def _plain(told: SweepReport) -> dict[str, Any]:
+def _plain(results: SweepResults) -> dict[str, Any]:
     points = [
         {
             "point": point,
-            "values": told.values(point),
+            "values": results.values(point),
             "runs": runs,
-            "front": point in told.front,
+            "front": point in results.front,
             "metrics": {
-                metric: one.spreads[point]._asdict() for metric, one in told.found.items() if point in one.spreads
+                metric: one.spreads[point]._asdict() for metric, one in results.metrics.items() if point in one.spreads
             },
         }
-        for point, runs in told.sweep.points().items()
+        for point, runs in results.sweep.points().items()
     ]
     differences = {
         metric: {
@@ -166,13 +168,88 @@ def _plain(told: SweepReport) -> dict[str, Any]:
             "real": one.real,
             "pairs": [{"points": pair, "chance": chance} for pair, chance in one.pairs.items()],
         }
-        for metric, one in told.found.items()
+        for metric, one in results.metrics.items()
     }
-    failures = {name: run.failure for name, run in told.sweep.runs.items() if run.failure and name in told.missing}
+    failures = {
+        name: run.failure for name, run in results.sweep.runs.items() if run.failure and name in results.missing
+    }
     return {
-        "sweep": told.sweep.name,
+        "sweep": results.sweep.name,
         "points": points,
         "differences": differences,
-        "missing": list(told.missing),
+        "missing": list(results.missing),
         "failures": failures,
     }
+
+
+def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str], out: Path) -> None:
+    """Write the picture as SVG or PNG, by the ending of `out`."""
+    import vl_convert  # takes a second
+
+    spec = build_spec(results, metrics, trade)
+    with replacing(out) as temporary:
+        if out.suffix.lower() == ".png":
+            temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=PIXELS))
+        else:
+            temporary.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+
+
+def build_spec(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str]) -> dict[str, Any]:
+    """The Vega-Lite of the picture: a plot for each metric, and one of the two of the trade-off."""
+    points = list(results.sweep.points())
+    key = next(
+        (key for key in results.values(1) if all(_is_number(results.values(point)[key]) for point in points)), None
+    )
+    swept = [results.values(point)[key] for point in points] if key else []
+    wide = bool(swept) and min(swept) > 0 and max(swept) / min(swept) >= WIDE
+    x = {
+        "field": "x",
+        "title": key or "point",
+        "type": "quantitative" if key else "nominal",
+        **({"scale": {"type": "log"}} if wide else {}),
+    }
+    curves = [_draw_metric(results, metric, key, x) for metric in metrics]
+    return {
+        "title": results.sweep.name,
+        "concat": [*curves, _draw_trade(results, trade)],
+        "columns": 3,
+        "config": {"view": {"continuousWidth": SIDE, "continuousHeight": SIDE}},
+    }
+
+
+def _draw_metric(results: SweepResults, metric: str, key: str | None, x: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for point, spread in results.metrics[metric].spreads.items():
+        values = results.values(point)
+        others = {name: value for name, value in values.items() if name != key}
+        ends = {"low": spread.low, "high": spread.high} if spread.low is not None else {}
+        rows.append(
+            {"x": values[key] if key else show_point(values), "others": show_point(others), "mean": spread.mean} | ends
+        )
+    line = {"mark": {"type": "line", "point": True}, "encoding": {"y": _measure("mean", metric)}}
+    rule = {"mark": "rule", "encoding": {"y": _measure("low", metric), "y2": {"field": "high"}}}
+    colour = {"field": "others", "type": "nominal", "title": None}
+    several = key is not None and len(results.values(1)) > 1
+    return {
+        "data": {"values": rows},
+        "encoding": {"x": x, **({"color": colour} if several else {})},
+        "layer": [rule, line] if any("low" in row for row in rows) else [line],
+    }
+
+
+def _draw_trade(results: SweepResults, trade: tuple[str, str]) -> dict[str, Any]:
+    across, up = ((results.metrics[metric].spreads if metric in results.metrics else {}) for metric in trade)
+    names = {point: f"{point}{' front' * (point in results.front)}" for point in across if point in up}
+    rows = [{"x": across[point].mean, "y": up[point].mean, "point": name} for point, name in names.items()]
+    encoding = {"x": _measure("x", trade[0]), "y": _measure("y", trade[1])}
+    dots = {"mark": {"type": "point", "filled": True}}
+    labels = {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": {"text": {"field": "point"}}}
+    return {"data": {"values": rows}, "encoding": encoding, "layer": [dots, labels]}
+
+
+def _measure(field: str, title: str) -> dict[str, Any]:
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

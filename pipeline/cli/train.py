@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.params import load_params
+from pipeline.params.base import DEVICES_VARIABLE
 
 if TYPE_CHECKING:
     from pipeline.monitoring.throughput import OperationCost
@@ -31,12 +31,11 @@ def train(
     Example: t2v train --devices cpu
     """
     if devices:
-        os.environ["T2V_DEVICES"] = devices
+        os.environ[DEVICES_VARIABLE] = devices
     if not profile:  # in place of this process: nobody stands between the terminal, DVC and its stage
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
     file, costs = _trace(steps)
-    console = Console()
-    widen(console)
+    console = open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
     whole = 1000 * sum(cost.seconds for cost in costs)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.printing import print_table, widen
+from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, first_line
 from pipeline.files import read_json
 from pipeline.model_files import ModelFiles, find_model_files
@@ -64,8 +63,7 @@ def near(
     if as_json:
         print(json.dumps([asdict(neighbour) for neighbour in found[:count]], indent=2))
         return
-    console = Console()
-    widen(console)
+    console = open_console()
     rows = [[neighbour.name, f"{neighbour.cosine:.2f}", str(neighbour.clips)] for neighbour in found[:count]]
     print_table(console, [f"nearest to {word}", "cosine", "clips"], rows)
 

@@ -13,10 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pipeline.errors import UserError, first_line
-from pipeline.params.base import DEVICES, NO_DEVICES
+from pipeline.params.base import DEVICES, DEVICES_VARIABLE, NO_DEVICES, VISIBLE_GPUS
 
-VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 T = TypeVar("T")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -146,8 +144,8 @@ def parse_devices(text: str) -> list[torch.device]:
     GPUs are counted among those that CUDA_VISIBLE_DEVICES leaves visible, as torch counts them. Raises UserError for
     another word, or a GPU that is not there.
     """
-    source = VARIABLE if VARIABLE in os.environ else "devices"
-    text = os.environ.get(VARIABLE, text).strip()
+    source = DEVICES_VARIABLE if DEVICES_VARIABLE in os.environ else "devices"
+    text = os.environ.get(DEVICES_VARIABLE, text).strip()
     present = torch.cuda.device_count()
     found = DEVICES.fullmatch(text)
     if not found:
@@ -161,7 +159,7 @@ def parse_devices(text: str) -> list[torch.device]:
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     if missing := sorted({number for number in numbers if number >= present}):
-        shown = f"{present} ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else str(present)
+        shown = f"{present} ({VISIBLE_GPUS}={os.environ[VISIBLE_GPUS]})" if VISIBLE_GPUS in os.environ else str(present)
         raise UserError(
             f"{source}: {text!r} names GPU {missing[0]}, but this machine shows {shown}, counted from 0; "
             "try auto or cpu"
@@ -184,7 +182,7 @@ def use_device(device: torch.device, *, sharers: int = 1) -> None:
         except RuntimeError as error:
             raise UserError(
                 f"GPU {device.index} cannot be used: {first_line(error)}. Another process may have it "
-                f"(nvidia-smi names it): wait for that, or choose other GPUs by {VARIABLE}"
+                f"(nvidia-smi names it): wait for that, or choose other GPUs by {DEVICES_VARIABLE}"
             ) from None
     elif sharers > 1:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // sharers))

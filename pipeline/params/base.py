@@ -18,6 +18,8 @@ REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"  # to a user's own code: pac
 DEVICES = re.compile(
     r"auto|cpu(?::(?P<processes>[1-9]\d*))?|(?P<gpus>\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)", re.ASCII
 )
+DEVICES_VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"  # by which CUDA, and so torch, counts them
 NO_DEVICES = "is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)"
 
 

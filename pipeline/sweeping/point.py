@@ -15,17 +15,16 @@ from pathlib import Path
 
 from pipeline.errors import Interrupted, UserError, run
 from pipeline.sweeping.experiments import WorkingCopy
-from pipeline.sweeping.processes import PATIENCE, PAUSE, end_processes
+from pipeline.sweeping.pool import PATIENCE, PAUSE, end_processes
 from pipeline.sweeping.record import read_sweep
 from pipeline.sweeping.slots import SlotQueue, Slots
 
 CORES = "T2V_CORES"  # the numbers of those that the point has
 CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to
-DEVICES = "T2V_DEVICES"  # as `pipeline.distributed` has it, which takes long to import
 SEED = "training_seed"
 
 
-class Keeper:
+class Supervisor:
     """Runs commands one after another, and asks them to stop when the process that started this one has gone.
 
     SIGINT reaches the commands as well: they are of our group. A command that only waits is in a session of its own:
@@ -89,7 +88,7 @@ def take_cores() -> Slots:
 
 
 @contextmanager
-def hold_point(folder: Path, name: str) -> Iterator[None]:
+def lock_point(folder: Path, name: str) -> Iterator[None]:
     """Wait until no other process has the point, such as one on a cluster that is saving. Raises UserError."""
     deadline = time.monotonic() + 2 * PATIENCE
     with (folder / f"{name}.lock").open("w") as file:
@@ -112,14 +111,14 @@ def main(folder: Path, name: str) -> None:
     environment = os.environ | {"DVC_ROOT": str(Path.cwd())}  # where states of interrupted trainings lie
     dvc = [sys.executable, "-m", "dvc"]
     seeds = {SEED: point.seed} if sweep.plan.seeds > 1 else {}
-    keeper = Keeper()
+    supervisor = Supervisor()
     try:
-        with hold_point(folder, name), WorkingCopy(origin, name) as copy:
+        with lock_point(folder, name), WorkingCopy(origin, name) as copy:
             copy.change_params({**seeds, **point.values})
             copy.leave_out()
             steps = [[*dvc, "checkout", *origin.inputs]] if origin.inputs else []
             for command in [*steps, [*dvc, "repro", "--single-item", *origin.stages]]:
-                if code := keeper.call(command, copy.project, environment):
+                if code := supervisor.call(command, copy.project, environment):
                     sys.exit(code if code > 0 else 128 - code)
             copy.commit()
     finally:

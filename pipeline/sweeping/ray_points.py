@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import Interrupted, UserError, first_line, run
-from pipeline.sweeping.point import CORE_COUNT, DEVICES, build_command
-from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
+from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS
+from pipeline.sweeping.point import CORE_COUNT, build_command
+from pipeline.sweeping.pool import PATIENCE, PAUSE, mark
 
 ADDRESS = "RAY_ADDRESS"
 CONNECT_SECONDS = 10
 KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what a task may ask for, and Ray's name of it on a node
-VISIBLE = "CUDA_VISIBLE_DEVICES"  # set by Ray on the node; ours means GPUs of this machine
 
 
 def check_tasks(options: Sequence[str]) -> None:
@@ -40,8 +40,9 @@ def main(folder: Path, name: str, options: str) -> None:
     """Run a point as a task and end with its exit code; what it prints goes to the point's log."""
     asked = _read_options(options.split())
     stop = _Stop()
-    ours = {key: value for key, value in os.environ.items() if key != VISIBLE} | mark(folder, name)
-    environment = {DEVICES: "auto", CORE_COUNT: str(asked["num_cpus"])} | ours
+    # Ours means GPUs of this machine; on the node Ray sets it.
+    ours = {key: value for key, value in os.environ.items() if key != VISIBLE_GPUS} | mark(folder, name)
+    environment = {DEVICES_VARIABLE: "auto", CORE_COUNT: str(asked["num_cpus"])} | ours
     with _joined() as ray:
         signal.signal(signal.SIGINT, stop.note)  # Ray has set its own
         task = ray.remote(max_retries=0, **asked)(_run_on_node)
@@ -88,7 +89,7 @@ def _wait_for(ray: Any, result: Any, stop: _Stop) -> int:
 
 def _run_on_node(command: Sequence[str], folder: str, environment: dict[str, str], log: str) -> int:
     """The exit code of a point that runs on this node, saved and stopped when the task is cancelled."""
-    seen = {VISIBLE: os.environ.get(VISIBLE, "")}
+    seen = {VISIBLE_GPUS: os.environ.get(VISIBLE_GPUS, "")}  # set by Ray
     with Path(log).open("ab") as file:
         process = subprocess.Popen(
             command, cwd=folder, env={**environment, **seen}, stdout=file, stderr=file, start_new_session=True

@@ -126,7 +126,7 @@ def list_sweeps() -> list[Sweep]:
 
 
 @contextmanager
-def hold_sweep(folder: Path) -> Iterator[None]:
+def lock_sweep(folder: Path) -> Iterator[None]:
     """Hold the sweep for this process alone. Raises UserError while another one runs it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as file:

@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError, run
-from pipeline.sweeping.point import CORE_COUNT, DEVICES, Keeper, build_command
-from pipeline.sweeping.processes import PATIENCE, PAUSE, mark
+from pipeline.params.base import DEVICES_VARIABLE
+from pipeline.sweeping.point import CORE_COUNT, Supervisor, build_command
+from pipeline.sweeping.pool import PATIENCE, PAUSE, mark
 
 ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
 NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
@@ -33,7 +34,7 @@ def check_jobs(options: Sequence[str]) -> None:
     _ask("sbatch", "--test-only", *options, "--wrap=true")
 
 
-def end_jobs(folder: Path, names: Collection[str], patience: float) -> None:
+def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> None:
     """Cancel the jobs of these points that wait, interrupt those that run, and end what is left after `patience`."""
     if not names:
         return
@@ -53,12 +54,12 @@ def end_jobs(folder: Path, names: Collection[str], patience: float) -> None:
 
 def main(folder: Path, name: str, options: str) -> None:
     """Run a point as a job and end with its exit code; what it prints goes to the point's log."""
-    keeper = Keeper(end=partial(end_jobs, folder, [name], PATIENCE))
+    supervisor = Supervisor(end=partial(end_slurm_jobs, folder, [name], PATIENCE))
     log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
     point = shlex.join(build_command(folder, name))
     (variable, value), *_ = mark(folder, name).items()
     script = (
-        f'export {CORE_COUNT}="$SLURM_CPUS_ON_NODE" {DEVICES}="${{{DEVICES}:-auto}}"; '
+        f'export {CORE_COUNT}="$SLURM_CPUS_ON_NODE" {DEVICES_VARIABLE}="${{{DEVICES_VARIABLE}:-auto}}"; '
         f'exec srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" '
         f"env {shlex.quote(f'{variable}={value}')} {point}"
     )
@@ -70,7 +71,7 @@ def main(folder: Path, name: str, options: str) -> None:
         "--open-mode=append",
         f"--wrap={script}",
     ]
-    sys.exit(keeper.call(command, Path.cwd(), dict(os.environ)))
+    sys.exit(supervisor.call(command, Path.cwd(), dict(os.environ)))
 
 
 def _name_job(folder: Path, name: str) -> str:

@@ -13,7 +13,7 @@ from training_sets import tiny_params
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.model_card import escape, write_rows
+from pipeline.cli.export import escape, write_rows
 from pipeline.errors import UserError
 from pipeline.model_files import find_model_files
 from pipeline.sampling import VideoModel, from_pretrained, write_clips

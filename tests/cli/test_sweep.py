@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.sweep import describe_slots, draw_table, find_free_name
-from pipeline.cli.sweep import end_jobs as end_jobs_of_sweep
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
+from pipeline.sweeping.engines import end_jobs
 from pipeline.sweeping.pool import Job
 from pipeline.sweeping.record import Origin, Plan, Sweep
 from pipeline.sweeping.slots import SlotQueue
-from pipeline.sweeping.slurm import check_jobs, end_jobs
+from pipeline.sweeping.slurm import check_jobs, end_slurm_jobs
 
 
 @pytest.mark.slow
@@ -119,13 +119,13 @@ def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, m
     with pytest.raises(UserError, match="sbatch is not on PATH"):
         check_jobs(["--gpus=1"])
     with pytest.raises(UserError, match="squeue is not on PATH"):
-        end_jobs(tmp_path, ["far-1"], 0.0)
+        end_slurm_jobs(tmp_path, ["far-1"], 0.0)
 
 
 def test_jobs_on_a_cluster_that_only_another_version_knows_are_left_to_it():
     left = Sweep("far", Plan(("seed=1,2",)), Origin("", "", (), (), (), "", 1, engine="pbs"))
     with pytest.raises(UserError, match=r"^runs/sweeps/far/sweep\.json: its points were given to 'pbs', of which this"):
-        end_jobs_of_sweep(left, ["far-1"], 0.0)
+        end_jobs(left, ["far-1"], 0.0)
 
 
 @pytest.mark.slow

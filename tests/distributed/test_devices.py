@@ -10,16 +10,16 @@ import pytest
 import torch
 from training_sets import CPU
 
-from pipeline.distributed import devices
 from pipeline.distributed.devices import Rank, parse_devices, set_up
 from pipeline.distributed.launch import StopRequests, is_dvc
 from pipeline.errors import UserError
+from pipeline.params.base import DEVICES_VARIABLE
 
 
 @pytest.fixture
 def gpus(monkeypatch):
     """Set how many GPUs the machine shows."""
-    monkeypatch.delenv(devices.VARIABLE, raising=False)
+    monkeypatch.delenv(DEVICES_VARIABLE, raising=False)
 
     def show(count):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
@@ -75,9 +75,9 @@ def test_gpus_are_counted_among_the_visible_ones_and_those_are_named(gpus, monke
 
 def test_the_environment_wins_and_is_named_where_it_is_wrong(gpus, monkeypatch):
     gpus(0)
-    monkeypatch.setenv(devices.VARIABLE, "cpu:2")
+    monkeypatch.setenv(DEVICES_VARIABLE, "cpu:2")
     assert len(parse_devices("7")) == 2
-    monkeypatch.setenv(devices.VARIABLE, "seven")
+    monkeypatch.setenv(DEVICES_VARIABLE, "seven")
     with pytest.raises(UserError, match=r"T2V_DEVICES: 'seven'"):
         parse_devices("cpu")
 

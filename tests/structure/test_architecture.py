@@ -86,7 +86,7 @@ DOORS = {
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
     "onnx": ("pipeline/onnx",),
     "onnxruntime": ("pipeline/onnx",),
-    "optuna": ("pipeline/sweeping/search.py",),
+    "optuna": ("pipeline/sweeping/schedule.py",),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute", "pipeline/sweeping/ray_points.py"),
     "sentence_transformers": ("pipeline/text/embeddings.py",),
@@ -109,7 +109,7 @@ DOORS = {
     ),
     "torch.distributed": ("pipeline/distributed",),
     "transformers": ("pipeline/pretrained",),
-    "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_picture.py"),
+    "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_report.py"),
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

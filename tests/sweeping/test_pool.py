@@ -10,8 +10,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.sweeping.pool import Job, run_jobs
-from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.pool import Job, find_processes, run_jobs
 from pipeline.sweeping.slots import SlotQueue
 
 

@@ -7,7 +7,7 @@ from far_sweeps import FarProject
 from ray_clusters import start_nodes
 from waiting import within
 
-from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.pool import find_processes
 
 SWEEP = ("sweep", "train.penalties.r1=0.5,1", "--name", "far", "--on", "ray", "--jobs", "2")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sweeping.record import FILE, FOLDER, Origin, Plan, Sweep, hold_sweep, list_sweeps, read_sweep
+from pipeline.sweeping.record import FILE, FOLDER, Origin, Plan, Sweep, list_sweeps, lock_sweep, read_sweep
 
 PLAN = Plan(("b.z=1,2", "a=[x, y],null"), points=3, seeds=2, metric="recall", largest=False)
 
@@ -55,7 +55,7 @@ def test_a_plan_is_told_as_the_words_of_its_command():
 
 
 def test_two_processes_never_run_one_sweep(sweep):
-    with hold_sweep(sweep.folder), pytest.raises(UserError, match="this sweep is running"), hold_sweep(sweep.folder):
+    with lock_sweep(sweep.folder), pytest.raises(UserError, match="this sweep is running"), lock_sweep(sweep.folder):
         pass
-    with hold_sweep(sweep.folder):
+    with lock_sweep(sweep.folder):
         pass  # free again

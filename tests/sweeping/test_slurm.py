@@ -14,7 +14,7 @@ import pytest
 from far_sweeps import FarProject
 from waiting import within
 
-from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.pool import find_processes
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 SYSTEM = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"  # where a user's PATH does not lead

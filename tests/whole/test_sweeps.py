@@ -9,7 +9,7 @@ import pytest
 from projects import TINY, stages_run
 from waiting import within
 
-from pipeline.sweeping.processes import find_processes
+from pipeline.sweeping.pool import find_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -1,0 +1,120 @@
+"""Runs by what a user calls them: folders of projects, and revisions or experiments that DVC has."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UserError
+from pipeline.params import read_yaml
+from pipeline.repository import git
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.intervals import Figure
+    from pipeline.page.run import Run
+
+PARAMS = "params.yaml"
+LOGS = "runs/training"
+FIGURES = Path("data/evaluation/intervals.json")  # in a project
+NOT_OUTPUTS = {"deterministic", "devices", "compute", "checkpoints", "logging"}  # sections on which no output depends
+FETCHED = ("labels", "captions", "model", "judge", "evaluation", "samples")  # small, unlike the clips
+
+
+def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
+    """The runs by name; those in DVC's cache are copied into `scratch`. Raises UserError."""
+    return [
+        _open_folder(Path(name)) if Path(name).is_dir() else _fetch_revision(name, scratch / str(number))
+        for number, name in enumerate(names)
+    ]
+
+
+def read_evaluation(source: str) -> "dict[str, Figure]":
+    """The figures of an evaluation: of a file, a folder, a project's folder, or a revision of this project."""
+    from pipeline.evaluation.intervals import parse_figures, read_figures
+
+    path = Path(source)
+    if not path.exists():
+        return parse_figures(_read_revision(source), f"{FIGURES} of {source}")
+    found = [file for file in (path, path / FIGURES.name, path / FIGURES) if file.is_file()]
+    if not found:
+        raise UserError(f"{path}: holds neither {FIGURES.name} nor {FIGURES}; `dvc repro evaluate` makes them")
+    return read_figures(found[0])
+
+
+@contextmanager
+def _explain_absence(name: str, ways: str) -> Iterator[str]:
+    """Yield the path of this project from the root of its repository; what DVC does not find raises UserError."""
+    from dvc.exceptions import DvcException  # takes a second
+    from dvc_data.index.index import DataIndexDirError
+
+    try:
+        yield git("rev-parse", "--show-prefix").stdout.removesuffix("\n")
+    except (DvcException, DataIndexDirError, FileNotFoundError) as error:
+        raise UserError(f"{name}: {ways} ({error}); see `dvc exp show`, or `dvc fetch`") from None
+
+
+def _read_revision(name: str) -> str:
+    """The evaluation of a revision or an experiment."""
+    import dvc.api  # takes a second
+
+    ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
+    with _explain_absence(name, ways) as within:
+        return str(dvc.api.read(f"{within}{FIGURES.as_posix()}", rev=name))
+
+
+def _open_folder(folder: Path) -> "Run":
+    from pipeline.page.run import Run, RunFolders
+
+    data = folder / "data"
+    if not any((data / name).is_dir() for name in FETCHED):
+        raise UserError(f"{folder}: holds no data/model or other product of a run; `dvc repro` makes them")
+    origin = {"folder": folder.resolve().name}
+    commit = git("rev-parse", "HEAD", folder=folder).stdout.strip()
+    if commit:
+        changed = git("status", "--porcelain", "--untracked-files=no", folder=folder).stdout.strip()
+        origin["commit"] = f"{commit}, with changes" if changed else commit
+    name = str(folder) if folder.name else folder.resolve().name
+    return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(folder, data))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    tree = read_yaml(path) if path.is_file() else {}
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: holds no sections; see recipes/")
+    return {name: value for name, value in tree.items() if name not in NOT_OUTPUTS}
+
+
+def _fetch_revision(name: str, folder: Path) -> "Run":
+    """Copy the small products of a revision or an experiment, and its params."""
+    from dvc.api import DVCFileSystem  # takes a second
+
+    from pipeline.page.run import Run, RunFolders
+
+    folder.mkdir(parents=True)
+    with _explain_absence(name, "no folder, and no revision or experiment whose products are in the cache") as within:
+        files = DVCFileSystem(rev=name)
+        for product in FETCHED:
+            if files.exists(f"{within}data/{product}"):
+                files.get(f"{within}data/{product}", str(folder / "data" / product), recursive=True)
+        files.get_file(f"{within}{PARAMS}", str(folder / PARAMS))
+    if not (folder / "data").is_dir():
+        raise UserError(f"{name}: has no product of a run; `dvc repro` makes them")
+    commit = git("rev-parse", f"{name}^{{commit}}").stdout.strip()
+    data, origin = folder / "data", {"commit": commit or name}
+    return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(Path(), data))
+
+
+def _measure(project: Path, data: Path) -> dict[str, str]:
+    """The cost of the training, where the logs of the project have it."""
+    from pipeline.monitoring.cost import find_cost
+    from pipeline.page.run import read_object
+
+    cost = find_cost(project / LOGS, read_object(data / "model/training.json"))
+    if not cost:
+        return {}
+    return {
+        "training, seconds by the clock": f"{cost['seconds']:,.0f}",
+        "training, seconds of CPU, first process": f"{cost['cpu_seconds']:,.0f}",
+        "training, most memory": f"{cost['memory_gb']:.2f} GB",
+        "training, clips per second": f"{cost['clips'] / max(cost['seconds'], 1e-9):.1f}",
+    }
