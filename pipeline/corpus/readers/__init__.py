@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from pipeline.corpus.foreign_paths import place_foreign_paths
 from pipeline.corpus.groups import group_by_origin
 from pipeline.corpus.readers import (
     boris,
@@ -48,6 +49,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
                 "it must return one pipeline.corpus.rows.LabelRow for each row"
             )
+    found = place_foreign_paths(found, Path(dataset.videos))
     return found if dataset.group_pattern else group_by_origin(found)
 
 
@@ -55,7 +57,7 @@ def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
     name, why = detect_format(labels, dataset)
     used = ""
-    if name in ("table", "json", "metadata", "webdataset", "parquet"):
+    if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar"):
         dataset, used = guess_columns(labels, name, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
     return READERS[name](labels, dataset)

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Sequence
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.corpus.readers import (
@@ -25,6 +25,7 @@ from pipeline.corpus.readers.cells import FORMATS, read_header
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.set_reader import recognize_set
+from pipeline.corpus.rows import match_split_folders
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 from pipeline.errors import UserError
@@ -48,10 +49,10 @@ Detected = tuple[str, str] | None  # the format, and why it is that one
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
 IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid", "id", "name")
 CAPTIONS = (
-    *("caption", "captions", "text", "prompt", "sentence", "sentences", "description", "descriptions", "narration"),
-    *("query", "desc", "title", "txt"),
+    *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
+    *("descriptions", "narration", "query", "desc", "title", "txt"),
 )
-LABELS = ("classname", "label", "cls", "class", "action", "activity", "category")
+LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
 SPLITS = ("split", "subset")
 
 
@@ -61,7 +62,7 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     if labels.is_file():
         refuse_pointer(labels)
-    found = _detect_in_folder(labels) if labels.is_dir() else _detect_file(labels, dataset)
+    found = _detect_in_folder(labels, dataset) if labels.is_dir() else _detect_file(labels, dataset)
     if not found:
         raise UserError(
             f"{labels}: dataset.format auto knows no format that looks like this; name it in dataset.format"
@@ -78,19 +79,17 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     if format_name in ("table", "json", "metadata") and not named and not _has_path(names, columns):
         found |= _guess_path(names, columns)
     caption = columns.caption
-    if (
-        isinstance(caption, str)
-        and not _is_column(caption, names)
-        and (guessed := _find_column(names, (*CAPTIONS, *LABELS)))
-    ):
-        found["caption"] = caption = guessed
-        if columns.category is None and _normalise(guessed) in LABELS:
-            found["category"] = guessed
+    guessed = _find_caption(names, dataset)
+    if guessed not in (None, caption):
+        found["caption"] = caption = str(guessed)
+        if columns.category is None and _normalise(caption) in LABELS:
+            found["category"] = caption
     if columns.category is None and "category" not in found and "category" in names:
         found["category"] = "category"
-    if columns.split is None and (split := _find_column(names, SPLITS)):
+    in_tables = format_name != "sidecar"
+    if in_tables and columns.split is None and (split := _find_column(names, SPLITS)):
         found["split"] = split
-    if columns.start is columns.end is columns.segment is None and isinstance(caption, str):
+    if in_tables and columns.start is columns.end is columns.segment is None and isinstance(caption, str):
         found |= _guess_parts(names, caption)
     if not found:
         return dataset, ""
@@ -98,7 +97,7 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     return dataset.model_copy(update={"columns": columns.model_copy(update=found)}), detail
 
 
-def _detect_in_folder(folder: Path) -> Detected:
+def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
     if lists.UCF_CLASSES in names:
         return "ucf101", f"there is a {lists.UCF_CLASSES}"
@@ -122,7 +121,7 @@ def _detect_in_folder(folder: Path) -> Detected:
         return "json", "there are JSON files"
     if json_files.CAPTIONS in names:
         return "json", f"there is a {json_files.CAPTIONS}"
-    return _detect_table_or_list(folder) or _detect_beside_videos(folder)
+    return _detect_table_or_list(folder) or _detect_beside_videos(folder, dataset)
 
 
 def _recognize_tool_in_folder(folder: Path) -> Detected:
@@ -188,23 +187,44 @@ def _detect_table_or_list(folder: Path) -> Detected:
     return None
 
 
-def _detect_beside_videos(folder: Path) -> Detected:
+def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if listed := sidecar.find_lists(folder):
         return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
     files = list(islice(walk(folder), MOST_FILES))
-    texts = {path.with_suffix("") for path, _ in files if path.suffix.lower() == ".txt"}
+    texts = sidecar.find_texts(files)
     videos = [file.path for file in files if file.is_video]
-    if beside := next((file for file in videos if file.with_suffix("") in texts), None):
-        return "sidecar", f"{beside} has a .txt beside it"
-    stems = {path.stem for path in texts}
+    for file in videos:
+        text = texts.get(str(file.with_suffix("")))
+        if text and (text.suffix.lower() != ".json" or _find_caption(list(sidecar.find_first_json(folder)), dataset)):
+            return "sidecar", f"{file} has {text if text.parent != file.parent else text.name} beside it"
+    written = [path for path in texts.values() if path.suffix.lower() != ".json"]
+    stems = {path.stem for path in written}
     if apart := next((file for file in videos if file.stem in stems), None):
         detail = f"texts lie in another folder than the videos that they name, such as {apart}"
         raise UserError(f"{folder}: {detail}; make dataset.labels the folder of texts, dataset.videos that of videos")
     if videos and all(len(file.parts) > 1 for file in videos):
+        _refuse_one_folder(folder, videos)
         return "folders", f"{videos[0]} and all other videos are in folders"
-    if not videos and not texts and (archive := next((path for path, _ in files if is_archive(path.name)), None)):
+    if not videos and not written and (archive := next((path for path, _ in files if is_archive(path.name)), None)):
         return "folders", f"there are archives, such as {archive}"
-    return ("sidecar", "there are .txt files") if texts and not videos else None
+    if videos and not written:
+        _refuse_unlabelled(folder, f"{videos[0]} has no text beside it")
+    return ("sidecar", "there are .txt files") if written and not videos else None
+
+
+def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
+    """Raise UserError where the folders tell no classes: there is one, or they are named as splits."""
+    names = {file.parts[-2] for file in videos}
+    if len({file.parent for file in videos}) == 1 or match_split_folders(names):
+        _refuse_unlabelled(folder, f"all videos are in {', '.join(sorted(names))}, which names no classes")
+
+
+def _refuse_unlabelled(folder: Path, detail: str) -> None:
+    ways = (
+        "name a table with a path and a caption in each row in dataset.labels, or put a .txt with the caption beside "
+        "each video; if the name of a folder is the caption of its videos, set dataset.format: folders"
+    )
+    raise UserError(f"{folder}: no captions found: {detail}; {ways}")
 
 
 def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
@@ -244,8 +264,18 @@ def _has_header(path: Path) -> bool:
     return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
 
 
+def _find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | None:
+    """The column of captions: the one that params name, if it is there or has a place, else a likely one, if any."""
+    named = dataset.columns.caption
+    if not isinstance(named, str) or _is_column(named, names):
+        return named
+    return _find_column(names, (*CAPTIONS, *LABELS)) or _find_column(names, CAPTIONS, by_ending=True)
+
+
 def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
     """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
+    if format_name == "sidecar":
+        return list(sidecar.find_first_json(labels))
     path = _find_first_file(labels, format_name)
     if path is None:
         return []
@@ -298,10 +328,16 @@ def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
     return {"start": beside[starts[0]], "end": beside[ends[0]]} if len(starts) == len(ends) == 1 else {}
 
 
-def _find_column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """The column that is called as the first of those wanted; one of a row before one of its lists."""
-    plain = {_normalise(name): name for name in sorted(names, key=lambda name: -name.count("."))}
+def _find_column(names: Sequence[str], wanted: Sequence[str], *, by_ending: bool = False) -> str | None:
+    """The column that is called as the first of those wanted, or ends so; one of a row before one of its lists."""
+    ordered = sorted(names, key=lambda name: name.count("."), reverse=True)
+    plain = {_find_last_word(name) if by_ending else _normalise(name): name for name in ordered}
     return next((plain[name] for name in wanted if name in plain), None)
+
+
+def _find_last_word(name: str) -> str:
+    """`text` of `clip_text` and of `clipText`."""
+    return re.split(r"[\s_.-]|(?<=[a-z])(?=[A-Z])", name)[-1].lower()
 
 
 def _normalise(name: str) -> str:

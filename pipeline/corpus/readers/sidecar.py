@@ -1,27 +1,35 @@
-"""A text file next to each video, `a.mp4` and `a.txt`, or a list of videos and a list of captions -> rows.
+"""A file of text next to each video, `a.mp4` and `a.txt`, or a list of videos and a list of captions -> rows.
 
 The labels are the folder of them, which may be that of the videos. A text is one caption, or with
-`dataset.text_files: lines` one in each line. `videos.txt` and `prompts.txt` list a video and a caption in each line.
+`dataset.text_files: lines` one in each line; of a JSON file, it is what `dataset.columns.caption` names. The texts may
+lie in a folder of their own: `labels/1.txt` goes with `videos/1.mp4`. `videos.txt` and `prompts.txt` list a video and a
+caption in each line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.folders import WalkedFile, walk
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.rows import (
     LabelRow,
+    as_text,
     make_path_row,
     match_split_folders,
     number_repeats,
     path_within,
 )
 from pipeline.errors import UserError
-from pipeline.files import read_text_lines
+from pipeline.files import read_json, read_text_lines
 from pipeline.params import DatasetParams
 
 VIDEO_LISTS = ("videos.txt", "video.txt")
 CAPTION_LISTS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt")
+TEXTS = (".txt", ".caption")
+JSONS = (".info.json", ".json")  # of yt-dlp, of video2dataset
+
+Texts = dict[str, PurePosixPath]  # path without the ending -> file
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -32,23 +40,56 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if lists:
         return number_repeats(list(_read_lists(*lists, dataset)))
     files = list(walk(labels))
-    texts = {str(path.with_suffix("")): path for path, _ in files if path.suffix.lower() == ".txt"}
+    texts = find_texts(files)
     if not texts:
         raise UserError(f"{labels}: neither it nor a folder in it holds a .txt; see dataset.labels")
     videos = [file.path for file in files if file.is_video]
-    without = set(texts) - {name for file in videos for name in (str(file), str(file.with_suffix("")))}
+    beside = {name for file in videos for name in (str(file), str(file.with_suffix("")))}
+    # What JSON without a video is about is not known.
+    without = {name for name, text in texts.items() if name not in beside and text.suffix.lower() != ".json"}
     named = sorted([*map(str, videos), *without])
     splits = match_split_folders({PurePosixPath(path).parts[0] if "/" in path else "" for path in named})
     rows = []
     for number, path in enumerate(named):
-        text = texts.get(path if path in texts else str(PurePosixPath(path).with_suffix("")))
+        text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
         split = splits.get(path.partition("/")[0], "all")
         place = (str(text or path), number)
         rows += [
-            make_path_row(path, caption, ONLY_CATEGORY, split, place)
-            for caption in _read_captions(labels, text, dataset)
+            make_path_row(path, caption, category, split, place)
+            for caption, category in _read_captions(labels, text, dataset)
         ]
     return number_repeats(rows)
+
+
+def find_texts(files: Iterable[WalkedFile]) -> Texts:
+    """The texts of the videos among the files, and those that are of none; of several with one name the first kind."""
+    files = list(files)
+    videos = [file.path for file in files if file.is_video]
+    found: Texts = {}
+    for ending in reversed((*TEXTS, *JSONS)):
+        for path in (file.path for file in files if file.path.name.lower().endswith(ending)):
+            found[str(path)[: -len(ending)]] = path
+    stems = {str(path.with_suffix("")) for path in videos}
+    return found if not stems or stems & found.keys() else _bring_beside(found, stems)
+
+
+def find_first_json(labels: Path) -> dict[str, Any]:
+    """What the first JSON file next to a video holds; empty where there is none."""
+    files = list(walk(labels)) if labels.is_dir() else []
+    texts = find_texts(files)
+    stems = (str(file.path.with_suffix("")) for file in files if file.is_video)
+    first = next((text for stem in stems if (text := texts.get(stem)) and text.suffix.lower() == ".json"), None)
+    return _read_object(labels / first) if first else {}
+
+
+def _bring_beside(texts: Texts, stems: Iterable[str]) -> Texts:
+    """The texts as if they lay beside their videos, where one folder of all their paths is called differently."""
+    paths, videos = ([PurePosixPath(name).parts for name in names] for names in (texts, stems))
+    for depth in range(min(len(parts) for parts in (*paths, *videos)) - 1):
+        here, there = ({parts[depth] for parts in listed} for listed in (paths, videos))
+        if len(here) == len(there) == 1 and here != there:
+            return {"/".join((*parts[:depth], *there, *parts[depth + 1 :])): texts["/".join(parts)] for parts in paths}
+    return texts
 
 
 def find_lists(labels: Path) -> tuple[Path, Path] | None:
@@ -63,12 +104,26 @@ def find_lists(labels: Path) -> tuple[Path, Path] | None:
     return videos[0], captions[0]
 
 
-def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetParams) -> list[str]:
-    """The captions in a text; an empty one where there is none."""
+def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetParams) -> list[tuple[str, str]]:
+    """The captions in a text with their category; an empty one where there is none."""
+    if text and text.suffix.lower() == ".json":
+        return _read_cells(_read_object(labels / text), dataset)
     lines = read_text_lines(labels / text) if text else []
     if dataset.text_files == "lines":
-        return [line for line in lines if line.strip()] or [""]
-    return ["\n".join(lines)]
+        return [(line, ONLY_CATEGORY) for line in lines if line.strip()] or [("", ONLY_CATEGORY)]
+    return [("\n".join(lines), ONLY_CATEGORY)]
+
+
+def _read_cells(content: Mapping[str, Any], dataset: DatasetParams) -> list[tuple[str, str]]:
+    said, columns = content.get(str(dataset.columns.caption)), dataset.columns
+    captions = [as_text(caption) for caption in said] if isinstance(said, list) else [as_text(said)]
+    category = as_text(content.get(str(columns.category))) if columns.category else ONLY_CATEGORY
+    return [(caption, category) for caption in captions or [""]]
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path, "repair it or take it away")
+    return content if isinstance(content, dict) else {}
 
 
 def _read_lists(videos: Path, captions: Path, dataset: DatasetParams) -> Iterator[LabelRow]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.corpus.foreign_paths import starts_elsewhere
 from pipeline.corpus.readers.cells import FORMATS, Cells, Columns, read_cells
 from pipeline.corpus.readers.classes import find_name, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
@@ -150,8 +151,7 @@ def _label_parts(
 
 def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
     path = path_within(dataset.videos, text)
-    # An absolute path that leads elsewhere stays one, to be refused for it.
-    placed = table.folder and path[:1] not in ("", "/") and not path.startswith(ANYWHERE)
+    placed = table.folder and path and not path.startswith(ANYWHERE) and not starts_elsewhere(path)
     return simplify_path(f"{table.folder}/{path}" if placed else path)
 
 

@@ -57,8 +57,10 @@ CASES = {
     "lists": [{"jester-v1-train.csv": "34870;Thumb Up\n", "jester-v1-labels.csv": "Thumb Up\n"},
         {"train_list.txt": "a/b.mp4 x\n"}],
     "sidecar": [{"a.mp4": "v", "a.txt": "x"}, {"s/a.mp4": "v", "s/a.txt": "x"},
-        {"videos.txt": "a.mp4", "prompts.txt": "x"}],
-    "folders": [{"jumping/a.mp4": "v", "running/b.mp4": "v"}, {"train/jumping/a.mp4": "v", "README.md": "x"}],
+        {"videos.txt": "a.mp4", "prompts.txt": "x"}, {"s/a.mp4": "v", "s/a.json": {"caption": "x"}},
+        {"videos/a.mp4": "v", "labels/a.txt": "x"}],
+    "folders": [{"jumping/a.mp4": "v", "running/b.mp4": "v"}, {"jumping/a.mp4": "v", "jumping/a.json": {"pose": 1},
+        "running/b.mp4": "v"}, {"train/jumping/a.mp4": "v", "train/running/a.mp4": "v", "README.md": "x"}],
     "ucf101": [{"classInd.txt": "1 A\r\n", "trainlist01.txt": "A/v.avi 1\r\n", "testlist01.txt": "A/w.avi\r\n"}],
     "hmdb51": [{"wave_test_split1.txt": "a.avi 1 \n"}],
     "label_studio": [{"project-1-at-2026.json": LABELS}, {"x/export.csv": LABEL_CELLS, "x/a.mp4": "v"}],
@@ -123,8 +125,22 @@ def test_what_looks_like_nothing_is_told(tmp_path):
 
 
 def test_texts_in_another_folder_than_their_videos_are_no_classes(tmp_path):
-    write(tmp_path, {"videos/a.mp4": "v", "captions/a.txt": "x"})
+    write(tmp_path, {"videos/a.mp4": "v", "texts/of/a.txt": "x"})
     with pytest.raises(UserError, match=r"such as videos/a.mp4; make dataset.labels the folder of texts"):
+        read_rows(tmp_path, reading("auto", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["IMG_1.MOV", "IMG_2.MOV"], "IMG_1.MOV has no text beside it"),
+        (["videos/1.mp4", "videos/2.mp4"], "all videos are in videos, which names no classes"),
+        (["train/1.mp4", "val/2.mp4"], "all videos are in train, val, which names no classes"),
+    ],
+)
+def test_videos_without_labels_are_told(tmp_path, files, told):
+    write(tmp_path, {**dict.fromkeys(files, "v"), "train/README.md": "x"})
+    with pytest.raises(UserError, match=f"no captions found: {told}; name a table with a path and a caption"):
         read_rows(tmp_path, reading("auto", tmp_path))
 
 

@@ -55,6 +55,9 @@ def seen(file, content, **columns):
         ),
         # Frames alone have no rate: the whole video is taken, and a warning says so.
         ("x.csv", "video,text,start_frame,end_frame\na.mp4,A dog,5,9\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        # Nothing is called as a caption, but one ends so.
+        ("x.csv", "video_path,tag,clip_text\na.mp4,t,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        ("x.json", [{"path": "a.mp4", "cap": ["A dog"]}], [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("metadata.csv", "file_name,text\na.mp4,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("x.csv", "video,title,begin,finish\na.mp4,A dog,1,2\n", [("a.mp4", "A dog", "all", "all", (1.0, 2.0))]),
     ],

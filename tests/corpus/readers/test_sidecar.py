@@ -53,6 +53,47 @@ def test_each_line_may_be_a_caption_of_its_own(tmp_path):
     ]
 
 
+def test_json_beside_a_video_has_its_caption_under_the_column(tmp_path):
+    write(
+        tmp_path,
+        {
+            "a.mp4": "v",
+            "a.info.json": '{"title": "A dog", "tags": ["x"]}',
+            "a.description": "bought here",
+            "b.mp4": "v",
+            "b.txt": "the text goes first",
+            "b.json": '{"title": "not this"}',
+            "c.mp4": "v",
+            "c.json": '{"title": ["one", "two"]}',
+            "d.mp4": "v",
+            "d.json": "[]",
+            "stats.json": '{"title": "of no video"}',
+        },
+    )
+    rows = read_rows(tmp_path, reading("sidecar", tmp_path, caption="title"))
+    assert [(row.id, row.label, row.template) for row in rows] == [
+        ("a.mp4", "A dog", "all"),
+        ("b.mp4", "the text goes first", "all"),
+        ("c.mp4", "one", "all"),
+        ("c.mp4~2", "two", "all"),
+        ("d.mp4", "", "all"),
+    ]
+    assert read_rows(tmp_path, reading("sidecar", tmp_path, caption="title", category="kind"))[0].template == ""
+
+
+def test_the_caption_of_yt_dlp_is_the_title_and_not_the_description(tmp_path, capsys):
+    write(tmp_path, {"a.mp4": "v", "a.info.json": '{"fulltitle": "A dog", "description": "bought here"}'})
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [row.label for row in rows] == ["A dog"]
+    assert "a.mp4 has a.info.json beside it; columns: caption fulltitle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_texts_may_lie_in_a_folder_of_their_own(tmp_path, above):
+    write(tmp_path, {f"{above}videos/1.mp4": "v", f"{above}labels/1.txt": "x", f"{above}labels/2.txt": "no video"})
+    assert [row[1:3] for row in seen(tmp_path)] == [("x", f"{above}videos/1.mp4"), ("no video", f"{above}videos/2")]
+
+
 def test_folders_named_as_splits_are_splits(tmp_path):
     write(tmp_path, {"train/a.mp4": "v", "train/a.txt": "x", "val/b.mp4": "v", "val/b.txt": "y"})
     assert [row[3] for row in seen(tmp_path)] == ["train", "validation"]

@@ -1,0 +1,86 @@
+"""Paths in labels that another machine wrote, and addresses -> paths that start from the folder of videos.
+
+`/home/ann/videos/run/1.mp4`, `D:\\videos\\run\\1.mp4` and `https://host/1.gif` can be nothing below this folder as they
+stand. What all absolute paths begin with is a place elsewhere, and comes off; of an address the name of its file stays.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from pathlib import Path
+from urllib.parse import unquote
+
+from pipeline.corpus.rows import LabelRow, make_id, path_within
+from pipeline.corpus.video_names import ANYWHERE, has_video_ending
+
+DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")  # of which one is left where a path was simplified
+TRIED = 100  # paths that are looked for, to find out where they start
+
+
+def starts_elsewhere(path: str) -> bool:
+    """Whether a path is absolute on any system, or an address, so that it starts from no folder here."""
+    return path.startswith("/") or any(sign.match(path) for sign in (DRIVE, ADDRESS))
+
+
+def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow]:
+    """The rows with paths from `videos` where theirs are addresses, or absolute and lead elsewhere; said on stdout.
+
+    An absolute path loses so many folders as all of them share and as leaves one of them a file here; where nothing
+    does, all stay as they are. The address of a file whose name another address has, too, stays as it is.
+    """
+    named = {row.video: row.video.removeprefix(ANYWHERE) for row in rows}
+    moved = {
+        **_shorten({path: text for path, text in named.items() if text.startswith("/") or DRIVE.match(text)}, videos),
+        **_take_names({path: text for path, text in named.items() if ADDRESS.match(text)}),
+    }
+    return [_move(row, moved[row.video]) if row.video in moved else row for row in rows] if moved else list(rows)
+
+
+def _move(row: LabelRow, video: str) -> LabelRow:
+    """The row with another path, and with the id that it makes where its id was made from its path."""
+    before, after = (make_id(path.removeprefix(ANYWHERE)) for path in (row.video, video))
+    made = row.id == before or row.id.startswith((f"{before}@", f"{before}~"))  # an escaped id holds neither
+    return row._replace(video=video, id=after + row.id[len(before) :] if made else row.id)
+
+
+def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
+    """Path -> the same without what all absolute ones that lead elsewhere begin with."""
+    parts = {
+        path: text.replace("\\", "/").strip("/").split("/")
+        for path, text in named.items()
+        if path_within(os.path.realpath(videos), path_within(videos, text)).startswith("/") or DRIVE.match(text)
+    }
+    if not parts:
+        return {}
+    folders = [found[:-1] for found in parts.values()]
+    shared = len(list(takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))))
+    for count in range(shared + 1):
+        tails = {path: "/".join(found[count:]) for path, found in parts.items()}
+        if _is_any_there(videos, tails.values()):
+            above = "/".join(next(iter(parts.values()))[:count])
+            root = "" if DRIVE.match(next(iter(named.values()))) else "/"
+            told = f"{len(tails)} paths that lead elsewhere are taken from {videos} on"
+            print(f"filter: {told}, without the {root}{above} that they begin with")
+            return tails
+    return {}
+
+
+def _is_any_there(videos: Path, paths: Iterable[str]) -> bool:
+    known = [path for path, _ in zip(paths, range(TRIED), strict=False) if ".." not in path.split("/")]
+    return any(os.path.lexists(videos / path) for path in known)
+
+
+def _take_names(named: dict[str, str]) -> dict[str, str]:
+    """Address -> the name of its file, in any folder, where it is that of one address alone."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for path, text in named.items():
+        name = unquote(re.split("[?#]", text)[0].rpartition("/")[2])
+        if has_video_ending(name):
+            names[name].append(path)
+    found = {paths[0]: f"{ANYWHERE}{name}" for name, paths in names.items() if len(paths) == 1}
+    if found:
+        print(f"filter: {len(found)} videos are named by addresses, and are looked for by the names of their files")
+    return found
