@@ -31,7 +31,7 @@ apidoc_modules = [
 # page -> (caption, pages below it): kept out of the pages, which are plain Markdown
 TREES = {
     "index": [
-        ("Tutorials", ["tutorials/first-run", "tutorials/your-own-videos"]),
+        ("Tutorials", ["tutorials/first-run", "tutorials/your-own-videos", "film"]),
         ("How-to guides", ["how-to/*", "extending"]),
         ("Reference", ["reference/*", "api/pipeline/pipeline", "api/stages/stages"]),
         ("Explanation", ["explanation/*", "decisions/index", "experiments/index"]),
