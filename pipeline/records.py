@@ -23,6 +23,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 DIRECTIONS = "directions.json"  # what captions say of directions, beside the chosen clips
 VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the model; absent where they are learned
 
+PAD_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2  # token ids: of padding, of an unknown word, of the first known one
+
 # Tables with other columns than the product beside them: in folders of their own, so that *.parquet is the product.
 DROPS = "dropped/dropped.parquet"
 CORRECTIONS = "corrections/corrections.parquet"

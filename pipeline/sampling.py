@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.model_files import find_model_files
 from pipeline.onnx.graph import GraphUnfit, open_graph
-from pipeline.records import Caption, Frames, select_condition_ids
+from pipeline.records import FIRST_WORD_ID, Caption, Frames, select_condition_ids
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import parse_vocabulary
 
@@ -81,7 +81,7 @@ class VideoModel:
             vocabulary, vectors = extend_vocabulary(encoded.unknown, vocabulary, self._embeddings)
             encoded = encode(text, vocabulary, self._max_tokens)
         if len(encoded.unknown) == len(set(encoded.caption.tokens)):
-            known = ", ".join(self.vocabulary.words[2 : 2 + KNOWN_SHOWN])
+            known = ", ".join(self.vocabulary.words[FIRST_WORD_ID : FIRST_WORD_ID + KNOWN_SHOWN])
             raise UserError(f"the model knows no word of {text!r}; it knows {known} …")
         return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
 

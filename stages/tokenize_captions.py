@@ -6,11 +6,11 @@ from pathlib import Path
 from pipeline.errors import run
 from pipeline.monitoring.drops import tell_drops
 from pipeline.params import TokenizeParams, load_params
-from pipeline.records import CORRECTIONS, DROPS, SPLITS, VECTORS, Caption, Clip, Correction, Drop
+from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
-from pipeline.text.vocabulary import UNKNOWN_ID, write_vocabulary
+from pipeline.text.vocabulary import write_vocabulary
 
 
 def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeParams) -> None:

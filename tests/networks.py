@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from pipeline.inference import save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params
-from pipeline.text.vocabulary import PAD_ID, PAD_TOKEN, UNKNOWN_TOKEN
+from pipeline.records import PAD_ID
+from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.pretrained.network import Network
-from pipeline.pretrained.transformers_networks import CLIP
+from pipeline.pretrained import CLIP, Network
 
 CPU = torch.device("cpu")
 SIDE = 32  # of the frames that the tiny networks take

@@ -18,7 +18,7 @@ from pipeline.errors import UserError, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_file
 from pipeline.model_files import EXPORTED_DESCRIPTION, EXPORTED_GENERATOR, GRAPH, find_model_files
-from pipeline.records import VECTORS, Clip
+from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
 
 if TYPE_CHECKING:
     from pipeline.inference import Model
@@ -38,6 +38,7 @@ MEANINGS = {
     CARD: "this page",
 }
 
+SAMPLE_WORDS = 6  # of the example, where there are no clips
 NOT_STATED = "not stated"
 MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
 
@@ -151,7 +152,11 @@ def _choose_caption(run: "Run", words: list[str]) -> str:
     table = run.folders.labels / "clips.parquet"
     clips = read_table(table, Clip) if table.exists() else []
     counts = Counter(clip.caption for clip in clips if clip.split == "train")
-    return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else " ".join(words[2:8])
+    return (
+        min(counts, key=lambda caption: (-counts[caption], caption))
+        if counts
+        else " ".join(words[FIRST_WORD_ID : FIRST_WORD_ID + SAMPLE_WORDS])
+    )
 
 
 def write_card(

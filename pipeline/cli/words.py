@@ -11,7 +11,7 @@ from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, first_line
 from pipeline.files import read_json
 from pipeline.model_files import ModelFiles, find_model_files
-from pipeline.records import VECTORS, Clip
+from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
 from pipeline.tables import read_table
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Where a generator keeps what it has learned of words: of those that name objects, else of all.
 LEARNED = ("object_encoder.words.own.weight", "caption_encoder.words.own.weight")
-FIRST_WORD = 2  # the ids before it are padding and what is unknown
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -99,4 +98,4 @@ def _read_learned(files: ModelFiles) -> "dict[str, Vector]":
     except (KeyError, TypeError, StopIteration, SafetensorError) as error:
         fault = f"no vectors of words in it ({first_line(error)})"
         raise UserError(f"{files.weights}: {fault}; run `dvc repro train`") from None
-    return dict(zip(words[FIRST_WORD : len(rows)], rows[FIRST_WORD:], strict=False))
+    return dict(zip(words[FIRST_WORD_ID : len(rows)], rows[FIRST_WORD_ID:], strict=False))

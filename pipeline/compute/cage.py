@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from pipeline.compute import landlock, seccomp
-from pipeline.compute.system import call
+from pipeline.compute import kernel
 
 FILES = "files outside (Landlock, from Linux 5.13)"
 CALLS = "system calls (seccomp, on x86-64 and aarch64)"
@@ -80,8 +79,8 @@ def find_missing() -> list[str]:
     """The parts of a cage that this machine lacks, of PARTS."""
     if sys.platform != "linux":
         return [FILES, CALLS]
-    missing = [] if landlock.read_version() else [FILES]
-    return missing + ([] if seccomp.is_available() else [CALLS])
+    missing = [] if kernel.read_landlock_version() else [FILES]
+    return missing + ([] if kernel.has_seccomp() else [CALLS])
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -102,10 +101,10 @@ def close_cage(permissions: Permissions, scratch: str) -> list[str]:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             missing.append(THREADS)
         _drop_capabilities()
-        if not _is_done(partial(landlock.restrict_files, _list_rights(permissions, scratch))):
+        if not _is_done(partial(kernel.restrict_files, _list_rights(permissions, scratch))):
             missing.append(FILES)
-    bounded = FILES not in missing and landlock.bounds_signals()
-    restrict = partial(seccomp.restrict_calls, programs=bool(permissions.programs), signals=bounded)
+    bounded = FILES not in missing and kernel.bounds_signals()
+    restrict = partial(kernel.restrict_calls, programs=bool(permissions.programs), signals=bounded)
     if CALLS not in missing and not _is_done(restrict):
         missing.append(CALLS)
     return missing
@@ -122,18 +121,18 @@ def _is_done(restrict: Callable[[], None]) -> bool:
 def _list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
-        yield paths[name], landlock.READ
-    yield str(Path(__file__).parents[1]), landlock.READ
-    yield os.devnull, landlock.WRITE
+        yield paths[name], kernel.READ
+    yield str(Path(__file__).parents[1]), kernel.READ
+    yield os.devnull, kernel.WRITE
     for path in permissions.read:
-        yield path, landlock.READ
+        yield path, kernel.READ
     if permissions.programs:
         for path in (*permissions.programs, *LOADERS):
-            yield path, landlock.READ_FILE | landlock.EXECUTE
+            yield path, kernel.READ_FILE | kernel.EXECUTE
         for path in LIBRARIES:
-            yield path, landlock.READ
+            yield path, kernel.READ
     if scratch:
-        yield scratch, landlock.ADD
+        yield scratch, kernel.ADD
 
 
 def _limit(memory_bytes: int, scratch: str) -> None:
@@ -172,7 +171,7 @@ def _drop_capabilities() -> None:
     if number is None or kept == permitted:
         return
     header, sets = struct.pack("=Ii", _CAPABILITIES_VERSION, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0)
-    if call(number, header, sets) != 0:
+    if kernel.call(number, header, sets) != 0:
         raise OSError("capabilities cannot be dropped")
 
 

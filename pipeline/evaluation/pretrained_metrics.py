@@ -36,8 +36,7 @@ from pipeline.evaluation.metric import (
     measure_distance,
 )
 from pipeline.measures import Features, mmd
-from pipeline.pretrained import PLACES, NetworkName, Networks, list_networks, load_networks
-from pipeline.pretrained.transformers_networks import CLIP
+from pipeline.pretrained import CLIP, PLACES, NetworkName, Networks, list_networks, load_networks
 
 
 def open_networks(folder: Path, devices: str) -> Networks:

@@ -1,6 +1,5 @@
 """Writes an evaluation: CSV for `dvc plots`, metrics.json for `dvc metrics`, and a summary for the terminal."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from pipeline.evaluation.memorisation import CopySearch, average_logits, measure
 from pipeline.evaluation.metric import Metric, average, divide_means
 from pipeline.evaluation.metrics import CLIP_METRICS
 from pipeline.evaluation.pictures import NEW
-from pipeline.files import replacing, write_json
+from pipeline.files import write_csv, write_json
 from pipeline.judges.classes import Classes, NewWord
 
 OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
@@ -52,15 +51,15 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
     rows = (
         (c.metric, c.control, c.demand, format_value(c.found), PASSED[c.passed], c.reason) for c in evaluation.checks
     )
-    _write(folder / "controls.csv", ("metric", "control", "demand", "found", "passed", "note"), rows)
+    write_csv(folder / "controls.csv", ("metric", "control", "demand", "found", "passed", "note"), rows)
     columns = ("set", "name", "clips", *BY_CLASS)
-    _write(folder / "objects.csv", columns, _list_classes(evaluation, found.classes, "object"))
-    _write(folder / "categories.csv", columns, _list_classes(evaluation, found.classes, "category"))
+    write_csv(folder / "objects.csv", columns, _list_classes(evaluation, found.classes, "object"))
+    write_csv(folder / "categories.csv", columns, _list_classes(evaluation, found.classes, "category"))
     write_words(folder, evaluation)
     write_json(folder / "intervals.json", {name: figure._asdict() for name, figure in figures.items()})
     logits = average_logits(found.logits, options.resamples, options.seed)
     lines = ((name, *map(format_value, (f.value, f.low, f.high)), f.clips) for name, f in logits.items())
-    _write(folder / "logits.csv", ("set", "logit", "low", "high", "clips"), lines)
+    write_csv(folder / "logits.csv", ("set", "logit", "low", "high", "clips"), lines)
     write_json(folder / "protocol.json", found.protocol)
     values = {name: round_value(figure.value) for name, figure in figures.items()}
     write_json(metrics, values | {"withdrawn": len(found.protocol["withdrawn"])})
@@ -200,13 +199,13 @@ def report_repeated(copies: CopySearch) -> Iterator[str]:
 
 def write_words(folder: Path, found: Evaluation) -> None:
     """Write words.csv, every new word and whether it looks like the nearest seen one, and nearness.csv, in bins."""
-    _write(folder / "words.csv", ("name", "nearest", "cosine", *NEW_WORDS), _list_words(found))
-    _write(folder / "nearness.csv", ("cosine_from", "cosine_to", "words", *NEW_WORDS), _list_nearness(found))
+    write_csv(folder / "words.csv", ("name", "nearest", "cosine", *NEW_WORDS), _list_words(found))
+    write_csv(folder / "nearness.csv", ("cosine_from", "cosine_to", "words", *NEW_WORDS), _list_nearness(found))
 
 
 def write_figures(path: Path, found: Evaluation) -> None:
     """Write every figure of every set of clips as csv."""
-    _write(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _list_figures(found))
+    write_csv(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _list_figures(found))
 
 
 def round_value(value: float | None) -> float | None:
@@ -273,10 +272,3 @@ def _measure_likeness(found: Evaluation, rows: Sequence[int]) -> tuple[object, .
     values = CLIP_METRICS["object_accuracy"].values(found.clips[NEW], found.reference)[rows]
     low, high = interval_of_mean(values, found.reference.resamples, np.random.default_rng(found.reference.seed))
     return len(rows), *map(format_value, (float(values.mean()), low, high))
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)

@@ -19,8 +19,7 @@ from pipeline.files import read_json, replacing, write_json
 from pipeline.judges.classes import Classes
 from pipeline.models.layers import linear
 from pipeline.params import ClipParams, count_doublings
-from pipeline.records import Frames
-from pipeline.text.vocabulary import UNKNOWN_ID
+from pipeline.records import UNKNOWN_ID, Frames
 
 MOST_FRAMES = 8  # frames of a clip that the judge reads, at most
 GROUPS = 4  # of the norms; the judge's width is a multiple

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from pipeline.extensions import Signature, resolve
 from pipeline.models.layers import in_float32, linear
 from pipeline.params import CaptionParams
-
-PAD_ID, UNKNOWN_ID = 0, 1  # token ids
+from pipeline.records import PAD_ID, UNKNOWN_ID
 
 
 class WordVectors(nn.Module):

@@ -33,10 +33,11 @@ def step_flops(step: Callable[[], object]) -> int:
 
     The call is a real one and computes to the bit what it always does, unless it is compiled: then it runs uncompiled.
     """
-    return _counted(step)[1]
+    return count_flops(step)[1]
 
 
-def _counted(step: Callable[[], Result]) -> tuple[Result, int]:
+def count_flops(step: Callable[[], Result]) -> tuple[Result, int]:
+    """What `step` returns, and its floating-point operations as `step_flops` has them."""
     with Operations() as operations:
         result = step()
     return result, operations.counted

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
-from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, build_caption_encoder
+from pipeline.models.caption_encoders import build_caption_encoder
 from pipeline.models.discriminators import build_discriminator
 from pipeline.models.layers import at_least_float32, per_clip
 from pipeline.params import ClipParams, TrainParams
+from pipeline.records import PAD_ID, UNKNOWN_ID
 
 ALL_FRAMES = slice(None)
 

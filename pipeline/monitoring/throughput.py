@@ -16,7 +16,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from pipeline.files import replacing
-from pipeline.models.flops import Result, _counted
+from pipeline.models.flops import Result, count_flops
 from pipeline.params import TrainParams
 from pipeline.training.loop import Trainer
 
@@ -100,7 +100,7 @@ class ThroughputMeter:
         self._steps[penalised] += 1
         if penalised in self._flops or not self._counts:
             return step()
-        result, self._flops[penalised] = _counted(step)
+        result, self._flops[penalised] = count_flops(step)
         return result
 
     def read(self, clips_seen: int, waited: float) -> Throughput:

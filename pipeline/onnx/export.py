@@ -16,10 +16,10 @@ from pipeline.data.sampler import draw_noise
 from pipeline.errors import first_line
 from pipeline.inference import Model
 from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
+from pipeline.records import FIRST_WORD_ID
 
 MOST_CLIPS = 4096  # in one pass of a graph that takes any number of them
 BATCHES = (1, 2, 3, 5)  # that a graph is tried with
-FIRST_WORD = 2  # ids below it are padding and what is unknown
 ANY, ONE = "any", "1"  # how many clips a graph draws in one pass; ANY takes twice as long to export
 
 # What torch raises where it cannot follow a generator: its own errors are RuntimeErrors; one of a user's own may raise
@@ -105,7 +105,9 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
 def _draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
     """Noise [B,Z] and captions [B,L] of random words, whose lengths differ."""
     draw = torch.Generator().manual_seed(count)
-    token_ids = torch.randint(FIRST_WORD, max(model.learned, FIRST_WORD + 1), (count, model.max_tokens), generator=draw)
+    token_ids = torch.randint(
+        FIRST_WORD_ID, max(model.learned, FIRST_WORD_ID + 1), (count, model.max_tokens), generator=draw
+    )
     lengths = 1 + (1 + torch.arange(count)[:, None]) * 3 % model.max_tokens
     token_ids = token_ids.where(torch.arange(model.max_tokens) < lengths, 0)
     return draw_noise(count, count, model.generator.z_width), token_ids

@@ -14,6 +14,7 @@ from pipeline.distributed.devices import Rank
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
+from pipeline.records import FIRST_WORD_ID
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
@@ -94,7 +95,10 @@ def draw_batch(task: TrainingTask, nets: Networks, clips: int) -> Batch:
     """Clips of the task's shape under captions of its longest, all of them noise."""
     shape, device = task.shape, task.device
     frames = torch.randint(256, (clips, shape.frames, shape.height, shape.width, 3), dtype=torch.uint8, device=device)
-    own, other = (torch.randint(2, max(task.words, 3), (clips, task.tokens), device=device) for _ in range(2))
+    own, other = (
+        torch.randint(FIRST_WORD_ID, max(task.words, FIRST_WORD_ID + 1), (clips, task.tokens), device=device)
+        for _ in range(2)
+    )
     return Batch(frames, own, other, torch.randn(clips, nets.generator.z_width, device=device))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
+from pipeline.records import UNKNOWN_ID
 
 PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
-PAD_ID, UNKNOWN_ID = 0, 1
 
 
 @dataclass(frozen=True)

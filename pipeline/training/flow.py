@@ -15,7 +15,8 @@ from pipeline.losses.penalties import SharedRng
 from pipeline.models.layers import in_float32, per_clip
 from pipeline.models.networks import FlowGenerator, TextToVideo, shift_times
 from pipeline.params import FlowParams
-from pipeline.training.objectives import StepContext, Values, uncompiled
+from pipeline.training.history import Values
+from pipeline.training.objectives import StepContext, uncompiled
 
 EARLIEST = 0.05  # of the times that are learned: before it velocities are large and of no use
 NEAREST = 1e-4  # to 0 and 1 of the shares that become values of a normal distribution

@@ -1,6 +1,5 @@
 """The values of the steps since the last row of the history, and the history as files."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.distributed.devices import Rank
-from pipeline.files import replacing, write_json
+from pipeline.files import write_csv, write_json
 
 Values = dict[str, Tensor]  # scalars of one step by name
 
@@ -107,10 +106,8 @@ def summarise(row: MetricRow) -> MetricRow:
 def _write_rows(path: Path, rows: list[MetricRow], first: Sequence[str] = ()) -> None:
     """A table of these rows, with the columns of `first` even where there is none."""
     names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        table = csv.DictWriter(file, [_column(name) for name in names], lineterminator="\n")
-        table.writeheader()
-        table.writerows({_column(name): _short(value) for name, value in row.items()} for row in rows)
+    cells = ([_short(row[name]) if name in row else "" for name in names] for row in rows)
+    write_csv(path, [_column(name) for name in names], cells)
 
 
 def _column(name: str) -> str:

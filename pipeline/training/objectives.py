@@ -27,10 +27,9 @@ from pipeline.models.layers import in_float32, per_clip
 from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
+from pipeline.training.history import Values
 
 FINEST_IN_BF16 = 0.1  # step of finite differences: of 0.01 bf16's rounding makes three times the penalty, of 0.1 1.03
-
-Values = dict[str, Tensor]  # scalars by name, for the report
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,23 +11,29 @@ from torch.nn.utils.parametrize import cached
 
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses.adversarial import RISING, find_adversarial
+from pipeline.losses.penalties import SharedRng, differentiates, slope_at
 from pipeline.models.discriminators import Trunk
+from pipeline.models.layers import per_clip
 from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
 from pipeline.params import TrainParams
 from pipeline.training.flow import flow_loss
+from pipeline.training.history import Values
 from pipeline.training.objectives import (
     Objective,
     ScheduleValues,
     StepContext,
-    Values,
+    add_penalties,
     choose_frames,
+    compare_clips,
     discriminator_loss,
     generator_loss,
     mixed_discriminator_loss,
     mixed_generator_loss,
+    sensitive,
 )
-from pipeline.training.one_pass import OnePass
+
+SMALLEST = 1e-30  # of what is divided by: a clip that the discriminator has no doubts about
 
 COMPILED = (Generator, Trunk)
 MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's first one: two networks that chase each other do without
@@ -173,6 +180,43 @@ def _update_together(
     _update(passes.loss, nets.discriminator, nets.discriminator_adam, average_gradients, also=passes.leaves)
     _update(drawn, nets.generator, nets.generator_adam, average_gradients, slope=passes.generator_slope())
     return passes.values
+
+
+class OnePass:
+    """Both networks of a GAN from one pass of the discriminator: Shen et al. 2021, arXiv:2103.00430.
+
+    Each logit depends on its own clip alone. So the slopes of both losses at a generated clip are the slope of its
+    logit, times a number that each loss gives: its slope at that logit.
+
+    It has the discriminator's `loss` on one batch and the `values` of both networks; `fake` is the start of a graph.
+    Once the loss is differentiated, also by the tensors of `leaves`, `generator_slope` is at hand.
+    """
+
+    def __init__(
+        self, discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
+    ) -> None:
+        real, _ = sensitive(real, fake, context.gammas)
+        loss, values, outputs = compare_clips(discriminator, real, fake, batch, context)
+        logits = outputs.fake_logits.detach().requires_grad_()
+        generator = find_adversarial(context.params.adversarial).generator(outputs.real_logits.detach(), logits).mean()
+        (self._generator_slope,) = torch.autograd.grad(generator, logits)
+        self._logit_slope: Tensor | None = None
+        self.leaves: list[Tensor] = []
+        if differentiates(context.gammas, "r2", "r2_fd") or context.params.adversarial not in RISING:
+            self._logit_slope = slope_at(outputs.fake_logits, fake)
+            outputs = replace(outputs, fake_slope=self._logit_slope)
+        else:
+            (self._discriminator_slope,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
+            self.leaves = [fake]
+        self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context.gammas)
+
+    def generator_slope(self) -> Tensor:
+        """The slope of the generator's loss at the generated clips [B,C,T,H,W]."""
+        if self._logit_slope is not None:
+            return self._logit_slope.detach() * per_clip(self._generator_slope)
+        (fake,) = self.leaves
+        assert fake.grad is not None
+        return fake.grad * per_clip(self._generator_slope / self._discriminator_slope.clamp(min=SMALLEST))
 
 
 def _update_in_turn(

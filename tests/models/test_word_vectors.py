@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipeline.models.caption_encoders import PAD_ID, UNKNOWN_ID, WordVectors
+from pipeline.models.caption_encoders import WordVectors
+from pipeline.records import PAD_ID, UNKNOWN_ID
 from pipeline.text import vocabulary
 
 GIVEN = torch.tensor([[0.0, 0, 0], [0, 0, 0], [4, 0, 4], [0, 3, 0], [-1, 0, -1]])  # <pad>, <unk> and three words

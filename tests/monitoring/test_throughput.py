@@ -135,7 +135,7 @@ def test_rates_are_those_of_the_time_since_the_last_report(clock):
 
 def test_a_compiled_step_is_never_counted(clock, monkeypatch):
     """Counting runs a step uncompiled, and that rounds otherwise."""
-    monkeypatch.setattr(throughput, "_counted", lambda _: pytest.fail("counted"))
+    monkeypatch.setattr(throughput, "count_flops", lambda _: pytest.fail("counted"))
     watch = ThroughputMeter(CPU, tiny_params(compile=True).train, 0)
     assert watch.measure(lambda: 3, penalised=True) == 3
     clock[0] += 1

@@ -7,7 +7,7 @@ from pretrained_files import TinyI3D, write_i3d
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.pretrained.i3d import FEATURES, I3D, LEAST_FRAMES
+from pipeline.pretrained import I3D, I3D_FEATURES, I3D_LEAST_FRAMES
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")
@@ -29,14 +29,14 @@ def test_features_are_those_of_the_raw_file_called_with_all_switches(tmp_path):
     raw = torch.jit.load(tmp_path / "i3d.pt")
     x = torch.from_numpy(shown).permute(0, 4, 1, 2, 3)
     expected = raw(x, rescale=True, resize=True, return_features=True)
-    assert (features.shape, features.dtype) == ((6, FEATURES), np.float64)
+    assert (features.shape, features.dtype) == ((6, I3D_FEATURES), np.float64)
     assert np.allclose(features, expected.detach().numpy(), atol=1e-5)
 
 
 def test_clips_of_fewer_frames_than_it_can_halve_are_refused_with_the_number(tmp_path):
     network = I3D(write_i3d(tmp_path / "i3d.pt"), CPU)
-    assert network.find_obstacle(LEAST_FRAMES) == ""
-    assert network.find_obstacle(LEAST_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
+    assert network.find_obstacle(I3D_LEAST_FRAMES) == ""
+    assert network.find_obstacle(I3D_LEAST_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
 
 
 def test_other_weights_have_another_digest(tmp_path):

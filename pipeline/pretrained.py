@@ -1,28 +1,105 @@
-"""CLIP, VideoMAE and V-JEPA 2 from folders of `transformers`: clips and texts -> features.
+"""Pretrained networks, from files on this machine: clips in, features out. Nothing is downloaded.
 
-Such a folder holds config.json, model.safetensors and preprocessor_config.json.
+I3D as in the StyleGAN-V protocol is the network of FVD, a single file: Unterthiner et al. 2018 (FVD), arXiv:1812.01717;
+Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of `transformers`, which
+hold config.json, model.safetensors and preprocessor_config.json.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file, digest_value, read_json
-from pipeline.pretrained.network import Network, select_frames
+from pipeline.records import Frames
+
+AT_ONCE = 4  # clips in one pass: at 16 frames of 224x224 each takes tens of megabytes in every layer
+
+I3D_FEATURES = 400
+I3D_LEAST_FRAMES = 10  # it halves time four times and then looks at two moments
+I3D_SWITCHES = ("rescale", "resize", "return_features")
 
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 DIGESTED = ("*.json", "*.txt", "*.safetensors")
 
-FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
-MODES = {2: "bilinear", 3: "bicubic"}  # by the numbers that Pillow gives them
+PREPROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
+RESAMPLING = {2: "bilinear", 3: "bicubic"}  # by the numbers that Pillow gives them
 Sides = tuple[int, int]  # height, width
+
+
+class Network(ABC):
+    """Extracts features of clips. Figures compare only where `digest`, that of the network's files, is the same."""
+
+    def __init__(self, path: Path, digest: str, device: torch.device) -> None:
+        self.path = path
+        self.digest = digest
+        self.device = device
+
+    @abstractmethod
+    def find_obstacle(self, frames: int) -> str:
+        """Why it cannot read clips with this many frames; empty where it can."""
+
+    @abstractmethod
+    def extract(self, clips: Tensor) -> Tensor:
+        """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
+
+    def extract_all(self, frames: Frames) -> NDArray[np.float64]:
+        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are not finite."""
+        with torch.inference_mode():
+            parts = [
+                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
+                for at in range(0, len(frames), AT_ONCE)
+            ]
+        features = torch.cat(parts).double()
+        if not features.isfinite().all():
+            raise UserError(f"{self.path}: describes clips by values that are no numbers; its weights are damaged")
+        return features.numpy()
+
+
+def select_frames(clips: Tensor, count: int) -> Tensor:
+    """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
+    return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]
+
+
+class I3D(Network):
+    """Describes clips of any height and width by 400 values; the file itself resizes to 224x224, and scales."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Raises UserError where the file is no such network."""
+        try:
+            network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+        except (RuntimeError, OSError) as error:
+            reason = f"not a TorchScript file ({first_line(error)})"
+            raise UserError(f"{path}: {reason}; see docs/how-to/pretrained-metrics.md") from None
+        schema = getattr(network.forward, "schema", None)
+        takes = [argument.name for argument in schema.arguments] if schema else []
+        if missing := [name for name in I3D_SWITCHES if name not in takes]:
+            raise UserError(
+                f"{path}: a TorchScript network without the switch {missing[0]}, so not the i3d_torchscript.pt of "
+                "StyleGAN-V; see docs/how-to/pretrained-metrics.md"
+            )
+        super().__init__(path, digest_file(path), device)
+        self._network = network.eval()
+
+    def find_obstacle(self, frames: int) -> str:
+        return f"clips of {frames} frames, I3D needs {I3D_LEAST_FRAMES}" if frames < I3D_LEAST_FRAMES else ""
+
+    def extract(self, clips: Tensor) -> Tensor:
+        x = clips.permute(0, 4, 1, 2, 3).contiguous().to(self.device)  # [B,3,T,H,W]
+        features: Tensor = self._network(x, **dict.fromkeys(I3D_SWITCHES, True))
+        if features.shape != (len(clips), I3D_FEATURES):
+            found = list(features.shape[1:])
+            raise UserError(f"{self.path}: describes a clip by {found} values, where I3D has [{I3D_FEATURES}]")
+        return features
 
 
 def import_library() -> Any:
@@ -125,9 +202,11 @@ class Pixels:
 
 def read_pixels(folder: Path, wanted: Sides) -> Pixels:
     """How the folder of a network wants its frames. Raises UserError where its file is missing or cannot be used."""
-    path = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    path = next((folder / name for name in PREPROCESSOR_FILES if (folder / name).is_file()), None)
     if path is None:
-        raise UserError(f"{folder}: holds no {FILES[1]}, which tells how frames are resized; fetch it with the weights")
+        raise UserError(
+            f"{folder}: holds no {PREPROCESSOR_FILES[1]}, which tells how frames are resized; fetch it with the weights"
+        )
     config = read_json(path, "fetch it again")
     try:
         return _parse(path, config.get("video_processor") or config.get("image_processor") or config, wanted)
@@ -145,7 +224,7 @@ def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
         shorter=size.get("shortest_edge"),
         resized=parse_sides(size) if "height" in size else None,
         cut=parse_sides(config["crop_size"]) if config.get("do_center_crop", False) else None,
-        mode=MODES[config["resample"]],
+        mode=RESAMPLING[config["resample"]],
         scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
         mean=tuple(map(float, config["image_mean"])) if normalised else (0.0, 0.0, 0.0),
         deviation=tuple(map(float, config["image_std"])) if normalised else (1.0, 1.0, 1.0),
@@ -244,3 +323,29 @@ class VJEPA2(Network):
 def _pooled(output: Any) -> Tensor:
     features: Tensor = output.logits if hasattr(output, "logits") else output.last_hidden_state.mean(dim=1)
     return features
+
+
+NetworkName = Literal["i3d", "videomae", "vjepa2", "clip"]
+PLACES: dict[NetworkName, str] = {
+    "i3d": "i3d_torchscript.pt",
+    "videomae": "videomae",
+    "vjepa2": "vjepa2",
+    "clip": "clip",
+}
+NETWORKS: dict[NetworkName, Callable[[Path, torch.device], Network]] = {
+    "i3d": I3D,
+    "videomae": VideoMAE,
+    "vjepa2": VJEPA2,
+    "clip": CLIP,
+}
+Networks = Mapping[NetworkName, Network]
+
+
+def list_networks(folder: Path) -> list[NetworkName]:
+    """The names of the networks in `folder`."""
+    return [name for name, place in PLACES.items() if (folder / place).exists()]
+
+
+def load_networks(folder: Path, device: torch.device) -> Networks:
+    """The networks in `folder`, by name. Raises UserError where a file is not the network that its name says."""
+    return {name: NETWORKS[name](folder / PLACES[name], device) for name in list_networks(folder)}

@@ -1,7 +1,9 @@
-"""seccomp: a process irrevocably gives up system calls by a filter in the kernel, on x86-64 and aarch64.
+"""What a process irrevocably gives up by the kernel of Linux: files by Landlock, system calls by seccomp.
 
-What decoding needs is allowed. What only an intruder asks for (a connection, another process, its memory) ends the
-process at once, so that the parent sees it and can say why; all else fails with EPERM, as it does in many containers.
+Landlock withholds files, ports and other processes, as far as the kernel supports it:
+https://docs.kernel.org/userspace-api/landlock.html. A seccomp filter, on x86-64 and aarch64, allows what decoding
+needs. What only an intruder asks for (a connection, another process, its memory) ends the process at once, so that the
+parent sees it and can say why; all else fails with EPERM, as it does in many containers.
 """
 
 import ctypes
@@ -9,10 +11,29 @@ import errno
 import os
 import platform
 import struct
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
 
-from pipeline.compute.system import call, forgo_privileges
+_NO_NEW_PRIVILEGES = 38
 
+# Of Landlock.
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, on every machine
+_VERSION_FLAG, _PATH_RULE = 1, 1
+
+EXECUTE, _WRITE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
+_REMOVE_FOLDER, _REMOVE_FILE, _MAKE_FOLDER, _MAKE_FILE, _TRUNCATE = 0x10, 0x20, 0x80, 0x100, 0x4000
+READ = READ_FILE | READ_FOLDER
+WRITE = READ | _WRITE | _TRUNCATE
+ADD = WRITE | _MAKE_FILE | _MAKE_FOLDER  # never to remove: the files in a folder can then be counted
+_OF_FILES = EXECUTE | _WRITE | READ_FILE | _TRUNCATE
+
+_FILE_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # version -> all that it can withhold
+_PORTS_SINCE, _SCOPES_SINCE = 4, 6
+_PORTS = 3  # TCP: to be connected to, and to connect
+_SCOPES = 3  # named sockets and signals of processes outside
+
+# Of seccomp.
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # as `platform` and as the kernel call them
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
@@ -23,12 +44,80 @@ _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45
 _X32 = 0x40000000  # the calls of x86-64 under other numbers
 _NEWEST = 453  # a call that came later is unknown here: the C library takes an older one where it "is not there"
 
-_CUT, _ACCESS = 0x200, 3  # O_TRUNC, and the bits that distinguish reading (0) from writing
+_O_TRUNC, _O_ACCMODE = 0x200, 3  # O_TRUNC, and the bits that distinguish reading (0) from writing
 _SHARED_NOWHERE = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory that no limit counts
 _PRIVATE_NOWHERE, _EXECUTABLE = 0x20, 4
 _THREAD, _VFORK = 0x10000, 0x4000  # flags of clone
 _IOCTLS = (0x541B, 0x5451, 0x5450, 0x5401)  # FIONREAD, FIOCLEX, FIONCLEX, and TCGETS: is it a terminal?
 _PRCTLS = (15, 16, 0x53564D41)  # names of a thread and of memory
+
+
+@cache
+def _library() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def call(number: int, *arguments: int | bytes | None) -> int:
+    """A system call by its number -> its result; -1 where it failed, and then `ctypes.get_errno` tells why."""
+    ready = [value if isinstance(value, bytes | None) else ctypes.c_long(value) for value in arguments]
+    return int(_library().syscall(ctypes.c_long(number), *ready))
+
+
+def forgo_privileges() -> None:
+    """Let no program give this process or a child of it more rights than it has. Raises OSError."""
+    if _library().prctl(_NO_NEW_PRIVILEGES, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS is refused")
+
+
+def read_landlock_version() -> int:
+    """Which version of Landlock this kernel has; 0 where it has none, or forbids it."""
+    return max(call(_CREATE, None, 0, _VERSION_FLAG), 0)
+
+
+def bounds_signals() -> bool:
+    """Whether signals to processes outside are withheld."""
+    return read_landlock_version() >= _SCOPES_SINCE
+
+
+def restrict_files(rights: Iterable[tuple[str, int]]) -> None:
+    """Leave this thread, and what it starts, so much right to each of these paths and to none else.
+
+    Ports and, from version 6, processes outside are given up as a whole. A path that is not there is passed over.
+    Raises OSError where the kernel refuses.
+    """
+    version = read_landlock_version()
+    handled = max(mask for since, mask in _FILE_RIGHTS.items() if since <= version)
+    attributes = struct.pack(
+        "=QQQ", handled, _PORTS if version >= _PORTS_SINCE else 0, _SCOPES if version >= _SCOPES_SINCE else 0
+    )
+    known = attributes[: 24 if version >= _SCOPES_SINCE else 16 if version >= _PORTS_SINCE else 8]
+    ruleset = _check(call(_CREATE, known, len(known), 0))
+    try:
+        for path, right in rights:
+            _allow(ruleset, path, right & handled)
+        forgo_privileges()
+        _check(call(_RESTRICT, ruleset, 0))
+    finally:
+        os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, right: int) -> None:
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        right = right if os.path.isdir(path) else right & _OF_FILES  # noqa: PTH112
+        _check(call(_ADD, ruleset, _PATH_RULE, struct.pack("=Qi", right, place), 0))
+    finally:
+        os.close(place)
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"Landlock is refused: {os.strerror(number)}")
+    return result
 
 
 def _read_numbers(text: str) -> dict[str, dict[str, int]]:
@@ -89,7 +178,7 @@ _DEADLY = _read_numbers(
     """
 )
 
-TABLES = (_ALLOWED, _BY_ARGUMENT, _STARTING, _DEADLY)
+CALL_TABLES = (_ALLOWED, _BY_ARGUMENT, _STARTING, _DEADLY)
 
 
 class _Step(NamedTuple):
@@ -101,7 +190,7 @@ class _Step(NamedTuple):
     if_not: int = 0
 
 
-def is_available() -> bool:
+def has_seccomp() -> bool:
     """Whether this kernel can filter system calls, and the architecture is known here."""
     machine = platform.machine()
     if machine not in MACHINES:
@@ -150,8 +239,8 @@ def _build_conditions(own: int, *, programs: bool, signals: bool) -> dict[str, l
     anyone = [_Step(_RETURN, _ALLOW)]
     refused = _Step(_RETURN, _FAIL | errno.EPERM)
     return {
-        "open": _refuse_cutting(1, refused),
-        "openat": _refuse_cutting(2, refused),
+        "open": _refuse_truncating(1, refused),
+        "openat": _refuse_truncating(2, refused),
         "clone": [*new_thread, _Step(_RETURN, _KILL)],
         "clone3": [_Step(_RETURN, _FAIL | errno.ENOSYS)],  # its flags are in memory; libc then falls back to clone
         "mmap": _refuse_uncounted(refused),
@@ -179,12 +268,12 @@ def _refuse_uncounted(refused: _Step) -> list[_Step]:
     ]
 
 
-def _refuse_cutting(argument: int, refused: _Step) -> list[_Step]:
+def _refuse_truncating(argument: int, refused: _Step) -> list[_Step]:
     """A file that is opened to be read can be cut to nothing, which older kernels do not count as writing."""
     return [
         _load(argument),
-        _Step(_AND, _CUT | _ACCESS),
-        _Step(_EQUAL, _CUT, 0, 1),
+        _Step(_AND, _O_TRUNC | _O_ACCMODE),
+        _Step(_EQUAL, _O_TRUNC, 0, 1),
         refused,
         _Step(_RETURN, _ALLOW),
     ]
