@@ -19,7 +19,7 @@ from typing import TypeVar
 import psutil
 
 from pipeline.errors import UserError
-from pipeline.video.ffmpeg import executable
+from pipeline.video.ffmpeg import find_executable
 
 ROOT = Path(__file__).parents[1]
 POLL_SECONDS = 0.05
@@ -112,7 +112,9 @@ def unpack_revision(revision: str, folder: Path) -> bool:
 def describe_machine() -> dict[str, object]:
     """Processor, cores and versions; no name of the machine."""
     packages = ("av", "ffmpeg-python", "imageio-ffmpeg", "numpy", "opencv-python-headless", "pyarrow", "torch")
-    build = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    build = subprocess.run([find_executable(), "-version"], capture_output=True, text=True, check=True).stdout.split()[
+        2
+    ]
     return {
         "processor": _processor(),
         "usable_cores": len(psutil.Process().cpu_affinity() or [0]),

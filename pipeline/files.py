@@ -88,8 +88,13 @@ def read_text_lines(path: Path) -> list[str]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+        raise refuse_encoding(path, error) from None
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
+
+
+def refuse_encoding(path: Path, error: UnicodeDecodeError) -> UserError:
+    """The error for a file whose bytes are no UTF-8."""
+    return UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8")
 
 
 def digest_file(path: str | Path) -> str:

@@ -27,7 +27,7 @@ MAY_BE_SYMBOL = re.compile(r"[^\w\s!\"'(),./:;?\[\]\\-]|(?<!\w)-")
 
 
 @cache
-def word_pattern() -> str:
+def build_word_pattern() -> str:
     """A regular expression of one word: Hindi and Thai vowels, Arabic vowels and other marks are part of it."""
     marks = _list_marks()
     return rf"[^\W_][{marks}]*(?:(?:(?<=[^\x00-\x7f])[{JOINERS}]+)?[^\W_][{marks}]*)*"
@@ -35,7 +35,7 @@ def word_pattern() -> str:
 
 def find_words(text: str) -> list[str]:
     """The words of a text in order; whatever is neither a letter nor a digit nor a mark of one separates them."""
-    return (PLAIN if text.isascii() else _words()).findall(text)
+    return (PLAIN if text.isascii() else _compile_word()).findall(text)
 
 
 def spell_symbols(text: str) -> str:
@@ -57,8 +57,8 @@ def _spell(letter: str) -> str:
 
 
 @cache
-def _words() -> re.Pattern[str]:
-    return re.compile(word_pattern())
+def _compile_word() -> re.Pattern[str]:
+    return re.compile(build_word_pattern())
 
 
 @cache

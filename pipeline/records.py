@@ -63,6 +63,9 @@ Reason = Literal[
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
+SLOT = re.compile(r"\[([^\]]*)\]")
+PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -165,3 +168,9 @@ def slugify(template: str) -> str:
     plain = spell_symbols(unicodedata.normalize("NFKC", template)).lower()
     plain = re.sub("['’]", "", unicodedata.normalize("NFKC", plain))  # noqa: RUF001
     return "-".join(find_words(unicodedata.normalize("NFKC", plain)))
+
+
+def split_template(template: str) -> tuple[list[str], list[str]]:
+    """The texts around the slots of a template, one more than it has slots, and the names of the slots."""
+    pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(template)
+    return pieces[::2], pieces[1::2]

@@ -25,9 +25,9 @@ BUFFER_BYTES = 1 << 20  # of a column that is read cell by cell
 
 def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
     """Write dataclass instances as one Parquet file, few at a time; equal rows give equal bytes."""
-    schema = _schema(record)
+    schema = _build_schema(record)
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-        for part in batches(rows, GROUP_ROWS):
+        for part in split_batches(rows, GROUP_ROWS):
             columns = {name: [getattr(row, name) for row in part] for name in schema.names}
             file.write_table(pa.table(columns, schema=schema))
 
@@ -39,7 +39,7 @@ def read_table(path: Path, record: type[Record]) -> list[Record]:
 
 def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
     """The same rows one by one, without holding the table in memory."""
-    schema = _schema(record)
+    schema = _build_schema(record)
     listed = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_list(kind)]
     with _open_own(path, record) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
@@ -54,14 +54,14 @@ def count_rows(path: Path, record: type[Any]) -> int:
         return int(file.metadata.num_rows)
 
 
-def batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
+def split_batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
     """The items in tuples of `length`, the last one as short as it has to be."""
     rest = iter(items)
     while part := tuple(islice(rest, length)):
         yield part
 
 
-def column_names(path: Path) -> list[str]:
+def read_column_names(path: Path) -> list[str]:
     """The names of a Parquet file's columns, whoever wrote it. Raises UserError if it is none."""
     with _open_foreign(path) as file:
         return list(file.schema_arrow.names)
@@ -138,12 +138,12 @@ def _open_foreign(path: Path, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]
         raise UserError(f"{path}: not a whole Parquet file: {error}") from None
 
 
-def _schema(record: type[Any]) -> pa.Schema:
+def _build_schema(record: type[Any]) -> pa.Schema:
     hints = get_type_hints(record)
-    return pa.schema([pa.field(f.name, _arrow_type(hints[f.name]), nullable=False) for f in fields(record)])
+    return pa.schema([pa.field(f.name, _choose_arrow_type(hints[f.name]), nullable=False) for f in fields(record)])
 
 
-def _arrow_type(hint: Any) -> pa.DataType:
+def _choose_arrow_type(hint: Any) -> pa.DataType:
     if get_origin(hint) is tuple:
-        return pa.list_(_arrow_type(get_args(hint)[0]))
+        return pa.list_(_choose_arrow_type(get_args(hint)[0]))
     return {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}.get(hint, pa.string())  # Literal types are strings

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
-from pipeline.corpus.near_duplicates import ComputeSignatures, compute_no_signatures
+from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
@@ -67,7 +67,7 @@ def filter_labels(
         f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
     )
     tell_drops("filter", choice.drops, out / DROPS)
-    _tell_oddities(choice, dataset, options)
+    _warn_of_oddities(choice, dataset, options)
 
 
 def _write_report(out: Path, read: int, choice: Choice) -> None:
@@ -90,7 +90,7 @@ def _write_report(out: Path, read: int, choice: Choice) -> None:
     )
 
 
-def _tell_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams) -> None:
+def _warn_of_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams) -> None:
     """Say where no caption tells a way, where many clips have no twin, and where a split is too small to tell anything.
 
     Last, since whoever has to mend a path reads these lines first otherwise.
@@ -106,7 +106,7 @@ def _tell_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams
         print(f"filter: {told}; dataset.directions says which way phrases go", file=sys.stderr)
     clips = Counter(clip.split for clip in choice.clips if not clip.mirrored)
     if not clips["test"] and options.shares.test:
-        _tell_untested(choice)
+        _warn_of_no_test(choice)
         return
     small = [f"{name} {clips[name]}" for name in HELD_BACK if getattr(options.shares, name) and clips[name] < FEW]
     groups = len(_list_groups(choice))
@@ -115,7 +115,7 @@ def _tell_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams
         print(f"filter: {told}; see filter.shares and dataset.columns.group", file=sys.stderr)
 
 
-def _tell_untested(choice: Choice) -> None:
+def _warn_of_no_test(choice: Choice) -> None:
     """Say that nothing is left to test on: `evaluate` would find that out after the training."""
     groups, count = _list_groups(choice), len(choice.clips)
     videos = {clip.video for clip in choice.clips}

@@ -45,11 +45,11 @@ def transcode_clips(
             state, videos, ordered, shape, options, compute, total=clips, label=label, progress=progress
         )
         _clear(out)
-        made = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
+        published = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
-    print(f"transcode: {made.read} clips read, {made.kept} kept in {len(paths)} shards")
+    print(f"transcode: {published.read} clips read, {published.kept} kept in {len(paths)} shards")
     tell_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
-    if told := describe_leaks(made.leaks):
+    if told := describe_leaks(published.leaks):
         print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 
 

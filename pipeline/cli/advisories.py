@@ -11,7 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, files
 from typing import NamedTuple
 
-from pipeline.video.ffmpeg import executable
+from pipeline.video.ffmpeg import find_executable
 
 LOOKED_UP = "2026-11-28"
 
@@ -87,7 +87,7 @@ def read_wheel_version(name: str) -> str:
 def read_static_version(name: str) -> str:
     """Which libvpx or dav1d the ffmpeg of imageio-ffmpeg has inside, perhaps a commit; empty where it has none."""
     decoder, stream = ASKED[name]
-    command = [executable(), "-hide_banner", "-v", "verbose", "-c:v", decoder, "-f", "ivf", "-i", "pipe:"]
+    command = [find_executable(), "-hide_banner", "-v", "verbose", "-c:v", decoder, "-f", "ivf", "-i", "pipe:"]
     try:
         answer = subprocess.run(
             [*command, "-f", "null", "-"], input=base64.b64decode(stream), capture_output=True, timeout=SECONDS

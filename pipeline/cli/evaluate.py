@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
-from pipeline.corpus.captions import bare_objects, clean_text, writable_text
+from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
@@ -88,10 +88,10 @@ def _label(
     clip = Clip(
         id=row.id,
         caption=text,
-        original=writable_text(row.label),
+        original=escape_unwritable(row.label),
         category=slugify(row.template) if columns.category else category,
         template="",
-        objects=bare_objects(row.objects) if columns.objects else objects,
+        objects=clean_objects(row.objects) if columns.objects else objects,
         split="test",
         video=row.video,
         digest="",

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import chain, zip_longest
 
 from pipeline.letters import JOINERS, find_words
+from pipeline.records import split_template
 
 QUOTES = str.maketrans({"‘": "'", "’": "'", "`": "'", "´": "'", "“": '"', "”": '"'})
 # Cyrillic and Greek letters that look like Latin ones, in the order of the Latin ones below.
@@ -18,8 +19,6 @@ LOOKALIKES = str.maketrans(
 CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # nearly every caption: ASCII without \ and `
 ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
 
-SLOT = re.compile(r"\[([^\]]*)\]")
-PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
 NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
 ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
 
@@ -41,7 +40,7 @@ def clean_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def writable_text(text: str) -> str:
+def escape_unwritable(text: str) -> str:
     """The text as it is; what cannot be written as UTF-8, a lone surrogate, is spelt as an escape."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -52,7 +51,7 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     Placeholders count where the template filled with them is the caption. In derived files it often is not: then the
     caption is matched against the template, and only where that fails, too, are the placeholders taken on trust.
     """
-    literals, slots = _split_template(template)
+    literals, slots = _split_cleaned(template)
     text = caption.lower()
     fillers = [clean_text(word).lower() for word in placeholders]
     fits = len(fillers) == len(slots) and _fill_template(literals, fillers) == text
@@ -62,7 +61,7 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     return _strip_articles([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
 
 
-def bare_objects(names: Iterable[str]) -> tuple[str, ...]:
+def clean_objects(names: Iterable[str]) -> tuple[str, ...]:
     """The names in their order, cleaned, lower case and without article; empty ones are left out."""
     return _strip_articles([clean_text(name).lower() for name in names])
 
@@ -119,10 +118,9 @@ def _replace_in_word(word: str) -> str:
 
 
 @cache
-def _split_template(template: str) -> tuple[list[str], list[str]]:
-    """The lower-case texts around the slots, one more than slots, and the slots' names."""
-    pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(clean_text(template).lower())
-    return pieces[::2], pieces[1::2]
+def _split_cleaned(template: str) -> tuple[list[str], list[str]]:
+    """The template, cleaned as captions are and in lower case, as `split_template` splits it."""
+    return split_template(clean_text(template).lower())
 
 
 def _fill_template(literals: Sequence[str], fillers: Sequence[str]) -> str:

@@ -8,25 +8,29 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.corpus.captions import bare_objects, clean_text, find_objects, writable_text
-from pipeline.corpus.groups import join_groups, refuse_split_groups
+from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable, find_objects
+from pipeline.corpus.groups import (
+    ComputeSignatures,
+    compute_no_signatures,
+    join_groups,
+    resolve_duplicates,
+)
 from pipeline.corpus.names import match_categories, match_objects
-from pipeline.corpus.near_duplicates import ComputeSignatures, compute_no_signatures, resolve_duplicates
-from pipeline.corpus.rows import Candidate, LabelRow, unit_hash
+from pipeline.corpus.rows import Candidate, LabelRow, hash_to_unit
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
-from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, tell_elsewhere
+from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, suggest_videos_folder
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.english import find_counter_spelling
 from pipeline.directions.table import Directions, find_twin_fault, list_texts, make_twin, spell_way
 from pipeline.errors import UserError
-from pipeline.letters import word_pattern
+from pipeline.letters import build_word_pattern
 from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
 
 Chosen = tuple[list[Candidate], list[Drop]]  # what stays, and what is dropped
 FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None where nothing is
 
-WORD = rf"{word_pattern()}(?:['’]{word_pattern()})*"  # noqa: RUF001
+WORD = rf"{build_word_pattern()}(?:['’]{build_word_pattern()})*"  # noqa: RUF001
 FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
     "toy": re.compile(WORD),
     "simple": re.compile(rf"{WORD}(?:-{WORD})*"),
@@ -82,7 +86,7 @@ def choose_clips(
     found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
     candidates, files, more = _keep_found(candidates, found)
     drops += more
-    candidates = _join_groups(candidates, group_pattern, rows)
+    candidates = join_groups(candidates, group_pattern, rows)
     digest = partial(digest_videos, videos, workers=workers, digests=digests)
     candidates, more = resolve_duplicates(candidates, files, digest, sign, options.duplicates)
     drops += more
@@ -96,12 +100,6 @@ def choose_clips(
     if not any(clip.split == "train" for clip in clips):
         raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, videos), len(clips), drops)
     return _add_twins(clips, drops, held, directions, options)
-
-
-def _join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Sequence[LabelRow]) -> list[Candidate]:
-    joined = join_groups(clips, pattern)
-    refuse_split_groups(joined, {row.id: row for row in rows} if any(clip.group for clip in joined) else {})
-    return joined
 
 
 def _add_twins(
@@ -127,7 +125,9 @@ def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chos
         form = FORMS[options.objects]
         rules.append(("object_form", lambda clip: next((w for w in clip.objects if not form.fullmatch(w)), None)))
     if included:
-        rules.append(("other_object", lambda clip: _names(clip.objects) if included.isdisjoint(clip.objects) else None))
+        rules.append(
+            ("other_object", lambda clip: _list_names(clip.objects) if included.isdisjoint(clip.objects) else None)
+        )
     if excluded:
         rules.append(("excluded_object", lambda clip: next((w for w in clip.objects if w in excluded), None)))
     return _apply_rules(clips, rules)
@@ -217,11 +217,11 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
     if row.segment_fault:
-        return Drop(row.id, "unusable_segment", writable_text(row.segment_fault))
+        return Drop(row.id, "unusable_segment", escape_unwritable(row.segment_fault))
     caption = clean_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
-    objects = bare_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
+    objects = clean_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
     return Candidate(
         row.id,
         caption,
@@ -230,7 +230,7 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         objects,
         row.official_split,
         row.video,
-        writable_text(row.label),
+        escape_unwritable(row.label),
         row.segment,
         clean_text(row.group),
         row.moves,
@@ -299,7 +299,7 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
     counts = counts or "the labels are empty"
     detail = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
     missing = {drop.id for drop in drops if drop.reason == "missing_video"}
-    elsewhere = tell_elsewhere(videos, [row.video or row.id for row in rows if row.id in missing])
+    elsewhere = suggest_videos_folder(videos, [row.video or row.id for row in rows if row.id in missing])
     return detail + _name_first_drop(rows, drops) + elsewhere
 
 
@@ -357,7 +357,7 @@ def _limit_all(clips: list[Candidate], options: FilterParams) -> Chosen:
 
 
 def _limit_order(clip: Candidate) -> tuple[float, str]:
-    return unit_hash("limit", clip.id), clip.id
+    return hash_to_unit("limit", clip.id), clip.id
 
 
 def _apply_rules(clips: Iterable[Candidate], rules: Sequence[tuple[Reason, FindFault]]) -> Chosen:
@@ -376,5 +376,5 @@ def _drop_faulty(clips: Sequence[Candidate], reason: Reason, faults: Mapping[str
     return _apply_rules(clips, [(reason, lambda clip: faults.get(clip.id))])
 
 
-def _names(objects: Sequence[str]) -> str:
+def _list_names(objects: Sequence[str]) -> str:
     return ", ".join(objects) or "no object"

@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.corpus.rows import LabelRow, make_id, path_within
+from pipeline.corpus.rows import LabelRow, make_id, make_relative
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
@@ -51,7 +51,7 @@ def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
     parts = {
         path: text.replace("\\", "/").strip("/").split("/")
         for path, text in named.items()
-        if path_within(os.path.realpath(videos), path_within(videos, text)).startswith("/") or DRIVE.match(text)
+        if make_relative(os.path.realpath(videos), make_relative(videos, text)).startswith("/") or DRIVE.match(text)
     }
     if not parts:
         return {}

@@ -1,7 +1,7 @@
-"""Groups of clips that must stay in one split: those of one video, or of one recording, person or place.
+"""Groups of clips that must stay in one split: those of one video, recording, person or place, and near-duplicates.
 
 Labels name them, a pattern finds them in paths, or names of files tell them, as those of UCF-101, HMDB-51 and Kinetics
-do.
+do. Near-duplicates are found by their signatures; they join the groups that they are in, or all but the first drop out.
 """
 
 import re
@@ -9,10 +9,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
-from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit
-from pipeline.corpus.video_names import split_ending
+from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit, Segment
+from pipeline.corpus.video_names import NoVideo, split_ending
+from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
+from pipeline.records import Clip, Drop, Signature
 
 # v_ApplyEyeMakeup_g08_c01: the eighth source of a class
 UCF = re.compile(r"(v_\w+_g\d\d)_c\d\d")
@@ -21,6 +24,12 @@ HMDB_END = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"
 HMDB = re.compile(rf"(.+)_[a-z]+{HMDB_END}")
 # 0wR5jVB-WPk_000417_000427: id of YouTube, start, end
 KINETICS = re.compile(r"([\w-]{11})_\d{6}_\d{6}")
+
+Shown = tuple[str, Segment]  # what a clip shows: the digest of its video, and the part of it
+# Clips sorted by id -> their signatures; one that cannot be decoded has none.
+ComputeSignatures = Callable[[list[Clip]], Sequence[Signature]]
+Digest = Callable[[list[str]], list[str | NoVideo]]  # of files, or why one cannot be read
+Duplicates = Literal["keep", "group", "drop"]
 
 
 def name_group(clip: Candidate) -> str:
@@ -64,11 +73,12 @@ class JoinedNames:
             self._above[later] = first
 
 
-def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candidate]:
+def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[LabelRow]) -> list[Candidate]:
     """The clips with the groups that `dataset.group_pattern` finds in their paths, where the labels name none.
 
     Groups that share a recording, which is the video unless the labels say otherwise, are one group, called as the
-    first of their names.
+    first of their names. Raises UserError, with their places in `rows`, where clips of one group are in several
+    official splits.
     """
     find = re.compile(pattern) if pattern else None
     named = [clip.group or _find_in_path(find, clip.video or clip.id) or clip.recording for clip in clips]
@@ -84,24 +94,22 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None) -> list[Candida
         if group:
             joined.join(group, of_recording.setdefault(recording, group))
     groups = [group or of_recording.get(name, "") for name, group in zip(recordings, named, strict=True)]
-    return [
+    grouped = [
         clip._replace(group=joined.find_first(group) if group else "")
         for clip, group in zip(clips, groups, strict=True)
     ]
+    _refuse_split_groups(grouped, rows)
+    return grouped
 
 
-def refuse_split_groups(clips: Sequence[Candidate], rows: Mapping[str, LabelRow]) -> None:
-    """Raise UserError where rows of one named group are in several official splits; `rows` holds them by id."""
-    first: dict[str, LabelRow] = {}
-    splits: dict[str, OfficialSplit] = {}
+def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -> None:
+    first: dict[str, Candidate] = {}
     for clip in clips:
-        if not clip.group:
-            continue
-        split = splits.setdefault(clip.group, clip.official_split)
-        row, before = rows[clip.id], first.setdefault(clip.group, rows[clip.id])
-        if split != clip.official_split:
+        before = first.setdefault(clip.group, clip)
+        if clip.group and clip.official_split != before.official_split:
+            place = {row.id: row.place for row in rows}
             detail = " and ".join(
-                f"row {where.place[1]} of {where.place[0]} in {where.official_split}" for where in (before, row)
+                f"row {place[one.id][1]} of {place[one.id][0]} in {one.official_split}" for one in (before, clip)
             )
             raise UserError(
                 f"dataset.columns.group: the group {clip.group!r} is in two official splits: {detail}; "
@@ -149,6 +157,91 @@ def _find_hmdb(row: LabelRow) -> str:
     """The film; its class is known, since both may hold underscores."""
     known = re.compile(rf"(.+)_{re.escape(row.template.replace(' ', '_'))}{HMDB_END}")
     return _find_source(known, row) or _find_source(HMDB, row)
+
+
+def compute_no_signatures(_: list[Clip]) -> Sequence[Signature]:
+    """For near-duplicates of which only equal files count."""
+    return ()
+
+
+def resolve_duplicates(
+    clips: Sequence[Candidate], files: Mapping[str, str], digest: Digest, sign: ComputeSignatures, choice: Duplicates
+) -> tuple[list[Candidate], list[Drop]]:
+    """The clips, near-duplicates in one group or only the first by id, and the drops of the others.
+
+    `files` are the paths of the videos by id. Captions of one part of one file stay together. Raises
+    UserError where near-duplicates to be grouped are in several official splits.
+    """
+    if choice == "keep":
+        return list(clips), []
+    shown = {
+        clip.id: (found, clip.segment)
+        for clip, found in zip(clips, digest([files[clip.id] for clip in clips]), strict=True)
+        if not isinstance(found, NoVideo)
+    }
+    sets = _find_duplicates(clips, shown, files, sign)
+    return _drop_later(clips, sets, files) if choice == "drop" else (_group_duplicates(clips, sets), [])
+
+
+def _find_duplicates(
+    clips: Sequence[Candidate], shown: Mapping[str, Shown], files: Mapping[str, str], sign: ComputeSignatures
+) -> list[list[Candidate]]:
+    """The clips of each set of near-duplicates, sorted by id. Of clips with equal bytes only one is decoded."""
+    alike: dict[Shown, list[Candidate]] = {}
+    for clip in sorted(clips, key=lambda clip: clip.id):
+        if clip.id in shown:
+            alike.setdefault(shown[clip.id], []).append(clip)
+    first = {same[0].id: same for same in alike.values()}
+    signatures = sign([_make_clip(same[0], what[0], files[same[0].id]) for what, same in alike.items()])
+    sets = find_sets(compare_signatures(decode_signatures(signatures)))
+    found = [[clip for row in rows for clip in first[signatures[row].id]] for rows in sets]
+    compared = {clip.id for same in found for clip in same}
+    found += [same for name, same in first.items() if name not in compared]
+    return [sorted(same, key=lambda clip: clip.id) for same in found if len(same) > 1]
+
+
+def _make_clip(clip: Candidate, digest: str, file: str) -> Clip:
+    """What is needed to decode it."""
+    texts = (clip.caption, clip.original, clip.category, clip.template)
+    return Clip(clip.id, *texts, (), "train", file, digest, False, clip.segment.start, clip.segment.end)
+
+
+def _drop_later(
+    clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]], files: Mapping[str, str]
+) -> tuple[list[Candidate], list[Drop]]:
+    """Without all but the first of each set; other captions of what the first shows stay."""
+    gone = {
+        clip.id: same[0].id
+        for same in sets
+        for clip in same
+        if (files[clip.id], clip.segment) != (files[same[0].id], same[0].segment)
+    }
+    drops = [Drop(name, "near_duplicate", f"of {first}") for name, first in gone.items()]
+    return [clip for clip in clips if clip.id not in gone], drops
+
+
+def _group_duplicates(clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """With all groups that share near-duplicates in one group, called as the first of them."""
+    names = JoinedNames()
+    for same in sets:
+        _refuse_split_duplicates(same)
+        for clip in same:
+            names.join(name_group(same[0]), name_group(clip))
+    joined = {name_group(clip) for same in sets for clip in same}
+    return [
+        clip._replace(group=names.find_first(name)) if (name := name_group(clip)) in joined else clip for clip in clips
+    ]
+
+
+def _refuse_split_duplicates(same: Sequence[Candidate]) -> None:
+    first = same[0]
+    for clip in same:
+        if clip.official_split != first.official_split:
+            detail = f"{first.id} in {first.official_split} and {clip.id} in {clip.official_split}"
+            raise UserError(
+                f"filter.duplicates: group: near-duplicates are in two official splits, {detail}; set it to drop, or "
+                "let the splits go (dataset.columns.split: null)"
+            )
 
 
 ORIGINS: dict[str, Callable[[LabelRow], str]] = {

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from pipeline.corpus.captions import bare_objects
+from pipeline.corpus.captions import clean_objects
 from pipeline.errors import UserError
-from pipeline.letters import spell_symbols, word_pattern
+from pipeline.letters import build_word_pattern, spell_symbols
 from pipeline.records import slugify
 
 
@@ -27,18 +27,18 @@ def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
     if slug in clips:
         return [slug]
     if "*" in name or "?" in name:
-        pattern = _glob(name)
+        pattern = _make_glob(name)
         found = [slug for slug in clips if fnmatchcase(slug, pattern)]
         if found:
             return found
     raise UserError(f"{key}: no category is called {name!r}; {_suggest_categories(slug, clips)}")
 
 
-def _glob(name: str) -> str:
+def _make_glob(name: str) -> str:
     """The glob over slugs that a glob over templates stands for: its words are joined as a slug's are."""
     plain = spell_symbols(unicodedata.normalize("NFKC", name)).lower()
     plain = re.sub(r"['’\[\]]", "", plain)  # noqa: RUF001
-    spread = re.sub(rf"({word_pattern()}|[*?])|.", lambda found: found[1] or "-", plain)
+    spread = re.sub(rf"({build_word_pattern()}|[*?])|.", lambda found: found[1] or "-", plain)
     return re.sub("-+", "-", spread).strip("-")
 
 
@@ -60,7 +60,7 @@ def match_objects(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> 
 
 
 def _match_object(name: str, clips: Mapping[str, int], key: str) -> list[str]:
-    plain = "".join(bare_objects([name]))
+    plain = "".join(clean_objects([name]))
     if plain in clips:
         return [plain]
     pattern = name.lower().replace("[", "[[]")

@@ -83,7 +83,7 @@ def simplify_path(path: str) -> str:
     return str(PurePosixPath(path)) if path and LOOSE.search(path) else path
 
 
-def path_within(videos: str | Path, path: str) -> str:
+def make_relative(videos: str | Path, path: str) -> str:
     """An absolute path into the folder of videos as one that starts from there; any other path as it is."""
     if not path.startswith("/"):
         return path
@@ -158,7 +158,7 @@ def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     return splits if len(splits) == len(folders) else {}
 
 
-def unit_hash(*parts: str) -> float:
+def hash_to_unit(*parts: str) -> float:
     """Spread names evenly over [0,1): 53 bits of the SHA-256 of the parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53

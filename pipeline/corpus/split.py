@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.corpus.captions import Phrases
 from pipeline.corpus.groups import Groups, name_group
 from pipeline.corpus.names import match_categories, match_objects, suggest_objects
-from pipeline.corpus.rows import Candidate, OfficialSplit, unit_hash
+from pipeline.corpus.rows import Candidate, OfficialSplit, hash_to_unit
 from pipeline.errors import UserError
 from pipeline.letters import find_words
 from pipeline.params import FilterParams, ShareParams
@@ -185,7 +185,7 @@ def draw_split(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Spl
     total = sum(choices.values())
     if total == 0:
         raise UserError(f"filter.shares: {' and '.join(choices)} are all 0, but there are clips for them; raise one")
-    point = unit_hash("split", clip_id) * total
+    point = hash_to_unit("split", clip_id) * total
     for name, share in choices.items():
         if point < share:
             return name
@@ -225,7 +225,7 @@ def hold_out_words(
     wanted = options.test_words
     if isinstance(wanted, float):
         if options.test_words_by == "hash":
-            ranked = sorted((unit_hash("word", word), word) for word in counts)
+            ranked = sorted((hash_to_unit("word", word), word) for word in counts)
             candidates = [word for rank, word in ranked if rank < wanted]
             most = len(candidates)
         else:
@@ -260,7 +260,7 @@ def _draw_pairs(clips: Sequence[Candidate], trained: Collection[str], share: flo
     for clip in clips:
         for word in set(clip.objects):
             members[word, clip.category].append(clip)
-    ranked = sorted((unit_hash("pair", *pair), pair) for pair in members)
+    ranked = sorted((hash_to_unit("pair", *pair), pair) for pair in members)
     seen, groups = _Seen(clips, trained), Groups(clips)
     chosen = (pair for rank, pair in ranked if rank < share)
     return sorted(pair for pair in chosen if seen.give_up(groups.expand(members[pair]), pair[1]))

@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.corpus.captions import writable_text
+from pipeline.corpus.captions import escape_unwritable
 from pipeline.corpus.contained import ContainedVideos, list_videos
-from pipeline.corpus.rows import path_within, simplify_path
+from pipeline.corpus.rows import make_relative, simplify_path
 from pipeline.corpus.video_names import (
     ANYWHERE,
     TRIED,
@@ -103,7 +103,7 @@ def digest_videos(
     return [found[file] for file in files]
 
 
-def tell_elsewhere(videos: Path, missing: Iterable[str]) -> str:
+def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
     """Where the first of the missing videos that is there at all lies, as the end of a message; empty where none is.
 
     Most often `videos` is a folder above the right one. It is listed whole, so this is for runs that fail anyway.
@@ -174,14 +174,11 @@ class VideosFolder:
             text = text.strip()  # lists end with blanks, but a name may, too
         if text.startswith(ANYWHERE):
             return self._find_anywhere(text.removeprefix(ANYWHERE))
-        path = path_within(self._root, path_within(self._videos, text))
-        fault = _find_path_fault(path)
-        if fault:
-            raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
+        path = make_relative(self._root, make_relative(self._videos, text))
+        _refuse_unusable(path, text)
         if "\\" in path and not os.path.lexists(f"{self._root}/{path}"):
             path = path.replace("\\", "/")
-            if fault := _find_path_fault(path):
-                raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
+            _refuse_unusable(path, text)
         path = simplify_path(path)
         if has_video_ending(path):
             if self._is_video(path):
@@ -201,8 +198,7 @@ class VideosFolder:
             raise
 
     def _find_anywhere(self, name: str) -> str:
-        if fault := _find_path_fault(name):
-            raise NoVideo("unusable_path", f"{ascii(name)[:80]} {fault}")
+        _refuse_unusable(name, name)
         # Listing the folders of a large set takes long, and a video at exactly this path is preferred anyway.
         if video := self.contained.find_pictures(name):
             return video
@@ -322,15 +318,19 @@ class VideosFolder:
         return Path(os.path.realpath(path)).is_relative_to(self._root)
 
 
-def _find_path_fault(path: str) -> str:
-    """What makes a path unusable before anything is looked up; empty where nothing does."""
+def _refuse_unusable(path: str, text: str) -> None:
+    """Raise NoVideo for a path that cannot be meant, before anything is looked up; `text` is how the labels have it."""
+    fault = ""
     if path.startswith("/"):
-        return "is absolute; paths start from dataset.videos"
-    if ".." in path.split("/"):
-        return "climbs with `..`"
-    if "\0" in path:
-        return "holds a NUL"
-    return "" if writable_text(path) == path else "is not UTF-8"
+        fault = "is absolute; paths start from dataset.videos"
+    elif ".." in path.split("/"):
+        fault = "climbs with `..`"
+    elif "\0" in path:
+        fault = "holds a NUL"
+    elif escape_unwritable(path) != path:
+        fault = "is not UTF-8"
+    if fault:
+        raise NoVideo("unusable_path", f"{ascii(text)[:80]} {fault}")
 
 
 def _map_in_threads(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from threading import Lock
 
-from pipeline.corpus.captions import writable_text
+from pipeline.corpus.captions import escape_unwritable
 from pipeline.records import Reason
 
 TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an ending, in this order
@@ -57,7 +57,7 @@ class NoVideo(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
-        self.detail = writable_text(detail)
+        self.detail = escape_unwritable(detail)
 
 
 class VideoIndex:

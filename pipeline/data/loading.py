@@ -28,14 +28,14 @@ RESIDENT_SHARE = 0.5  # of the free memory that clips may take; the rest is for 
 Rows = NDArray[np.int64]
 
 
-def free_memory(device: torch.device) -> int:
+def measure_free_memory(device: torch.device) -> int:
     """Bytes that may still be taken: of a GPU, else of the machine and of each control group around this process."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min([psutil.virtual_memory().available, *_left_in_groups()])
+    return min([psutil.virtual_memory().available, *_list_free_in_groups()])
 
 
-def _left_in_groups() -> Iterator[int]:
+def _list_free_in_groups() -> Iterator[int]:
     """What containers and schedulers leave, from this process's own group outwards."""
     own = Path("/proc/self/cgroup")
     for line in own.read_text(encoding="utf-8").splitlines() if own.is_file() else ():
@@ -139,7 +139,7 @@ def open_source(
     if loading == "streamed":
         return Streamed(shards, rows, device)
     needed = len(rows) * int(np.prod(shards.shape)) * (sharers if device.type == "cpu" else 1)
-    free = free_memory(device)
+    free = measure_free_memory(device)
     if needed <= free * RESIDENT_SHARE or (loading == "resident" and needed <= free):
         return Resident(shards, rows, device)
     if loading == "auto":

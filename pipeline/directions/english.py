@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from pipeline.directions.rules import (
+from pipeline.directions.cues import (
     ALWAYS,
     BETWEEN,
     CAMERA_MOVES,
@@ -16,8 +16,8 @@ from pipeline.directions.rules import (
     PLANE,
     WORD,
     Cue,
+    enclose_words,
     split_words,
-    whole_words,
     write_like,
 )
 
@@ -33,9 +33,9 @@ SHARE = 0.5  # of the captions that tell their language
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
-SIDES = re.compile(whole_words("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), re.I)
-COUNTERS = re.compile(whole_words(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
-TURNS = re.compile(f"{COUNTERS.pattern}|{whole_words('clockwise')}", re.I)
+SIDES = re.compile(enclose_words("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), re.I)
+COUNTERS = re.compile(enclose_words(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
+TURNS = re.compile(f"{COUNTERS.pattern}|{enclose_words('clockwise')}", re.I)
 
 # What looks wrong in a mirror: anything to be read, and threads, which turn one way only.
 SIGNS = """
@@ -76,11 +76,12 @@ MOVING_STEMS = (
     "|steer|curv|flip|rotat"
 )
 MOTIONS = re.compile(
-    whole_words(f"[a-z]{{2,}}ing|(?:{MOVING_STEMS})(?:e|es|ed|s|y|ies|ied)?|went|ran|drove|flew|swam|slid|slides"), re.I
+    enclose_words(f"[a-z]{{2,}}ing|(?:{MOVING_STEMS})(?:e|es|ed|s|y|ies|ied)?|went|ran|drove|flew|swam|slid|slides"),
+    re.I,
 )
 
-NOUN = re.compile(rf"{whole_words('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
-BARE = re.compile(rf"^\W*$|{whole_words('to')}[\s_-]+$|{whole_words('let|lets|letting')}.*$", re.I)
+NOUN = re.compile(rf"{enclose_words('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
+BARE = re.compile(rf"^\W*$|{enclose_words('to')}[\s_-]+$|{enclose_words('let|lets|letting')}.*$", re.I)
 LONGEST = 1000  # letters; what is longer is no caption, and takes time that grows with its square
 
 
@@ -111,7 +112,7 @@ def _looks_english(words: list[str]) -> bool:
 
 
 @lru_cache(1 << 16)  # templates and objects come again and again
-def mirrored(text: str, counter: str = COUNTER) -> str | None:
+def mirror(text: str, counter: str = COUNTER) -> str | None:
     """The caption of the flipped clip: the same where it names no side, None where flipping would be wrong.
 
     `counter` is how the dataset spells counter-clockwise.
@@ -129,12 +130,12 @@ def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
     if not _is_sided(text):
         return None
     flipped = _flip(text, counter)
-    if in_other_sense(text) or in_other_sense(flipped):
+    if has_other_sense(text) or has_other_sense(flipped):
         return "other_sense"
     return None if _flip(flipped, counter) == text else "other_spelling"
 
 
-def in_other_sense(text: str) -> bool:
+def has_other_sense(text: str) -> bool:
     """Whether left or right may stand for something else than a side: `right next to`, `left behind`."""
     plain = SURE_SIDES.sub("aside", " ".join(split_words(text)))
     return _is_sided(plain) and (OTHER_SENSES.search(plain) is not None or _has_left_as_verb(plain))
@@ -170,16 +171,16 @@ def _is_sided(text: str) -> bool:
 def _flip(text: str, counter: str) -> str:
     if not _is_sided(text):
         return text
-    flipped = SIDES.sub(lambda match: _other_side(match[0]), text)
-    return TURNS.sub(lambda match: write_like(_other_turn(match[0], counter), match[0], text), flipped)
+    flipped = SIDES.sub(lambda match: _swap_side(match[0]), text)
+    return TURNS.sub(lambda match: write_like(_swap_turn(match[0], counter), match[0], text), flipped)
 
 
-def _other_side(word: str) -> str:
+def _swap_side(word: str) -> str:
     length, other = (4, "right") if word[0] in "lL" else (5, "left")
     return write_like(other, word[:length], word) + word[length:]
 
 
-def _other_turn(word: str, counter: str) -> str:
+def _swap_turn(word: str, counter: str) -> str:
     return counter if word[:2].lower() == "cl" else "clockwise"
 
 
@@ -192,7 +193,7 @@ class CueMatch(NamedTuple):
     instead: tuple[str, ...]
 
 
-def opposite(text: str, counter: str = COUNTER) -> str | None:
+def find_opposite(text: str, counter: str = COUNTER) -> str | None:
     """The same caption for the opposite direction, None where it names none, several that contradict, or another sense.
 
     Opposite are motions that a film played backwards shows, turns, and places before and behind, above and below.
@@ -234,7 +235,7 @@ def _turn(text: str, counter: str) -> str | None:
 
 
 def _is_doubtful(text: str, axes: set[str]) -> bool:
-    return ("side" in axes and in_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
+    return ("side" in axes and has_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
 
 
 def _find(text: str) -> list[CueMatch]:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal
 
 from pipeline.directions import english
-from pipeline.directions.rules import BETWEEN, COUNTER, whole_words, write_like
+from pipeline.directions.cues import BETWEEN, COUNTER, enclose_words, write_like
 from pipeline.errors import UserError
 from pipeline.records import Clip, slugify
 
@@ -60,7 +60,7 @@ class Directions:
         """The same text for the opposite way; None where it tells no way or its opposite is not known."""
         found = self._find(text)
         if not found:
-            return english.opposite(text, self.counter) if self._knows(text) else None
+            return english.find_opposite(text, self.counter) if self._knows(text) else None
         return _replace(text, [(match, phrase.opposite) for match, phrase in found])
 
     def find_mirror_fault(self, text: str) -> Fault | None:
@@ -75,7 +75,7 @@ class Directions:
         if self.find_mirror_fault(text):
             return None
         found = self._find(text)
-        return _replace(text, [(m, p.mirror) for m, p in found]) if found else english.mirrored(text, self.counter)
+        return _replace(text, [(m, p.mirror) for m, p in found]) if found else english.mirror(text, self.counter)
 
     def as_data(self) -> dict[str, Any]:
         """Everything, for a file; `read_directions` reads it."""
@@ -178,7 +178,7 @@ def _compile(words: str) -> re.Pattern[str]:
     """The words, whole where their script parts words by spaces, with any gap between them."""
     spaced = all(letter < LAST_SPACED for letter in words)
     escaped = re.escape(" ".join(re.split(BETWEEN, words.strip()))).replace("\\ ", " ")
-    return re.compile(whole_words(escaped) if spaced else escaped.replace(" ", BETWEEN), re.IGNORECASE)
+    return re.compile(enclose_words(escaped) if spaced else escaped.replace(" ", BETWEEN), re.IGNORECASE)
 
 
 def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> str | None:

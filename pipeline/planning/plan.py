@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.data.loading import RESIDENT_SHARE, free_memory
+from pipeline.data.loading import RESIDENT_SHARE, measure_free_memory
 from pipeline.distributed.devices import set_up
 from pipeline.errors import UserError
 from pipeline.monitoring.throughput import measure_matmul_rate
@@ -130,7 +130,7 @@ def estimate_memory(task: TrainingTask, needs: StepCosts) -> int:
 
 def available_memory(task: TrainingTask) -> int:
     """Bytes that each process of a run may take: of its own GPU, or its part of what all of them share."""
-    free = free_memory(task.device) // (1 if task.device.type == "cuda" else task.world)
+    free = measure_free_memory(task.device) // (1 if task.device.type == "cuda" else task.world)
     return int(free * (1 - SPARE))
 
 

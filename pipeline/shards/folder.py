@@ -148,7 +148,7 @@ class ShardReader:
         into, width = batch.reshape(-1).data, self._clip_bytes
         groups = self._find_groups(rows)
         numbers, starts = groups.tolist(), self._starts[rows].tolist()
-        for place in self._filling_order(groups):
+        for place in self._order_filling(groups):
             start = starts[place]
             into[place * width : (place + 1) * width] = self._load(numbers[place])[start : start + width]
         return batch
@@ -178,7 +178,7 @@ class ShardReader:
     def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._first_rows, rows, side="right") - 1
 
-    def _filling_order(self, groups: NDArray[np.int64]) -> Sequence[int]:
+    def _order_filling(self, groups: NDArray[np.int64]) -> Sequence[int]:
         """The order in which a batch is filled: from front to back, which is the fastest way into fresh memory.
 
         Where groups have to be loaded, the rows of one group come together, groups in the order in which they are first
@@ -193,7 +193,7 @@ class ShardReader:
     def _load_group(self, number: int) -> memoryview:
         """The bytes of its clips; slices of bytes are copied faster than rows of an array."""
         path, group = self._groups[number]
-        with _readable(path, self.shape):
+        with _refusing_damaged(path, self.shape):
             return group.load()
 
 
@@ -217,7 +217,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
     shards = read_index(folder).shards
     kept = checked / digest_value([shard.digest for shard in shards])[:16]
     with hold_folder(kept, wait=True):
-        stamps, read = [_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
+        stamps, read = [_read_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
         if new := [shard for shard, stamp in zip(shards, stamps, strict=True) if read.get(stamp) != shard.digest]:
             require_digests(folder, new)
             digests = [shard.digest for shard in shards]
@@ -225,7 +225,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
 
 
 def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
-    with _readable(path, shape):
+    with _refusing_damaged(path, shape):
         opened = open_npz(path, shape) if path.suffix == ".npz" else open_parquet(path, shape)
     counts = {len(opened.ids), len(opened.captions), sum(len(group.starts) for group in opened.groups)}
     if counts != {shard.clips}:
@@ -235,9 +235,9 @@ def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
 
 
 @contextmanager
-def _readable(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
+def _refusing_damaged(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
     """Turn what a missing or damaged file raises into a UserError that names it."""
-    with _present(path):
+    with _refusing_absent(path):
         try:
             yield
         except FileNotFoundError:
@@ -247,7 +247,7 @@ def _readable(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def _present(path: Path) -> Iterator[None]:
+def _refusing_absent(path: Path) -> Iterator[None]:
     """Within it, a shard that cannot be read is a UserError that names it."""
     try:
         yield
@@ -258,12 +258,12 @@ def _present(path: Path) -> Iterator[None]:
 
 
 def _digest(path: Path) -> str:
-    with _present(path):
+    with _refusing_absent(path):
         return digest_file(path)
 
 
-def _stamp(path: Path) -> str:
-    with _present(path):
+def _read_stamp(path: Path) -> str:
+    with _refusing_absent(path):
         status = path.stat()
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 

@@ -59,7 +59,7 @@ def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
     starts = np.arange(stored_shape[0]) * int(np.prod(shape))
     if by_column or entry.compress_type != zipfile.ZIP_STORED:
         return OpenShard(ids, captions, [RowGroup(starts, partial(_read_member, path), mapped=False)])
-    starts += _data_start(path, entry.header_offset) + header
+    starts += _find_data_start(path, entry.header_offset) + header
     return OpenShard(ids, captions, [RowGroup(starts, partial(_map_file, path), mapped=True)])
 
 
@@ -110,7 +110,9 @@ def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
         if place < 0 or not _is_binary(file.schema_arrow.field(place).type, width):
             raise ValueError(f"no column `frames` of {width} bytes per clip")
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-        starts = _mapped_starts(path, file.metadata, [(group.num_rows, group.column(place)) for group in groups], width)
+        starts = _find_mapped_starts(
+            path, file.metadata, [(group.num_rows, group.column(place)) for group in groups], width
+        )
     if starts is not None:
         parts = [RowGroup(starts, partial(_map_file, path), mapped=True)]
     else:
@@ -130,7 +132,7 @@ def _read_member(path: Path) -> memoryview:
         return memoryview(file["frames"].reshape(-1))
 
 
-def _data_start(path: Path, header_offset: int) -> int:
+def _find_data_start(path: Path, header_offset: int) -> int:
     with path.open("rb") as file:
         file.seek(header_offset)
         header = file.read(LOCAL_HEADER)
@@ -162,7 +164,7 @@ def _read_group(path: Path, group: int, rows: int, width: int) -> memoryview:
     return memoryview(column.buffers()[1]).cast("B")[column.offset * width : (column.offset + len(column)) * width]
 
 
-def _mapped_starts(
+def _find_mapped_starts(
     path: Path, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, pq.ColumnChunkMetaData]], width: int
 ) -> NDArray[np.int64] | None:
     """Where in the file each clip begins; None where a clip does not lie there as plain bytes.
@@ -173,7 +175,7 @@ def _mapped_starts(
     starts = [np.empty(0, np.int64)]
     with path.open("rb", buffering=0) as file:
         for rows, chunk in chunks:
-            start = _plain_start(file.fileno(), chunk, rows * width)
+            start = _find_plain_start(file.fileno(), chunk, rows * width)
             if start is None:
                 return None
             starts.append(start + np.arange(rows) * width)
@@ -187,26 +189,26 @@ def _mapped_starts(
     return found if first.column(0)[0].as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
 
 
-def _plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
+def _find_plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
     """Where the values of a column chunk begin if they are one plain page of `length` bytes, else None."""
     plain = chunk.compression == "UNCOMPRESSED" and {*chunk.encodings} <= {"PLAIN", "RLE"}  # the second is of levels
-    if not plain or _page_bytes(file, chunk.data_page_offset) != length:
+    if not plain or _read_page_bytes(file, chunk.data_page_offset) != length:
         return None
     start: int = chunk.data_page_offset + chunk.total_compressed_size - length
     return start
 
 
-def _page_bytes(file: int, offset: int) -> int | None:
+def _read_page_bytes(file: int, offset: int) -> int | None:
     """Stored bytes of the plain data page whose header is at `offset`; None for another kind of page.
 
     The header is a Thrift struct that opens with three numbers: kind (0 is a data page), size and stored size.
     """
     head = iter(os.pread(file, 64, offset))
-    kind, _, stored = (_thrift_number(head) for _ in range(3))
+    kind, _, stored = (_read_thrift_number(head) for _ in range(3))
     return stored if kind == 0 else None
 
 
-def _thrift_number(head: Iterator[int]) -> int | None:
+def _read_thrift_number(head: Iterator[int]) -> int | None:
     """The next field, if it is a 32-bit number one field id on: zigzag, seven bits to a byte, lowest first."""
     if next(head, None) != 0x15:
         return None

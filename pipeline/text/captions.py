@@ -9,8 +9,8 @@ from spellchecker import SpellChecker
 
 from pipeline.errors import UserError
 from pipeline.params import TokenizeParams
-from pipeline.records import Caption, Clip, Correction, Drop
-from pipeline.text.parsing import find_slots, list_actions, split_template
+from pipeline.records import Caption, Clip, Correction, Drop, split_template
+from pipeline.text.parsing import find_slots, list_actions
 from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
 from pipeline.text.vocabulary import Vocabulary, build_vocabulary
 
@@ -51,13 +51,13 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
         tokenized = [replace(one, tokens=tokens) for one, tokens in zip(tokenized, lemmas, strict=True)]
     if options.oov == "drop":
         rare = drop_rare(tokenized, options.min_word_count)
-        tokenized, drops = _without(tokenized, rare), drops + rare
+        tokenized, drops = _leave_out(tokenized, rare), drops + rare
     vocabulary = _learn_vocabulary(tokenized, drops, options)
     silent = [one for one in tokenized if not any(token in vocabulary.ids for token in one.tokens)]
     unknown = [Drop(one.clip.id, "no_known_word", "none of its words is in the vocabulary") for one in silent]
     captions = [
         Caption(one.clip.id, one.clip.caption, one.tokens, vocabulary.encode(one.tokens), one.slots)
-        for one in _without(tokenized, unknown)
+        for one in _leave_out(tokenized, unknown)
     ]
     reasons = {drop.id: drop for drop in drops + unknown}
     return TokenizedClips(captions, [reasons[clip.id] for clip in clips if clip.id in reasons], corrections, vocabulary)
@@ -69,7 +69,7 @@ def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> 
 
     @cache
     def split_around(template: str) -> list[tuple[str, ...]]:
-        return [words(text) for text in split_template(template)]
+        return [words(text) for text in split_template(template)[0]]
 
     tokenized, drops = [], []
     for clip in clips:
@@ -152,7 +152,7 @@ def _learn_vocabulary(tokenized: Sequence[TokenizedClip], drops: Sequence[Drop],
     return replace(vocabulary, actions=actions, model=options.model, lemmas=options.lemmas)
 
 
-def _without(tokenized: Sequence[TokenizedClip], drops: Collection[Drop]) -> list[TokenizedClip]:
+def _leave_out(tokenized: Sequence[TokenizedClip], drops: Collection[Drop]) -> list[TokenizedClip]:
     dropped = {drop.id for drop in drops}
     return [one for one in tokenized if one.clip.id not in dropped]
 

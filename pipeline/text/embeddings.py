@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from pipeline.errors import UserError, first_line
 from pipeline.files import replacing
 from pipeline.params import EmbeddingParams
-from pipeline.text.subword import subword_vectors, unseen_vector
+from pipeline.text.subword import compute_unseen_vector, compute_vectors
 from pipeline.text.vector_files import Vector, read_vectors
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
@@ -46,7 +46,9 @@ class Embeddings:
         """The vector of any word [D], or None if it has none."""
         if word in self._rows or not self.by_spelling:
             return self._rows.get(word)
-        vector = unseen_vector(word, self.words[len(SPECIAL) : self.learned], self.vectors[len(SPECIAL) : self.learned])
+        vector = compute_unseen_vector(
+            word, self.words[len(SPECIAL) : self.learned], self.vectors[len(SPECIAL) : self.learned]
+        )
         return vector if vector.any() else None
 
     def list_missing(self) -> list[str]:
@@ -176,7 +178,7 @@ def _compute_sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
 def _compute_from_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[str]], width: int) -> Embeddings:
     learned = len(vocabulary) - vocabulary.unlearned
     seen, unseen = vocabulary.words[len(SPECIAL) : learned], vocabulary.words[learned:]
-    made = subword_vectors(seen, trained, width)
+    made = compute_vectors(seen, trained, width)
     special = np.zeros((len(SPECIAL), width), np.float32)
-    vectors = np.vstack([special, made, *(unseen_vector(word, seen, made)[None] for word in unseen)])
+    vectors = np.vstack([special, made, *(compute_unseen_vector(word, seen, made)[None] for word in unseen)])
     return Embeddings(vocabulary.words, vectors, (), np.zeros((0, width), np.float16), True, learned)

@@ -1,6 +1,5 @@
 """A free-form caption -> token ids; and which words of a caption name an object and which the action."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ Tokens = tuple[str, ...]
 Slots = tuple[int, ...]
 
 ARTICLES = frozenset(("a", "an", "the"))
-SLOT = re.compile(r"\[[^\]]*\]")
-PLAIN_SLOT = re.compile(r"\bsomething\b", re.IGNORECASE)  # in a template written without brackets
 GAP = "*"  # no token holds this sign
 MOST_ACTIONS = 1000  # more than datasets have categories, and few enough to store with a model
 
@@ -62,11 +59,6 @@ def find_slots(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Token
     first found after the one before it, or first found at all; one that the caption lacks has no tokens.
     """
     return _fill_template(tokens, around, objects) or _search_objects(tokens, objects)
-
-
-def split_template(template: str) -> list[str]:
-    """The texts around the slots of a template, one more than it has slots."""
-    return (SLOT if SLOT.search(template) else PLAIN_SLOT).split(template)
 
 
 def list_actions(captions: Iterable[tuple[Tokens, Slots]]) -> tuple[str, ...]:

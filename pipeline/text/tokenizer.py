@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from pipeline.errors import UserError, first_line
-from pipeline.letters import JOINERS, word_pattern
+from pipeline.letters import JOINERS, build_word_pattern
 
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
 UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
@@ -52,7 +52,9 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
     plain = UNBROKEN.sub(r"\1 ", plain)
     if model is None and PLAIN.fullmatch(plain):
         return tuple(PLAIN_WORD.findall(plain))
-    pieces = tuple(piece for token in _language(model).make_doc(plain) for piece in _piece().findall(token.norm_))
+    pieces = tuple(
+        piece for token in _load_language(model).make_doc(plain) for piece in _compile_piece().findall(token.norm_)
+    )
     if model or not UNSPACED.search(plain):
         return pieces
     # Kana identify Japanese: without them the same characters are taken for Chinese.
@@ -67,28 +69,28 @@ def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> It
     """
     from spacy.tokens import Doc
 
-    nlp = _lemmatizer(model)
+    nlp = _load_lemmatizer(model)
     docs = (Doc(nlp.vocab, words=list(tokens)) for tokens in captions)
     for doc in nlp.pipe(docs):
-        yield tuple(_lemma(token.text, token.lemma_.lower()) for token in doc)
+        yield tuple(_choose_lemma(token.text, token.lemma_.lower()) for token in doc)
 
 
 @cache
-def _piece() -> re.Pattern[str]:
+def _compile_piece() -> re.Pattern[str]:
     """2.5 | 's | o'clock; a dot or underscore parts words."""
-    word = word_pattern()
+    word = build_word_pattern()
     return re.compile(rf"\d+(?:[.,]\d+)+|'?{word}(?:'{word})*")
 
 
-def _lemma(word: str, lemma: str) -> str:
-    return word if word in KEPT or not _piece().fullmatch(lemma) else lemma
+def _choose_lemma(word: str, lemma: str) -> str:
+    return word if word in KEPT or not _compile_piece().fullmatch(lemma) else lemma
 
 
 def _split_unspaced(piece: str, language: Any | None) -> list[str]:
     """The words of a piece; itself where it is written with spaces, or nothing is installed that knows them."""
     if language is None or not UNSPACED.search(piece):
         return [piece]
-    return [word for token in language.make_doc(piece) for word in _piece().findall(token.text)]
+    return [word for token in language.make_doc(piece) for word in _compile_piece().findall(token.text)]
 
 
 @cache
@@ -108,7 +110,7 @@ def _load_unspaced(code: str) -> Any | None:
 
 
 @cache
-def _language(model: str | None) -> Any:
+def _load_language(model: str | None) -> Any:
     import spacy
 
     nlp: Any = load_pipeline(model) if model else spacy.blank("en")
@@ -122,11 +124,11 @@ def _language(model: str | None) -> Any:
 
 
 @cache
-def _lemmatizer(model: str | None) -> Any:
+def _load_lemmatizer(model: str | None) -> Any:
     import spacy
 
     # The plain one does not tokenize as well: its tables would change the words.
-    nlp: Any = _language(model) if model else spacy.blank("en")
+    nlp: Any = _load_language(model) if model else spacy.blank("en")
     if model and not LEMMATIZERS & set(nlp.pipe_names):
         raise UserError(f"tokenize.lemmas: the spaCy model {model} makes no lemmas; take another or say false")
     if not model:

@@ -55,19 +55,19 @@ def read_vectors(path: Path, wanted: Collection[str], first: int) -> VectorFile:
     """
     with _open(path) as lines:
         head = list(islice(lines, LOOKED_AT + 1))
-        header = _header(head[0]) if head else None
-        found = VectorFile(path, _width(path, head[1:] if header else head))
+        header = _parse_header(head[0]) if head else None
+        found = VectorFile(path, _find_width(path, head[1:] if header else head))
         start = 2 if header else 1
         others = 0
         for number, line in enumerate(chain(head[start - 1 :], lines), start):
             if not line.strip():
                 continue
             found.rows += 1
-            word, fault = _word(line, found.width)
+            word, fault = _parse_word(line, found.width)
             if not fault and word in found.words:
                 fault = "the same word again"
             if not fault and (word in wanted or others < first):
-                vector = _numbers(line, found.width)
+                vector = _parse_vector(line, found.width)
                 if vector is None:
                     fault = "values that are no finite numbers, or all zero"
                 else:
@@ -99,17 +99,17 @@ def _open(path: Path) -> Iterator[Iterator[bytes]]:
         raise UserError(f"{path}: damaged ({error}); fetch it again") from None
 
 
-def _header(line: bytes) -> tuple[int, int] | None:
+def _parse_header(line: bytes) -> tuple[int, int] | None:
     """The counts of rows and values, where the first line holds these two alone."""
     parts = line.split()
     return (int(parts[0]), int(parts[1])) if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit() else None
 
 
-def _width(path: Path, head: list[bytes]) -> int:
+def _find_width(path: Path, head: list[bytes]) -> int:
     """The commonest number of values in the first rows, since one row alone may be the wrong one."""
     counts = Counter(len(line.split()) - 1 for line in head if line.strip())
     width = max(counts, key=lambda count: (counts[count], count), default=0)
-    if width < 2 or all(_numbers(line, width) is None for line in head):
+    if width < 2 or all(_parse_vector(line, width) is None for line in head):
         raise UserError(
             f"{path}: line 1 on: no rows of a word and its numbers, parted by spaces; "
             "a binary file (.bin) has to be converted to text first"
@@ -117,7 +117,7 @@ def _width(path: Path, head: list[bytes]) -> int:
     return width
 
 
-def _word(line: bytes, width: int) -> tuple[str, str]:
+def _parse_word(line: bytes, width: int) -> tuple[str, str]:
     """The word of a row, and what is wrong with the row. A word may hold spaces: some of GloVe's do."""
     line = line.rstrip()
     if line.count(b" ") == width:  # as nearly all rows are; splitting them takes ten times as long
@@ -133,7 +133,7 @@ def _word(line: bytes, width: int) -> tuple[str, str]:
         return "", "a word that is not UTF-8"
 
 
-def _numbers(line: bytes, width: int) -> Vector | None:
+def _parse_vector(line: bytes, width: int) -> Vector | None:
     try:
         vector = np.array([float(value) for value in line.rsplit(None, width)[-width:]], np.float32)
     except ValueError:

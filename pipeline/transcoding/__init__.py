@@ -25,7 +25,7 @@ from pipeline.params import ClipParams, ComputeParams, TranscodeParams
 from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Signature, Split
 from pipeline.shards import Shard, write_index
 from pipeline.source_code import digest_code
-from pipeline.tables import batches, write_report, write_table
+from pipeline.tables import split_batches, write_report, write_table
 from pipeline.transcoding.decoding import ShardTask
 from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes, list_drops, list_signatures, read_manifests
 
@@ -47,7 +47,7 @@ PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide
 SIGNATURE_SHAPE = ClipParams(frames=FRAMES, height=2 * GRID, width=2 * GRID, spread="time", seconds=None, stride=None)
 
 
-class Made(NamedTuple):
+class Published(NamedTuple):
     """Clips that were read and kept, and how many of each split have a near-duplicate in train."""
 
     read: int
@@ -109,7 +109,7 @@ def make_shards(
     """Make the shards of `total` clips, which are sorted by id, in a folder; returns their paths, in order."""
     shards = -(-total // options.shard_clips)
     paths = [folder / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
-    parts = zip(paths, batches(clips, options.shard_clips), strict=True)
+    parts = zip(paths, split_batches(clips, options.shard_clips), strict=True)
     tasks = (ShardTask(path, videos.absolute(), part, shape, options) for path, part in parts)
     seconds = options.limits.seconds
     for _ in map_sandboxed(ShardMaker(), tasks, shards, compute, seconds=seconds, label=label, progress=progress):
@@ -117,7 +117,9 @@ def make_shards(
     return paths
 
 
-def publish_shards(paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS) -> Made:
+def publish_shards(
+    paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS
+) -> Published:
     """Make `out` whole from finished shards, the index last.
 
     Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
@@ -149,7 +151,7 @@ def publish_shards(paths: list[Path], out: Path, shape: ClipParams, splits: Mapp
         near_duplicates_of_train={split: leak._asdict() for split, leak in leaks.items()},
     )
     write_index(out, (shape.frames, shape.height, shape.width), shards)
-    return Made(read, frames.total(), leaks)
+    return Published(read, frames.total(), leaks)
 
 
 def _link(source: Path, target: Path) -> None:

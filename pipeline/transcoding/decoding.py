@@ -24,7 +24,8 @@ from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
-from pipeline.video.timing import OutsideVideo, ShortClip
+from pipeline.video.timeline import OutsideVideo
+from pipeline.video.windows import ShortClip
 
 FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> reason, and a hint
     "hung": ("decoder_hung", "; see transcode.limits.seconds"),

@@ -49,7 +49,7 @@ class Manifest:
     signatures: tuple[Signature, ...]  # of the rows of the shard
 
 
-def manifest_path(shard: Path) -> Path:
+def locate_manifest(shard: Path) -> Path:
     """The path of the manifest of a shard."""
     return shard.with_suffix(".json")
 
@@ -81,7 +81,7 @@ def read_manifest(path: Path) -> Manifest | None:
 
 def is_finished(shard: Path) -> bool:
     """Whether an earlier run wrote this shard and its manifest, and neither has been altered since."""
-    manifest = read_manifest(manifest_path(shard))
+    manifest = read_manifest(locate_manifest(shard))
     if manifest is None:
         return False
     try:
@@ -93,7 +93,7 @@ def is_finished(shard: Path) -> bool:
 def read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:
     """Each shard with its manifest. Raises UserError where one is no longer whole."""
     for path in paths:
-        manifest = read_manifest(manifest_path(path))
+        manifest = read_manifest(locate_manifest(path))
         if manifest is None:
             raise UserError(f"{path}: damaged while the stage ran; run the same command again")
         yield path, manifest
@@ -116,7 +116,7 @@ class Decoded(NamedTuple):
     frames: int
 
 
-class _Told(NamedTuple):
+class _Announced(NamedTuple):
     """How many windows a worker announces, and how many frames the video has."""
 
     windows: int
@@ -171,7 +171,7 @@ class ShardMaker:
             part, checked = _check_outcome(task, outcome)
             if part not in parts or part in taken:
                 raise BadAnswer(f"a part that was not asked for: {part[:80]!a}")
-            if isinstance(checked, _Told):
+            if isinstance(checked, _Announced):
                 end = at + checked.windows * count_clip_bytes(task.shape)
                 if end > len(frames):
                     raise BadAnswer(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
@@ -204,7 +204,7 @@ class ShardMaker:
         signatures = tuple(
             Signature(clip_id, encode_signature(compute_signature(frames))) for clip_id, _, frames in rows
         )
-        write_manifest(manifest_path(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
+        write_manifest(locate_manifest(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
 
 
 def count_clip_bytes(shape: ClipParams) -> int:
@@ -216,12 +216,12 @@ def _list_parts(task: ShardTask, video: str) -> set[str]:
     return {clip.part for clip in task.clips if clip.video == video}
 
 
-def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Told | Undecoded]:
+def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Announced | Undecoded]:
     """One outcome by its keys and by the kinds and bounds of its values. Raises BadAnswer."""
     match outcome:
         case {"part": str(part), "frames": int(frames), "windows": int(windows)} if len(outcome) == 3:
             if 1 <= windows <= task.options.windows and 1 <= frames <= task.options.limits.video_frames:
-                return part, _Told(windows, frames)
+                return part, _Announced(windows, frames)
         case {"part": str(part), "reason": str(reason), "detail": detail} if len(outcome) == 3:
             if reason in ALLOWED_REASONS:
                 return part, Undecoded(ALLOWED_REASONS[reason], clean_text(detail))

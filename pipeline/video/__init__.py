@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # they read params, which what only writes a video can do without
     from pipeline.video.geometry import Filter, Picture
     from pipeline.video.limits import Budget
-    from pipeline.video.timing import Timeline
+    from pipeline.video.timeline import Timeline
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # of 16 bits where the colours are wide
 FrameChoice = Callable[["Timeline"], Iterable[int]]  # numbers of the wanted frames, from what is known before decoding

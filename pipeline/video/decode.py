@@ -15,14 +15,23 @@ from pipeline.records import Frames
 from pipeline.sources.pictures import Pictures
 from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader, collect_frames
 from pipeline.video.colour import convert_to_srgb
-from pipeline.video.ffmpeg import executable
+from pipeline.video.ffmpeg import find_executable
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.geometry import Filter, Picture, busiest_crop, centre_crop, clip_filters, find_matrix, grey_filters
+from pipeline.video.geometry import (
+    Filter,
+    Picture,
+    find_busiest_crop,
+    find_centre_crop,
+    find_matrix,
+    list_clip_filters,
+    list_grey_filters,
+)
 from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import Inexact, PyavPartReader
-from pipeline.video.timing import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
+from pipeline.video.timeline import OutsideVideo, Timeline, find_part
 from pipeline.video.truncation import refuse_truncated
+from pipeline.video.windows import ShortClip, choose_windows
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
 PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet
@@ -34,7 +43,7 @@ Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one,
 def find_programs(options: TranscodeParams, videos: Iterable[str]) -> list[str]:
     """The paths of the programs that decode some of these videos."""
     if options.decoder == "ffmpeg" or any(video.lower().endswith(tuple(PROGRAM_ENDINGS)) for video in videos):
-        return [executable()]
+        return [find_executable()]
     return []
 
 
@@ -63,18 +72,18 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
 
     def guess(timeline: Timeline) -> Iterable[int]:
         try:
-            return _numbers(choose(timeline))
+            return _list_numbers(choose(timeline))
         except (DecodeError, ShortClip):  # the decoded frames decide
             return ()
 
-    filters = partial(_centre, shape, options) if options.crop == "centre" else grey_filters
+    filters = partial(_choose_centre_filters, shape, options) if options.crop == "centre" else list_grey_filters
     read = video.read(guess, filters)
     count = len(read.timeline.stamps)
     if count == 0:
         raise DecodeError("no frame can be decoded")
     windows = choose(read.timeline)
-    if not _numbers(windows) <= read.frames.keys():
-        read = video.read(lambda _: _numbers(windows), filters)
+    if not _list_numbers(windows) <= read.frames.keys():
+        read = video.read(lambda _: _list_numbers(windows), filters)
     if options.crop == "motion":
         fetch = partial(_read_whole, video)
         return DecodedVideo([_follow(fetch, read, window, shape, options) for window in windows], count)
@@ -130,7 +139,7 @@ def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bo
 def _decode_timeline(video: VideoReader) -> Timeline | DecodeError:
     """When each frame is shown, as decoding all of them tells, or why they cannot be decoded."""
     try:
-        return video.read(lambda _: (), _leave).timeline
+        return video.read(lambda _: (), _choose_no_filters).timeline
     except DecodeError as error:
         return error
 
@@ -184,7 +193,7 @@ class _PartDecoder:
         """The clips of each part in turn, or why it has none; all are decoded in one go. Raises as `pick` does."""
         plans = [self._plan(part) for part in parts]
         motion = self._options.crop == "motion"
-        filters = grey_filters if motion else partial(_centre, self._shape, self._options)
+        filters = list_grey_filters if motion else partial(_choose_centre_filters, self._shape, self._options)
         wanted = sorted({n for plan in plans if isinstance(plan, _Plan) for n in plan.numbers})
         picked = self._pick(wanted, filters) if wanted else iter(())
         read, reached = FramesRead({}, {}, self._timeline), -1
@@ -208,7 +217,7 @@ class _PartDecoder:
         except (DecodeError, ShortClip, OutsideVideo) as fault:
             return fault
         windows = [[first + number for number in window] for window in windows]
-        return _Plan(windows, sorted(_numbers(windows)), len(timeline.stamps))
+        return _Plan(windows, sorted(_list_numbers(windows)), len(timeline.stamps))
 
     def _finish(self, plan: "_Plan", read: FramesRead) -> DecodedVideo:
         if self._options.crop == "motion":
@@ -248,7 +257,7 @@ def _find_later_needs(plans: "Sequence[_Plan | Fault]") -> list[float]:
     return [*accumulate(firsts, min, initial=inf)][-2::-1]
 
 
-def _leave(_: Picture) -> list[Filter]:
+def _choose_no_filters(_: Picture) -> list[Filter]:
     return []
 
 
@@ -259,22 +268,22 @@ def _read_whole(video: VideoReader, numbers: Iterable[int], filters: FilterChoic
 Fetch = Callable[[list[int], FilterChoice], FramesRead]
 
 
-def _centre(shape: ClipParams, options: TranscodeParams, picture: Picture) -> list[Filter]:
+def _choose_centre_filters(shape: ClipParams, options: TranscodeParams, picture: Picture) -> list[Filter]:
     height, width = shape.height, shape.width
     matrix = find_matrix(picture, options.untagged_hd)
-    return clip_filters(picture, centre_crop(picture, height, width), height, width, matrix)
+    return list_clip_filters(picture, find_centre_crop(picture, height, width), height, width, matrix)
 
 
 def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParams, options: TranscodeParams) -> Frames:
     """The clip of a window, cropped to where most of it moves; the centre, where the picture changes its geometry."""
     height, width = shape.height, shape.width
     picture, *others = {greys.pictures[number] for number in window}
-    crop = busiest_crop([np.asarray(greys.frames[number], np.uint8) for number in window], picture, height, width)
+    crop = find_busiest_crop([np.asarray(greys.frames[number], np.uint8) for number in window], picture, height, width)
 
     def filters(frame: Picture) -> list[Filter]:
         if others:
-            return _centre(shape, options, frame)
-        return clip_filters(frame, crop, height, width, find_matrix(frame, options.untagged_hd))
+            return _choose_centre_filters(shape, options, frame)
+        return list_clip_filters(frame, crop, height, width, find_matrix(frame, options.untagged_hd))
 
     return _stack(fetch(window, filters), window)
 
@@ -289,5 +298,5 @@ def _read_frame(read: FramesRead, number: int) -> Frames:
     return convert_to_srgb(frame, colour) if colour.wide else np.asarray(frame, np.uint8)
 
 
-def _numbers(windows: list[list[int]]) -> set[int]:
+def _list_numbers(windows: list[list[int]]) -> set[int]:
     return {number for window in windows for number in window}

@@ -62,7 +62,7 @@ def encode_frames(
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
         if comment and codec == "gif":
-            temporary.write_bytes(_with_gif_comment(temporary.read_bytes(), comment))
+            temporary.write_bytes(_add_gif_comment(temporary.read_bytes(), comment))
 
 
 def encode_clips(clips: Sequence[tuple[Frames, Path]], *, fps: int) -> None:
@@ -87,21 +87,21 @@ def _describe_output(source: str, frames: Frames, target: Path, fps: int, codec:
     """The raw `frames` that are read at `source`, encoded into the file `target`."""
     _, height, width, _ = frames.shape
     stream = ffmpeg.input(source, format="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=fps).video
-    picture = _indexed(stream) if codec == "gif" else stream.filter("scale", flags="bicubic+accurate_rnd")
+    picture = _index_colours(stream) if codec == "gif" else stream.filter("scale", flags="bicubic+accurate_rnd")
     options = {**_OPTIONS[codec], "threads": 1, "fflags": "+bitexact", "flags:v": "+bitexact"}
     if comment and codec != "gif":
         options["metadata"] = f"comment={comment}"
     return picture.output(f"file:{target}", **options)  # the prefix keeps a colon from being read as a protocol
 
 
-def _indexed(source: Any) -> Any:
+def _index_colours(source: Any) -> Any:
     """The stream with its 256 best colours; ordered dither stands still where the picture does."""
     halves = source.filter_multi_output("split")
     palette = halves[0].filter("palettegen", stats_mode="full")
     return ffmpeg.filter([halves[1], palette], "paletteuse", dither="bayer", bayer_scale=4)
 
 
-def _with_gif_comment(gif: bytes, comment: str) -> bytes:
+def _add_gif_comment(gif: bytes, comment: str) -> bytes:
     """The same GIF with a comment extension before its first frame; ffmpeg writes none."""
     flags = gif[10]  # bit 7: a global palette follows the 13 header bytes; bits 0-2: its length
     start = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)

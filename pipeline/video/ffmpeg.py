@@ -28,7 +28,7 @@ class FfmpegError(Exception):
 
 
 @cache
-def executable() -> str:
+def find_executable() -> str:
     """Path of the ffmpeg binary."""
     package = find_spec("imageio_ffmpeg")
     folders = package.submodule_search_locations if package else None
@@ -44,7 +44,7 @@ def executable() -> str:
 def read_program_version() -> str:
     """Which FFmpeg the binary is. Raises UserError where it does not run."""
     try:
-        answer = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60)
+        answer = subprocess.run([find_executable(), "-version"], capture_output=True, text=True, check=True, timeout=60)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise UserError(f"the ffmpeg in imageio-ffmpeg does not run ({error}); install imageio-ffmpeg anew") from None
     return answer.stdout.split()[2]
@@ -58,21 +58,21 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
     done, messages = _call(stream, "error", input, seconds, TAIL_BYTES)
     if os.strerror(errno.ENOSPC) in messages:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return _output(done, messages)
+    return _check_output(done, messages)
 
 
 def listen(stream: Any, *, seconds: float, at_most: int) -> str:
     """Run a command -> the last `at_most` bytes of its log. Raises FfmpegError."""
     done, messages = _call(stream, "repeat+info", None, seconds, at_most)
-    _output(done, messages)
+    _check_output(done, messages)
     return messages
 
 
 def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: int) -> tuple[Done, str]:
-    quiet = [executable(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", level]
+    quiet = [find_executable(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", level]
     command = ffmpeg.compile(stream, cmd=quiet, overwrite_output=True)
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if source is None else {"input": source}
-    with _tail(kept) as (messages, tail):
+    with _collecting_tail(kept) as (messages, tail):
         try:
             done = subprocess.run(
                 command, stdout=subprocess.PIPE, stderr=messages, timeout=seconds, check=False, **given
@@ -82,7 +82,7 @@ def _call(stream: Any, level: str, source: bytes | None, seconds: float, kept: i
     return done, tail.decode(errors="replace").strip()
 
 
-def _output(done: Done, messages: str) -> bytes:
+def _check_output(done: Done, messages: str) -> bytes:
     if done.returncode:
         head = messages[: min(TAIL_BYTES, len(messages) - TAIL_BYTES)] if len(messages) > TAIL_BYTES else ""
         raise FfmpegError(f"ffmpeg ended with code {done.returncode}", head + messages[-TAIL_BYTES:])
@@ -90,7 +90,7 @@ def _output(done: Done, messages: str) -> bytes:
 
 
 @contextmanager
-def _tail(kept: int) -> Iterator[tuple[int, bytearray]]:
+def _collecting_tail(kept: int) -> Iterator[tuple[int, bytearray]]:
     """Yield a descriptor to write to and the last bytes written to it, complete once the block has ended."""
     reader, writer = os.pipe()
     tail = bytearray()

@@ -43,8 +43,7 @@ from pipeline.video.limits import (
     refuse_codec,
     refuse_container,
 )
-from pipeline.video.timestamps import Clock, Timestamps
-from pipeline.video.timing import Timeline
+from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
@@ -128,9 +127,9 @@ class FfmpegReader:
     def _survey(self) -> "_Survey":
         """Every frame of the video, and when it is shown."""
         frames = self._limits.video_frames
-        command = self._command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
+        command = self._build_command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
-        with _refusals():
+        with _refusing():
             text = listen(command, seconds=self._limits.seconds, at_most=kept)
         survey = _parse(text.splitlines(), None if self.demuxing else self._path, self._limits)
         if not survey.turned:
@@ -142,8 +141,8 @@ class FfmpegReader:
     def _read_matrix(self) -> bytes:
         """The display matrix of the first frame, from the header of a MOV file that has this one frame, made small."""
         options = {"f": "mov", "vcodec": "rawvideo", "pix_fmt": "rgb24", "movflags": "empty_moov", "frames:v": 1}
-        with _refusals():
-            data = run(self._command("scale=16:16", **options), seconds=self._limits.seconds)
+        with _refusing():
+            data = run(self._build_command("scale=16:16", **options), seconds=self._limits.seconds)
         start = data.index(b"tkhd") + MATRIX_AT
         return struct.pack("=9i", *struct.unpack(">9i", data[start : start + MATRIX_BYTES]))
 
@@ -154,8 +153,8 @@ class FfmpegReader:
         before = [self._colour] if self._colour else []
         before += ["=".join(DEINTERLACE)] if self._interlaced else []
         chain = ",".join([*before, f"select={chosen}", *steps])
-        with _refusals():
-            data = run(self._command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
+        with _refusing():
+            data = run(self._build_command(chain, f="image2pipe", vcodec="pam"), seconds=self._limits.seconds)
         start = data.find(PAM_END) + len(PAM_END)
         numbers_of = rb"(?:WIDTH|HEIGHT|DEPTH|MAXVAL) (\d+)"
         width, height, depth, largest = (int(value) for value in re.findall(numbers_of, data[:start]))
@@ -169,7 +168,7 @@ class FfmpegReader:
         frames = [row.copy().view(kind).astype(native).reshape(shape) for row in pixels]
         return dict(zip(numbers, frames, strict=True))
 
-    def _command(self, filters: str, **options: Any) -> Any:
+    def _build_command(self, filters: str, **options: Any) -> Any:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
         reading["flags"] = "+unaligned"  # else a margin at the left is cut to steps of 64 columns
         reading["reinit_filter"] = 0  # an orientation message with one frame is no other geometry
@@ -180,7 +179,7 @@ class FfmpegReader:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _refusing() -> Iterator[None]:
     """Turn a failure of ffmpeg into a DecodeError of one line, without the addresses that differ between runs."""
     try:
         yield
@@ -256,12 +255,12 @@ def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
     return _Survey(pictures, timeline, turned, interlaced, stated)
 
 
-def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Clock:
+def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> ContainerClock:
     """What ffmpeg and the file tell of the times of all frames."""
     container = next((found[1] for found in map(INPUT.match, lines) if found), "")
     stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
     tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
-    return Clock(unit, container, find_end(path, read_header(path), tracks.get(stream, 0)) if path else None)
+    return ContainerClock(unit, container, find_end(path, read_header(path), tracks.get(stream, 0)) if path else None)
 
 
 def _read_stated_colour(lines: list[str], matrix: str) -> str:

@@ -64,12 +64,12 @@ class Crop(NamedTuple):
     y: int
 
 
-def centre_crop(picture: Picture, height: int, width: int) -> Crop:
+def find_centre_crop(picture: Picture, height: int, width: int) -> Crop:
     """The largest centred part that is shown with the shape height x width.
 
     Its corner lies on a whole chroma sample, so that the colours do not shift against the light.
     """
-    if _quarter_turns(picture) % 2:
+    if _count_quarter_turns(picture) % 2:
         height, width = width, height
     shape = Fraction(width, height) / picture.pixel_aspect  # width to height, in stored pixels
     crop_width = max(1, min(picture.width, round(picture.height * shape)))
@@ -86,13 +86,13 @@ def find_matrix(picture: Picture, untagged_hd: str) -> str:
     return untagged_hd if hd and picture.colour.untagged else "auto"
 
 
-def clip_filters(picture: Picture, crop: Crop, height: int, width: int, matrix: str = "auto") -> list[Filter]:
+def list_clip_filters(picture: Picture, crop: Crop, height: int, width: int, matrix: str = "auto") -> list[Filter]:
     """Filters from a decoded frame to upright RGB of height x width: crop first, so that only its pixels are scaled.
 
     RGB of 16 bits where the colours are wide, for `colour` to make sRGB of.
     An alpha channel is left out: its pixels keep the colour that is stored under it.
     """
-    turns = _quarter_turns(picture)
+    turns = _count_quarter_turns(picture)
     if turns % 2:
         height, width = width, height
     return [
@@ -117,33 +117,33 @@ def read_orientation(matrix: bytes) -> tuple[int, bool]:
     return round(-degrees(atan2(b / down, a / across))), a * d - b * c < 0
 
 
-def _quarter_turns(picture: Picture) -> int:
+def _count_quarter_turns(picture: Picture) -> int:
     return round(picture.rotation / 90) % 4
 
 
-def grey_filters(picture: Picture) -> list[Filter]:
+def list_grey_filters(picture: Picture) -> list[Filter]:
     """Filters from a decoded frame to the whole of it, small and grey, uint8 [h,w]."""
     longer = max(picture.width, picture.height)
     width, height = (max(1, round(side * min(SIDE, longer) / longer)) for side in (picture.width, picture.height))
     return [("scale", f"{width}:{height}:flags={SCALE_FLAGS}"), ("format", "gray")]
 
 
-def busiest_crop(greys: Sequence[Frames], picture: Picture, height: int, width: int) -> Crop:
+def find_busiest_crop(greys: Sequence[Frames], picture: Picture, height: int, width: int) -> Crop:
     """The crop of the centre's size in which most changes from one small grey frame to the next.
 
     Of equally good places the one in the middle, so the movement is not pressed to an edge, and the crop is the
     centre's where nothing moves.
     """
-    crop = centre_crop(picture, height, width)
+    crop = find_centre_crop(picture, height, width)
     differences = [np.abs(after.astype(np.int64) - before) for before, after in pairwise(greys)]
     moved = sum((np.where(change > NOISE, change, 0) for change in differences), np.zeros_like(greys[0], np.int64))
     across, down = picture.chroma_steps
-    x = _busiest(moved.sum(axis=0), picture.width, crop.width, across)
-    y = _busiest(moved.sum(axis=1), picture.height, crop.height, down)
+    x = _find_busiest(moved.sum(axis=0), picture.width, crop.width, across)
+    y = _find_busiest(moved.sum(axis=1), picture.height, crop.height, down)
     return crop._replace(x=x, y=y)
 
 
-def _busiest(moved: NDArray[np.int64], length: int, part: int, step: int) -> int:
+def _find_busiest(moved: NDArray[np.int64], length: int, part: int, step: int) -> int:
     """Where along a side of `length` pixels a part of it begins that holds most of `moved`, by whole steps.
 
     In whole numbers throughout, so that equal places are equal everywhere.

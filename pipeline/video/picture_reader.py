@@ -26,7 +26,7 @@ from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
 from pipeline.video.limits import Budget, DecodeError
 from pipeline.video.pyav_decoder import refusing
-from pipeline.video.timing import Timeline
+from pipeline.video.timeline import Timeline
 from pipeline.video.truncation import PNG
 
 JPEG, WEBP = b"\xff\xd8\xff", b"RIFF"

@@ -39,8 +39,7 @@ from pipeline.video.limits import (
     refuse_codec,
     refuse_container,
 )
-from pipeline.video.timestamps import Clock, Timestamps
-from pipeline.video.timing import Timeline, is_steady
+from pipeline.video.timeline import ContainerClock, Timeline, Timestamps, is_steady
 from pipeline.video.truncation import MATROSKA
 from pipeline.video.webm import PlainWebm, UnsupportedFile, read_plain_webm
 
@@ -72,7 +71,7 @@ class PyavReader:
         """Decode the whole video and filter the chosen frames. Raises DecodeError."""
         if self._plain:
             try:
-                source = _plain_source(self._plain, self._limits)
+                source = _open_plain(self._plain, self._limits)
                 read = _read(source, choose, filters, self._limits)
                 if read.timeline == source.timeline or is_steady(read.timeline):
                     return read
@@ -137,7 +136,7 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
     return FramesRead(frames, pictures, source.build_timeline())
 
 
-def _plain_source(plain: PlainWebm, limits: LimitParams) -> _Source:
+def _open_plain(plain: PlainWebm, limits: LimitParams) -> _Source:
     """A new decoder for every file: keeping one open saves nothing, and a bad file could affect the next."""
     decoder = av.CodecContext.create(plain.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
@@ -171,7 +170,7 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
             packets = list(packets)
             timeline = _guess_timeline(packets, opened.clock)
         stamps = Timestamps()
-        frames = opened.refine(_decoded(packets, stamps))
+        frames = opened.refine(_decode(packets, stamps))
         yield _Source(timeline, frames, partial(opened.clock.build_timeline, stamps), opened.describe)
 
 
@@ -183,7 +182,7 @@ class OpenedStream:
     stream: VideoStream
     stated: StatedColour
     margins: Margins
-    clock: Clock
+    clock: ContainerClock
 
     def describe(self, first: VideoFrame) -> tuple[Fraction, int, bool]:
         """How all frames are shown: width of a pixel to its height, degrees counter-clockwise, and if mirrored.
@@ -202,9 +201,9 @@ class OpenedStream:
         """The decoded frames with the colours that the container states, deinterlaced and without its margins."""
         name = self.stream.codec_context.name
         if name in WITHOUT_COLOUR and self.stated.matters:
-            frames = _tagged(frames, self.stated, always=name == "vp8")
-        frames = _deinterlaced(frames)
-        return _filtered(frames, self.margins.filter()) if any(self.margins) else frames
+            frames = _tag_colours(frames, self.stated, always=name == "vp8")
+        frames = _deinterlace(frames)
+        return _filter(frames, self.margins.filter()) if any(self.margins) else frames
 
 
 @contextmanager
@@ -224,17 +223,19 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
         raise refuse_container() from None
     with container:
         streams = list(container.streams.video)
-        stream = _video_stream(streams)
+        stream = _choose_video_stream(streams)
         context = stream.codec_context
         context.options = open_options(limits)
         context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
         context.thread_count = 1
         stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
-        clock = Clock(stream.time_base or Fraction(1), container.format.name, find_end(path, header, stream.id))
+        clock = ContainerClock(
+            stream.time_base or Fraction(1), container.format.name, find_end(path, header, stream.id)
+        )
         yield OpenedStream(container, stream, stated, find_margins(header, streams.index(stream)), clock)
 
 
-def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> Timeline:
+def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: ContainerClock) -> Timeline:
     """By the presentation timestamps of the packets; where one is missing, by the decoding timestamps."""
     stored = [packet for packet in packets if packet.size]
     times = [(packet.pts, packet.duration) for packet in stored]
@@ -246,7 +247,7 @@ def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: Clock) -> T
     return clock.build_timeline(stamps)
 
 
-def _video_stream(streams: list[VideoStream]) -> VideoStream:
+def _choose_video_stream(streams: list[VideoStream]) -> VideoStream:
     """The first that is marked as the default, as an enabled track of MP4 is; else the first that is no picture.
 
     The first of an AVIF sequence is a still picture.
@@ -264,7 +265,7 @@ def _video_stream(streams: list[VideoStream]) -> VideoStream:
     return stream
 
 
-def _decoded(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> Iterator[VideoFrame]:
+def _decode(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> Iterator[VideoFrame]:
     """Frame by frame, in the order of showing; their times are noted before a filter changes them."""
     fed = refused = damaged = 0
     for packet in packets:
@@ -281,7 +282,7 @@ def _decoded(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> It
     check_damage(damaged, refused)
 
 
-def _tagged(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:
+def _tag_colours(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:
     """The frames with what their container states of their colours, where they do not state it themselves."""
     for frame in frames:
         if always or frame.colorspace == UNSPECIFIED:
@@ -290,19 +291,19 @@ def _tagged(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool)
         yield frame
 
 
-def _deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     """The same number of frames; those flagged as interlaced are completed from the ones around them."""
     before: VideoFrame | None = None
     for frame in frames:
         if frame.interlaced_frame:
             first = [frame] if before is None else [before, frame]
-            yield from islice(_filtered(chain(first, frames), DEINTERLACE), len(first) - 1, None)
+            yield from islice(_filter(chain(first, frames), DEINTERLACE), len(first) - 1, None)
         else:
             yield frame
             before = frame
 
 
-def _filtered(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
+def _filter(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
     """Every frame, as the filter leaves it; a change of geometry gets a filter of its own."""
     for _, group in groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
         graph: Graph | None = None

@@ -18,8 +18,7 @@ from pipeline.video import FilterChoice, PickedFrame
 from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.limits import Budget
 from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
-from pipeline.video.timestamps import Clock, Timestamps
-from pipeline.video.timing import Timeline
+from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
 # Decoders that restart at what is marked as a key frame, by FFmpeg's names. For others the mark may mean less.
 RESTARTING = {
@@ -64,7 +63,7 @@ class PacketIndex:
         return pts if position else next(iter(self.numbers))
 
 
-def index_packets(entries: Sequence[Entry], clock: Clock) -> PacketIndex:
+def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketIndex:
     """Raises Inexact where two packets have one stamp, or one has none."""
     stamps = [entry.pts for entry in entries]
     known = [stamp for stamp in stamps if stamp is not None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from pipeline.video.timing import Timeline
+from pipeline.video.timeline import Timeline
 
 VOID = {0xEC, 0xBF}  # elements without a meaning of their own: filling, checksum
 

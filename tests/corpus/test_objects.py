@@ -27,6 +27,7 @@ RIGHT = "Pushing [something] from left to right"
             ("cup", "tea in it"),
         ),
         ("pushing a book from left to right", "Pushing something from left to right", ["a book"], ("book",)),
+        ("pushing a book", "Pushing ［something］", [], ("book",)),  # noqa: RUF001 - brackets of full width
         ("waving", "Waving", [], ()),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settings import filtering
 
-from pipeline.corpus.rows import Candidate, unit_hash
+from pipeline.corpus.rows import Candidate, hash_to_unit
 from pipeline.corpus.split import draw_split, hold_out_pairs, list_split_choices, split_clips
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
@@ -32,7 +32,7 @@ clip_lists = st.lists(cells, max_size=80).map(lambda drawn: [clip(n, c, *words) 
 
 def test_the_hash_of_a_name_is_what_it_always_was():
     # printf 'split\0001' | sha256sum, the first 16 digits. A change here would reshuffle everyone's splits.
-    assert unit_hash("split", "1") == pytest.approx(0x73DCB0507149E195 / 2**64)
+    assert hash_to_unit("split", "1") == pytest.approx(0x73DCB0507149E195 / 2**64)
 
 
 @pytest.mark.parametrize(

@@ -149,13 +149,13 @@ def test_clips_are_resident_where_they_take_at_most_half_of_what_is_free(
 ):
     """`free` in sets of these clips; processes on a CPU have the same memory."""
     needed = len(ROWS) * int(np.prod(shards.shape))
-    monkeypatch.setattr(loading, "free_memory", lambda _: int(free * needed))
+    monkeypatch.setattr(loading, "measure_free_memory", lambda _: int(free * needed))
     assert type(open_source(shards, ROWS, CPU, choice, sharers)) is kind
 
 
 def test_nothing_is_read_before_it_is_known_that_clips_fit(shards, monkeypatch):
     reader = Counting(shards)
-    monkeypatch.setattr(loading, "free_memory", lambda _: 10)
+    monkeypatch.setattr(loading, "measure_free_memory", lambda _: 10)
     with pytest.raises(UserError, match=r"compute\.loading: resident, but the clips take 0\.0 GB and cpu has"):
         open_source(reader, ROWS, CPU, "resident", 1)
     assert isinstance(open_source(reader, ROWS, CPU, "auto", 1), Streamed)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from locations import SHARED
 
-from pipeline.directions.english import find_counter_spelling, find_mirror_fault, find_motion, mirrored, opposite
+from pipeline.directions.english import find_counter_spelling, find_mirror_fault, find_motion, find_opposite, mirror
 from pipeline.records import slugify
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
@@ -97,8 +97,8 @@ def templates():
 @pytest.mark.parametrize(("one", "other"), pairs(EACH_OTHER) + pairs(BEYOND))
 def test_two_categories_are_each_others_opposite_as_text_as_template_and_as_slug(one, other):
     for form in (str, str.lower, bracketed, slugify):
-        assert opposite(form(one)) == form(other)
-        assert opposite(form(other)) == form(one)
+        assert find_opposite(form(one)) == form(other)
+        assert find_opposite(form(other)) == form(one)
 
 
 def test_the_pairs_are_categories_and_all_other_categories_have_no_opposite(templates):
@@ -106,7 +106,7 @@ def test_the_pairs_are_categories_and_all_other_categories_have_no_opposite(temp
     assert opposed <= set(templates)
     beyond = {one for one, _ in pairs(BEYOND)}
     assert beyond <= set(templates) and not {other for _, other in pairs(BEYOND)} & set(templates)
-    without = [template for template in templates if opposite(template) is None]
+    without = [template for template in templates if find_opposite(template) is None]
     assert len(without) == 174 - len(opposed) - len(beyond) == 112
     assert set(without).isdisjoint(opposed | beyond)
 
@@ -114,11 +114,11 @@ def test_the_pairs_are_categories_and_all_other_categories_have_no_opposite(temp
 def test_the_mirror_image_swaps_the_six_categories_with_sides_and_keeps_all_others_but_one(templates):
     for template in templates:
         if template == OTHERWISE:
-            assert (mirrored(template), find_mirror_fault(template)) == (None, "other_sense")
+            assert (mirror(template), find_mirror_fault(template)) == (None, "other_sense")
         elif SIDED.search(template):
-            assert mirrored(template) == opposite(template)
+            assert mirror(template) == find_opposite(template)
         else:
-            assert mirrored(template) == template
+            assert mirror(template) == template
     assert sum(SIDED.search(template) is not None for template in templates) == 7
 
 
@@ -144,8 +144,8 @@ def test_exactly_these_categories_go_one_way_in_the_picture(templates):
     ],
 )
 def test_a_flipped_caption_has_all_its_sides_swapped_and_nothing_else(text, flipped):
-    assert mirrored(text) == flipped
-    assert mirrored(flipped) == text
+    assert mirror(text) == flipped
+    assert mirror(flipped) == text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_flipped_caption_has_all_its_sides_swapped_and_nothing_else(text, flip
     ],
 )
 def test_a_clip_is_not_flipped_where_the_picture_or_the_words_would_be_wrong(text, fault):
-    assert mirrored(text) is None
+    assert mirror(text) is None
     assert find_mirror_fault(text) == fault
 
 
@@ -177,7 +177,7 @@ def test_counter_clockwise_is_written_as_the_dataset_writes_it():
     texts = ["Turning Hand Counterclockwise", "turning it counterclockwise", "turning it anti-clockwise", "up"]
     assert find_counter_spelling(texts) == "counterclockwise"
     assert find_counter_spelling(["clockwise"]) == "counter-clockwise"
-    for turned in (mirrored, opposite):
+    for turned in (mirror, find_opposite):
         assert turned("Turning Hand Clockwise", "counterclockwise") == "Turning Hand Counterclockwise"
         assert turned("Turning Hand Counterclockwise", "counterclockwise") == "Turning Hand Clockwise"
         assert turned("turning a lid anticlockwise", "anticlockwise") == "turning a lid clockwise"
@@ -204,8 +204,8 @@ def test_counter_clockwise_is_written_as_the_dataset_writes_it():
     ],
 )
 def test_the_opposite_swaps_the_way_and_leaves_the_objects(text, turned):
-    assert opposite(text) == turned
-    assert opposite(turned) == text
+    assert find_opposite(text) == turned
+    assert find_opposite(turned) == text
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_opposite_swaps_the_way_and_leaves_the_objects(text, turned):
     ],
 )
 def test_no_opposite_where_no_way_or_none_without_doubt_is_named(text):
-    assert opposite(text) is None
+    assert find_opposite(text) is None
 
 
 @pytest.mark.parametrize(
@@ -271,15 +271,15 @@ texts = st.tuples(st.lists(words, max_size=9), st.sampled_from(" -_")).map(lambd
 @given(texts | st.text(max_size=30), st.sampled_from(["counter-clockwise", "anticlockwise", "counter clockwise"]))
 @example("Opening the left box to the left", "counter-clockwise")
 def test_what_is_turned_twice_is_the_text_again(text, counter):
-    for turned in (mirrored, opposite):
+    for turned in (mirror, find_opposite):
         once = turned(text, counter)
         assert once is None or turned(once, counter) == text
-    assert opposite(text, counter) != text
+    assert find_opposite(text, counter) != text
 
 
 @given(texts)
 def test_the_motion_turns_with_the_caption(text):
-    way, turned, flipped = find_motion(text), opposite(text), mirrored(text)
+    way, turned, flipped = find_motion(text), find_opposite(text), mirror(text)
     if way and turned:
         assert find_motion(turned) == (-way[0], -way[1])
     if way and flipped:
@@ -291,6 +291,6 @@ def test_the_motion_turns_with_the_caption(text):
 def test_a_hostile_caption_costs_no_time(words, length):
     text = (words * length)[:length]
     start = time.process_time()
-    for turn in (opposite, mirrored, find_motion):
+    for turn in (find_opposite, mirror, find_motion):
         turn(text)
     assert time.process_time() - start < 1

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.records import Caption, Drop
-from pipeline.tables import GROUP_ROWS, batches, count_rows, iterate_table, read_table, write_table
+from pipeline.tables import GROUP_ROWS, count_rows, iterate_table, read_table, split_batches, write_table
 
 
 def drops(count):
@@ -46,5 +46,5 @@ def test_another_table_and_a_broken_one_are_named(tmp_path):
 
 
 def test_batches_are_even_but_for_the_last():
-    assert list(batches("abcdefg", 3)) == [tuple("abc"), tuple("def"), tuple("g")]
-    assert list(batches("", 3)) == []
+    assert list(split_batches("abcdefg", 3)) == [tuple("abc"), tuple("def"), tuple("g")]
+    assert list(split_batches("", 3)) == []

@@ -27,16 +27,16 @@ def test_a_training_that_fits_begins_and_one_that_does_not_is_refused_with_the_b
     task = tiny_task()
     require_fit(task)
     enough = estimate_fit(task, dry_run_steps(task, penalise=True), 1).needed / (1 - memory.SPARE)
-    monkeypatch.setattr(memory, "free_memory", lambda _: int(enough * 0.95))
+    monkeypatch.setattr(memory, "measure_free_memory", lambda _: int(enough * 0.95))
     with pytest.raises(UserError, match=r"train\.batch_clips 8: training needs about .* GB .*; [1-7] would fit"):
         require_fit(task)
-    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(memory, "measure_free_memory", lambda _: 1000)
     with pytest.raises(UserError, match="not even the smallest batch fits"):
         require_fit(task)
 
 
 def test_processes_on_one_machine_share_its_memory(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(memory, "measure_free_memory", lambda _: 1000)
     assert [memory.available_memory(tiny_task(world=world)) for world in (1, 2)] == [900, 450]
 
 

@@ -10,7 +10,7 @@ from settings import tokenizing
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
 from pipeline.text.embeddings import make_embeddings, read_embeddings, write_embeddings
-from pipeline.text.subword import unseen_vector
+from pipeline.text.subword import compute_unseen_vector
 from pipeline.text.vocabulary import build_vocabulary
 
 CAPTIONS = [f"pushing a {thing} from left to right".split() for thing in ("book", "mug", "book")]
@@ -93,8 +93,8 @@ def test_vectors_by_company_and_spelling_serve_any_word():
     seen = found.vectors[2 : found.learned]
     assert found.vectors.shape == (len(VOCABULARY), 64)
     assert np.array_equal(found.find("album"), found.vectors[VOCABULARY.ids["album"]])
-    assert np.array_equal(found.find("album"), unseen_vector("album", learned, seen))
-    assert np.array_equal(found.find("mugs"), unseen_vector("mugs", learned, seen))
+    assert np.array_equal(found.find("album"), compute_unseen_vector("album", learned, seen))
+    assert np.array_equal(found.find("mugs"), compute_unseen_vector("mugs", learned, seen))
     assert found.list_missing() == []
 
 

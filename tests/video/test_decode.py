@@ -14,7 +14,7 @@ from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
-from pipeline.video.timing import ShortClip
+from pipeline.video.windows import ShortClip
 
 SHAPE = clip_shape(8, 32, 48)
 CLIPS = SHARED / "clips"

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from pipeline.video.geometry import Crop, Picture, centre_crop, clip_filters
+from pipeline.video.geometry import Crop, Picture, find_centre_crop, list_clip_filters
 
 
 def picture(width, height, *, pixel_aspect=Fraction(1), rotation=0, steps=(2, 2)):
@@ -23,15 +23,15 @@ def picture(width, height, *, pixel_aspect=Fraction(1), rotation=0, steps=(2, 2)
     ],
 )
 def test_the_square_crop_is_the_largest_in_the_centre(source, crop):
-    assert centre_crop(source, 64, 64) == crop
+    assert find_centre_crop(source, 64, 64) == crop
 
 
 def test_a_wide_clip_keeps_the_whole_width():
-    assert centre_crop(picture(400, 400), 32, 64) == (400, 200, 0, 100)
+    assert find_centre_crop(picture(400, 400), 32, 64) == (400, 200, 0, 100)
 
 
 def test_a_quarter_turn_crops_the_lying_shape():
-    assert centre_crop(picture(400, 400, rotation=-90), 32, 64) == (200, 400, 100, 0)
+    assert find_centre_crop(picture(400, 400, rotation=-90), 32, 64) == (200, 400, 100, 0)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,9 @@ def test_a_quarter_turn_crops_the_lying_shape():
     ],
 )
 def test_a_turned_picture_is_brought_upright_after_scaling(rotation, turn):
-    steps = ["=".join(step) for step in clip_filters(picture(64, 64, rotation=rotation), Crop(64, 64, 0, 0), 16, 16)]
+    steps = [
+        "=".join(step) for step in list_clip_filters(picture(64, 64, rotation=rotation), Crop(64, 64, 0, 0), 16, 16)
+    ]
     assert steps[:3] == [
         "crop=64:64:0:0:exact=1",
         "scale=16:16:flags=bicubic+full_chroma_int+accurate_rnd",

@@ -10,7 +10,7 @@ from videos import draw
 
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.geometry import NOISE, Picture, busiest_crop, centre_crop
+from pipeline.video.geometry import NOISE, Picture, find_busiest_crop, find_centre_crop
 
 
 def picture(width=640, height=320, steps=(1, 1)):
@@ -26,15 +26,15 @@ def test_the_crop_is_the_centres_where_nothing_but_noise_moves(width, height, st
     greys = still(max(1, height // 10), max(1, width // 10))
     greys[1] += noise
     source = picture(width, height, steps)
-    assert busiest_crop(greys, source, 64, 64) == centre_crop(source, 64, 64)
+    assert find_busiest_crop(greys, source, 64, 64) == find_centre_crop(source, 64, 64)
 
 
 @pytest.mark.parametrize(("columns", "x"), [(slice(0, 4), 0), (slice(60, 64), 320)])
 def test_the_crop_goes_to_the_movement(columns, x):
     greys = still()
     greys[::2, :, columns] = 200
-    crop = busiest_crop(greys, picture(), 64, 64)
-    assert crop[:2] == centre_crop(picture(), 64, 64)[:2]
+    crop = find_busiest_crop(greys, picture(), 64, 64)
+    assert crop[:2] == find_centre_crop(picture(), 64, 64)[:2]
     assert abs(crop.x - x) <= 140 and crop.y == 0
     assert crop.x <= columns.start * 10 and columns.stop * 10 <= crop.x + crop.width
 
@@ -47,7 +47,7 @@ def test_the_crop_holds_as_much_as_any_place_could():
     changes = np.abs(np.diff(greys.astype(int), axis=0))
     columns = np.repeat(np.where(changes > NOISE, changes, 0).sum(axis=(0, 1)), 10)
     held = [columns[x : x + 80].sum() for x in range(0, 421, 2)]
-    crop = busiest_crop(greys, source, 64, 64)
+    crop = find_busiest_crop(greys, source, 64, 64)
     assert columns[crop.x : crop.x + crop.width].sum() == max(held)
     assert crop.x % 2 == 0
 

@@ -11,7 +11,8 @@ from pipeline.video import pyav_parts
 from pipeline.video.decode import DecodedVideo, Part, decode_parts
 from pipeline.video.limits import Budget, DecodeError
 from pipeline.video.pyav_parts import PyavPartReader
-from pipeline.video.timing import OutsideVideo, ShortClip
+from pipeline.video.timeline import OutsideVideo
+from pipeline.video.windows import ShortClip
 
 SHAPE = clip_shape(4, 32, 32)
 KINDS = {

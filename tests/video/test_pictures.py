@@ -13,7 +13,7 @@ from pipeline.sources.limits import SourceFault
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.limits import DecodeError
 from pipeline.video.picture_reader import read_header
-from pipeline.video.timing import ShortClip
+from pipeline.video.windows import ShortClip
 
 DECODERS = ("in_process", "ffmpeg")
 SHAPE = clip_shape(4, 48, 64)

@@ -13,8 +13,8 @@ from pipeline.video.ffmpeg import run
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
-from pipeline.video.timing import ShortClip
 from pipeline.video.webm import UnsupportedFile
+from pipeline.video.windows import ShortClip
 
 CLIPS = SHARED / "clips"
 REAL = [path for path in sorted(CLIPS.rglob("*")) if path.is_file()]

@@ -18,7 +18,6 @@ from pipeline.corpus.readers import (
     lists,
     metadata,
     sidecar,
-    something,
     table,
     via,
 )
@@ -64,7 +63,7 @@ def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
 
 
 READERS: dict[str, Reader] = {
-    "something": something.read_rows,
+    "something": json_files.read_something,
     "table": table.read_rows,
     "folders": folders.read_rows,
     "metadata": metadata.read_rows,

@@ -14,7 +14,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.cells import LONGEST_CELL
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -211,7 +210,6 @@ def _read_time(text: Any) -> float | None:
 
 def _read_table(path: Path) -> tuple[list[str], list[Row]]:
     """The names of the columns and the rows; what stands above the names is in each of them."""
-    csv.field_size_limit(LONGEST_CELL)
     lines = read_text_lines(path)
     sign = next((sign for sign in "\t,;" if any(_is_header(_split(line, sign)) for line in lines[:100])), None)
     if sign is None:

@@ -12,10 +12,11 @@ from typing import Any, TextIO
 
 from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns
 from pipeline.errors import UserError
-from pipeline.files import refuse_pointer
-from pipeline.tables import column_names, read_columns
+from pipeline.files import refuse_encoding, refuse_pointer
+from pipeline.tables import read_column_names, read_columns
 
-LONGEST_CELL = 1 << 24  # letters; the csv module's own limit is shorter than some lists of objects
+csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
+
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
 SHOWN = (",", "\t", ";")  # what a first line may show; blanks are in any name
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
@@ -49,17 +50,20 @@ def split_names(line: str, sign: str) -> list[str]:
 def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
     if path.suffix.lower() == ".parquet":
-        return column_names(path)
+        return read_column_names(path)
     refuse_pointer(path)
+    of_json = path.suffix.lower() == ".jsonl"
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            sign = find_delimiter(file, path, delimiter)
+            sign = "" if of_json else find_delimiter(file, path, delimiter)
             line = next((line for line in file if line.strip()), "")
+        if of_json:
+            return list(_parse_line(path, 1, line)) if line else []
+        return split_names(line, sign)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    if path.suffix.lower() == ".jsonl":
-        return list(_parse_line(path, 1, line)) if line else []
-    return split_names(line, sign)
+        raise refuse_encoding(path, error) from None
+    except csv.Error as error:
+        raise UserError(f"{path}: line 1: {error}; its cells should be names of columns") from None
 
 
 def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
@@ -77,7 +81,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
     try:
         yield from reader(path, columns, delimiter)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+        raise refuse_encoding(path, error) from None
 
 
 def find_columns(
@@ -99,7 +103,7 @@ def find_columns(
             near = difflib.get_close_matches(name, header, n=1)
             found = f"{count} columns" if count else "no column"
             nearest = f"; did you mean {near[0]!r}?" if near and not count else ""
-            listed = ", ".join(header) or "none"
+            listed = ", ".join(column[:100] for column in header) or "none"
             detail = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
             raise UserError(f"{path}: {detail}")
         places.append(header.index(name))
@@ -107,7 +111,7 @@ def find_columns(
     return places
 
 
-def tell_delimiter(header: Sequence[str], sign: str) -> str:
+def suggest_delimiter(header: Sequence[str], sign: str) -> str:
     """What else seems to separate the columns; empty where nothing does."""
     line = sign.join(header)
     for name, other in DELIMITERS.items():
@@ -136,14 +140,13 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[Cells]:
-    csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         # Strict: an unclosed quote would swallow the rows after it without a word.
         sign = find_delimiter(file, path, delimiter)
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
-            places = find_columns(path, header, columns, partial(tell_delimiter, header, sign))
+            places = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
             for cells in lines:
                 if len(cells) > len(header):
                     detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
@@ -177,7 +180,7 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
-    names = column_names(path)
+    names = read_column_names(path)
     wanted = [names[place] for place in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(wanted))
     read = dict(zip(distinct, read_columns(path, distinct), strict=True))

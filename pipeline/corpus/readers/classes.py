@@ -26,7 +26,7 @@ MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a
 def read_classes(path: Path) -> dict[str, str]:
     """Class number, or code -> name. Raises UserError where one is named twice or nothing is."""
     pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(read_text_lines(path))
-    named = {_plain(number): name for number, name in pairs}
+    named = {_normalise(number): name for number, name in pairs}
     if len(named) < len(pairs):
         raise UserError(f"{path}: names a class number twice; see dataset.classes")
     # Charades' codes are numbers elsewhere: c012 is 12.
@@ -44,11 +44,11 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:
     """The name of a class by its number, its code or itself; None where no class has it."""
-    plain = _plain(label.strip())
+    plain = _normalise(label.strip())
     return classes.get(plain) or (plain if plain in classes.values() else None)
 
 
-def _plain(number: str) -> str:
+def _normalise(number: str) -> str:
     return str(int(number)) if number.isdecimal() else number
 
 

@@ -24,7 +24,7 @@ from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.parquet import ENDING as PARQUET
-from pipeline.tables import column_names, count_group_rows, find_bytes_columns, read_columns
+from pipeline.tables import count_group_rows, find_bytes_columns, read_column_names, read_columns
 
 MOST_FOLDERS = 20  # that are looked into for a first file
 
@@ -190,7 +190,7 @@ def _read_json(archive: Archive, name: str) -> dict[str, Any]:
 def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
     """The rows of the table next to a shard whose download has failed, so that they are in no archive."""
     table = shard.with_name(f"{shard.name.split('.')[0]}.parquet")
-    names = column_names(table) if table.is_file() else []
+    names = read_column_names(table) if table.is_file() else []
     if not {"key", "status"} <= {*names}:
         return
     captions = ["caption"] if "caption" in names else []
@@ -206,7 +206,7 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
     if dataset.columns.path in found:
         return str(dataset.columns.path)
     if len(found) != 1:
-        listed = ", ".join(found) or f"none; its columns: {', '.join(column_names(path))}"
+        listed = ", ".join(found) or f"none; its columns: {', '.join(read_column_names(path))}"
         raise UserError(f"{path}: columns of bytes are {listed}; name the one of the videos in dataset.columns.path")
     return found[0]
 
@@ -214,7 +214,7 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
 def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[Cells]:
     """The wanted cells of each row, and then the place of its video."""
     place = _place_container(path, videos)
-    names = column_names(path)
+    names = read_column_names(path)
     wanted = [names[at] for at in find_columns(path, names, named)]
     cells = read_columns(path, wanted) if wanted else []
     count = sum(count_group_rows(path))

@@ -41,7 +41,7 @@ FRAME_NAME = re.compile(r"frame_(\d+)(?:\.\w+)?\Z", re.IGNORECASE)
 MARKS = re.compile(rb"<(?:version|meta|track|image)\b")
 STEP = re.compile(r"\s*step\s*=\s*(\d+)")
 
-Said = tuple[str | None, str | None]  # category and caption, as in LabelledPart
+Texts = tuple[str | None, str | None]  # category and caption, as in LabelledPart
 
 
 class TaskVideo(NamedTuple):
@@ -51,11 +51,11 @@ class TaskVideo(NamedTuple):
     step: int
 
 
-class Moment(NamedTuple):
-    """A frame in which a track or a tag is there and says something, or ends."""
+class Keyframe(NamedTuple):
+    """A frame in which a track or a tag is there with its texts, or ends."""
 
     frame: int
-    said: Said | None  # None: it is outside
+    texts: Texts | None  # None: it is outside
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -76,7 +76,7 @@ def recognize(path: Path, start: bytes) -> str:
 
 
 def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
-    with _opened(path) as file:
+    with _open_xml(path) as file:
         root = read_xml(file, path, ATTRIBUTES, REMEDY)
     if root.tag != "annotations":
         raise UserError(f"{path}: its root is <{root.tag}>, not <annotations>; {REMEDY}")
@@ -90,69 +90,69 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     runs = [*_read_tracks(root, path, named), *_read_tags(root, path, named, tasks)]
     if not runs:
         raise UserError(f"{path}: holds neither tracks nor tags; {REMEDY}")
-    for task_id, moments in runs:
+    for task_id, keyframes in runs:
         task = _find_task(tasks, task_id)
-        yield from list(_list_parts(task, moments, rate)) or [LabelledPart(task.video, "", None)]
+        yield from list(_list_parts(task, keyframes, rate)) or [LabelledPart(task.video, "", None)]
 
 
-def _list_parts(task: TaskVideo, moments: Sequence[Moment], rate: float) -> Iterator[LabelledPart]:
+def _list_parts(task: TaskVideo, keyframes: Sequence[Keyframe], rate: float) -> Iterator[LabelledPart]:
     """The parts in which a track says the same; between two of its frames it says what it said in the first."""
-    start: Moment | None = None
-    for number, moment in enumerate(moments):
+    start: Keyframe | None = None
+    for number, keyframe in enumerate(keyframes):
         if start is None:
-            start = moment if moment.said is not None else None
-        elif moment.said != start.said:
-            yield _make_part(task, start, moment.frame, rate)
-            start = moment if moment.said is not None else None
-        if start is not None and number + 1 == len(moments):
-            yield _make_part(task, start, moment.frame + task.step, rate)
+            start = keyframe if keyframe.texts is not None else None
+        elif keyframe.texts != start.texts:
+            yield _make_part(task, start, keyframe.frame, rate)
+            start = keyframe if keyframe.texts is not None else None
+        if start is not None and number + 1 == len(keyframes):
+            yield _make_part(task, start, keyframe.frame + task.step, rate)
 
 
-def _make_part(task: TaskVideo, start: Moment, end: int, rate: float) -> LabelledPart:
-    category, caption = start.said or ("", None)
+def _make_part(task: TaskVideo, start: Keyframe, end: int, rate: float) -> LabelledPart:
+    category, caption = start.texts or ("", None)
     still = f"frame {start.frame} alone is a still picture" if end - start.frame <= task.step else ""
     point = start.frame / rate if still else None
     return LabelledPart(task.video, category, caption, start.frame / rate, end / rate, still, point)
 
 
-def _read_tracks(root: Element, path: Path, named: Named) -> Iterator[tuple[str, list[Moment]]]:
+def _read_tracks(root: Element, path: Path, named: Named) -> Iterator[tuple[str, list[Keyframe]]]:
     for track in root.iter("track"):
         label = track.get("label", "")
-        moments = [
-            Moment(_read_number(path, shape, "frame"), None if _is_outside(shape) else _read_said(shape, label, named))
-            for shape in track
-            if shape.tag not in NO_SHAPES
-        ]
-        yield track.get("task_id", ""), sorted(moments, key=lambda moment: moment.frame)
+        keyframes = []
+        for shape in track:
+            if shape.tag not in NO_SHAPES:
+                texts = None if _is_outside(shape) else _read_texts(shape, label, named)
+                keyframes.append(Keyframe(_read_number(path, shape, "frame"), texts))
+        yield track.get("task_id", ""), sorted(keyframes, key=lambda keyframe: keyframe.frame)
 
 
 def _read_tags(
     root: Element, path: Path, named: Named, tasks: dict[str, TaskVideo]
-) -> Iterator[tuple[str, list[Moment]]]:
+) -> Iterator[tuple[str, list[Keyframe]]]:
     """Frames in a row that have the same tag, as a track that ends after each of these runs."""
-    frames: dict[tuple[str, Said], list[int]] = defaultdict(list)
+    frames: dict[tuple[str, Texts], list[int]] = defaultdict(list)
     for image in root.iter("image"):
         for tag in image.iter("tag"):
             found = FRAME_NAME.search(image.get("name", ""))
             if not found:
                 detail = f"the tagged {image.get('name', '')[:80]!r} is a picture, no frame of a video"
                 raise UserError(f"{path}: {detail}; a task of a video names them frame_000000 and so on")
-            said = _read_said(tag, tag.get("label", ""), named)
-            frames[image.get("task_id", ""), said].append(int(found[1]))
+            texts = _read_texts(tag, tag.get("label", ""), named)
+            frames[image.get("task_id", ""), texts].append(int(found[1]))
     for tag in root.iterfind("tag"):
-        said = _read_said(tag, tag.get("label", ""), named)
-        frames[tag.get("task_id", ""), said].append(_read_number(path, tag, "frame"))
-    for (task_id, said), numbers in frames.items():
+        texts = _read_texts(tag, tag.get("label", ""), named)
+        frames[tag.get("task_id", ""), texts].append(_read_number(path, tag, "frame"))
+    for (task_id, texts), numbers in frames.items():
         step = _find_task(tasks, task_id).step
-        moments: list[Moment] = []
+        keyframes: list[Keyframe] = []
         for number in sorted(set(numbers)):
-            if moments and moments[-1].frame + step < number:
-                moments.append(Moment(moments[-1].frame + step, None))
-            moments.append(Moment(number, said))
-        yield task_id, moments
+            if keyframes and keyframes[-1].frame + step < number:
+                keyframes.append(Keyframe(keyframes[-1].frame + step, None))
+            keyframes.append(Keyframe(number, texts))
+        yield task_id, keyframes
 
 
-def _read_said(element: Element, label: str, named: Named) -> Said:
+def _read_texts(element: Element, label: str, named: Named) -> Texts:
     """The class and the caption that a shape or a tag says; the label is the class unless an attribute is named."""
     values = {found.get("name"): (found.text or "").strip() for found in element.iterfind("attribute")}
     category, caption = (None if name is None else _read_value(name, values.get(name, "")) for name in named)
@@ -205,7 +205,7 @@ def _name_file(path: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _open_xml(path: Path) -> Iterator[IO[bytes]]:
     """The XML, in a file or in a ZIP file. Raises UserError where a ZIP file is damaged or holds none."""
     if path.suffix.lower() != ".zip":
         with path.open("rb") as file:

@@ -24,9 +24,9 @@ from pipeline.corpus.rows import (
     OfficialSplit,
     Segment,
     make_path_row,
+    make_relative,
     match_split_folders,
     number_repeats,
-    path_within,
     simplify_path,
 )
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
@@ -69,7 +69,7 @@ class MediaFiles:
         return not self.find(named).startswith(ANYWHERE) and bool(self.find(named))
 
     def _search(self, named: str) -> str:
-        path = simplify_path(path_within(self._videos, read_address(named)))
+        path = simplify_path(make_relative(self._videos, read_address(named)))
         parts = PurePosixPath(path).parts
         name = parts[-1] if parts else ""
         if name in ("", ".", "..", "/"):

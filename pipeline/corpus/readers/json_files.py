@@ -4,8 +4,12 @@ Read are a list of objects; an object of them by id, or of captions by file, `{"
 the two inside an object with other facts; columns as lists; an object per video with lists of its parts; and a list of
 videos beside one of sentences about them, as in MSR-VTT. The labels are one file, or a folder with `captions.json`,
 with files named after their splits, or with one.
+
+The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
+the last. The labels are one such file, or a folder with those for training and validation.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,11 @@ from typing import Any
 from pipeline.corpus.readers.cells import Cells, Columns, find_columns
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
-from pipeline.corpus.rows import LabelRow, find_split, number_repeats
+from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text, find_split, number_repeats
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
+from pipeline.records import SLOT
 
 Row = dict[str, Any]
 CAPTIONS = "captions.json"
@@ -24,6 +29,13 @@ REMEDY = "download it again or repair it"
 OUTER = ("database", "data", "clips", "rows")  # keys that hold the rows, next to other facts
 KEY = "key"  # in a path that is made of columns: what a row is kept under
 SENTENCES = ("sentences", "annotations", "captions")  # next to "videos"
+
+# Of Something-Something-V2: what a row has, and the files under their short and official names.
+SOMETHING_FIELDS = ("id", "label", "template")
+SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
+    "train": ("train.json", "something-something-v2-train.json"),
+    "validation": ("validation.json", "something-something-v2-validation.json"),
+}
 
 _kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
 
@@ -204,3 +216,63 @@ def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
         counts = ", ".join(f"{name} {len(cells)}" for name, cells in columns.items())
         raise UserError(f"{path}: its columns have different lengths: {counts}; {REMEDY}")
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def read_something(labels: Path, _: DatasetParams) -> list[LabelRow]:
+    """All rows, in file order. Raises UserError where a file is absent, not JSON, or a row lacks a field."""
+    if labels.is_dir():
+        train, validation = _find_official(labels, "train"), _find_official(labels, "validation")
+        if train is None:
+            raise UserError(f"{labels}: holds neither {' nor '.join(SOMETHING_FILES['train'])}; see dataset.labels")
+        if validation is None:
+            return _read_official(train, "all")
+        return _read_official(train, "train") + _read_official(validation, "validation")
+    if not labels.is_file():
+        drawn = labels.parts[-3:] == ("data", "demo", "labels")
+        remedy = "`make demo` or `dvc repro` draws it" if drawn else "set dataset.labels to a JSON file or its folder"
+        raise UserError(f"{labels}: no such labels; {remedy}")
+    return _read_official(labels, "all")
+
+
+def _find_official(folder: Path, split: OfficialSplit) -> Path | None:
+    found = [folder / name for name in SOMETHING_FILES[split] if (folder / name).is_file()]
+    if len(found) > 1:
+        raise UserError(f"{folder}: holds both {found[0].name} and {found[1].name}; remove one of them")
+    return found[0] if found else None
+
+
+def _read_official(path: Path, split: OfficialSplit) -> list[LabelRow]:
+    listed = read_content(path)
+    if not isinstance(listed, list):
+        hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
+        raise UserError(f"{path}: holds no list of rows with {', '.join(SOMETHING_FIELDS)}{hint}")
+    return [_make_row(item, split, path, number) for number, item in enumerate(listed)]
+
+
+def _make_row(item: Any, split: OfficialSplit, path: Path, number: int) -> LabelRow:
+    if not isinstance(item, dict):
+        raise UserError(
+            f"{path}: row {number} is not an object with {', '.join(SOMETHING_FIELDS)}, but {_shorten(item)}"
+        )
+    for field in SOMETHING_FIELDS:
+        if field not in item:
+            raise UserError(f"{path}: row {number} lacks {field!r}: {_shorten(item)}")
+    listed = item.get("placeholders")
+    label, template = as_text(item["label"]), as_text(item["template"])
+    if SLOT.search(label) and not SLOT.search(template):  # a derived file that has them the other way round
+        label, template = template, label
+    return LabelRow(
+        id=as_text(item["id"]),
+        label=label,
+        template=template,
+        placeholders=tuple(as_text(value) for value in listed) if isinstance(listed, list) else (),
+        objects=(),
+        official_split=split,
+        place=(path.name, number),
+        video="",
+    )
+
+
+def _shorten(item: Any) -> str:
+    text = json.dumps(item)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,6 +1,6 @@
 """Published datasets whose columns a general reader only has to know; `SETS`, at the end, lists them.
 
-A set has forms: its files differ from release to release, and the videos of many are there whole or as cut pieces.
+A set has variants: its files differ from release to release, and the videos of many are there whole or cut into pieces.
 """
 
 import re
@@ -22,20 +22,20 @@ NO_TEXT = {"", "none", "null", "nan"}
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What `dataset` has to say for one form of a set, and what tells that form from others."""
+class Variant:
+    """What `dataset` has to say for one variant of a set, and what tells that variant from others."""
 
     columns: Mapping[str, str | int]  # key of dataset.columns -> column
-    telling: tuple[str, ...] = ()  # columns that its files have
-    line: str = ""  # of a list without names of columns: what its lines look like
+    header: tuple[str, ...] = ()  # columns that its files have
+    line: str = ""  # of a list without names of columns: the pattern of its lines
     kind: Literal["table", "json", "lists"] = "table"
     delimiter: Literal["blank", "comma"] | None = None
     segments: Mapping[str, Any] = field(default_factory=dict)  # keys of dataset.segments
     change: Change | None = None
     classes: tuple[str, ...] = ()  # names of the file with the names of its classes, as globs
-    beside: tuple[str, ...] = ()  # columns that look like parts of videos, but are not those that the row is about
+    extra: tuple[str, ...] = ()  # columns read as well: times that are not the part's, and what `change` needs
     captions: tuple[str, ...] = ()  # only read where dataset.columns.caption is one of these
-    once: bool = False  # rows that say the same of the same part are one
+    merge_repeats: bool = False  # rows that say the same of the same part are one
 
 
 def spell_labels(row: Row) -> Row:
@@ -52,7 +52,7 @@ def blank_placeholders(row: Row) -> Row:
     }
 
 
-def turn_nouns(row: Row) -> Row:
+def reorder_nouns(row: Row) -> Row:
     """EPIC-KITCHENS writes `bag:garbage` for a garbage bag."""
     nouns = parse_list(row.get("objects"))
     listed = nouns if isinstance(nouns, list) else [nouns]
@@ -117,7 +117,7 @@ def split_event(row: Row) -> Row:
     return row | {"path": row["path"].rpartition("_A_")[0], "start": found["start"], "end": int(found["end"]) + 1}
 
 
-def take_commonest(row: Row) -> Row:
+def choose_commonest(row: Row) -> Row:
     """Several people marked the part that a caption of DiDeMo is about: what most of them say, of equals the first."""
     times = parse_list(row["segment"])
     if not isinstance(times, list) or not all(isinstance(pair, list) for pair in times) or not times:
@@ -129,10 +129,10 @@ def take_commonest(row: Row) -> Row:
 def count_frames(row: Row) -> Row:
     """MiraData counts frames at a rate that stands in each row."""
     try:
-        rate = float(row["beside fps"])
+        rate = float(row["extra fps"])
         return row | {"start": int(row["start"]) / rate, "end": int(row["end"]) / rate}
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {row['beside fps']!r} a second are no frames"}
+        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {row['extra fps']!r} a second are no frames"}
 
 
 def mark_ambiguous(row: Row) -> Row:
@@ -142,25 +142,25 @@ def mark_ambiguous(row: Row) -> Row:
     return spell_labels(row)
 
 
-def _kinds_of_parts(video: str) -> tuple[Form, ...]:
+def _list_part_variants(video: str) -> tuple[Variant, ...]:
     """ActivityNet's shape, an object by video with lists of its parts, under the names that sets give them."""
     parts = (
         ("annotations.segment", "annotations.label", "annotations.label", spell_labels),  # also THUMOS14 and HACS
         ("annotations.segment", "annotations.sentence", None, blank_placeholders),  # YouCook2
         ("timestamps", "sentences", None, blank_placeholders),  # ActivityNet Captions
     )
-    forms = [
-        Form(
+    variants = [
+        Variant(
             {"path": video, "segment": segment, "caption": caption, "split": "subset"}
             | ({"category": category} if category else {}),
-            telling=(KEY, segment, caption),
+            header=(KEY, segment, caption),
             kind="json",
             change=change,
         )
         for segment, caption, category, change in parts
     ]
     spoken = {"path": video, "start": "start", "end": "end", "caption": "text"}  # HowTo100M
-    return (*forms, Form(spoken, telling=(KEY, "start", "end", "text"), kind="json", change=blank_placeholders))
+    return (*variants, Variant(spoken, header=(KEY, "start", "end", "text"), kind="json", change=blank_placeholders))
 
 
 CHARADES = ("id", "script", "descriptions", "actions", "length")
@@ -171,31 +171,31 @@ GYM_LINE = r"\S+_E_\d+_\d+_A_\d+_\d+(?:\.\w+)?\s+\d+"
 MIRA = ("index", "video_id", "start_frame", "end_frame", "dense_caption", "fps")
 MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
-SETS: dict[str, tuple[Form, ...]] = {
-    "activitynet": (*_kinds_of_parts("{key}"), *_kinds_of_parts("v_{key}")),
+SETS: dict[str, tuple[Variant, ...]] = {
+    "activitynet": (*_list_part_variants("{key}"), *_list_part_variants("v_{key}")),
     "ava": (
-        Form(
+        Variant(
             {"path": 1, "start": 2, "caption": 7, "category": 7},
             line=r"[^,\s]+,\d+(?:\.\d+)?(?:,[01]\.\d+){4},\d+(?:,\d+)?",
             kind="lists",
             delimiter="comma",
             segments={"around": 0.75},
             classes=("ava_action_list*.pbtxt*", "*action_list*", "label_map.txt"),
-            once=True,
+            merge_repeats=True,
         ),
     ),
     "charades": (
-        Form({"path": "id", "caption": "script"}, CHARADES, change=pair_views, captions=("script",)),
-        Form(
+        Variant({"path": "id", "caption": "script"}, CHARADES, change=pair_views, captions=("script",)),
+        Variant(
             {"path": "id", "caption": "descriptions"}, CHARADES, change=split_descriptions, captions=("descriptions",)
         ),
-        Form(
+        Variant(
             {"path": "id", "caption": "actions", "category": "actions", "segment": "actions"},
             CHARADES,
             change=split_actions,
             classes=CHARADES_CLASSES,
         ),
-        Form(  # as I3D's authors have it
+        Variant(  # as I3D's authors have it
             {"path": "{key}", "caption": "actions.0", "category": "actions.0", "split": "subset"}
             | {"start": "actions.1", "end": "actions.2"},
             (KEY, "subset", "duration", "actions"),
@@ -204,7 +204,7 @@ SETS: dict[str, tuple[Form, ...]] = {
         ),
     ),
     "charades_sta": (
-        Form(
+        Variant(
             {"path": 1, "start": 2, "caption": 3},
             line=r"\S+ \d+(?:\.\d+)? \d+(?:\.\d+)?\s*##.*",
             kind="lists",
@@ -213,34 +213,34 @@ SETS: dict[str, tuple[Form, ...]] = {
         ),
     ),
     "didemo": (
-        Form(
+        Variant(
             {"path": "video", "caption": "description", "segment": "times"},
             ("num_segments", "description", "times", "video"),
             kind="json",
             segments={"unit": "frames", "rate": 0.2, "first": 0, "last": "included"},
-            change=take_commonest,
+            change=choose_commonest,
         ),
     ),
     "diving48": (
-        Form(
+        Variant(
             {"path": "vid_name", "caption": "label", "category": "label"},
             ("vid_name", "label", "start_frame", "end_frame"),
             kind="json",
             classes=("Diving48_vocab.json", "*vocab*.json", "label_map.txt"),
-            beside=("start_frame", "end_frame"),  # of the film that the clip is cut from
+            extra=("start_frame", "end_frame"),  # of the film that the clip is cut from
         ),
     ),
     "epic_kitchens": (
-        Form(
+        Variant(
             {"path": "video_id", "start": "start_timestamp", "end": "stop_timestamp"}
             | {"caption": "narration", "category": "verb", "objects": "all_nouns"},
             ("video_id", "start_timestamp", "stop_timestamp"),
-            change=turn_nouns,
-            beside=("start_frame", "stop_frame", "narration_timestamp"),
+            change=reorder_nouns,
+            extra=("start_frame", "stop_frame", "narration_timestamp"),
         ),
     ),
     "finegym": tuple(
-        Form(
+        Variant(
             {"path": 1, "caption": 2, "category": 2},
             line=GYM_LINE,
             kind="lists",
@@ -251,62 +251,62 @@ SETS: dict[str, tuple[Form, ...]] = {
         for change in (group_pieces, split_event, split_action)
     ),
     "kinetics": (
-        Form(
+        Variant(
             {"path": "{youtube_id}_{time_start:06d}_{time_end:06d}", "group": "youtube_id", "split": "split"}
             | {"caption": "label", "category": "label"},
             PIECES,
         ),
-        Form(
+        Variant(
             {"path": "youtube_id", "start": "time_start", "end": "time_end", "split": "split"}
             | {"caption": "label", "category": "label"},
             PIECES,
         ),
     ),
     "miradata": (
-        Form({"path": "index", "caption": "dense_caption", "group": "video_id"}, MIRA, beside=MIRA_TIMES),
-        Form(
+        Variant({"path": "index", "caption": "dense_caption", "group": "video_id"}, MIRA, extra=MIRA_TIMES),
+        Variant(
             {"path": "video_id", "caption": "dense_caption", "start": "start_frame", "end": "end_frame"},
             MIRA,
             change=count_frames,
-            beside=("fps", *MIRA_TIMES),
+            extra=("fps", *MIRA_TIMES),
         ),
     ),
     "msr_vtt": (
-        Form(
+        Variant(
             {"path": "video_id", "caption": "caption", "split": "split"},
             ("video_id", "caption", "sen_id"),
             kind="json",
         ),
-        Form({"path": "video_id", "caption": "sentence"}, ("vid_key", "video_id", "sentence")),
+        Variant({"path": "video_id", "caption": "sentence"}, ("vid_key", "video_id", "sentence")),
     ),
-    "openvid": (Form({"path": "video", "caption": "caption"}, ("video", "caption", "temporal consistency score")),),
+    "openvid": (Variant({"path": "video", "caption": "caption"}, ("video", "caption", "temporal consistency score")),),
     "panda70m": (
-        Form(
+        Variant(
             {"path": "videoID", "caption": "caption", "segment": "timestamp"},
             ("videoID", "url", "timestamp", "caption"),
         ),
     ),
     "qvhighlights": (
-        Form({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
+        Variant({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
     ),
     "thumos14": (
-        Form(
+        Variant(
             {"path": "video", "caption": "type", "category": "type", "start": "start", "end": "end"},
             ("video", "type", "type_idx", "start", "end"),
             change=mark_ambiguous,
-            beside=("startFrame", "endFrame"),
+            extra=("startFrame", "endFrame"),
         ),
-        Form(
+        Variant(
             {"path": "video-name", "caption": "label-idx", "category": "label-idx", "start": "t-init", "end": "t-end"},
             ("video-name", "t-init", "t-end", "label-idx"),
             change=mark_ambiguous,
             classes=("Class Index_Detection.txt", "*[Cc]lass*"),
-            beside=("f-init", "f-end"),
+            extra=("f-init", "f-end"),
         ),
     ),
     "vatex": (
-        Form({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
-        Form({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
+        Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
+        Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
     ),
-    "webvid": (Form({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
+    "webvid": (Variant({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
 }

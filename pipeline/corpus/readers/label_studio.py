@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.cells import LONGEST_CELL
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -303,7 +302,6 @@ def _read_results(annotation: Mapping[str, Any]) -> list[Result]:
 
 
 def _read_table(path: Path, dataset: DatasetParams) -> list[Task]:
-    csv.field_size_limit(LONGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)

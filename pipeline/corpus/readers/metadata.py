@@ -36,14 +36,14 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         own = dataset.model_copy(update={"columns": columns})
         named = list_columns(columns)
         cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
-        change = _empty_null if table.path.suffix.lower() == ".csv" else None
+        change = _clear_null if table.path.suffix.lower() == ".csv" else None
         rows += make_rows(table, own, named, cells, change=change)
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows
     above = _find_common_folders(rows)
-    splits = match_split_folders({_top(row, above) for row in rows})
-    return [row._replace(official_split=splits[_top(row, above)]) for row in rows] if splits else rows
+    splits = match_split_folders({_find_top_folder(row, above) for row in rows})
+    return [row._replace(official_split=splits[_find_top_folder(row, above)]) for row in rows] if splits else rows
 
 
 def find_tables(folder: Path) -> list[Path]:
@@ -89,7 +89,7 @@ def _expand(listed: Iterable[Cells], place: int) -> Iterator[Cells]:
             yield (*cells[:place], path, *cells[place + 1 :])
 
 
-def _empty_null(row: dict[str, Any]) -> dict[str, Any]:
+def _clear_null(row: dict[str, Any]) -> dict[str, Any]:
     """The row without the words that the Hub's own reader takes for a missing caption in a CSV file."""
     return {**row, "caption": "" if row["caption"] in NULLS else row["caption"]}
 
@@ -101,7 +101,7 @@ def _find_common_folders(rows: Sequence[LabelRow]) -> int:
     return len(list(takewhile(lambda names: parse_split(names[0]) is None, common)))
 
 
-def _top(row: LabelRow, above: int) -> str:
+def _find_top_folder(row: LabelRow, above: int) -> str:
     """The folder at this depth on the way to the video; empty where there is none."""
     folders = PurePosixPath(row.video).parts[above:-1]
     return folders[0] if folders else ""

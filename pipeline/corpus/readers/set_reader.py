@@ -12,7 +12,7 @@ from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
 from pipeline.corpus.readers.cells import FORMATS, Cells, read_cells, read_header
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
-from pipeline.corpus.readers.known_sets import SETS, Form
+from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
@@ -38,7 +38,7 @@ class Match(NamedTuple):
     """A file and the variants of a dataset that it may be."""
 
     source: Source
-    forms: tuple[Form, ...]
+    variants: tuple[Variant, ...]
 
 
 def recognize_set(labels: Path) -> tuple[str, str] | None:
@@ -48,17 +48,16 @@ def recognize_set(labels: Path) -> tuple[str, str] | None:
         return None
     for source in _open_sources(paths):
         for name in SETS:
-            forms = _match_forms(name, source)
-            if forms:
-                detail = (
-                    f"has the columns {', '.join(forms[0].telling)}" if forms[0].telling else "has lines of that kind"
-                )
+            variants = _match_variants(name, source)
+            if variants:
+                header = ", ".join(variants[0].header)
+                detail = f"has the columns {header}" if header else "has lines of that kind"
                 return name, f"{source.path.name} {detail}"
     return None
 
 
 def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows of the set, file by file, in the form that its columns tell and most of its videos have.
+    """All rows of the set, file by file, in the variant that its columns tell and most of its videos have.
 
     What dataset.columns names and a file has goes before the columns that the set is known for. Raises UserError where
     no file is of this set.
@@ -77,7 +76,7 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
-    """What tells of each file which set it is of."""
+    """The files with what tells which set each of them is of."""
     for path in paths:
         ending = path.suffix.lower()
         if ending == ".json":
@@ -97,28 +96,29 @@ def _list_files(labels: Path) -> list[Path]:
     return [path for path in paths if path.name[0] != "." and path.suffix.lower() in ENDINGS and path.is_file()]
 
 
-def _match_forms(name: str, source: Source, caption: str | int | None = None) -> tuple[Form, ...]:
-    """The forms of a set that a file may have; of those with captions of their own, the one with the wanted one."""
+def _match_variants(name: str, source: Source, caption: str | int | None = None) -> tuple[Variant, ...]:
+    """The variants of a set that a file may have; of those with captions of their own, the one with the wanted one."""
     fitting = [
-        form
-        for form in SETS[name]
-        if (form.kind == "json") == (source.content is not None)
-        and (re.fullmatch(form.line, source.line) if form.line else source.names.issuperset(form.telling))
+        variant
+        for variant in SETS[name]
+        if (variant.kind == "json") == (source.content is not None)
+        and (re.fullmatch(variant.line, source.line) if variant.line else source.names.issuperset(variant.header))
     ]
-    chosen = [form for form in fitting if caption in form.captions] or [form for form in fitting if not form.captions]
-    return tuple(form for form in chosen if (form.telling, form.line) == (chosen[0].telling, chosen[0].line))
+    chosen = [variant for variant in fitting if caption in variant.captions]
+    chosen = chosen or [variant for variant in fitting if not variant.captions]
+    return tuple(variant for variant in chosen if (variant.header, variant.line) == (chosen[0].header, chosen[0].line))
 
 
 def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple[Match, OfficialSplit]]:
     """The files of the set, each with the split that its name tells; what is passed over is said."""
     sources = _open_sources(_list_files(labels))
-    found = [Match(source, _match_forms(name, source, dataset.columns.caption)) for source in sources]
-    matches = [match for match in found if match.forms]
+    found = [Match(source, _match_variants(name, source, dataset.columns.caption)) for source in sources]
+    matches = [match for match in found if match.variants]
     if not matches:
-        wanted = " or ".join(dict.fromkeys(", ".join(form.telling) or "lines of its own" for form in SETS[name]))
+        wanted = " or ".join(dict.fromkeys(", ".join(variant.header) or "lines of its own" for variant in SETS[name]))
         raise UserError(f"{labels}: holds no file of {name}, which has {wanted}; see dataset.labels")
-    first = min((match.forms[0] for match in matches), key=SETS[name].index)
-    kept = [match for match in matches if match.forms[0] is first]
+    first = min((match.variants[0] for match in matches), key=SETS[name].index)
+    kept = [match for match in matches if match.variants[0] is first]
     labelled = [match for match in kept if _has_captions(match)] or kept
     for match in matches:
         if match not in labelled:
@@ -135,8 +135,8 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
 
 
 def _has_captions(match: Match) -> bool:
-    form = match.forms[0]
-    return bool(form.line) or _has_column(match.source, form.columns["caption"])
+    variant = match.variants[0]
+    return bool(variant.line) or _has_column(match.source, variant.columns["caption"])
 
 
 def _has_column(source: Source, column: str | int) -> bool:
@@ -151,11 +151,11 @@ def _read_best(
     """The rows in the variant of which most videos exist; the first of equals."""
     best: list[LabelRow] = []
     most, detail = -1, ""
-    for form in match.forms:
-        columns = _choose_columns(form, match.source, dataset.columns)
-        rows = _read_form(form, match.source, split, labels, dataset.model_copy(update={"columns": columns}))
+    for variant in match.variants:
+        columns = _choose_columns(variant, match.source, dataset.columns)
+        rows = _read_variant(variant, match.source, split, labels, dataset.model_copy(update={"columns": columns}))
         videos = {row.video for row in rows}
-        count = sum(bool(index.list_candidates(video)) for video in videos) if len(match.forms) > 1 else 0
+        count = sum(bool(index.list_candidates(video)) for video in videos) if len(match.variants) > 1 else 0
         if count > most:
             best, most = rows, count
             detail = ", ".join(f"{key} {column}" for key, column in columns.model_dump(exclude_none=True).items())
@@ -166,50 +166,50 @@ def _read_best(
     return [row._replace(video=f"{ANYWHERE}{row.video}") if row.video else row for row in best]
 
 
-def _choose_columns(form: Form, source: Source, columns: ColumnParams) -> ColumnParams:
-    """The columns that params name and the file has; else those of the form, of which the file may lack some."""
+def _choose_columns(variant: Variant, source: Source, columns: ColumnParams) -> ColumnParams:
+    """The columns that params name and the file has; else those of the variant, of which the file may lack some."""
     chosen: dict[str, str | int | None] = {}
     for key, named in columns.model_dump().items():
-        fixed = form.line or (form.captions and key == "caption")
+        fixed = variant.line or (variant.captions and key == "caption")
         if named is not None and not fixed and _has_column(source, named):
             chosen[key] = named
         else:
-            known, needed = form.columns.get(key), form.line or key in ("path", "caption")
+            known, needed = variant.columns.get(key), variant.line or key in ("path", "caption")
             chosen[key] = known if known is not None and (needed or _has_column(source, known)) else None
     return columns.model_copy(update=chosen)
 
 
-def _read_form(
-    form: Form, source: Source, split: OfficialSplit, labels: Path, dataset: DatasetParams
+def _read_variant(
+    variant: Variant, source: Source, split: OfficialSplit, labels: Path, dataset: DatasetParams
 ) -> list[LabelRow]:
-    segments = dataset.segments.model_copy(update=dict(form.segments))
+    segments = dataset.segments.model_copy(update=dict(variant.segments))
     dataset = dataset.model_copy(update={"segments": segments})
-    classes = read_named_classes(labels, dataset) or _find_classes(form, labels)
-    beside = {f"beside {column}": column for column in form.beside if _has_column(source, column)}
-    named = table.list_columns(dataset.columns) | beside
+    classes = read_named_classes(labels, dataset) or _find_classes(variant, labels)
+    extra = {f"extra {column}": column for column in variant.extra if _has_column(source, column)}
+    named = table.list_columns(dataset.columns) | extra
     cells: Iterator[Cells]
-    if form.kind == "lists":
+    if variant.kind == "lists":
         places = {key: int(place) for key, place in named.items()}
-        cells = lists.read_cells(source.path, places, form.delimiter, numbered=bool(classes))
-    elif form.kind == "json":
+        cells = lists.read_cells(source.path, places, variant.delimiter, numbered=bool(classes))
+    elif variant.kind == "json":
         cells = json_files.list_cells(source.path, source.content, named)
     else:
         cells = read_cells(source.path, named, dataset.delimiter)
-    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, form.change))
-    return _merge_repeats(source.path, rows) if form.once else rows
+    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, variant.change))
+    return _merge_repeats(source.path, rows) if variant.merge_repeats else rows
 
 
-def _find_classes(form: Form, labels: Path) -> dict[str, str]:
-    """The names of the classes that the form counts; empty where it writes them out. Raises UserError for no file."""
-    if not form.classes:
+def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
+    """The names of the classes that a variant numbers; empty where it writes them out. Raises UserError for no file."""
+    if not variant.classes:
         return {}
     names = sorted(path.name for path in labels.iterdir()) if labels.is_dir() else []
-    for pattern in form.classes:
+    for pattern in variant.classes:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if found:
             return read_classes(labels / found[0])
     detail = "its captions are numbers of classes"
-    way = f"make dataset.labels the folder with it and with {form.classes[0]}, or with the file dataset.classes"
+    way = f"make dataset.labels the folder with it and with {variant.classes[0]}, or with the file dataset.classes"
     raise UserError(f"{labels}: {detail}; {way}")
 
 

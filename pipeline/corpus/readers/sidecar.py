@@ -16,9 +16,9 @@ from pipeline.corpus.rows import (
     LabelRow,
     as_text,
     make_path_row,
+    make_relative,
     match_split_folders,
     number_repeats,
-    path_within,
 )
 from pipeline.errors import UserError
 from pipeline.files import read_json, read_text_lines
@@ -135,5 +135,5 @@ def _read_lists(videos: Path, captions: Path, dataset: DatasetParams) -> Iterato
         raise UserError(f"{videos}: has {detail}")
     for number, (path, text) in enumerate(zip(paths, texts, strict=True)):
         if path or text:
-            video = path_within(dataset.videos, path)
+            video = make_relative(dataset.videos, path)
             yield make_path_row(video, text, ONLY_CATEGORY, "all", (videos.name, number))

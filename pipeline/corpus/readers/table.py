@@ -20,10 +20,10 @@ from pipeline.corpus.rows import (
     as_text,
     find_split,
     make_id,
+    make_relative,
     make_segment_id,
     number_repeats,
     parse_split,
-    path_within,
     simplify_path,
 )
 from pipeline.corpus.segments import list_parts, parse_list
@@ -150,7 +150,7 @@ def _label_parts(
 
 
 def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
-    path = path_within(dataset.videos, text)
+    path = make_relative(dataset.videos, text)
     placed = table.folder and path and not path.startswith(ANYWHERE) and not starts_elsewhere(path)
     return simplify_path(f"{table.folder}/{path}" if placed else path)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus.readers.cells import LONGEST_CELL
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -45,7 +44,7 @@ class Attribute(NamedTuple):
     several: bool
 
 
-class Marked(NamedTuple):
+class Annotation(NamedTuple):
     """An annotation: files, times, and the values of attributes by their ids."""
 
     files: list[str]
@@ -70,8 +69,8 @@ def recognize(path: Path, content: Any) -> str:
 def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     reader = _read_project if path.suffix.lower() == ".json" else _read_table
     attributes, annotations = reader(path)
-    times = OF_PARTS if any(len(marked.times) == OF_PARTS for marked in annotations) else OF_FILES
-    names = _list_names(attributes, (marked for marked in annotations if len(marked.times) == times))
+    times = OF_PARTS if any(len(annotation.times) == OF_PARTS for annotation in annotations) else OF_FILES
+    names = _list_names(attributes, (annotation for annotation in annotations if len(annotation.times) == times))
     known = _list_names(attributes, annotations)
     category, caption = choose_names(path, dataset, "attribute", known)
     if category is None and caption is None and len(names) > 1:
@@ -80,39 +79,41 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
     only = category or (names[0] if names and caption is None else None)
     chosen = {name: aid for aid, attribute in attributes.items() if (name := attribute.name) in (only, caption)}
     if only:
-        _refuse_numbers(path, attributes[chosen[only]], [marked.values.get(chosen[only]) for marked in annotations])
-    for marked in annotations:
-        classes = _list_values(attributes, marked, chosen[only]) if only else [None]
-        texts = _list_values(attributes, marked, chosen[caption]) if caption else [None]
+        _refuse_numbers(
+            path, attributes[chosen[only]], [annotation.values.get(chosen[only]) for annotation in annotations]
+        )
+    for annotation in annotations:
+        classes = _list_values(attributes, annotation, chosen[only]) if only else [None]
+        texts = _list_values(attributes, annotation, chosen[caption]) if caption else [None]
         for label in classes or [""]:
-            yield _make_part(marked, label, " ".join(map(str, texts)) if caption else None)
+            yield _make_part(annotation, label, " ".join(map(str, texts)) if caption else None)
 
 
-def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Marked]) -> list[str]:
+def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Annotation]) -> list[str]:
     """The names of the attributes that annotations have values for."""
-    used = dict.fromkeys(aid for marked in annotations for aid in marked.values)
+    used = dict.fromkeys(aid for annotation in annotations for aid in annotation.values)
     return list(dict.fromkeys(attributes[aid].name for aid in used if aid in attributes))
 
 
-def _make_part(marked: Marked, category: str | None, caption: str | None) -> LabelledPart:
-    video = marked.files[0] if marked.files else ""
+def _make_part(annotation: Annotation, category: str | None, caption: str | None) -> LabelledPart:
+    video = annotation.files[0] if annotation.files else ""
     detail, point = "", None
-    if len(marked.files) > 1:
-        detail = f"is about {len(marked.files)} files at once"
-    elif len(marked.times) == 1:
-        detail, point = f"{marked.times[0]} s alone is a still picture", as_seconds(marked.times[0])
-    elif len(marked.times) > OF_PARTS:
-        detail = f"has {len(marked.times)} times, not a start and an end"
-    if detail or not marked.times:
+    if len(annotation.files) > 1:
+        detail = f"is about {len(annotation.files)} files at once"
+    elif len(annotation.times) == 1:
+        detail, point = f"{annotation.times[0]} s alone is a still picture", as_seconds(annotation.times[0])
+    elif len(annotation.times) > OF_PARTS:
+        detail = f"has {len(annotation.times)} times, not a start and an end"
+    if detail or not annotation.times:
         return LabelledPart(video, category, caption, fault=detail, point=point)
-    start, end = (as_seconds(time) for time in marked.times)
+    start, end = (as_seconds(time) for time in annotation.times)
     lost = "" if start is not None and end is not None else "has no start or no end"
     return LabelledPart(video, category, caption, start, end, lost)
 
 
-def _list_values(attributes: Mapping[str, Attribute], marked: Marked, aid: str) -> list[str | None]:
+def _list_values(attributes: Mapping[str, Attribute], annotation: Annotation, aid: str) -> list[str | None]:
     """The texts that an annotation has for an attribute, or the names of the options that are chosen."""
-    attribute, value = attributes[aid], as_text(marked.values.get(aid))
+    attribute, value = attributes[aid], as_text(annotation.values.get(aid))
     if value == DEFAULT:
         value = attribute.default
     chosen = value.split(",") if attribute.several else [value]
@@ -127,7 +128,7 @@ def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> 
         raise UserError(f"{path}: {detail}; save the project, or export it as CSV with all annotations")
 
 
-def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
+def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Annotation]]:
     content = read_content(path, REMEDY)
     if not isinstance(content, dict) or not content.keys() >= PROJECT:
         raise UserError(f"{path}: no project of {TOOL}, which holds {', '.join(sorted(PROJECT))}; {REMEDY}")
@@ -139,7 +140,7 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         for vid, view in content["view"].items()
     }
     annotations = [
-        Marked(views.get(as_text(found.get("vid")), []), as_list(found.get("z")), as_object(found.get("av")))
+        Annotation(views.get(as_text(found.get("vid")), []), as_list(found.get("z")), as_object(found.get("av")))
         for found in content["metadata"].values()
         if isinstance(found, dict)
     ]
@@ -153,8 +154,7 @@ def _name_file(file: Any) -> str:
     return name if not source or source.startswith(("data:", "blob:")) else source
 
 
-def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
-    csv.field_size_limit(LONGEST_CELL)
+def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Annotation]]:
     lines = read_text_lines(path)
     comments = [line.strip().strip('"') for line in lines if _is_comment(line)]
     stated = next((line for line in comments if HEADER in line), None)
@@ -162,15 +162,19 @@ def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Marked]]:
         raise UserError(f"{path}: has no comment with {HEADER}, as exports of {TOOL} have; {REMEDY}")
     sign = "\t" if "\t" in stated else ";" if ";" in stated else ","
     header = [name.strip().strip('"') for name in stated.partition("=")[2].split(sign)]
+    try:
+        listed = list(csv.reader((line for line in lines if line.strip() and not _is_comment(line)), delimiter=sign))
+    except csv.Error as error:
+        raise UserError(f"{path}: {error}; {REMEDY}") from None
     rows = []
-    for cells in csv.reader((line for line in lines if line.strip() and not _is_comment(line)), delimiter=sign):
+    for cells in listed:
         row = dict(zip(header, cells, strict=False))
         times = _parse(row.get("temporal_coordinates", ""), list)
         if "temporal_segment_start" in row:
             pair = [row["temporal_segment_start"], row.get("temporal_segment_end", "")]
             times = [time for time in pair if time.strip() not in ("", "undefined")]
         files = [as_text(name) for name in _parse(row.get("file_list", ""), list)]
-        rows.append(Marked(files, times, _parse(row.get("metadata", ""), dict)))
+        rows.append(Annotation(files, times, _parse(row.get("metadata", ""), dict)))
     attributes = _read_attributes(_parse_comment(comments))
     ids = dict.fromkeys(aid for row in rows for aid in row.values)
     # The short kind writes names in place of ids, and has no list of attributes.

@@ -124,6 +124,22 @@ def test_what_looks_like_nothing_is_told(tmp_path):
         read_rows(tmp_path / "gone", reading("auto", tmp_path / "gone"))
 
 
+@pytest.mark.parametrize("words", [60_000, 4_000_000])
+def test_a_first_line_as_long_as_a_book_names_no_columns(tmp_path, words):
+    write(tmp_path, {"x.csv": "word " * words})
+    with pytest.raises(
+        UserError, match=r"x\.csv: (line 1: field larger than field limit|has no column 'path')"
+    ) as told:
+        read_rows(tmp_path / "x.csv", reading("auto", tmp_path / "x.csv"))
+    assert len(str(told.value)) < 1000
+
+
+def test_a_caption_as_long_as_a_book_is_no_cell_of_csv(tmp_path):
+    write(tmp_path, {"x.jsonl": json.dumps({"path": "a.mp4", "caption": "word " * 60_000})})
+    (row,) = read_rows(tmp_path / "x.jsonl", reading("auto", tmp_path / "x.jsonl"))
+    assert len(row.label) == 300_000
+
+
 def test_texts_in_another_folder_than_their_videos_are_no_classes(tmp_path):
     write(tmp_path, {"videos/a.mp4": "v", "texts/of/a.txt": "x"})
     with pytest.raises(UserError, match=r"such as videos/a.mp4; make dataset.labels the folder of texts"):

@@ -156,6 +156,8 @@ def test_bad_input_is_named(tmp_path):
         seen(write(tmp_path, {**project(), "view": []}))
     with pytest.raises(UserError, match="has no comment with CSV_HEADER"):
         seen(write(tmp_path, "a,b\n1,2\n", "x.csv"))
+    with pytest.raises(UserError, match=r"field larger than field limit .*; export the project again"):
+        seen(write(tmp_path, f"# CSV_HEADER = metadata_id\n{'x' * (1 << 25)}\n", "x.csv"))
     with pytest.raises(UserError, match="the export of VIA 3 holds no labels"):
         seen(write(tmp_path, project([])))
 

@@ -28,7 +28,7 @@ def split_words(text: str) -> list[str]:
     return WORD.findall(text if text.islower() else HUMP.sub(" ", text).lower())
 
 
-def whole_words(words: str) -> str:
+def enclose_words(words: str) -> str:
     """The pattern of these words, alternatives or a pattern, as whole words; a space stands for any gap of a slug."""
     return f"{START}(?:{words.replace(' ', BETWEEN)}){END}"
 
@@ -41,10 +41,10 @@ def write_like(words: str, replaced: str, text: str) -> str:
     new = words.split()
     models += [rest] * (len(new) - len(models))
     glue = next((mark for mark in " -_" if mark in text), " ")
-    return glue.join(_cased(word, model) for word, model in zip(new, models, strict=False))
+    return glue.join(_apply_case(word, model) for word, model in zip(new, models, strict=False))
 
 
-def _cased(word: str, model: str) -> str:
+def _apply_case(word: str, model: str) -> str:
     return word.upper() if _is_upper(model) else word[0].upper() + word[1:] if model[0].isupper() else word
 
 
@@ -54,7 +54,7 @@ def _is_upper(word: str) -> bool:
 
 # A caption that hedges says more than one way, or tells of a motion that did not come to pass.
 HEDGES = re.compile(
-    whole_words(
+    enclose_words(
         "but|because|until|without(?! actually)|so|then|that|not|cannot|(?:does|do|is|did|ca|wo)n['’]?t|almost|upright"  # noqa: RUF001
         "|fail(?:s|ed|ing)?|tries|trying|missing|instead|before|after"
     ),
@@ -62,7 +62,7 @@ HEDGES = re.compile(
 )
 
 CAMERA_MOVES = re.compile(
-    whole_words("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
+    enclose_words("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
 )
 
 
@@ -104,7 +104,7 @@ VERB_PAIRS = [
     ("fold", "folding folds fold", "", "unfolding unfolds unfold", "", ""),
     ("wrap", "wrapping wraps wrap", "", "unwrapping unwraps unwrap", "", ""),
     ("zip", "zipping zips zip", "", "unzipping unzips unzip", "", ""),
-    ("cover", "covering covers cover", "", "uncovering uncovers uncover", "", rf"(?!.*{whole_words('with')})"),
+    ("cover", "covering covers cover", "", "uncovering uncovers uncover", "", rf"(?!.*{enclose_words('with')})"),
     ("apart", "approaching approaches approach", "", "moving_away_from moves_away_from move_away_from", "", ""),
     ("height", LIFT, "", LOWER, "", ""),
     ("height", LIFT, "up", LOWER, "down", rf"(?:{ALONE}|{BEFORE_NOUN})"),
@@ -139,7 +139,7 @@ PHRASES = [
     ("apart", "nearer to", "further from", ""),
     ("along", "forwards", "backwards", ""),
     ("along", "forward", "backward", ""),
-    ("depth", "in front of", "behind", rf"(?!{BETWEEN}of\b)(?!.*{whole_words('camera')}){FOLLOWED}"),
+    ("depth", "in front of", "behind", rf"(?!{BETWEEN}of\b)(?!.*{enclose_words('camera')}){FOLLOWED}"),
     ("level", "above", "below", FOLLOWED),
     ("level", "on top of", "underneath", FOLLOWED),
     ("inside", "inside", "outside", FOLLOWED),
@@ -148,46 +148,46 @@ PHRASES = [
 OTHER_COUNTERS = ("counter clockwise", "counterclockwise", "anti clockwise", "anticlockwise")
 
 
-def _cues() -> Iterator[tuple[str, Cue]]:
+def _list_cues() -> Iterator[tuple[str, Cue]]:
     """Each cue under its first word."""
     for axis, verbs, first, opposites, second, after in VERB_PAIRS:
         for number, (verb, opposite) in enumerate(zip(verbs.split(), opposites.split(), strict=True)):
-            one, other = _parts(verb, first), _parts(opposite, second)
-            yield from _both_ways(axis, one, other, after, bare=number == 2)
+            one, other = _split_parts(verb, first), _split_parts(opposite, second)
+            yield from _make_cues(axis, one, other, after, bare=number == 2)
     for axis, words, opposite, after in PHRASES:
-        yield from _both_ways(axis, (words,), (opposite,), after, bare=False)
+        yield from _make_cues(axis, (words,), (opposite,), after, bare=False)
     for words in OTHER_COUNTERS:
-        yield words.split()[0], Cue("turn", 1, _pattern((words,), ""), ("clockwise",), False)
+        yield words.split()[0], Cue("turn", 1, _compile_parts((words,), ""), ("clockwise",), False)
 
 
-def _parts(verb: str, second: str) -> tuple[str, ...]:
+def _split_parts(verb: str, second: str) -> tuple[str, ...]:
     return (verb.replace("_", " "), second) if second else (verb.replace("_", " "),)
 
 
-def _both_ways(
+def _make_cues(
     axis: str, one: tuple[str, ...], other: tuple[str, ...], after: str, bare: bool
 ) -> Iterator[tuple[str, Cue]]:
     for side, parts, instead in ((0, one, other), (1, other, one)):
         first = WORD.findall(parts[0])[0]
         kept = len(parts) == 2 and parts[0] == instead[0]  # the verb: moving up, moving down
-        yield first, Cue(axis, side, _pattern(parts, after, kept), instead[kept:], bare)
+        yield first, Cue(axis, side, _compile_parts(parts, after, kept), instead[kept:], bare)
 
 
-def _pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> re.Pattern[str]:
+def _compile_parts(parts: tuple[str, ...], after: str, kept: bool = False) -> re.Pattern[str]:
     # Putting on and taking off are no motions, putting something on is one; `on top of` has an entry of its own.
     particle = parts[-1] in ("on", "off")
     gap = rf"{BETWEEN}(?:\S.*?{BETWEEN}){'' if particle else '?'}"
     last = f"(?!{BETWEEN}(?:top|of)\\b)" if particle else ""
-    groups = [f"({whole_words(part)})" for part in parts]
-    groups[0] = whole_words(parts[0]) if kept else groups[0]
+    groups = [f"({enclose_words(part)})" for part in parts]
+    groups[0] = enclose_words(parts[0]) if kept else groups[0]
     return re.compile(gap.join(groups) + last + after, re.I)
 
 
-def _index(cues: Iterable[tuple[str, Cue]]) -> dict[str, list[Cue]]:
+def _index_cues(cues: Iterable[tuple[str, Cue]]) -> dict[str, list[Cue]]:
     found: dict[str, list[Cue]] = defaultdict(list)
     for word, cue in cues:
         found[word].append(cue)
     return dict(found)
 
 
-CUES = _index(_cues())  # first word -> cues
+CUES = _index_cues(_list_cues())  # first word -> cues

@@ -1,0 +1,243 @@
+"""When each frame of a video is shown: its timeline, made of the timestamps that container and frames have.
+
+FFmpeg's program mends what decoders say, its library leaves that to others; so it is done here as the program does it,
+for both readers alike.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from math import floor, inf
+from statistics import median_low
+
+from pipeline.video.limits import DecodeError
+
+MILLISECOND = Fraction(1, 1000)
+STEADY_SHARE = 3  # of a frame: a third off its place at a constant rate is no rounding any more
+MISCOUNT_FRAMES, MISCOUNT_SECONDS = 2, Fraction(1, 4)  # by which headers are off, unless frames are slow
+SLIVER = Fraction(1, 4)  # of a frame: so little of one at the border of a part is the rounding of times
+SPARSE_RATE = 5  # frames a second, at most, of a recording that has few frames because little happens
+
+TRANSPORTS = ("mpegts", "mpeg")  # containers whose clock may jump where recordings are joined or cut
+BARE = "mpegvideo"  # a stream in no container: FFmpeg's stamps are made up
+COUNTED = "avi"  # has a place for a frame at each tick of its rate, and states how many
+MOST_DELAYED = 16  # frames that a decoder holds back, which come without stamps at the end
+LONGEST_GAP, BACK = 10, Fraction(1, 10)  # seconds that a clock may go on or back without having jumped
+
+
+class OutsideVideo(Exception):
+    """A part that begins where the video has ended."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each frame of a video is shown, in the order of showing."""
+
+    stamps: list[int | None]  # None: the file does not say
+    unit: Fraction  # seconds per step of a stamp
+    end: Fraction | None = None  # when the last frame is gone, in steps; None: the file does not say
+
+    @property
+    def rounding(self) -> Fraction:
+        """Steps by which times may be off: containers count in their unit, recorders in milliseconds."""
+        return 1 + MILLISECOND / self.unit
+
+    @property
+    def last(self) -> Fraction | None:
+        """Steps for which the last frame is shown, where the file says so: longer than a header that is rounded."""
+        if self.end is None or not self.stamps or self.stamps[-1] is None:
+            return None
+        length = self.end - self.stamps[-1]
+        return length if length > 2 * MILLISECOND / self.unit else None
+
+    @cached_property
+    def clock(self) -> "_Clock":
+        """What the times tell together, found out once. Raises DecodeError where the frames have no times in order."""
+        return _read_clock(self)
+
+    def known(self) -> list[int]:
+        """The stamps, at least one. Raises DecodeError where one is missing or goes back."""
+        stamps = [stamp for stamp in self.stamps if stamp is not None]
+        if not stamps or len(stamps) < len(self.stamps) or stamps != sorted(stamps):
+            raise DecodeError("its frames have no times in order; see clip.stride in place of clip.seconds")
+        return stamps
+
+
+def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeline]:
+    """The frames shown between two moments, in seconds from the first frame: the number of the first, and their times.
+
+    A frame that is shown already at `start` is counted from there, unless it ends at once. Raises OutsideVideo where
+    the video has ended by then, and DecodeError where its frames have no times.
+    """
+    clock = timeline.clock
+    stamps, over = clock.stamps, clock.stamps[0] + clock.length
+    first = stamps[0] + Fraction(start) / timeline.unit
+    last = Fraction(over) if math.isinf(end) else stamps[0] + Fraction(end) / timeline.unit
+    if len(stamps) > 1 and first >= over:
+        length = float(clock.length * timeline.unit)
+        raise OutsideVideo(f"begins at {start:g} s, but the video ends at {length:.4g} s")
+    begin = max(bisect_right(stamps, first + clock.frame * SLIVER) - 1, 0)
+    stop = max(bisect_left(stamps, last - clock.frame * SLIVER), begin + 1)
+    shown = max(stamps[begin], round(first)) if stop - begin > 1 else stamps[begin]
+    after = stamps[stop] if stop < len(stamps) else over
+    return begin, Timeline([shown, *stamps[begin + 1 : stop]], timeline.unit, min(last, Fraction(after)))
+
+
+def is_steady(timeline: Timeline) -> bool:
+    """Whether the frames come at a constant rate, as far as rounded times tell, and the last one does not stay."""
+    try:
+        return timeline.clock.steady
+    except DecodeError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The times of a video, in steps of its stamps."""
+
+    stamps: list[int]
+    slack: Fraction  # a moment this much before a stamp, which may have been rounded up, belongs to its frame
+    frame: Fraction  # for which frames are typically shown
+    last: Fraction  # for which the last one is
+    steady: bool  # the frames come at a constant rate, as far as rounded stamps show, and none stands still
+
+    @property
+    def length(self) -> Fraction:
+        """From the first frame to the end."""
+        return self.stamps[-1] - self.stamps[0] + self.last
+
+    def find_shown(self, moment: Fraction) -> int:
+        """The frame that is shown at this time after the first one appeared."""
+        return bisect_right(self.stamps, self.stamps[0] + floor(moment + self.slack)) - 1
+
+
+def _read_clock(timeline: Timeline) -> _Clock:
+    """The last frame is shown for as long as the file says, else for as long as frames are typically.
+
+    Raises DecodeError where the frames have no times in order.
+    """
+    stamps, stated = timeline.known(), timeline.last
+    slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
+    if _is_evenly_timed(stamps, stated, timeline):
+        frame = Fraction(stamps[-1] - stamps[0], max(1, len(stamps) - 1))
+        return _Clock(stamps, slack, frame, frame, steady=True)
+    gaps = [after - before for before, after in pairwise(stamps)]
+    frame = Fraction(median_low(gaps) if gaps else 0)
+    return _Clock(stamps, slack, frame, stated or frame, steady=False)
+
+
+def _is_evenly_timed(stamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
+    steps, span = len(stamps) - 1, stamps[-1] - stamps[0]
+    if not span:  # a single frame, or none of them has a time of its own
+        return steps > 0 or last is None
+    farthest = floor(min(timeline.rounding * steps, Fraction(span, STEADY_SHARE)))
+    off = [stamp * steps - number * span for number, stamp in enumerate(stamps)]
+    if max(off) - off[0] > farthest or off[0] - min(off) > farthest:
+        return False
+    if last is None:
+        return True
+    step = Fraction(span, steps)
+    miscount = step / 10 if step * timeline.unit * SPARSE_RATE > 1 else MISCOUNT_FRAMES * step
+    return abs(last - step) <= min(miscount, MISCOUNT_SECONDS / timeline.unit)
+
+
+@dataclass(slots=True)
+class Timestamps:
+    """What is said of the frames, in the order of showing; None and 0 where nothing is."""
+
+    shown: list[int | None] = field(default_factory=list)
+    decoded: list[int | None] = field(default_factory=list)  # stamps of decoding, without B-frames the same
+    lengths: list[int] = field(default_factory=list)  # FFmpeg makes them up where the container does not state them
+
+    def add(self, shown: int | None, decoded: int | None, length: int) -> None:
+        """Add one frame."""
+        self.shown.append(shown)
+        self.decoded.append(decoded)
+        self.lengths.append(length)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerClock:
+    """What a container tells of the times of all frames."""
+
+    unit: Fraction  # seconds per step of a stamp
+    container: str  # FFmpeg's name of its kind
+    end: Fraction | None  # in seconds, what `find_end` found
+
+    def build_timeline(self, stamps: Timestamps) -> Timeline:
+        """From what is known of single frames."""
+        if self.container == BARE:
+            stamps = Timestamps([None] * len(stamps.shown), [None] * len(stamps.shown), stamps.lengths)
+        shown = [stamp for stamp in stamps.shown if stamp is not None]
+        if len(shown) < len(stamps.shown) or any(after <= before for before, after in pairwise(shown)):
+            shown = _guess(stamps)
+        if self.container in TRANSPORTS:
+            shown = _join(shown, self.unit)
+        if self.container == COUNTED and self.end is not None and shown:
+            shown = _keep_within(shown, floor(self.end / self.unit) + shown[0] - 1)
+        timeline = Timeline([*shown], self.unit, None if self.end is None else self.end / self.unit)
+        return timeline if timeline.last else replace(timeline, end=_find_end(shown, stamps.lengths))
+
+
+def _guess(stamps: Timestamps) -> list[int]:
+    """The stamps of showing while they are more in order than those of decoding, else these.
+
+    Where both are missing, a frame comes after the one before has been shown for its length, or for as long as the
+    one before that. Raises no error: a stream without any stamps gets them by its rate.
+    """
+    guessed: list[int] = []
+    last_shown = last_decoded = -inf
+    faults_shown = faults_decoded = 0
+    estimate = 1
+    for shown, decoded, length in zip(stamps.shown, stamps.decoded, stamps.lengths, strict=True):
+        if decoded is not None:
+            faults_decoded += decoded <= last_decoded
+        if shown is not None:
+            faults_shown += shown <= last_shown
+        last_decoded = next((stamp for stamp in (decoded, shown) if stamp is not None), last_decoded)
+        last_shown = next((stamp for stamp in (shown, decoded) if stamp is not None), last_shown)
+        stamp = shown if decoded is None or (shown is not None and faults_shown <= faults_decoded) else decoded
+        if stamp is None:
+            stamp = guessed[-1] + estimate if guessed else 0
+        gap = stamp - guessed[-1] if guessed else 0
+        made_up = length == 1 and gap > 2  # by FFmpeg, for want of a rate
+        estimate = length if length > 0 and not made_up else gap if gap > 0 else max(estimate, length)
+        guessed.append(stamp)
+    return guessed
+
+
+def _join(stamps: list[int], unit: Fraction) -> list[int]:
+    """The same frames on one clock: where it jumps, the next frame comes after the typical time."""
+    gaps = [after - before for before, after in pairwise(stamps)]
+    longest, back = LONGEST_GAP / unit, -BACK / unit
+    sound = [gap for gap in gaps if back <= gap <= longest]
+    if len(sound) == len(gaps) or not sound:
+        return stamps
+    typical = median_low(sound)
+    joined = stamps[:1]
+    for gap in gaps:
+        joined.append(joined[-1] + (gap if back <= gap <= longest else typical))
+    return joined
+
+
+def _keep_within(stamps: list[int], latest: int) -> list[int]:
+    """The last frames by the rate, where their guesses are later than the last frame that the container counts."""
+    if sum(stamp > latest for stamp in stamps) > MOST_DELAYED:
+        return stamps
+    kept = []
+    for stamp in reversed(stamps):
+        kept.append(min(stamp, latest))
+        latest = kept[-1] - 1 if kept[-1] == latest else latest
+    return kept[::-1]
+
+
+def _find_end(stamps: list[int], lengths: list[int]) -> Fraction | None:
+    """By the length of the last frame, if those of most others are true: they reach to the next frame."""
+    if not stamps or lengths[-1] <= 0:
+        return None
+    gaps = [after - before for before, after in pairwise(stamps)]
+    true = sum(abs(gap - length) <= 1 for gap, length in zip(gaps, lengths[:-1], strict=True))
+    return Fraction(stamps[-1] + lengths[-1]) if 2 * true >= len(gaps) else None
