@@ -8,21 +8,31 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from bench.before import REVISION, compare_builds, copy_as_mp4
 from bench.dataset import draw_clips, draw_short
-from bench.decoding import count_equal, measure_decoding
-from bench.measuring import describe_machine
-from bench.parts import draw_long, measure_parts
-from bench.reading import measure_reading
+from bench.decoding import (
+    REVISION,
+    compare_builds,
+    copy_as_mp4,
+    count_equal,
+    draw_long,
+    measure_decoding,
+    measure_parts,
+)
+from bench.measuring import Times, cpu_seconds, describe_machine, interleaved
 from bench.stages import measure_cores, measure_pictures, measure_sandbox, measure_texts, measure_transcode_memory
-from bench.table import Measure, collect_figures, print_table, ratio
+from bench.table import Measure, collect_figures, print_measures, ratio
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import ClipParams, load_params
+from pipeline.records import Frames
+from pipeline.shards import ShardReader, write_index, write_shard
 
 SHAPE = {"frames": 16, "height": 64, "width": 64}
+SIDES = (16, 64, 64)
+SHARD_CLIPS, BATCH_CLIPS = 250, 50  # of the shards that are read
 WHOLE_VIDEO = ClipParams(**SHAPE, spread="time", seconds=None, stride=None)
 REPEATS = 8  # of every video where the whole stage is timed, so that starting its processes hardly counts
 
@@ -49,7 +59,7 @@ def main(
         measures += _parts(folder / "parts", minutes, parts)
         measures += _texts(folder / "texts", rows) + _pictures(folder / "pictures", picture_folders)
         measures += _memory(folder / "memory", videos[0], transcode_rows)
-    print_table(measures)
+    print_measures(measures)
     drawn = {"count": clips, "mean_bytes": round(sum(sizes) / clips), "rounds": rounds}
     write_json(out, collect_figures(measures) | {"videos": drawn, "rows": rows, "machine": describe_machine()})
 
@@ -120,6 +130,21 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
         ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
         Measure("shuffled_clips_per_second", "on one core", "", clips / ours.best, clips / ours.median),
     ]
+
+
+def measure_reading(folder: Path, clips: int, rounds: int) -> dict[str, Times]:
+    """CPU seconds for all clips in a random order, in batches, by the reader and by indexing a plain memory map."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (clips, *SIDES, 3), dtype=np.uint8)
+    rows = [(f"{number:07}", "", clip) for number, clip in enumerate(frames)]
+    parts = [rows[start : start + SHARD_CLIPS] for start in range(0, clips, SHARD_CLIPS)]
+    write_index(folder, SIDES, [write_shard(folder / f"{n:05}.parquet", part) for n, part in enumerate(parts)])
+    frames.tofile(folder / "all.bin")
+    mapped: Frames = np.memmap(folder / "all.bin", np.uint8, "r", 0, frames.shape)
+    reader = ShardReader(folder)
+    order = reader.shuffled(range(clips), seed=0)
+    batches = [order[start : start + BATCH_CLIPS] for start in range(0, clips, BATCH_CLIPS)]
+    return interleaved({"memmap": lambda rows: mapped[rows], "ours": reader.frames}, batches, rounds, cpu_seconds)
 
 
 def _parts(folder: Path, minutes: int, parts: int) -> list[Measure]:

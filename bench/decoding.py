@@ -1,24 +1,59 @@
-"""Videos to clips of 16x64x64: this project's way beside others, and beside nothing but decoding."""
+"""Videos to clips: this project's way beside others, beside nothing but decoding, and beside an earlier build's.
 
+The two builds run in processes that take turns; the earlier one is taken out of git and decodes with the same packages.
+It knew no times: whatever the frames of a constant rate were by their numbers, they have to be still. Of one long video
+many parts are taken: how much of it is decoded for them, and what decoding all of it for each would cost.
+"""
+
+import json
 import os
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import av
 import ffmpeg
 import numpy as np
 
-from bench.measuring import Times, cpu_seconds, interleaved
+from bench.measuring import ROOT, Times, cpu_seconds, interleaved, unpack_revision
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Frames
-from pipeline.video.decode import decode_video
+from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import SCALE_FLAGS
+from pipeline.video.limits import Budget
+from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.webm import UnsupportedFile, read_plain_webm
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"  # OpenCV reads it when it opens a file
+
+RATE, MINUTE = 25, 60
+KEY_SECONDS = 10  # from one key frame to the next: what x264 does unless told otherwise
+
+REVISION = "ff6f505^"  # the last build that chose frames by their numbers alone
+
+# Run in either tree, whose package `pipeline` it finds first. Names a clip by its digest.
+WORKER = """
+import hashlib, json, sys, time
+from pathlib import Path
+from pipeline.params import ClipParams, load_params
+from pipeline.video.decode import decode_video
+params = load_params(Path("params.yaml"))
+shape = ClipParams(**{**params.clip.model_dump(), **json.loads(sys.argv[1])})
+for line in sys.stdin:
+    start = time.process_time()
+    clips = decode_video(Path(line.strip()), shape, params.transcode, "").clips
+    seconds = time.process_time() - start
+    print(json.dumps([seconds, hashlib.sha256(b"".join(clips)).hexdigest()]), flush=True)
+"""
 
 
 def measure_decoding(paths: list[Path], shape: ClipParams, options: TranscodeParams, rounds: int) -> dict[str, Times]:
@@ -105,3 +140,109 @@ def _opencv() -> Callable[..., Frames] | None:
 
 def _spread(frames: Frames, wanted: int) -> Frames:
     return frames[[(2 * k + 1) * len(frames) // (2 * wanted) for k in range(wanted)]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartCosts:
+    """What many parts of a video cost."""
+
+    parts: int
+    decoded_share: float  # seconds decoded per second wanted
+    seconds: float  # CPU time for all parts
+    seconds_of_whole: float  # CPU time to decode the video once: a decode per row takes `parts` times as long
+
+
+def draw_long(folder: Path, minutes: int) -> Path:
+    """H.264 in MP4: one drawn minute, again and again."""
+    folder.mkdir(parents=True)
+    minute, listed, path = folder / "minute.mp4", folder / "minutes.txt", folder / "long.mp4"
+    drawing = ffmpeg.input(f"testsrc2=s=320x240:r={RATE}:d={MINUTE}", f="lavfi")
+    options = {"vcodec": "libx264", "preset": "ultrafast", "bf": 2, "g": KEY_SECONDS * RATE, "pix_fmt": "yuv420p"}
+    run(drawing.output(str(minute), **options), seconds=300)
+    listed.write_text(f"file '{minute}'\n" * minutes, encoding="utf-8")
+    joined = ffmpeg.input(str(listed), f="concat", safe=0)
+    run(joined.output(str(path), c="copy"), seconds=300)
+    return path
+
+
+def measure_parts(
+    path: Path, minutes: int, parts: int, shape: ClipParams, options: TranscodeParams, at_once: int
+) -> PartCosts:
+    """Parts side by side over the whole video, `at_once` in a shard."""
+    length = minutes * MINUTE / parts
+    wanted = [Part(number * length, (number + 1) * length, str(number)) for number in range(parts)]
+    add, decoded = Budget.add, 0
+
+    def count(budget: Budget, width: int, height: int) -> None:
+        nonlocal decoded
+        decoded += 1
+        add(budget, width, height)
+
+    Budget.add = count  # type: ignore[method-assign]
+    try:
+        start = time.process_time()
+        for place in range(0, parts, at_once):
+            for found in decode_parts(path, wanted[place : place + at_once], shape, options):
+                assert isinstance(found, DecodedVideo), found
+        seconds = time.process_time() - start
+    finally:
+        Budget.add = add  # type: ignore[method-assign]
+    limits = options.limits.model_copy(update={"video_frames": 10**9, "video_pixels": 10**15})
+    start = time.process_time()
+    PyavReader(path, limits).read(lambda _: (), lambda _: [])
+    return PartCosts(parts, decoded / RATE / (minutes * MINUTE), seconds, time.process_time() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two builds on the same videos."""
+
+    before: Times  # CPU seconds
+    now: Times
+    median_of_pairs: float  # how many times as long the earlier build takes for a video, in the median of all pairs
+    equal_share: float  # of the videos, with the same bytes by both
+
+
+def copy_as_mp4(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """The same videos as H.264 in MP4, with the B-frames of x264."""
+    folder.mkdir()
+    copies = [folder / f"{path.stem}.mp4" for path in paths]
+    for path, copy in zip(paths, copies, strict=True):
+        run(ffmpeg.input(str(path)).output(str(copy), vcodec="libx264", preset="fast", threads=1), seconds=60)
+    return copies
+
+
+def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) -> Comparison | None:
+    """None where git does not know the earlier build."""
+    seconds: dict[str, list[list[float]]] = {name: [[] for _ in paths] for name in ("before", "now")}
+    equal = [False] * len(paths)
+    with TemporaryDirectory() as name:
+        if not unpack_revision(REVISION, Path(name)):
+            return None
+        with _worker(Path(name), shape) as before, _worker(ROOT, shape) as now:
+            workers = {"before": before, "now": now}
+            for number in range(rounds + 1):
+                for place, path in enumerate(paths):
+                    order = ("before", "now") if (number + place) % 2 else ("now", "before")
+                    found = {name: _decode(workers[name], path) for name in order}
+                    equal[place] = found["before"][1] == found["now"][1]
+                    for name in order if number else ():  # the first round warms up
+                        seconds[name][place].append(found[name][0])
+    pairs = [early / late for ways in zip(*seconds.values(), strict=True) for early, late in zip(*ways, strict=True)]
+    early, late = (Times.add_up(seconds[name]) for name in ("before", "now"))
+    return Comparison(early, late, median(pairs), sum(equal) / len(equal))
+
+
+@contextmanager
+def _worker(tree: Path, shape: dict[str, int]) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", WORKER, json.dumps(shape)]
+    with subprocess.Popen(command, cwd=tree, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+
+
+def _decode(worker: "subprocess.Popen[str]", path: Path) -> tuple[float, str]:
+    """CPU seconds, and the digest of the clips."""
+    assert worker.stdin is not None and worker.stdout is not None
+    print(path.absolute(), file=worker.stdin, flush=True)
+    seconds, digest = json.loads(worker.stdout.readline())
+    return seconds, digest

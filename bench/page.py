@@ -15,7 +15,7 @@ import typer
 from playwright.sync_api import sync_playwright
 
 from bench.measuring import ROOT, describe_machine
-from bench.table import Measure, collect_figures, print_table
+from bench.table import Measure, collect_figures, print_measures
 from pipeline.data.dataset import DataFolders
 from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
@@ -108,7 +108,7 @@ def main(
 ) -> None:
     """Measure, print the table and write the figures."""
     measures = measure_page(model, chromium)
-    print_table(measures)
+    print_measures(measures)
     write_json(out, {**collect_figures(measures), "machine": describe_machine()})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import typer
 
-from bench.ways import ALONE
+from bench.training import ALONE
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.batches import to_frames
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from bench.measuring import Times
+from pipeline.cli.printing import open_console, print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +32,14 @@ def collect_figures(measures: Sequence[Measure]) -> dict[str, object]:
     return best | {"medians": medians}
 
 
-def print_table(measures: Sequence[Measure]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("measure", "what", "target"):
-        table.add_column(name)
-    for name in ("best", "median"):
-        table.add_column(name, justify="right")
+def print_measures(measures: Sequence[Measure]) -> None:
+    """The measures as a table."""
+    lines = []
     for measure in measures:
         values = ("n/a" if measure.best is None else measure.best, "" if measure.median is None else measure.median)
         shown = (value if isinstance(value, str) else f"{value:,.2f}" for value in values)
-        table.add_row(measure.name, measure.what, measure.target, *shown)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table, highlight=False)
+        lines.append([measure.name, measure.what, measure.target, *shown])
+    print_table(open_console(), ["measure", "what", "target", "best", "median"], lines, numbers=(3, 4))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -12,12 +12,9 @@ from typing import Annotated
 import torch
 import typer
 
-from bench.feeding import data_measures
 from bench.measuring import describe_machine
-from bench.on_gpu import gpu_measures
-from bench.processes import measure_processes
-from bench.table import collect_figures, print_table
-from bench.ways import sampling_measures, step_measures
+from bench.table import collect_figures, print_measures
+from bench.training import data_measures, gpu_measures, measure_processes, sampling_measures, step_measures
 from pipeline.cli.recipe import load_recipe
 from pipeline.distributed.devices import set_up
 from pipeline.errors import run
@@ -43,7 +40,7 @@ def main(
         measures += measure_processes(Path(name), shape, train, rounds)
         measures += data_measures(Path(name), shape, train, 8 * rounds)
         measures += sampling_measures(shape, train, ours.render.fps, rounds) + gpu_measures(shape, train, rounds)
-    print_table(measures)
+    print_measures(measures)
     settings = {"frames": shape.frames, "side": side, "batch_clips": batch_clips, "rounds": rounds}
     write_json(out, collect_figures(measures) | {"settings": settings, "machine": describe_machine()})
 

@@ -17,8 +17,7 @@ from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
-from pipeline.monitoring.drops import tell_drops
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring.progress import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
@@ -66,7 +65,7 @@ def filter_labels(
     print(
         f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
     )
-    tell_drops("filter", choice.drops, out / DROPS)
+    report_drops("filter", choice.drops, out / DROPS)
     _warn_of_oddities(choice, dataset, options)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.errors import run
-from pipeline.monitoring.drops import tell_drops
+from pipeline.monitoring.progress import report_drops
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
@@ -44,7 +44,7 @@ def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeP
     for warning in embeddings.warnings if embeddings else []:
         print(f"tokenize: {warning}")
     print(f"tokenize: {len(done.captions)} captions, {len(done.vocabulary)} words, {len(done.drops)} dropped")
-    tell_drops("tokenize", done.drops, out / DROPS)
+    report_drops("tokenize", done.drops, out / DROPS)
 
 
 def main(

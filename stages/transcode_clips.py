@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
-from pipeline.monitoring.drops import tell_drops
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring.progress import progress, report_drops
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import DROPS, Clip, Drop
 from pipeline.shards import INDEX
@@ -48,7 +47,7 @@ def transcode_clips(
         published = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
         shutil.rmtree(state)
     print(f"transcode: {published.read} clips read, {published.kept} kept in {len(paths)} shards")
-    tell_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
+    report_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
     if told := describe_leaks(published.leaks):
         print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 

@@ -183,13 +183,13 @@ class CaptionedDiscriminator(nn.Module):
             shape.model_copy(update={"frames": frames}), params.discriminator, params.captions.width, params.group_clips
         )
         if params.adversarial == "relativistic" and params.mixed.loss == "none":
-            self._rest_the_level()
+            self._freeze_level()
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:
         logits: Tensor = self.clip_discriminator(frames[:, :, self.shown], self.caption_encoder(token_ids))
         return logits
 
-    def _rest_the_level(self) -> None:
+    def _freeze_level(self) -> None:
         """Keep the level of all logits at zero: where differences alone count, Adam moves it by its rounding errors."""
         for name, parameter in self.clip_discriminator.named_parameters():
             if name.endswith("realness.bias"):

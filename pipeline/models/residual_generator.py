@@ -61,7 +61,7 @@ def enlarge(x: Tensor) -> Tensor:
     return in_frames(partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=False), x)
 
 
-def cut_out(picture: Tensor, clear: float) -> Tensor:
+def split_layers(picture: Tensor, clear: float) -> Tensor:
     """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
 
     A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
@@ -71,7 +71,7 @@ def cut_out(picture: Tensor, clear: float) -> Tensor:
 
 
 class Placement(nn.Module):
-    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE], before `keep_near`."""
+    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE], before `bound`."""
 
     pace: Tensor
     reach: Tensor
@@ -88,7 +88,7 @@ class Placement(nn.Module):
         places = places.transpose(1, 2).reshape(-1, self.frames, self.count, PLACE)
         return places * self.pace
 
-    def keep_near(self, places: Tensor) -> Tensor:
+    def bound(self, places: Tensor) -> Tensor:
         """Places [...,PLACE] without bounds -> within FARTHEST and SMALLEST, hardly changed about the middle."""
         return places / (1 + places.abs() / self.reach)
 
@@ -136,17 +136,17 @@ class Camera(nn.Module):
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
 
     def forward(self, code: Tensor, picture: Tensor, chosen: slice = ALL_FRAMES) -> Tensor:
-        places = self.placement.keep_near(self.placement(code)[:, chosen])  # [B,T,1,PLACE]
+        places = self.placement.bound(self.placement(code)[:, chosen])  # [B,T,1,PLACE]
         if self.flow is None:
             return move(picture[:, None], places, self.sides)[:, 0]
         knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
         knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * BENDING
         flow = knots.transpose(1, 2)[:, chosen].reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
         flow = F.interpolate(flow, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
-        return bend(picture, places[:, :, 0], flow, self.sides)
+        return warp(picture, places[:, :, 0], flow, self.sides)
 
 
-def bend(picture: Tensor, places: Tensor, flow: Tensor, sides: tuple[int, int]) -> Tensor:
+def warp(picture: Tensor, places: Tensor, flow: Tensor, sides: tuple[int, int]) -> Tensor:
     """A picture [B,3,LARGER*H,LARGER*W] whose centre lies at places [B,T,PLACE] -> frames [B,3,T,H,W], bilinear.
 
     Each pixel of a frame is taken from elsewhere by flow [B*T,2,H,W], down and right in halves of the frame. The
@@ -181,11 +181,11 @@ def _weights(side: int, centre: Tensor, log_scale: Tensor, larger: int | None = 
     samples = [source - aside, source + aside]
     if larger is not None:
         samples = [places.clamp(0, length - 1) for places in samples]
-    near, far = (_tents(places, pixels) for places in samples)
+    near, far = (_weigh_bilinearly(places, pixels) for places in samples)
     return (near + far) / 2
 
 
-def _tents(source: Tensor, pixels: Tensor) -> Tensor:
+def _weigh_bilinearly(source: Tensor, pixels: Tensor) -> Tensor:
     """How near each place is to each pixel, 1 at it and 0 from the next on: [B,T,side] -> [B,T,side,side]."""
     return (1 - (source[..., None] - pixels).abs()).clamp(min=0)
 
@@ -246,11 +246,11 @@ class ResidualGenerator(Generator):
         look = activate(self.look(torch.cat((content, object_cond), dim=1)))
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
-            places = self.placement.keep_near(self._add_offset(self.placement(code)[:, frames], look))
-        layers = cut_out(self.layers(look), OBJECTS_CLEAR)  # [B,N,4,H,W]
+            places = self.placement.bound(self._add_offset(self.placement(code)[:, frames], look))
+        layers = split_layers(self.layers(look), OBJECTS_CLEAR)  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
-            layers = torch.cat((layers, cut_out(self.helpers(activate(helping)), OTHERS_CLEAR)), dim=1)
+            layers = torch.cat((layers, split_layers(self.helpers(activate(helping)), OTHERS_CLEAR)), dim=1)
         background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
             background = background.to(places.dtype)

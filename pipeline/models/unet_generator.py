@@ -74,8 +74,8 @@ class UNetGenerator(FlowGenerator):
         self.last = conv(FINE, 3, (3, 1, 1), scale=0.3, rectified=True)
 
     def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
-        told = torch.cat((tell_time(time), tell_time(time - end), cond), dim=1)
-        code = F.silu(self.code(F.silu(self.hidden(told)[:, None] + self.frames)))  # [B,T/t,K]
+        known = torch.cat((embed_time(time), embed_time(time - end), cond), dim=1)
+        code = F.silu(self.code(F.silu(self.hidden(known)[:, None] + self.frames)))  # [B,T/t,K]
         x = self.read(fold(noisy, self.patch)) + self.place
         skips = []
         for stage, widen in zip(self.down, self.widen, strict=True):
@@ -126,7 +126,7 @@ class Attention(nn.Module):
         return changed
 
 
-def tell_time(time: Tensor) -> Tensor:
+def embed_time(time: Tensor) -> Tensor:
     """Times in [0,1] as waves, slow ones and fast ones: [B] -> [B,2*WAVES]."""
     rates = torch.exp(torch.linspace(0, math.log(FASTEST), WAVES, device=time.device, dtype=time.dtype))
     angles = time[:, None] * rates

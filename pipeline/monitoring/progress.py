@@ -1,14 +1,25 @@
-"""Progress of a long loop and its time left: a bar on a terminal, else a line every few seconds; both on stderr."""
+"""What a stage says of its work: how far it is, and in its last line what it left out.
+
+Progress and the time left are a bar on a terminal, else a line every few seconds; both on stderr. Of `12 kept` alone
+nobody would look for the other three.
+"""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.records import Drop
+
 SECONDS_BETWEEN_LINES = 5.0
+
+LONGEST_DETAIL = 160  # letters of a line
 
 
 @contextmanager
@@ -39,3 +50,34 @@ def _lines(label: str, total: int) -> Callable[[], None]:
             print(f"{label}: {count}/{total}, {now - start:.0f} s{still}", file=sys.stderr, flush=True)
 
     return advance
+
+
+class DropCount(NamedTuple):
+    """How many items a stage left out for one reason, and the first of them with what was said about it."""
+
+    reason: str
+    items: int
+    first: Drop
+
+    @property
+    def example(self) -> str:
+        """The first item and its detail."""
+        return f"{self.first.id}: {self.first.detail}"
+
+
+def count_drops(drops: Iterable[Drop]) -> list[DropCount]:
+    """The reasons, the commonest first; the drops are gone through once."""
+    counts: Counter[str] = Counter()
+    first: dict[str, Drop] = {}
+    for drop in drops:
+        counts[drop.reason] += 1
+        first.setdefault(drop.reason, drop)
+    return [DropCount(reason, items, first[reason]) for reason, items in counts.most_common()]
+
+
+def report_drops(stage: str, drops: Iterable[Drop], table: Path) -> None:
+    """Print what was left out and where all of it is listed; nothing where nothing was."""
+    counted = count_drops(drops)
+    if counted:
+        told = ", ".join(f"{one.items} {one.reason} ({one.example[:LONGEST_DETAIL]})" for one in counted)
+        print(f"{stage}: left out: {told}; all are in {table}")

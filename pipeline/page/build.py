@@ -24,8 +24,7 @@ from pipeline.evaluation.intervals import Figure
 from pipeline.model_files import GENERATOR
 from pipeline.page.blind_test import build_blind_test
 from pipeline.page.charts import Chart, read_charts
-from pipeline.page.compare import compare_figures, compare_params
-from pipeline.page.figures import read_evaluation
+from pipeline.page.figures import compare_figures, compare_params, read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
 from pipeline.page.inset import Inset, embed_json, explain
 from pipeline.page.player import POLICY, build_player

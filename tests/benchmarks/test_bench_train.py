@@ -25,8 +25,7 @@ ASKED = {
 
 
 def test_a_cycle_is_one_penalised_step_and_then_plain_ones(monkeypatch):
-    from bench.steps import Steps
-    from bench.ways import ALONE
+    from bench.training import ALONE, Steps
 
     params = tiny_params(penalty_every=3)
     steps, taken = Steps(ALONE, params.clip, params.train), []
@@ -39,7 +38,7 @@ def test_a_cycle_is_one_penalised_step_and_then_plain_ones(monkeypatch):
 
 
 def test_what_cannot_be_measured_here_says_why():
-    from bench.on_gpu import gpu_measures
+    from bench.training import gpu_measures
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU: it would be measured")

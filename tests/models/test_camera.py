@@ -6,7 +6,7 @@ import pytest
 import torch
 from settings import clip_shape
 
-from pipeline.models.residual_generator import FLOW_KNOTS, Camera, bend, move
+from pipeline.models.residual_generator import FLOW_KNOTS, Camera, move, warp
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)
@@ -28,7 +28,7 @@ def view(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 
 def both(places: torch.Tensor) -> list[torch.Tensor]:
-    return [view(canvas(), places), bend(canvas(), places, NO_FLOW, SIDES)]
+    return [view(canvas(), places), warp(canvas(), places, NO_FLOW, SIDES)]
 
 
 def test_a_camera_at_rest_sees_the_middle_pixel_for_pixel() -> None:
@@ -58,7 +58,7 @@ def test_half_the_size_shows_all_of_the_picture() -> None:
 def test_a_flow_takes_each_pixel_from_elsewhere() -> None:
     flow = NO_FLOW.clone()
     flow[:, 1, :4] = 2 / 12  # the upper half from one pixel further right
-    seen = bend(canvas(), CALM, flow, SIDES)
+    seen = warp(canvas(), CALM, flow, SIDES)
     torch.testing.assert_close(seen[:, :, 0, :4], canvas()[:, :, 4:8, 7:19])
     torch.testing.assert_close(seen[:, :, 0, 4:], canvas()[:, :, 8:12, 6:18])
 

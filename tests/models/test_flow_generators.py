@@ -8,7 +8,7 @@ from training_sets import FLOW, UNET, tiny_params
 
 from pipeline.errors import UserError
 from pipeline.models.networks import TextToVideo, find_generator, shift_times
-from pipeline.models.unet_generator import UNetGenerator, tell_time
+from pipeline.models.unet_generator import UNetGenerator, embed_time
 from pipeline.params import CustomGeneratorParams
 
 PARAMS = tiny_params(**FLOW)
@@ -88,7 +88,7 @@ def test_the_u_net_draws_clips_of_their_shape_with_any_patch(patch, frame_patch)
 
 
 def test_times_are_told_apart():
-    told = tell_time(torch.linspace(0, 1, 101))
+    told = embed_time(torch.linspace(0, 1, 101))
     assert torch.cdist(told, told).fill_diagonal_(1).min() > 0.05
 
 

@@ -6,7 +6,7 @@ import torch
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.models.residual_generator import Placement, ResidualGenerator, Still, compose, cut_out, enlarge, move
+from pipeline.models.residual_generator import Placement, ResidualGenerator, Still, compose, enlarge, move, split_layers
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
@@ -94,7 +94,7 @@ def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> N
     torch.manual_seed(0)
     shape = clip_shape(6, 16, 16)
     background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
-    layers = cut_out(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10), 1.0).clamp(-1, 1)
+    layers = split_layers(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10), 1.0).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)
     assert layers.shape == (5, 3, 4, 16, 16)
     frames = compose(background[:, :, None], layers, torch.randn(5, 6, 3, 4))
@@ -134,7 +134,7 @@ def test_layers_of_objects_show_before_the_others_do() -> None:
 
 def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -> None:
     places = torch.linspace(-50, 50, 21)[:, None].expand(-1, 4).clone().requires_grad_()
-    near = Placement(8, 1, 4).keep_near(places)
+    near = Placement(8, 1, 4).bound(places)
     assert near[:, :2].abs().max() < 1.5
     assert near[:, 2:].abs().max() < 0.7
     assert (near.diff(dim=0) > 0).all()
