@@ -156,6 +156,8 @@ def check_facts(facts: dict[str, Any]) -> None:
         if not isinstance(facts.get("caption"), str):
             raise UserError("what it says of how it was made names no caption")
         return
+    if ("steps" in facts) != ("guidance" in facts):
+        raise UserError("what it says of how it was made names one of steps and guidance, which belong together")
     section = STAGES[facts["made_by"]].section
     named = set(list_references(facts.get(section))) - set(list_references(read_yaml(Path("params.yaml"))))
     if named or not isinstance(facts.get(section), dict):
@@ -168,7 +170,7 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
 
     # The graph draws as the model was trained to; naming steps or guidance would have torch draw.
     by_graph = facts.get("runtime") == "onnxruntime"
-    if not by_graph:
+    if not by_graph and "environment" in facts:
         use_environment(facts["environment"])
     named = [name for name in SAMPLED if name in facts and not (by_graph and name in ("steps", "guidance"))]
     options = {name: facts[name] for name in named} | {"exact": not by_graph}

@@ -8,7 +8,6 @@ import io
 import json
 import re
 import struct
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from uuid import UUID
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.rendering.export import PAGE_ELEMENT
+from pipeline.rendering.export import DAMAGED_NPZ, PAGE_ELEMENT
 from pipeline.video.truncation import walk_boxes
 
 PNG_HEADER = 8  # bytes
@@ -25,8 +24,12 @@ C2PA_EXTENSION = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
 PAGE_FACTS = re.compile(rf'id="{PAGE_ELEMENT}">(.*?)</script>'.encode(), re.DOTALL)
 COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # where an MP4 has its comment
 INNER = {b"meta": 4, b"data": 8}  # bytes of a box before what it holds
-NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")  # each within the one before; the tables are in the last
 TABLES = {b"stco": (4, ">I"), b"co64": (8, ">Q")}  # of an MP4: offsets of its chunks of samples
+
+# What is raised for a file of which some bytes are not as they were; Pillow has SyntaxError for a broken PNG. A JSON
+# text of many brackets ends in RecursionError, a RuntimeError.
+UNREADABLE = (*DAMAGED_NPZ, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError)
 
 
 def read_facts(data: bytes, kind: str) -> dict[str, Any] | None:
@@ -34,8 +37,8 @@ def read_facts(data: bytes, kind: str) -> dict[str, Any] | None:
     try:
         text = _READERS[kind](data)
         facts = json.loads(text) if text else None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # Pillow has SyntaxError for a broken PNG
+    except UNREADABLE:
+        return None
     return facts if isinstance(facts, dict) else None
 
 
@@ -119,12 +122,13 @@ def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
     return bytes(moved)
 
 
-def _tables(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _tables(data: bytes, start: int, end: int, within: tuple[bytes, ...] = NESTED) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place of the contents and end of each table; boxes that are nested otherwise, however deep, have none."""
     for name, _, inner, stop in _boxes(data, start, end):
-        if name in TABLES:
+        if not within and name in TABLES:
             yield name, inner, stop
-        elif name in NESTED:
-            yield from _tables(data, inner, stop)
+        elif name in within[:1]:
+            yield from _tables(data, inner, stop, within[1:])
 
 
 _STRIPPERS = {".png": _strip_png, ".gif": _strip_gif, ".mp4": _strip_mp4}

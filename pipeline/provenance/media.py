@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from pipeline.errors import UserError, explain, naming
 from pipeline.files import read_section
 from pipeline.params import LimitParams
-from pipeline.provenance.containers import read_facts, strip_manifest
+from pipeline.provenance.containers import UNREADABLE, read_facts, strip_manifest
 from pipeline.rendering.export import KINDS, has_seal, unseal
 from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
@@ -135,7 +135,7 @@ def decode_media(media: Media) -> NDArray[np.uint8] | None:
         with Image.open(io.BytesIO(media.payload)) as picture:
             frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
         return frames[0] if media.kind == ".png" else np.stack(frames)
-    except (OSError, SyntaxError, ValueError, KeyError, EOFError, DecodeError) as error:
+    except (*UNREADABLE, DecodeError) as error:
         if isinstance(error, OSError) and explain(error):  # the disk is full, which says nothing of the file
             raise
         return None

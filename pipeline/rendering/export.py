@@ -34,6 +34,10 @@ PAGE_ELEMENT = "t2v-provenance"  # the id of a script element with JSON
 _ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
 ENDINGS = tuple(_ENCODERS)
 
+# What numpy raises for an npz of which some bytes are not as they were: a RuntimeError says that a member is packed in
+# a way that there is not, or encrypted.
+DAMAGED_NPZ = (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 DIGITS = 64  # of a SHA-256 in hex
 
 
@@ -116,7 +120,7 @@ def read_samples(path: Path) -> list[Row]:
         with np.load(path, allow_pickle=False) as file:
             frames, numbers = file["frames"], file["rows"].tolist()
             blocks, labels, titles = (file[name].tolist() for name in ("blocks", "labels", "titles"))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_NPZ as error:
         raise UserError(f"{path}: holds no samples ({error}); `dvc repro` makes it anew") from None
     windows: dict[tuple[int, str], list[Window]] = {}
     for number, block, label, clip in zip(numbers, blocks, labels, frames, strict=True):

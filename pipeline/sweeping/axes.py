@@ -148,7 +148,7 @@ def _read_axis(argument: str) -> Axis:
 
 
 def _read_range(argument: str, key: str, found: re.Match[str]) -> Range:
-    low, high = (yaml.safe_load(found[name]) for name in ("low", "high"))
+    low, high = (_read_end(found[name]) for name in ("low", "high"))
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
             raise UserError(f"{argument!r}: {end} is no number; write KEY=0.1..10.0, and 2.0e-4 for 2e-4")
@@ -157,3 +157,11 @@ def _read_range(argument: str, key: str, found: re.Match[str]) -> Range:
     if found["log"] and low <= 0:
         raise UserError(f"{argument!r}: {low} has no logarithm; let the range begin above 0, or leave out :log")
     return Range(key, low, high, bool(found["log"]))
+
+
+def _read_end(text: str) -> Any:
+    """The end of a range as YAML reads it; the text itself where it is no YAML."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -123,6 +123,21 @@ def test_facts_that_cannot_be_are_refused_since_a_file_may_come_from_anybody(cap
     assert "what it says of how it was made" in said(capsys, "odd.png", code=1)["odd.png"]
 
 
+def test_steps_of_a_stage_without_their_guidance_are_refused(capsys):
+    told = {"made_by": "stages.render_samples", "environment": {"threads": 1}, "render": {}, "steps": 2}
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
+    assert "names one of steps and guidance" in said(capsys, "odd.png", code=1)["odd.png"]
+
+
+def test_a_sample_that_names_no_environment_is_made_again_in_the_own_one(capsys):
+    told = read_provenance(Path("made/0.png"))
+    del told["environment"]
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
+    assert said(capsys, "odd.png", code=1)["odd.png"].startswith("differs")
+
+
 def test_a_picture_names_no_code_to_import(capsys):
     told = {"made_by": "stages.evaluate_model", "environment": {"threads": 1}, "evaluate": {"metrics": ["os:system"]}}
     frames = np.zeros((4, 16, 16, 3), np.uint8)

@@ -1,14 +1,19 @@
 """A seal tells every change of a single bit, and readers of each format pass over it."""
 
 import json
+import struct
 import subprocess
+import zlib
 
 import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from pipeline.provenance.containers import C2PA_BOX, read_facts, strip_manifest
+from pipeline.provenance.media import decode_media, read_media
 from pipeline.rendering.export import KINDS, export_samples, has_seal, seal, unseal
 from pipeline.rendering.grid import Block, Row, Window
 
@@ -76,3 +81,41 @@ def test_ffmpeg_has_nothing_to_say_against_a_sealed_file(sealed, tmp_path, kind)
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "warning", "-xerror", "-i", str(path), "-f", "null", "-"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {".mp4", ".html"}))
+def test_a_file_with_changed_bytes_is_read_as_far_as_it_can_be(sealed, tmp_path, kind):
+    data, rng = sealed[kind], np.random.default_rng(3)
+    facts = read_facts(data, kind)
+    for _ in range(100):
+        changed = bytearray(data)
+        for place in rng.integers(0, len(data), 3):
+            changed[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / f"a{kind}").write_bytes(changed)
+        media = read_media(tmp_path / f"a{kind}")
+        assert media.facts is None or len(media.facts) <= len(facts)
+        assert not media.is_whole
+        decoded = decode_media(media)
+        assert decoded is None or decoded.dtype == np.uint8
+
+
+def test_a_picture_that_claims_to_be_huge_says_nothing(sealed):
+    data = sealed[".png"]
+    header = b"IHDR" + struct.pack(">II", 10**5, 10**5) + data[24:29]
+    claimed = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    assert read_facts(data, ".png") is not None and read_facts(claimed, ".png") is None
+
+
+def test_a_comment_of_brackets_alone_says_nothing(tmp_path):
+    info = PngInfo()
+    info.add_text("Comment", "[" * 100_000)
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png", pnginfo=info)
+    assert read_media(tmp_path / "a.png").facts is None
+
+
+def test_boxes_nested_without_end_are_passed_over():
+    nested = b""
+    for _ in range(2000):
+        nested = struct.pack(">I4s", 8 + len(nested), b"moov") + nested
+    manifest = struct.pack(">I4s", 24, b"uuid") + C2PA_BOX
+    assert strip_manifest(nested + manifest, ".mp4") == nested
