@@ -18,6 +18,8 @@ for _module in (
     "stages.report_run",
     "stages.export_onnx",
     "onnxruntime",
+    "dvc.cli",
+    "dvc.repo.reproduce",
 ):
     __import__(_module)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from bench.forked import PLACES, start, wait
 from bench.measuring import ROOT
+from bench.sweep_kills import list_trees
 from pipeline.errors import NO_SCRATCH
 from pipeline.files import read_json
 from tests.projects import Project
@@ -32,6 +33,7 @@ POLL_SECONDS = 0.001
 T2V = ("pipeline.cli",)
 CAPTION = "pushing a mug from left to right"
 GIVEN = 12  # videos for `t2v evaluate`
+COMMITTED = ("data/demo/dvc.yaml:draw", "filter", "transcode", "tokenize", "train", "judge")
 # Every command, after those whose outputs it reads. What it writes is found by looking.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "draw": ("stages.draw_demo",),
@@ -57,11 +59,19 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "t2v reproduce": (*T2V, "reproduce", "out/sample.png", "data/samples/grid.png", "-o", "out/again"),
     "t2v verify": (*T2V, "verify", "out/exact.png"),
     "t2v evaluate": (*T2V, "evaluate", "given", "-o", "out/given.json"),
+    "dvc repro": ("dvc.__main__", "repro", "--single-item", "transcode"),
+    "dvc commit": ("dvc.__main__", "commit", "--force", *COMMITTED),
+    "t2v sweep": (*T2V, "sweep", "transcode.untagged_hd=bt709", "--until", "transcode", "--name", "filled"),
 }
+# Half of a copy, hidden, that DVC does not take away: it is counted; `t2v doctor` tells of it.
+COPY_BY_DVC = re.compile(r"project/\.dvc/cache/.*/\.[\w-]+\.tmp")
 # What holds the clock, or what no command needs: logs, locks, what was found to be whole, what ONNX Runtime notes.
-UNCOMPARED = re.compile(r"project-home/.*|scratch/\.ses|project/(runs|\.dvc/tmp)/.*")
+UNCOMPARED = re.compile(r"project-home/.*|scratch/\.ses|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern)
 # One file, or the folders of which none has room for a temporary one.
 TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]); make room .+")
+# DVC has words of its own, and those of its database; a sweep tells of a run that failed in one line.
+BY_DVC = re.compile(r"(?m)^ERROR: .+")
+OF_RUN = re.compile(r"filled-\d+ .*: failed: .*(No space left on device|disk is full|disk I/O error).*")
 HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.replacing` gives it
 
 
@@ -114,6 +124,7 @@ class Filled:
         self.disk, self.project = disk, project
         self._scratch, compiled = disk.folder / "scratch", disk.folder.with_name("compiled")
         self._scratch.mkdir(exist_ok=True)
+        self._saved = disk.folder.with_name("saved")
         self._environment = {**project.environment, "TMPDIR": str(self._scratch), "PYTHONPYCACHEPREFIX": str(compiled)}
 
     def run(self, command: Sequence[str]) -> Ended:
@@ -125,22 +136,26 @@ class Filled:
         return Ended(code, said.read_text(encoding="utf-8", errors="replace"))
 
     def files(self) -> dict[str, str]:
-        """Path within the disk -> digest, of every file."""
+        """Path within the disk -> digest, of every file; and the trees of DVC's experiments by their names."""
         found = (path for path in self.disk.folder.rglob("*") if path.is_file() and not path.is_symlink())
         named = ((path.relative_to(self.disk.folder).as_posix(), path) for path in found)
-        return {
+        files = {
             name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in named
             if "__pycache__" not in name and "/.git/" not in name
         }
+        return files | {f"experiment {name}": tree for name, tree in list_trees(self.project.folder).items()}
 
-    def reset(self, before: Mapping[str, str]) -> None:
-        """Remove every file that was not there before, and the folders that are left empty."""
-        for name in self.files().keys() - before.keys():
-            path = self.disk.folder / name
-            path.unlink()
-            while not any((path := path.parent).iterdir()) and path != self._scratch:
-                path.rmdir()
+    def save(self) -> None:
+        """Keep what is on the disk elsewhere."""
+        shutil.rmtree(self._saved, ignore_errors=True)
+        shutil.copytree(self.disk.folder, self._saved, symlinks=True)
+
+    def restore(self) -> None:
+        """Put back what was saved last."""
+        for path in self.disk.folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(self._saved, self.disk.folder, symlinks=True, dirs_exist_ok=True)
 
 
 def measure_room(filled: Filled, command: Sequence[str]) -> tuple[int, int]:
@@ -163,18 +178,21 @@ def measure_room(filled: Filled, command: Sequence[str]) -> tuple[int, int]:
 
 def fill(
     filled: Filled,
-    command: Sequence[str],
+    name: str,
     before: Mapping[str, str],
     whole: Mapping[str, str],
     room: int | None,
     files: int | None,
 ) -> list[str]:
     """Run a command with little room and then with plenty -> what was wrong; `["roomy"]` where it had enough."""
+    command, judge = COMMANDS[name], JUDGES.get(name, judge_message)
     filled.disk.leave(room, files)
     ended = filled.run(command)
     filled.disk.leave()
     left = filled.files()
-    faults = [*judge_message(ended), *judge_files(left, before, whole)] if ended.code else ["roomy"]
+    if halves := sum(bool(COPY_BY_DVC.fullmatch(name)) for name in left):
+        print(f"    DVC left {halves} halves of copies in its cache")
+    faults = [*judge(ended), *judge_files(left, before, whole)] if ended.code else ["roomy"]
     again = filled.run(command)
     if again.code:
         return [*faults, f"given again, it ended with {again.code}: {again.said.strip()[-1500:]}"]
@@ -194,6 +212,25 @@ def judge_message(ended: Ended) -> Iterator[str]:
         yield f"told: {errors[0]}"
     if "Traceback" in ended.said:
         yield f"a traceback: {ended.said.strip()[-3000:]}"
+
+
+def judge_dvc(ended: Ended) -> Iterator[str]:
+    """The same of DVC, which has codes and words of its own and does not always name a file."""
+    if not BY_DVC.search(ended.said):
+        yield f"no message: {ended.said.strip()[-3000:]}"
+    if "Traceback" in ended.said:
+        yield f"a traceback: {ended.said.strip()[-3000:]}"
+
+
+def judge_sweep(ended: Ended) -> Iterator[str]:
+    """The same of a sweep, which tells of runs that failed and goes on with others."""
+    if not OF_RUN.search(ended.said):
+        yield from judge_message(ended)
+    elif ended.code != 1 or "Traceback" in ended.said:
+        yield f"exit code {ended.code}: {ended.said.strip()[-3000:]}"
+
+
+JUDGES = {"dvc repro": judge_dvc, "dvc commit": judge_dvc, "t2v sweep": judge_sweep}
 
 
 def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mapping[str, str]) -> Iterator[str]:
@@ -218,6 +255,14 @@ def give_videos(project: Path) -> None:
     (given / "metadata.csv").write_text("".join(["file_name,caption\n", *lines]), encoding="utf-8")
 
 
+def take(made: Path, project: Path) -> None:
+    """Take over what the commands of another tiny project have made."""
+    for name in ("data", "out"):
+        if (made / name).is_dir():
+            shutil.copytree(made / name, project / name, dirs_exist_ok=True)
+    shutil.copyfile(made / "params.yaml", project / "params.yaml")
+
+
 def choose_places(most: tuple[int, int], count: int, rng: random.Random) -> Iterator[tuple[int | None, int | None]]:
     """Where room runs out: in bytes from none to nearly all that a command takes, and in files."""
     pages, files = max(most[0] // PAGE, 1), max(most[1], 1)
@@ -233,7 +278,9 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", choices=COMMANDS, default=[], help="these commands; the others run undisturbed"
     )
-    parser.add_argument("--made", type=Path, help="a tiny project whose data are taken: the other commands do not run")
+    parser.add_argument(
+        "--made", type=Path, help="a tiny project whose data and `out` are taken, so other commands do not run"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, wrong, tried = random.Random(options.seed), 0, 0
@@ -245,22 +292,22 @@ def main() -> None:
         filled = Filled(disk, Project(disk.folder / "project"))
         shutil.copytree(ROOT / "recipes", disk.folder / "project/recipes")
         if options.made:
-            shutil.copytree(options.made / "data", disk.folder / "project/data", dirs_exist_ok=True)
-            shutil.copyfile(options.made / "params.yaml", disk.folder / "project/params.yaml")
+            take(options.made, filled.project.folder)
         for name, command in COMMANDS.items():
             if options.made and name not in options.only:
                 continue
             if name == "t2v evaluate":
                 give_videos(filled.project.folder)
             before = filled.files()
+            filled.save()
             most = measure_room(filled, command)
             whole = filled.files()
             if options.only and name not in options.only:
                 continue
             print(f"{name}: {most[0]} bytes and {most[1]} files", flush=True)
             for room, files in choose_places(most, options.places, rng):
-                filled.reset(before)
-                faults = fill(filled, command, before, whole, room, files)
+                filled.restore()
+                faults = fill(filled, name, before, whole, room, files)
                 tried += faults != ["roomy"]
                 wrong += faults not in (["roomy"], [])
                 print(f"  room {room} files {files}:", "; ".join(faults) or "good", flush=True)

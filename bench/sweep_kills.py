@@ -151,15 +151,20 @@ def disturb_sweep(folder: Path, number: int, kills: int, longest: float) -> dict
     return {"killed": killed, "codes": codes} | count(folder)
 
 
-def count(folder: Path) -> dict[str, Any]:
-    """What is there in the end: whole points by name, stages run, processes and copies left over."""
+def list_trees(folder: Path) -> dict[str, str]:
+    """The tree of each of DVC's experiments, by its name."""
     trees = {}
     lines = git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", "refs/exps", folder=folder).stdout
     for name, commit in (line.split(" ") for line in lines.splitlines()):
         trees[name] = git("rev-parse", f"{commit}^{{tree}}", folder=folder).stdout.strip()
+    return trees
+
+
+def count(folder: Path) -> dict[str, Any]:
+    """What is there in the end: whole points by name, stages run, processes and copies left over."""
     runs = (folder / "runs.log").read_text(encoding="utf-8").split()
     return {
-        "points": trees,
+        "points": list_trees(folder),
         "draws": runs.count("draw"),
         "transcodings": runs.count("transcode"),
         "processes": len(find_processes(folder / "runs/sweeps/killed")),

@@ -81,12 +81,12 @@ def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
 def explain(error: BaseException) -> tuple[str, int] | None:
     """The message and the exit code of an error that a user can act on; None of any other."""
     if isinstance(error, UserError):
-        return str(error), 1
+        return escape_controls(str(error)), 1
     if isinstance(error, Interrupted | KeyboardInterrupt):
-        return str(error), INTERRUPTED
+        return escape_controls(str(error)), INTERRUPTED
     if not isinstance(error, OSError):
         return None
-    named = error.filename2 or error.filename  # of a copy: what it writes
+    named = escape_controls(str(error.filename2 or error.filename or ""))  # of a copy: what it writes
     if named and error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
         return f"{named}: a file where a folder is needed, or a folder where a file is; name another place", 1
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
@@ -96,6 +96,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     else:
         return None
     return f"{detail}; make room or correct the permissions, then run the same command again", 1
+
+
+def escape_controls(text: str) -> str:
+    """The text without what a terminal would obey: messages cite names and values of strangers' files."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
 
 
 def explain_imports() -> None:

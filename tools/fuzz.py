@@ -19,13 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipeline.compute.pool import silent
 from pipeline.corpus.readers import read_rows
-from pipeline.errors import UserError
+from pipeline.errors import UserError, explain
 from pipeline.files import digest_file, write_json
 from pipeline.params import ClipParams, Params, load_params
 from pipeline.records import Clip, Drop
@@ -35,10 +35,13 @@ from pipeline.text.vector_files import read_vectors
 from pipeline.transcoding import make_shards
 from pipeline.transcoding.shard_maker import read_manifests
 from tools.mutations import mutate
-from tools.seeds import draw_seeds
+from tools.seeds import VIDEOS, draw_seeds
 
+Decoder = Literal["in_process", "ffmpeg"]
 SHAPE = ClipParams(frames=8, height=16, width=16, spread="time", seconds=None, stride=None)
-BATCH = 64  # videos that are decoded together
+BATCH = 1024  # videos that are decoded by one worker, unless it has to be replaced
+SHARD = 64  # videos of one task
+LARGEST = 16_000  # bytes of a video that is given: many small ones are tried in the time of a large one
 LIMITS = {
     "seconds": 10.0,
     "memory_bytes": 500_000_000,
@@ -51,12 +54,14 @@ LIMITS = {
 class Fuzzer:
     """Changes files, reads them, and counts the outcomes by kind."""
 
-    def __init__(self, out: Path, seed: int) -> None:
+    def __init__(self, out: Path, seed: int, clips: Path | None = None, decoder: Decoder = "in_process") -> None:
         self.out = out
         self.rng = random.Random(seed)
         self.outcomes: Counter[str] = Counter()
-        self.params = _choose_params()
+        self.params = _choose_params(decoder)
         self.seeds = draw_seeds(out / "seeds")
+        if clips:
+            self.seeds["videos"] += _find_small(clips)
         for kept in sorted((out / "corpus").glob("*/*")):
             self.seeds[kept.parent.name].append(kept)
 
@@ -77,27 +82,40 @@ class Fuzzer:
             with redirect_stdout(io.StringIO()):
                 read(path, self.params)
         except UserError as error:
-            return f"refused: {_generalise(str(error), path)}"
+            message, _ = explain(error) or ("", 1)
+            if not message.replace("\n", "").isprintable():  # a terminal would obey it
+                return f"FAULT control characters in {_generalise(ascii(message), path)}"
+            return f"refused: {_generalise(message, path)}"
         except BaseException as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             return f"FAULT {type(error).__name__} in {Path(place.filename).name} {place.name}"
         return "read"
 
-    def decode_videos(self) -> None:
-        """A batch of changed videos through the workers of `transcode`; each is kept, or dropped with a reason."""
+    def decode_videos(self, count: int = BATCH) -> None:
+        """Changed videos through the workers of `transcode`; each is kept, or dropped with a reason."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             made = {}
-            for number in range(BATCH):
+            for number in range(count):
                 seed = self.rng.choice(self.seeds["videos"])
                 path = folder / f"{number:04}{seed.suffix}"
                 path.write_bytes(mutate(seed.read_bytes(), self.rng) or b"\0")
                 made[path.stem] = seed, path
-            drops = {drop.id: drop for drop in _transcode(folder, [path for _, path in made.values()], self.params)}
+            told = self.decode(folder, [path for _, path in made.values()])
             for stem, (seed, path) in made.items():
-                drop = drops.get(stem)
-                told = f"{drop.reason}: {_generalise(drop.detail, path)}" if drop else "kept"
-                self._count(f"videos: {told}", "videos", seed, path.read_bytes())
+                self._count(f"videos: {told.get(stem, 'kept')}", "videos", seed, path.read_bytes())
+
+    def decode(self, folder: Path, videos: Sequence[Path]) -> dict[str, str]:
+        """What became of each video that was not kept; one that stops the run is found by halves."""
+        try:
+            drops = _transcode(folder, videos, self.params)
+        except Exception as error:
+            if len(videos) == 1:
+                return {videos[0].stem: f"FAULT {type(error).__name__}: {_generalise(str(error), videos[0])}"}
+            middle = len(videos) // 2
+            return self.decode(folder, videos[:middle]) | self.decode(folder, videos[middle:])
+        paths = {path.stem: path for path in videos}
+        return {drop.id: f"{drop.reason}: {_generalise(drop.detail, paths[drop.id])}" for drop in drops}
 
     def _count(self, outcome: str, kind: str, seed: Path, content: bytes) -> None:
         self.outcomes[outcome] += 1
@@ -108,11 +126,19 @@ class Fuzzer:
             (folder / f"{name}{''.join(seed.suffixes)}").write_bytes(content)
 
 
-def _choose_params() -> Params:
+def _find_small(folder: Path) -> list[Path]:
+    endings = {Path(name).suffix for name in VIDEOS}
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings]
+    return [path for path in found if path.is_file() and 0 < path.stat().st_size <= LARGEST]
+
+
+def _choose_params(decoder: Decoder) -> Params:
     params = load_params()
     dataset = params.dataset.model_copy(update={"format": "auto"})
     limits = params.transcode.limits.model_copy(update=LIMITS)
-    transcode = params.transcode.model_copy(update={"limits": limits, "windows": 1, "decoder": "in_process"})
+    transcode = params.transcode.model_copy(
+        update={"limits": limits, "windows": 1, "decoder": decoder, "shard_clips": SHARD}
+    )
     compute = params.compute.model_copy(update={"backend": "processes", "workers": 1})
     return params.model_copy(update={"dataset": dataset, "transcode": transcode, "compute": compute})
 
@@ -121,22 +147,24 @@ def _transcode(folder: Path, videos: Sequence[Path], params: Params) -> tuple[Dr
     clips = [
         Clip(path.stem, "a", "a", "a", "a", (), "train", path.name, digest_file(path), False) for path in sorted(videos)
     ]
-    (shard,) = make_shards(
-        folder / "shards",
-        folder,
-        clips,
-        SHAPE,
-        params.transcode,
-        params.compute,
-        total=len(clips),
-        label="fuzz",
-        progress=silent,
-    )
-    ((_, manifest),) = read_manifests([shard])
-    kept = manifest.shard.clips if manifest.shard else 0
-    if manifest.read != len(clips) or kept + len(manifest.drops) != len(clips):
-        raise LostItems(f"{len(clips)} clips were handed over, {kept} kept and {len(manifest.drops)} dropped")
-    return manifest.drops
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        shards = make_shards(
+            Path(out),
+            folder,
+            clips,
+            SHAPE,
+            params.transcode,
+            params.compute,
+            total=len(clips),
+            label="fuzz",
+            progress=silent,
+        )
+        manifests = [manifest for _, manifest in read_manifests(shards)]
+    kept = sum(manifest.shard.clips for manifest in manifests if manifest.shard)
+    drops = tuple(drop for manifest in manifests for drop in manifest.drops)
+    if sum(manifest.read for manifest in manifests) != len(clips) or kept + len(drops) != len(clips):
+        raise LostItems(f"{len(clips)} clips were handed over, {kept} kept and {len(drops)} dropped")
+    return drops
 
 
 def _read_labels(path: Path, params: Params) -> None:
@@ -172,23 +200,26 @@ READERS: dict[str, Callable[[Path, Params], object]] = {
 
 def main(
     seconds: Annotated[float, typer.Option(help="of the clock, after which no new round begins")] = 60.0,
-    rounds: Annotated[int, typer.Option(help="at most; of 200 files of each kind and a batch of videos")] = 10**9,
+    rounds: Annotated[int, typer.Option(help=f"at most; of files of each kind and of {BATCH} videos")] = 10**9,
+    files: Annotated[int, typer.Option(help="of each kind that is no video, in a round")] = 200,
     seed: Annotated[int, typer.Option(help="of all chance")] = 0,
     videos: Annotated[bool, typer.Option(help="whether to decode videos as well")] = True,
+    clips: Annotated[Path | None, typer.Option(help="folder of more videos to change, small ones")] = None,
+    decoder: Annotated[Decoder, typer.Option(help="of the videos, as in transcode.decoder")] = "in_process",
     out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
 ) -> None:
     """Change files and read them; exit code 1 where one is neither read nor refused by a message."""
-    fuzzer = Fuzzer(out, seed)
+    fuzzer = Fuzzer(out, seed, clips, decoder)
     end = time.monotonic() + seconds
     while rounds > 0 and time.monotonic() < end:
         rounds -= 1
-        for _ in range(200):
+        for _ in range(files):
             fuzzer.read_files()
         if videos:
             fuzzer.decode_videos()
+        write_json(out / "outcomes.json", dict(sorted(fuzzer.outcomes.items())))
     for outcome, count in sorted(fuzzer.outcomes.items()):
         print(f"{count:8,} {outcome}")
-    write_json(out / "outcomes.json", dict(fuzzer.outcomes))
     if any("FAULT" in outcome for outcome in fuzzer.outcomes):
         sys.exit(f"some files were neither read nor refused: see {out / 'faults'}")
 

@@ -3,15 +3,18 @@
 import itertools
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 Way = Callable[[bytes, random.Random], bytes]
 Part = tuple[int, int, int]  # where a part begins with its header, where its content begins, and where it ends
 
+EBML = b"\x1aE\xdf\xa3"
 HOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"edts", b"udta", b"LIST", b"RIFF"}
 MASTERS = {0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0xE0, 0x1F43B675, 0xA0}  # EBML: segment, info, tracks, cluster ...
+MARKERS = {b"\0\0\1": b"\0\0\1", b"OggS": b"OggS"}  # how a file begins -> what each of its parts begins with
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 VALUES: tuple[Any, ...] = (
     None,
@@ -34,13 +37,13 @@ VALUES: tuple[Any, ...] = (
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
     """A file that differs in one to four places."""
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
         data = rng.choice(_list_ways(data))(data, rng)
     return data
 
 
 def _list_ways(data: bytes) -> list[Way]:
-    of_all: list[Way] = [_flip, _cut, _write_number, _change_parts, _change_parts, _resize_part]
+    of_all: list[Way] = [_flip, _cut, _write_number, *[_change_parts] * 3, _resize_part, *[_change_start] * 3]
     of_values: list[Way] = [_change_value] * 6
     return of_all + of_values if data[:1] in (b"[", b"{") else of_all
 
@@ -64,19 +67,63 @@ def _write_number(data: bytes, rng: random.Random) -> bytes:
 
 
 def _change_parts(data: bytes, rng: random.Random) -> bytes:
-    """One part dropped, doubled, or put where another is."""
+    """One part dropped, doubled, or put where another is; mostly with the lengths of what holds it as they must be."""
     parts = find_parts(data)
     if not parts:
         return data
     start, _, end = rng.choice(parts)
     other, _, _ = rng.choice(parts)
+    put = splice if rng.random() < 0.8 else _put
     match rng.randrange(3):
         case 0:
-            return data[:start] + data[end:]
+            return put(data, start, end, b"")
         case 1:
-            return data[:end] + data[start:end] + data[end:]
+            return put(data, start, start, data[start:end])
         case _:
-            return data[:other] + data[start:end] + data[other:]
+            return put(data, other, other, data[start:end])
+
+
+def _put(data: bytes, start: int, end: int, new: bytes) -> bytes:
+    return data[:start] + new + data[end:]
+
+
+def splice(data: bytes, start: int, end: int, new: bytes) -> bytes:
+    """Put bytes in the place of others, or before a part; the headers of what holds the place say the new lengths."""
+    changed = bytearray(_put(data, start, end, new))
+    for first, content, last in find_parts(data):
+        if not (first < content <= start < last and end <= last):
+            continue
+        place, width, order = _find_length(data, first, content)
+        length = int.from_bytes(data[place : place + width], order) + len(new) - (end - start)
+        if 0 <= length < 1 << 8 * width:
+            changed[place : place + width] = length.to_bytes(width, order)
+    return bytes(changed)
+
+
+def _find_length(data: bytes, start: int, content: int) -> tuple[int, int, Literal["big", "little"]]:
+    """Where the header of a part says its length, in how many bytes, in which order."""
+    if data[:4] == b"RIFF":
+        return start + 4, 4, "little"
+    if data[:4] == EBML:
+        name_length = 9 - data[start].bit_length()
+        return start + name_length, content - start - name_length, "big"
+    return start, 4, "big"
+
+
+def _change_start(data: bytes, rng: random.Random) -> bytes:
+    """One to four bytes, or a number, near the start of a part: its header, and the headers of codecs in it."""
+    parts = find_parts(data)
+    if not parts:
+        return data
+    start, _, end = rng.choice(parts)
+    end = min(end, start + rng.choice((16, 64, 256)))
+    changed = data[start:end]
+    if rng.random() < 0.5:
+        for _ in range(rng.randint(1, 4)):
+            changed = _flip(changed, rng)
+    else:
+        changed = _write_number(changed, rng)[: end - start]
+    return data[:start] + changed + data[end:]
 
 
 def _resize_part(data: bytes, rng: random.Random) -> bytes:
@@ -118,14 +165,18 @@ def _replace(tree: Any, rng: random.Random) -> Any:
 
 
 def find_parts(data: bytes) -> list[Part]:
-    """The parts of a file of a known kind; lines of a text, else blocks of 64 bytes."""
+    """The parts of a file of a known kind, what holds a part before it; lines of a text, else blocks of 64 bytes."""
     if data[4:8] in (b"ftyp", b"moov", b"styp"):
         return list(_walk_boxes(data, 0, len(data)))
-    if data[:4] == b"\x1aE\xdf\xa3":
+    if data[:4] == EBML:
         return list(_walk_elements(data, 0, len(data)))
     if data[:4] == b"RIFF":
         return list(_walk_chunks(data, 0, len(data)))
-    if b"\n" in data[:4096]:
+    if marker := next((marker for first, marker in MARKERS.items() if data.startswith(first)), None):
+        starts = [found.start() for found in re.finditer(re.escape(marker), data)]
+    elif data[:1] == b"G" and data[188:189] == b"G":
+        starts = list(range(0, len(data), 188))
+    elif b"\n" in data[:4096]:
         starts = [0, *(place + 1 for place, byte in enumerate(data) if byte == 10)]
     else:
         starts = list(range(0, len(data), 64))
@@ -148,7 +199,7 @@ def _walk_chunks(data: bytes, at: int, end: int) -> Iterator[Part]:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if size > end - at - 8:
             return
-        yield at, at + 8, at + 8 + size
+        yield at, at + 8, min(at + 8 + size + size % 2, end)  # with the byte that makes it even
         if data[at : at + 4] in HOLDERS:
             yield from _walk_chunks(data, at + 12, at + 8 + size)
         at += 8 + size + size % 2

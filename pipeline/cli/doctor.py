@@ -24,6 +24,7 @@ from pipeline.repository import git_fault, has_identity
 from pipeline.video.ffmpeg import read_program_version
 from pipeline.video.pyav_decoder import read_library_version
 
+CACHE = Path(".dvc/cache")  # unless DVC is told another place
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
 INSIDE = ("libvpx", "dav1d")  # decoders within PyAV and ffmpeg
@@ -161,9 +162,15 @@ def _remote() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
+    halves = [path.stat().st_size for path in CACHE.glob("files/md5/*/.*.tmp")]
+    if halves:
+        text = (
+            f"{text}; DVC left {len(halves)} unfinished copies of {sum(halves) / 10**9:.1f} GB, as on a full disk: "
+            f"while no DVC command runs, find {CACHE} -name '.*.tmp' -delete"
+        )
     if free < DEMO_BYTES:
         return Finding("fail" if free < LEAST_BYTES else "warn", f"{text}; make room; dvc gc -w --all-experiments")
-    return Finding("ok", text)
+    return Finding("warn" if halves else "ok", text)
 
 
 def _params() -> Finding:

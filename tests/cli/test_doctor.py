@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -14,6 +15,7 @@ from pipeline.cli.advisories import (
     read_static_version,
     read_wheel_version,
 )
+from pipeline.cli.doctor import CHECKS
 from pipeline.cli.prepare import find_remote_fault
 from pipeline.compute.cage import find_missing
 
@@ -55,6 +57,20 @@ def test_what_only_experiments_need_is_a_warning(project):
     state, text = lines(project.t2v("doctor"))["git"]
     assert state == "warn"
     assert "git init" in text
+
+
+def test_halves_of_copies_that_dvc_left_in_its_cache_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "unfinished" not in CHECKS["disk"]().text
+    half = tmp_path / ".dvc/cache/files/md5/79/.d7low_UmXBgz9sHZd5BPcw.tmp"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(bytes(3 * 10**8))
+    (half.parent / "0123456789abcdef").write_bytes(b"whole")
+    finding = CHECKS["disk"]()
+    assert finding.state != "ok"
+    assert "1 unfinished copies of 0.3 GB" in finding.text
+    subprocess.run(finding.text.partition("runs, ")[2].partition(";")[0], shell=True, check=True)
+    assert [path.name for path in half.parent.iterdir()] == ["0123456789abcdef"]
 
 
 def test_a_version_is_held_against_its_own_line():

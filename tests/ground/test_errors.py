@@ -7,7 +7,7 @@ import sys
 import pytest
 from locations import ROOT
 
-from pipeline.errors import ending, first_line, naming
+from pipeline.errors import UserError, ending, first_line, naming
 from pipeline.files import write_json
 
 
@@ -17,6 +17,18 @@ from pipeline.files import write_json
 )
 def test_the_first_line_of_an_error_is_what_it_says_or_what_it_is(message, told):
     assert first_line(ValueError(message)) == told
+
+
+def test_a_message_has_no_signs_that_a_terminal_obeys():
+    """Names of columns and values are cited, and files come from strangers."""
+
+    def refuse():
+        raise UserError(
+            "no column 'path'; its columns: \x1b]0;another title\x07, \x9b2J, \u202eabc, título 題\nin two lines"
+        )
+
+    told = "no column 'path'; its columns: \\x1b]0;another title\\x07, \\x9b2J, \\u202eabc, título 題\nin two lines"
+    assert ending(refuse) == (told, 1)
 
 
 def test_of_a_copy_that_found_no_room_the_target_is_named():
