@@ -1,9 +1,9 @@
 """`t2v sweep report`: each metric against the swept values, which points really differ, and the trade-off."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import show_value
 from pipeline.params.base import find_near
-from pipeline.sweeping.axes import show_point
+from pipeline.sweeping.axes import Values, is_number, lay_out, show_point
 from pipeline.sweeping.experiments import METRICS, find_experiments, read_metrics
 from pipeline.sweeping.record import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 
@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
 MOST_PAIRS = 6  # of a metric, in a line
+LEAST_CHANCE = 0.001  # a smaller one is not results apart from it
 
 WIDE = 20  # the largest value to the smallest from which on they are laid out by their logarithms
 PIXELS = 2.0  # of a png, per unit of the drawing
 SIDE = 220
+COLUMNS = 3
+LABEL_LIMIT = 320  # of a point's name
+MOST_NAMED = 12  # points whose numbers find room in the plot of the trade-off
+FAINT = 0.12
+PADDING = 12  # between the outer points and the frame
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,14 @@ class SweepResults:
     missing: Sequence[str]  # runs without an experiment
     front: Sequence[int]  # points on the front of fidelity and diversity
 
-    def values(self, point: int) -> dict[str, Any]:
-        """The values of a point."""
-        return next(run.values for run in self.sweep.runs.values() if run.point == point)
+    @cached_property
+    def points(self) -> dict[int, Values]:
+        """The values of each point as they are shown, in their order."""
+        return lay_out({run.point: run.values for run in self.sweep.runs.values()})
+
+    def list_keys(self) -> list[str]:
+        """What points differ in; not every point has all of it."""
+        return list(dict.fromkeys(key for values in self.points.values() for key in values))
 
 
 def report(
@@ -103,18 +114,18 @@ def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
 
 def _show(results: SweepResults, shown: Sequence[str], trade: str) -> None:
     console = open_console()
-    keys = list(results.values(1))
+    keys, runs = results.list_keys(), results.sweep.points()
     lines = []
-    for point, runs in results.sweep.points().items():
-        values = [show_value(results.values(point)[key]) for key in keys]
+    for point, found in results.points.items():
+        values = [show_value(found[key]) if key in found else "" for key in keys]
         cells = [_cell(results.metrics[metric].spreads.get(point)) for metric in shown]
-        done = sum(run not in results.missing for run in runs)
+        done = sum(run not in results.missing for run in runs[point])
         lines.append([str(point), *values, str(done), *cells, "yes" if point in results.front else ""])
     print_table(console, ["point", *keys, "seeds", *shown, "front"], lines)
     real = {metric: one for metric, one in results.metrics.items() if one.real}
     tested = [metric for metric, one in results.metrics.items() if one.chance is not None]
     if real:
-        rows = ([metric, f"{one.chance:.3f}", _name_pairs(one.real)] for metric, one in real.items())
+        rows = ([metric, _show_chance(one.chance), _name_pairs(one)] for metric, one in real.items())
         print_table(console, ["metric", "chance", "points that differ"], rows, numbers=(1,))
     for line in _summarise(results, len(real), len(tested), trade):
         console.print(line, highlight=False, markup=False)
@@ -125,7 +136,7 @@ def _summarise(results: SweepResults, real: int, tested: int, trade: str) -> Ite
         yield f"{real} of {tested} metrics differ between points by more than seeds do"
     else:
         yield "one seed each: no interval and no test over seeds (--seeds 3); `t2v compare A B` has those over clips"
-    points = "; ".join(f"{point} ({show_point(results.values(point))})" for point in results.front)
+    points = "; ".join(f"{point} ({show_point(results.points[point])})" for point in results.front)
     if points:
         yield f"front of {trade}, where no other point has more of both: {points}"
     if results.missing:
@@ -144,16 +155,27 @@ def _cell(spread: "Spread | None") -> str:
     return f"{spread.mean:.3f} ± {(spread.high - spread.low) / 2:.3f}"
 
 
-def _name_pairs(pairs: Sequence[tuple[int, int]]) -> str:
-    named = [f"{a} < {b}" for a, b in pairs[:MOST_PAIRS]]
-    return ", ".join(named) + (f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else "")
+def _show_chance(chance: float | None) -> str:
+    return "" if chance is None else f"{chance:.3f}" if chance >= LEAST_CHANCE else f"< {LEAST_CHANCE}"
+
+
+def _name_pairs(one: "MetricDifferences") -> str:
+    """The pairs; where they are many, the points with the largest and the smallest mean, and those like them."""
+    if len(one.real) <= MOST_PAIRS:
+        return ", ".join(f"{a} < {b}" for a, b in one.real)
+    ends = []
+    for name, end in (("most", max), ("least", min)):
+        point = end(one.spreads, key=lambda point: one.spreads[point].mean)
+        alike = ", ".join(map(str, one.find_alike(point)))
+        ends.append(f"{name}: {point}" + f" (like it: {alike})" * bool(alike))
+    return f"{len(one.real)} of {len(one.pairs)} pairs; {'; '.join(ends)}"
 
 
 def _plain(results: SweepResults) -> dict[str, Any]:
     points = [
         {
             "point": point,
-            "values": results.values(point),
+            "values": results.sweep.runs[runs[0]].values,
             "runs": runs,
             "front": point in results.front,
             "metrics": {
@@ -196,60 +218,98 @@ def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str,
 
 def build_spec(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str]) -> dict[str, Any]:
     """The Vega-Lite of the picture: a plot for each metric, and one of the two of the trade-off."""
-    points = list(results.sweep.points())
-    key = next(
-        (key for key in results.values(1) if all(_is_number(results.values(point)[key]) for point in points)), None
-    )
-    swept = [results.values(point)[key] for point in points] if key else []
-    wide = bool(swept) and min(swept) > 0 and max(swept) / min(swept) >= WIDE
-    x = {
-        "field": "x",
-        "title": key or "point",
-        "type": "quantitative" if key else "nominal",
-        **({"scale": {"type": "log"}} if wide else {}),
-    }
-    curves = [_draw_metric(results, metric, key, x) for metric in metrics]
+    key = next((key for key in results.list_keys() if len(set(_list_numbers(results, key))) > 1), None)
+    plots = [_draw_curves(results, metric, key) if key else _draw_rows(results, metric) for metric in metrics]
     return {
         "title": results.sweep.name,
-        "concat": [*curves, _draw_trade(results, trade)],
-        "columns": 3,
-        "config": {"view": {"continuousWidth": SIDE, "continuousHeight": SIDE}},
+        "concat": [*plots, _draw_trade(results, trade, key)],
+        "columns": COLUMNS,
+        "config": {"view": {"continuousWidth": SIDE, "continuousHeight": SIDE}, "axis": {"labelLimit": LABEL_LIMIT}},
     }
 
 
-def _draw_metric(results: SweepResults, metric: str, key: str | None, x: dict[str, Any]) -> dict[str, Any]:
+def _list_numbers(results: SweepResults, key: str) -> list[float]:
+    """The values of a key that may be an axis of numbers; none where one of them is none."""
+    values = [values[key] for values in results.points.values() if key in values]
+    return values if all(map(is_number, values)) else []
+
+
+def _list_plots(results: SweepResults, metric: str, key: str | None) -> list[dict[str, Any]]:
+    """What is drawn of each point: its mean and interval, its place on the axis `key`, and its other values."""
     rows = []
-    for point, spread in results.metrics[metric].spreads.items():
-        values = results.values(point)
-        others = {name: value for name, value in values.items() if name != key}
+    for point, values in results.points.items():
+        if (spread := results.metrics[metric].spreads.get(point)) is None:
+            continue
         ends = {"low": spread.low, "high": spread.high} if spread.low is not None else {}
-        rows.append(
-            {"x": values[key] if key else show_point(values), "others": show_point(others), "mean": spread.mean} | ends
-        )
-    line = {"mark": {"type": "line", "point": True}, "encoding": {"y": _measure("mean", metric)}}
-    rule = {"mark": "rule", "encoding": {"y": _measure("low", metric), "y2": {"field": "high"}}}
-    colour = {"field": "others", "type": "nominal", "title": None}
-    several = key is not None and len(results.values(1)) > 1
-    return {
-        "data": {"values": rows},
-        "encoding": {"x": x, **({"color": colour} if several else {})},
-        "layer": [rule, line] if any("low" in row for row in rows) else [line],
-    }
+        place = {"x": values[key]} if key in values else {}
+        rows.append({"series": _name_series(results, point, key), "mean": spread.mean, "point": point} | ends | place)
+    return rows
 
 
-def _draw_trade(results: SweepResults, trade: tuple[str, str]) -> dict[str, Any]:
+def _name_series(results: SweepResults, point: int, key: str | None) -> str:
+    """The values of a point besides that of `key`; of a single key the value alone."""
+    others = {name: value for name, value in results.points[point].items() if name != key}
+    keys = [name for name in results.list_keys() if name != key]
+    return " ".join(map(show_value, others.values())) if len(keys) == 1 or not key else show_point(others)
+
+
+def _draw_curves(results: SweepResults, metric: str, key: str) -> dict[str, Any]:
+    """A line over the numbers of `key` for each combination of the others; level where a point has no such number."""
+    rows = _list_plots(results, metric, key)
+    numbers = _list_numbers(results, key)
+    wide = min(numbers) > 0 and max(numbers) / min(numbers) >= WIDE
+    scale = {"type": "log", "nice": False, "padding": PADDING} if wide else {"padding": PADDING}
+    x = {"field": "x", "title": key, "type": "quantitative", "scale": scale}
+    if wide:
+        x["axis"] = {"values": sorted(set(numbers)), "labelOverlap": True}
+    y, ends = {"y": _measure("mean", metric)}, {"y": _measure("low", metric), "y2": {"field": "high"}}
+    curve = [_mark({"type": "rule"}, {"x": x, **ends}), _mark({"type": "line", "point": True}, {"x": x, **y})]
+    level = [_mark({"type": "rect", "opacity": FAINT}, ends), _mark({"type": "rule", "strokeDash": [4, 4]}, y)]
+    layers = []
+    for marks, placed in ((curve, True), (level, False)):
+        some = [row for row in rows if ("x" in row) == placed]
+        layers += [{"data": {"values": some}, **mark} for mark in (marks if "low" in rows[0] else marks[1:]) if some]
+    return {"encoding": _colour(results, key), "layer": layers}
+
+
+def _draw_rows(results: SweepResults, metric: str) -> dict[str, Any]:
+    """A row for each point, where no key has numbers."""
+    rows = _list_plots(results, metric, None)
+    names = {"field": "series", "type": "nominal", "title": None, "sort": None}
+    dot = _mark({"type": "point", "filled": True}, {"x": _measure("mean", metric)})
+    rule = _mark({"type": "rule"}, {"x": _measure("low", metric), "x2": {"field": "high"}})
+    return {"data": {"values": rows}, "encoding": {"y": names}, "layer": [rule, dot] if "low" in rows[0] else [dot]}
+
+
+def _draw_trade(results: SweepResults, trade: tuple[str, str], key: str | None) -> dict[str, Any]:
     across, up = ((results.metrics[metric].spreads if metric in results.metrics else {}) for metric in trade)
-    names = {point: f"{point}{' front' * (point in results.front)}" for point in across if point in up}
-    rows = [{"x": across[point].mean, "y": up[point].mean, "point": name} for point, name in names.items()]
-    encoding = {"x": _measure("x", trade[0]), "y": _measure("y", trade[1])}
+    both = [point for point in results.points if point in across and point in up]
+    named = both if len(both) <= MOST_NAMED else results.front
+    rows = [
+        {
+            "x": across[point].mean,
+            "y": up[point].mean,
+            "point": f"{point}{' front' * (point in results.front)}" * (point in named),
+        }
+        | {"series": _name_series(results, point, key)}
+        for point in both
+    ]
+    encoding = {"x": _measure("x", trade[0]), "y": _measure("y", trade[1])} | _colour(results, key)
     dots = {"mark": {"type": "point", "filled": True}}
     labels = {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": {"text": {"field": "point"}}}
     return {"data": {"values": rows}, "encoding": encoding, "layer": [dots, labels]}
 
 
+def _colour(results: SweepResults, key: str | None) -> dict[str, Any]:
+    """A colour for each series, if there are several."""
+    if key is None or len(results.list_keys()) == 1:
+        return {}
+    return {"color": {"field": "series", "type": "nominal", "title": None, "sort": None}}
+
+
+def _mark(mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
+    return {"mark": mark, "encoding": encoding}
+
+
 def _measure(field: str, title: str) -> dict[str, Any]:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -16,6 +16,7 @@ from pipeline.params import check_params, show_value
 
 RANGE = re.compile(r"(?P<low>[^\s,\[\]]+?)\.\.(?P<high>[^\s,\[\]:]+)(?P<log>:log)?")
 DIGITS = 4  # of a number that is drawn from a range
+WEIGHT = "weight"  # what is told of mappings such as train.penalties: the number that all their names have
 TRIES = 100  # draws for one point that has not been drawn yet
 Values = dict[str, Any]  # dotted key -> value: a point
 
@@ -122,9 +123,52 @@ def put_values(tree: Any, point: Mapping[str, Any]) -> None:
         place[last] = value
 
 
+def lay_out(points: Mapping[int, Values]) -> dict[int, Values]:
+    """The points in the order of their values, as a reader compares them.
+
+    Where a key has mappings of equal numbers, each becomes its names and that number: of `{r1: 5.0, r2: 5.0}` the key
+    is `r1+r2` and `weight` is 5.0. The empty one is `none` and has no weight.
+    """
+    split = {number: dict(point) for number, point in points.items()}
+    mapped = [key for key in _list_keys(points) if _are_weights([point.get(key) for point in points.values()])]
+    for point in split.values():
+        for key in mapped:
+            names: Mapping[str, float] = point[key]
+            point[key] = "+".join(names) or "none"
+            point |= {WEIGHT if len(mapped) == 1 else f"{WEIGHT} of {key}": weight for weight in names.values()}
+    ranks = {key: _rank([point[key] for point in split.values() if key in point]) for key in _list_keys(split)}
+    order = sorted(
+        split, key=lambda number: [rank.get(repr(split[number].get(key)), -1) for key, rank in ranks.items()]
+    )
+    return {number: split[number] for number in order}
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def show_point(point: Mapping[str, Any]) -> str:
     """A point in one line."""
     return " ".join(f"{key}={show_value(value)}" for key, value in point.items())
+
+
+def _list_keys(points: Mapping[int, Values]) -> list[str]:
+    return list(dict.fromkeys(key for point in points.values() for key in point))
+
+
+def _are_weights(values: Sequence[Any]) -> bool:
+    """Whether the values are mappings, each of them to one number, whatever its names."""
+    return (
+        all(isinstance(value, dict) for value in values)
+        and any(values)
+        and all(all(map(is_number, value.values())) and len(set(value.values())) <= 1 for value in values)
+    )
+
+
+def _rank(values: Sequence[Any]) -> dict[str, int]:
+    """The places of values: of numbers by their size, of others as they come."""
+    ordered = sorted(values) if all(map(is_number, values)) else values
+    return {shown: place for place, shown in enumerate(dict.fromkeys(map(repr, ordered)))}
 
 
 def _combine(axes: Sequence[Axis]) -> Iterator[Values]:

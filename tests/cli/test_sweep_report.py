@@ -3,11 +3,14 @@
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.sweep import app
+from pipeline.cli.sweep_report import build_spec, read_results
+from pipeline.sweeping.axes import combine, read_axes
 from pipeline.sweeping.record import Origin, Plan, Sweep
 
 FIGURES = {0.1: [0.9, 0.8, 0.85], 1.0: [0.4, 0.5, 0.45], 10.0: [0.1, 0.15, 0.05]}  # density falls with the weight
@@ -23,16 +26,33 @@ def sweep(tmp_path, monkeypatch):
     for weight in FIGURES:
         made.add_point({"train.penalties.r1": weight}, [17, 18, 19])
     made.runs["weights-9"].failure = "error: the loss is not finite"
+    record(made, lambda run: FIGURES[run.values["train.penalties.r1"]][run.seed - 17])
+    return made
+
+
+def record(made, measure):
+    """Save the sweep, and of each run that has not failed an experiment with the density that `measure` gives."""
     made.save()
     for name, run in made.runs.items():
         if run.failure:
             continue
-        density = FIGURES[run.values["train.penalties.r1"]][run.seed - 17]
+        density = measure(run)
         figures = {"density": density, "recall": 1 - density, "frechet": None, "recall_ceiling": 1.0}
-        (tmp_path / "metrics.json").write_text(json.dumps(figures))
+        Path("metrics.json").write_text(json.dumps(figures))
         git("add", "metrics.json")
         git(*PERSON, "commit", "--quiet", "--message", name)
         git("update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD")
+
+
+@pytest.fixture
+def kinds():
+    """A sweep of which penalties there are, each point at a density of its own but for two that are alike."""
+    axis = "train.penalties={},{r1: 5.0},{zero_gp: 5.0},{r1: 1.0},{zero_gp: 1.0}"
+    made = Sweep("kinds", Plan((axis,), seeds=2), Origin("", "", (), (), (), "", 1))
+    for point in combine(read_axes([axis])):
+        made.add_point(point, [17, 18])
+    densities = {1: 0.1, 2: 0.9, 3: 0.1, 4: 0.2, 5: 0.5}
+    record(made, lambda run: densities[run.point] + run.seed / 1000)
     return made
 
 
@@ -65,6 +85,42 @@ def test_json_holds_every_pair_and_no_figure_of_real_clips():
     assert len(told["differences"]["density"]["pairs"]) == 3
     assert told["missing"] == ["weights-9"]
     assert all(point["front"] for point in told["points"])  # more of one is less of the other
+
+
+@pytest.mark.usefixtures("kinds")
+def test_kinds_of_penalties_are_told_by_their_names_and_weights():
+    printed = answer("kinds", "--metric", "density")
+    table = [line.split()[:3] for line in printed.split("metric")[0].splitlines()]
+    shown = [
+        ["1", "none", "2"],
+        ["4", "r1", "1.0"],
+        ["2", "r1", "5.0"],
+        ["5", "zero_gp", "1.0"],
+        ["3", "zero_gp", "5.0"],
+    ]
+    assert [row for row in table if row and row[0].isdigit()] == shown
+    assert "9 of 10 pairs; most: 2; least: 1 (like it: 3)" in printed
+    points = json.loads(answer("kinds", "--json"))["points"]
+    assert points[1]["values"] == {"train.penalties": {"r1": 5.0}}
+
+
+@pytest.mark.usefixtures("kinds")
+def test_kinds_of_penalties_are_curves_over_the_weight_and_none_is_level():
+    spec = build_spec(read_results("kinds", ("density", "recall")), ["density"], ("density", "recall"))
+    rows = [layer["data"]["values"] for layer in spec["concat"][0]["layer"]]
+    assert [(row["series"], row["x"]) for row in rows[1]] == [("r1", 1), ("r1", 5), ("zero_gp", 1), ("zero_gp", 5)]
+    assert [row["series"] for row in rows[2]] == ["none"]
+
+
+def test_points_without_numbers_are_rows_with_the_names_of_their_values_alone():
+    made = Sweep("words", Plan(("train.adversarial=hinge,classic",)), Origin("", "", (), (), (), "", 1))
+    for word in ("hinge", "classic"):
+        made.add_point({"train.adversarial": word}, [17])
+    record(made, lambda run: run.point / 2)
+    spec = build_spec(read_results("words", ("density", "recall")), ["density"], ("density", "recall"))
+    rows = spec["concat"][0]["data"]["values"]
+    assert [(row["series"], row["mean"]) for row in rows] == [("hinge", 0.5), ("classic", 1.0)]
+    assert spec["concat"][0]["encoding"]["y"]["field"] == "series"
 
 
 def test_a_sweep_whose_points_measure_nothing_says_so(sweep):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.sweeping.axes import check_axes, combine, draw_points, read_axes, show_point
+from pipeline.sweeping.axes import check_axes, combine, draw_points, lay_out, read_axes, show_point
 
 
 def complaint(tree, *arguments):
@@ -103,3 +103,36 @@ def test_of_few_combinations_no_more_are_drawn_than_there_are():
 def test_drawn_numbers_are_read_back_from_yaml_as_numbers():
     (point,) = draw_points(read_axes(["a=1.0e-6..2.0e-6"]), 1, seed=1)
     assert yaml.safe_load(show_point(point).removeprefix("a=")) == point["a"]
+
+
+def lay_out_axes(*axes):
+    """The points of the axes, laid out."""
+    return lay_out(dict(enumerate(combine(read_axes(axes)), 1)))
+
+
+def test_mappings_of_equal_weights_are_laid_out_by_their_names_and_weight():
+    found = lay_out_axes("train.penalties={r1: 5.0},{},{r1: 1.0, r2: 1.0},{r1: 25.0, r2: 25.0},{r1: 1.0}")
+    assert [(point, *values.values()) for point, values in found.items()] == [
+        (5, "r1", 1.0),
+        (1, "r1", 5.0),
+        (2, "none"),
+        (3, "r1+r2", 1.0),
+        (4, "r1+r2", 25.0),
+    ]
+    assert list(found[1]) == ["train.penalties", "weight"]
+
+
+def test_each_of_two_keys_with_mappings_has_a_weight_of_its_own():
+    found = lay_out_axes("a={x: 2},{y: 1}", "b={z: 3},{}")
+    assert found[2] == {"a": "x", "weight of a": 2, "b": "none"}
+    assert found[1] == {"a": "x", "weight of a": 2, "b": "z", "weight of b": 3}
+
+
+def test_mappings_of_unequal_weights_stay_as_they_are():
+    found = lay_out_axes("train.penalties={r1: 5.0, r2: 1.0},{}")
+    assert found == {1: {"train.penalties": {"r1": 5.0, "r2": 1.0}}, 2: {"train.penalties": {}}}
+
+
+def test_points_are_laid_out_by_their_numbers_and_words_in_the_order_given():
+    found = lay_out_axes("train.adversarial=hinge,classic", "train.penalties.r1=10,0.1")
+    assert list(found) == [2, 1, 4, 3]

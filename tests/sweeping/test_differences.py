@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t, tukey_hsd
+from scipy.stats import studentized_range, t, tukey_hsd
 
-from pipeline.sweeping.differences import compare_points, find_front
+from pipeline.sweeping.differences import compare_points, compute_range_chances, find_front
 
 
 def test_the_chances_of_one_metric_are_those_of_tukeys_test():
@@ -14,6 +14,25 @@ def test_the_chances_of_one_metric_are_those_of_tukeys_test():
     for (a, b), chance in found.pairs.items():
         assert chance == pytest.approx(expected[a - 1, b - 1], rel=1e-4)
     assert found.real == [(1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(("count", "freedom"), [(2, 1), (3, 4), (21, 40), (60, 400)])
+def test_chances_of_a_range_are_those_of_scipy(count, freedom):
+    gaps = np.array([0.01, 1.0, 4.0, 8.0, 30.0])
+    expected = studentized_range.sf(gaps, count, freedom)
+    assert compute_range_chances(gaps, count, freedom) == pytest.approx(expected, rel=1e-5, abs=1e-13)
+
+
+def test_a_difference_too_large_for_any_chance_is_corrected_like_others():
+    far = {1: [0.0, 1e-6], 2: [1.0, 1.0 + 1e-6], 3: [0.0, 1e-6]}
+    pairs = compare_points({"a": far, "b": far})["a"].pairs
+    assert pairs[1, 2] < 1e-9
+    assert pairs[1, 3] == 1
+
+
+def test_points_that_are_not_told_apart_are_listed_from_the_nearest_on():
+    values = {1: [0.0, 0.1], 2: [0.12, 0.22], 3: [0.01, 0.11], 4: [9.0, 9.1]}
+    assert compare_points({"recall": values})["recall"].find_alike(1) == [3, 2]
 
 
 def test_the_interval_is_that_of_a_mean_with_the_deviation_of_all_points():
