@@ -27,6 +27,7 @@ PAGE = """<!DOCTYPE html>
 """
 
 CONFIG = Path(".dvc/config")
+SHORT = 7  # digits of a commit that are shown
 
 
 def prepare() -> None:
@@ -95,10 +96,25 @@ def find_remote_fault() -> str:
             f"the path of the remote {name} is relative, and `dvc exp push` takes it from the root of the disk; "
             f"dvc remote modify {name} url {(CONFIG.parent / url).resolve()}"
         )
-    committed = git("show", f"HEAD:./{CONFIG}")
-    if committed.returncode == 0 and "remote" in levels["repo"]["core"] and "remote" not in committed.stdout:
+    local = levels["local"]
+    if "remote" in local["core"] and "url" in local["remote"].get(name, {}):  # DVC reads these for every commit
+        return ""
+    if not _has_remote("HEAD"):
         return (
             f"the remote {name} is not in the last commit, and `dvc exp push` sends no data of experiments that start "
             f"from there; {COMMIT.replace(' .', f' {CONFIG}')}"
         )
+    refs = git("for-each-ref", "--format=%(refname)", "refs/exps").stdout.splitlines()
+    starts = {"".join(ref.split("/")[2:4]) for ref in refs if ref.count("/") == 4}  # refs/exps/ab/cdef.../name
+    if old := [start[:SHORT] for start in sorted(starts) if not _has_remote(start)]:
+        return (
+            f"there are experiments that start from a commit without a remote ({', '.join(old)}), and `dvc exp push` "
+            f"sends no data of them; dvc remote add --local --default {name} {url}"
+        )
     return ""
+
+
+def _has_remote(commit: str) -> bool:
+    """Whether a default remote is among DVC's settings in a commit, or it has no such settings."""
+    committed = git("show", f"{commit}:./{CONFIG}")
+    return committed.returncode != 0 or "remote" in committed.stdout

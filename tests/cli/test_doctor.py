@@ -111,6 +111,18 @@ def test_a_remote_that_experiments_would_not_reach_is_told_of(project, monkeypat
     assert find_remote_fault() == ""
 
 
+def test_experiments_from_before_the_remote_are_told_of_until_it_is_a_local_setting(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    start = project.run("git", "rev-parse", "HEAD").strip()
+    project.run("git", "update-ref", f"refs/exps/{start[:2]}/{start[2:]}/one", "HEAD")
+    project.dvc("remote", "add", "--default", "store", "/mnt/store")
+    project.commit("remote")
+    told = find_remote_fault()
+    assert f"start from a commit without a remote ({start[:7]})" in told
+    project.run("sh", "-c", told.rpartition("; ")[2])
+    assert find_remote_fault() == ""
+
+
 @pytest.mark.slow
 def test_another_torch_processor_or_number_of_threads_than_that_of_the_run_is_told(project):
     record = project.folder / "data/model/provenance.json"
