@@ -148,7 +148,8 @@ def parse_split(name: str) -> OfficialSplit | None:
 
 def find_split(name: str) -> OfficialSplit | None:
     """The one official split that a word of a name means, as in `jester-v1-train`; None for none and for several."""
-    splits = {split for word in re.split(r"[^A-Za-z]+", name) if (split := parse_split(word))}
+    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name)  # `trainingSet` has two
+    splits = {split for word in words if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 
 

@@ -24,10 +24,19 @@ STARTS = {"start", "begin", "onset", "from"}
 ENDS = {"end", "stop", "finish", "offset", "to"}
 LENGTHS = {"duration", "length", "dur"}
 SELDOM_STARTS, SELDOM_ENDS = {"first", "in", "inpoint"}, {"last", "out", "outpoint"}  # at times of something else
-IN_ONE = {"segment", "segments", "timestamps", "relevant windows", "times", "temporal segment"}  # start and end
+IN_ONE = {
+    "segment",
+    "segments",
+    "ts",
+    "span",
+    "timestamps",
+    "relevant windows",
+    "times",
+    "temporal segment",
+}  # start and end
 BESIDE = {
     *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
-    *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx"),
+    *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx", "realigned"),
 }
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

@@ -1,6 +1,7 @@
 """Names of videos: their endings, equal and similar names, looking videos up by name, and why none was found."""
 
 import difflib
+import re
 import unicodedata
 from bisect import bisect
 from collections import defaultdict
@@ -37,8 +38,8 @@ def rank_ending(ending: str) -> int:
 
 
 def compose(name: str) -> str:
-    """The name with its accents composed, as file systems and table programs may not have them."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+    """The name as it may be typed: its accents composed, plain blanks in place of macOS' narrow ones."""
+    return name if name.isascii() else re.sub(r"\s", " ", unicodedata.normalize("NFC", name))
 
 
 def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:

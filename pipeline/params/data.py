@@ -15,8 +15,10 @@ GENERAL_FORMATS = (
     *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "webdataset", "parquet", "auto"),
 )
 SETS = (  # published ones whose columns are known
-    *("activitynet", "ava", "charades", "charades_sta", "didemo", "diving48", "epic_kitchens", "finegym", "kinetics"),
-    *("miradata", "msr_vtt", "openvid", "panda70m", "qvhighlights", "thumos14", "vatex", "webvid"),
+    "tacos",  # before activitynet, whose columns it has
+    *("activitynet", "ava", "charades", "charades_sta", "conversations", "didemo", "diving48", "epic_kitchens"),
+    *("finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "msr_vtt", "msvd", "openvid", "panda70m"),
+    *("qvhighlights", "thumos14", "vatex", "webvid"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]
@@ -93,7 +95,7 @@ class DatasetParams(Section):
     directions: list[PhraseParams]
     language: Literal["auto", "en", "other"]
     pictures: Text | None
-    delimiter: Literal["comma", "tab", "semicolon", "blank"] | None
+    delimiter: Literal["comma", "tab", "semicolon", "pipe", "blank"] | None
     classes: Text | None
     official_list: Literal[1, 2, 3]
     text_files: Literal["whole", "lines"]

@@ -12,7 +12,16 @@ from pipeline.corpus.video_files import NoVideo, VideosFolder, find_videos
 def videos(tmp_path):
     """A folder of videos, some of them in sub-folders, beside a file that is none of its business."""
     folder = tmp_path / "videos"
-    for name in ("a.mp4", "b.webm", "class/c.avi", "class/D.MOV", "v1.2.mp4", "notes.txt", "plain"):
+    for name in (
+        "a.mp4",
+        "b.webm",
+        "class/c.avi",
+        "class/D.MOV",
+        "v1.2.mp4",
+        "notes.txt",
+        "plain",
+        "Recording at 10.00\u202fAM.mov",
+    ):
         write(folder / name)
     write(tmp_path / "outside" / "secret.mp4")
     return folder
@@ -41,6 +50,7 @@ def refusal(videos, path):
         ("class/c", "class/c.avi"),
         ("b", "b.webm"),
         ("v1.2", "v1.2.mp4"),
+        ("Recording at 10.00 AM.mov", "Recording at 10.00\u202fAM.mov"),  # as macOS writes the time
     ],
 )
 def test_a_path_with_or_without_its_ending_leads_to_its_file(videos, path, file):

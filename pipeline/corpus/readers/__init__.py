@@ -56,7 +56,7 @@ def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
     name, why = detect_format(labels, dataset)
     used = ""
-    if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar"):
+    if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar", "lists"):
         dataset, used = guess_columns(labels, name, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
     return READERS[name](labels, dataset)

@@ -53,6 +53,10 @@ CAPTIONS = (
 )
 LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
 SPLITS = ("split", "subset")
+ENDS_WITH_CLASS = re.compile(r".*\S[\s,;]+\d+\s*")
+CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
+CLASS_ENDINGS = (".txt", ".csv", ".json")
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
@@ -71,6 +75,8 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
 
 def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
     """The section `dataset` with columns that exist in place of missing ones, and these changes as text."""
+    if format_name == "lists":
+        return _guess_classes(labels, dataset)
     names = _list_names(labels, format_name, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
@@ -243,6 +249,10 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
             return "metadata", f"it has a column {named}"
         if ending in (".jsonl", ".parquet") or _has_header(path) or dataset.columns.caption in header:
             return "table", f"its columns are {', '.join(header)[:80]}"
+    if ending in SPREADSHEETS:
+        raise UserError(
+            f"{path}: a spreadsheet is not read; save it as CSV with UTF-8, and name that in dataset.labels"
+        )
     return ("lists", "it has no names of columns") if ending in lists.ENDINGS else None
 
 
@@ -263,6 +273,21 @@ def _has_header(path: Path) -> bool:
     return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
 
 
+def _guess_classes(labels: Path, dataset: DatasetParams) -> tuple[DatasetParams, str]:
+    """The section with the one file of class names beside lists that end with numbers."""
+    if dataset.classes or not labels.is_dir():
+        return dataset, ""
+    found = lists.find_lists(labels)
+    lines = read_text_lines(next(iter(found))) if found else []
+    if not lines or not ENDS_WITH_CLASS.fullmatch(lines[0]):
+        return dataset, ""
+    files = sorted(path for path in labels.iterdir() if path.suffix.lower() in CLASS_ENDINGS and path not in found)
+    names = [path.name for path in files if CLASS_NAMES.search(path.stem)]
+    if len(names) != 1:
+        return dataset, ""
+    return dataset.model_copy(update={"classes": names[0]}), f"classes {names[0]}"
+
+
 def _find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | None:
     """The column of captions: the one that params name, if it is there or has a place, else a likely one, if any."""
     named = dataset.columns.caption
@@ -275,7 +300,7 @@ def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[
     """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
     if format_name == "sidecar":
         return list(sidecar.find_first_json(labels))
-    path = _find_first_file(labels, format_name)
+    path = _find_first_file(labels, format_name, dataset)
     if path is None:
         return []
     if format_name == "webdataset":
@@ -285,7 +310,7 @@ def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[
     return read_header(path, dataset.delimiter)
 
 
-def _find_first_file(labels: Path, format_name: str) -> Path | None:
+def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> Path | None:
     """The first file of the labels; None where there is none."""
     if format_name in ("webdataset", "parquet"):
         return find_first_container(labels, ARCHIVES if format_name == "webdataset" else (PARQUET,))
@@ -293,7 +318,10 @@ def _find_first_file(labels: Path, format_name: str) -> Path | None:
         return labels
     tables = metadata.find_tables(labels) if format_name == "metadata" else sorted(labels.iterdir())
     endings = (".json",) if format_name == "json" else tuple(FORMATS)
-    return next((path for path in tables if path.suffix.lower() in endings and path.name[0] != "."), None)
+    files = [path for path in tables if path.suffix.lower() in endings and path.name[0] != "."]
+    if format_name == "table":  # a test set may come first, and have no captions
+        files = [path for path in files if _find_caption(read_header(path, dataset.delimiter), dataset)] or files
+    return next(iter(files), None)
 
 
 def _is_column(name: str, names: Sequence[str]) -> bool:

@@ -17,8 +17,8 @@ from pipeline.tables import read_column_names, read_columns
 
 csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
 
-DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "blank": " "}
-SHOWN = (",", "\t", ";")  # what a first line may show; blanks are in any name
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "blank": " "}
+SHOWN = (",", "\t", ";", "|")  # what a first line may show; blanks are in any name
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
 
 Cells = tuple[Any, ...]

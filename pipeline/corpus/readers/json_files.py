@@ -151,12 +151,25 @@ def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
 
 def list_cells(path: Path, content: Any, named: Columns) -> Iterator[Cells]:
     """The same of what the file holds."""
-    rows = list_objects(path, content, named)
+    rows = _open_lists(list_objects(path, content, named), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
     inner = [str(name) for name in named.values() if name not in header and any(_holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)
     for row in rows:
         yield tuple(_look_up(row, name) for name in named.values())
+
+
+def _open_lists(rows: list[Row], named: Columns) -> list[Row]:
+    """The rows; where the column of paths leads into a list of objects, one for each of these, as in WLASL."""
+    paths = [str(name) for key, name in named.items() if key.startswith("path") and "." in str(name)]
+    name = paths[0].partition(".")[0] if paths else ""
+    if not name or any(path in row for row in rows for path in paths):
+        return rows
+    return [
+        {**row, name: item}
+        for row in rows
+        for item in (row[name] if isinstance(row.get(name), list) else [row.get(name)])
+    ]
 
 
 def _look_up(row: Any, name: str | int) -> Any:

@@ -18,6 +18,7 @@ Row = dict[str, Any]  # cells by the keys of dataset.columns
 
 PIECE = re.compile(r"(.+)_(\d{6})_(\d{6})")  # of VATEX: video, start, end
 GYM = re.compile(r"(?P<video>.+)_E_(?P<event>\d+)_(?P<event_end>\d+)_A_(?P<start>\d+)_(?P<end>\d+)")
+ANSWERERS = {"gpt", "assistant"}
 NO_TEXT = {"", "none", "null", "nan"}
 
 
@@ -142,6 +143,47 @@ def mark_ambiguous(row: Row) -> Row:
     return spell_labels(row)
 
 
+def leave_negatives(row: Row) -> Row:
+    """HACS labels pieces in which an action is not seen, too, with -1."""
+    unseen = str(row["beside label"]).strip() == "-1"
+    return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
+
+
+def count_listed_frames(row: Row) -> Row:
+    """TACoS counts the frames of each video at a rate of its own."""
+    try:
+        pairs = [[float(frame) / row["beside fps"] for frame in pair] for pair in row["segment"]]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return row | {"fault": f"{str(row['segment'])[:40]} at {row['beside fps']!r} a second are no frames"}
+    return row | {"segment": pairs}
+
+
+def blank_translations(row: Row) -> Row:
+    """MSVD has sentences in many languages; those that are not English become empty."""
+    return row if row["beside Language"] == "English" else row | {"caption": ""}
+
+
+def spell_joined(row: Row) -> Row:
+    """Moments in Time has classes such as `adult+female+singing`."""
+    return spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
+
+
+def group_film(row: Row) -> Row:
+    """LSMDC names a clip `0001_American_Beauty_00.00.51.926-00.00.54.129`: all of one film are a group."""
+    return row | {"group": row["path"].rpartition("_")[0]}
+
+
+def take_answer(row: Row) -> Row:
+    """Of a conversation about a video, what is answered first is the caption."""
+    listed = row["caption"] if isinstance(row["caption"], list) else []
+    turns = [turn for turn in listed if isinstance(turn, dict)]
+    said = [turn for turn in turns if str(turn.get("from", turn.get("role"))) in ANSWERERS]
+    answer = said[0].get("value", said[0].get("content")) if said else ""
+    parts = answer if isinstance(answer, list) else [{"text": answer}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return row | {"caption": "\n".join(text for text in texts if isinstance(text, str))}
+
+
 def _list_part_variants(video: str) -> tuple[Variant, ...]:
     """ActivityNet's shape, an object by video with lists of its parts, under the names that sets give them."""
     parts = (
@@ -171,7 +213,20 @@ GYM_LINE = r"\S+_E_\d+_\d+_A_\d+_\d+(?:\.\w+)?\s+\d+"
 MIRA = ("index", "video_id", "start_frame", "end_frame", "dense_caption", "fps")
 MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
+LISTED: tuple[Literal["json", "table"], ...] = ("json", "table")  # one file of JSON, JSON lines
+MOMENTS_LINE = r"([^,/]+)/[^,]+\.\w+,\1,\d+(?:,\d+)?"
+SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
+
 SETS: dict[str, tuple[Variant, ...]] = {
+    "tacos": (  # before activitynet, which has the same columns in seconds
+        Variant(
+            {"path": "{key}", "segment": "timestamps", "caption": "sentences"},
+            (KEY, "timestamps", "sentences", "fps", "num_frames"),
+            kind="json",
+            change=count_listed_frames,
+            beside=("fps",),
+        ),
+    ),
     "activitynet": (*_list_part_variants("{key}"), *_list_part_variants("v_{key}")),
     "ava": (
         Variant(
@@ -212,6 +267,11 @@ SETS: dict[str, tuple[Variant, ...]] = {
             change=split_sentence,
         ),
     ),
+    "conversations": tuple(
+        Variant({"path": video, "caption": turns}, (video, turns), kind=kind, change=take_answer)
+        for video, turns in SPOKEN
+        for kind in LISTED
+    ),
     "didemo": (
         Variant(
             {"path": "video", "caption": "description", "segment": "times"},
@@ -250,6 +310,16 @@ SETS: dict[str, tuple[Variant, ...]] = {
         )
         for change in (group_pieces, split_event, split_action)
     ),
+    "hacs": tuple(
+        Variant(
+            {"path": path, "start": "start", "end": "end", "split": "subset"}
+            | {"caption": "classname", "category": "classname"},
+            ("classname", "youtube_id", "subset", "label"),
+            change=leave_negatives,
+            beside=("label",),
+        )
+        for path in ("youtube_id", "v_{youtube_id}")
+    ),
     "kinetics": (
         Variant(
             {"path": "{youtube_id}_{time_start:06d}_{time_end:06d}", "group": "youtube_id", "split": "split"}
@@ -262,6 +332,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             PIECES,
         ),
     ),
+    "lsmdc": (Variant({"path": 1, "caption": 6}, line=r"\S+(?:\t[\d.:]*){4}\t.+", kind="lists", change=group_film),),
     "miradata": (
         Variant({"path": "index", "caption": "dense_caption", "group": "video_id"}, MIRA, extra=MIRA_TIMES),
         Variant(
@@ -271,6 +342,9 @@ SETS: dict[str, tuple[Variant, ...]] = {
             extra=("fps", *MIRA_TIMES),
         ),
     ),
+    "moments": (
+        Variant({"path": 1, "caption": 2, "category": 2}, line=MOMENTS_LINE, kind="lists", change=spell_joined),
+    ),
     "msr_vtt": (
         Variant(
             {"path": "video_id", "caption": "caption", "split": "split"},
@@ -278,6 +352,15 @@ SETS: dict[str, tuple[Variant, ...]] = {
             kind="json",
         ),
         Variant({"path": "video_id", "caption": "sentence"}, ("vid_key", "video_id", "sentence")),
+    ),
+    "msvd": tuple(
+        Variant(
+            columns | {"caption": "Description", "group": "VideoID"},
+            ("VideoID", "Start", "End", "Language", "Description"),
+            change=blank_translations,
+            beside=("Language",),
+        )
+        for columns in ({"path": "{VideoID}_{Start}_{End}"}, {"path": "VideoID", "start": "Start", "end": "End"})
     ),
     "openvid": (Variant({"path": "video", "caption": "caption"}, ("video", "caption", "temporal consistency score")),),
     "panda70m": (

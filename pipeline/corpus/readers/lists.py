@@ -25,7 +25,8 @@ from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
 PLACES = {"path": 1, "caption": 2}  # of columns that keep the names that the defaults have
-BEHIND_ENDING = re.compile(r"(\.\w+)([\t;, ])")
+BEHIND_ENDING = re.compile(r"(\.\w+)([\t;|, ])")
+NUMBERS = re.compile(r"\d+(?:\s+\d+)*")
 COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as of mmaction2's frames
 
 UCF_CLASSES = "classInd.txt"
@@ -65,7 +66,7 @@ def guess_delimiter(line: str) -> str:
     for found in BEHIND_ENDING.finditer(line):
         if has_video_ending(found[1]):
             return found[2]
-    return next((sign for sign in ("\t", ";", ",") if sign in line), " ")
+    return next((sign for sign in ("\t", ";", "|", ",") if sign in line), " ")
 
 
 def place_columns(columns: ColumnParams) -> ColumnParams:
@@ -88,7 +89,7 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
     for number, cells in enumerate(_split_lines(path, lines, sign, max(named.values()), numbered)):
         row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
         label = row["caption"].strip()
-        if label.isdecimal() and not numbered:
+        if NUMBERS.fullmatch(label) and not numbered:
             detail = (
                 f"row {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
             )
@@ -107,10 +108,14 @@ def _split_lines(path: Path, lines: list[str], sign: str, columns: int, numbered
         yield from (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
         return
     try:
-        for cells in csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True):
-            yield [cell.strip() for cell in cells]
+        rows = list(csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True))
     except csv.Error as error:
-        raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
+        if sign != "\t":
+            raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
+        rows = []
+    if sign == "\t" and len(rows) < len(lines):  # quotes are part of what is said
+        rows = [line.split("\t") for line in lines]
+    yield from ([cell.strip() for cell in cells] for cells in rows)
 
 
 def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:

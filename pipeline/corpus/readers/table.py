@@ -2,6 +2,7 @@
 
 import re
 import string
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.corpus.foreign_paths import starts_elsewhere
-from pipeline.corpus.readers.cells import FORMATS, Cells, Columns, read_cells
+from pipeline.corpus.readers.cells import FORMATS, Cells, Columns, read_cells, read_header
 from pipeline.corpus.readers.classes import find_name, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.rows import (
@@ -56,10 +57,22 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     classes = read_named_classes(labels, dataset)
     named = list_columns(dataset.columns)
     rows: list[LabelRow] = []
-    for table in _find_tables(labels, dataset.classes):
+    for table in _leave_unlabelled(_find_tables(labels, dataset.classes), dataset):
         rows += make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), classes)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
+
+
+def _leave_unlabelled(tables: list[Table], dataset: DatasetParams) -> list[Table]:
+    """Those with a column of captions, which test sets may lack; what is passed over is said. All where none has it."""
+    caption = dataset.columns.caption
+    if len(tables) == 1 or isinstance(caption, int):
+        return tables
+    labelled = [table for table in tables if caption in read_header(table.path, dataset.delimiter)]
+    for table in tables if labelled else []:
+        if table not in labelled:
+            print(f"filter: {table.path} has no column {caption!r} and is passed over", file=sys.stderr)
+    return labelled or tables
 
 
 def _find_tables(labels: Path, classes: str | None) -> list[Table]:
@@ -111,7 +124,8 @@ def make_rows(
     for number, cells in enumerate(listed):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
         whole = _fill_path(row, str(dataset.columns.path), fields, table, number) if fields else row.get("path")
-        row["path"] = as_text(whole)
+        # Samples of several videos name them in lists, of which most hold one.
+        row["path"] = as_text(whole[0] if isinstance(whole, list) and len(whole) == 1 else whole)
         yield from _label_parts(change(row) if change else row, table, number, dataset, classes)
 
 

@@ -58,6 +58,29 @@ def seen(file, content, **columns):
         # Nothing is called as a caption, but one ends so.
         ("x.csv", "video_path,tag,clip_text\na.mp4,t,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("x.json", [{"path": "a.mp4", "cap": ["A dog"]}], [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        # TVR has the part as `ts`, How2Sign has words behind its times, WLASL has lists of videos under each word.
+        ("x.jsonl", '{"ts": [1, 2], "vid_name": "v", "desc": "A dog"}\n', [("**/v", "A dog", "all", "all", (1, 2))]),
+        (
+            "x.tsv",
+            "VIDEO_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE\nv\t1\t2\tHi\n",
+            [("**/v", "Hi", "all", "all", (1.0, 2.0))],
+        ),
+        (
+            "x.json",
+            [
+                {
+                    "gloss": "book",
+                    "instances": [{"video_id": "07", "split": "train"}, {"video_id": "8", "split": "val"}],
+                },
+                {"gloss": "drink", "instances": [{"video_id": "9", "split": "test"}]},
+            ],
+            [
+                ("**/07", "book", "book", "train", WHOLE),
+                ("**/8", "book", "book", "validation", WHOLE),
+                ("**/9", "drink", "drink", "test", WHOLE),
+            ],
+        ),
+        ("x.csv", "file|text\na.mp4|A dog, running\n", [("a.mp4", "A dog, running", "all", "all", WHOLE)]),
         ("metadata.csv", "file_name,text\na.mp4,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("x.csv", "video,title,begin,finish\na.mp4,A dog,1,2\n", [("a.mp4", "A dog", "all", "all", (1.0, 2.0))]),
     ],
@@ -76,6 +99,31 @@ def test_what_params_name_stays(tmp_path, capsys):
     assert seen(tmp_path / "x.csv", table, path="{title}/{video}", end="end")[0] == (
         *("Dogs/a.mp4", "A dog", "pets", "all", (0.0, 2.0)),
     )
+
+
+def test_a_test_set_without_captions_is_passed_over(tmp_path, capsys):
+    (tmp_path / "Test.csv").write_text("id,frames\n77,3\n")
+    (tmp_path / "Train.csv").write_text("video_id,label\n1,Swiping Left\n")
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [(row.video, row.label, row.official_split) for row in rows] == [("**/1", "Swiping Left", "train")]
+    assert "Test.csv has no column 'label' and is passed over" in capsys.readouterr().err
+
+
+def test_numbers_of_lists_are_named_by_the_file_of_classes_beside_them(tmp_path, capsys):
+    (tmp_path / "rawframes_train_list.txt").write_text("a/b 3 1\nc 3 0\n")
+    (tmp_path / "label_map.txt").write_text("jump\nrun\n")
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [(row.video, row.label) for row in rows] == [("a/b", "run"), ("c", "jump")]
+    assert "; columns: classes label_map.txt" in capsys.readouterr().out
+    (tmp_path / "classes.txt").write_text("jump\nrun\n")
+    with pytest.raises(UserError, match="has the number '3 1' for a caption; name the file of class names"):
+        read_rows(tmp_path, reading("auto", tmp_path))
+
+
+def test_a_spreadsheet_is_told_to_be_saved_as_csv(tmp_path):
+    (tmp_path / "clips.xlsx").write_bytes(b"PK")
+    with pytest.raises(UserError, match="a spreadsheet is not read; save it as CSV with UTF-8"):
+        read_rows(tmp_path / "clips.xlsx", reading("auto", tmp_path / "clips.xlsx"))
 
 
 def test_a_folder_is_guessed_by_its_first_file(tmp_path):

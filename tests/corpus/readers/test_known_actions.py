@@ -76,3 +76,33 @@ def test_truth_of_thumos14_counts_classes(place):
         ("video_test_0000278", "baseball pitch", "BaseballPitch", "all", (2.0, 3.5))
     ]
     assert [fault for _, fault in faults("thumos14", labels)] == ["its label marks an action that is ambiguous"]
+
+
+def test_moments_in_time_has_lists_called_sets(place):
+    files = {
+        "trainingSet.csv": "adult+female+singing/yt-0_1.mp4,adult+female+singing,3,1\nrunning/f-2.mp4,running,3,0\n",
+        "validationSet.csv": "running/f-3.mp4,running,3,1\n",
+        "moments_categories.txt": "adult+female+singing,0\nrunning,1\n",
+    }
+    whole = (WHOLE, "")
+    assert seen("moments", place(files)) == [
+        ("adult+female+singing/yt-0_1.mp4", "adult female singing", "adult+female+singing", "train", *whole),
+        ("running/f-2.mp4", "running", "running", "train", *whole),
+        ("running/f-3.mp4", "running", "running", "validation", *whole),
+    ]
+
+
+def test_hacs_labels_pieces_without_the_action_too(place):
+    table = (
+        "classname,youtube_id,subset,start,end,label\n"
+        "Archery,a2X2hz1G6i8,training,15.5,17.5,1\nArchery,NUdji_CqvcY,training,77.5,79.5,-1\n"
+        "Archery,NUdji_CqvcZ,validation,1,3,1\n"
+    )
+    labels = place({"HACS_clips_v1.1.1.csv": table}, ["Archery/v_a2X2hz1G6i8.mp4", "Archery/v_NUdji_CqvcZ.mp4"])
+    assert [row[:5] for row in seen("hacs", labels)] == [
+        ("v_a2X2hz1G6i8", "archery", "Archery", "train", (15.5, 17.5)),
+        ("v_NUdji_CqvcZ", "archery", "Archery", "validation", (1.0, 3.0)),
+    ]
+    assert faults("hacs", labels) == [
+        ("v_NUdji_CqvcY@00077.500-00079.500", "its label says that the action is not seen")
+    ]

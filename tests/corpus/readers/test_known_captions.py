@@ -1,5 +1,8 @@
 """Published sets of captions and queries: look-alikes that have the oddities of the real files."""
 
+import json
+
+import pytest
 from set_labels import WHOLE, faults, seen
 
 
@@ -110,3 +113,73 @@ def test_openvid_and_webvid_are_read(place):
         {"results_10M_val.csv": "videoid,contentUrl,duration,page_dir,name\n12,https://x,PT00H00M17S,p,A horse\n"}
     )
     assert [row[:2] for row in seen("webvid", labels)] == [("12", "A horse")]
+
+
+def test_the_first_answer_of_a_conversation_is_the_caption(place):
+    spoken = [
+        {"from": "human", "value": "<video>\nDescribe it."},
+        {"from": "gpt", "value": "A dog runs."},
+        {"from": "human", "value": "Where?"},
+        {"from": "gpt", "value": "In the park."},
+    ]
+    rows = [{"id": "n1", "video": "a/b.mp4", "conversations": spoken}, {"video": "a/c.mp4", "conversations": []}]
+    whole = ("all", "all", WHOLE, "")
+    assert seen("conversations", place({"any.json": rows})) == [
+        ("a/b.mp4", "A dog runs.", *whole),
+        ("a/c.mp4", "", *whole),
+    ]
+
+
+def test_messages_of_several_makers_are_conversations_in_lines(place):
+    rows = [
+        {
+            "videos": ["b.mp4"],
+            "messages": [{"role": "system", "content": "x"}, {"role": "assistant", "content": "One"}],
+        },
+        {"videos": ["c.mp4"], "messages": [{"role": "assistant", "content": [{"type": "text", "text": "Two"}, "x"]}]},
+        {"videos": ["d.mp4"], "messages": ["x", {"role": ["assistant"]}]},
+    ]
+    labels = place({"train.jsonl": "".join(json.dumps(row) + "\n" for row in rows)})
+    assert [row[:2] for row in seen("conversations", labels)] == [("b.mp4", "One"), ("c.mp4", "Two"), ("d.mp4", "")]
+
+
+@pytest.mark.parametrize(
+    ("video", "place_in"),
+    [("mv89psg6zh4_33_46", WHOLE), ("mv89psg6zh4", (33.0, 46.0))],
+)
+def test_msvd_has_one_language_of_many(place, video, place_in):
+    table = (
+        "VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description\n"
+        "mv89psg6zh4,33,46,588702,unverified,55,Slovene,Papagaj se umiva.\n"
+        "mv89psg6zh4,33,46,362812,clean,84,English,A bird is bathing.\n"
+    )
+    rows = seen("msvd", place({"video_corpus.csv": table}, [f"YouTubeClips/{video}.avi"]))
+    assert [row[:2] for row in rows] == [(video, ""), (video, "A bird is bathing.")]
+    assert rows[1][4:] == (place_in, "mv89psg6zh4")
+
+
+def test_lsmdc_has_tabs_without_names_and_quotes_of_its_own(place):
+    name, times = "0001_American_Beauty_00.00.51.926-00.00.54.129", "\t".join(["00.00.51.926", "00.00.54.129"] * 2)
+    files = {
+        "LSMDC16_annos_training.csv": f'{name}\t{times}\t"Hi," SOMEONE says.\n{name}b\t{times}\t"Well\n',
+        "LSMDC16_annos_val.csv": f"0002_Forrest_Gump_00.01.01.000-00.01.02.000\t{times}\tSOMEONE runs.\n",
+    }
+    assert seen("lsmdc", place(files)) == [
+        (name, '"Hi," SOMEONE says.', "all", "train", WHOLE, "0001_American_Beauty"),
+        (f"{name}b", '"Well', "all", "train", WHOLE, "0001_American_Beauty"),
+        (
+            "0002_Forrest_Gump_00.01.01.000-00.01.02.000",
+            "SOMEONE runs.",
+            "all",
+            "validation",
+            WHOLE,
+            "0002_Forrest_Gump",
+        ),
+    ]
+
+
+def test_tacos_counts_frames_where_activitynet_counts_seconds(place):
+    part = {"timestamps": [[294, 588]], "sentences": ["He cuts"], "num_frames": 9000}
+    labels = place({"train.json": {"s13-d21.avi": part | {"fps": 29.4}, "s2.avi": part | {"fps": 0}}})
+    assert [row[:2] + row[4:5] for row in seen("tacos", labels)] == [("s13-d21.avi", "He cuts", (10.0, 20.0))]
+    assert faults("tacos", labels)[0][1] == "[[294, 588]] at 0 a second are no frames"

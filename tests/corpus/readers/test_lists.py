@@ -21,7 +21,8 @@ def seen(labels, delimiter=None, classes=None, **columns):
 @pytest.mark.parametrize(
     "text",
     ["a.mp4,A dog runs\nb.mp4,A cat\n", "a.mp4\tA dog runs\r\nb.mp4\tA cat\r\n", "a.mp4;A dog runs\n\nb.mp4;A cat",
-     "a.mp4 A dog runs \nb.mp4  A cat\n", '\ufeffa.mp4,"A dog runs"\nb.mp4, A cat \n'],
+     "a.mp4 A dog runs \nb.mp4  A cat\n", "a.mp4|A dog runs\nb.mp4|A cat\n",
+     '\ufeffa.mp4,"A dog runs"\nb.mp4, A cat \n'],
 )  # fmt: skip
 def test_the_separator_is_seen_in_the_first_line(tmp_path, text):
     found = seen(write(tmp_path, "clips.txt", text))
