@@ -145,22 +145,22 @@ def mark_ambiguous(row: Row) -> Row:
 
 def leave_negatives(row: Row) -> Row:
     """HACS labels pieces in which an action is not seen, too, with -1."""
-    unseen = str(row["beside label"]).strip() == "-1"
+    unseen = str(row["extra label"]).strip() == "-1"
     return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
 
 
 def count_listed_frames(row: Row) -> Row:
     """TACoS counts the frames of each video at a rate of its own."""
     try:
-        pairs = [[float(frame) / row["beside fps"] for frame in pair] for pair in row["segment"]]
+        pairs = [[float(frame) / row["extra fps"] for frame in pair] for pair in row["segment"]]
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{str(row['segment'])[:40]} at {row['beside fps']!r} a second are no frames"}
+        return row | {"fault": f"{str(row['segment'])[:40]} at {row['extra fps']!r} a second are no frames"}
     return row | {"segment": pairs}
 
 
 def blank_translations(row: Row) -> Row:
     """MSVD has sentences in many languages; those that are not English become empty."""
-    return row if row["beside Language"] == "English" else row | {"caption": ""}
+    return row if row["extra Language"] == "English" else row | {"caption": ""}
 
 
 def spell_joined(row: Row) -> Row:
@@ -224,7 +224,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             (KEY, "timestamps", "sentences", "fps", "num_frames"),
             kind="json",
             change=count_listed_frames,
-            beside=("fps",),
+            extra=("fps",),
         ),
     ),
     "activitynet": (*_list_part_variants("{key}"), *_list_part_variants("v_{key}")),
@@ -316,7 +316,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             | {"caption": "classname", "category": "classname"},
             ("classname", "youtube_id", "subset", "label"),
             change=leave_negatives,
-            beside=("label",),
+            extra=("label",),
         )
         for path in ("youtube_id", "v_{youtube_id}")
     ),
@@ -358,7 +358,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             columns | {"caption": "Description", "group": "VideoID"},
             ("VideoID", "Start", "End", "Language", "Description"),
             change=blank_translations,
-            beside=("Language",),
+            extra=("Language",),
         )
         for columns in ({"path": "{VideoID}_{Start}_{End}"}, {"path": "VideoID", "start": "Start", "end": "End"})
     ),

@@ -90,7 +90,7 @@ def test_a_missing_column_is_answered_with_the_nearest_and_with_all_there_are(tm
     assert complaint(csv_file) == f"{csv_file}: {said}clip, what was said"
     assert said in complaint(write_lines(tmp_path / "t.jsonl", [{"clip": "a"}, {"what was said": "x"}]))
     assert said in complaint(write_parquet(tmp_path / "t.parquet", clip=["a"], **{"what was said": ["x"]}))
-    assert "its columns: clip|what is said" in complaint(write_csv(tmp_path / "t.csv", "clip|what is said\n"))
+    assert "its columns: clip~what is said" in complaint(write_csv(tmp_path / "t.csv", "clip~what is said\n"))
     assert "its columns: none" in complaint(write_csv(tmp_path / "t.csv", ""))
 
 
