@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import typer
 
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Never 0: DVC would lock half a result
 NO_SCRATCH = "No usable temporary directory"  # so says Python where no folder for temporary files takes a byte
+
+LONGEST_FAULT = 200  # letters
 
 
 class UserError(Exception):
@@ -65,6 +68,19 @@ def guard(command: Callable[[], Any]) -> None:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; the name of its class where it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def describe_fault(error: BaseException) -> str:
+    """What is wrong with a file, in one line, by the error that reading it raised.
+
+    Python's own words for an absent key are that key alone, and for a value of another kind they speak of our code.
+    """
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, KeyError) and text and " " not in text:  # libraries raise it with a sentence
+        return f"{text!r} is absent"
+    if isinstance(error, AttributeError | IndexError | StopIteration | TypeError):
+        return "its values are of another shape"
+    return textwrap.shorten(text, LONGEST_FAULT) or type(error).__name__
 
 
 def ending(command: Callable[[], Any]) -> tuple[str, int] | None:

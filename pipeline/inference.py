@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.data.batches import pad, to_frames, to_training
 from pipeline.data.dataset import read_vectors
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.model_files import DESCRIPTION, DISCRIMINATOR, GENERATOR, find_model_files
 from pipeline.models.layers import channels_last
@@ -63,7 +63,7 @@ class Model:
         except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"{folder}: {files.weights.name} and {files.description.name} do not fit each other "
-                f"({first_line(error)}); "
+                f"({describe_fault(error)}); "
                 "run `dvc repro -f train`"
             ) from None
 

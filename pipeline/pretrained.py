@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.records import Frames
 
@@ -137,7 +137,7 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
             ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: not the {name} that its config.json describes ({first_line(error)})") from None
+        raise UserError(f"{folder}: not the {name} that its config.json describes ({describe_fault(error)})") from None
     # The library would fill these with noise and go on.
     if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
         missing = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
@@ -211,7 +211,8 @@ def read_pixels(folder: Path, wanted: Sides) -> Pixels:
     try:
         return _parse(path, config.get("video_processor") or config.get("image_processor") or config, wanted)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: does not tell how frames are resized ({error!r}); fetch it again") from None
+        fault = describe_fault(error)
+        raise UserError(f"{path}: does not tell how frames are resized ({fault}); fetch it again") from None
 
 
 def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
@@ -276,7 +277,7 @@ def _open_tokenizer(folder: Path, words: int) -> Any:
     try:
         tokenizer = import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder}: its tokenizer cannot be read ({first_line(error)}); fetch it again") from None
+        raise UserError(f"{folder}: its tokenizer cannot be read ({describe_fault(error)}); fetch it again") from None
     if len(tokenizer) > words:
         raise UserError(f"{folder}: its tokenizer has {len(tokenizer)} tokens, its network {words}; fetch both again")
     return tokenizer

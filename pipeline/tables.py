@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import refuse_pointer, replacing, write_json
 from pipeline.records import Drop
 
@@ -118,7 +118,8 @@ def _open_own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; `dvc repro` makes it") from None
     except (pa.ArrowException, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a table of {record.__name__} rows ({error}); `dvc repro` makes it anew") from None
+        fault = describe_fault(error)
+        raise UserError(f"{path}: not a table of {record.__name__} rows ({fault}); `dvc repro` makes it anew") from None
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

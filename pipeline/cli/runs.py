@@ -1,5 +1,6 @@
 """Runs by what a user calls them: folders of projects, and revisions or experiments that DVC has."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,13 +54,17 @@ def _explain_absence(name: str, ways: str) -> Iterator[str]:
         raise UserError(f"{name}: {ways} ({error}); see `dvc exp show`, or `dvc fetch`") from None
 
 
-def _read_revision(name: str) -> str:
+def _read_revision(name: str) -> Any:
     """The evaluation of a revision or an experiment."""
     import dvc.api  # takes a second
 
     ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
     with _explain_absence(name, ways) as within:
-        return str(dvc.api.read(f"{within}{FIGURES.as_posix()}", rev=name))
+        text = dvc.api.read(f"{within}{FIGURES.as_posix()}", rev=name)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{FIGURES} of {name}: not JSON ({error})") from None
 
 
 def _open_folder(folder: Path) -> "Run":

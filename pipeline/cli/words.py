@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.printing import open_console, print_table
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json
 from pipeline.model_files import ModelFiles, find_model_files
 from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
@@ -96,6 +96,6 @@ def _read_learned(files: ModelFiles) -> "dict[str, Vector]":
         with safe_open(files.weights, framework="np") as file:
             rows = file.get_tensor(next(name for name in LEARNED if name in file.keys()))  # noqa: SIM118
     except (KeyError, TypeError, StopIteration, SafetensorError) as error:
-        fault = f"no vectors of words in it ({first_line(error)})"
+        fault = f"no vectors of words in it ({describe_fault(error)})"
         raise UserError(f"{files.weights}: {fault}; run `dvc repro train`") from None
     return dict(zip(words[FIRST_WORD_ID : len(rows)], rows[FIRST_WORD_ID:], strict=False))

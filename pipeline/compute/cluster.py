@@ -74,13 +74,8 @@ def cluster_workers(
     mode: SandboxMode,
 ) -> Iterator[list[Worker[Task, Result]]]:
     """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
-    try:
-        import ray
-        from ray.exceptions import RayActorError, RayError, RayTaskError
-    except ImportError:
-        raise UserError("compute.backend is ray, but Ray is not installed; pip install 't2v[ray]'") from None
+    ray = load_ray("compute.backend ray")
     address = os.environ.get("RAY_ADDRESS") or LOCAL
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options = LOCAL_OPTIONS if address == LOCAL else {}
     try:
         _check_reachable(address)
@@ -89,13 +84,23 @@ def cluster_workers(
         cpus = int(ray.cluster_resources().get("CPU", 1))
         start = partial(ray.remote(num_cpus=1)(_RemoteSandbox).remote, function, seconds, mode)
         count = min(cpus if workers == "auto" else workers, tasks)
-        yield [_ClusterWorker(start, RayActorError) for _ in range(count)]
-    except RayTaskError as error:
+        yield [_ClusterWorker(start, ray.exceptions.RayActorError) for _ in range(count)]
+    except ray.exceptions.RayTaskError as error:
         raise error.cause from None
-    except RayError as error:
+    except ray.exceptions.RayError as error:
         raise _cluster_error(address, error) from None
     finally:
         ray.shutdown()  # ends the actors, and their children with them
+
+
+def load_ray(asked_by: str) -> Any:
+    """Ray, which reports its usage only where RAY_USAGE_STATS_ENABLED says so. Raises UserError without the extra."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UserError(f"{asked_by} needs Ray, which is not installed; pip install 't2v[ray]'") from None
+    return ray
 
 
 class _Joining:

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.data.batches import Batch, Meanings, encode_opposites, pad
 from pipeline.data.loading import open_source, send
 from pipeline.directions.table import Directions, read_directions
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file, read_json
 from pipeline.params import ClipParams, Conditioning, Loading
 from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split, select_condition_ids
@@ -177,7 +177,8 @@ def read_vectors(path: Path) -> Tensor | None:
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError) as error:
-        raise UserError(f"{path}: not a file of word vectors ({error}); run `dvc repro` to make it again") from None
+        fault = describe_fault(error)
+        raise UserError(f"{path}: not a file of word vectors ({fault}); run `dvc repro` to make it again") from None
 
 
 def open_directions(path: Path) -> Directions:
@@ -185,4 +186,4 @@ def open_directions(path: Path) -> Directions:
     try:
         return read_directions(read_json(path, REMEDY))
     except (TypeError, KeyError) as error:
-        raise UserError(f"{path}: not what `filter` wrote ({error}); {REMEDY}") from None
+        raise UserError(f"{path}: not what `filter` wrote ({describe_fault(error)}); {REMEDY}") from None

@@ -1,6 +1,5 @@
 """95 % confidence intervals of figures, over clips; and which differences between two evaluations are significant."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.files import read_json
 
 INSIDE = (2.5, 97.5)  # percent
 NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
@@ -17,6 +17,7 @@ Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
 
 UNLIKELY = 0.05  # a real difference comes about by chance less often, over all figures that are compared
 OF_THE_REALS = ("_ceiling", "_of_real")  # endings of figures that say nothing of who made the clips
+REMEDY = "name data/evaluation, which `dvc repro evaluate` makes, or a json of `t2v evaluate`"
 PSEUDO = 2  # right and as many wrong answers added to a share of 0 or 1. Agresti & Coull 1998
 
 
@@ -139,20 +140,24 @@ def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> boo
 
 def read_figures(path: Path) -> dict[str, Figure]:
     """Figures by name, of an intervals.json or of what `t2v evaluate` wrote. Raises UserError if it is neither."""
-    return parse_figures(path.read_text(encoding="utf-8"), str(path))
+    return parse_figures(read_json(path, REMEDY), str(path))
 
 
-def parse_figures(text: str, source: str) -> dict[str, Figure]:
-    """The same from its text."""
-    try:
-        tree = json.loads(text)
-        return {name: Figure(**_check_figure(figure)) for name, figure in tree.get("figures", tree).items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{source}: holds no figures of an evaluation ({error}); `dvc repro evaluate`") from None
+def parse_figures(tree: Any, source: str) -> dict[str, Figure]:
+    """The same of what its JSON holds."""
+    figures = tree.get("figures", tree) if isinstance(tree, dict) else tree
+    if not isinstance(figures, dict):
+        raise UserError(f"{source}: holds no figures of an evaluation by their names; {REMEDY}")
+    return {name: _parse_figure(figure, name, source) for name, figure in figures.items()}
 
 
-def _check_figure(figure: dict[str, Any]) -> dict[str, Any]:
-    numbers = [figure.get(key) for key in ("value", "low", "high")]
+def _parse_figure(figure: Any, name: str, source: str) -> Figure:
+    if figure is None or isinstance(figure, int | float):
+        raise UserError(f"{source}: holds {name} without its interval, as metrics.json does; {REMEDY}")
+    if not isinstance(figure, dict) or "value" not in figure or figure.keys() - set(Figure._fields):
+        raise UserError(f"{source}: {name} is no figure of an evaluation; {REMEDY}")
+    found = Figure(**figure)
+    numbers = [found.value, found.low, found.high]
     if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):
-        raise ValueError(f"{numbers} are no figure and interval")
-    return figure
+        raise UserError(f"{source}: {name} has {numbers} for a figure and its interval; {REMEDY}")
+    return found

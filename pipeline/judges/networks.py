@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pipeline.data.batches import to_training
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, replacing, write_json
 from pipeline.judges.classes import Classes
 from pipeline.models.layers import linear
@@ -166,6 +165,6 @@ def load_judge(folder: Path) -> tuple[Judge, Classes, ClipParams]:
         judge.load_state_dict(load_file(folder / WEIGHTS))
         judge.eval().requires_grad_(False)
     except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
-        why = textwrap.shorten(str(error), 200)
+        why = describe_fault(error)
         raise UserError(f"{folder}: not the judge of this version ({why}); run `dvc repro -f judge`") from None
     return judge, classes, shape

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from pipeline.data.sampler import derive_seed
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.model_files import ModelFiles
 from pipeline.records import Frames
@@ -49,7 +49,7 @@ class Graph:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
             self.about: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
         except (*UNREADABLE, KeyError, ValueError) as error:
-            raise GraphUnfit(f"no graph of a generator ({first_line(error)})") from None
+            raise GraphUnfit(f"no graph of a generator ({describe_fault(error)})") from None
         self.z_width, self.max_tokens = (entry.shape[1] for entry in self._session.get_inputs())
 
     @staticmethod

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from pipeline.data.dataset import DataFolders, open_directions
 from pipeline.directions.table import Directions
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault
 from pipeline.evaluation.intervals import Figure
 from pipeline.model_files import GENERATOR
 from pipeline.page.blind_test import build_blind_test
@@ -132,7 +132,8 @@ def _read_sampling(run: Run) -> SamplingParams | None:
     try:
         return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
     except (TypeError, ValidationError) as error:
-        raise UserError(f"{run.name}: its params have no section sampling that holds ({first_line(error)})") from None
+        fault = describe_fault(error)
+        raise UserError(f"{run.name}: its params have no section sampling that holds ({fault})") from None
 
 
 INSETS = {"player": open_player, "blind_test": open_blind_test}

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import replacing
 from pipeline.records import Frames
 from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
@@ -121,7 +121,7 @@ def read_samples(path: Path) -> list[Row]:
             frames, numbers = file["frames"], file["rows"].tolist()
             blocks, labels, titles = (file[name].tolist() for name in ("blocks", "labels", "titles"))
     except DAMAGED_NPZ as error:
-        raise UserError(f"{path}: holds no samples ({error}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: holds no samples ({describe_fault(error)}); `dvc repro` makes it anew") from None
     windows: dict[tuple[int, str], list[Window]] = {}
     for number, block, label, clip in zip(numbers, blocks, labels, frames, strict=True):
         windows.setdefault((number, block), []).append(Window(label, clip))

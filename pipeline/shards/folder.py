@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
 from pipeline.records import Frames
 from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet, write_npz, write_parquet
@@ -80,7 +80,7 @@ def read_index(folder: Path) -> Index:
             raise ValueError(f"clips of {index['shape']}")
         shards = tuple(Shard(str(line["file"]), int(line["clips"]), str(line["digest"])) for line in index["shards"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UserError(f"{path}: not an index of shards ({error!r}); `dvc repro -f transcode`") from None
+        raise UserError(f"{path}: not an index of shards ({describe_fault(error)}); `dvc repro -f transcode`") from None
     return Index((frames, height, width, channels), shards)
 
 
@@ -243,7 +243,7 @@ def _refusing_damaged(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
         except FileNotFoundError:
             raise
         except (pa.ArrowException, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
-            raise UserError(f"{path}: not a shard of frames {shape} ({error}); {REMEDY}") from None
+            raise UserError(f"{path}: not a shard of frames {shape} ({describe_fault(error)}); {REMEDY}") from None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.compute.cluster import load_ray
 from pipeline.errors import Interrupted, UserError, first_line, run
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS
 from pipeline.sweeping.point import CORE_COUNT, build_command
@@ -119,15 +120,11 @@ def _read_options(options: Sequence[str]) -> dict[str, float]:
 @contextmanager
 def _joined() -> Iterator[Any]:
     """Yield Ray, joined to the cluster. Raises UserError where it is not installed or does not answer."""
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise UserError("--on ray needs Ray; pip install 't2v[ray]'") from None
+    ray = load_ray("--on ray")
     address = os.environ.get(ADDRESS, "")
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
         raise UserError(f"--on ray: {ADDRESS} is {address!r}; it names the head of a cluster, such as head-node:6379")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()  # Ray would try for minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, write_json
 from pipeline.sweeping.axes import Values
 
@@ -111,7 +111,8 @@ def read_sweep(folder: Path) -> Sweep:
         }
         return Sweep(folder.name, plan, Origin(**{**tree["origin"], **lists}), runs)
     except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / FILE}: written by another version of t2v ({error}); use another --name") from None
+        fault = describe_fault(error)
+        raise UserError(f"{folder / FILE}: written by another version of t2v ({fault}); use another --name") from None
 
 
 def list_sweeps() -> list[Sweep]:

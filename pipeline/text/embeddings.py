@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import replacing
 from pipeline.params import EmbeddingParams
 from pipeline.text.subword import compute_unseen_vector, compute_vectors
@@ -125,7 +125,8 @@ def read_embeddings(path: Path) -> Embeddings | None:
         words, spare_words = tuple(about["words"]), tuple(about["spare_words"])
         return Embeddings(words, vectors, spare_words, spare, bool(about["by_spelling"]), int(about["learned"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a file of word vectors ({error}); `dvc repro` makes it anew") from None
+        fault = describe_fault(error)
+        raise UserError(f"{path}: not a file of word vectors ({fault}); `dvc repro` makes it anew") from None
 
 
 def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
@@ -171,7 +172,7 @@ def _compute_sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
     try:
         model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: not a sentence-transformers model ({first_line(error)})") from None
+        raise UserError(f"{folder}: not a sentence-transformers model ({describe_fault(error)})") from None
     return {word: np.asarray(vector, np.float32) for word, vector in zip(words, model.encode(list(words)), strict=True)}
 
 

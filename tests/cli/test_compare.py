@@ -4,11 +4,13 @@ import json
 import shutil
 
 import pytest
+from locations import ROOT
 from projects import Project
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import UserError
+from pipeline.evaluation.intervals import REMEDY
 from pipeline.files import write_json
 
 A = {
@@ -96,12 +98,33 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"a": 3}', '{"a": {"odd": 3}}', '{"a": {"value": "3"}}', '{"a": {"value": NaN}}']
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("\xff", "not JSON"),
+        ("[]", "holds no figures of an evaluation by their names"),
+        ("3", "holds no figures of an evaluation by their names"),
+        ('{"figures": []}', "holds no figures of an evaluation by their names"),
+        ('{"mmd": 3}', "holds mmd without its interval, as metrics.json does"),
+        ('{"mmd": null}', "holds mmd without its interval, as metrics.json does"),
+        ('{"mmd": {"odd": 3}}', "mmd is no figure of an evaluation"),
+        ('{"mmd": {"value": 3, "odd": 3}}', "mmd is no figure of an evaluation"),
+        ('{"mmd": "3"}', "mmd is no figure of an evaluation"),
+        ('{"mmd": {"value": "3"}}', "mmd has ['3', None, None] for a figure and its interval"),
+        ('{"mmd": {"value": NaN}}', "mmd has [nan, None, None] for a figure and its interval"),
+    ],
 )
-def test_what_is_no_evaluation_is_named(folders, text):
-    folders[1].write_text(text)
-    with pytest.raises(UserError, match=r"b\.json: holds no figures of an evaluation"):
+def test_what_is_no_evaluation_is_named_with_what_is_wrong(folders, text, told):
+    folders[1].write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
         compare(*folders)
+    assert str(caught.value).startswith(f"{folders[1]}: {told}")
+    assert str(caught.value).endswith(f"; {REMEDY}")
+
+
+def test_the_metrics_of_a_project_are_no_evaluation_to_compare():
+    with pytest.raises(UserError, match=r"metrics\.json: holds \w+ without its interval, as metrics\.json does"):
+        compare(ROOT / "metrics.json", ROOT / "metrics.json")
 
 
 def test_a_folder_without_an_evaluation_is_named(folders, tmp_path):

@@ -1,6 +1,7 @@
 """The same work on a Ray cluster; the one of two nodes is started here."""
 
 import importlib
+import os
 import socket
 import sys
 import threading
@@ -14,6 +15,7 @@ from ray_clusters import start_nodes
 from sandboxed_functions import Act, Words
 
 from pipeline.compute import map_sandboxed
+from pipeline.compute.cluster import load_ray
 from pipeline.errors import UserError
 
 RAY = by(2, "ray").model_copy(update={"sandbox": "off"})  # what the tests do is not all that a cage allows
@@ -116,8 +118,18 @@ def test_a_cluster_that_starts_too_slowly_is_told_and_a_fault_is_not_hidden(monk
 
 def test_without_ray_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 't2v\[ray\]'"):
+    with pytest.raises(UserError, match=r"^compute\.backend ray needs Ray, .*; pip install 't2v\[ray\]'$"):
         list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, "0"), ("1", "1")])
+def test_ray_reports_no_usage_unless_the_user_says_so(monkeypatch, said, kept):
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", said or "")
+    if said is None:
+        monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+    load_ray("a test")
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == kept
 
 
 def pid_of(folder, word):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from locations import ROOT
 
-from pipeline.errors import UserError, ending, first_line, naming
+from pipeline.errors import UserError, describe_fault, ending, first_line, naming
 from pipeline.files import write_json
 
 
@@ -29,6 +29,26 @@ def test_a_message_has_no_signs_that_a_terminal_obeys():
 
     told = "no column 'path'; its columns: \\x1b]0;another title\\x07, \\x9b2J, \\u202eabc, título 題\nin two lines"
     assert ending(refuse) == (told, 1)
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda: {}["clip"], "'clip' is absent"),
+        (lambda: [].clip, "its values are of another shape"),
+        (lambda: int["clip"], "its values are of another shape"),
+        (lambda: [][3], "its values are of another shape"),
+        (lambda: next(iter(())), "its values are of another shape"),
+        (lambda: int("three"), "invalid literal for int() with base 10: 'three'"),
+        (lambda: (_ for _ in ()).throw(ValueError("two\n lines")), "two lines"),
+        (lambda: (_ for _ in ()).throw(KeyError("frames is not in the archive")), "frames is not in the archive"),
+        (lambda: (_ for _ in ()).throw(OSError()), "OSError"),
+    ],
+)
+def test_a_fault_of_a_file_is_told_without_the_words_of_python(act, told):
+    with pytest.raises(Exception) as caught:
+        act()
+    assert describe_fault(caught.value) == told
 
 
 def test_of_a_copy_that_found_no_room_the_target_is_named():

@@ -16,7 +16,7 @@ from pipeline.corpus.readers.cells import read_cells, read_header
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
 from pipeline.corpus.video_names import ANYWHERE
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, refuse_pointer
 from pipeline.params import DatasetParams
 
@@ -223,7 +223,8 @@ def _fill_template(episode: Mapping[str, Any], camera: str, number: int, info: I
     try:
         return info.template.format_map(values)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
-        raise UserError(f"{info.path}: video_path {info.template!r} cannot be filled ({error}); {REMEDY}") from None
+        fault = describe_fault(error)
+        raise UserError(f"{info.path}: video_path {info.template!r} cannot be filled ({fault}); {REMEDY}") from None
 
 
 def _find_video(path: str, dataset: DatasetParams) -> str:
