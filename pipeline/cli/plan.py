@@ -1,7 +1,7 @@
 """`t2v plan`: what a training will need, before it starts: memory, arithmetic, hours, and the batch that fits."""
 
 import json
-import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,6 @@ from rich.console import Console
 from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import load_recipe
 from pipeline.params import Params, load_params
-from pipeline.params.base import DEVICES_VARIABLE
 
 if TYPE_CHECKING:
     from pipeline.planning.plan import TrainingPlan
@@ -32,16 +31,16 @@ def plan(
 
     Example: t2v plan --devices cpu --seconds 5
     """
-    if devices:
-        os.environ[DEVICES_VARIABLE] = devices
     read = load_recipe(recipe) if recipe else load_params(params)
     from pipeline.data.dataset import DataFolders
     from pipeline.distributed.devices import Rank, parse_devices
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
 
-    found = parse_devices(read.devices)
+    found = parse_devices(read.devices, devices)
     Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.group_clips)
     folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+    if seconds:
+        print(f"steps are measured for about {seconds:g} s", file=sys.stderr, flush=True)
     planned = plan_training(read, found, folders, seconds)
     if as_json:
         print(json.dumps(asdict(planned), indent=2))

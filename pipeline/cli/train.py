@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from pipeline.params import load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
 if TYPE_CHECKING:
+    import torch
+
     from pipeline.monitoring.throughput import OperationCost
 
 SHOWN = 15  # operations in the table
@@ -30,11 +33,14 @@ def train(
 
     Example: t2v train --devices cpu
     """
+    from pipeline.distributed.devices import parse_devices  # torch takes seconds
+
+    found = parse_devices(load_params().devices, devices)  # before other stages have worked for a training in vain
     if devices:
         os.environ[DEVICES_VARIABLE] = devices
     if not profile:  # in place of this process: nobody stands between the terminal, DVC and its stage
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
-    file, costs = _trace(steps)
+    file, costs = _trace(found, steps)
     console = open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
@@ -43,15 +49,14 @@ def train(
     console.print(detail, highlight=False, markup=False)
 
 
-def _trace(steps: int) -> "tuple[Path, list[OperationCost]]":
-    from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit  # torch takes seconds
-    from pipeline.distributed.devices import Rank, parse_devices, set_up, use_device
+def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, list[OperationCost]]":
+    from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
+    from pipeline.distributed.devices import Rank, set_up, use_device
     from pipeline.monitoring.throughput import profile_steps
     from pipeline.training.checkpoints import digest_inputs, fingerprint
     from pipeline.training.loop import Trainer, build_run, describe_run
 
     params = load_params()
-    found = parse_devices(params.devices)
     part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.group_clips)
     rank = Rank(0, 1, found[0])
     use_device(rank.device, sharers=len(found))

@@ -138,14 +138,15 @@ class _Mean(torch.autograd.Function):
         return _Mean.forward(ctx, gradient, ctx.world), None
 
 
-def parse_devices(text: str) -> list[torch.device]:
-    """`auto`, `cpu`, `cpu:2` (processes), `3-5` or `0,2` (GPUs) -> one device per process; T2V_DEVICES wins.
+def parse_devices(text: str, option: str = "") -> list[torch.device]:
+    """`auto`, `cpu`, `cpu:2` (processes), `3-5` or `0,2` (GPUs) -> one device per process.
 
-    GPUs are counted among those that CUDA_VISIBLE_DEVICES leaves visible, as torch counts them. Raises UserError for
-    another word, or a GPU that is not there.
+    `text` is the key of the params; T2V_DEVICES wins over it, and `option`, that of a command, over both. GPUs are
+    counted among those that CUDA_VISIBLE_DEVICES leaves visible, as torch counts them. Raises UserError for another
+    word, or a GPU that is not there.
     """
-    source = DEVICES_VARIABLE if DEVICES_VARIABLE in os.environ else "devices"
-    text = os.environ.get(DEVICES_VARIABLE, text).strip()
+    source = "--devices" if option else DEVICES_VARIABLE if DEVICES_VARIABLE in os.environ else "devices"
+    text = (option or os.environ.get(DEVICES_VARIABLE, text)).strip()
     present = torch.cuda.device_count()
     found = DEVICES.fullmatch(text)
     if not found:
@@ -159,14 +160,23 @@ def parse_devices(text: str) -> list[torch.device]:
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     if missing := sorted({number for number in numbers if number >= present}):
-        shown = f"{present} ({VISIBLE_GPUS}={os.environ[VISIBLE_GPUS]})" if VISIBLE_GPUS in os.environ else str(present)
-        raise UserError(
-            f"{source}: {text!r} names GPU {missing[0]}, but this machine shows {shown}, counted from 0; "
-            "try auto or cpu"
-        )
+        raise UserError(f"{source}: {text!r} names GPU {missing[0]}, but {_describe_gpus(present)}")
     if not numbers or len(set(numbers)) != len(numbers):
         raise UserError(f"{source}: {text!r} is an empty range or names a GPU twice")
     return [torch.device("cuda", number) for number in numbers]
+
+
+def _describe_gpus(present: int) -> str:
+    """Which GPUs torch sees, why that may be none, and what to name instead."""
+    shown = f" ({VISIBLE_GPUS}={os.environ[VISIBLE_GPUS]})" if VISIBLE_GPUS in os.environ else ""
+    if present:
+        there = "0 alone" if present == 1 else f"0 to {present - 1}"
+        return f"torch sees {there}{shown}: GPUs are counted from 0; auto takes all of them, cpu none"
+    if torch.version.cuda is None and torch.version.hip is None:
+        why = f"torch {torch.__version__} is built for the CPU alone"
+    else:
+        why = f"torch sees no GPU here{shown}; nvidia-smi tells whether its driver does"
+    return f"{why}; cpu and auto train on the processor, cpu:2 in two processes"
 
 
 def use_device(device: torch.device, *, sharers: int = 1) -> None:

@@ -1,6 +1,7 @@
 """Words for devices, shares of a batch, and who counts as DVC."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,17 +60,38 @@ def test_empty_ranges_and_a_gpu_named_twice_are_refused(gpus, text, fault):
         parse_devices(text)
 
 
-def test_a_gpu_that_is_not_there_is_named(gpus):
-    gpus(2)
-    with pytest.raises(UserError, match="names GPU 2, but this machine shows 2"):
-        parse_devices("1-3")
+@pytest.mark.parametrize(("count", "there"), [(2, "0 to 1"), (1, "0 alone")])
+def test_a_gpu_that_is_not_there_is_named_with_those_that_are(gpus, count, there):
+    gpus(count)
+    told = f"names GPU {count}, but torch sees {there}: GPUs are counted from 0; auto takes all of them, cpu none$"
+    with pytest.raises(UserError, match=rf"^devices: '0-3' {told}"):
+        parse_devices("0-3")
+
+
+@pytest.mark.parametrize(
+    ("built", "hidden", "why"),
+    [
+        (None, None, f"torch {re.escape(torch.__version__)} is built for the CPU alone"),
+        ("12.8", None, "torch sees no GPU here; nvidia-smi tells whether its driver does"),
+        ("12.8", "", r"torch sees no GPU here \(CUDA_VISIBLE_DEVICES=\); nvidia-smi tells whether its driver does"),
+    ],
+)
+def test_where_there_is_no_gpu_the_reason_and_the_way_out_are_told(gpus, monkeypatch, built, hidden, why):
+    gpus(0)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    way_out = "cpu and auto train on the processor, cpu:2 in two processes"
+    with pytest.raises(UserError, match=rf"^devices: '0' names GPU 0, but {why}; {way_out}$"):
+        parse_devices("0")
 
 
 def test_gpus_are_counted_among_the_visible_ones_and_those_are_named(gpus, monkeypatch):
     gpus(2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     assert [device.index for device in parse_devices("0-1")] == [0, 1]
-    with pytest.raises(UserError, match=r"names GPU 4, but .* shows 2 \(CUDA_VISIBLE_DEVICES=4,5\), counted from 0"):
+    with pytest.raises(UserError, match=r"names GPU 4, but torch sees 0 to 1 \(CUDA_VISIBLE_DEVICES=4,5\): GPUs are"):
         parse_devices("4,5")
 
 
@@ -80,6 +102,9 @@ def test_the_environment_wins_and_is_named_where_it_is_wrong(gpus, monkeypatch):
     monkeypatch.setenv(DEVICES_VARIABLE, "seven")
     with pytest.raises(UserError, match=r"T2V_DEVICES: 'seven'"):
         parse_devices("cpu")
+    assert len(parse_devices("7", "cpu:3")) == 3  # the option of a command wins over both
+    with pytest.raises(UserError, match=r"^--devices: 'eight'"):
+        parse_devices("cpu", "eight")
 
 
 def test_shares_of_a_batch_are_equal_and_leave_nothing_out():
