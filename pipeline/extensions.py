@@ -36,6 +36,7 @@ class Signature:
 
     text: str  # for messages: "a function (real logits [B], fake logits [B]) -> loss [B]"
     arguments: tuple[str, ...] = ()  # positional ones that it is called with; empty: it is not called
+    keywords: tuple[str, ...] = ()  # that it is called with besides
     base: type | None = None  # the class that it is an instance of
     is_class: bool = False  # it is a subclass of `base` instead
 
@@ -52,9 +53,10 @@ class Signature:
         if not callable(member):
             return f"is not callable: {type(member).__name__}"
         try:
-            inspect.signature(member).bind(*self.arguments)
+            inspect.signature(member).bind(*self.arguments, **dict.fromkeys(self.keywords))
         except TypeError as error:
-            return f"cannot be called with ({', '.join(self.arguments)}): {error}"
+            call = ", ".join([*self.arguments, *(f"{name}=" for name in self.keywords)])
+            return f"cannot be called with ({call}): {error}"
         except ValueError:  # compiled code without a readable signature
             return ""
         return ""

@@ -30,7 +30,7 @@ class Generator(nn.Module):
     """
 
     z_width: int  # Z, noise values per clip; set when it is built
-    draws_chosen_frames = False  # True: `forward` takes `frames` as well, a slice, and draws these alone
+    draws_chosen_frames = False  # True: `forward` takes `frames=` as well, a slice, and draws these alone
 
     @classmethod
     def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003
@@ -146,11 +146,13 @@ class TextToVideo(nn.Module):
             both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~hidden, UNKNOWN_ID)))) * condition
             cond, action_cond = both.unflatten(0, (2, -1)).unbind()
             frames = generate(z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond)
-        if not early and frames.shape[1:] != self._clip:
-            raise UserError(
-                f"train.generator: {type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips; "
-                f"it must draw {[len(z), *self._clip]}"
-            )
+        channels, count, height, width = self._clip
+        drawn = len(range(count)[chosen]) if early else count
+        if frames.shape[1:] != (channels, drawn, height, width):
+            told = f"{type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips"
+            asked = f", asked for frames {chosen.start or 0}::{chosen.step or 1} of {count}" if early else ""
+            right = [len(z), channels, drawn, height, width]
+            raise UserError(f"train.generator: {told}{asked}; it must draw {right}")
         frames = frames if early else frames[:, :, chosen]
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
@@ -209,7 +211,8 @@ def _find_fault(generator: Generator, separates_objects: bool) -> str:
     if not isinstance(getattr(generator, "z_width", None), int):
         return "sets no z_width, the number of noise values per clip, when it is built"
     more = ("object_cond", "action_cond") if separates_objects else ()
-    fault = Signature("", arguments=("z", "cond", *more)).find_fault(generator.forward)
+    named = ("frames",) if generator.draws_chosen_frames else ()
+    fault = Signature("", ("z", "cond", *more), keywords=named).find_fault(generator.forward)
     if not fault and isinstance(generator, FlowGenerator):
         fault = Signature("", arguments=("noisy", "end", "time", "cond")).find_fault(generator.predict)
         return f"has a predict that {fault}" if fault else ""

@@ -103,9 +103,11 @@ class Objective(NamedTuple):
 
 
 def choose_frames(stride: int) -> slice:
-    """Every `stride`-th frame, from a random one of the first: arXiv:2112.14683 learns from few frames of a clip.
+    """Every `stride`-th frame, from a random one of the first.
 
-    They are evenly spaced, so that it is seen how fast things move; all frames are shown in the course of a run.
+    Discriminators learn from few frames of a clip: of long ones from every so many, from a random one on, in Saito et
+    al. 2018 (TGANv2), arXiv:1811.09245, from three in Skorokhodov et al. 2021 (StyleGAN-V), arXiv:2112.14683. Here they
+    are evenly spaced, so that it is seen how fast things move; all frames are shown in the course of a run.
     """
     return ALL_FRAMES if stride == 1 else slice(int(torch.randint(stride, ()).numpy()), None, stride)
 

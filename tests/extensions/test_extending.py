@@ -30,6 +30,7 @@ from pipeline.training.objectives import check_references
 PAGE = Page(ROOT / "docs/extending.md")
 FILES = {block.text.split("\n")[0].removeprefix("# "): block.text for block in PAGE.blocks("python")}
 LONGEST = 30  # lines
+FRAMES_TAKEN = "z: Tensor, cond: Tensor, frames: slice = slice(None)"
 
 
 @pytest.fixture
@@ -175,6 +176,44 @@ def test_a_generator_that_draws_something_else_is_named(project, old, new, told)
     params = tiny_params(generator=settings("train")["generator"])
     with pytest.raises(UserError, match=r"^train\.generator.*" + re.escape(told)):
         TextToVideo(params.clip, params.train, 20)(torch.zeros(2, 16), torch.ones(2, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("takes", "frames", "told"),
+    [
+        ("z: Tensor, cond: Tensor", "", "has a forward that cannot be called with (z, cond, frames=)"),
+        (
+            FRAMES_TAKEN,
+            "",
+            "draws [2, 3, 8, 16, 16] for 2 clips, asked for frames 1::2 of 8; it must draw [2, 3, 4, 16",
+        ),
+        (FRAMES_TAKEN, "[:, :, frames][:, :, 1:]", "draws [2, 3, 3, 16, 16] for 2 clips, asked for frames 1::2 of 8"),
+        (FRAMES_TAKEN, "[:, :, frames]", ""),
+    ],
+)
+def test_a_generator_that_says_it_draws_chosen_frames_is_held_to_it(project, takes, frames, told):
+    path = project / "extensions/training/dense.py"
+    text = path.read_text(encoding="utf-8")
+    changes = {
+        "class DenseGenerator(Generator):": "class DenseGenerator(Generator):\n    draws_chosen_frames = True\n",
+        "z: Tensor, cond: Tensor": takes,
+        ".unflatten(1, self.frames)": f".unflatten(1, self.frames){frames}",
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    params = tiny_params(generator=settings("train")["generator"], discriminator={"frame_stride": 2})
+
+    def draw():
+        network = TextToVideo(params.clip, params.train, 20)
+        return network(torch.zeros(2, 16), torch.ones(2, 3, dtype=torch.long), chosen=slice(1, None, 2))
+
+    if not told:
+        assert draw().shape == (2, 3, 4, 16, 16)
+        return
+    with pytest.raises(UserError, match=r"^train\.generator.*" + re.escape(told)):
+        draw()
 
 
 def test_a_discriminator_that_scores_something_else_is_named(project):
