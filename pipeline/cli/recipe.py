@@ -1,6 +1,7 @@
 """`t2v recipe`: starting points for params.yaml, each stored as its differences from the defaults."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,10 @@ PARAMS = Path("params.yaml")
 DEMO = "demo"  # the recipe without differences
 REPLACED = {"penalties"}  # mappings of which a recipe gives all keys, as it does of a section with another `kind`
 ABSENT = "absent"
+KEY = re.compile(r"( *)([\w-]+):(?: |$)")  # of a line of params
+# In a line of params; a sign within quotes, or behind a letter, starts none.
+COMMENT = re.compile(r"""(?:[^#'"]|"[^"]*"|(?<=\w)'|'[^']*'|(?<=\S)#)*(#.*)""")
+END = "the end"  # where comments stand that no key follows
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 Name = Annotated[str, typer.Argument(help="a recipe; see `t2v recipe list`")]
@@ -56,6 +61,8 @@ def write(
 ) -> None:
     """Write the whole params.yaml: the defaults with their comments, and the values of a recipe.
 
+    Comments of yours stay above the keys that they were written at or above.
+
     Example: t2v recipe write demo-hard --to params-hard.yaml
     """
     text = build_text(name)
@@ -64,9 +71,14 @@ def write(
         raise UserError(f"{to}: a folder; name the file that the params go to")
     if to.exists() and not force and not any(_read_tree(to) == _merged(known) for known in _find_names()):
         raise UserError(f"{to}: holds changes of yours (`t2v recipe diff`); keep a copy, then repeat with --force")
+    text, homeless = keep_comments(text, _find_own_comments(read_text(to))) if to.exists() else (text, [])
+    if homeless and not force:
+        keys = ", ".join(homeless)
+        raise UserError(f"{to}: {name} has no key for your comments at {keys}; keep a copy, then repeat with --force")
     with replacing(to) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(f"{to}: {name}; `t2v recipe diff` lists what differs from the defaults")
+    gone = f"; your comments at {', '.join(homeless)} are gone with their keys" if homeless else ""
+    print(f"{to}: {name}; `t2v recipe diff` lists what differs from the defaults{gone}")
 
 
 @app.command()
@@ -114,6 +126,46 @@ def merge(tree: Any, changes: Any) -> None:
             old[:] = value
         else:
             tree[key] = value
+
+
+def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
+    """The text of params with comments above their dotted keys, and the keys that it does not have."""
+    lines, found = [], set()
+    for line, key in _read_keys(text):
+        if key and key in comments and key not in found:
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += [f"{indent}{comment}" for comment in comments[key]]
+            found.add(key)
+        lines.append(line)
+    lines += comments.get(END, ())
+    return "\n".join(lines) + "\n", [key for key in comments if key not in found and key != END]
+
+
+def _find_own_comments(text: str) -> dict[str, list[str]]:
+    """Dotted key -> the comments at it and above it that no recipe has and the defaults have not."""
+    known = {found for path in (DEFAULTS, *FOLDER.glob("*.yaml")) for found in _list_comments(read_text(path))}
+    comments: dict[str, list[str]] = {}
+    above: list[str] = []
+    for line, key in [*_read_keys(text), ("", END)]:
+        above += [comment for comment in _list_comments(line) if comment not in known]
+        if key and above:
+            comments.setdefault(key, []).extend(above)
+            above = []
+    return comments
+
+
+def _list_comments(text: str) -> list[str]:
+    return [found[1].strip() for line in text.split("\n") if (found := COMMENT.fullmatch(line))]
+
+
+def _read_keys(text: str) -> Iterator[tuple[str, str]]:
+    """The lines of params, each with the dotted key that stands on it; empty where none does."""
+    above: list[tuple[int, str]] = []
+    for line in text.removesuffix("\n").split("\n"):
+        found = KEY.match(line)
+        if found:
+            above = [(indent, name) for indent, name in above if indent < len(found[1])] + [(len(found[1]), found[2])]
+        yield line, ".".join(name for _, name in above) if found else ""
 
 
 def find_differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:

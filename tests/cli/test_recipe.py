@@ -80,6 +80,45 @@ def test_a_file_with_changes_of_ones_own_is_replaced_only_on_demand(folder):
     assert params.read_bytes() == DEFAULTS.read_bytes()
 
 
+def test_comments_of_ones_own_stay_above_their_keys(folder):
+    """Whatever is in them; the comments of the defaults and of recipes are not repeated."""
+    params = folder / "params.yaml"
+    recipe("write", "demo-hard")
+    text = params.read_text()
+    clip = next(line for line in text.splitlines() if line.startswith("clip:"))
+    for old, new in {
+        f"\n{clip}": '\n# these are my cat\'s\n\nclip:  # "all" of it',
+        "\n  max_clips:": "\n  # not more: it's slow\n  max_clips:",
+        "penalties:": "# of 2024, see #5\n  penalties:",
+    }.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    params.write_text(f"{text}# the end of mine\n")
+    recipe("write", "demo")
+    lines = params.read_text().splitlines()
+    assert lines[lines.index("# these are my cat's") + 1] == '# "all" of it'
+    assert lines[lines.index('# "all" of it') + 1].startswith("clip:")
+    assert lines[lines.index("  # not more: it's slow") + 1].startswith("  max_clips:")
+    assert lines[lines.index("  # of 2024, see #5") + 1].startswith("  penalties:")
+    assert lines[-1] == "# the end of mine"
+    own = ["# these are my cat's", '# "all" of it', "  # not more: it's slow", "  # of 2024, see #5", lines[-1]]
+    assert [line for line in lines if line not in own] == DEFAULTS.read_text().splitlines()
+    before = params.read_bytes()
+    recipe("write", "demo")
+    assert params.read_bytes() == before
+
+
+def test_comments_whose_key_a_recipe_lacks_are_dropped_only_on_demand_and_told(folder):
+    params = folder / "params.yaml"
+    assert params.read_text().count("    volume_width:") == 1
+    params.write_text(params.read_text().replace("    volume_width:", "    # wide\n    volume_width:"))
+    with pytest.raises(UserError, match=r"seed-2019 has no key for your comments at train\.generator\.volume_width;"):
+        recipe("write", "seed-2019")
+    assert "# wide" in params.read_text()
+    assert "your comments at train.generator.volume_width are gone" in recipe("write", "seed-2019", "--force")
+    assert params.read_text() == build_text("seed-2019")
+
+
 def test_a_folder_in_place_of_a_file_is_told_so(folder):
     (folder / "other").mkdir()
     for arguments in (("write", "demo", "--to", "other", "--force"), ("diff", "--params", "other")):
