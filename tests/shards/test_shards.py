@@ -107,7 +107,7 @@ def test_ids_and_captions_are_read_without_the_frames(tmp_path):
 def test_any_parquet_tool_reads_a_shard(tmp_path):
     rows = write_folder(tmp_path, "parquet")
     table = pq.read_table(tmp_path / "clips-00000.parquet")
-    assert table.read_column_names == ["id", "caption", "frames"]
+    assert table.column_names == ["id", "caption", "frames"]
     assert table["frames"].to_pylist() == [frames.tobytes() for _, _, frames in rows[:5]]
     assert json.loads(table.schema.metadata[b"shape"]) == [*SHAPE, 3]
 

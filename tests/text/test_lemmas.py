@@ -74,7 +74,7 @@ def test_a_missing_table_says_what_to_install(monkeypatch):
         raise ValueError("[E955] Can't find table(s) lemma_lookup")
 
     monkeypatch.setattr("spacy.pipeline.lemmatizer.load_lookups", missing)
-    tokenizer._lemmatizer.cache_clear()
+    tokenizer._load_lemmatizer.cache_clear()
     with pytest.raises(UserError, match=r"tokenize\.lemmas: .*t2v\[lemmas\]"):
         list(lemmatise([("a",)]))
 
