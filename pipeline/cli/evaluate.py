@@ -13,7 +13,7 @@ import typer
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
-from pipeline.corpus.rows import LabelRow
+from pipeline.corpus.rows import LabelRow, describe_place
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions.table import Directions, spell_way
@@ -79,7 +79,7 @@ def _label(
 
     text = clean_text(row.label)
     if not is_usable_id(row.id):
-        return Drop(ascii(row.id)[:80], "unusable_id", f"row {row.place[1]} of {row.place[0]}")
+        return Drop(ascii(row.id)[:80], "unusable_id", describe_place(row.place))
     try:
         caption = encode(text, vocabulary, len(text)).caption
     except UserError as error:

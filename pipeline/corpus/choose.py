@@ -16,7 +16,7 @@ from pipeline.corpus.groups import (
     resolve_duplicates,
 )
 from pipeline.corpus.names import match_categories, match_objects
-from pipeline.corpus.rows import Candidate, LabelRow, hash_to_unit
+from pipeline.corpus.rows import Candidate, LabelRow, Place, describe_place, hash_to_unit
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, suggest_videos_folder
 from pipeline.corpus.video_names import NoVideo
@@ -178,12 +178,12 @@ def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -
 
 
 def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
-    places: dict[str, tuple[str, int]] = {}
+    places: dict[str, Place] = {}
     for row in rows:
-        first = places.setdefault(row.id, row.place)
-        if first != row.place and is_usable_id(row.id):
-            where = " and ".join(f"{file} (row {number})" for file, number in (first, row.place))
+        if row.id in places and is_usable_id(row.id):
+            where = " and ".join(map(describe_place, (places[row.id], row.place)))
             raise UserError(f"dataset.labels: the id {row.id!r} stands twice, in {where}; remove one of them")
+        places[row.id] = row.place
 
 
 def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[Candidate], list[Drop]]:
@@ -213,7 +213,7 @@ def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
 
 def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if not is_usable_id(row.id):
-        return Drop(_show_id(row), "unusable_id", f"row {row.place[1]} of {row.place[0]}")
+        return Drop(_show_id(row), "unusable_id", describe_place(row.place))
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
     if row.segment_fault:
@@ -309,7 +309,7 @@ def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
     for row in rows:
         drop = reasons.get(row.id) or reasons.get(_show_id(row))
         if drop:
-            return f". The first, row {row.place[1]} of {row.place[0]}, is dropped as {drop.reason}: {drop.detail}"
+            return f". The first, {describe_place(row.place)}, is dropped as {drop.reason}: {drop.detail}"
     return ""
 
 

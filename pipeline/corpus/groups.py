@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit, Segment
+from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit, Segment, describe_place
 from pipeline.corpus.video_names import NoVideo, split_ending
 from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
@@ -108,9 +108,7 @@ def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -
         before = first.setdefault(clip.group, clip)
         if clip.group and clip.official_split != before.official_split:
             place = {row.id: row.place for row in rows}
-            detail = " and ".join(
-                f"row {place[one.id][1]} of {place[one.id][0]} in {one.official_split}" for one in (before, clip)
-            )
+            detail = " and ".join(f"{describe_place(place[one.id])} in {one.official_split}" for one in (before, clip))
             raise UserError(
                 f"dataset.columns.group: the group {clip.group!r} is in two official splits: {detail}; "
                 "let the groups or the splits go, dataset.columns.group: null or dataset.columns.split: null"

@@ -34,6 +34,11 @@ class Segment(NamedTuple):
 WHOLE = Segment(0.0, math.inf)
 
 
+# The name of a file, and where in it, counted from 1 as people do: `line 3`, or `row 3` and `entry 3` of a file without
+# lines of its own, such as Parquet and JSON. Empty where the file as a whole is the place.
+Place = tuple[str, str]
+
+
 class LabelRow(NamedTuple):
     """One row of the labels, as it is written there; what is not text in the file is empty here."""
 
@@ -43,7 +48,7 @@ class LabelRow(NamedTuple):
     placeholders: tuple[str, ...]  # what should fill the slots of the template; often it does not
     objects: tuple[str, ...]  # where the format lists them; empty where they have to be found in the label
     official_split: OfficialSplit
-    place: tuple[str, int]  # file name and row number from 0, for messages
+    place: Place  # for messages
     video: str  # path within the videos folder; empty where the id names the file
     segment: Segment = WHOLE
     segment_fault: str = ""  # why it is none, where the labels say one that cannot be
@@ -67,6 +72,12 @@ class Candidate(NamedTuple):
     group: str = ""
     moves: str = ""
     recording: str = ""
+
+
+def describe_place(place: Place) -> str:
+    """The place in words: `line 3 of clips.csv`."""
+    file, where = place
+    return f"{where} of {file}" if where else file
 
 
 def as_text(value: Any) -> str:
@@ -120,7 +131,7 @@ def make_path_row(
     label: str,
     template: str,
     split: OfficialSplit,
-    place: tuple[str, int],
+    place: Place,
     segment: Segment = WHOLE,
     segment_fault: str = "",
     group: str = "",

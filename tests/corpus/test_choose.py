@@ -54,7 +54,7 @@ def test_every_row_is_kept_or_dropped_with_its_reason(choose):
     assert dropped["1"][0] == "missing_video"
     assert dropped["3"] == dropped["6"] == ("other_category", "moving-something-up")
     assert [dropped[str(n)][0] for n in range(20, 25)] == ["unusable_label"] * 5
-    assert dropped["'../../etc/passwd'"] == ("unusable_id", "row 6 of train.json")
+    assert dropped["'../../etc/passwd'"] == ("unusable_id", "entry 7 of train.json")
     assert sum(drop.reason == "unusable_id" for drop in choice.drops) == 4
 
 
@@ -73,7 +73,7 @@ def test_both_ways_to_write_a_template_are_one_category(choose):
 
 @pytest.mark.parametrize("second", [row("7", LEFT, "a mug"), row("7"), row(7)])
 def test_an_id_that_stands_twice_is_named_with_its_places(choose, second):
-    with pytest.raises(UserError, match=r"id '7' stands twice, in train\.json \(row 1\) and train\.json \(row 2\)"):
+    with pytest.raises(UserError, match=r"id '7' stands twice, in entry 2 of train\.json and entry 3 of train\.json"):
         choose([row("1"), row("7"), second])
 
 
@@ -81,7 +81,7 @@ def test_an_id_that_stands_in_both_files_is_named_with_both(tmp_path):
     write_labels(tmp_path / "train.json", [row("7")])
     write_labels(tmp_path / "validation.json", [row("7")])
     options = filtering(categories=["*"], shares=TRAIN_ONLY)
-    with pytest.raises(UserError, match=r"train\.json \(row 0\) and validation\.json \(row 0\)"):
+    with pytest.raises(UserError, match=r"entry 1 of train\.json and entry 1 of validation\.json"):
         choose_clips(read_something(tmp_path), tmp_path, options, 1)
 
 

@@ -35,7 +35,14 @@ def captioned(number, template, *words, video="", part="all"):
     for word in words:
         label = label.replace("[something]", f"a {word}", 1)
     return LabelRow(
-        str(number), label.lower(), template, tuple(f"a {w}" for w in words), (), part, ("x.json", number), video
+        str(number),
+        label.lower(),
+        template,
+        tuple(f"a {w}" for w in words),
+        (),
+        part,
+        ("x.json", f"entry {number}"),
+        video,
     )
 
 

@@ -55,7 +55,7 @@ def test_a_long_path_is_cut_and_told_apart_by_its_digest():
 
 
 def test_repeated_ids_are_numbered_in_their_order_and_empty_ones_left():
-    row = LabelRow("", "", "all", (), (), "all", ("t.csv", 0), "")
+    row = LabelRow("", "", "all", (), (), "all", ("t.csv", "line 2"), "")
     ids = ["a.mp4", "b.mp4", "a.mp4", "", "a.mp4", ""]
     numbered = number_repeats([row._replace(id=name) for name in ids])
     assert [r.id for r in numbered] == ["a.mp4", "b.mp4", "a.mp4~2", "", "a.mp4~3", ""]

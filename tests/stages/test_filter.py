@@ -152,7 +152,7 @@ def empty_videos(dataset):
     [
         (break_json, "labels/train.json: not JSON"),
         (repeat_an_id, "the id '5' stands twice"),
-        (lose_a_field, "labels/train.json: row 0 lacks 'template'"),
+        (lose_a_field, "labels/train.json: entry 1 lacks 'template'"),
         (lose_labels, "labels: no such labels"),
         (lose_videos, "videos: no such folder of videos"),
     ],
@@ -179,7 +179,7 @@ def test_when_nothing_is_left_the_drops_are_written_and_the_first_is_told(datase
     done = run_stage(dataset)
     assert done.returncode == 1
     assert "none of 250 rows is left: 166 empty_video, 1 missing_video, 83 other_category" in done.stderr
-    assert "The first, row 0 of train.json, is dropped as missing_video: no 1.webm, nor with .mp4" in done.stderr
+    assert "The first, entry 1 of train.json, is dropped as missing_video: no 1.webm, nor with .mp4" in done.stderr
     assert "all reasons are in out/dropped/dropped.parquet" in done.stderr and "Traceback" not in done.stderr
     assert list_files(dataset / "out") == ["dropped/dropped.parquet", "report.json"]
     drops = read_table(dataset / "out" / "dropped/dropped.parquet", Drop)
@@ -193,7 +193,7 @@ def test_rows_that_all_lack_a_category_are_written_as_drops(dataset):
     shutil.rmtree(dataset / "labels")
     write_labels(dataset / "labels" / "train.json", listed)
     with pytest.raises(
-        UserError, match=r"no row has a usable template\. The first, row 0 of train\.json, is dropped as"
+        UserError, match=r"no row has a usable template\. The first, entry 1 of train\.json, is dropped as"
     ):
         choose(dataset)
     assert [d.reason for d in read_table(dataset / "out" / "dropped/dropped.parquet", Drop)] == ["unusable_label"] * 2

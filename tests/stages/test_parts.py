@@ -170,7 +170,7 @@ def test_official_splits_within_one_video_are_told_where_they_leave_none_to_trai
     with pytest.raises(UserError, match="none of the 1 clips fell into the train split") as caught:
         choose(dataset, rows, split="film")
     assert "a group, or a video, is in one split as a whole. Left out before: 8 other_split" in str(caught.value)
-    assert "row 0 of labels.csv, is dropped as other_split: long.mp4 is in test" in str(caught.value)
+    assert "line 2 of labels.csv, is dropped as other_split: long.mp4 is in test" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
     rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
     with pytest.raises(UserError) as caught:
         choose(dataset, rows, {"group_pattern": "(mp4)"}, split="film")
-    assert "the group 'mp4' is in two official splits: row 0 of labels.csv in train and row 1" in str(caught.value)
+    assert "the group 'mp4' is in two official splits: line 2 of labels.csv in train and line 3" in str(caught.value)

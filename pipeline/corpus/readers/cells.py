@@ -22,6 +22,7 @@ SHOWN = (",", "\t", ";", "|")  # what a first line may show; blanks are in any n
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
 
 Cells = tuple[Any, ...]
+LocatedCells = tuple[str, Cells]  # where they stand: `line 3`, `row 3`
 Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
 
 
@@ -66,8 +67,8 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
         raise UserError(f"{path}: line 1: {error}; its cells should be names of columns") from None
 
 
-def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[Cells]:
-    """The wanted cells of each row: text, or what JSON and Parquet hold; None where a row has no such cell.
+def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[LocatedCells]:
+    """Where each row stands, and its wanted cells: text, or what JSON and Parquet hold; None where it has no such cell.
 
     `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
     the file is absent or no table, and where it lacks a column or has one twice.
@@ -139,34 +140,38 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
         print(f"warning: {path}: {detail}: {way}", file=sys.stderr)
 
 
-def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[Cells]:
+def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[LocatedCells]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         # Strict: an unclosed quote would swallow the rows after it without a word.
         sign = find_delimiter(file, path, delimiter)
+        before = 1 if file.tell() else 0  # lines: what states the sign has been read
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
             places = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
+            first = lines.line_num + 1 + before
             for cells in lines:
                 if len(cells) > len(header):
                     detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
-                    raise UserError(f"{path}: line {lines.line_num} has {detail}")
+                    raise UserError(f"{path}: line {first} has {detail}")
                 if cells:
-                    yield tuple(cells[place] if place < len(cells) else None for place in places)
+                    yield f"line {first}", tuple(cells[place] if place < len(cells) else None for place in places)
+                first = lines.line_num + 1 + before
         except csv.Error as error:
-            raise UserError(f"{path}: line {lines.line_num}: {error}; a quote within a cell is written twice") from None
+            last = lines.line_num + before
+            raise UserError(f"{path}: line {last}: {error}; a quote within a cell is written twice") from None
 
 
-def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
-    rows = []
+def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
+    rows = {}
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                rows.append(_parse_line(path, number, line))
+                rows[f"line {number}"] = _parse_line(path, number, line)
     # A row may leave out what is empty in it, so only all of them know the columns.
-    header = list(dict.fromkeys(name for row in rows for name in row))
+    header = list(dict.fromkeys(name for row in rows.values() for name in row))
     names = [header[place] for place in find_columns(path, header, columns)]
-    return (tuple(row.get(name) for name in names) for row in rows)
+    return ((where, tuple(row.get(name) for name in names)) for where, row in rows.items())
 
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -179,15 +184,16 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[Cells]:
+def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
     names = read_column_names(path)
     wanted = [names[place] for place in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(wanted))
     read = dict(zip(distinct, read_columns(path, distinct), strict=True))
-    return zip(*(read[name] for name in wanted), strict=True)
+    rows = zip(*(read[name] for name in wanted), strict=True)
+    return ((f"row {number}", row) for number, row in enumerate(rows, 1))
 
 
-FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[Cells]]] = {
+FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[LocatedCells]]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json_lines,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers.cells import Cells, Columns, find_columns
+from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
@@ -211,7 +211,7 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
     return found[0]
 
 
-def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[Cells]:
+def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[LocatedCells]:
     """The wanted cells of each row, and then the place of its video."""
     place = _place_container(path, videos)
     names = read_column_names(path)
@@ -220,4 +220,5 @@ def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> I
     count = sum(count_group_rows(path))
     width = len(str(count))
     for number in range(count):
-        yield (*(listed[number] for listed in cells), f"{place}/{column}/{number:0{width}}".lstrip("/"))
+        video = f"{place}/{column}/{number:0{width}}".lstrip("/")
+        yield f"row {number + 1}", (*(listed[number] for listed in cells), video)

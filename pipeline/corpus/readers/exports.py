@@ -163,13 +163,13 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
 def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None) -> list[LabelRow]:
     """A row for each part, in order; of a point in time with what is `around` it."""
     rows = []
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts, 1):
         segment, fault = _read_segment(part, around)
         category = ONLY_CATEGORY if part.category is None else part.category
         caption = spell_out(category) if part.caption is None else part.caption
-        place = (export.path.name, number)
+        place = (export.path.name, f"entry {number}")
         video = media.find(part.video)
-        split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, number)
+        split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, place[1])
         row = make_path_row(video.removeprefix(ANYWHERE), caption, category, split, place, segment, fault, part.group)
         rows.append(row._replace(video=video))
     return rows

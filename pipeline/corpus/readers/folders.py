@@ -34,7 +34,7 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
         places |= members or {str(file.path): file.path}
         videos += members.values() or ([file.path] if file.is_video else [])
     above, splits = _match_splits(videos)
-    return [_make_row(path, place, above, splits, number) for number, (path, place) in enumerate(places.items())]
+    return [_make_row(path, place, above, splits) for path, place in places.items()]
 
 
 def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]:
@@ -88,11 +88,11 @@ def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, Offici
     return 0, {}
 
 
-def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit], number: int) -> LabelRow:
+def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit]) -> LabelRow:
     split = splits.get(file.parts[above], "all") if len(file.parts) > above + 1 else "all"
     folders = file.parts[above + 1 : -1] if split != "all" else file.parts[:-1]
     category = folders[0] if folders else ""
-    return make_path_row(path, spell_out(category), category, split, (path, number))
+    return make_path_row(path, spell_out(category), category, split, (path, ""))
 
 
 def spell_out(name: str) -> str:

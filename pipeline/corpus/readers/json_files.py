@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers.cells import Cells, Columns, find_columns
+from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text, find_split, number_repeats
@@ -141,7 +141,7 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
     return [Table(files[0])]
 
 
-def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
+def read_cells(path: Path, named: Columns) -> Iterator[LocatedCells]:
     """The wanted cells of each row. Raises UserError for a file without rows, and for a column that no row has."""
     for key, name in named.items():
         if isinstance(name, int):
@@ -149,27 +149,31 @@ def read_cells(path: Path, named: Columns) -> Iterator[Cells]:
     yield from list_cells(path, read_content(path), named)
 
 
-def list_cells(path: Path, content: Any, named: Columns) -> Iterator[Cells]:
+def list_cells(path: Path, content: Any, named: Columns) -> Iterator[LocatedCells]:
     """The same of what the file holds."""
-    rows = _open_lists(list_objects(path, content, named), named)
+    numbers, rows = _open_lists(list_objects(path, content, named), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
     inner = [str(name) for name in named.values() if name not in header and any(_holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)
-    for row in rows:
-        yield tuple(_look_up(row, name) for name in named.values())
+    for number, row in zip(numbers, rows, strict=True):
+        yield f"entry {number}", tuple(_look_up(row, name) for name in named.values())
 
 
-def _open_lists(rows: list[Row], named: Columns) -> list[Row]:
-    """The rows; where the column of paths leads into a list of objects, one for each of these, as in WLASL."""
+def _open_lists(rows: list[Row], named: Columns) -> tuple[list[int], list[Row]]:
+    """The number of the file's row that each comes from, from 1, and the rows.
+
+    Where the column of paths leads into a list of objects, a row becomes one for each of these, as in WLASL.
+    """
     paths = [str(name) for key, name in named.items() if key.startswith("path") and "." in str(name)]
     name = paths[0].partition(".")[0] if paths else ""
     if not name or any(path in row for row in rows for path in paths):
-        return rows
-    return [
-        {**row, name: item}
-        for row in rows
+        return list(range(1, len(rows) + 1)), rows
+    opened = [
+        (number, {**row, name: item})
+        for number, row in enumerate(rows, 1)
         for item in (row[name] if isinstance(row.get(name), list) else [row.get(name)])
     ]
+    return [number for number, _ in opened], [row for _, row in opened]
 
 
 def _look_up(row: Any, name: str | int) -> Any:
@@ -194,9 +198,9 @@ def _holds_cell(row: Row, name: str | int) -> bool:
 
 
 def _check_objects(path: Path, rows: list[Any]) -> list[Row]:
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise UserError(f"{path}: row {number} is no object with a row's cells, but {str(row)[:80]}")
+            raise UserError(f"{path}: entry {number} is no object with a row's cells, but {str(row)[:80]}")
     return rows
 
 
@@ -259,17 +263,15 @@ def _read_official(path: Path, split: OfficialSplit) -> list[LabelRow]:
     if not isinstance(listed, list):
         hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
         raise UserError(f"{path}: holds no list of rows with {', '.join(SOMETHING_FIELDS)}{hint}")
-    return [_make_row(item, split, path, number) for number, item in enumerate(listed)]
+    return [_make_row(item, split, path, f"entry {number}") for number, item in enumerate(listed, 1)]
 
 
-def _make_row(item: Any, split: OfficialSplit, path: Path, number: int) -> LabelRow:
+def _make_row(item: Any, split: OfficialSplit, path: Path, where: str) -> LabelRow:
     if not isinstance(item, dict):
-        raise UserError(
-            f"{path}: row {number} is not an object with {', '.join(SOMETHING_FIELDS)}, but {_shorten(item)}"
-        )
+        raise UserError(f"{path}: {where} is not an object with {', '.join(SOMETHING_FIELDS)}, but {_shorten(item)}")
     for field in SOMETHING_FIELDS:
         if field not in item:
-            raise UserError(f"{path}: row {number} lacks {field!r}: {_shorten(item)}")
+            raise UserError(f"{path}: {where} lacks {field!r}: {_shorten(item)}")
     listed = item.get("placeholders")
     label, template = as_text(item["label"]), as_text(item["template"])
     if SLOT.search(label) and not SLOT.search(template):  # a derived file that has them the other way round
@@ -281,7 +283,7 @@ def _make_row(item: Any, split: OfficialSplit, path: Path, number: int) -> Label
         placeholders=tuple(as_text(value) for value in listed) if isinstance(listed, list) else (),
         objects=(),
         official_split=split,
-        place=(path.name, number),
+        place=(path.name, where),
         video="",
     )
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pipeline.corpus.readers.cells import read_cells, read_header
 from pipeline.corpus.readers.table import ONLY_CATEGORY
-from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Segment, as_text, make_id, parse_split
+from pipeline.corpus.rows import WHOLE, LabelRow, OfficialSplit, Place, Segment, as_text, make_id, parse_split
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, refuse_pointer
@@ -48,8 +48,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     tasks = _read_tasks(meta)
     rows: list[LabelRow] = []
     for table in _find_episodes(meta):
-        for number, episode in enumerate(_read_episodes(table, info)):
-            rows += _make_rows(episode, info, tasks, dataset, (table.relative_to(meta).as_posix(), number))
+        for where, episode in _read_episodes(table, info):
+            rows += _make_rows(episode, info, tasks, dataset, (table.relative_to(meta).as_posix(), where))
     return rows
 
 
@@ -140,7 +140,8 @@ def _read_tasks(meta: Path) -> dict[int, str]:
     text = next((name for name in TASK_COLUMNS if name in header), None)
     if text is None or "task_index" not in header:
         raise UserError(f"{table}: has no columns task_index and task, but {', '.join(header)[:200]}; {REMEDY}")
-    return {int(number): as_text(task) for number, task in read_cells(table, {"number": "task_index", "task": text})}
+    cells = read_cells(table, {"number": "task_index", "task": text})
+    return {int(number): as_text(task) for _, (number, task) in cells}
 
 
 def _find_episodes(meta: Path) -> list[Path]:
@@ -151,8 +152,8 @@ def _find_episodes(meta: Path) -> list[Path]:
     return tables
 
 
-def _read_episodes(table: Path, info: Info) -> Iterator[dict[str, Any]]:
-    """The facts of each episode by their names, of cameras by those of columns."""
+def _read_episodes(table: Path, info: Info) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each episode stands, and the facts of each episode by their names, of cameras by those of columns."""
     header = read_header(table)
     wanted = ["episode_index", "length", "tasks"]
     if info.packed:
@@ -160,18 +161,16 @@ def _read_episodes(table: Path, info: Info) -> Iterator[dict[str, Any]]:
     missing = [name for name in wanted if name not in header]
     if missing:
         raise UserError(f"{table}: has no column {missing[0]}, so that it is none of a LeRobot set; {REMEDY}")
-    for cells in read_cells(table, {name: name for name in wanted}):
-        yield dict(zip(wanted, cells, strict=True))
+    for where, cells in read_cells(table, {name: name for name in wanted}):
+        yield where, dict(zip(wanted, cells, strict=True))
 
 
 def _make_rows(
-    episode: Mapping[str, Any], info: Info, tasks: Mapping[int, str], dataset: DatasetParams, place: tuple[str, int]
+    episode: Mapping[str, Any], info: Info, tasks: Mapping[int, str], dataset: DatasetParams, place: Place
 ) -> Iterator[LabelRow]:
     number, length = episode["episode_index"], episode["length"]
     if not isinstance(number, int) or not isinstance(length, int):
-        raise UserError(
-            f"{info.path.parent / place[0]}: row {place[1]} has no whole episode_index and length; {REMEDY}"
-        )
+        raise UserError(f"{info.path.parent / place[0]}: {place[1]} has no whole episode_index and length; {REMEDY}")
     listed = episode["tasks"] if isinstance(episode["tasks"], list) else [episode["tasks"]]
     captions = [tasks.get(task, "") if isinstance(task, int) else as_text(task) for task in listed] or [""]
     split, no_split = _find_split(number, info)

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.corpus.readers.cells import DELIMITERS, Cells
+from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, make_path_row, number_repeats
+from pipeline.corpus.rows import LabelRow, OfficialSplit, Place, find_split, make_path_row, number_repeats
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import read_text_lines
@@ -79,43 +79,55 @@ def place_columns(columns: ColumnParams) -> ColumnParams:
     return ColumnParams(**placed)
 
 
-def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numbered: bool) -> Iterator[Cells]:
+def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numbered: bool) -> Iterator[LocatedCells]:
     """The wanted cells of each line, by their places; `numbered` says that the captions are classes.
 
     Raises UserError for a caption that is a number but no class.
     """
     lines = read_text_lines(path)
     sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
-    for number, cells in enumerate(_split_lines(path, lines, sign, max(named.values()), numbered)):
+    for number, cells in _split_lines(path, lines, sign, max(named.values()), numbered):
         row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
         label = row["caption"].strip()
         if NUMBERS.fullmatch(label) and not numbered:
             detail = (
-                f"row {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
+                f"line {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
             )
             raise UserError(f"{path}: {detail}")
-        yield tuple(row.values())
+        yield f"line {number}", tuple(row.values())
 
 
-def _split_lines(path: Path, lines: list[str], sign: str, columns: int, numbered: bool) -> Iterator[list[str]]:
-    """The cells of each line; where blanks separate them, a caption may hold some, or a path before a class number."""
+def _split_lines(
+    path: Path, lines: list[str], sign: str, columns: int, numbered: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """The number of each line, from 1, and its cells.
+
+    Where blanks separate them, a caption may hold some, or a path before a class number.
+    """
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     lines = [line for line in lines if line.strip()]
     if sign == " " and numbered and columns == len(PLACES) and all(COUNTED.fullmatch(line) for line in lines):
         print(f"filter: {path}: of three columns the second is taken for the number of frames", file=sys.stderr)
-        yield from ([found[1], found[2]] for line in lines if (found := COUNTED.fullmatch(line)))
+        counted = ([found[1], found[2]] for line in lines if (found := COUNTED.fullmatch(line)))
+        yield from zip(numbers, counted, strict=True)
         return
     if sign == " ":
-        yield from (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
+        parted = (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
+        yield from zip(numbers, parted, strict=True)
         return
     try:
-        rows = list(csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True))
+        reader = csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True)
+        rows, first = [], 0
+        for cells in reader:
+            rows.append((numbers[first], cells))
+            first = reader.line_num
     except csv.Error as error:
         if sign != "\t":
             raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
         rows = []
     if sign == "\t" and len(rows) < len(lines):  # quotes are part of what is said
-        rows = [line.split("\t") for line in lines]
-    yield from ([cell.strip() for cell in cells] for cells in rows)
+        rows = [(number, line.split("\t")) for number, line in zip(numbers, lines, strict=True)]
+    yield from ((number, [cell.strip() for cell in cells]) for number, cells in rows)
 
 
 def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -125,9 +137,9 @@ def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = []
     for split in parts:
         name = f"{split}list0{dataset.official_list}.txt"
-        for number, line in enumerate(read_text_lines(_find(labels, name))):
+        for number, line in enumerate(read_text_lines(_find(labels, name)), 1):
             if line.strip():
-                rows.append(_read_ucf_line(line.strip(), classes, split, (name, number), labels))
+                rows.append(_read_ucf_line(line.strip(), classes, split, (name, f"line {number}"), labels))
     return rows
 
 
@@ -145,13 +157,11 @@ def read_hmdb51(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows
 
 
-def _read_ucf_line(
-    line: str, classes: dict[str, str], split: OfficialSplit, place: tuple[str, int], labels: Path
-) -> LabelRow:
+def _read_ucf_line(line: str, classes: dict[str, str], split: OfficialSplit, place: Place, labels: Path) -> LabelRow:
     path, _, number = line.rpartition(" ") if line.rpartition(" ")[2].isdecimal() else (line, "", "")
     path = path.strip()
     category = path.partition("/")[0] if "/" in path else ""
-    detail = f"{labels / place[0]}: row {place[1]}, {line[:80]!r},"
+    detail = f"{labels / place[0]}: {place[1]}, {line[:80]!r},"
     if category not in classes.values():
         raise UserError(f"{detail} is in no folder of a class that {UCF_CLASSES} names; download the lists again")
     if number and classes.get(number) != category:
@@ -161,15 +171,15 @@ def _read_ucf_line(
 
 
 def _read_hmdb_list(path: Path, category: str) -> Iterator[LabelRow | None]:
-    for number, line in enumerate(read_text_lines(path)):
+    for number, line in enumerate(read_text_lines(path), 1):
         name, _, part = line.strip().rpartition(" ")
         if line.strip() and (not name or part not in ("0", *HMDB_PARTS)):
             raise UserError(
-                f"{path}: row {number} is {line[:80]!r}, not a name and 0, 1 or 2; download the lists again"
+                f"{path}: line {number} is {line[:80]!r}, not a name and 0, 1 or 2; download the lists again"
             )
         if name:
             video = f"{category}/{name.strip()}"
-            split, place = HMDB_PARTS.get(part), (path.name, number)
+            split, place = HMDB_PARTS.get(part), (path.name, f"line {number}")
             yield make_path_row(video, spell_out(category), category, split, place) if split else None
 
 

@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.corpus.readers.cells import FORMATS, Cells, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
 from pipeline.corpus.rows import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.errors import UserError
@@ -82,11 +82,11 @@ def _find_path_column(path: Path, wanted: str | int | None) -> str:
     return best[0] if best else PATH_COLUMNS[0]
 
 
-def _expand(listed: Iterable[Cells], place: int) -> Iterator[Cells]:
+def _expand(listed: Iterable[LocatedCells], place: int) -> Iterator[LocatedCells]:
     """The same rows, one for each video where a cell lists several."""
-    for cells in listed:
+    for where, cells in listed:
         for path in cells[place] or [""] if isinstance(cells[place], list) else [cells[place]]:
-            yield (*cells[:place], path, *cells[place + 1 :])
+            yield where, (*cells[:place], path, *cells[place + 1 :])
 
 
 def _clear_null(row: dict[str, Any]) -> dict[str, Any]:

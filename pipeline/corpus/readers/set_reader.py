@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
-from pipeline.corpus.readers.cells import FORMATS, Cells, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
@@ -187,7 +187,7 @@ def _read_variant(
     classes = read_named_classes(labels, dataset) or _find_classes(variant, labels)
     extra = {f"extra {column}": column for column in variant.extra if _has_column(source, column)}
     named = table.list_columns(dataset.columns) | extra
-    cells: Iterator[Cells]
+    cells: Iterator[LocatedCells]
     if variant.kind == "lists":
         places = {key: int(place) for key, place in named.items()}
         cells = lists.read_cells(source.path, places, variant.delimiter, numbered=bool(classes))

@@ -50,10 +50,10 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     named = sorted([*map(str, videos), *without])
     splits = match_split_folders({PurePosixPath(path).parts[0] if "/" in path else "" for path in named})
     rows = []
-    for number, path in enumerate(named):
+    for path in named:
         text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
         split = splits.get(path.partition("/")[0], "all")
-        place = (str(text or path), number)
+        place = (str(text or path), "")
         rows += [
             make_path_row(path, caption, category, split, place)
             for caption, category in _read_captions(labels, text, dataset)
@@ -133,7 +133,7 @@ def _read_lists(videos: Path, captions: Path, dataset: DatasetParams) -> Iterato
             f"{len(paths)} lines, but {captions.name} has {len(texts)}; each line is about the same line of the other"
         )
         raise UserError(f"{videos}: has {detail}")
-    for number, (path, text) in enumerate(zip(paths, texts, strict=True)):
+    for number, (path, text) in enumerate(zip(paths, texts, strict=True), 1):
         if path or text:
             video = make_relative(dataset.videos, path)
-            yield make_path_row(video, text, ONLY_CATEGORY, "all", (videos.name, number))
+            yield make_path_row(video, text, ONLY_CATEGORY, "all", (videos.name, f"line {number}"))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.corpus.foreign_paths import starts_elsewhere
-from pipeline.corpus.readers.cells import FORMATS, Cells, Columns, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, Columns, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import find_name, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.rows import (
@@ -111,7 +111,7 @@ def make_rows(
     table: Table,
     dataset: DatasetParams,
     named: Columns,
-    listed: Iterable[Cells],
+    listed: Iterable[LocatedCells],
     classes: Mapping[str, str] = NO_CLASSES,
     change: Change | None = None,
 ) -> Iterator[LabelRow]:
@@ -121,21 +121,21 @@ def make_rows(
     called with the cells by their keys, and with the whole path, before they are read.
     """
     fields = list_fields(dataset.columns.path)
-    for number, cells in enumerate(listed):
+    for where, cells in listed:
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
-        whole = _fill_path(row, str(dataset.columns.path), fields, table, number) if fields else row.get("path")
+        whole = _fill_path(row, str(dataset.columns.path), fields, table, where) if fields else row.get("path")
         # Samples of several videos name them in lists, of which most hold one.
         row["path"] = as_text(whole[0] if isinstance(whole, list) and len(whole) == 1 else whole)
-        yield from _label_parts(change(row) if change else row, table, number, dataset, classes)
+        yield from _label_parts(change(row) if change else row, table, where, dataset, classes)
 
 
 def _label_parts(
-    row: Mapping[str, Any], table: Table, number: int, dataset: DatasetParams, classes: Mapping[str, str]
+    row: Mapping[str, Any], table: Table, where: str, dataset: DatasetParams, classes: Mapping[str, str]
 ) -> Iterator[LabelRow]:
     """A row for each part of a video that a row of the table labels."""
     columns, video = dataset.columns, _place_video(row["path"], table, dataset)
     objects = _parse_objects(row.get("objects"))
-    split = read_split(as_text(row.get("split")), table.split, table.path, number)
+    split = read_split(as_text(row.get("split")), table.split, table.path, where)
     for place, part in enumerate(list_parts(row, dataset), 1):
         if columns.id:
             name = as_text(row["id"])
@@ -144,7 +144,7 @@ def _label_parts(
             name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
         caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
         if classes and caption.strip() and not row.get("fault"):
-            known = _find_class(caption, classes, table, number)
+            known = _find_class(caption, classes, table, where)
             category = known if columns.category in (None, columns.caption) else category
             caption = spell_out(known)
         yield LabelRow(
@@ -154,12 +154,12 @@ def _label_parts(
             placeholders=(),
             objects=objects,
             official_split=split,
-            place=(table.path.name, number),
+            place=(table.path.name, where),
             video=video,
             segment=part.segment,
             segment_fault=row.get("fault") or part.fault,
             group=as_text(row.get("group")).strip(),
-            moves=_parse_way(row.get("direction"), table, number),
+            moves=_parse_way(row.get("direction"), table, where),
         )
 
 
@@ -169,10 +169,10 @@ def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
     return simplify_path(f"{table.folder}/{path}" if placed else path)
 
 
-def _find_class(label: str, classes: Mapping[str, str], table: Table, number: int) -> str:
+def _find_class(label: str, classes: Mapping[str, str], table: Table, where: str) -> str:
     name = find_name(label, classes)
     if name is None:
-        detail = f"row {number} has the class {label.strip()!r}, which dataset.classes does not name"
+        detail = f"{where} has the class {label.strip()!r}, which dataset.classes does not name"
         raise UserError(f"{table.path}: {detail}")
     return name
 
@@ -195,7 +195,7 @@ def _parse_pattern(pattern: str) -> list[tuple[str, str | None, str | None, str 
     return list(string.Formatter().parse(pattern))
 
 
-def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, number: int) -> str:
+def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, where: str) -> str:
     """The path that the pattern makes of a row; empty where a cell is."""
     cells = {field: as_text(row[f"path {{{field}}}"]) for field in fields}
     if not all(cells.values()):
@@ -209,9 +209,7 @@ def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], tabl
                 cell = int(cell) if spec[-1] == "d" and cell == int(cell) else cell
             written.append(text + format(cell, spec or ""))
         except (ValueError, OverflowError) as error:
-            detail = (
-                f"row {number} has {cells[str(field)]!r} under {field!r}, which dataset.columns.path writes as {spec!r}"
-            )
+            detail = f"{where} has {cells[str(field)]!r} under {field!r}, which dataset.columns.path writes as {spec!r}"
             raise UserError(f"{table.path}: {detail}: {error}") from None
     return "".join(written)
 
@@ -225,19 +223,19 @@ def _parse_objects(cell: Any) -> tuple[str, ...]:
     return tuple(text for name in names if (text := as_text(name)))
 
 
-def read_split(name: str, other: OfficialSplit, path: Path, number: int) -> OfficialSplit:
+def read_split(name: str, other: OfficialSplit, path: Path, where: str) -> OfficialSplit:
     """The split that a row names, the other one where it names none. Raises UserError for a name of none."""
     split = parse_split(name) if name.strip() else other
     if split is None:
-        detail = f"row {number} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
+        detail = f"{where} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"
         raise UserError(f"{path}: {detail}")
     return split
 
 
-def _parse_way(cell: Any, table: Table, number: int) -> str:
+def _parse_way(cell: Any, table: Table, where: str) -> str:
     name = parse_way(as_text(cell))
     if name is None:
         known = f"{', '.join(WAYS)} and {NO_WAY}"
-        detail = f"row {number} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
+        detail = f"{where} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
         raise UserError(f"{table.path}: {detail}")
     return name

@@ -29,7 +29,11 @@ def write_parquet(path, **columns):
 
 
 def read(path, **columns):
-    return list(read_cells(path, columns or WANTED))
+    return [cells for _, cells in read_cells(path, columns or WANTED)]
+
+
+def places(path):
+    return [(where, cells[0]) for where, cells in read_cells(path, WANTED)]
 
 
 def complaint(path, **columns):
@@ -127,3 +131,20 @@ def test_an_absent_table_is_named(tmp_path):
 
 def test_a_long_cell_is_read_whole(tmp_path):
     assert read(write_csv(tmp_path / "t.csv", f"clip,what is said\na.mp4,{'x' * 300_000}\n"))[0][1] == "x" * 300_000
+
+
+@pytest.mark.parametrize(("above", "first"), [("", 2), ("sep=,\n", 3), ("\ufeff", 2), ("\ufeffsep=,\r\n", 3)])
+def test_rows_stand_where_an_editor_shows_them(tmp_path, above, first):
+    """A cell of two lines, and empty lines, count as an editor counts them."""
+    text = f'{above}clip,what is said\na.mp4,"a mug,\nthen a pen"\n\nb.mp4,one\nc.mp4,two\n'
+    expected = [(f"line {first}", "a.mp4"), (f"line {first + 3}", "b.mp4"), (f"line {first + 4}", "c.mp4")]
+    assert places(write_csv(tmp_path / "t.csv", text)) == expected
+    wide = complaint(write_csv(tmp_path / "wide.csv", f"{text}d.mp4,three,four\n"))
+    assert f"wide.csv: line {first + 5} has 3 cells" in wide
+
+
+def test_rows_of_json_lines_stand_in_lines_and_those_of_parquet_are_counted_from_one(tmp_path):
+    lines = '{"clip": "a.mp4", "what is said": "x"}\n\n{"clip": "b.mp4", "what is said": "y"}\n'
+    assert places(write_csv(tmp_path / "t.jsonl", lines)) == [("line 1", "a.mp4"), ("line 3", "b.mp4")]
+    table = write_parquet(tmp_path / "t.parquet", clip=["a.mp4", "b.mp4"], **{"what is said": ["x", "y"]})
+    assert places(table) == [("row 1", "a.mp4"), ("row 2", "b.mp4")]

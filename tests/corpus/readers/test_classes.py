@@ -66,7 +66,7 @@ def test_bad_classes_are_told(tmp_path):
     (tmp_path / "train.csv").write_text("path,caption\na.mp4,9\n")
     (tmp_path / "a.txt").write_text("1 A\n")
     dataset = reading("table", tmp_path).model_copy(update={"classes": "a.txt"})
-    with pytest.raises(UserError, match=r"row 0 has the class '9', which dataset\.classes does not name"):
+    with pytest.raises(UserError, match=r"line 2 has the class '9', which dataset\.classes does not name"):
         read_rows(tmp_path, dataset)
     path = tmp_path / "train.csv"
     with pytest.raises(UserError, match=r"make dataset\.labels the folder that holds both"):

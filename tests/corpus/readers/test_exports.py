@@ -40,7 +40,7 @@ def test_each_row_becomes_a_clip_or_is_dropped_with_a_reason(tmp_path):
     assert sorted((drop.reason, drop.detail) for drop in choice.drops) == [
         ("missing_video", "day 1/two.mp4 and day 2/two.mp4 are both called two.mp4"),
         ("missing_video", "no onf.mp4 in any folder; the nearest is day 1/one.mp4"),
-        ("unusable_id", "row 8 of events.tsv"),
+        ("unusable_id", "entry 9 of events.tsv"),
         ("unusable_label", "label '', template ''"),
         ("unusable_segment", "a POINT event at 5 s has no length"),
         ("unusable_segment", "from 7 to 6 s is reversed"),
@@ -79,7 +79,7 @@ def test_groups_and_splits_may_be_columns_and_other_columns_are_refused(tmp_path
     path.write_text(path.read_text().replace("Observation id", "Fold").replace("\na\t", "\nvalidate\t"))
     (row,) = read_export("boris", path, split="Fold", group="Media file name")
     assert (row.official_split, row.group) == ("validation", "one.mp4")
-    with pytest.raises(UserError, match=r"row 0 has the split 'run' \(dataset\.columns\.split\); known are train"):
+    with pytest.raises(UserError, match=r"entry 1 has the split 'run' \(dataset\.columns\.split\); known are train"):
         read_export("boris", path, split="Behavior")
     with pytest.raises(UserError, match=r"has no column 'Subject' \(dataset\.columns\.group\)"):
         read_export("boris", path, group="Subject")

@@ -106,7 +106,7 @@ def test_bad_input_is_named(tmp_path):
     path = tmp_path / "clips.json"
     with pytest.raises(UserError, match=r"clips\.json: no such JSON file"):
         seen(path)
-    with pytest.raises(UserError, match=r"clips\.json: row 1 is no object with a row's cells, but 7"):
+    with pytest.raises(UserError, match=r"clips\.json: entry 2 is no object with a row's cells, but 7"):
         seen(path, [{"path": "a", "caption": "x"}, 7])
     with pytest.raises(UserError, match="holds neither a list of objects nor an object with rows, but 3"):
         seen(path, 3)
@@ -138,3 +138,12 @@ def test_a_file_is_read_again_once_it_has_changed(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match="no such file; mend it"):
         read_content(path, "mend it")
+
+
+def test_a_row_within_another_is_named_by_the_entry_of_the_file(tmp_path):
+    path = tmp_path / "clips.json"
+    path.write_text(
+        json.dumps([{"word": "dog", "of": [{"id": "a"}, {"id": "b"}]}, {"word": "cat", "of": [{"id": "c"}]}])
+    )
+    rows = read_rows(path, reading("json", path, path="of.id", caption="word"))
+    assert [(row.video, row.place[1]) for row in rows] == [("a", "entry 1"), ("b", "entry 1"), ("c", "entry 2")]

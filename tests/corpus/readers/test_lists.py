@@ -32,6 +32,15 @@ def test_the_separator_is_seen_in_the_first_line(tmp_path, text):
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["a.mp4,A dog\n\nb.mp4,A cat\n", "a.mp4 A dog\n\nb.mp4 A cat\n", 'a.mp4\t"A dog\n\nb.mp4\tA cat\n']
+)
+def test_a_row_is_named_by_its_line_among_empty_ones(tmp_path, text):
+    path = write(tmp_path, "clips.txt", text)
+    places = [row.place for row in read_rows(path, reading("lists", path))]
+    assert places == [("clips.txt", "line 1"), ("clips.txt", "line 3")]
+
+
 def test_what_stands_behind_the_ending_separates(tmp_path):
     for text in ("a.mp4 A dog, running; fast\n", "a.mp4;A dog, running; fast"):
         ((video, label, *_),) = seen(write(tmp_path, "clips.txt", text))
@@ -77,8 +86,8 @@ def test_more_columns_than_wanted_are_passed_over(tmp_path):
 
 
 def test_bad_input_is_named(tmp_path):
-    path = write(tmp_path / "one", "clips.txt", "a.mp4 3\n")
-    with pytest.raises(UserError, match=r"clips\.txt: row 0 has the number '3' for a caption; .* dataset\.classes"):
+    path = write(tmp_path / "one", "clips.txt", "\na.mp4 3\n")
+    with pytest.raises(UserError, match=r"clips\.txt: line 2 has the number '3' for a caption; .* dataset\.classes"):
         seen(path)
     with pytest.raises(UserError, match=r"make dataset\.labels the folder"):
         seen(path, classes="classes.txt")
@@ -88,7 +97,7 @@ def test_bad_input_is_named(tmp_path):
         seen(tmp_path / "gone")
     write(tmp_path / "two", "train.txt", "a.mp4 3\n")
     write(tmp_path / "two", "classes.txt", "1 x\n2 y\n")
-    with pytest.raises(UserError, match=r"train\.txt: row 0 has the class '3', which dataset\.classes does not name"):
+    with pytest.raises(UserError, match=r"train\.txt: line 1 has the class '3', which dataset\.classes does not name"):
         seen(tmp_path / "two", classes="classes.txt")
     write(tmp_path / "two", "classes.txt", "1 x\n1 y\n")
     with pytest.raises(UserError, match=r"classes\.txt: names a class number twice"):

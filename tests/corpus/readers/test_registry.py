@@ -13,7 +13,7 @@ from pipeline.corpus.rows import LabelRow
 def read_rows(labels, dataset):
     for number, line in enumerate(labels.read_text().splitlines()):
         name, caption = line.split(": ")
-        yield LabelRow(name, caption, "all", (), (), "all", (labels.name, number), f"{name}.mp4")
+        yield LabelRow(name, caption, "all", (), (), "all", (labels.name, f"line {number}"), f"{name}.mp4")
 
 def read_nothing(labels):
     return []

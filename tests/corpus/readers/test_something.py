@@ -19,7 +19,7 @@ def test_one_file_gives_its_rows_as_they_stand(tmp_path):
         placeholders=("a red mug",),
         objects=(),
         official_split="all",
-        place=("labels.json", 0),
+        place=("labels.json", "entry 1"),
         video="",
     )
 
@@ -73,7 +73,7 @@ def test_rows_without_a_list_of_placeholders_have_none(tmp_path, placeholders):
 def test_a_row_that_lacks_a_field_is_named_with_the_field(tmp_path, field):
     lacking = {key: value for key, value in row("2").items() if key != field}
     path = write_labels(tmp_path / "train.json", [row("1"), lacking])
-    with pytest.raises(UserError, match=rf"train\.json: row 1 lacks '{field}'"):
+    with pytest.raises(UserError, match=rf"train\.json: entry 2 lacks '{field}'"):
         read_something(path)
 
 
@@ -93,7 +93,7 @@ def test_json_that_is_not_a_list_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("item", ["1", None, ["1", "pushing"]])
 def test_a_row_that_is_not_an_object_is_refused(tmp_path, item):
-    with pytest.raises(UserError, match="row 0 is not an object"):
+    with pytest.raises(UserError, match="entry 1 is not an object"):
         read_something(write_labels(tmp_path / "train.json", [item]))
 
 

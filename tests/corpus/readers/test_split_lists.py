@@ -67,7 +67,7 @@ def test_hmdb51_tells_of_clips_in_neither_part(hmdb, capsys):
 
 def test_bad_input_is_named(ucf, tmp_path):
     (ucf / "trainlist01.txt").write_text("HandstandPushups/a.avi 1\n")
-    with pytest.raises(UserError, match=r"trainlist01\.txt: row 0, .* has the number of ApplyEyeMakeup"):
+    with pytest.raises(UserError, match=r"trainlist01\.txt: line 1, .* has the number of ApplyEyeMakeup"):
         seen("ucf101", ucf)
     (ucf / "trainlist01.txt").write_text("Yoga/a.avi 1\n")
     with pytest.raises(UserError, match="is in no folder of a class"):
@@ -78,5 +78,5 @@ def test_bad_input_is_named(ucf, tmp_path):
     with pytest.raises(UserError, match=r"holds no list <class>_test_split3\.txt"):
         seen("hmdb51", tmp_path, 3)
     (tmp_path / "wave_test_split3.txt").write_text("a.avi 7\n")
-    with pytest.raises(UserError, match=r"wave_test_split3\.txt: row 0 is 'a\.avi 7', not a name and 0, 1 or 2"):
+    with pytest.raises(UserError, match=r"wave_test_split3\.txt: line 1 is 'a\.avi 7', not a name and 0, 1 or 2"):
         seen("hmdb51", tmp_path, 3)

@@ -32,7 +32,7 @@ def test_path_and_caption_are_enough(tmp_path):
         placeholders=(),
         objects=(),
         official_split="all",
-        place=("clips.csv", 0),
+        place=("clips.csv", "line 2"),
         video="a/b.mp4",
     )
 
@@ -88,7 +88,7 @@ def test_the_usual_names_of_splits_are_known(tmp_path, name, part):
 
 def test_an_unknown_split_is_refused_with_its_row_and_the_known_ones(tmp_path):
     path = table(tmp_path, "path,caption,split\na.mp4,x,train\nb.mp4,y,holdout\n")
-    with pytest.raises(UserError, match=r"clips\.csv: row 1 has the split 'holdout' .*known are train, training, val"):
+    with pytest.raises(UserError, match=r"clips\.csv: line 3 has the split 'holdout' .*known are train, training, val"):
         read_rows(path, columns(split="split"))
 
 
@@ -141,7 +141,7 @@ def test_a_path_may_be_made_of_columns(tmp_path, capsys):
     [
         (
             "{label}_{time:06d}",
-            r"clips\.csv: row 0 has '1\.5' under 'time', which dataset\.columns\.path writes as '06d'",
+            r"clips\.csv: line 2 has '1\.5' under 'time', which dataset\.columns\.path writes as '06d'",
         ),
         ("{label}_{tim:06d}", r"has no column 'tim' \(dataset\.columns\.path \{tim\}\); did you mean 'time'"),
         ("{label", r"dataset\.columns\.path '\{label': expected '\}'"),
@@ -205,7 +205,8 @@ def test_what_separates_a_table_is_seen_in_its_first_line(tmp_path, name, first,
     sign = header.removeprefix("path").removesuffix("caption")
     path = table(tmp_path, f"{first}{header}\na.mp4{sign}Ein Hund läuft\n", name)
     (row,) = read_rows(path, columns())
-    assert (row.video, row.label, row.place[1]) == ("a.mp4", "Ein Hund läuft", 0)
+    line = 3 if "sep" in first.lower() else 2
+    assert (row.video, row.label, row.place[1]) == ("a.mp4", "Ein Hund läuft", f"line {line}")
     assert read_header(path) == ["path", "caption"]
 
 
@@ -281,6 +282,6 @@ def test_a_column_tells_which_way_a_clip_moves(tmp_path):
     assert [row.moves for row in rows] == ["left", "", "up right"]
     odd = table(tmp_path, "path,caption,way\na.mp4,one,north\n", "odd.csv")
     with pytest.raises(
-        UserError, match=r"row 0 has the direction 'north' \(dataset\.columns\.direction\); known are left"
+        UserError, match=r"line 2 has the direction 'north' \(dataset\.columns\.direction\); known are left"
     ):
         list(read_rows(odd, columns(direction="way")))
