@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.batches import pad
 from pipeline.data.sampler import draw_noise
 from pipeline.directions.table import Directions
 from pipeline.errors import UserError
-from pipeline.inference import Model, sample
+from pipeline.inference import Model
 from pipeline.model_files import DESCRIPTION
 from pipeline.models.flops import step_flops
 from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts, read_source
@@ -22,12 +23,12 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
 
 WORKER = (  # in the order in which they build on each other
-    *("random", "weights", "products", "tensors", "captions", "blocks"),
+    *("random", "weights", "plain_kernel", "kernel", "tensors", "captions", "blocks"),
     *("residual", "convgru", "unet", "model", "worker"),
 )
 INTERFACE = ("tokens", "gif", "files", "saving", "interface")
 MOST_VALUES = 20_000_000  # of a model: 40 MB of text
-MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: about 10 seconds in a browser
+MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: some seconds in a browser
 
 
 POLICY = {  # what the page's Content-Security-Policy has to allow besides the style and the script themselves
@@ -71,7 +72,9 @@ def _find_obstacle(model: Model) -> str:
     values = sum(value.numel() for value in model.generator.state_dict().values())
     if values > MOST_VALUES:
         return f"The generator has {values / 1e6:.0f} million values, too many for a page. Use `t2v sample`."
-    operations = step_flops(lambda: sample(model, [(1,)], draw_noise(0, 1, model.generator.z_width)))
+    z = draw_noise(0, 1, model.generator.z_width)
+    # The network itself: in inference mode, which `sample` uses, operations are not counted.
+    operations = step_flops(lambda: model.generator(z, pad([(1,)])))
     if operations > MOST_OPERATIONS:
         return f"A clip takes {operations / 1e9:.0f} billion operations, too many for a page. Use `t2v sample`."
     return ""

@@ -66,7 +66,8 @@ def test_where_no_caption_names_an_object_all_words_count_as_both(tmp_path):
 
 
 def test_without_webassembly_they_are_the_same(tmp_path):
-    folder = save_generator(tmp_path)
+    train, size = CASES["volume, odd"]
+    folder = save_generator(tmp_path, size, **train)
     drawn = draw_in_node(make_player(folder), SCENES, before="WebAssembly.Module = null;")
     assert measure_difference(drawn, draw_in_torch(folder, SCENES)) <= 1
 
@@ -100,9 +101,10 @@ def test_between_two_clips_both_captions_and_noises_are_mixed(tmp_path):
     assert measure_difference(drawn, to_frames(network.generator(z, *conds))) <= 1
 
 
-def test_a_model_that_a_page_cannot_run_says_why(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", ["MOST_VALUES", "MOST_OPERATIONS"])
+def test_a_model_that_a_page_cannot_run_says_why(limit, tmp_path, monkeypatch):
     folder = save_generator(tmp_path)
-    monkeypatch.setattr("pipeline.page.player.MOST_VALUES", 10)
+    monkeypatch.setattr(f"pipeline.page.player.{limit}", 0)
     player = make_player(folder)
     assert "too many for a page" in player.reason
     assert player.reason in player.html

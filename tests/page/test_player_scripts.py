@@ -158,7 +158,7 @@ def test_a_gif_holds_the_frames(colours):
 
 @pytest.mark.skipif(shutil.which("wat2wasm") is None, reason="no wat2wasm to compile the kernel with")
 def test_the_inlined_kernel_is_what_its_source_compiles_to(tmp_path):
-    source = (SOURCES / "products.js").read_text(encoding="utf-8")
+    source = (SOURCES / "kernel.js").read_text(encoding="utf-8")
     inlined = "".join(re.findall(r'"([^"]+)"', source.split("const KERNEL =", 1)[1].split(";", 1)[0]))
     subprocess.run(["wat2wasm", SOURCES / "kernel.wat", "-o", tmp_path / "kernel.wasm"], check=True)
     assert base64.b64decode(inlined) == (tmp_path / "kernel.wasm").read_bytes()

@@ -1,35 +1,45 @@
 // Blocks that the generators are made of, as pipeline/models/layers.py has them. Codes are [frames, width].
 
-// (1 + gain(code)) * x + bias(code), one of each per frame and channel.
-function modulate(weights, name, x, codes) {
-  const { frames, channels, data } = x;
+// What a code makes of x: (1 + gain(code)) * x + bias(code), one of each per frame and channel.
+function readModulation(weights, name, codes) {
   const both = linear(weights, `${name}.gain_and_bias`, codes);
-  const out = likeMap(x);
-  const length = data.length / frames;
-  for (let t = 0, at = 0; t < frames; t++) {
-    const first = t * 2 * channels;
-    for (const end = (t + 1) * length; at < end; ) {
-      for (let channel = 0; channel < channels; channel++, at++) {
-        out.data[at] = (1 + both[first + channel]) * data[at] + both[first + channels + channel];
-      }
+  const half = weights[`${name}.gain_and_bias.bias`].data.length / 2;
+  const [gains, shifts] = [new Float32Array(both.length / 2), new Float32Array(both.length / 2)];
+  for (let from = 0, to = 0; from < both.length; from += half) {
+    for (let end = from + half; from < end; from++, to++) {
+      gains[to] = 1 + both[from];
+      shifts[to] = both[from + half];
     }
+  }
+  return { gains, shifts };
+}
+
+// The same of a map, where no convolution follows.
+function modulate(weights, name, x, codes) {
+  const { gains, shifts } = readModulation(weights, name, codes);
+  const { frames, channels, data } = x;
+  const out = likeMap(x);
+  for (let at = 0; at < data.length; at++) {
+    const own = Math.floor((at * frames) / data.length) * channels + (at % channels);
+    out.data[at] = gains[own] * data[at] + shifts[own];
   }
   return out;
 }
 
 // x + space-then-time convolutions of x.
 function residualBlock(weights, name, x, codes = null) {
-  return addMaps(x, changeMap(weights, name, x, codes));
+  return changeMap(weights, name, x, x, codes);
 }
 
 // The same, where the convolutions see x normalised at each place.
 function normalisedBlock(weights, name, x, codes) {
-  return addMaps(x, changeMap(weights, name, normalisePlaces(x), codes));
+  return changeMap(weights, name, x, normalisePlaces(x), codes);
 }
 
-function changeMap(weights, name, x, codes) {
-  const h = codes ? modulate(weights, `${name}.modulation`, x, codes) : x;
-  return convolve(weights, `${name}.time`, rectifyMap(convolve(weights, `${name}.space`, rectifyMap(h)))).data;
+function changeMap(weights, name, added, x, codes) {
+  const modulation = codes && readModulation(weights, `${name}.modulation`, codes);
+  const h = convolve(weights, `${name}.space`, x, { modulation, rectified: true });
+  return convolve(weights, `${name}.time`, h, { rectified: true, added });
 }
 
 function addMaps(x, other) {
@@ -110,10 +120,9 @@ function eachOfPatches({ frames, height, width, channels }, [long, tall, wide], 
     for (let h = 0; h < height; h++) {
       for (let w = 0; w < width; w++) {
         const cell = (Math.floor(t / long) * (height / tall) + Math.floor(h / tall)) * (width / wide) + Math.floor(w / wide);
-        for (let channel = 0; channel < channels; channel++, place++) {
-          const inside = (((t % long) * tall + (h % tall)) * wide + (w % wide)) * channels + channel;
-          visit(place, cell * channels * long * tall * wide + inside);
-        }
+        const part = ((t % long) * tall + (h % tall)) * wide + (w % wide);
+        const inPatch = (cell * long * tall * wide + part) * channels;
+        for (let channel = 0; channel < channels; channel++, place++) visit(place, inPatch + channel);
       }
     }
   }

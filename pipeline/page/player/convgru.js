@@ -20,26 +20,27 @@ function drawConvGru(model, z, { whole }) {
   const x = growMap(weights, "generator", codes, [clip.height, clip.width], {
     block: frameBlock, grow: upsample, after: remember,
   });
-  const frames = convolve(weights, "generator.last", rectifyMap(x));
+  const frames = convolve(weights, "generator.last", x, { rectified: true });
   return likeMap(frames, frames.data.map(Math.tanh));
 }
 
 // x + two convolutions within each frame.
 function frameBlock(weights, name, x, codes) {
-  const first = convolve(weights, `${name}.first`, rectifyMap(normFrames(weights, `${name}.norms.0`, x, codes)));
-  const second = convolve(weights, `${name}.second`, rectifyMap(normFrames(weights, `${name}.norms.1`, first, codes)));
-  return addMaps(x, second.data);
+  const first = convolve(weights, `${name}.first`, x, { modulation: readNorm(weights, `${name}.norms.0`, codes), rectified: true });
+  const modulation = readNorm(weights, `${name}.norms.1`, codes);
+  return convolve(weights, `${name}.second`, first, { modulation, rectified: true, added: x });
 }
 
 // Modulation, after a batch norm with the running means of training where there is one.
-function normFrames(weights, name, x, codes) {
+function readNorm(weights, name, codes) {
   const running = weights[`${name}.running`];
-  if (!running) return modulate(weights, name, x, codes);
-  const { channels } = x;
+  if (!running) return readModulation(weights, name, codes);
+  const { gains, shifts } = readModulation(weights, `${name}.modulation`, codes);
+  const channels = running.data.length / 2;
   const [means, squares] = [running.data.subarray(0, channels), running.data.subarray(channels)];
   const scales = means.map((mean, channel) => 1 / Math.sqrt(Math.max(squares[channel] - mean ** 2, 0) + 1e-5));
-  const normalised = x.data.map((value, at) => (value - means[at % channels]) * scales[at % channels]);
-  return modulate(weights, `${name}.modulation`, likeMap(x, normalised), codes);
+  const scaled = gains.map((gain, place) => gain * scales[place % channels]);
+  return { gains: scaled, shifts: shifts.map((shift, place) => shift - means[place % channels] * scaled[place]) };
 }
 
 // A GRU at each place, whose gates are convolutions. Ballas et al. 2016.

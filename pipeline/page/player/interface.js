@@ -1,6 +1,7 @@
 // The player: what is typed and chosen -> a scene, which a worker draws -> what is seen.
 
 const TILES = 16;
+const PATIENCE = 400; // milliseconds after which a reader is told that a clip is being drawn
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 function startPlayer() {
@@ -9,7 +10,7 @@ function startPlayer() {
   const { clip } = model;
   const seen = { frames: null, number: 0, playing: !STILL.matches };
   const studio = startStudio(model, find("engine").textContent, find("weights").textContent);
-  let latest = 0;
+  let [latest, done] = [0, 0];
 
   function readSide(prefix) {
     const caption = find(`${prefix}caption`).value.trim();
@@ -39,8 +40,11 @@ function startPlayer() {
     const scene = readScene();
     if (!scene) return;
     const number = ++latest;
+    setTimeout(() => { if (number === latest && number !== done) find("busy").textContent = "Drawing …"; }, PATIENCE);
     const { frames, milliseconds, error } = await studio.draw(scene, () => number === latest);
     if (number !== latest) return;
+    done = number;
+    find("busy").textContent = "";
     if (error) return void tell(find("notes"), `The clip cannot be drawn: ${error}`, error);
     Object.assign(seen, { frames, scene });
     find("canvas").setAttribute("aria-label", `${clip.frames} frames of: ${scene.caption}, seed ${scene.seed}`);

@@ -47,7 +47,7 @@ function encodeSteps(weights, still, curves, steps) {
 }
 
 function drawStill(weights, name, code, sides) {
-  return convolve(weights, `${name}.last`, rectifyMap(growMap(weights, name, code, sides)));
+  return convolve(weights, `${name}.last`, growMap(weights, name, code, sides), { rectified: true });
 }
 
 // A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
@@ -99,49 +99,30 @@ function drawBackground(weights, params, clip, setting, codes, steps) {
     bend(out, picture, places, readFlow(weights, codes, steps, clip));
     return out;
   }
-  for (let t = 0; t < frames; t++) {
-    out.data.set(moveLayer(picture, places.subarray(t * PLACE, (t + 1) * PLACE), height, width, true), t * height * width * 3);
-  }
-  return out;
+  return likeMap(out, moveLayer(picture, places, out, true));
 }
 
 // A layer over the frames, in place.
 function lay(frames, layer, places, number, count) {
-  const pixels = frames.height * frames.width;
-  for (let t = 0; t < frames.frames; t++) {
-    const at = (t * count + number) * PLACE;
-    const moved = moveLayer(layer, places.subarray(at, at + PLACE), frames.height, frames.width, false);
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const clear = 1 - moved[pixel * 4 + 3];
-      const to = (t * pixels + pixel) * 3;
-      for (let colour = 0; colour < 3; colour++) {
-        frames.data[to + colour] = moved[pixel * 4 + colour] + frames.data[to + colour] * clear;
-      }
-    }
+  const own = places.filter((_, index) => Math.floor(index / PLACE) % count === number);
+  const moved = moveLayer(layer, own, frames, false);
+  const { data } = frames;
+  for (let from = 0, to = 0; from < moved.length; from += 4, to += 3) {
+    const clear = 1 - moved[from + 3];
+    for (let colour = 0; colour < 3; colour++) data[to + colour] = moved[from + colour] + data[to + colour] * clear;
   }
 }
 
-// A picture at a place, as much of it as a frame shows: rows first, then columns -> [height, width, channels].
-function moveLayer(picture, [centreY, centreX, logY, logX], height, width, goesOn) {
-  const rows = findSources(height, centreY, logY, picture.height, goesOn);
-  const columns = findSources(width, centreX, logX, picture.width, goesOn);
-  const { channels, data, width: wide } = picture;
-  const lines = new Float32Array(height * wide * channels);
-  rows.forEach((sources, row) => {
-    for (const [place, share] of sources) addScaled(lines, row * wide * channels, data, place * wide * channels, wide * channels, share);
+// A picture at its place in each frame [frames, PLACE], as much of it as a frame shows -> [frames, height, width, channels].
+function moveLayer(picture, places, { frames, height, width }, goesOn) {
+  const moves = Array.from({ length: frames }, (_, t) => {
+    const [centreY, centreX, logY, logX] = places.subarray(t * PLACE, (t + 1) * PLACE);
+    return {
+      rows: findSources(height, centreY, logY, picture.height, goesOn),
+      columns: findSources(width, centreX, logX, picture.width, goesOn),
+    };
   });
-  const out = new Float32Array(height * width * channels);
-  for (let row = 0; row < height; row++) {
-    columns.forEach((sources, column) => {
-      const at = (row * width + column) * channels;
-      for (const [place, share] of sources) addScaled(out, at, lines, (row * wide + place) * channels, channels, share);
-    });
-  }
-  return out;
-}
-
-function addScaled(out, at, x, from, length, share) {
-  for (let place = 0; place < length; place++) out[at + place] += share * x[from + place];
+  return kernel.resample(picture, moves);
 }
 
 // Which pixels of a picture are in each pixel of a frame along one side, and how much: the mean of two samples, by the
@@ -149,20 +130,21 @@ function addScaled(out, at, x, from, length, share) {
 function findSources(side, centre, logScale, length, goesOn) {
   const shrinking = Math.exp(-logScale);
   const aside = Math.max(shrinking - 1, 0) / Math.sqrt(12);
-  return Array.from({ length: side }, (_, pixel) => {
+  const [places, shares] = [new Int32Array(4 * side), new Float32Array(4 * side)];
+  for (let pixel = 0, at = 0; pixel < side; pixel++) {
     const place = (pixel + 0.5) * (2 / side) - 1;
     const source = ((place - centre) * shrinking + length / side) * (side / 2) - 0.5;
-    const sources = [];
     for (let sample of [source - aside, source + aside]) {
       if (goesOn) sample = Math.min(Math.max(sample, 0), length - 1);
       const low = Math.floor(sample);
       for (const near of [low, low + 1]) {
-        const share = (1 - Math.abs(sample - near)) / 2;
-        if (near >= 0 && near < length && share > 0) sources.push([near, share]);
+        const seen = near >= 0 && near < length;
+        places[at] = seen ? near : 0;
+        shares[at++] = seen ? (1 - Math.abs(sample - near)) / 2 : 0;
       }
     }
-    return sources;
-  });
+  }
+  return { places, shares };
 }
 
 // How far each pixel of each frame is taken from elsewhere, down and right: [frames, height, width, 2].
@@ -233,12 +215,16 @@ function sample(out, at, { height, width, channels, data }, y, x) {
 function coverWithVolume(weights, frames, codes, time) {
   const name = "generator.volume";
   const half = growMap(weights, name, codes, [frames.height >> 1, frames.width >> 1]);
-  const spread = convolve(weights, `${name}.spread`, rectifyMap(half));
+  const spread = convolve(weights, `${name}.spread`, half, { rectified: true });
   const whole = residualBlock(weights, `${name}.smooth`, enlarge(unfold(spread, [time, 1, 1])));
-  const drawn = convolve(weights, `${name}.last`, rectifyMap(whole)).data;
-  const data = frames.data.map((value, index) => {
-    const pixel = Math.floor(index / 3) * 4;
-    return value + sigmoid(drawn[pixel + 3] - 1) * (Math.tanh(drawn[pixel + (index % 3)]) - value);
-  });
-  return likeMap(frames, data);
+  const drawn = convolve(weights, `${name}.last`, whole, { rectified: true }).data;
+  const out = likeMap(frames);
+  for (let from = 0, to = 0; from < drawn.length; from += 4) {
+    const share = sigmoid(drawn[from + 3] - 1);
+    for (let colour = 0; colour < 3; colour++, to++) {
+      const value = frames.data[to];
+      out.data[to] = value + share * (Math.tanh(drawn[from + colour]) - value);
+    }
+  }
+  return out;
 }

@@ -17,72 +17,24 @@ function likeMap(x, data = new Float32Array(x.data.length)) {
 
 // x [rows, inputs] -> [rows, outputs]
 function multiply(x, weight, bias) {
-  const rows = x.length / weight.shape[0];
-  const out = repeat(rows, bias ? bias.data : new Float32Array(weight.shape[1]));
-  return addProducts(out, x, weight, [[0, 0, 0, rows]]);
+  return kernel.multiply(x, weight, bias);
 }
 
 function linear(weights, name, x) {
   return multiply(x, weights[`${name}.weight`], weights[`${name}.bias`]);
 }
 
-// A convolution that keeps the sides; beyond them lie zeros.
-function convolve(weights, name, x) {
+// A convolution that keeps the sides; beyond them lie zeros. What it sees is modulated and rectified before, if wanted, and
+// its result is `added` to a map with the same sides.
+function convolve(weights, name, x, { modulation = null, rectified = false, added = null } = {}) {
   const weight = weights[`${name}.weight`];
-  const kernel = weight.shape.slice(0, 3);
-  const { frames, height, width } = x;
-  // Without neighbours in space all pixels of a frame are one long row.
-  const sides = kernel[1] * kernel[2] === 1 ? [frames, 1, height * width] : [frames, height, width];
-  const out = repeat(frames * height * width, weights[`${name}.bias`].data);
-  const outputs = weight.shape[4];
-  return makeMap(frames, height, width, outputs, addProducts(out, x.data, weight, listRuns(sides, kernel)));
-}
-
-// Rows of pixels that meet the same part of a kernel: [first pixel of the result, first pixel of x, part, pixels].
-function listRuns([frames, height, width], [long, tall, wide]) {
-  const runs = [];
-  eachPair(frames, long, (t, fromT, i) => {
-    eachPair(height, tall, (h, fromH, j) => {
-      for (let k = 0; k < wide; k++) {
-        const shift = k - (wide >> 1);
-        const first = Math.max(-shift, 0);
-        const pixels = width - Math.abs(shift);
-        const from = (fromT * height + fromH) * width + first + shift;
-        if (pixels > 0) runs.push([(t * height + h) * width + first, from, (i * tall + j) * wide + k, pixels]);
-      }
-    });
-  });
-  return runs;
-}
-
-// Each place along a side with each of those that a kernel shows it.
-function eachPair(length, kernel, visit) {
-  for (let place = 0; place < length; place++) {
-    for (let part = 0; part < kernel; part++) {
-      const from = place + part - (kernel >> 1);
-      if (from >= 0 && from < length) visit(place, from, part);
-    }
-  }
-}
-
-function repeat(rows, row) {
-  const out = new Float32Array(rows * row.length);
-  for (let at = 0; at < out.length; at += row.length) out.set(row, at);
-  return out;
-}
-
-function rectify(x) {
-  const out = new Float32Array(x.length);
-  for (let place = 0; place < x.length; place++) out[place] = x[place] < 0 ? SLOPE * x[place] : x[place];
-  return out;
+  const changes = { modulation, slope: rectified ? SLOPE : 1, added: added && added.data };
+  const data = kernel.convolve(x, weight, weights[`${name}.bias`], changes);
+  return makeMap(x.frames, x.height, x.width, weight.shape[4], data);
 }
 
 function activate(x) {
-  return rectify(x).map((value) => GAIN * value);
-}
-
-function rectifyMap(x) {
-  return likeMap(x, rectify(x.data));
+  return x.map((value) => GAIN * Math.max(value, SLOPE * value));
 }
 
 function sigmoid(value) {
@@ -141,26 +93,16 @@ function stretch(x, length, count) {
 
 // Twice the height and width, bilinear.
 function enlarge(x) {
-  const { frames, height, width, channels, data } = x;
-  const out = makeMap(frames, 2 * height, 2 * width, channels);
-  const columns = placeBetween(2 * width, width);
-  const rows = placeBetween(2 * height, height);
-  let at = 0;
-  for (let t = 0; t < frames; t++) {
-    for (const row of rows) {
-      const [above, below] = [row.low, row.high].map((h) => (t * height + h) * width);
-      for (const { low, high, share } of columns) {
-        const a = (above + low) * channels, b = (above + high) * channels;
-        const c = (below + low) * channels, d = (below + high) * channels;
-        for (let channel = 0; channel < channels; channel++) {
-          const top = data[a + channel] + share * (data[b + channel] - data[a + channel]);
-          const bottom = data[c + channel] + share * (data[d + channel] - data[c + channel]);
-          out.data[at++] = top + row.share * (bottom - top);
-        }
-      }
-    }
-  }
-  return out;
+  const [rows, columns] = [x.height, x.width].map((side) => listSources(placeBetween(2 * side, side)));
+  return makeMap(x.frames, 2 * x.height, 2 * x.width, x.channels, kernel.resample(x, Array(x.frames).fill({ rows, columns })));
+}
+
+// Values between two others each, as sources of a map that is resampled.
+function listSources(places) {
+  return {
+    places: Int32Array.from(places.flatMap(({ low, high }) => [low, high, low, high])),
+    shares: Float32Array.from(places.flatMap(({ share }) => [1 - share, share, 0, 0])),
+  };
 }
 
 // Each pixel twice in height and width.

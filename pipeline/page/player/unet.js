@@ -51,8 +51,9 @@ function predictClip(model, noisy, end, time, cond) {
     const wider = upsample(convolve(weights, `generator.narrow.${level}`, x));
     x = runStage(weights, `generator.up.${level}`, addMaps(wider, skips.pop().data), codes);
   }
-  const last = rectifyMap(modulate(weights, "generator.modulation", normalisePlaces(x), codes));
-  return finish(weights, unfold(convolve(weights, "generator.write", last), patch), noisy);
+  const modulation = readModulation(weights, "generator.modulation", codes);
+  const written = convolve(weights, "generator.write", normalisePlaces(x), { modulation, rectified: true });
+  return finish(weights, unfold(written, patch), noisy);
 }
 
 // The last convolutions see the noisy clip, so that patches leave no seams.
@@ -60,7 +61,7 @@ function finish(weights, drawn, noisy) {
   const pixels = noisy.data.length / 3;
   const both = joinRows(pixels, { data: drawn.data, width: drawn.channels }, { data: noisy.data, width: 3 });
   const fine = convolve(weights, "generator.fine", makeMap(noisy.frames, noisy.height, noisy.width, drawn.channels + 3, both));
-  const added = convolve(weights, "generator.last", rectifyMap(fine)).data;
+  const added = convolve(weights, "generator.last", fine, { rectified: true }).data;
   const colour = (index) => drawn.data[Math.floor(index / 3) * drawn.channels + (index % 3)];
   return likeMap(noisy, added.map((value, index) => value + colour(index)));
 }

@@ -18,7 +18,7 @@
   const run = (playing) => {
     clearInterval(timer);
     timer = playing ? setInterval(() => { if (!document.hidden) { frame += 1; show(); } }, beat / Number(speed.value)) : 0;
-    play.textContent = playing ? "Pause" : "Play";
+    play.textContent = playing ? "Pause all" : "Play all";
     play.setAttribute("aria-pressed", String(!playing));
   };
   play.addEventListener("click", () => run(!timer));
