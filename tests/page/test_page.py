@@ -190,7 +190,7 @@ def test_the_drawn_graph_is_that_of_dvc():
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("evaluation/intervals.json", "[]", "for a figure and its interval"),
+        ("evaluation/intervals.json", "[]", "holds no figures of an evaluation"),
         ("evaluation/intervals.json", '{"mmd": {"value": "high"}}', "for a figure and its interval"),
         ("evaluation/protocol.json", "[1]", "holds no JSON object"),
         ("labels/report.json", "{", "not JSON"),
