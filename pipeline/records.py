@@ -7,6 +7,8 @@ two conversions live in `pipeline/data/batches.py` and nowhere else.
 import math
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from pipeline.letters import find_words, spell_symbols
 
 Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
+
+# (label, total) -> a context that yields a function to call after each of `total` items
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -65,6 +70,12 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 SLOT = re.compile(r"\[([^\]]*)\]")
 PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
+
+
+@contextmanager
+def silent(_label: str, _total: int) -> Iterator[Callable[[], None]]:
+    """Show no progress."""
+    yield lambda: None
 
 
 @dataclass(frozen=True, slots=True)

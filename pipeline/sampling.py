@@ -8,6 +8,7 @@ Nothing here loads torch before a clip needs it.
 """
 
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,18 +86,39 @@ class VideoModel:
             raise UserError(f"the model knows no word of {text!r}; it knows {known} …")
         return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
 
-    def draw(self, typed: TypedCaption, seed: int, count: int) -> Frames:
-        """Clips of an encoded caption -> uint8 [count,T,H,W,3]."""
+    def draw(self, typed: TypedCaption, seed: int, count: int, advance: Callable[[], None] = lambda: None) -> Frames:
+        """Clips of an encoded caption -> uint8 [count,T,H,W,3]; `advance` is called after each."""
+        clips = np.empty((count, *self.shape), np.uint8)
+        drawn = 0
+        for part in self._draw_parts(typed, seed, count):
+            clips[drawn : drawn + len(part)] = part
+            drawn += len(part)
+            for _ in part:
+                advance()
+        return clips
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, H, W, 3) of a clip."""
+        clip = self.description["clip"]
+        return clip["frames"], clip["height"], clip["width"], 3
+
+    def _draw_parts(self, typed: TypedCaption, seed: int, count: int) -> Iterator[Frames]:
+        """As many clips at a time as one pass of the generator draws."""
         if graph := self._choose_graph(typed):
             ids = select_condition_ids(typed.caption, self.description["train"]["captions"]["conditioning"])
-            return graph.sample(ids, seed, count)
+            for first in range(count):
+                yield graph.sample(ids, seed, 1, first)
+            return
         from pipeline.data.sampler import draw_noise
-        from pipeline.inference import sample
+        from pipeline.inference import AT_ONCE, sample
 
         if typed.vectors is not None:
             self._model.add_words(typed.vectors)
-        z = draw_noise(seed, count, self._model.generator.z_width)
-        return sample(self._model, [self._model.condition(typed.caption)] * count, z)
+        ids = self._model.condition(typed.caption)
+        for first in range(0, count, AT_ONCE):
+            z = draw_noise(seed, min(AT_ONCE, count - first), self._model.generator.z_width, first)
+            yield sample(self._model, [ids] * len(z), z)
 
     def provenance(self, typed: TypedCaption) -> dict[str, Any]:
         """What names this model, how it draws, and the machine that it draws on; by the graph, that too."""

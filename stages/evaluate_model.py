@@ -11,6 +11,7 @@ from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
 from pipeline.model_files import PROVENANCE
+from pipeline.monitoring.progress import progress
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
 from pipeline.rendering.export import export_samples
@@ -44,7 +45,7 @@ def evaluate_model(
     """Measure the generator beside real clips and planted controls; write figures and pictures, print a summary."""
     folders = DataFolders(places.labels, places.clips, places.captions)
     inputs = open_inputs(folders, places.model, places.judge, sampling)
-    found = evaluate_generator(inputs, networks, options)
+    found = evaluate_generator(inputs, networks, options, progress)
     provenance = found.provenance | describe_maker(MADE_BY) | {"data": folders.digest()}
     lines = write_report(out, metrics, found)
     write_json(out / PROVENANCE, provenance)

@@ -6,12 +6,13 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.errors import run
 from pipeline.judges.networks import save_judge
 from pipeline.judges.training import train_on_split
+from pipeline.monitoring.progress import progress
 from pipeline.params import ClipParams, JudgeParams, load_params
 
 
 def train_judge(dataset: Dataset, out: Path, shape: ClipParams, options: JudgeParams, seed: int) -> None:
     """Train the judge on clips that the generator never sees, and print its accuracy on the split val."""
-    judge, description = train_on_split(dataset, shape, options, seed)
+    judge, description = train_on_split(dataset, shape, options, seed, progress)
     save_judge(out, judge, description)
     if judge.untrained:
         print(f"judge: not trained: {judge.unavailable_reason}")

@@ -23,12 +23,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.compute.pool import silent
 from pipeline.corpus.readers import read_rows
 from pipeline.errors import UserError, explain
 from pipeline.files import digest_file, write_json
 from pipeline.params import ClipParams, Params, load_params
-from pipeline.records import Clip, Drop
+from pipeline.records import Clip, Drop, silent
 from pipeline.shards import INDEX, Shard, ShardReader, write_index
 from pipeline.tables import LostItems
 from pipeline.text.vector_files import read_vectors

@@ -213,7 +213,7 @@ def _evaluate_folder(
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = ClipSet(given.frames[order], [prompts[place] for place in order])
     networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices)
-    return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks), given, prompts
+    return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts
 
 
 def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last: Path) -> None:

@@ -2,19 +2,28 @@
 
 import hashlib
 import json
+import math
 import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.errors import UserError
 from pipeline.files import replacing
+
+if TYPE_CHECKING:
+    from pipeline.records import Progress
 
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
+FEW = 16  # clips that are drawn at once, without progress
+FILMS = (".gif", ".mp4")  # show every pixel of every frame, enlarged
+COPIES = 3  # of the frames: as they are drawn, as a grid, and in the making of the file
+SURELY_THERE = 1 << 30  # bytes that are not asked for
 MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
 
@@ -50,10 +59,42 @@ def sample(
     typed = video_model.encode(caption)
     if typed.unknown:
         print(f"warning: the model has never seen {', '.join(typed.unknown)}", file=sys.stderr)
-    frames = video_model.draw(typed, seed, n)
+    _require_memory(out, n, scale, video_model.shape)
+    with _find_progress(n)("clips", n) as advance:
+        frames = video_model.draw(typed, seed, n, advance)
     provenance = video_model.provenance(typed) | describe_command(MADE_BY)
     write_clips(out, frames, caption, seed, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} clips of {caption!r}")
+
+
+def _find_progress(n: int) -> "Progress":
+    """None is shown of a few clips, which one pass draws: rich takes as long to import."""
+    if n > FEW:
+        from pipeline.monitoring.progress import progress
+
+        return progress
+    from pipeline.records import silent
+
+    return silent
+
+
+def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, int]) -> None:
+    """Raises UserError where the clips, or the picture that shows them, do not fit into free memory."""
+    clips, enlarged = n * math.prod(shape), scale**2 if out.suffix.lower() in FILMS else 1
+    needed = COPIES * clips * enlarged
+    if needed < SURELY_THERE:
+        return
+    import torch  # takes seconds
+
+    from pipeline.data.loading import measure_free_memory
+
+    free = measure_free_memory(torch.device("cpu"))
+    if needed > free:
+        way_out = "lower --n (another --seed draws other clips)" + (", or --scale" if enlarged > 1 else "")
+        detail = f"{n} clips at --scale {scale}" if enlarged > 1 else f"{n} clips"
+        raise UserError(
+            f"{out}: {detail} take about {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {way_out}"
+        )
 
 
 def describe_command(name: str) -> dict[str, str]:

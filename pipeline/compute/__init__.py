@@ -7,9 +7,10 @@ from typing import Generic, TypeVar
 
 from pipeline.compute.cage import find_missing
 from pipeline.compute.cluster import cluster_workers
-from pipeline.compute.pool import Progress, Worker, distribute, silent
+from pipeline.compute.pool import Worker, distribute
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
 from pipeline.params import ComputeParams, worker_count
+from pipeline.records import Progress, silent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

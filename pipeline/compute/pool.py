@@ -6,21 +6,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.records import Progress, silent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 TaskIn = TypeVar("TaskIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
-
-# (label, total) -> a context that yields a function to call after each of `total` items
-Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
 class Worker(Protocol[TaskIn, ResultOut]):
@@ -33,12 +31,6 @@ class Worker(Protocol[TaskIn, ResultOut]):
     def is_replaced(self, future: "Future[Any]") -> bool:
         """Whether the worker was lost with its machine, and another one is starting in its place (see `ready`)."""
         ...
-
-
-@contextmanager
-def silent(_label: str, _total: int) -> Iterator[Callable[[], None]]:
-    """Show no progress."""
-    yield lambda: None
 
 
 def map_ordered(

@@ -30,12 +30,13 @@ def reseed(seed: int, rank: int, step: int) -> None:
     torch.manual_seed(derive_seed(seed, "step", rank, step))
 
 
-def draw_noise(seed: int, count: int, width: int) -> "torch.Tensor":
-    """Fixed z for pictures: [count,width] float32 on the CPU; the first rows do not depend on `count`."""
+def draw_noise(seed: int, count: int, width: int, first: int = 0) -> "torch.Tensor":
+    """Fixed z for pictures, from row `first` on: [count,width] float32 on the CPU; a row depends on no other."""
     import torch
 
     rows = [
-        torch.randn(width, generator=torch.Generator().manual_seed(derive_seed(seed, "z", row))) for row in range(count)
+        torch.randn(width, generator=torch.Generator().manual_seed(derive_seed(seed, "z", row)))
+        for row in range(first, first + count)
     ]
     return torch.stack(rows)
 

@@ -32,7 +32,7 @@ from pipeline.judges.networks import WEIGHTS, Judge, load_judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams, SamplingParams
 from pipeline.pretrained import Networks
-from pipeline.records import Frames
+from pipeline.records import Frames, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def open_inputs(
     return Inputs(dataset, model, discriminator, judge, classes, digest)
 
 
-def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluateParams) -> GeneratorEvaluation:
+def evaluate_generator(
+    inputs: Inputs, networks: Networks, options: EvaluateParams, progress: Progress = silent
+) -> GeneratorEvaluation:
     """Measure the generator, real clips and controls."""
     dataset, model, classes = inputs.dataset, inputs.model, inputs.classes
     reals = read_real_clips(dataset, classes, options)
@@ -100,7 +102,7 @@ def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluatePara
 
     new, opposites = [*words.held_out, *words.inserted], build_opposites(dataset, classes, options)
     generated = generate_clips(draw, reals, new, opposites, options)
-    evaluation = evaluate_sets(inputs.judge, reals, generated, options, networks)
+    evaluation = evaluate_sets(inputs.judge, reals, generated, options, networks, progress)
     protocol = {
         "judge": inputs.judge_digest,
         "clip": model.shape.model_dump(),
@@ -118,7 +120,12 @@ def evaluate_generator(inputs: Inputs, networks: Networks, options: EvaluatePara
 
 
 def evaluate_sets(
-    judge: Judge, reals: RealClips, given: dict[str, ClipSet], params: EvaluateParams, networks: Networks
+    judge: Judge,
+    reals: RealClips,
+    given: dict[str, ClipSet],
+    params: EvaluateParams,
+    networks: Networks,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Measure the given sets of clips, whoever made them, real clips and controls."""
     metrics = select_metrics(params.metrics)
@@ -142,7 +149,8 @@ def evaluate_sets(
         pretrained_clips=min(equal, params.pretrained.clips),
         bank=bank,
     )
-    figures = {name: measure_all(metrics, some, reference, name) for name, some in clips.items()}
+    with progress("figures", len(clips) * len(metrics)) as advance:
+        figures = {name: measure_all(metrics, some, reference, name, advance) for name, some in clips.items()}
     demands = {name: metric.rules for name, metric in metrics.items()}
     checks = check_controls(figures, demands, clips[REAL], params.distractors)
     available = {name for name, metric in metrics.items() if metric.network is None or metric.network in networks}

@@ -117,14 +117,19 @@ class SetMetric(Metric):
 
 
 def measure_all(
-    metrics: Mapping[str, Metric], clips: MeasuredClips, reference: Reference, of: str = ""
+    metrics: Mapping[str, Metric],
+    clips: MeasuredClips,
+    reference: Reference,
+    of: str = "",
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Figure]:
-    """Every metric of the set of clips that is called `of`."""
-    spared = {name: _explain_unasked(metric, of) for name, metric in metrics.items()}
-    return {
-        name: Figure(None, reason=spared[name]) if spared[name] else metric.measure(clips, reference, name)
-        for name, metric in metrics.items()
-    }
+    """Every metric of the set of clips that is called `of`; `advance` is called after each."""
+    figures = {}
+    for name, metric in metrics.items():
+        spared = _explain_unasked(metric, of)
+        figures[name] = Figure(None, reason=spared) if spared else metric.measure(clips, reference, name)
+        advance()
+    return figures
 
 
 def _explain_unasked(metric: Metric, of: str) -> str:

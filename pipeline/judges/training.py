@@ -1,6 +1,6 @@
 """Training the judge on the real clips of one split, and measuring how often it is right on another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.judges.classes import Classes, Prompt, select_classes
 from pipeline.judges.networks import Judge
 from pipeline.params import ClipParams, JudgeParams
-from pipeline.records import Clip, Frames
+from pipeline.records import Clip, Frames, Progress, silent
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
@@ -81,7 +81,7 @@ def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions
 
 
 def train_on_split(
-    dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int
+    dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int, progress: Progress = silent
 ) -> tuple[Judge, dict[str, Any]]:
     """A judge trained on clips that the generator never sees, and its description, with its accuracy on the split val.
 
@@ -89,7 +89,8 @@ def train_on_split(
     """
     classes, examples = read_examples(dataset, options)
     # The "b" is left over from a pair of judges; it stays so that equal params still give equal weights.
-    judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, derive_seed(seed, "judge", "b"))
+    seed = derive_seed(seed, "judge", "b")
+    judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, seed, progress)
     rows = dataset.rows("val", options.clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
     description = {
@@ -105,14 +106,21 @@ def train_on_split(
 
 
 def train_judge(
-    shape: ClipParams, classes: Classes, words: int, examples: Examples, options: JudgeParams, seed: int
+    shape: ClipParams,
+    classes: Classes,
+    words: int,
+    examples: Examples,
+    options: JudgeParams,
+    seed: int,
+    progress: Progress = silent,
 ) -> Judge:
     """A new judge, trained where there are enough clips; equal seeds, equal judges. Raises UserError if it diverges."""
     torch.manual_seed(seed)
     judge = Judge(shape, options.width, len(classes.objects), len(classes.categories), words)
     judge.training_clips = len(examples)
     if not judge.untrained:
-        fit(judge, examples, options, torch.Generator().manual_seed(seed))
+        with progress("judge, steps", options.steps) as advance:
+            fit(judge, examples, options, torch.Generator().manual_seed(seed), advance)
     judge.eval().requires_grad_(False)
     if not all(torch.isfinite(weight).all() for weight in judge.parameters()):
         raise UserError(f"the judge diverged: its weights are not finite; lower judge.lr, now {options.lr:g}")
@@ -135,8 +143,10 @@ def measure_accuracy(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) ->
     return accuracy
 
 
-def fit(judge: Judge, examples: Examples, options: JudgeParams, generator: torch.Generator) -> None:
-    """Train in place; `generator` is the only source of randomness."""
+def fit(
+    judge: Judge, examples: Examples, options: JudgeParams, generator: torch.Generator, advance: Callable[[], None]
+) -> None:
+    """Train in place; `generator` is the only source of randomness, and `advance` is called after each step."""
     optimizer = torch.optim.AdamW(judge.parameters(), lr=options.lr, weight_decay=0.05)
     judge.train()
     for step in range(options.steps):
@@ -147,6 +157,7 @@ def fit(judge: Judge, examples: Examples, options: JudgeParams, generator: torch
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        advance()
 
 
 def _compute_loss(judge: Judge, examples: Examples, rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -66,11 +66,11 @@ class Graph:
         drawn: NDArray[np.float32] = frames
         return drawn
 
-    def sample(self, token_ids: Sequence[int], seed: int, count: int) -> Frames:
-        """Clips of one caption -> uint8 [N,T,H,W,3]. Raises UserError where a pixel is no number."""
+    def sample(self, token_ids: Sequence[int], seed: int, count: int, first: int = 0) -> Frames:
+        """Clips of one caption from number `first` on -> uint8 [N,T,H,W,3]. Raises UserError for no numbers."""
         ids = np.zeros((1, self.max_tokens), np.int64)
         ids[0, : len(token_ids)] = token_ids
-        clips = [self.run(ids, z[None]) for z in draw_noise_rows(seed, count, self.z_width)]
+        clips = [self.run(ids, z[None]) for z in draw_noise_rows(seed, count, self.z_width, first)]
         return to_pixels(np.concatenate(clips))
 
 
@@ -108,9 +108,9 @@ def open_graph(files: ModelFiles) -> Graph | None:
     return graph
 
 
-def draw_noise_rows(seed: int, count: int, width: int) -> NDArray[np.float32]:
+def draw_noise_rows(seed: int, count: int, width: int, first: int = 0) -> NDArray[np.float32]:
     """The values of `pipeline.data.sampler.draw_noise` to 1e-6: float32 [count,width]."""
-    return np.stack([draw_normal(derive_seed(seed, "z", row), width) for row in range(count)])
+    return np.stack([draw_normal(derive_seed(seed, "z", row), width) for row in range(first, first + count)])
 
 
 def draw_normal(seed: int, count: int) -> NDArray[np.float32]:

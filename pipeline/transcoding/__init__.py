@@ -17,12 +17,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.compute import map_sandboxed
-from pipeline.compute.pool import Progress, silent
 from pipeline.duplicates import FRAMES, GRID, Leak, count_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, replacing
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams
-from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Signature, Split
+from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Progress, Signature, Split, silent
 from pipeline.shards import Shard, write_index
 from pipeline.source_code import digest_code
 from pipeline.tables import split_batches, write_report, write_table

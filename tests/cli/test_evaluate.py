@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -114,6 +115,7 @@ def test_every_metric_stands_beside_real_clips_and_the_floor(real):
     names = [name for name in METRICS if name not in PRETRAINED_METRICS]  # no weights of these are there
     assert [line[0] for line in lines[1 : 1 + len(names)]] == names
     assert real[2].count("left out") == 0
+    assert re.search(r"^figures: (\d+)/\1, ", real[2], re.MULTILINE)
 
 
 def test_noise_differs_from_real_clips(real, noise):

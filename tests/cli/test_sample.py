@@ -15,9 +15,12 @@ from safetensors.torch import load_file, save_file
 from training_sets import H, T, W, train_project
 
 from pipeline.cli.sample import sample
+from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
+from pipeline.inference import sample as sample_clips
+from pipeline.sampling import VideoModel
 from stages.export_onnx import export_onnx
 
 CAPTION = "pushing a mug from left to right"
@@ -71,6 +74,26 @@ def test_an_npz_holds_as_many_clips_as_asked_and_the_first_do_not_depend_on_how_
     assert (five.shape, five.dtype) == ((5, T, H, W, 3), np.uint8)
     assert np.abs(five[:2].astype(int) - two).max() <= 1
     assert len({clip.tobytes() for clip in five}) == 5
+
+
+def test_many_clips_are_those_of_one_pass_after_another_and_progress_is_told(trained, capfd):
+    frames = frames_of(drawn(trained, "many.npz", "--seed", "3", "--n", "20"))
+    assert "clips: 20/20" in capfd.readouterr().err
+    model = Model(trained / "data/model")
+    typed = VideoModel(trained / "data/model").encode(CAPTION)
+    z = draw_noise(3, 20, model.generator.z_width)
+    assert (frames == sample_clips(model, [model.condition(typed.caption)] * 20, z)).all()
+    drawn(trained, "few.npz", "--n", "2")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "way_out"), [("all.npz", ""), ("all.gif", ", or --scale")])
+def test_more_clips_than_memory_holds_are_refused_before_they_are_drawn(trained, name, way_out):
+    with pytest.raises(UserError) as caught:
+        drawn(trained, name, "--n", "1000000000")
+    assert str(caught.value).startswith(f"{name}: 1000000000 clips ")
+    assert str(caught.value).endswith(f" GB are free; lower --n (another --seed draws other clips){way_out}")
+    assert not list(Path().iterdir())
 
 
 def test_other_words_give_other_clips(trained):

@@ -20,3 +20,8 @@ def test_normal_values_are_those_of_torch(seed, count):
 
 def test_noise_of_a_seed_is_that_of_torch_row_by_row():
     assert np.abs(draw_noise_rows(3, 5, 40) - draw_noise(3, 5, 40).numpy()).max() <= 1e-6
+
+
+@pytest.mark.parametrize("draw", [draw_noise, draw_noise_rows])
+def test_noise_from_a_later_row_on_is_that_of_those_rows(draw):
+    assert np.array_equal(draw(3, 2, 40, first=3), draw(3, 5, 40)[3:])
