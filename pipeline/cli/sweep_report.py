@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.params import show_value
 from pipeline.params.base import find_near
-from pipeline.sweeping.axes import Values, is_number, lay_out, show_point
+from pipeline.sweeping.axes import Values, is_number, lay_out, list_keys, show_point
 from pipeline.sweeping.experiments import METRICS, find_experiments, read_metrics
 from pipeline.sweeping.record import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 
@@ -49,9 +49,10 @@ class SweepResults:
         """The values of each point as they are shown, in their order."""
         return lay_out({run.point: run.values for run in self.sweep.runs.values()})
 
-    def list_keys(self) -> list[str]:
+    @cached_property
+    def keys(self) -> list[str]:
         """What points differ in; not every point has all of it."""
-        return list(dict.fromkeys(key for values in self.points.values() for key in values))
+        return list_keys(self.points)
 
 
 def report(
@@ -114,7 +115,7 @@ def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
 
 def _show(results: SweepResults, shown: Sequence[str], trade: str) -> None:
     console = open_console()
-    keys, runs = results.list_keys(), results.sweep.points()
+    keys, runs = results.keys, results.sweep.points()
     lines = []
     for point, found in results.points.items():
         values = [show_value(found[key]) if key in found else "" for key in keys]
@@ -218,7 +219,7 @@ def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str,
 
 def build_spec(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str]) -> dict[str, Any]:
     """The Vega-Lite of the picture: a plot for each metric, and one of the two of the trade-off."""
-    key = next((key for key in results.list_keys() if len(set(_list_numbers(results, key))) > 1), None)
+    key = next((key for key in results.keys if len(set(_list_numbers(results, key))) > 1), None)
     plots = [_draw_curves(results, metric, key) if key else _draw_rows(results, metric) for metric in metrics]
     return {
         "title": results.sweep.name,
@@ -249,7 +250,7 @@ def _list_plots(results: SweepResults, metric: str, key: str | None) -> list[dic
 def _name_series(results: SweepResults, point: int, key: str | None) -> str:
     """The values of a point besides that of `key`; of a single key the value alone."""
     others = {name: value for name, value in results.points[point].items() if name != key}
-    keys = [name for name in results.list_keys() if name != key]
+    keys = [name for name in results.keys if name != key]
     return " ".join(map(show_value, others.values())) if len(keys) == 1 or not key else show_point(others)
 
 
@@ -302,7 +303,7 @@ def _draw_trade(results: SweepResults, trade: tuple[str, str], key: str | None) 
 
 def _colour(results: SweepResults, key: str | None) -> dict[str, Any]:
     """A colour for each series, if there are several."""
-    if key is None or len(results.list_keys()) == 1:
+    if key is None or len(results.keys) == 1:
         return {}
     return {"color": {"field": "series", "type": "nominal", "title": None, "sort": None}}
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from pipeline.errors import escape_controls
+
 READY, STEP, ANSWER, ERROR = b"r", b"s", b"a", b"e"
 KINDS = (READY, STEP, ANSWER, ERROR)
 
@@ -127,7 +129,7 @@ def clean_text(value: object) -> str:
     """A text to show, without terminal control characters and cut to a readable length. Raises BadAnswer."""
     if not isinstance(value, str):
         raise BadAnswer("a text that is none")
-    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in value[:MOST_TEXT])
+    return escape_controls(value[:MOST_TEXT])
 
 
 def _enlarge(descriptor: int) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -48,10 +48,11 @@ def _move(row: LabelRow, video: str) -> LabelRow:
 
 def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
     """Path -> the same without what all absolute ones that lead elsewhere begin with."""
+    real = os.path.realpath(videos)
     parts = {
         path: text.replace("\\", "/").strip("/").split("/")
         for path, text in named.items()
-        if make_relative(os.path.realpath(videos), make_relative(videos, text)).startswith("/") or DRIVE.match(text)
+        if make_relative(real, make_relative(videos, text)).startswith("/") or DRIVE.match(text)
     }
     if not parts:
         return {}
@@ -69,7 +70,7 @@ def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
 
 
 def _is_any_there(videos: Path, paths: Iterable[str]) -> bool:
-    known = [path for path, _ in zip(paths, range(TRIED), strict=False) if ".." not in path.split("/")]
+    known = (path for path in islice(paths, TRIED) if ".." not in path.split("/"))
     return any(os.path.lexists(videos / path) for path in known)
 
 

@@ -130,13 +130,13 @@ def lay_out(points: Mapping[int, Values]) -> dict[int, Values]:
     is `r1+r2` and `weight` is 5.0. The empty one is `none` and has no weight.
     """
     split = {number: dict(point) for number, point in points.items()}
-    mapped = [key for key in _list_keys(points) if _are_weights([point.get(key) for point in points.values()])]
+    mapped = [key for key in list_keys(points) if _are_weights([point.get(key) for point in points.values()])]
     for point in split.values():
         for key in mapped:
             names: Mapping[str, float] = point[key]
             point[key] = "+".join(names) or "none"
             point |= {WEIGHT if len(mapped) == 1 else f"{WEIGHT} of {key}": weight for weight in names.values()}
-    ranks = {key: _rank([point[key] for point in split.values() if key in point]) for key in _list_keys(split)}
+    ranks = {key: _rank([point[key] for point in split.values() if key in point]) for key in list_keys(split)}
     order = sorted(
         split, key=lambda number: [rank.get(repr(split[number].get(key)), -1) for key, rank in ranks.items()]
     )
@@ -152,7 +152,8 @@ def show_point(point: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={show_value(value)}" for key, value in point.items())
 
 
-def _list_keys(points: Mapping[int, Values]) -> list[str]:
+def list_keys(points: Mapping[int, Values]) -> list[str]:
+    """What points differ in; not every point has all of it."""
     return list(dict.fromkeys(key for point in points.values() for key in point))
 
 

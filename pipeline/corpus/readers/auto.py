@@ -198,9 +198,11 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     files = list(islice(walk(folder), MOST_FILES))
     texts = sidecar.find_texts(files)
     videos = [file.path for file in files if file.is_video]
+    has_json = any(path.suffix.lower() == ".json" for path in texts.values())
+    json_tells = has_json and _find_caption(list(sidecar.find_first_json(folder)), dataset)
     for file in videos:
         text = texts.get(str(file.with_suffix("")))
-        if text and (text.suffix.lower() != ".json" or _find_caption(list(sidecar.find_first_json(folder)), dataset)):
+        if text and (text.suffix.lower() != ".json" or json_tells):
             return "sidecar", f"{file} has {text if text.parent != file.parent else text.name} beside it"
     written = [path for path in texts.values() if path.suffix.lower() != ".json"]
     stems = {path.stem for path in written}
