@@ -93,7 +93,7 @@ def main(
     check_references(params.train)
     devices = parse_devices(params.devices)
     # Before any process starts:
-    Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.group_clips)
+    Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.shared_clips)
     require_unaltered(clips)
     run_on(devices, train_model, DataFolders(labels, clips, captions), out, params)
 

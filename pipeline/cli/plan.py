@@ -37,7 +37,7 @@ def plan(
     from pipeline.planning.plan import plan_training  # brings torch, which takes seconds
 
     found = parse_devices(read.devices, devices)
-    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.group_clips)
+    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips)
     folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
     if seconds:
         print(f"steps are measured for about {seconds:g} s", file=sys.stderr, flush=True)

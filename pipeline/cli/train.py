@@ -57,7 +57,7 @@ def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, list[Ope
     from pipeline.training.loop import Trainer, build_run, describe_run
 
     params = load_params()
-    part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.group_clips)
+    part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.shared_clips)
     rank = Rank(0, 1, found[0])
     use_device(rank.device, sharers=len(found))
     set_up(rank.device, deterministic=params.deterministic)

@@ -189,6 +189,7 @@ class TrainParams(Section):
     adversarial: AdversarialName
     penalties: dict[PenaltyName, Weight]
     penalty_every: PositiveInt
+    penalty_shrink: PositiveInt
     penalty_sigma: Positive
     matching: MatchingName
     mismatched: Weight
@@ -239,6 +240,24 @@ class TrainParams(Section):
         if self.batch_clips % self.group_clips:
             raise ValueError(
                 f"train.batch_clips {self.batch_clips} must be a multiple of train.mixed.group {self.mixed.group}"
+            )
+        return self
+
+    @property
+    def shared_clips(self) -> int:
+        """Clips of a batch that stay on one device: a group, or those of which one is penalised for all."""
+        return 1 if self.method == "flow" else max(self.group_clips, self.penalty_shrink)
+
+    @model_validator(mode="after")
+    def _penalties_at_some_clips_alone(self) -> Self:
+        if self.batch_clips % self.penalty_shrink:
+            raise ValueError(
+                f"train.batch_clips {self.batch_clips} must be a multiple of train.penalty_shrink {self.penalty_shrink}"
+            )
+        if self.penalty_shrink > 1 and (self.updates == "together" or self.mixed.loss != "none"):
+            raise ValueError(
+                f"train.penalty_shrink {self.penalty_shrink} needs updates in_turn and mixed.loss none, since it reads "
+                "the clips of a batch apart; or set it to 1"
             )
         return self
 

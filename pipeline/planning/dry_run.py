@@ -177,7 +177,7 @@ def _smallest_step(params: TrainParams) -> int:
     """Clips that a step's costs grow by: what a discriminator judges together; of flow, those with one long step."""
     if params.method == "flow" and params.flow.long_steps:
         return min(round(1 / params.flow.long_steps), MOST_FOR_ONE)
-    return params.group_clips
+    return params.shared_clips
 
 
 def count_forward_flops(task: TrainingTask) -> tuple[int, int]:

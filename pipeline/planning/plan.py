@@ -181,7 +181,7 @@ def measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
             pairs.append(pair(clips))
         return [min(times) for times in zip(*pairs, strict=True)]
 
-    clips = group = task.params.group_clips
+    clips = group = task.params.shared_clips
     pair(clips)
     while clips < most_clips and sum(pair(clips)) * 2 * (ROUNDS + 1) < end - time.perf_counter():
         clips = min(2 * clips, most_clips)

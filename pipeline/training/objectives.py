@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -79,6 +79,16 @@ class StepContext:
     rng: SharedRng
     shown: slice  # which frames of clips the discriminator is shown; the others are not drawn
 
+    def penalised(self, rows: Tensor) -> Tensor:
+        """Those of a batch at which penalties are taken; the tensor itself where they are taken at all."""
+        return rows if self.params.penalty_shrink == 1 else rows[:: self.params.penalty_shrink]
+
+    @property
+    def penalty_rng(self) -> SharedRng:
+        """Random numbers for these rows."""
+        share = self.rng.share
+        return replace(self.rng, share=slice(share.start, share.stop, self.params.penalty_shrink))
+
     def real(self, batch: Batch) -> Tensor:
         """The real clips of a batch, of the frames that are shown."""
         return to_training(batch.frames[:, self.shown])
@@ -152,33 +162,46 @@ class ClipReading:
 
     model: Discriminator
     cond: Tensor  # [B,E]
-    frames: Tensor  # [B,C,T,H,W]
     features: Tensor  # [B,F]
-    moved_features: Tensor | None = None  # of the clips with noise, where a penalty compares them
+    penalised: Tensor  # [b,C,T,H,W], the clips at which penalties are taken: all, or every so many
+    moved_features: Tensor | None = None  # of those with noise, where a penalty compares them [b,F]
 
     def score(self) -> Tensor:
         """The logits [B]."""
         return self.model.compute_logits(self.features, self.cond)
 
-    def score_moved(self) -> Tensor | None:
-        """The logits of the clips with noise [B]."""
-        return None if self.moved_features is None else self.model.compute_logits(self.moved_features, self.cond)
+    def score_moved(self, context: StepContext) -> Tensor | None:
+        """The logits of the clips with noise [b]."""
+        if self.moved_features is None:
+            return None
+        return self.model.compute_logits(self.moved_features, context.penalised(self.cond))
 
 
 def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
-    """One pass over the clips that `penalty`, r1 or r2, is taken at; those with noise lie in the same batch.
+    """One pass over the clips; where `penalty`, r1 or r2, is taken at some alone, these and the others apart.
 
     Slopes are small differences, so what they are taken of is float32, as are differences over small steps. Compiled
-    code cannot be differentiated twice, so what a slope is taken of runs uncompiled.
+    code cannot be differentiated twice, so what a slope is taken of runs uncompiled. Clips with noise lie in one batch
+    with those that they are compared with.
     """
     moved, differentiated = f"{penalty}_fd" in context.gammas, differentiates(context.gammas, penalty)
-    exact = differentiated or (moved and context.params.penalty_sigma < FINEST_IN_BF16)
+    shrink, penalised = context.params.penalty_shrink, context.penalised(frames)
+    if not (moved or differentiated):
+        with context.autocast():
+            return ClipReading(model, cond, model.extract_features(frames), penalised)
+    exact = differentiated or context.params.penalty_sigma < FINEST_IN_BF16
     with in_float32(frames) if exact else context.autocast(), uncompiled() if differentiated else nullcontext():
-        if not moved:
-            return ClipReading(model, cond, frames, model.extract_features(frames))
-        both = torch.cat((frames, move_clips(frames, context.rng, context.params.penalty_sigma)))
-        features, of_moved = model.extract_features(both).chunk(2)
-    return ClipReading(model, cond, frames, features, of_moved)
+        if moved:
+            both = torch.cat((penalised, move_clips(penalised, context.penalty_rng, context.params.penalty_sigma)))
+            features, of_moved = model.extract_features(both).chunk(2)
+        else:
+            features, of_moved = model.extract_features(penalised), None
+    if shrink > 1:
+        others = frames.detach().unflatten(0, (-1, shrink))[:, 1:].flatten(0, 1)
+        with context.autocast():
+            of_others = model.extract_features(others).unflatten(0, (-1, shrink - 1))
+        features = torch.cat((features[:, None], of_others), 1).flatten(0, 1)
+    return ClipReading(model, cond, features, penalised, of_moved)
 
 
 def collect_outputs(
@@ -187,15 +210,15 @@ def collect_outputs(
     """What penalties are computed of."""
     return DiscriminatorOutputs(
         real.model,
-        real.cond,
-        real.frames,
-        fake.frames,
-        real_logits,
-        fake_logits,
-        context.rng,
+        context.penalised(real.cond),
+        real.penalised,
+        fake.penalised,
+        context.penalised(real_logits),
+        context.penalised(fake_logits),
+        context.penalty_rng,
         context.params.penalty_sigma,
-        moved_real_logits=real.score_moved(),
-        moved_fake_logits=fake.score_moved(),
+        moved_real_logits=real.score_moved(context),
+        moved_fake_logits=fake.score_moved(context),
     )
 
 

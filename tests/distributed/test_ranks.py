@@ -20,8 +20,9 @@ FOUR_STEPS = {"total_clips": 32, "penalty_every": 2}
 TWENTY_STEPS = {"total_clips": 160, "report_clips": 40, "penalty_every": 2}
 WAYS = {
     "the default generator and two exact penalties": {"penalties": {"r1": 1.0, "r2": 1.0}},
-    "batch norm, augmentation, single frames, finite differences": {
+    "batch norm, augmentation, single frames, finite differences at every second clip": {
         "penalties": {"zero_gp": 1.0, "r1_fd": 1.0},
+        "penalty_shrink": 2,
         "opposites": 0.5,
         "condition_ramp": 0.5,
         "augmentation": {"probability": [0.5, 0.5]},
