@@ -66,8 +66,9 @@ def read_json(path: Path, remedy: str) -> Any:
     """Read a file of JSON. Raises UserError that names the file, what is wrong with it and the remedy."""
     refuse_pointer(path)
     try:
-        # Some programs put a byte order mark first. Deep nesting ends in RecursionError.
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        content = path.read_bytes()
+        # Some programs put a byte order mark first, or write UTF-16. Deep nesting ends in RecursionError.
+        return json.loads(content.decode(json.detect_encoding(content)))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; {remedy}") from None
     except (ValueError, RecursionError) as error:
@@ -78,23 +79,6 @@ def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A part of a JSON object that is an object itself; empty where it is none."""
     section = tree.get(name)
     return section if isinstance(section, dict) else {}
-
-
-def read_text_lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends, of any system. Raises UserError if there is none, or no UTF-8."""
-    if not path.is_file():  # a pipe would keep us reading for ever
-        raise UserError(f"{path}: no such file of text")
-    refuse_pointer(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refuse_encoding(path, error) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
-
-
-def refuse_encoding(path: Path, error: UnicodeDecodeError) -> UserError:
-    """The error for a file whose bytes are no UTF-8."""
-    return UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8")
 
 
 def digest_file(path: str | Path) -> str:

@@ -86,6 +86,40 @@ def count_group_rows(path: Path) -> list[int]:
         return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
 
 
+def list_paths_instead(path: Path, column: str) -> dict[int, str]:
+    """Row, from 0 -> what stands under `path` where there are no bytes, in a column of structs. Raises UserError.
+
+    The bytes are read only of row groups that have some cells without them.
+    """
+    with _open_foreign(path, BUFFER_BYTES) as file:
+        leaves = {file.schema.column(place).path: place for place in range(len(file.schema))}
+        if not {f"{column}.path", f"{column}.bytes"} <= leaves.keys():
+            return {}
+        found: dict[int, str] = {}
+        start = 0
+        for group in range(file.num_row_groups):
+            empty = list(_find_empty_cells(file, group, column, leaves[f"{column}.bytes"]))
+            if any(empty):
+                cells = file.read_row_group(group, columns=[f"{column}.path"]).column(0).to_pylist()
+                paths = ((cell or {}).get("path") for cell in cells)
+                rows = enumerate(zip(paths, empty, strict=True), start)
+                found |= {row: text for row, (text, is_empty) in rows if is_empty and isinstance(text, str) and text}
+            start += len(empty)
+        return found
+
+
+def _find_empty_cells(file: pq.ParquetFile, group: int, column: str, leaf: int) -> Iterator[bool]:
+    """Whether each cell of a row group lacks its bytes, by the counts in the file where these tell it."""
+    told = file.metadata.row_group(group)
+    statistics = told.column(leaf).statistics
+    count = statistics.null_count if statistics is not None and statistics.has_null_count else None
+    if count in (0, told.num_rows):
+        yield from [count != 0] * told.num_rows
+        return
+    for batch in file.iter_batches(1, row_groups=[group], columns=[f"{column}.bytes"], use_threads=False):
+        yield from (not (cell or {}).get("bytes") for cell in batch.column(0).to_pylist())
+
+
 def iterate_cells(path: Path, column: str, group: int) -> Iterator[bytes | None]:
     """The bytes of a column, row by row of one row group, few at a time. Raises UserError as it goes."""
     with _open_foreign(path, BUFFER_BYTES) as file:

@@ -298,7 +298,7 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
         return f"{detail}. Left out before: {counts}{_name_first_drop(rows, drops)}" if drops else detail
     counts = counts or "the labels are empty"
     detail = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
-    missing = {drop.id for drop in drops if drop.reason == "missing_video"}
+    missing = {drop.id for drop in drops if drop.reason in ("missing_video", "unusable_path")}
     elsewhere = suggest_videos_folder(videos, [row.video or row.id for row in rows if row.id in missing])
     return detail + _name_first_drop(rows, drops) + elsewhere
 

@@ -110,11 +110,14 @@ def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
     """
     index = VideoIndex(list_videos(videos))
     for wanted in missing:
-        if found := index.list_candidates(wanted.removeprefix(ANYWHERE)):
+        name = wanted.rpartition("/")[2] if wanted.startswith("/") else wanted  # of another machine
+        if found := index.list_candidates(name.removeprefix(ANYWHERE)):
             stem, _ = split_ending(found[0])
-            above = stem.removesuffix(f"/{split_ending(wanted)[0]}")
+            above = stem.removesuffix(f"/{split_ending(name)[0]}")
             if above == stem or len(found) > 1:
                 return f". There is {found[0]}"
+            if name != wanted:
+                return f". There is {found[0]}: set dataset.videos to {videos / above}"
             way = f"set dataset.videos to {videos / above}, or dataset.columns.path to '{ANYWHERE}{{its column}}'"
             return f". There is {found[0]}: {way}"
     return ""

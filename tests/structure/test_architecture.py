@@ -86,6 +86,7 @@ DOORS = {
     "imageio_ffmpeg": ("pipeline/video", "pipeline/cli"),
     "onnx": ("pipeline/onnx",),
     "onnxruntime": ("pipeline/onnx",),
+    "openpyxl": ("pipeline/corpus/readers/spreadsheets.py",),
     "optuna": ("pipeline/sweeping/schedule.py",),
     "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
     "ray": ("pipeline/compute/cluster.py",),

@@ -17,18 +17,20 @@ from pipeline.corpus.readers import (
     lists,
     metadata,
     sidecar,
+    spreadsheets,
     table,
     via,
 )
-from pipeline.corpus.readers.cells import FORMATS, read_header
+from pipeline.corpus.readers.cells import FORMATS, TEXT, list_tables, read_header
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.set_reader import recognize_set
 from pipeline.corpus.rows import match_split_folders
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
+from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 from pipeline.errors import UserError
-from pipeline.files import read_text_lines, refuse_pointer
+from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import is_archive
@@ -56,7 +58,6 @@ SPLITS = ("split", "subset")
 ENDS_WITH_CLASS = re.compile(r".*\S[\s,;]+\d+\s*")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
 CLASS_ENDINGS = (".txt", ".csv", ".json")
-SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
@@ -104,6 +105,8 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
 
 def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    for name in names:
+        _refuse_arrow(folder / name)
     if lists.UCF_CLASSES in names:
         return "ucf101", f"there is a {lists.UCF_CLASSES}"
     if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
@@ -165,7 +168,7 @@ def _read_content(path: Path, ending: str) -> Any:
             return json_files.read_content(path)
         except UserError:
             return None
-    lines = _read_start(path).decode("utf-8-sig", "replace").splitlines()[:SAMPLED_LINES]
+    lines = read_start(path, SAMPLED_BYTES).splitlines()[:SAMPLED_LINES]
     header = next(csv.reader(lines[:1], delimiter="\t" if ending == ".tsv" else ","), [])
     return list(chain(header, lines))
 
@@ -187,9 +190,7 @@ def _detect_table_or_list(folder: Path) -> Detected:
         if _has_header(path):
             return "table", f"the first line of {path.name} names columns"
         return "lists", f"{path.name} has no names of columns"
-    if any(path.suffix.lower() in FORMATS for path in folder.iterdir()):
-        return "table", "there are tables"
-    return None
+    return ("table", "there are tables") if list_tables(folder) else None
 
 
 def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
@@ -236,6 +237,7 @@ def _refuse_unlabelled(folder: Path, detail: str) -> None:
 
 def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
     ending = path.suffix.lower()
+    _refuse_arrow(path)
     if known := _recognize_tool(path) or recognize_set(path):
         return known
     if ending == ".json":
@@ -244,18 +246,22 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
         return held
     if is_archive(path.name):
         return "folders", "it is an archive"
-    if ending in FORMATS:
+    if ending in FORMATS or (ending == TEXT and _is_table(path, dataset)):
         header = read_header(path, dataset.delimiter)
         named = next(filter(metadata.NAMING.fullmatch, header), None)
         if named and dataset.columns.path not in header:
             return "metadata", f"it has a column {named}"
-        if ending in (".jsonl", ".parquet") or _has_header(path) or dataset.columns.caption in header:
+        if ending not in (".csv", ".tsv") or _has_header(path) or dataset.columns.caption in header:
             return "table", f"its columns are {', '.join(header)[:80]}"
-    if ending in SPREADSHEETS:
-        raise UserError(
-            f"{path}: a spreadsheet is not read; save it as CSV with UTF-8, and name that in dataset.labels"
-        )
+    spreadsheets.refuse_others(path)
     return ("lists", "it has no names of columns") if ending in lists.ENDINGS else None
+
+
+def _refuse_arrow(path: Path) -> None:
+    """Raise UserError for what the library `datasets` keeps on disk, which is not meant to be read by others."""
+    if path.suffix.lower() == ".arrow":
+        way = "write it as Parquet, load_from_disk(FOLDER).to_parquet('train.parquet'), and name that in dataset.labels"
+        raise UserError(f"{path}: a file of the library datasets, which is not read; {way}")
 
 
 def _detect_json(path: Path) -> tuple[str, str]:
@@ -273,6 +279,13 @@ def _has_header(path: Path) -> bool:
     line = next((line for line in read_text_lines(path) if line.strip()), "")
     cells = [cell.strip() for cell in line.split(lists.guess_delimiter(line))]
     return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
+
+
+def _is_table(path: Path, dataset: DatasetParams) -> bool:
+    """Whether the first line of a text names a column of captions and one of videos."""
+    header = read_header(path, dataset.delimiter)
+    named = _has_path(header, dataset.columns) or _guess_path(header, dataset.columns)
+    return bool(named and len(header) > 1 and _find_caption(header, dataset) in header)
 
 
 def _guess_classes(labels: Path, dataset: DatasetParams) -> tuple[DatasetParams, str]:
@@ -318,9 +331,10 @@ def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> 
         return find_first_container(labels, ARCHIVES if format_name == "webdataset" else (PARQUET,))
     if not labels.is_dir():
         return labels
-    tables = metadata.find_tables(labels) if format_name == "metadata" else sorted(labels.iterdir())
-    endings = (".json",) if format_name == "json" else tuple(FORMATS)
-    files = [path for path in tables if path.suffix.lower() in endings and path.name[0] != "."]
+    if format_name == "json":
+        files = sorted(path for path in labels.glob("*.json") if path.name[0] != ".")
+    else:
+        files = metadata.find_tables(labels) if format_name == "metadata" else list_tables(labels)
     if format_name == "table":  # a test set may come first, and have no captions
         files = [path for path in files if _find_caption(read_header(path, dataset.delimiter), dataset)] or files
     return next(iter(files), None)

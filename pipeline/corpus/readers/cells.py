@@ -1,4 +1,4 @@
-"""Files of tables (CSV, TSV, JSON lines or Parquet) -> their cells: the delimiter, the columns by name, the rows."""
+"""Files of tables (CSV, TSV, JSON lines, Parquet, xlsx) -> their cells: delimiter, columns by name, rows."""
 
 import csv
 import difflib
@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipeline.corpus.readers import spreadsheets
 from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns
+from pipeline.corpus.text_files import open_text, refuse_encoding
 from pipeline.errors import UserError
-from pipeline.files import refuse_encoding, refuse_pointer
+from pipeline.files import refuse_pointer
 from pipeline.tables import read_column_names, read_columns
 
 csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
@@ -20,6 +22,8 @@ csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limi
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "blank": " "}
 SHOWN = (",", "\t", ";", "|")  # what a first line may show; blanks are in any name
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
+
+TEXT = ".txt"  # Excel's "Unicode text"; not among FORMATS, since in folders it is the ending of captions
 
 Cells = tuple[Any, ...]
 LocatedCells = tuple[str, Cells]  # where they stand: `line 3`, `row 3`
@@ -52,10 +56,12 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
     if path.suffix.lower() == ".parquet":
         return read_column_names(path)
+    if path.suffix.lower() in spreadsheets.ENDINGS:
+        return next((_list_titles(cells) for _, cells in spreadsheets.read_sheet(path, tell=False)), [])
     refuse_pointer(path)
     of_json = path.suffix.lower() == ".jsonl"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path) as file:
             sign = "" if of_json else find_delimiter(file, path, delimiter)
             line = next((line for line in file if line.strip()), "")
         if of_json:
@@ -73,7 +79,9 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
     `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
     the file is absent or no table, and where it lacks a column or has one twice.
     """
-    reader = FORMATS.get(path.suffix.lower())
+    ending = path.suffix.lower()
+    reader = _read_csv if ending == TEXT else FORMATS.get(ending)
+    spreadsheets.refuse_others(path)
     if reader is None:
         raise UserError(f"{path}: a table ends in {', '.join(FORMATS)}; see dataset.labels")
     if not path.is_file():
@@ -83,6 +91,13 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
         yield from reader(path, columns, delimiter)
     except UnicodeDecodeError as error:
         raise refuse_encoding(path, error) from None
+
+
+def list_tables(folder: Path) -> list[Path]:
+    """The tables in a folder, hidden ones left out; spreadsheets where there are no others, which come of them."""
+    files = (path for path in sorted(folder.iterdir()) if not path.name.startswith((".", spreadsheets.LOCKS)))
+    found = [path for path in files if path.suffix.lower() in FORMATS]
+    return [path for path in found if path.suffix.lower() not in spreadsheets.ENDINGS] or found
 
 
 def find_columns(
@@ -141,7 +156,7 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[LocatedCells]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as file:
         # Strict: an unclosed quote would swallow the rows after it without a word.
         sign = find_delimiter(file, path, delimiter)
         before = 1 if file.tell() else 0  # lines: what states the sign has been read
@@ -164,7 +179,7 @@ def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[L
 
 def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
     rows = {}
-    with path.open(encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 rows[f"line {number}"] = _parse_line(path, number, line)
@@ -193,9 +208,22 @@ def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[Locat
     return ((f"row {number}", row) for number, row in enumerate(rows, 1))
 
 
+def _read_sheet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
+    rows = spreadsheets.read_sheet(path)
+    titles = next((_list_titles(cells) for _, cells in rows), [])
+    places = find_columns(path, titles, columns)
+    for number, cells in rows:
+        yield f"row {number}", tuple(cells[place] if place < len(cells) else None for place in places)
+
+
+def _list_titles(cells: Sequence[Any]) -> list[str]:
+    return ["" if cell is None else str(cell).strip() for cell in cells]
+
+
 FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[LocatedCells]]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json_lines,
     ".parquet": _read_parquet,
+    **dict.fromkeys(spreadsheets.ENDINGS, _read_sheet),
 }

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
-from pipeline.files import read_json, read_text_lines
+from pipeline.files import read_json
 from pipeline.params import DatasetParams
 
 Pairs = list[tuple[str, str]]  # number or code, name

@@ -3,13 +3,14 @@
 The shards of WebDataset and video2dataset are tar archives in which the files of a sample share a name: `00001.mp4`
 with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, what the JSON holds are columns, and `.cls` is
 the number of a class. Parquet tables, as on the Hugging Face Hub, have a column of bytes, or of structs with `bytes`
-and `path`. The labels are such a file, or a folder with such files at any depth, in the folder of videos. A file may be
-named after its split, as `train-00000-of-00002.parquet` is.
+and `path`, of which the path counts where there are no bytes. The labels are such a file, or a folder with such files
+at any depth, in the folder of videos. A file may be named after its split, as `train-00000-of-00002.parquet` is.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.parquet import ENDING as PARQUET
-from pipeline.tables import count_group_rows, find_bytes_columns, read_column_names, read_columns
+from pipeline.tables import count_group_rows, find_bytes_columns, list_paths_instead, read_column_names, read_columns
 
+TRIED = 100  # paths that are looked for, to find out where they start
 MOST_FOLDERS = 20  # that are looked into for a first file
 
 Sample = dict[str, str]  # ending without its first dot -> name of the file
@@ -212,13 +214,34 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
 
 
 def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[LocatedCells]:
-    """The wanted cells of each row, and then the place of its video."""
-    place = _place_container(path, videos)
+    """The wanted cells of each row, and then the place of its video: in the table, or of a file where it names one."""
     names = read_column_names(path)
     wanted = [names[at] for at in find_columns(path, names, named)]
     cells = read_columns(path, wanted) if wanted else []
     count = sum(count_group_rows(path))
     width = len(str(count))
+    files = list_paths_instead(path, column)
+    # Files beside the labels may be named by labels that are elsewhere; what is in a table is found by its place alone.
+    place = _place_container(path, videos) if len(files) < count else ""
+    root = _find_root(path, list(files.values()), videos)
+    if files:
+        told = f"{len(files)} of {count} cells of {column} hold the path of a video in place of its bytes"
+        print(f"filter: {path}: {told}{root and f', from {root} on'}", file=sys.stderr)
     for number in range(count):
-        video = f"{place}/{column}/{number:0{width}}".lstrip("/")
+        inside = f"{place}/{column}/{number:0{width}}".lstrip("/")
+        video = root + files[number] if number in files else inside
         yield f"row {number + 1}", (*(listed[number] for listed in cells), video)
+
+
+def _find_root(path: Path, files: Sequence[str], videos: str) -> str:
+    """The folder of the table, from the folder of videos, where the files are named from there on; else empty."""
+    here, top = _resolve(path).parent, _resolve(Path(videos))
+    if here == top or not here.is_relative_to(top):
+        return ""
+    for name in files[:TRIED]:
+        if not name.startswith("/") and ".." not in name.split("/"):
+            if os.path.lexists(top / name):
+                return ""
+            if os.path.lexists(here / name):
+                return f"{here.relative_to(top).as_posix()}/"
+    return ""

@@ -28,6 +28,7 @@ from pipeline.corpus.readers.exports import (
 )
 from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.rows import LabelRow, as_text
+from pipeline.corpus.text_files import open_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -303,7 +304,7 @@ def _read_results(annotation: Mapping[str, Any]) -> list[Result]:
 
 def _read_table(path: Path, dataset: DatasetParams) -> list[Task]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path) as file:
             lines = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
             if not set(lines.fieldnames or []) >= OWN_COLUMNS:
                 listed = ", ".join(lines.fieldnames or [])[:200] or "none"

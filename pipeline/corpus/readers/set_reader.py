@@ -15,6 +15,7 @@ from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
+from pipeline.corpus.text_files import read_start
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer
@@ -22,7 +23,7 @@ from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
 MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
-LONGEST_LINE = 1 << 16  # letters that are looked at
+LONGEST_LINE = 1 << 16  # bytes that are looked at
 
 
 class Source(NamedTuple):
@@ -84,8 +85,7 @@ def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
             yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
         else:
             refuse_pointer(path)
-            with path.open("rb") as file:
-                line = file.readline(LONGEST_LINE).decode("utf-8-sig", "replace").strip()
+            line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
             names = read_header(path) if ending in FORMATS else []
             yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
 

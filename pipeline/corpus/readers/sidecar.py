@@ -20,8 +20,9 @@ from pipeline.corpus.rows import (
     match_split_folders,
     number_repeats,
 )
+from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
-from pipeline.files import read_json, read_text_lines
+from pipeline.files import read_json
 from pipeline.params import DatasetParams
 
 VIDEO_LISTS = ("videos.txt", "video.txt")

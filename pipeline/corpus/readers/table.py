@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV, JSON lines or Parquet) of any columns -> rows."""
+"""Tables (CSV, TSV, JSON lines, Parquet or .xlsx) of any columns -> rows."""
 
 import re
 import string
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.corpus.foreign_paths import starts_elsewhere
-from pipeline.corpus.readers.cells import FORMATS, Columns, LocatedCells, read_cells, read_header
+from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
 from pipeline.corpus.readers.classes import find_name, read_named_classes
 from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.rows import (
@@ -79,8 +79,7 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
     """The table itself, the only one in a folder, or those that are named after their splits."""
     if not labels.is_dir():
         return [Table(labels)]
-    named = (path for path in sorted(labels.iterdir()) if path.name[0] != "." and path.name != classes)
-    tables = [path for path in named if path.suffix.lower() in FORMATS]
+    tables = [path for path in list_tables(labels) if path.name != classes]
     splits = {path: split for path in tables if (split := find_split(path.stem))}
     if len(tables) == 1 and not splits:
         return [Table(tables[0])]

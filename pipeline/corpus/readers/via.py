@@ -21,8 +21,8 @@ from pipeline.corpus.readers.exports import (
 )
 from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.rows import LabelRow, as_text
+from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
-from pipeline.files import read_text_lines
 from pipeline.params import DatasetParams
 
 TOOL = "VIA 3"

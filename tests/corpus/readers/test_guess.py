@@ -120,10 +120,10 @@ def test_numbers_of_lists_are_named_by_the_file_of_classes_beside_them(tmp_path,
         read_rows(tmp_path, reading("auto", tmp_path))
 
 
-def test_a_spreadsheet_is_told_to_be_saved_as_csv(tmp_path):
-    (tmp_path / "clips.xlsx").write_bytes(b"PK")
-    with pytest.raises(UserError, match="a spreadsheet is not read; save it as CSV with UTF-8"):
-        read_rows(tmp_path / "clips.xlsx", reading("auto", tmp_path / "clips.xlsx"))
+def test_a_spreadsheet_of_another_kind_is_told_to_be_saved_as_csv(tmp_path):
+    (tmp_path / "clips.ods").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"save it as \.xlsx, or save it as CSV with UTF-8"):
+        read_rows(tmp_path / "clips.ods", reading("auto", tmp_path / "clips.ods"))
 
 
 def test_a_folder_is_guessed_by_its_first_file(tmp_path):

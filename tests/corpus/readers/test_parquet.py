@@ -97,3 +97,61 @@ def test_tables_without_videos_are_read_as_tables(tmp_path, capsys):
     assert "as table" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"columns of bytes are none; its columns: path, caption"):
         read(tmp_path)
+
+
+def write_paths(path, cells, group=3, **columns):
+    """A table as the library datasets writes it, whose structs hold paths in place of bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    video = pa.array([{"bytes": content, "path": name} for content, name in cells], kind)
+    pq.write_table(
+        pa.table({"video": video, "caption": [f"said {n}" for n in range(len(cells))]}), path, group, **columns
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "auto"])
+@pytest.mark.parametrize(
+    ("at", "found"), [("clips/{}.mp4", "clips/{}.mp4"), ("data/clips/{}.mp4", "data/clips/{}.mp4")]
+)
+def test_cells_may_hold_paths_from_the_table_or_from_the_folder_of_videos(tmp_path, capsys, kind, at, found):
+    write_paths(tmp_path / "data/train.parquet", [(None, f"clips/{number}.mp4") for number in range(5)])
+    for number in range(5):
+        (tmp_path / at.format(number)).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / at.format(number)).write_bytes(b"v")
+    rows = read(tmp_path, kind)
+    assert [row.video for row in rows] == [found.format(number) for number in range(5)]
+    assert [row.label for row in rows] == [f"said {number}" for number in range(5)]
+    assert "5 of 5 cells of video hold the path of a video in place of its bytes" in capsys.readouterr().err
+
+
+def test_paths_of_another_machine_are_shortened_and_the_table_may_be_elsewhere(tmp_path):
+    write_paths(tmp_path / "labels/x.parquet", [(None, f"/home/ann/.cache/{name}.mp4") for name in "ab"])
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/b.mp4").write_bytes(b"v")
+    assert [row.video for row in read(tmp_path / "labels", videos=tmp_path / "videos")] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_bytes_go_before_paths_in_a_table_with_both(tmp_path, told):
+    """Also where the file does not tell how many cells of a row group are empty."""
+    cells = [
+        (b"1", "1.mp4"),
+        (None, "2.mp4"),
+        (b"3", "3.mp4"),
+        (None, "4.mp4"),
+        (None, None),
+        (b"", "6.mp4"),
+        (b"7", ""),
+    ]
+    write_paths(tmp_path / "x.parquet", cells, group=2, write_statistics=told)
+    videos = [row.video for row in read(tmp_path)]
+    inside = "x.parquet/video/{}".format
+    assert videos == [inside(0), "2.mp4", inside(2), "4.mp4", inside(4), "6.mp4", inside(6)]
+
+
+def test_what_the_library_datasets_keeps_on_disk_is_told_to_be_written_as_parquet(tmp_path):
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"x")
+    (tmp_path / "dataset_info.json").write_text("{}")
+    for labels in (tmp_path, tmp_path / "data-00000-of-00001.arrow"):
+        with pytest.raises(UserError, match=r"\.arrow: a file of the library datasets, which is not read; write it as"):
+            read(labels, "auto")

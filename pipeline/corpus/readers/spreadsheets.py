@@ -1,0 +1,133 @@
+"""Spreadsheets (.xlsx) -> the rows of their first sheet. openpyxl is imported here only, where there is one to read.
+
+Such a file is a zip archive of XML: before openpyxl opens it, it is refused where it would grow as no sheet does, or
+declares a document type, which may hold entities.
+"""
+
+import re
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from xml.parsers import expat
+from zlib import error as DeflateError
+
+from pipeline.errors import UserError, describe_fault
+from pipeline.files import refuse_pointer
+from pipeline.sources.limits import SourceFault, check_growth
+
+ENDINGS = (".xlsx", ".xlsm")
+OTHERS = (".xls", ".xlsb", ".ods", ".numbers")  # spreadsheets that are not read
+REMEDY = "save it as CSV with UTF-8, and name that in dataset.labels"
+LOCKS = "~$"  # how the name of a file begins that Excel keeps while a sheet is open
+OLE = bytes.fromhex("d0cf11e0")  # at the start of an older format, and of a sheet with a password
+MOST_ROWS = 1 << 20  # as in Excel
+MOST_XML = 1 << 30  # bytes
+BLOCK = 1 << 16
+PADDED = re.compile(r"0+")  # the format of numbers that are shown with zeros before them
+UNREADABLE = (  # what openpyxl raises for a file that another program has not written as it expects
+    *(AttributeError, DeflateError, EOFError, IndexError, KeyError, OSError, OverflowError, ParseError),
+    *(RuntimeError, TypeError, ValueError, zipfile.BadZipFile),
+)
+
+Row = tuple[int, list[Any]]  # its number, from 1 as it is shown, and its cells; None for an empty one
+
+
+def refuse_others(path: Path) -> None:
+    """Raise UserError for a spreadsheet of a kind that is not read."""
+    if path.suffix.lower() in OTHERS:
+        raise UserError(f"{path}: a spreadsheet of this kind is not read; save it as .xlsx, or {REMEDY}")
+
+
+def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
+    """The rows of the first sheet that has any. Unless not to `tell`, other sheets with rows are named on stderr.
+
+    Raises UserError for a file that is no spreadsheet, or may not be opened, and where openpyxl is not installed.
+    """
+    refuse_pointer(path)
+    try:
+        import openpyxl
+    except ModuleNotFoundError:
+        raise UserError(f"{path}: a spreadsheet needs openpyxl; pip install 't2v[xlsx]', or {REMEDY}") from None
+    _check_archive(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is no cell
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            filled = [sheet for sheet in book.worksheets if next(_list_rows(sheet), None)]
+            if len(filled) > 1 and tell:
+                left = ", ".join(sheet.title for sheet in filled[1:])
+                print(f"filter: {path}: the sheet {filled[0].title} is read, not {left}", file=sys.stderr)
+            yield from _list_rows(filled[0]) if filled else ()
+            book.close()
+    except UNREADABLE as error:
+        raise UserError(f"{path}: not read as a spreadsheet ({describe_fault(error)}); {REMEDY}") from None
+
+
+def _list_rows(sheet: Any) -> Iterator[Row]:
+    """The rows that are not empty. What a file says its dimensions are may be wrong, so that it does not count."""
+    sheet.reset_dimensions()
+    for number, cells in enumerate(islice(sheet.iter_rows(), MOST_ROWS), 1):
+        values = [_read_cell(cell) for cell in cells]
+        if any(value not in (None, "") for value in values):
+            yield number, values
+
+
+def _read_cell(cell: Any) -> Any:
+    """What a cell shows: a number of `0007` is that text, a date as in ISO 8601, and an error is nothing."""
+    value = cell.value
+    if cell.data_type == "e":
+        return None
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, datetime):
+        return str(value.date() if value == datetime.combine(value.date(), datetime.min.time()) else value)
+    if isinstance(value, date):
+        return str(value)
+    if isinstance(value, int) and value >= 0 and PADDED.fullmatch(cell.number_format or ""):
+        return str(value).zfill(len(cell.number_format))
+    return value
+
+
+def _check_archive(path: Path) -> None:
+    """Raise UserError for a file that is no archive, that unpacks to far more than it is, or whose XML has entities."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(OLE)) == OLE:
+                told = "has a password, or is of an older format"
+                raise UserError(f"{path}: {told}; save it as .xlsx without a password, or {REMEDY}")
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check_growth(path.name, sum(one.compress_size for one in members), sum(one.file_size for one in members))
+            for member in members:
+                check_growth(f"{path.name}: {member.filename}", member.compress_size, member.file_size)
+                if member.filename.lower().endswith((".xml", ".rels")):
+                    _refuse_entities(archive, member)
+    except SourceFault as fault:
+        raise UserError(f"{path}: {fault}") from None
+    except (*UNREADABLE, expat.ExpatError) as error:
+        raise UserError(f"{path}: no whole .xlsx ({describe_fault(error)}); save it again, or {REMEDY}") from None
+
+
+def _refuse_entities(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Read a member up to its first element: what declares entities can only stand before that."""
+    if member.file_size > MOST_XML:
+        raise SourceFault(f"{member.filename} holds more than {MOST_XML >> 20} MiB of XML; {REMEDY}")
+    found = {"element": False}
+
+    def refuse(*_: Any) -> None:
+        raise SourceFault(f"{member.filename} declares a document type, which may hold entities; {REMEDY}")
+
+    def note(*_: Any) -> None:
+        found["element"] = True
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, note
+    with archive.open(member) as file:
+        while not found["element"] and (block := file.read(BLOCK)):
+            parser.Parse(block)
