@@ -50,7 +50,7 @@ def filter_labels(
             options,
             workers,
             vectors=_read_vectors(vectors, rows, options),
-            group_pattern=dataset.group_pattern,
+            path_pattern=dataset.path_pattern,
             directions=_build_directions(rows, dataset),
             pictures=dataset.pictures,
             sign=sign,
@@ -127,7 +127,7 @@ def _warn_of_no_test(choice: Choice) -> None:
         told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
     else:
         told = f"none of the {count} clips came into the split test"
-    ways = "filter.shares, filter.duplicates, dataset.columns.group, dataset.group_pattern"
+    ways = "filter.shares, filter.duplicates, dataset.columns.group, dataset.path_pattern"
     print(f"filter: {told}: `evaluate` will have nothing to measure on; see {ways}", file=sys.stderr)
 
 

@@ -67,14 +67,14 @@ def choose_clips(
     options: FilterParams,
     workers: int,
     vectors: Vectors = NO_VECTORS,
-    group_pattern: str | None = None,
+    path_pattern: str | None = None,
     directions: Directions = ENGLISH,
     pictures: str | None = None,
     sign: ComputeSignatures = compute_no_signatures,
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
-    Each rule applies to what the rules before it have left. What `group_pattern` finds in the path of a video is the
+    Each rule applies to what the rules before it have left. What `path_pattern` finds in the path of a video is the
     clip's group, where its row names none; `directions` say which way it moves, where its row does not; by `pictures`
     frames in mixed folders are known; `sign` decodes. Raises NothingToTrainOn where no training clip is left.
     """
@@ -86,7 +86,7 @@ def choose_clips(
     found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
     candidates, files, more = _keep_found(candidates, found)
     drops += more
-    candidates = join_groups(candidates, group_pattern, rows)
+    candidates = join_groups(candidates, path_pattern, rows)
     digest = partial(digest_videos, videos, workers=workers, digests=digests)
     candidates, more = resolve_duplicates(candidates, files, digest, sign, options.duplicates)
     drops += more

@@ -1,29 +1,20 @@
 """Groups of clips that must stay in one split: those of one video, recording, person or place, and near-duplicates.
 
-Labels name them, a pattern finds them in paths, or names of files tell them, as those of UCF-101, HMDB-51 and Kinetics
-do. Near-duplicates are found by their signatures; they join the groups that they are in, or all but the first drop out.
+Labels name them, or a pattern finds them in paths. Near-duplicates are found by their signatures; they join the groups
+that they are in, or all but the first drop out.
 """
 
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Literal
 
 from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit, Segment, describe_place
-from pipeline.corpus.video_names import NoVideo, split_ending
+from pipeline.corpus.video_names import NoVideo
 from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
 from pipeline.records import Clip, Drop, Signature
-
-# v_ApplyEyeMakeup_g08_c01: the eighth source of a class
-UCF = re.compile(r"(v_\w+_g\d\d)_c\d\d")
-# April_09_brush_hair_u_nm_np1_ba_goo_0: film, class, what is seen of the body, camera, people, side, quality, number
-HMDB_END = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"
-HMDB = re.compile(rf"(.+)_[a-z]+{HMDB_END}")
-# 0wR5jVB-WPk_000417_000427: id of YouTube, start, end
-KINETICS = re.compile(r"([\w-]{11})_\d{6}_\d{6}")
 
 Shown = tuple[str, Segment]  # what a clip shows: the digest of its video, and the part of it
 # Clips sorted by id -> their signatures; one that cannot be decoded has none.
@@ -74,17 +65,17 @@ class JoinedNames:
 
 
 def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[LabelRow]) -> list[Candidate]:
-    """The clips with the groups that `dataset.group_pattern` finds in their paths, where the labels name none.
+    """The clips with the groups that `dataset.path_pattern` finds in their paths, where the labels name none.
 
     Groups that share a recording, which is the video unless the labels say otherwise, are one group, called as the
     first of their names. Raises UserError, with their places in `rows`, where clips of one group are in several
     official splits.
     """
-    find = re.compile(pattern) if pattern else None
+    find = compile_group_pattern(pattern)
     named = [clip.group or _find_in_path(find, clip.video or clip.id) or clip.recording for clip in clips]
     if find and clips and not any(find.search(clip.video or clip.id) for clip in clips):
         first = clips[0].video or clips[0].id
-        print(f"warning: dataset.group_pattern {pattern!r} fits no path, such as {first}", file=sys.stderr)
+        print(f"warning: dataset.path_pattern {pattern!r} fits no path, such as {first}", file=sys.stderr)
     if not any(named):
         return list(clips)
     recordings = [clip.recording or clip.video or clip.id for clip in clips]
@@ -102,6 +93,12 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[
     return grouped
 
 
+def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
+    """`dataset.path_pattern` if it finds groups: brackets called `group`, or the only ones, without a name."""
+    find = re.compile(pattern) if pattern else None
+    return find if find and (not find.groupindex or "group" in find.groupindex) else None
+
+
 def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -> None:
     first: dict[str, Candidate] = {}
     for clip in clips:
@@ -117,25 +114,7 @@ def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -
 
 def _find_in_path(pattern: re.Pattern[str] | None, path: str) -> str:
     found = pattern.search(path) if pattern else None
-    return (found[1] or "") if found else ""
-
-
-def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows with groups where the names of all videos are of one such kind and no row has a group; that is printed.
-
-    Where official splits part a group, they go first.
-    """
-    if not rows or any(row.group or row.recording for row in rows):
-        return list(rows)
-    for kind, find in ORIGINS.items():
-        # Nearly always the first name shows that they are not.
-        if not find(rows[0]):
-            continue
-        found = [find(row) for row in rows]
-        if all(found):
-            print(f"filter: the videos are called as those of {kind}: clips of one source stay in one split")
-            return keep_groups_whole([row._replace(group=group) for row, group in zip(rows, found, strict=True)])
-    return list(rows)
+    return (found["group" if found.re.groupindex else 1] or "") if found else ""
 
 
 def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
@@ -144,17 +123,6 @@ def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
     for row in rows:
         splits[row.group].add(row.official_split)
     return [row._replace(group="") if len(splits[row.group]) > 1 else row for row in rows]
-
-
-def _find_source(pattern: re.Pattern[str], row: LabelRow) -> str:
-    found = pattern.fullmatch(split_ending((row.video or row.id).rpartition("/")[2])[0])
-    return found[1] if found else ""
-
-
-def _find_hmdb(row: LabelRow) -> str:
-    """The film; its class is known, since both may hold underscores."""
-    known = re.compile(rf"(.+)_{re.escape(row.template.replace(' ', '_'))}{HMDB_END}")
-    return _find_source(known, row) or _find_source(HMDB, row)
 
 
 def compute_no_signatures(_: list[Clip]) -> Sequence[Signature]:
@@ -240,10 +208,3 @@ def _refuse_split_duplicates(same: Sequence[Candidate]) -> None:
                 f"filter.duplicates: group: near-duplicates are in two official splits, {detail}; set it to drop, or "
                 "let the splits go (dataset.columns.split: null)"
             )
-
-
-ORIGINS: dict[str, Callable[[LabelRow], str]] = {
-    "UCF-101": partial(_find_source, UCF),
-    "HMDB-51": _find_hmdb,
-    "Kinetics": partial(_find_source, KINETICS),
-}

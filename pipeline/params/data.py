@@ -85,13 +85,16 @@ class SegmentParams(Section):
         return self
 
 
+FOUND_IN_PATHS = ("caption", "category", "group", "split")  # by dataset.path_pattern
+
+
 class DatasetParams(Section):
     format: Annotated[str, require_one_of(*FORMAT_NAMES)]
     labels: QuotedPath
     videos: QuotedPath
     columns: ColumnParams
     segments: SegmentParams
-    group_pattern: Text | None
+    path_pattern: Text | None
     directions: list[PhraseParams]
     language: Literal["auto", "en", "other"]
     pictures: Text | None
@@ -108,7 +111,7 @@ class DatasetParams(Section):
             raise ValueError(f"pictures {self.pictures!r} is no name of pictures with a star for the number: img_*.jpg")
         if self.segments.around is not None and (self.columns.end is not None or self.columns.segment is not None):
             raise ValueError("segments.around is about points in time: set columns.end and columns.segment to null")
-        _check_pattern(self.group_pattern)
+        _check_pattern(self.path_pattern)
         if self.format == "folders" and PurePath(self.labels) != PurePath(self.videos):
             raise ValueError(f"with format folders, labels {self.labels!r} and videos {self.videos!r} are one folder")
         return self
@@ -118,9 +121,13 @@ def _check_pattern(pattern: str | None) -> None:
     try:
         expression = re.compile(pattern or "()")
     except re.error as error:
-        raise ValueError(f"group_pattern {pattern!r} is no regular expression: {error}") from None
-    if expression.groups != 1:
-        raise ValueError(f"group_pattern {pattern!r} has {expression.groups} groups in brackets; it needs one")
+        raise ValueError(f"path_pattern {pattern!r} is no regular expression: {error}") from None
+    listed = ", ".join(f"(?P<{name}>...)" for name in FOUND_IN_PATHS)
+    if unknown := [name for name in expression.groupindex if name not in FOUND_IN_PATHS]:
+        raise ValueError(f"path_pattern {pattern!r} has brackets called {unknown[0]}; known are {listed}")
+    if not expression.groupindex and expression.groups != 1:
+        count = f"has {expression.groups} brackets without names"
+        raise ValueError(f"path_pattern {pattern!r} {count}; it needs one, which is the group, or names: {listed}")
 
 
 class ShareParams(Section):

@@ -31,7 +31,7 @@ def dataset(tmp_path_factory):
 
 def run(dataset, out, stage, **options):
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    tree["dataset"] |= {"format": "table", "group_pattern": None}
+    tree["dataset"] |= {"format": "table", "path_pattern": None}
     tree["dataset"]["columns"] |= {"path": "path", "caption": "caption"}
     tree["filter"] |= {"categories": ["*"], "test_pairs": 0.0, "test_words": [], **options}
     tree["filter"]["shares"] = {"train": 0.5, "judge": 0.1, "val": 0.2, "test": 0.2}

@@ -126,10 +126,10 @@ def test_parts_of_one_video_are_in_one_split_and_groups_join_videos(dataset, cap
     clips, _ = choose(dataset, rows, group="film")
     assert {clip.group for clip in clips.values()} == {"A"}  # both groups show the other video, so they are one
     rows = [["long.mp4", "one", "0", "2", ""], ["other.mp4", "two", "0", "2", ""]]
-    clips, _ = choose(dataset, rows, {"group_pattern": "^(l|o)"})
+    clips, _ = choose(dataset, rows, {"path_pattern": "^(l|o)"})
     assert sorted(clip.group for clip in clips.values()) == ["l", "o"]
-    choose(dataset, rows, {"group_pattern": "(scene\\d)"})
-    assert "dataset.group_pattern '(scene\\\\d)' fits no path, such as long.mp4" in capsys.readouterr().err
+    choose(dataset, rows, {"path_pattern": "(scene\\d)"})
+    assert "dataset.path_pattern '(scene\\\\d)' fits no path, such as long.mp4" in capsys.readouterr().err
 
 
 def test_ways_come_from_the_column_the_phrases_and_the_rules(dataset):
@@ -161,7 +161,7 @@ def test_few_groups_and_captions_that_cannot_be_flipped_are_told(dataset, capsys
     choose(dataset, rows[:1], options=filtering(categories=["*"]))
     assert "one clip alone is left, and 0 are dropped: `evaluate` will have nothing" in capsys.readouterr().err
     more = [*rows[:20], ["other.mp4", "it", "0", "2", "a"]]
-    choose(dataset, more, {"group_pattern": "(mp4)"}, filtering(categories=["*"]))
+    choose(dataset, more, {"path_pattern": "(mp4)"}, filtering(categories=["*"]))
     assert "all 21 clips are of one group, 'mp4', which is in one split" in capsys.readouterr().err
 
 
@@ -191,5 +191,5 @@ def test_captions_in_another_language_are_told_of_unless_params_tell_their_ways(
 def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
     rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
     with pytest.raises(UserError) as caught:
-        choose(dataset, rows, {"group_pattern": "(mp4)"}, split="film")
+        choose(dataset, rows, {"path_pattern": "(mp4)"}, split="film")
     assert "the group 'mp4' is in two official splits: line 2 of labels.csv in train and line 3" in str(caught.value)

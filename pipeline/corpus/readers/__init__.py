@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus.foreign_paths import place_foreign_paths
-from pipeline.corpus.groups import group_by_origin
+from pipeline.corpus.groups import compile_group_pattern
 from pipeline.corpus.readers import (
     boris,
     containers,
@@ -23,6 +23,7 @@ from pipeline.corpus.readers import (
 )
 from pipeline.corpus.readers.auto import detect_format, guess_columns
 from pipeline.corpus.readers.known_sets import SETS
+from pipeline.corpus.readers.path_patterns import group_by_origin, label_rows
 from pipeline.corpus.readers.set_reader import read_set
 from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
@@ -48,20 +49,24 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
                 "it must return one pipeline.corpus.rows.LabelRow for each row"
             )
+    if dataset.format not in NAMED:
+        found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")
     found = place_foreign_paths(found, Path(dataset.videos))
-    return found if dataset.group_pattern else group_by_origin(found)
+    return found if compile_group_pattern(dataset.path_pattern) else group_by_origin(found)
 
 
 def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
     """All rows by the reader of the format that the labels look like, which is printed with the reason."""
     name, why = detect_format(labels, dataset)
     used = ""
-    if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar", "lists"):
+    if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar", "lists", "folders"):
         dataset, used = guess_columns(labels, name, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
-    return READERS[name](labels, dataset)
+    rows = list(READERS[name](labels, dataset))
+    return rows if name in NAMED else label_rows(rows, dataset.path_pattern, {}, "dataset.path_pattern")
 
 
+NAMED = ("auto", "folders")  # whose readers apply dataset.path_pattern themselves
 READERS: dict[str, Reader] = {
     "something": json_files.read_something,
     "table": table.read_rows,

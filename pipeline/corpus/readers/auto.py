@@ -23,7 +23,7 @@ from pipeline.corpus.readers import (
 )
 from pipeline.corpus.readers.cells import FORMATS, TEXT, list_tables, read_header
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
-from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.set_reader import recognize_set
 from pipeline.corpus.rows import match_split_folders
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
@@ -76,8 +76,8 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
 
 def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
     """The section `dataset` with columns that exist in place of missing ones, and these changes as text."""
-    if format_name == "lists":
-        return _guess_classes(labels, dataset)
+    if format_name in ("lists", "folders"):
+        return _guess_classes(labels, format_name, dataset)
     names = _list_names(labels, format_name, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
@@ -197,8 +197,10 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if listed := sidecar.find_lists(folder):
         return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
     files = list(islice(walk(folder), MOST_FILES))
-    texts = sidecar.find_texts(files)
     videos = [file.path for file in files if file.is_video]
+    if videos and (naming := find_naming(list(map(str, videos)), dataset))[0]:
+        return "folders", f"{naming[1]} finds categories in names such as {videos[0].name}"
+    texts = sidecar.find_texts(files)
     has_json = any(path.suffix.lower() == ".json" for path in texts.values())
     json_tells = has_json and _find_caption(list(sidecar.find_first_json(folder)), dataset)
     for file in videos:
@@ -288,13 +290,13 @@ def _is_table(path: Path, dataset: DatasetParams) -> bool:
     return bool(named and len(header) > 1 and _find_caption(header, dataset) in header)
 
 
-def _guess_classes(labels: Path, dataset: DatasetParams) -> tuple[DatasetParams, str]:
-    """The section with the one file of class names beside lists that end with numbers."""
+def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
+    """The section with the one file of class names beside lists that end with numbers, or in a folder of videos."""
     if dataset.classes or not labels.is_dir():
         return dataset, ""
     found = lists.find_lists(labels)
     lines = read_text_lines(next(iter(found))) if found else []
-    if not lines or not ENDS_WITH_CLASS.fullmatch(lines[0]):
+    if format_name == "lists" and not (lines and ENDS_WITH_CLASS.fullmatch(lines[0])):
         return dataset, ""
     files = sorted(path for path in labels.iterdir() if path.suffix.lower() in CLASS_ENDINGS and path not in found)
     names = [path.name for path in files if CLASS_NAMES.search(path.stem)]

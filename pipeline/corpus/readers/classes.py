@@ -19,7 +19,7 @@ Pairs = list[tuple[str, str]]  # number or code, name
 
 NUMBERED = re.compile(r"\s*(\d+)[\s,;:]+(\S.*?)\s*|\s*(\S.*?)[\s,;:]+(\d+)\s*")
 CODE = re.compile(r"[A-Za-z]\d+")  # of Charades
-CODED = re.compile(rf"\s*({CODE.pattern})\s+(\S.*?)\s*")
+CODED = re.compile(rf"\s*({CODE.pattern})[\s,;:.]+(\S.*?)\.?\s*")
 LABELLED = re.compile(r"\s*[CG]label:\s*(\d+);.*;\s*(\S[^;]*?)\s*")  # of FineGym
 MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a protocol buffer as text
 
@@ -46,7 +46,8 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:
     """The name of a class by its number, its code or itself; None where no class has it."""
     plain = _normalise(label.strip())
-    return classes.get(plain) or (plain if plain in classes.values() else None)
+    number = str(int(plain[1:])) if CODE.fullmatch(plain) else plain  # A1 of A001
+    return classes.get(plain) or (plain if plain in classes.values() else classes.get(number))
 
 
 def _normalise(number: str) -> str:
@@ -59,7 +60,7 @@ def _list_lines(lines: Iterable[str]) -> Pairs:
         return [(number, name) for name, number in message]
     for pattern in (LABELLED, CODED, NUMBERED):
         found = [pattern.fullmatch(line) for line in lines]
-        if all(found):
+        if all(found) or (all(found[1:]) and len(found) > 2):  # below the names of its columns
             return [(match[1] or match[4], match[2] or match[3]) for match in found if match]
     return [(str(number), line.strip().strip('"')) for number, line in enumerate(lines)]
 

@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from pipeline.corpus.contained import list_videos
-from pipeline.corpus.readers.folders import spell_out, walk
+from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
 from pipeline.corpus.rows import (
     WHOLE,

@@ -2,7 +2,8 @@
 
 `<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` where every folder at the top is named as a split. A folder of
 numbered pictures counts as a video. The folders may lie in archives, which may be named as splits, and the labels may
-be one archive. The caption is the name of the class in words.
+be one archive. The caption is the name of the class in words. Where `dataset.path_pattern` finds captions or
+categories, or the folders tell none and the names of all videos are of a known kind, these are what the names tell.
 """
 
 import os
@@ -12,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.corpus.contained import list_members
+from pipeline.corpus.readers.classes import read_named_classes
+from pipeline.corpus.readers.path_patterns import find_kind, label_rows, names_labels, spell_out
 from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders, parse_split
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
@@ -19,11 +22,12 @@ from pipeline.params import DatasetParams
 from pipeline.sources.archives import is_archive
 from pipeline.sources.pictures import is_frame
 
-CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
+def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
+    """A row per file, sorted; hidden files and folders, and that of the classes, are passed over.
 
-def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """A row per file, sorted; hidden files and folders are passed over. Raises UserError where there is no folder."""
+    Raises UserError where there is no folder.
+    """
     is_one = labels.is_file() and is_archive(labels.name)
     if not labels.is_dir() and not is_one:
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
@@ -33,8 +37,23 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
         members = _walk_archive(labels, file.path) if is_one or is_archive(file.path.name) else {}
         places |= members or {str(file.path): file.path}
         videos += members.values() or ([file.path] if file.is_video else [])
+    places.pop(dataset.classes or "", None)
     above, splits = _match_splits(videos)
-    return [_make_row(path, place, above, splits) for path, place in places.items()]
+    rows = [_make_row(path, place, above, splits) for path, place in places.items()]
+    named, key = find_naming(list(map(str, videos)), dataset)
+    if not named:
+        return rows
+    without = [row._replace(label="", template="") for row in rows]
+    return label_rows(without, named, read_named_classes(labels, dataset), key)
+
+
+def find_naming(videos: Sequence[str], dataset: DatasetParams) -> tuple[str | re.Pattern[str] | None, str]:
+    """The pattern by which paths tell the categories of a folder's videos, and what it is called; None for folders."""
+    if names_labels(dataset.path_pattern):
+        return dataset.path_pattern, "dataset.path_pattern"
+    classes = {PurePosixPath(path).parent.name for path in videos}
+    kind = find_kind(videos) if len(classes) == 1 or match_split_folders(classes) else None
+    return (kind.pattern, f"the pattern of {kind.name}") if kind and names_labels(kind.pattern) else (None, "")
 
 
 def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]:
@@ -93,9 +112,3 @@ def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, Offi
     folders = file.parts[above + 1 : -1] if split != "all" else file.parts[:-1]
     category = folders[0] if folders else ""
     return make_path_row(path, spell_out(category), category, split, (path, ""))
-
-
-def spell_out(name: str) -> str:
-    """A folder's name as a caption: `ApplyEyeMakeup` -> `apply eye makeup`, `brush_hair` -> `brush hair`."""
-    words = CAMEL.sub(" ", name.replace("_", " "))
-    return (words if " " in words else words.replace("-", " ")).lower()

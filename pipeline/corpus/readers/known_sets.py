@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.corpus.readers.folders import spell_out
 from pipeline.corpus.readers.json_files import KEY
+from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.readers.table import Change
 from pipeline.corpus.segments import parse_list
 

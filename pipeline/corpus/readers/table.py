@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.corpus.foreign_paths import starts_elsewhere
 from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
 from pipeline.corpus.readers.classes import find_name, read_named_classes
-from pipeline.corpus.readers.folders import spell_out
+from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
     LabelRow,

@@ -40,7 +40,7 @@ def test_the_film_of_hmdb_stands_before_the_class(tmp_path, name, film):
 
 def test_one_name_of_another_kind_a_group_and_a_pattern_go_before(tmp_path):
     assert set(groups(tmp_path / "one", dict.fromkeys([*UCF, "YoYo/mine.avi"], "v")).values()) == {""}
-    assert set(groups(tmp_path / "two", dict.fromkeys(UCF, "v"), group_pattern=r"(g\d+)_c\d+").values()) == {""}
+    assert set(groups(tmp_path / "two", dict.fromkeys(UCF, "v"), path_pattern=r"(g\d+)_c\d+").values()) == {""}
 
 
 def test_official_splits_go_before_groups(tmp_path):
