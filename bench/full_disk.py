@@ -61,17 +61,21 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "t2v evaluate": (*T2V, "evaluate", "given", "-o", "out/given.json"),
     "dvc repro": ("dvc.__main__", "repro", "--single-item", "transcode"),
     "dvc commit": ("dvc.__main__", "commit", "--force", *COMMITTED),
-    "t2v sweep": (*T2V, "sweep", "transcode.untagged_hd=bt709", "--until", "transcode", "--name", "filled"),
+    "t2v sweep": (*T2V, "sweep", "train.generator_lr=0.002", "--until", "train", "--name", "filled"),
 }
 # Half of a copy, hidden, that DVC does not take away: it is counted; `t2v doctor` tells of it.
 COPY_BY_DVC = re.compile(r"project/\.dvc/cache/.*/\.[\w-]+\.tmp")
-# What holds the clock, or what no command needs: logs, locks, what was found to be whole, what ONNX Runtime notes.
-UNCOMPARED = re.compile(r"project-home/.*|scratch/\.ses|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern)
+# What holds the clock, or what no command needs: logs, locks of DVC and of a sweep's cores, what was found to be whole,
+# what ONNX Runtime notes.
+UNCOMPARED = re.compile(
+    r"project-home/.*|scratch/(\.ses|t2v-slots-\d+/.*)|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern
+)
 # One file, or the folders of which none has room for a temporary one.
-TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]); make room .+")
+DATABASE = r".+: (disk I/O error|database or disk is full), says DVC, which keeps databases there .+"
+TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]|{DATABASE}); make room .+")
 # DVC has words of its own, and those of its database; a sweep tells of a run that failed in one line.
 BY_DVC = re.compile(r"(?m)^ERROR: .+")
-OF_RUN = re.compile(r"filled-\d+ .*: failed: .*(No space left on device|disk is full|disk I/O error).*")
+OF_RUN = re.compile(r"filled-\d+ .*: failed( \(\d+\))?: .*(No space left on device|disk is full|disk I/O error).*")
 HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.replacing` gives it
 
 

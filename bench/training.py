@@ -37,6 +37,7 @@ WORDS, CAPTION_WORDS = 27, 8  # as the demo has them
 CPU = torch.device("cpu")
 ALONE = Rank(0, 1, CPU)
 PRODUCTS = 4  # matrix products that are timed together
+SHRINK = 4  # of penalties at some clips alone
 STEP_ROUNDS = 4  # of steps, for one of the slow recipe: a third of a second hardly ever passes undisturbed
 SAMPLED_SIDE = 64
 
@@ -72,14 +73,20 @@ class Steps:
 def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, rounds: int) -> list[Measure]:
     """One core, by CPU time: steps with and without penalties, the seed's recipe, and matrix products."""
     torch.set_num_threads(1)
-    ours = Steps(ALONE, shape, train.model_copy(update={"penalties": {"r1": 1.0, "r2": 1.0}}))
-    by_differences = Steps(ALONE, shape, train.model_copy(update={"penalties": {"r1_fd": 1.0, "r2_fd": 1.0}}))
+    exact, differences = {"r1": 1.0, "r2": 1.0}, {"r1_fd": 1.0, "r2_fd": 1.0}
+    ours = Steps(ALONE, shape, train.model_copy(update={"penalties": exact}))
+    variants = {
+        "differences": {"penalties": differences},
+        "exact at some": {"penalties": exact, "penalty_shrink": SHRINK},
+        "differences at some": {"penalties": differences, "penalty_shrink": SHRINK},
+    }
+    penalised = {name: Steps(ALONE, shape, train.model_copy(update=changes)) for name, changes in variants.items()}
     seed = Steps(ALONE, shape, of_seed)
     plain_flops, exact_flops = (step_flops(partial(ours.take, penalise=penalise)) for penalise in (False, True))
     a, b = torch.rand(2, MATMUL_SIDE["cpu"], MATMUL_SIDE["cpu"])
     steps = {"plain": lambda _: ours.take(penalise=False), "exact": lambda _: ours.take(penalise=True)}
     others = {
-        "differences": lambda _: by_differences.take(penalise=True),
+        **{name: partial(_penalised_step, steps) for name, steps in penalised.items()},
         "products": lambda _: [a @ b for _ in range(PRODUCTS)],
     }
     for way in others.values():  # ours has had its first, slow steps
@@ -105,10 +112,28 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
         ),
         ratio("exact_penalty_cost", "step with r1 and r2, to one without", "< 2.2", times["exact"], times["plain"]),
         ratio("fd_penalty_cost", "with r1_fd and r2_fd", "< 1.5", times["differences"], times["plain"]),
+        ratio(
+            "exact_penalty_cost_shrunk",
+            f"with r1 and r2 at every {SHRINK}th clip",
+            "<= 1.3",
+            times["exact at some"],
+            times["plain"],
+        ),
+        ratio(
+            "fd_penalty_cost_shrunk",
+            f"with r1_fd and r2_fd at every {SHRINK}th clip",
+            "<= 1.15",
+            times["differences at some"],
+            times["plain"],
+        ),
         _rate("clips_per_second", "on one core", train.step_clips, step),
         _rate("gigaflops", "of the step on one core", flops / 1e9, step),
         _rate("matmul_gigaflops", "of matrix products on one core", products / 1e9, times["products"]),
     ]
+
+
+def _penalised_step(steps: Steps, _: None) -> None:
+    steps.take(penalise=True)
 
 
 def sampling_measures(shape: ClipParams, train: TrainParams, fps: int, rounds: int) -> list[Measure]:

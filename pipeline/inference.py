@@ -1,6 +1,7 @@
 """A trained model from its folder, and samples of it."""
 
 import os
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,12 +154,17 @@ def save_vectors(source: Path, folder: Path) -> None:
 
 
 def describe_environment(device: torch.device | None = None) -> dict[str, Any]:
-    """What bytes depend on besides params, data and code: torch, the instruction sets, the threads, the device."""
+    """What bytes depend on besides params, data and code: torch, the instruction sets, the threads, the device.
+
+    MKL, which multiplies matrices, has other code for processors of other makers, and heeds none of the limits of torch
+    and oneDNN: `findings/torch-matmul-ignores-capability.sh`.
+    """
     name = torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else "cpu"
     return {
         "torch": str(torch.__version__),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "onednn": os.environ.get("ONEDNN_MAX_CPU_ISA") or _find_best_instructions(),
+        "blas": _describe_blas(),
         "threads": torch.get_num_threads(),
         "device": name,
     }
@@ -175,6 +181,23 @@ def use_environment(environment: dict[str, Any]) -> None:
         if wanted in INSTRUCTIONS[:best]:
             os.environ[variable] = wanted.lower() if key == "cpu" else wanted
     torch.set_num_threads(int(environment["threads"]))
+
+
+def _describe_blas() -> str:
+    """The library of matrix products, the maker of the processor, and what limits it by the environment."""
+    library = "MKL" if torch.backends.mkl.is_available() else "not MKL"
+    limits = (os.environ.get(name) for name in ("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"))
+    return " ".join((library, "on", find_processor_maker(), *filter(None, limits)))
+
+
+def find_processor_maker() -> str:
+    """As the processor tells it ("GenuineIntel"); where Linux does not show it, the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    told = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
+    return next(told, platform.machine())
 
 
 def _find_best_instructions() -> str:

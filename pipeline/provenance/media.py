@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "onnxruntime": "onnxruntime",
     "cpu": "instructions",
     "onednn": "instructions of oneDNN",
+    "blas": "matrix products",
     "threads": "threads",
 }
 NAMES = {
@@ -101,10 +102,10 @@ def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
 
 
 def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """How two machines differ as far as bytes depend on them."""
+    """How two machines differ as far as bytes depend on them, and as far as the first one is told."""
     for key, name in ENVIRONMENT.items():
-        if told.get(key) != now.get(key):
-            yield f"other {name}: {told.get(key, 'not told')}, here {now.get(key, 'not told')}"
+        if key in told and told[key] != now.get(key):
+            yield f"other {name}: {told[key]}, here {now.get(key, 'not told')}"
 
 
 def explain_pixels(one: Media, other: Media) -> Iterator[str]:

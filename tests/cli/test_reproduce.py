@@ -146,12 +146,17 @@ def test_a_picture_names_no_code_to_import(capsys):
 
 
 def test_another_torch_and_another_processor_are_told():
-    told = {"torch": "2.12.0", "cpu": "AVX2", "onednn": "AVX2", "threads": 2}
-    now = {"torch": "2.13.0", "cpu": "AVX512", "onednn": "AVX2", "threads": 2}
+    told = {"torch": "2.12.0", "cpu": "AVX2", "onednn": "AVX2", "blas": "MKL on AuthenticAMD", "threads": 2}
+    now = {"torch": "2.13.0", "cpu": "AVX512", "onednn": "AVX2", "blas": "MKL on GenuineIntel", "threads": 2}
     assert list(explain_environment(told, now)) == [
         "other torch: 2.12.0, here 2.13.0",
         "other instructions: AVX2, here AVX512",
+        "other matrix products: MKL on AuthenticAMD, here MKL on GenuineIntel",
     ]
+
+
+def test_what_an_older_file_does_not_tell_of_its_machine_is_not_called_a_difference():
+    assert list(explain_environment({"torch": "2.13.0"}, {"torch": "2.13.0", "blas": "MKL on GenuineIntel"})) == []
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
