@@ -71,7 +71,9 @@ UNCOMPARED = re.compile(
     r"project-home/.*|scratch/(\.ses|t2v-slots-\d+/.*)|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern
 )
 # One file, or the folders of which none has room for a temporary one.
-DATABASE = r".+: (disk I/O error|database or disk is full), says DVC, which keeps databases there .+"
+DATABASE = (
+    r".+: (disk I/O error|database or disk is full|unable to open database file), says DVC, which keeps databases .+"
+)
 TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]|{DATABASE}); make room .+")
 # DVC has words of its own, and those of its database; a sweep tells of a run that failed in one line.
 BY_DVC = re.compile(r"(?m)^ERROR: .+")
