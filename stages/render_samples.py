@@ -58,6 +58,8 @@ def render_samples(
     }
     for ending in ENDINGS:
         export_samples(rows, out / f"grid.{ending}", scale=options.scale, fps=options.fps, provenance=provenance)
+    shown = f"{sum(map(len, texts))} captions, {len(options.seeds)} samples of each"
+    print(f"render: {shown} beside real clips; see {out}/grid.gif")
 
 
 def main(
