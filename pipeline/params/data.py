@@ -16,9 +16,9 @@ GENERAL_FORMATS = (
 )
 SETS = (  # published ones whose columns are known
     "tacos",  # before activitynet, whose columns it has
-    *("activitynet", "ava", "charades", "charades_sta", "conversations", "didemo", "diving48", "epic_kitchens"),
-    *("finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "msr_vtt", "msvd", "openvid", "panda70m"),
-    *("qvhighlights", "thumos14", "vatex", "webvid"),
+    *("activitynet", "ava", "charades", "charades_sta", "conversations", "didemo", "diving48", "ego4d"),
+    *("epic_kitchens", "finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "msr_vtt", "msvd", "openvid"),
+    *("panda70m", "phoenix14t", "qvhighlights", "sharegpt4video", "thumos14", "vatex", "webvid"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]

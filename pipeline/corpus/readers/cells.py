@@ -127,6 +127,34 @@ def find_columns(
     return places
 
 
+def look_up(row: Any, name: str | int) -> Any:
+    """The cell of that name, or in the objects that a name with dots leads through, in each of those that are listed.
+
+    A number is a place in a list, from 0.
+    """
+    if isinstance(row, dict) and name in row:
+        return row[name]
+    first, dot, rest = str(name).partition(".")
+    if isinstance(row, list):
+        if row and first.isdecimal() and not any(isinstance(item, list) for item in row):
+            found = row[int(first)] if int(first) < len(row) else None
+            return look_up(found, rest) if dot else found
+        return [look_up(item, name) for item in row]
+    return look_up(row[first], rest) if dot and isinstance(row, dict) and first in row else None
+
+
+def holds_cell(row: Mapping[str, Any], name: str | int) -> bool:
+    """Whether there is something under a name."""
+    found = look_up(row, name)
+    return any(cell is not None for cell in found) if isinstance(found, list) else found is not None
+
+
+def find_inner(header: Sequence[str], columns: Columns) -> list[str]:
+    """The wanted names with dots that lead into columns with objects, each once."""
+    dotted = [str(name) for name in columns.values() if name not in header and "." in str(name)]
+    return [name for name in dict.fromkeys(dotted) if name.partition(".")[0] in header]
+
+
 def suggest_delimiter(header: Sequence[str], sign: str) -> str:
     """What else seems to separate the columns; empty where nothing does."""
     line = sign.join(header)
@@ -185,8 +213,10 @@ def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Lo
                 rows[f"line {number}"] = _parse_line(path, number, line)
     # A row may leave out what is empty in it, so only all of them know the columns.
     header = list(dict.fromkeys(name for row in rows.values() for name in row))
+    inner = find_inner(header, columns)
+    header += [name for name in inner if any(holds_cell(row, name) for row in rows.values())]
     names = [header[place] for place in find_columns(path, header, columns)]
-    return ((where, tuple(row.get(name) for name in names)) for where, row in rows.items())
+    return ((where, tuple(look_up(row, name) for name in names)) for where, row in rows.items())
 
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -200,12 +230,13 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
-    names = read_column_names(path)
+    header = read_column_names(path)
+    inner = find_inner(header, columns)
+    names = [*header, *inner]
     wanted = [names[place] for place in find_columns(path, names, columns)]
-    distinct = list(dict.fromkeys(wanted))
-    read = dict(zip(distinct, read_columns(path, distinct), strict=True))
-    rows = zip(*(read[name] for name in wanted), strict=True)
-    return ((f"row {number}", row) for number, row in enumerate(rows, 1))
+    distinct = list(dict.fromkeys(name.partition(".")[0] if name in inner else name for name in wanted))
+    rows = (dict(zip(distinct, cells, strict=True)) for cells in zip(*read_columns(path, distinct), strict=True))
+    return ((f"row {number}", tuple(look_up(row, name) for name in wanted)) for number, row in enumerate(rows, 1))
 
 
 def _read_sheet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:

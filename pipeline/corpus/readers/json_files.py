@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
+from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text, find_split, number_repeats
@@ -103,7 +103,7 @@ def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
     """The column that the keys of rows stand for: the path or a part of it, or the id; None where rows have that."""
     paths = [key for key in named if key.startswith("path")]
     wanted = [str(named[key]) for key in paths or ["id"] if key in named]
-    missing = [name for name in wanted if not any(_holds_cell(row, name) for row in rows)]
+    missing = [name for name in wanted if not any(holds_cell(row, name) for row in rows)]
     return missing[0] if missing else None
 
 
@@ -153,10 +153,10 @@ def list_cells(path: Path, content: Any, named: Columns) -> Iterator[LocatedCell
     """The same of what the file holds."""
     numbers, rows = _open_lists(list_objects(path, content, named), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
-    inner = [str(name) for name in named.values() if name not in header and any(_holds_cell(row, name) for row in rows)]
+    inner = [str(name) for name in named.values() if name not in header and any(holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)
     for number, row in zip(numbers, rows, strict=True):
-        yield f"entry {number}", tuple(_look_up(row, name) for name in named.values())
+        yield f"entry {number}", tuple(look_up(row, name) for name in named.values())
 
 
 def _open_lists(rows: list[Row], named: Columns) -> tuple[list[int], list[Row]]:
@@ -174,27 +174,6 @@ def _open_lists(rows: list[Row], named: Columns) -> tuple[list[int], list[Row]]:
         for item in (row[name] if isinstance(row.get(name), list) else [row.get(name)])
     ]
     return [number for number, _ in opened], [row for _, row in opened]
-
-
-def _look_up(row: Any, name: str | int) -> Any:
-    """The cell of that name, or in the objects that a name with dots leads through, in each of those that are listed.
-
-    A number is a place in a list, from 0.
-    """
-    if isinstance(row, dict) and name in row:
-        return row[name]
-    first, dot, rest = str(name).partition(".")
-    if isinstance(row, list):
-        if row and first.isdecimal() and not any(isinstance(item, list) for item in row):
-            found = row[int(first)] if int(first) < len(row) else None
-            return _look_up(found, rest) if dot else found
-        return [_look_up(item, name) for item in row]
-    return _look_up(row[first], rest) if dot and isinstance(row, dict) and first in row else None
-
-
-def _holds_cell(row: Row, name: str | int) -> bool:
-    found = _look_up(row, name)
-    return any(cell is not None for cell in found) if isinstance(found, list) else found is not None
 
 
 def _check_objects(path: Path, rows: list[Any]) -> list[Row]:

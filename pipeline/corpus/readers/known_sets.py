@@ -3,23 +3,36 @@
 A set has variants: its files differ from release to release, and the videos of many are there whole or cut into pieces.
 """
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.corpus.readers.json_files import KEY
-from pipeline.corpus.readers.path_patterns import spell_out
+from pipeline.corpus.readers.set_cells import (
+    blank_placeholders,
+    blank_translations,
+    choose_commonest,
+    count_frames,
+    count_listed_frames,
+    group_film,
+    group_pieces,
+    join_narrations,
+    leave_negatives,
+    mark_ambiguous,
+    pair_views,
+    reorder_nouns,
+    spell_joined,
+    spell_labels,
+    split_action,
+    split_actions,
+    split_descriptions,
+    split_event,
+    split_piece,
+    split_sentence,
+    take_answer,
+    take_whole,
+)
 from pipeline.corpus.readers.table import Change
-from pipeline.corpus.segments import parse_list
-
-Row = dict[str, Any]  # cells by the keys of dataset.columns
-
-PIECE = re.compile(r"(.+)_(\d{6})_(\d{6})")  # of VATEX: video, start, end
-GYM = re.compile(r"(?P<video>.+)_E_(?P<event>\d+)_(?P<event_end>\d+)_A_(?P<start>\d+)_(?P<end>\d+)")
-ANSWERERS = {"gpt", "assistant"}
-NO_TEXT = {"", "none", "null", "nan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,151 +50,6 @@ class Variant:
     extra: tuple[str, ...] = ()  # columns read as well: times that are not the part's, and what `change` needs
     captions: tuple[str, ...] = ()  # only read where dataset.columns.caption is one of these
     merge_repeats: bool = False  # rows that say the same of the same part are one
-
-
-def spell_labels(row: Row) -> Row:
-    """Names of classes become captions in words."""
-    labels = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
-    return row | {"caption": [spell_out(label) if isinstance(label, str) else label for label in labels]}
-
-
-def blank_placeholders(row: Row) -> Row:
-    """Sentences that stand for none, as test sets have them, become empty."""
-    found = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
-    return row | {
-        "caption": ["" if isinstance(text, str) and text.strip().lower() in NO_TEXT else text for text in found]
-    }
-
-
-def reorder_nouns(row: Row) -> Row:
-    """EPIC-KITCHENS writes `bag:garbage` for a garbage bag."""
-    nouns = parse_list(row.get("objects"))
-    listed = nouns if isinstance(nouns, list) else [nouns]
-    return row | {"objects": [" ".join(reversed(noun.split(":"))) for noun in listed if isinstance(noun, str)]}
-
-
-def split_actions(row: Row) -> Row:
-    """Charades has `c092 11.90 21.20;c147 0.00 12.60` in a cell."""
-    found = [action.split() for action in (row["caption"] or "").split(";") if action.strip()]
-    classes, times = [words[0] for words in found], [words[1:] for words in found]
-    return pair_views(row | {"caption": classes, "category": classes, "segment": times})
-
-
-def pair_views(row: Row) -> Row:
-    """Of Charades-Ego, both views of one scene are one group: `46GP8` and `46GP8EGO`."""
-    return row | {"group": row["path"].removesuffix("EGO")}
-
-
-def split_descriptions(row: Row) -> Row:
-    """Charades parts several texts by semicolons."""
-    texts = [text.strip() for text in (row["caption"] or "").split(";")]
-    return pair_views(row | {"caption": [text for text in texts if text]})
-
-
-def split_sentence(row: Row) -> Row:
-    """Charades-STA has `46GP8 24.3 30.4##a person opens a door`."""
-    end, _, sentence = str(row["caption"]).partition("##")
-    return row | {"end": end, "caption": sentence}
-
-
-def group_pieces(row: Row) -> Row:
-    """Pieces of one video, cut already, are a group."""
-    found = PIECE.fullmatch(row["path"]) or GYM.match(row["path"])
-    return row | {"group": found[1]} if found else row
-
-
-def split_piece(row: Row) -> Row:
-    """VATEX names a piece of a video `<id>_000055_000065`."""
-    found = PIECE.fullmatch(row["path"])
-    if not found:
-        return row | {"fault": f"{row['path'][:40]!r} does not end with a start and an end"}
-    return row | {"path": found[1], "start": found[2], "end": found[3]}
-
-
-def split_action(row: Row) -> Row:
-    """FineGym counts an action's seconds from the start of its event: `<id>_E_002184_002237_A_0035_0036`.
-
-    Names hold whole seconds, so that the last one belongs to the action.
-    """
-    found = GYM.fullmatch(row["path"])
-    if not found:
-        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
-    event = int(found["event"])
-    return row | {"path": found["video"], "start": event + int(found["start"]), "end": event + int(found["end"]) + 1}
-
-
-def split_event(row: Row) -> Row:
-    """The same where the videos are cut into events."""
-    found = GYM.fullmatch(row["path"])
-    if not found:
-        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
-    return row | {"path": row["path"].rpartition("_A_")[0], "start": found["start"], "end": int(found["end"]) + 1}
-
-
-def choose_commonest(row: Row) -> Row:
-    """Several people marked the part that a caption of DiDeMo is about: what most of them say, of equals the first."""
-    times = parse_list(row["segment"])
-    if not isinstance(times, list) or not all(isinstance(pair, list) for pair in times) or not times:
-        return row
-    (common, _), *_ = Counter(tuple(pair) for pair in times).most_common(1)
-    return row | {"segment": list(common)}
-
-
-def count_frames(row: Row) -> Row:
-    """MiraData counts frames at a rate that stands in each row."""
-    try:
-        rate = float(row["extra fps"])
-        return row | {"start": int(row["start"]) / rate, "end": int(row["end"]) / rate}
-    except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {row['extra fps']!r} a second are no frames"}
-
-
-def mark_ambiguous(row: Row) -> Row:
-    """THUMOS14's label -1 says that nobody can tell what the action is."""
-    if str(row["caption"]).strip() in ("-1", "Ambiguous"):
-        return row | {"fault": "its label marks an action that is ambiguous"}
-    return spell_labels(row)
-
-
-def leave_negatives(row: Row) -> Row:
-    """HACS labels pieces in which an action is not seen, too, with -1."""
-    unseen = str(row["extra label"]).strip() == "-1"
-    return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
-
-
-def count_listed_frames(row: Row) -> Row:
-    """TACoS counts the frames of each video at a rate of its own."""
-    try:
-        pairs = [[float(frame) / row["extra fps"] for frame in pair] for pair in row["segment"]]
-    except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{str(row['segment'])[:40]} at {row['extra fps']!r} a second are no frames"}
-    return row | {"segment": pairs}
-
-
-def blank_translations(row: Row) -> Row:
-    """MSVD has sentences in many languages; those that are not English become empty."""
-    return row if row["extra Language"] == "English" else row | {"caption": ""}
-
-
-def spell_joined(row: Row) -> Row:
-    """Moments in Time has classes such as `adult+female+singing`."""
-    return spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
-
-
-def group_film(row: Row) -> Row:
-    """LSMDC names a clip `0001_American_Beauty_00.00.51.926-00.00.54.129`: all of one film are a group."""
-    return row | {"group": row["path"].rpartition("_")[0]}
-
-
-def take_answer(row: Row) -> Row:
-    """Of a conversation about a video, what is answered first is the caption."""
-    listed = row["caption"] if isinstance(row["caption"], list) else []
-    turns = [turn for turn in listed if isinstance(turn, dict)]
-    said = [turn for turn in turns if str(turn.get("from", turn.get("role"))) in ANSWERERS]
-    answer = said[0].get("value", said[0].get("content")) if said else ""
-    parts = answer if isinstance(answer, list) else [{"text": answer}]
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return row | {"caption": "\n".join(text for text in texts if isinstance(text, str))}
 
 
 def _list_part_variants(video: str) -> tuple[Variant, ...]:
@@ -215,6 +83,7 @@ MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
 LISTED: tuple[Literal["json", "table"], ...] = ("json", "table")  # one file of JSON, JSON lines
 MOMENTS_LINE = r"([^,/]+)/[^,]+\.\w+,\1,\d+(?:,\d+)?"
+SHARED = ("video_id", "captions", "keyframe")
 SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
 
 SETS: dict[str, tuple[Variant, ...]] = {
@@ -288,6 +157,16 @@ SETS: dict[str, tuple[Variant, ...]] = {
             kind="json",
             classes=("Diving48_vocab.json", "*vocab*.json", "label_map.txt"),
             extra=("start_frame", "end_frame"),  # of the film that the clip is cut from
+        ),
+    ),
+    "ego4d": (
+        Variant(
+            {"path": "{key}", "caption": "narration_pass_1"},
+            (KEY, "narration_pass_1"),
+            kind="json",
+            segments={"around": 1.0},
+            change=join_narrations,
+            extra=("narration_pass_2",),
         ),
     ),
     "epic_kitchens": (
@@ -369,8 +248,20 @@ SETS: dict[str, tuple[Variant, ...]] = {
             ("videoID", "url", "timestamp", "caption"),
         ),
     ),
+    "phoenix14t": (
+        Variant(
+            {"path": "name", "caption": "translation"},
+            ("name", "video", "start", "end", "speaker", "orth", "translation"),
+            extra=("start", "end"),  # -1, since each clip is a folder of pictures
+        ),
+    ),
     "qvhighlights": (
         Variant({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
+    ),
+    "sharegpt4video": tuple(
+        Variant({"path": path, "caption": "captions"}, SHARED, kind=kind, change=take_whole)
+        for path in ("video_path", "video_id")
+        for kind in LISTED
     ),
     "thumos14": (
         Variant(

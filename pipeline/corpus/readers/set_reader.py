@@ -182,7 +182,9 @@ def _choose_columns(variant: Variant, source: Source, columns: ColumnParams) -> 
 def _read_variant(
     variant: Variant, source: Source, split: OfficialSplit, labels: Path, dataset: DatasetParams
 ) -> list[LabelRow]:
-    segments = dataset.segments.model_copy(update=dict(variant.segments))
+    around = dataset.segments.around  # what params say of points in time goes before what is usual
+    usual = {key: value for key, value in variant.segments.items() if key != "around" or around is None}
+    segments = dataset.segments.model_copy(update=usual)
     dataset = dataset.model_copy(update={"segments": segments})
     classes = read_named_classes(labels, dataset) or _find_classes(variant, labels)
     extra = {f"extra {column}": column for column in variant.extra if _has_column(source, column)}

@@ -120,12 +120,24 @@ def make_rows(
     called with the cells by their keys, and with the whole path, before they are read.
     """
     fields = list_fields(dataset.columns.path)
-    for where, cells in listed:
+    for number, (where, cells) in enumerate(listed):
         row: dict[str, Any] = dict(zip(named, cells, strict=True))
+        if number == 0 and change is None:
+            _refuse_objects(row.get("caption"), table, dataset, where)
         whole = _fill_path(row, str(dataset.columns.path), fields, table, where) if fields else row.get("path")
         # Samples of several videos name them in lists, of which most hold one.
         row["path"] = as_text(whole[0] if isinstance(whole, list) and len(whole) == 1 else whole)
         yield from _label_parts(change(row) if change else row, table, where, dataset, classes)
+
+
+def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str) -> None:
+    """Raise UserError where captions are objects with the texts in them, of which any may be meant."""
+    first = cell[0] if isinstance(cell, list) and cell else cell
+    if isinstance(first, dict) and first:
+        name = dataset.columns.caption
+        ways = " or ".join(f"{name}.{key}" for key, value in first.items() if isinstance(value, str))
+        told = f"{where} has objects with {', '.join(map(str, first))} under {name!r} for captions"
+        raise UserError(f"{table.path}: {told}; set dataset.columns.caption to {ways or f'{name}.KEY'}")
 
 
 def _label_parts(

@@ -148,3 +148,12 @@ def test_rows_of_json_lines_stand_in_lines_and_those_of_parquet_are_counted_from
     assert places(write_csv(tmp_path / "t.jsonl", lines)) == [("line 1", "a.mp4"), ("line 3", "b.mp4")]
     table = write_parquet(tmp_path / "t.parquet", clip=["a.mp4", "b.mp4"], **{"what is said": ["x", "y"]})
     assert places(table) == [("row 1", "a.mp4"), ("row 2", "b.mp4")]
+
+
+def test_names_with_dots_lead_into_objects_and_their_lists(tmp_path):
+    rows = [{"clip": "a.mp4", "said": [{"by": "x", "text": "one"}, {"by": "y", "text": "two"}]}, {"clip": "b.mp4"}]
+    expected = [("a.mp4", ["one", "two"]), ("b.mp4", None)]
+    assert read(write_lines(tmp_path / "t.jsonl", rows), clip="clip", caption="said.text") == expected
+    table = write_parquet(tmp_path / "t.parquet", clip=["a.mp4", "b.mp4"], said=[rows[0]["said"], None])
+    assert read(table, clip="clip", caption="said.text") == expected
+    assert "has no column 'said.words'" in complaint(tmp_path / "t.jsonl", clip="clip", caption="said.words")

@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from set_labels import WHOLE, faults, seen
+from set_labels import WHOLE, faults, section, seen
+
+from pipeline.corpus.readers import read_rows
 
 
 def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
@@ -183,3 +185,53 @@ def test_tacos_counts_frames_where_activitynet_counts_seconds(place):
     labels = place({"train.json": {"s13-d21.avi": part | {"fps": 29.4}, "s2.avi": part | {"fps": 0}}})
     assert [row[:2] + row[4:5] for row in seen("tacos", labels)] == [("s13-d21.avi", "He cuts", (10.0, 20.0))]
     assert faults("tacos", labels)[0][1] == "[[294, 588]] at 0 a second are no frames"
+
+
+def narrate(*pairs):
+    return {"summaries": [], "narrations": [{"timestamp_sec": at, "narration_text": text} for at, text in pairs]}
+
+
+def test_ego4d_has_points_in_time_of_two_people(place):
+    videos = {
+        "here": {
+            "status": "complete",
+            "narration_pass_1": narrate(
+                (5.5, "#C C picks up a #unsure"), (0.25, "#O A man X talks to C"), (9, "#unsure")
+            ),
+            "narration_pass_2": narrate((6.0, " #c C opens a door\n")),
+        },
+        "gone": {"status": "redacted"},
+    }
+    labels = place({"narration.json": {"videos": videos, "version": "2"}})
+    assert seen("ego4d", labels) == [
+        ("here", "picks up something", "all", "all", (4.5, 6.5), ""),
+        ("here", "A man X talks to C", "all", "all", (0.0, 1.25), ""),
+        ("here", "", "all", "all", (8.0, 10.0), ""),
+        ("here", "opens a door", "all", "all", (5.0, 7.0), ""),
+    ]
+    assert faults("ego4d", labels) == [("gone", "nobody has narrated it")]
+    dataset = section("ego4d", labels)
+    dataset = dataset.model_copy(update={"segments": dataset.segments.model_copy(update={"around": 2.0})})
+    assert tuple(read_rows(labels, dataset)[0].segment) == (3.5, 7.5)
+
+
+@pytest.mark.parametrize("name", ["sharegpt4video_40k.jsonl", "sharegpt4video.json"])
+@pytest.mark.parametrize(("video", "path"), [("panda/a.mp4", "panda/a.mp4"), ("a.mp4", "a")])
+def test_sharegpt4video_captions_keyframes_and_the_whole(place, name, video, path):
+    said = [{"idx": "1", "content": "a frame"}, {"idx": "-1", "content": "all of it"}]
+    row = {"video_id": "a", "video_path": "panda/a.mp4", "timestamp": [0, 2], "keyframe": [0, 60], "captions": said}
+    other = {**row, "video_id": "b", "video_path": "panda/b.mp4", "captions": said[:1]}
+    text = "\n".join(map(json.dumps, [row, other])) if name.endswith("l") else [row, other]
+    rows = seen("sharegpt4video", place({name: text}, [video]))
+    assert rows[0] == (path, "all of it", "all", "all", WHOLE, "")
+    assert [row[1] for row in rows[1:]] in ([""], [])
+
+
+def test_phoenix_has_pipes_and_folders_of_pictures(place):
+    header = "name|video|start|end|speaker|orth|translation\n"
+    row = "01_{0}-0|01_{0}-0/1/*.png|-1|-1|Signer01|REGEN|am tag , regen .\n"
+    files = {f"PHOENIX-2014-T.{split}.corpus.csv": header + row.format(split) for split in ("dev", "train")}
+    assert seen("phoenix14t", place(files)) == [
+        ("01_dev-0", "am tag , regen .", "all", "validation", WHOLE, ""),
+        ("01_train-0", "am tag , regen .", "all", "train", WHOLE, ""),
+    ]

@@ -285,3 +285,12 @@ def test_a_column_tells_which_way_a_clip_moves(tmp_path):
         UserError, match=r"line 2 has the direction 'north' \(dataset\.columns\.direction\); known are left"
     ):
         list(read_rows(odd, columns(direction="way")))
+
+
+def test_captions_that_are_objects_are_refused_with_the_names_of_their_texts(tmp_path):
+    row = {"path": "a.mp4", "caption": [{"n": 1, "text": "a cat", "by": "ann"}]}
+    path = table(tmp_path, json.dumps(row), "x.jsonl")
+    told = "line 1 has objects with n, text, by under 'caption' for captions; set .* to caption.text or caption.by"
+    with pytest.raises(UserError, match=told):
+        read_rows(path, columns())
+    assert [row.label for row in read_rows(path, columns(caption="caption.text"))] == ["a cat"]

@@ -1,0 +1,181 @@
+"""What published sets write into cells -> cells as any table has them; `known_sets` says which set has which."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from pipeline.corpus.readers.path_patterns import spell_out
+from pipeline.corpus.segments import parse_list
+
+Row = dict[str, Any]  # cells by the keys of dataset.columns
+
+PIECE = re.compile(r"(.+)_(\d{6})_(\d{6})")  # of VATEX: video, start, end
+GYM = re.compile(r"(?P<video>.+)_E_(?P<event>\d+)_(?P<event_end>\d+)_A_(?P<start>\d+)_(?P<end>\d+)")
+ANSWERERS = {"gpt", "assistant"}
+NO_TEXT = {"", "none", "null", "nan"}
+TAG = re.compile(r"\s*#(?!unsure)\w+\s+(?:C\s+)?")  # of who acts, in Ego4D
+UNSURE = re.compile(r"(?:\b(?:an?|the)\s+)?#unsure\b")
+
+
+def spell_labels(row: Row) -> Row:
+    """Names of classes become captions in words."""
+    labels = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+    return row | {"caption": [spell_out(label) if isinstance(label, str) else label for label in labels]}
+
+
+def blank_placeholders(row: Row) -> Row:
+    """Sentences that stand for none, as test sets have them, become empty."""
+    found = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+    return row | {
+        "caption": ["" if isinstance(text, str) and text.strip().lower() in NO_TEXT else text for text in found]
+    }
+
+
+def reorder_nouns(row: Row) -> Row:
+    """EPIC-KITCHENS writes `bag:garbage` for a garbage bag."""
+    nouns = parse_list(row.get("objects"))
+    listed = nouns if isinstance(nouns, list) else [nouns]
+    return row | {"objects": [" ".join(reversed(noun.split(":"))) for noun in listed if isinstance(noun, str)]}
+
+
+def split_actions(row: Row) -> Row:
+    """Charades has `c092 11.90 21.20;c147 0.00 12.60` in a cell."""
+    found = [action.split() for action in (row["caption"] or "").split(";") if action.strip()]
+    classes, times = [words[0] for words in found], [words[1:] for words in found]
+    return pair_views(row | {"caption": classes, "category": classes, "segment": times})
+
+
+def pair_views(row: Row) -> Row:
+    """Of Charades-Ego, both views of one scene are one group: `46GP8` and `46GP8EGO`."""
+    return row | {"group": row["path"].removesuffix("EGO")}
+
+
+def split_descriptions(row: Row) -> Row:
+    """Charades parts several texts by semicolons."""
+    texts = [text.strip() for text in (row["caption"] or "").split(";")]
+    return pair_views(row | {"caption": [text for text in texts if text]})
+
+
+def split_sentence(row: Row) -> Row:
+    """Charades-STA has `46GP8 24.3 30.4##a person opens a door`."""
+    end, _, sentence = str(row["caption"]).partition("##")
+    return row | {"end": end, "caption": sentence}
+
+
+def group_pieces(row: Row) -> Row:
+    """Pieces of one video, cut already, are a group."""
+    found = PIECE.fullmatch(row["path"]) or GYM.match(row["path"])
+    return row | {"group": found[1]} if found else row
+
+
+def split_piece(row: Row) -> Row:
+    """VATEX names a piece of a video `<id>_000055_000065`."""
+    found = PIECE.fullmatch(row["path"])
+    if not found:
+        return row | {"fault": f"{row['path'][:40]!r} does not end with a start and an end"}
+    return row | {"path": found[1], "start": found[2], "end": found[3]}
+
+
+def split_action(row: Row) -> Row:
+    """FineGym counts an action's seconds from the start of its event: `<id>_E_002184_002237_A_0035_0036`.
+
+    Names hold whole seconds, so that the last one belongs to the action.
+    """
+    found = GYM.fullmatch(row["path"])
+    if not found:
+        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
+    event = int(found["event"])
+    return row | {"path": found["video"], "start": event + int(found["start"]), "end": event + int(found["end"]) + 1}
+
+
+def split_event(row: Row) -> Row:
+    """The same where the videos are cut into events."""
+    found = GYM.fullmatch(row["path"])
+    if not found:
+        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
+    return row | {"path": row["path"].rpartition("_A_")[0], "start": found["start"], "end": int(found["end"]) + 1}
+
+
+def choose_commonest(row: Row) -> Row:
+    """Several people marked the part that a caption of DiDeMo is about: what most of them say, of equals the first."""
+    times = parse_list(row["segment"])
+    if not isinstance(times, list) or not all(isinstance(pair, list) for pair in times) or not times:
+        return row
+    (common, _), *_ = Counter(tuple(pair) for pair in times).most_common(1)
+    return row | {"segment": list(common)}
+
+
+def count_frames(row: Row) -> Row:
+    """MiraData counts frames at a rate that stands in each row."""
+    try:
+        rate = float(row["extra fps"])
+        return row | {"start": int(row["start"]) / rate, "end": int(row["end"]) / rate}
+    except (TypeError, ValueError, ZeroDivisionError):
+        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {row['extra fps']!r} a second are no frames"}
+
+
+def mark_ambiguous(row: Row) -> Row:
+    """THUMOS14's label -1 says that nobody can tell what the action is."""
+    if str(row["caption"]).strip() in ("-1", "Ambiguous"):
+        return row | {"fault": "its label marks an action that is ambiguous"}
+    return spell_labels(row)
+
+
+def leave_negatives(row: Row) -> Row:
+    """HACS labels pieces in which an action is not seen, too, with -1."""
+    unseen = str(row["extra label"]).strip() == "-1"
+    return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
+
+
+def count_listed_frames(row: Row) -> Row:
+    """TACoS counts the frames of each video at a rate of its own."""
+    try:
+        pairs = [[float(frame) / row["extra fps"] for frame in pair] for pair in row["segment"]]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return row | {"fault": f"{str(row['segment'])[:40]} at {row['extra fps']!r} a second are no frames"}
+    return row | {"segment": pairs}
+
+
+def blank_translations(row: Row) -> Row:
+    """MSVD has sentences in many languages; those that are not English become empty."""
+    return row if row["extra Language"] == "English" else row | {"caption": ""}
+
+
+def spell_joined(row: Row) -> Row:
+    """Moments in Time has classes such as `adult+female+singing`."""
+    return spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
+
+
+def group_film(row: Row) -> Row:
+    """LSMDC names a clip `0001_American_Beauty_00.00.51.926-00.00.54.129`: all of one film are a group."""
+    return row | {"group": row["path"].rpartition("_")[0]}
+
+
+def take_answer(row: Row) -> Row:
+    """Of a conversation about a video, what is answered first is the caption."""
+    listed = row["caption"] if isinstance(row["caption"], list) else []
+    turns = [turn for turn in listed if isinstance(turn, dict)]
+    said = [turn for turn in turns if str(turn.get("from", turn.get("role"))) in ANSWERERS]
+    answer = said[0].get("value", said[0].get("content")) if said else ""
+    parts = answer if isinstance(answer, list) else [{"text": answer}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return row | {"caption": "\n".join(text for text in texts if isinstance(text, str))}
+
+
+def join_narrations(row: Row) -> Row:
+    """Ego4D has two people narrate a video, `#C C picks up a #unsure` at a point in time, where C wears the camera."""
+    told = [found for found in (row["caption"], row.get("extra narration_pass_2")) if isinstance(found, dict)]
+    listed = [one for found in told for one in found.get("narrations") or [] if isinstance(one, dict)]
+    if not listed:
+        return row | {"caption": "", "fault": "nobody has narrated it"}
+    times = [one.get("timestamp_sec") for one in listed]
+    texts = [TAG.sub("", str(one.get("narration_text", ""))).strip() for one in listed]
+    captions = ["" if UNSURE.fullmatch(text) else UNSURE.sub("something", text) for text in texts]
+    return row | {"caption": captions, "start": times}
+
+
+def take_whole(row: Row) -> Row:
+    """ShareGPT4Video captions each keyframe, and the whole video under the index -1."""
+    listed = row["caption"] if isinstance(row["caption"], list) else []
+    texts = [one.get("content") for one in listed if isinstance(one, dict) and str(one.get("idx")) == "-1"]
+    return row | {"caption": texts[:1]}
