@@ -34,7 +34,7 @@ from pipeline.sources.archives import is_archive
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.parquet import ENDING as PARQUET
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
-from pipeline.sources.pictures import may_lead
+from pipeline.sources.pictures import is_animated, may_lead
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
@@ -183,7 +183,7 @@ class VideosFolder:
             path = path.replace("\\", "/")
             _refuse_unusable(path, text)
         path = simplify_path(path)
-        if has_video_ending(path):
+        if has_video_ending(path) or self._is_animated(path):
             if self._is_video(path):
                 return path
             if found := self._find_respelt(path) or self.contained.find(path):
@@ -199,6 +199,9 @@ class VideosFolder:
                 )
                 raise NoVideo("unusable_path", f"{path} {detail}") from None
             raise
+
+    def _is_animated(self, path: str) -> bool:
+        return path.lower().endswith(".webp") and self._is_video(path) and is_animated(Path(self._root, path))
 
     def _find_anywhere(self, name: str) -> str:
         _refuse_unusable(name, name)

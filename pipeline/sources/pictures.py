@@ -22,6 +22,7 @@ from pipeline.files import LONGEST_POINTER
 from pipeline.sources.limits import SourceFault, refuse_pointer
 
 ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
+ANIMATION = 2  # flag in the header of a WebP
 MOST_MISSING = 0.1  # of the pictures between the first and the last; more means that the motion is damaged
 SAMPLED = 4  # pictures of a folder whose sizes are in its digest
 FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # of pictures that others have computed from the frames
@@ -53,6 +54,15 @@ class Pictures:
 def is_picture(name: str) -> bool:
     """Whether a file is called like a picture, and is not one of those that systems hide."""
     return f".{name.rpartition('.')[2].lower()}" in ENDINGS and name[0] != "."
+
+
+def is_animated(path: Path) -> bool:
+    """Whether a file is an animated WebP, which is a video by itself: its header says so."""
+    if not path.name.lower().endswith(".webp") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20:] and head[20] & ANIMATION)
 
 
 def is_frame(name: str) -> bool:

@@ -20,7 +20,7 @@ from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import is_archive
-from pipeline.sources.pictures import is_frame
+from pipeline.sources.pictures import is_animated, is_frame
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -78,13 +78,20 @@ def walk(top: Path) -> Iterator[WalkedFile]:
     """The files below a folder. A linked folder counts as a file, so that it is refused instead of entered."""
     for folder, below, files in os.walk(top):
         here = PurePosixPath(os.path.relpath(folder, top))
-        if not below and str(here) != "." and _holds_frames(files):
+        animated = _list_animated(Path(folder), files)
+        if not below and str(here) != "." and not animated and _holds_frames(files):
             yield WalkedFile(here, is_video=True)
             continue
         linked = [name for name in below if (Path(folder) / name).is_symlink()]
         below[:] = sorted(name for name in below if name[0] != "." and name not in linked)
         names = (name for name in sorted([*files, *linked]) if name[0] != ".")
-        yield from (WalkedFile(here / name, has_video_ending(name)) for name in names)
+        yield from (WalkedFile(here / name, has_video_ending(name) or name in animated) for name in names)
+
+
+def _list_animated(folder: Path, names: Sequence[str]) -> set[str]:
+    """The files that are animated WebP. Where the first is a still, the folder may hold a million frames."""
+    found = sorted(name for name in names if name.lower().endswith(".webp"))
+    return {name for name in found if is_animated(folder / name)} if found and is_animated(folder / found[0]) else set()
 
 
 def _holds_frames(names: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pictures import number_names, write_zip
+from PIL import Image
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
@@ -113,3 +114,21 @@ def test_names_of_a_list_may_be_folders_of_an_archive(tmp_path):
         ((found, label, _),) = find("lists", tmp_path / "l", tmp_path / videos)
         assert found.endswith("20bn/7/*.jpg")
         assert label == "Drumming Fingers"
+
+
+@pytest.mark.parametrize("kind", ["folders", "auto"])
+def test_animated_webps_are_clips_and_stills_are_frames(tmp_path, kind):
+    for folder, pictures in [("up/a1", 3), ("up/a2", 3), ("down/b1", 1), ("down/b2", 1)]:
+        first, *others = (Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in range(0, 100 * pictures, 100))
+        above, name = folder.split("/")
+        path = tmp_path / (f"{folder}.webp" if pictures > 1 else f"{above}/clip/{name}.webp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first.save(path, save_all=True, append_images=others)
+    assert find(kind, tmp_path, tmp_path) == [
+        ("down/clip/b*.webp", "down", "all"),
+        ("up/a1.webp", "up", "all"),
+        ("up/a2.webp", "up", "all"),
+    ]
+    labels = write(tmp_path / "x.csv", "path,caption\nup/a2.webp,it moves\ndown/clip/b1.webp,it does not\n")
+    (moving, still) = find("table", labels, tmp_path)
+    assert moving[0] == "up/a2.webp" and still[0].reason == "unusable_path"
