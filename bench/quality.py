@@ -26,12 +26,10 @@ from bench.figures import FigureTable, choose
 from bench.measuring import ROOT, unpack_revision
 from pipeline.cli.recipe import merge
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
 from pipeline.evaluation.clip_sets import repeat
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
-from pipeline.files import digest_value
-from pipeline.inference import Model, sample
+from pipeline.files import digest_value, write_json
 from pipeline.judges.networks import load_judge
 from pipeline.params import check_params, read_yaml
 from pipeline.records import Split
@@ -52,16 +50,23 @@ class SampleJudge:
         prompts = {name: classes.build_prompts(clips, dataset.captions) for name, clips in rows.items()}
         self._prompts = {name: repeat(some, samples) for name, some in prompts.items()}
 
+    def ask(self, folder: Path) -> None:
+        """Write down what a training is to draw into `folder`."""
+        asked = {
+            name: [[prompt.caption.id for prompt in prompts], NOISE_SEED + place]
+            for place, (name, prompts) in enumerate(self._prompts.items())
+        }
+        write_json(folder / "asked.json", asked)
+
     def judge(self, folder: Path) -> dict[str, float]:
-        """The share of samples of a model in which the judge sees object and category of their captions, by figure."""
-        model, found = Model(folder), {}
-        for place, (name, prompts) in enumerate(self._prompts.items()):
-            z = draw_noise(NOISE_SEED + place, len(prompts), model.generator.z_width)
-            frames = sample(model, [model.condition(prompt.caption) for prompt in prompts], z)
-            clips = MeasuredClips(ClipSet(frames, prompts), self._judge)
-            wanted = np.array([(prompt.object, prompt.category) for prompt in prompts])
-            right = (clips.objects == wanted[:, 0]) & (clips.categories == wanted[:, 1])
-            found[name] = round(float(right.mean()), 4)
+        """The share of samples in which the judge sees object and category of their captions, by figure."""
+        found = {}
+        with np.load(folder / "drawn.npz") as drawn:
+            for name, prompts in self._prompts.items():
+                clips = MeasuredClips(ClipSet(drawn[name], prompts), self._judge)
+                wanted = np.array([(prompt.object, prompt.category) for prompt in prompts])
+                right = (clips.objects == wanted[:, 0]) & (clips.categories == wanted[:, 1])
+                found[name] = round(float(right.mean()), 4)
         return found
 
 
@@ -121,7 +126,8 @@ def watch_training(
 ) -> Iterator[dict[str, float]]:
     """What the judge found at each interval, until it is satisfied or the budget is used up."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    (folder / "model").mkdir(parents=True)
+    judge.ask(folder / "model")
     (folder / "params.yaml").write_text(yaml.safe_dump(dict(training.params), sort_keys=False), encoding="utf-8")
     places = [str(data.resolve()), str((folder / "model").resolve()), str(tree["every_clips"])]
     command = [sys.executable, "-P", str(Path(__file__).with_name("train_and_stop.py")), *places]

@@ -1,10 +1,12 @@
-"""Trains as the stage `train` does and shows its generator at intervals; run in any build of the pipeline.
+"""Trains as the stage `train` does and shows samples at intervals; run in any build of the pipeline.
 
     python -P bench/train_and_stop.py DATA OUT EVERY_CLIPS
 
-Reads params.yaml of the current folder and DATA as `dvc repro judge` leaves it. At each interval the model is written
-to OUT, and a line says how many clips it was shown and in how many CPU seconds of training; the time in which it is
-looked at does not count. It goes on for each line that it reads, and ends with its budget or its input.
+Reads params.yaml of the current folder, DATA as `dvc repro judge` leaves it, and OUT/asked.json: sets of samples by
+name, each the ids of the clips whose captions are drawn, and a seed of the noise. At each interval the model is written
+to OUT, what it draws to OUT/drawn.npz, and a line says how many clips it was shown and in how many CPU seconds of
+training; the time in which it is looked at does not count. It goes on for each line that it reads, and ends with its
+budget or its input. A build draws by itself since another one need not know its models.
 """
 
 import json
@@ -13,9 +15,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
+from pipeline.data.sampler import draw_noise
 from pipeline.distributed.devices import Rank, parse_devices, set_up
-from pipeline.inference import save_model, save_vectors
+from pipeline.inference import Model, sample, save_model, save_vectors
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params, load_params
 from pipeline.training.loop import NoMonitor, Trainer, build_run, describe_run
@@ -23,7 +28,7 @@ from pipeline.training.validation import open_validation_set
 
 
 class Shown(NoMonitor):
-    """Writes the averaged generator at every interval and waits for a word about it."""
+    """Draws with the averaged generator at every interval and waits for a word about it."""
 
     def __init__(self, dataset: Dataset, params: Params, out: Path, every_clips: int) -> None:
         self.sample_clips: int | None = every_clips  # type: ignore[assignment]
@@ -35,10 +40,19 @@ class Shown(NoMonitor):
         settings = describe_run(params.seed, params.clip, params.train)
         save_model(self._out, generator, None, settings | words | {"max_tokens": params.tokenize.max_tokens})
         save_vectors(self._dataset.folders.vectors, self._out)
+        self._draw()
         print(json.dumps([clips_seen, start - self._elsewhere]), flush=True)
         if not sys.stdin.readline():
             sys.exit()
         self._elsewhere += time.process_time() - start
+
+    def _draw(self) -> None:
+        model, asked = Model(self._out), json.loads((self._out / "asked.json").read_bytes())
+        drawn = {}
+        for name, (ids, seed) in asked.items():
+            captions = [model.condition(self._dataset.captions[clip]) for clip in ids]
+            drawn[name] = sample(model, captions, draw_noise(seed, len(ids), model.generator.z_width))
+        np.savez(self._out / "drawn.npz", **drawn)
 
 
 def main(data: Path, out: Path, every_clips: int) -> None:
