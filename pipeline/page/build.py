@@ -28,7 +28,7 @@ from pipeline.page.figures import compare_figures, compare_params, read_evaluati
 from pipeline.page.graph import draw_graph, read_stages
 from pipeline.page.inset import Inset, embed_json, explain
 from pipeline.page.player import POLICY, build_player
-from pipeline.page.run import Run, flatten
+from pipeline.page.run import Run, flatten, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
@@ -190,7 +190,7 @@ def _open_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"value": format_value, "span": format_span, "setting": format_setting}
+    environment.filters |= {"value": format_value, "span": format_span, "cell": format_cell, "setting": format_setting}
     environment.globals["describe_metric"] = describe_metric
     return environment
 
@@ -206,10 +206,19 @@ def _digest(text: str) -> str:
 
 
 def format_value(number: float | None) -> str:
-    """A figure for people; a dash for none."""
+    """A figure for people, of two decimals, or two digits where it is smaller; a dash for none."""
     if number is None:
         return NO_INTERVAL
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+    size = abs(number)
+    if size >= 10:
+        return f"{number:,.0f}" if size >= 1000 else f"{number:.1f}"
+    return f"{number:.2f}" if size >= 0.1 or number == 0 else f"{number:.2g}"
+
+
+def format_cell(text: str) -> str:
+    """A cell of a table: text and whole numbers as they are, other numbers as figures."""
+    number = parse_number(text)
+    return text if number is None or "." not in text else format_value(number)
 
 
 def format_span(figure: Figure) -> str:

@@ -39,6 +39,11 @@ class Line:
     floor_set: str
     mark: Mark | None
 
+    @property
+    def absent(self) -> bool:
+        """Whether it could not be measured; a withdrawn one could, but cannot be believed."""
+        return self.figure.value is None and not self.figure.reason.startswith("withdrawn")
+
 
 class Cells(NamedTuple):
     """A table as it is: names of columns and rows of text."""

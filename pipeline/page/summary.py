@@ -56,13 +56,22 @@ def describe_training(run: Run, model: Mapping[str, Any]) -> str:
     data = ""
     if report:
         clips = read_count(read_section(report, "splits"), "train")
-        kinds = [f"{len(read_section(report, name))} {name}" for name in ("categories", "objects")]
-        data = f" on {clips:,} clips of {' and '.join(kinds)}"
+        categories, objects = (len(read_section(report, name)) for name in ("categories", "objects"))
+        data = (
+            f" on {count(clips, 'clip', 'clips')} of {count(categories, 'category', 'categories')} and "
+            f"{count(objects, 'object', 'objects')}"
+        )
     size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
+    seed = "" if model.get("seed") is None else f", seed {model['seed']}"
     return (
         f"A generator of kind {generator.get('kind', 'unknown')}, trained by {method}{data}, {size}: "
-        f"{read_count(model, 'clips'):,} clips shown, seed {model.get('seed')}."
+        f"{count(read_count(model, 'clips'), 'clip', 'clips')} shown{seed}."
     )
+
+
+def count(number: int, one: str, many: str) -> str:
+    """So many of something: 1 clip, 1,200 clips."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def describe_evaluation(evaluation: EvaluationView | None) -> str:

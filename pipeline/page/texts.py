@@ -19,23 +19,36 @@ KEY_METRICS = (
     "copy_rate",
 )
 
-_TO_FRECHET = "Fréchet distance to real clips in the features of {}. 0 is equal; less is better."
-_TO_MMD = "Discrepancy from real clips in the features of {}. 0 is equal; less is better."
+_TO_FRECHET = "Distance to real clips in the features of {}. Lower is better; 0 is equal."
+_TO_MMD = "Discrepancy from real clips in the features of {}. Lower is better; about 0 is equal."
 
 # Heading -> metric -> its words, in the order of the page.
 METRIC_GROUPS: dict[str, dict[str, MetricText]] = {
     "Does it show what the caption says?": {
-        "joint_accuracy": MetricText("Right object and action", "Share of samples in which the judge sees both."),
-        "object_accuracy": MetricText("Right object", "Share of samples in which the judge sees the captioned object."),
-        "category_accuracy": MetricText("Right action", "Share of samples in which the judge sees the category."),
-        "r_precision_at_1": MetricText("Own caption fits best", "Among wrong captions, the clip's own comes first."),
-        "r_precision_at_2": MetricText("Own caption among the best 2", "As above, first or second."),
-        "r_precision_at_3": MetricText("Own caption among the best 3", "As above, among the first three."),
+        "joint_accuracy": MetricText(
+            "Right object and action", "Share of samples in which the judge sees both. Higher is better."
+        ),
+        "object_accuracy": MetricText(
+            "Right object", "Share of samples in which the judge sees the captioned object. Higher is better."
+        ),
+        "category_accuracy": MetricText(
+            "Right action", "Share of samples in which the judge sees the captioned action. Higher is better."
+        ),
+        "r_precision_at_1": MetricText(
+            "Own caption fits best", "Share of samples that fit their own caption better than wrong ones."
+        ),
+        "r_precision_at_2": MetricText("Own caption among the best 2", "The same, first or second."),
+        "r_precision_at_3": MetricText("Own caption among the best 3", "The same, among the first three."),
     },
     "Pairs of object and action that were never trained together": {
-        "pairs_joint_accuracy": MetricText("Right object and action", "As above, on held-out pairs."),
-        "pairs_object_accuracy": MetricText("Right object", "As above, on held-out pairs."),
-        "pairs_motion_direction": MetricText("Moves the captioned way", "By optical flow, on held-out pairs."),
+        "pairs_joint_accuracy": MetricText(
+            "Right object and action, unseen pairs",
+            "Both were trained, but never together. Share in which the judge sees both. Higher is better.",
+        ),
+        "pairs_object_accuracy": MetricText("Right object, unseen pairs", "The same for the object alone."),
+        "pairs_motion_direction": MetricText(
+            "Moves the captioned way, unseen pairs", "By optical flow. Higher is better."
+        ),
         "pairs_joint_ratio": MetricText("Held-out to seen, object and action", "1: as good as on seen pairs."),
         "pairs_motion_ratio": MetricText("Held-out to seen, movement", "1: as good as on seen pairs."),
         "pairs_nearest_other_object_rate": MetricText(
@@ -43,41 +56,64 @@ METRIC_GROUPS: dict[str, dict[str, MetricText]] = {
         ),
     },
     "Does it move as it should?": {
-        "motion_direction": MetricText("Moves the captioned way", "Within 45 degrees, by optical flow; no judge."),
-        "counterfactual_flip": MetricText(
-            "Turns round with the caption", "Same noise, opposite caption: the way reverses, the object stays."
+        "motion_direction": MetricText(
+            "Moves the captioned way",
+            "Share within 45 degrees of the captioned direction, by optical flow; no judge. Higher is better.",
         ),
-        "motion_distance": MetricText("Distance of the motion", "Energy distance of flows to real clips; 0 is equal."),
-        "motion_distance_by_category": MetricText("The same within a category", "Less is better; 0 is equal."),
-        "two_sample_motion": MetricText("Told from real clips by motion", "0.5 is perfect, 1 is always told."),
-        "static_share": MetricText("Stands still", "Share of samples with less change than 95 % of real clips."),
-        "flicker": MetricText("Flicker", "Second difference over time, over that of real clips: 1 is right."),
+        "counterfactual_flip": MetricText(
+            "Turns round with the caption",
+            "Share in which, with the same noise and the opposite caption, the motion reverses and the object stays. "
+            "Higher is better.",
+        ),
+        "motion_distance": MetricText(
+            "Distance of the motion", "Energy distance of flows to real clips. Lower is better; about 0 is equal."
+        ),
+        "motion_distance_by_category": MetricText("The same within a category", "Lower is better; about 0 is equal."),
+        "two_sample_motion": MetricText(
+            "Told from real clips by motion",
+            "How often a network that is trained to tell them apart is right. 0.5 is best: it guesses.",
+        ),
+        "static_share": MetricText(
+            "Stands still", "Share of samples with less change than 95 % of real clips. 0.05 is right."
+        ),
+        "flicker": MetricText("Flicker", "Second difference over time, over that of real clips. 1 is right."),
     },
     "Does it look real?": {
-        "two_sample_frames": MetricText("Told from real clips by frames", "0.5 is perfect, 1 is always told."),
-        "frechet": MetricText("Fréchet distance", "In the judge's features; 0 is equal, less is better."),
-        "frechet_at_infinity": MetricText("The same for endlessly many samples", "Extrapolated; less is better."),
-        "mmd": MetricText("Kernel discrepancy", "In the judge's features; 0 is equal, less is better."),
-        "precision": MetricText("Precision", "Share of samples that lie among real clips."),
-        "density": MetricText("Density", "How closely real clips surround the samples; about 1 is right."),
-        "sharpness": MetricText("Sharpness", "Slope of the brightness, over that of real clips: 1 is right."),
+        "two_sample_frames": MetricText(
+            "Told from real clips by frames",
+            "How often a network that is trained to tell them apart is right. 0.5 is best: it guesses.",
+        ),
+        "frechet": MetricText("Fréchet distance", "In the judge's features. Lower is better; 0 is equal."),
+        "frechet_at_infinity": MetricText(
+            "The same for endlessly many samples", "Extrapolated. Lower is better; about 0 is equal."
+        ),
+        "mmd": MetricText("Kernel discrepancy", "In the judge's features. Lower is better; about 0 is equal."),
+        "precision": MetricText("Precision", "Share of samples that lie among real clips. Higher is better."),
+        "density": MetricText("Density", "How closely real clips surround the samples. About 1 is right."),
+        "sharpness": MetricText("Sharpness", "Slope of the brightness, over that of real clips. 1 is right."),
     },
     "Is it varied?": {
-        "diversity": MetricText("Variety within a caption", "By features, over that of real clips: 1 is right."),
-        "diversity_pixels": MetricText("The same in pixels", "By thumbnails, over that of real clips: 1 is right."),
-        "recall": MetricText("Recall", "Share of real clips that lie among samples."),
-        "coverage": MetricText("Coverage", "Share of real clips with a sample nearby."),
+        "diversity": MetricText(
+            "Variety within a caption", "How much samples of one caption differ, over that of real clips. 1 is right."
+        ),
+        "diversity_pixels": MetricText("The same in pixels", "By thumbnails, over that of real clips. 1 is right."),
+        "recall": MetricText("Recall", "Share of real clips that lie among samples. Higher is better."),
+        "coverage": MetricText("Coverage", "Share of real clips with a sample nearby. Higher is better."),
     },
     "Is it copied?": {
-        "copy_rate": MetricText("Copies", "Share of samples nearer to a training clip than unseen real ones come."),
-        "discriminator_gap": MetricText("Gap of the discriminator", "Mean logit of training clips above unseen ones."),
+        "copy_rate": MetricText(
+            "Copies", "Share of samples nearer to a training clip than unseen real ones come. Lower is better."
+        ),
+        "discriminator_gap": MetricText(
+            "Gap of the discriminator", "Mean logit of training clips above unseen ones. Lower is better."
+        ),
         "discriminator_gap_ratio": MetricText(
             "The same as a ratio", "0: nothing memorised; 1: unseen looks generated."
         ),
     },
     "Objects whose word was never trained": {
         "new_words_accuracy": MetricText(
-            "Looks like the nearest seen object", "Share of samples of new words, by the judge."
+            "Looks like the nearest seen object", "Share of samples of new words, by the judge. Higher is better."
         ),
     },
     "By networks trained elsewhere": {
@@ -89,8 +125,12 @@ METRIC_GROUPS: dict[str, dict[str, MetricText]] = {
         "vjepa2_mmd": MetricText("V-JEPA 2, discrepancy", _TO_MMD.format("V-JEPA 2")),
         "clip_frechet": MetricText("CLIP, Fréchet", _TO_FRECHET.format("CLIP")),
         "clip_mmd": MetricText("CLIP, discrepancy", _TO_MMD.format("CLIP")),
-        "clip_r_precision_at_1": MetricText("CLIP: own caption fits best", "Among wrong captions."),
-        "clip_similarity": MetricText("CLIP: likeness to the caption", "Mean cosine of frames and caption."),
+        "clip_r_precision_at_1": MetricText(
+            "CLIP: own caption fits best", "Share whose own caption beats wrong ones. Higher is better."
+        ),
+        "clip_similarity": MetricText(
+            "CLIP: likeness to the caption", "Mean cosine of frames and caption. Higher is better."
+        ),
     },
 }
 OWN_METRICS = "Your own metrics"

@@ -17,7 +17,7 @@ from training_sets import T, tiny_clips
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
 from pipeline.files import write_json
-from pipeline.page.build import build_page, embed_json
+from pipeline.page.build import build_page, embed_json, format_cell, format_value
 from pipeline.page.charts import read_charts
 from pipeline.page.figures import place_mark, read_evaluation
 from pipeline.page.graph import EDGES
@@ -123,6 +123,35 @@ def test_what_has_no_figure_is_na_or_withdrawn_with_its_reason(page):
     assert "its control did not move it" in page.text
     assert "1 of 2 demands on planted controls are met; withdrawn: mmd" in " ".join(page.text.split())
     assert "users own" in page.text  # a metric that nobody but its user knows
+
+
+def test_what_could_not_be_measured_is_told_in_a_line_of_its_own(tmp_path):
+    reason = "no i3d_torchscript.pt"
+    absent = {"value": None, "low": None, "high": None, "clips": 0, "reason": reason}
+    run = build_run(tmp_path)
+    write_evaluation(tmp_path / "evaluation", {"fvd": absent, "kvd": absent})
+    told = " ".join(ParsedPage(build_page(run, OPTIONS, 8)).text.split())
+    assert f"n/a FVD fvd, KVD kvd: {reason}" in told
+    assert "From the floor" not in told  # no table without a figure
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        *[(0.9756, "0.98"), (1.0, "1.00"), (0.0, "0.00"), (0.0333333, "0.033"), (-0.1, "-0.10"), (12.34, "12.3")],
+        *[(700.7, "700.7"), (14400.2, "14,400")],
+    ],
+)
+def test_figures_have_as_many_digits_as_people_read(number, shown):
+    assert format_value(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [("0.0333333", "0.033"), ("1", "1"), ("14400", "14400"), ("alarm clock", "alarm clock"), ("-3.56703", "-3.57")],
+)
+def test_cells_of_tables_are_shortened_where_they_are_no_whole_numbers(cell, shown):
+    assert format_cell(cell) == shown
 
 
 def test_a_mark_lies_between_floor_and_real_clips_as_the_figure_does(run):

@@ -124,10 +124,34 @@ def test_all_of_it_works_with_the_keyboard(path):
         assert page.locator("#player-frame-number").text_content() == "2 of 4"
         page.get_by_text("A wall of 16 seeds").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.getElementById('player-tiles').children.length === 16")
+        page.wait_for_function("() => document.querySelectorAll('#player-tiles button:enabled').length === 16")
+        assert page.locator("#player-wall-progress").is_hidden()
         page.get_by_role("button", name="Seed 15").focus()
         page.keyboard.press("Enter")
         wait_for_clip(page, "pushing a mug from right to left", 15)
+
+
+@needs_chromium
+def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_it(path):
+    with open_chromium(path) as page:
+        wait_for_clip(page, CAPTIONS[0], 0)
+        page.evaluate(
+            """() => {
+              window.counts = [];
+              const drawn = document.getElementById("player-wall-drawn");
+              const chosen = () => document.querySelector("#player-tiles button").click();
+              new MutationObserver(() => {
+                counts.push(parseInt(drawn.textContent));
+                if (counts.length === 4) chosen();
+              }).observe(drawn, { childList: true });
+            }"""
+        )
+        page.get_by_text("A wall of 16 seeds").click()
+        page.wait_for_function("() => document.querySelectorAll('#player-tiles button:enabled').length === 16")
+        counts = page.evaluate("window.counts")
+        assert counts == sorted(counts)  # what was drawn before stays
+        assert {0, 8, 16} <= set(counts)
+        assert page.locator("#player-wall-progress").is_hidden()
 
 
 @needs_chromium
@@ -138,7 +162,7 @@ def test_all_of_it_works_with_the_keyboard(path):
         ("mug \u202e gnihsup", "“gnihsup”"),
         ("x" * 100_000, "The caption has 1,250 words; this model reads up to 12."),
         ("", "Write what moves and how."),
-        ("pushing a rubbr duck", "“rubbr”; near to it by spelling: rubber."),
+        ("pushing a rubbr duck", "“rubbr”\u2069; near to it by spelling: rubber."),
     ],
     ids=["markup", "right to left", "long", "empty", "misspelt"],
 )

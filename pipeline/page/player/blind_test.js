@@ -9,7 +9,7 @@ function startBlindTest() {
   const pictures = {};
   let answers = recall(kept, pairs.length);
   let frame = 0;
-  let playing = true;
+  let playing;
 
   function show() {
     const place = answers.length;
@@ -63,6 +63,11 @@ function startBlindTest() {
     saveFile(`blind-test-${person.replace(/[^\p{L}\p{N}]+/gu, "-")}.csv`, new Blob([`${text}\r\n`], { type: "text/csv" }));
   }
 
+  function play(wanted) {
+    playing = wanted;
+    find("play").textContent = playing ? "Pause" : "Play";
+  }
+
   function step() {
     setTimeout(step, 1000 / fps);
     if (!playing) return;
@@ -72,15 +77,13 @@ function startBlindTest() {
 
   for (const side of ["left", "right"]) find(`choose-${side}`).addEventListener("click", () => choose(side));
   find("save").addEventListener("click", save);
-  find("play").addEventListener("click", () => {
-    playing = !playing;
-    find("play").textContent = playing ? "Pause" : "Play";
-  });
+  find("play").addEventListener("click", () => play(!playing));
   find("restart").addEventListener("click", () => {
     answers = [];
     remember(kept, answers);
     show();
   });
+  play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
   show();
   step();
 }

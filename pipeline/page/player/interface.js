@@ -54,26 +54,41 @@ function startPlayer() {
     if (find("wall").open) await drawWall(scene);
   }
 
-  // The 16 seeds around the chosen one, which stay when another of them is chosen.
+  // The 16 seeds around the chosen one, which stay when another of them is chosen. The worker draws one after another, and
+  // what a reader asks for meanwhile comes next.
   async function drawWall(scene) {
     const number = latest;
     const first = BigInt(scene.seed) - (BigInt(scene.seed) % BigInt(TILES));
     const [tiles, wall] = [find("tiles"), `${first} ${scene.ids}`];
-    if (tiles.dataset.wall === wall) return;
-    tiles.dataset.wall = "";
-    for (let tile = 0; tile < TILES && number === latest; tile++) {
-      const seed = String(first + BigInt(tile));
-      const { frames } = await studio.draw({ ...scene, seed, to: null, share: 0 }, () => number === latest);
-      if (frames) showTile(tiles, tile, seed, frames);
-      if (frames && tile === TILES - 1) tiles.dataset.wall = wall;
+    if (tiles.dataset.wall !== wall) {
+      tiles.dataset.wall = wall;
+      tiles.replaceChildren(...Array.from({ length: TILES }, (_, tile) => makeTile(String(first + BigInt(tile)))));
     }
+    for (const [drawn, button] of [...tiles.children].entries()) {
+      if (button.frames) continue;
+      showProgress(drawn);
+      const { frames } = await studio.draw({ ...scene, seed: button.value, to: null, share: 0 }, () => number === latest);
+      if (!frames) return;
+      Object.assign(button, { frames, disabled: false });
+      paintFrame(button.firstChild, frames, clip, seen.number);
+    }
+    showProgress(TILES);
   }
 
-  function showTile(list, tile, seed, frames) {
-    const button = list.children[tile] ?? list.appendChild(makeTile());
+  function showProgress(drawn) {
+    find("wall-progress").hidden = drawn === TILES;
+    find("wall-count").value = drawn;
+    find("wall-drawn").textContent = `${drawn} of ${TILES} drawn`;
+  }
+
+  // Disabled until it has been drawn.
+  function makeTile(seed) {
+    const [button, canvas] = ["button", "canvas"].map((name) => document.createElement(name));
+    Object.assign(button, { type: "button", value: seed, disabled: true, onclick: () => set("seed", seed) });
     button.setAttribute("aria-label", `Seed ${seed}`);
-    Object.assign(button, { frames, onclick: () => set("seed", seed) });
-    paintFrame(button.firstChild, frames, clip, seen.number);
+    [canvas.width, canvas.height] = [clip.width, clip.height];
+    button.append(canvas);
+    return button;
   }
 
   function set(name, value) {
@@ -87,7 +102,7 @@ function startPlayer() {
     find("frame").value = seen.number;
     find("frame-number").textContent = `${seen.number + 1} of ${clip.frames}`;
     if (!find("wall").open) return;
-    for (const button of find("tiles").children) paintFrame(button.firstChild, button.frames, clip, seen.number);
+    for (const { firstChild, frames } of find("tiles").children) if (frames) paintFrame(firstChild, frames, clip, seen.number);
   }
 
   function play(playing) {
@@ -152,7 +167,7 @@ function startPlayer() {
   function listenToSaving() {
     const fps = () => model.fps * Number(find("speed").value);
     find("gif").addEventListener("click", save("gif", (frames) =>
-      new Blob([encodeGif(frames, clip, { scale: SAVED_SCALE, fps: fps() })], { type: "image/gif" })));
+      new Blob([encodeGif(frames, clip, { scale: chooseScale(clip), fps: fps() })], { type: "image/gif" })));
     find("png").addEventListener("click", save("png", (frames) => makeStrip(frames, clip)));
     const type = findVideoType();
     find("video").hidden = !type;
@@ -194,20 +209,14 @@ function startStudio(model, engine, weights) {
 function describeUnknown({ unknown }) {
   return unknown.map(({ word, near }) => {
     const known = near.length ? `near to it by spelling: ${near.join(", ")}` : "no known word is spelled like it";
-    return `The model has never seen “${word.slice(0, 60)}”; ${known}.`;
+    // Isolated, so that a word from right to left leaves the sentence around it as it is.
+    return `The model has never seen \u2068“${word.slice(0, 60)}”\u2069; ${known}.`;
   }).join(" ");
 }
 
 function tell(place, text, fault) {
   place.textContent = text;
   place.classList.toggle("player-fault", Boolean(fault));
-}
-
-function makeTile() {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.append(document.createElement("canvas"));
-  return button;
 }
 
 function showOptions(list, texts) {

@@ -1,7 +1,12 @@
 // What is played -> a picture, a video, and a name for it.
 
-const SAVED_SCALE = 8; // pixels in a file per pixel of a clip
+const SAVED_SIDE = 256; // about, in pixels, of a clip in a file
 const SAVED_LOOPS = 3; // of a video
+
+// Pixels in a file per pixel of a clip.
+function chooseScale({ height, width }) {
+  return Math.min(Math.max(Math.round(SAVED_SIDE / Math.max(height, width)), 1), 8);
+}
 
 // A name that every system takes, of a caption and a seed.
 function nameFile(caption, seed, ending) {
@@ -23,12 +28,13 @@ function paintFrame(canvas, frames, { height, width }, number) {
 // All frames side by side.
 function makeStrip(frames, clip) {
   const [strip, single] = [document.createElement("canvas"), document.createElement("canvas")];
-  [strip.width, strip.height] = [clip.frames * clip.width * SAVED_SCALE, clip.height * SAVED_SCALE];
+  const scale = chooseScale(clip);
+  [strip.width, strip.height] = [clip.frames * clip.width * scale, clip.height * scale];
   const context = strip.getContext("2d");
   context.imageSmoothingEnabled = false;
   for (let number = 0; number < clip.frames; number++) {
     paintFrame(single, frames, clip, number);
-    context.drawImage(single, number * clip.width * SAVED_SCALE, 0, clip.width * SAVED_SCALE, clip.height * SAVED_SCALE);
+    context.drawImage(single, number * clip.width * scale, 0, clip.width * scale, strip.height);
   }
   return new Promise((resolve) => strip.toBlob(resolve, "image/png"));
 }
@@ -43,7 +49,7 @@ function findVideoType() {
 // A recording takes as long as it plays.
 async function recordVideo(frames, clip, fps, type) {
   const [canvas, single] = [document.createElement("canvas"), document.createElement("canvas")];
-  [canvas.width, canvas.height] = [clip.width * SAVED_SCALE, clip.height * SAVED_SCALE];
+  [canvas.width, canvas.height] = [clip.width, clip.height].map((side) => side * chooseScale(clip));
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: type, videoBitsPerSecond: 4_000_000 });

@@ -50,7 +50,7 @@
       height: 240,
       scales: { x: { time: false } },
       cursor: { sync: { key: "clips" }, drag: { x: true, y: false } },
-      axes: [axis, { ...axis, size: 58 }],
+      axes: [{ ...axis, size: 32 }, { ...axis, size: 58 }],
       series: [
         { label: "clips", value: (_, value) => tell(value) },
         ...series.map((label, number) => ({
