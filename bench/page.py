@@ -3,8 +3,8 @@
 `python -m bench.page --model data/model`, beside which the clips and the report lie: `dvc repro` first. Pages are
 opened from files in headless Chromium, which Playwright drives. Larger clips are those of recipes whose generators have
 random weights, since weights do not change the time. Loads are timed by the clock, and by the CPU time of the whole
-browser, which is what counts where others use the machine. A clip's time is the CPU time of the worker, and torch's that
-of one thread of the same machine, a clip of each in turn. The best of each counts.
+browser, which is what counts where others use the machine. A clip's time is the CPU time of the worker, and torch's
+that of one thread of the same machine, a clip of each in turn. The best of each counts.
 """
 
 import tempfile
