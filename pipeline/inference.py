@@ -185,7 +185,7 @@ def use_environment(environment: dict[str, Any]) -> None:
 
 def _describe_blas() -> str:
     """The library of matrix products, the maker of the processor, and what limits it by the environment."""
-    library = "MKL" if torch.backends.mkl.is_available() else "not MKL"
+    library = "MKL" if torch.backends.mkl.is_available() else "not MKL"  # type: ignore[no-untyped-call]
     limits = (os.environ.get(name) for name in ("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"))
     return " ".join((library, "on", find_processor_maker(), *filter(None, limits)))
 

@@ -58,8 +58,6 @@ def render_samples(
     }
     for ending in ENDINGS:
         export_samples(rows, out / f"grid.{ending}", scale=options.scale, fps=options.fps, provenance=provenance)
-    shown = f"{sum(map(len, texts))} captions, {len(options.seeds)} samples of each"
-    print(f"render: {shown} beside real clips; see {out}/grid.gif")
 
 
 def main(
@@ -72,6 +70,7 @@ def main(
     """Render the grid of samples and real clips."""
     params = load_params(Path("params.yaml"))
     render_samples(DataFolders(labels, clips, captions), model, out, params.render, params.sampling)
+    print(f"render: samples beside real clips, {len(params.render.seeds)} of each caption; look at {out}/grid.gif")
 
 
 if __name__ == "__main__":

@@ -197,10 +197,11 @@ def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: Step
         else:
             features, of_moved = model.extract_features(penalised), None
     if shrink > 1:
-        others = frames.detach().unflatten(0, (-1, shrink))[:, 1:].flatten(0, 1)
+        others = frames.detach().reshape(-1, shrink, *frames.shape[1:])[:, 1:].flatten(0, 1)
         with context.autocast():
-            of_others = model.extract_features(others).unflatten(0, (-1, shrink - 1))
-        features = torch.cat((features[:, None], of_others), 1).flatten(0, 1)
+            of_others = model.extract_features(others)
+        whole = torch.cat((features[:, None], of_others.reshape(-1, shrink - 1, *of_others.shape[1:])), 1)
+        features = whole.flatten(0, 1)
     return ClipReading(model, cond, features, penalised, of_moved)
 
 
