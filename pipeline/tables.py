@@ -169,8 +169,8 @@ def _open_foreign(path: Path, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]
     try:
         with pq.ParquetFile(path, buffer_size=buffer_bytes) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a whole Parquet file: {error}") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a name or text that is no UTF-8
+        raise UserError(f"{path}: not a whole Parquet file: {describe_fault(error)}") from None
 
 
 def _build_schema(record: type[Any]) -> pa.Schema:

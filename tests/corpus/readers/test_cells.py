@@ -125,6 +125,15 @@ def test_a_broken_table_is_named_with_the_place(tmp_path, name, content, message
     assert complaint(tmp_path / name).startswith(f"{tmp_path / name}: ") and message in complaint(tmp_path / name)
 
 
+@pytest.mark.parametrize("spoilt", [b"what is said", b"a mug"])
+def test_names_and_texts_of_a_parquet_file_that_are_no_utf8_are_told(tmp_path, spoilt):
+    path = tmp_path / "t.parquet"
+    table = pa.table({"clip": ["a.mp4"], "what is said": ["a mug"]})
+    pq.write_table(table, path, store_schema=False, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(spoilt, b"\xff" * len(spoilt)))
+    assert f"{path}: not a whole Parquet file: 'utf-8' codec can't decode byte 0xff" in complaint(path)
+
+
 def test_an_absent_table_is_named(tmp_path):
     assert complaint(tmp_path / "t.csv") == f"{tmp_path / 't.csv'}: no such table; see dataset.labels"
 
