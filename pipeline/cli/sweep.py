@@ -114,8 +114,14 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
     if plan.metric:
         require_optuna()
         known = read_metrics("HEAD")
+        valued = [name for name, value in known.items() if value is not None]
         if known and plan.metric not in known:
-            raise UserError(f"{plan.metric}: no such metric in metrics.json{find_near(plan.metric, known)}")
+            raise UserError(f"{plan.metric}: no such metric in metrics.json{find_near(plan.metric, valued)}")
+        if known and plan.metric not in valued:
+            raise UserError(
+                f"{plan.metric}: has no value in metrics.json of the last commit; choose another metric, or let "
+                "`dvc repro evaluate` measure it and commit that file"
+            )
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:

@@ -97,7 +97,7 @@ def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
     values: dict[str, dict[int, list[float]]] = {}
     for run, point in ((run, sweep.runs[run].point) for run in sweep.runs if run in commits):
         for metric, value in read_metrics(commits[run]).items():
-            if not metric.endswith(OF_THE_REALS):
+            if value is not None and not metric.endswith(OF_THE_REALS):
                 values.setdefault(metric, {}).setdefault(point, []).append(value)
     missing = [run for run in sweep.runs if run not in commits]
     if len(missing) == len(sweep.runs):

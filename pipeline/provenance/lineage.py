@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.model_files import GENERATOR, PROVENANCE, find_model_files
+from pipeline.params.base import find_near
 from pipeline.provenance.locks import (
     MODEL_FOLDER,
     Step,
@@ -57,7 +58,8 @@ def trace_metric(name: str, root: Path) -> Tree:
                 **_trace_locked(root / path, root),
             }
     raise UserError(
-        f"{name}: neither a file nor a figure of {', '.join(METRICS)}; they hold: {', '.join(known) or 'nothing'}"
+        f"{name}: neither a file nor a figure of {', '.join(METRICS)}"
+        f"{find_near(name, known) or '; they hold: ' + (', '.join(known) or 'nothing')}"
     )
 
 

@@ -226,7 +226,7 @@ _digest_cached = functools.cache(digest_file)  # a cached file keeps its bytes
 
 def list_locked_models(root: Path) -> Iterator[tuple[dict[str, str], str]]:
     """MD5 of the folders of a model and its graph, and the commit whose lock file names them, the newest first."""
-    for commit in git("log", "--all", "--format=%H", "--", "dvc.lock", folder=root).stdout.split():
+    for commit in git("log", "--all", "--full-history", "--format=%H", "--", "dvc.lock", folder=root).stdout.split():
         text = git("show", f"{commit}:./dvc.lock", folder=root).stdout
         digests = {path: found[1] for path, pattern in LOCKED.items() if (found := pattern.search(text))}
         if MODEL_FOLDER in digests:

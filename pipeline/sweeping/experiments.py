@@ -64,11 +64,11 @@ def find_experiments() -> dict[str, str]:
     return {ref.rpartition("/")[2]: commit for ref, commit in refs}
 
 
-def read_metrics(commit: str) -> dict[str, float]:
-    """The figures of an experiment by name, less those without a value; none where it has no such file."""
+def read_metrics(commit: str) -> dict[str, float | None]:
+    """The figures of a commit by name, None for one without a value; none where it has no such file."""
     answer = git("show", f"{commit}:./{METRICS}")
     tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
-    return {name: float(value) for name, value in tree.items() if isinstance(value, int | float)}
+    return {name: float(value) if isinstance(value, int | float) else None for name, value in tree.items()}
 
 
 class WorkingCopy:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline.cli.sweep import describe_slots, draw_table, find_free_name
+from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free_name
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
 from pipeline.sweeping.engines import end_jobs
@@ -149,6 +149,22 @@ def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, argum
     assert "Traceback" not in printed
     assert not (project.folder / "runs").exists()
     assert "Running stage" not in printed
+
+
+@pytest.mark.parametrize(
+    ("metric", "answer"),
+    [
+        ("recal", "recal: no such metric in metrics.json; did you mean recall?"),
+        ("fvd", "fvd: has no value in metrics.json of the last commit; choose another metric, or .* commit that file"),
+    ],
+)
+def test_points_are_not_chosen_by_a_metric_that_has_no_value(root, monkeypatch, metric, answer):
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("pipeline.cli.sweep.read_metrics", lambda _: {"recall": 0.5, "fvd": None})
+    with pytest.raises(UserError, match=answer):
+        check_plan(Plan((), points=3, metric=metric), [], both=False)
+    check_plan(Plan((), points=3, metric="recall"), [], both=False)
 
 
 def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):

@@ -139,9 +139,9 @@ def test_an_experiment_has_nothing_of_stages_that_its_point_leaves_out(project):
     assert (project / "metrics.json").exists()
 
 
-def test_metrics_of_an_experiment_are_its_numbers(project):
+def test_metrics_of_an_experiment_are_its_numbers_and_names_without_one(project):
     (project / "metrics.json").write_text('{"recall": 0.5, "fvd": null, "withdrawn": 0}')
     git("add", "metrics.json")
     git("commit", "--quiet", "--message", "measured")
-    assert read_metrics("HEAD") == {"recall": 0.5, "withdrawn": 0.0}
+    assert read_metrics("HEAD") == {"recall": 0.5, "fvd": None, "withdrawn": 0.0}
     assert read_metrics("HEAD~1") == {}
