@@ -23,6 +23,7 @@ WAYS = {
     "batch norm, augmentation, single frames, finite differences at every second clip": {
         "penalties": {"zero_gp": 1.0, "r1_fd": 1.0},
         "penalty_shrink": 2,
+        "penalty_sigma": 0.1,  # of a step of 0.01, squared and divided by, rounding grows to a quarter of the way
         "opposites": 0.5,
         "condition_ramp": 0.5,
         "augmentation": {"probability": [0.5, 0.5]},
