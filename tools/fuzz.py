@@ -17,7 +17,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,7 +78,7 @@ class Fuzzer:
     def _try(self, read: Callable[[Path, Params], object], path: Path) -> str:
         """What became of a file. Nothing but a message to the user may come of it, so all else is counted."""
         try:
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 read(path, self.params)
         except UserError as error:
             message, _ = explain(error) or ("", 1)
