@@ -54,12 +54,17 @@ _CAPABILITIES_VERSION = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What a caged process may do, besides reading the code of this program and of its packages."""
+    """What a caged process may do, besides reading the code of this program and of its packages.
+
+    `machine_code`: to write it to memory and run it. Decoders need none, so that a fault in one cannot be used for it;
+    torch needs it: oneDNN and the compiler of TorchScript make the code of a layer when it first runs.
+    """
 
     read: frozenset[str] = frozenset()  # files, and folders with all that is in them
     programs: frozenset[str] = frozenset()  # files that may be started
     memory_bytes: int = 0  # beyond what the process has
     folder: str = ""  # where a folder is made for it to write in; empty: it writes no file
+    machine_code: bool = False
 
     def cover(self, other: "Permissions") -> bool:
         """Whether nothing of `other` is missing here."""
@@ -72,6 +77,7 @@ class Permissions:
             self.programs | other.programs,
             max(self.memory_bytes, other.memory_bytes),
             self.folder or other.folder,
+            self.machine_code or other.machine_code,
         )
 
 
@@ -104,7 +110,12 @@ def close_cage(permissions: Permissions, scratch: str) -> list[str]:
         if not _is_done(partial(kernel.restrict_files, _list_rights(permissions, scratch))):
             missing.append(FILES)
     bounded = FILES not in missing and kernel.bounds_signals()
-    restrict = partial(kernel.restrict_calls, programs=bool(permissions.programs), signals=bounded)
+    restrict = partial(
+        kernel.restrict_calls,
+        programs=bool(permissions.programs),
+        signals=bounded,
+        machine_code=permissions.machine_code,
+    )
     if CALLS not in missing and not _is_done(restrict):
         missing.append(CALLS)
     return missing

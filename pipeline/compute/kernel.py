@@ -199,12 +199,13 @@ def has_seccomp() -> bool:
     return call(_SECCOMP[machine], _GET_ACTION, 0, ctypes.addressof(action)) == 0
 
 
-def restrict_calls(*, programs: bool, signals: bool) -> None:
+def restrict_calls(*, programs: bool, signals: bool, machine_code: bool) -> None:
     """Filter the system calls of this process and all its threads. Raises OSError where the kernel refuses.
 
-    `programs`: others may be started, as far as files may be executed; `signals`: sending them is bounded otherwise.
+    `programs`: others may be started, as far as files may be executed; `signals`: sending them is bounded otherwise;
+    `machine_code`: memory may be made executable.
     """
-    steps = build_filter(platform.machine(), os.getpid(), programs=programs, signals=signals)
+    steps = build_filter(platform.machine(), os.getpid(), programs=programs, signals=signals, machine_code=machine_code)
     code = b"".join(struct.pack("<HBBI", step.code, step.if_so, step.if_not, step.value) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
@@ -214,7 +215,7 @@ def restrict_calls(*, programs: bool, signals: bool) -> None:
         raise OSError(ctypes.get_errno(), "seccomp is refused")
 
 
-def build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> list[_Step]:
+def build_filter(machine: str, own: int, *, programs: bool, signals: bool, machine_code: bool) -> list[_Step]:
     """The filter of a process with the number `own`."""
     steps = [_Step(_LOAD, _MACHINE), _Step(_EQUAL, MACHINES[machine], 1), _Step(_RETURN, _KILL), _Step(_LOAD, _NUMBER)]
     if machine == "x86_64":
@@ -222,7 +223,8 @@ def build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> li
     allowed = {**_ALLOWED[machine], **(_STARTING[machine] if programs else {})}
     for number in allowed.values():
         steps += [_Step(_EQUAL, number, 0, 1), _Step(_RETURN, _ALLOW)]
-    for name, body in _build_conditions(own, programs=programs, signals=signals and programs).items():
+    conditions = _build_conditions(own, programs=programs, signals=signals and programs, machine_code=machine_code)
+    for name, body in conditions.items():
         if name in _BY_ARGUMENT[machine]:
             steps += [_Step(_EQUAL, _BY_ARGUMENT[machine][name], 0, len(body)), *body]
     for name, number in _DEADLY[machine].items():
@@ -232,19 +234,20 @@ def build_filter(machine: str, own: int, *, programs: bool, signals: bool) -> li
     return [*steps, _Step(_RETURN, _FAIL | errno.EPERM)]
 
 
-def _build_conditions(own: int, *, programs: bool, signals: bool) -> dict[str, list[_Step]]:
+def _build_conditions(own: int, *, programs: bool, signals: bool, machine_code: bool) -> dict[str, list[_Step]]:
     """What becomes of calls that depend on their arguments; every list ends by returning."""
     new_thread = [_load(0), _Step(_ANY_BIT, _THREAD | (_VFORK if programs else 0), 0, 1), _Step(_RETURN, _ALLOW)]
     to_itself = [*_allow_if(0, (0, own)), _Step(_RETURN, _KILL)]
     anyone = [_Step(_RETURN, _ALLOW)]
     refused = _Step(_RETURN, _FAIL | errno.EPERM)
+    new_code = [] if machine_code else [_load(2), _Step(_ANY_BIT, _EXECUTABLE, 0, 1), refused]
     return {
         "open": _refuse_truncating(1, refused),
         "openat": _refuse_truncating(2, refused),
         "clone": [*new_thread, _Step(_RETURN, _KILL)],
         "clone3": [_Step(_RETURN, _FAIL | errno.ENOSYS)],  # its flags are in memory; libc then falls back to clone
-        "mmap": _refuse_uncounted(refused),
-        "mprotect": [_load(2), _Step(_ANY_BIT, _EXECUTABLE, 0, 1), refused, _Step(_RETURN, _ALLOW)],
+        "mmap": [*_refuse_uncounted(refused, new_code), _Step(_RETURN, _ALLOW)],
+        "mprotect": [*new_code, _Step(_RETURN, _ALLOW)],
         "ioctl": [*_allow_if(1, _IOCTLS), refused],
         "prctl": [*_allow_if(0, _PRCTLS), refused],
         "prlimit64": to_itself,
@@ -253,19 +256,10 @@ def _build_conditions(own: int, *, programs: bool, signals: bool) -> dict[str, l
     }
 
 
-def _refuse_uncounted(refused: _Step) -> list[_Step]:
-    """Neither memory that no limit counts, nor new machine code: libraries come from files."""
-    return [
-        _load(3),
-        _Step(_AND, _SHARED_NOWHERE),
-        _Step(_EQUAL, _SHARED_NOWHERE, 0, 1),
-        refused,
-        _Step(_ANY_BIT, _PRIVATE_NOWHERE, 0, 3),
-        _load(2),
-        _Step(_ANY_BIT, _EXECUTABLE, 0, 1),
-        refused,
-        _Step(_RETURN, _ALLOW),
-    ]
+def _refuse_uncounted(refused: _Step, new_code: list[_Step]) -> list[_Step]:
+    """Neither memory that no limit counts nor, by the steps of `new_code`, machine code: libraries come from files."""
+    shared = [_load(3), _Step(_AND, _SHARED_NOWHERE), _Step(_EQUAL, _SHARED_NOWHERE, 0, 1), refused]
+    return [*shared, _Step(_ANY_BIT, _PRIVATE_NOWHERE, 0, len(new_code)), *new_code]
 
 
 def _refuse_truncating(argument: int, refused: _Step) -> list[_Step]:

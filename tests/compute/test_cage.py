@@ -39,8 +39,9 @@ def test_calls_have_the_numbers_of_the_kernels_own_headers(machine):
 
 @pytest.mark.parametrize("machine", HEADERS)
 @pytest.mark.parametrize("programs", [False, True])
-def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs):
-    steps = kernel.build_filter(machine, 1234, programs=programs, signals=True)
+@pytest.mark.parametrize("machine_code", [False, True])
+def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs, machine_code):
+    steps = kernel.build_filter(machine, 1234, programs=programs, signals=True, machine_code=machine_code)
     assert len(steps) < 4096  # the kernel's limit
     for place, step in enumerate(steps):
         assert step.code == 0x06 or place + 1 + max(step.if_so, step.if_not) < len(steps)
@@ -58,7 +59,9 @@ def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs):
     assert decide(steps, machine, "ioctl", 0, 0x5412) == "fail 1"  # TIOCSTI: to type into the terminal
     assert decide(steps, machine, "mmap", 0, 4096, 3, 0x22) == "allow"
     assert decide(steps, machine, "mmap", 0, 4096, 5, 0x2) == "allow"  # a library
-    assert decide(steps, machine, "mmap", 0, 4096, 7, 0x22) == "fail 1"
+    assert decide(steps, machine, "mprotect", 0, 4096, 3) == "allow"
+    for call in (("mmap", 0, 4096, 7, 0x22), ("mprotect", 0, 4096, 5)):  # code that is in no file
+        assert decide(steps, machine, *call) == ("allow" if machine_code else "fail 1")
     assert decide(steps, machine, "mmap", 0, 4096, 3, 0x21) == "fail 1"
     assert run(steps, kernel.MACHINES[machine], 9999, []) == "fail 38"
     assert run(steps, 0x40000003, 3, []) == "kill"  # the calls of another machine
@@ -116,7 +119,7 @@ def test_no_secret_of_the_environment_is_handed_down():
 def test_needs_that_are_covered_start_no_new_child():
     small, large = (
         Permissions(frozenset("a"), memory_bytes=1),
-        Permissions(frozenset("ab"), frozenset("p"), 2, "folder"),
+        Permissions(frozenset("ab"), frozenset("p"), 2, "folder", machine_code=True),
     )
     assert large.cover(small)
     assert not small.cover(large)
