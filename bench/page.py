@@ -184,7 +184,7 @@ def _read_time(thread: Path) -> float:
 def _open_page(path: Path, browser: Any) -> Any:
     """A page whose first clip is seen."""
     page = browser.new_page()
-    page.goto(path.as_uri())
+    page.goto(path.absolute().as_uri())
     page.wait_for_selector("#player-canvas[data-drawn]", timeout=300_000)
     return page
 
