@@ -43,6 +43,7 @@ PASSED_ON = (
 )  # names of variables, or their beginnings
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
+PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")  # what it can; without them torch takes other instructions
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
 SPARE_BYTES = 2**32  # of memory above the limit of one video: lists of archives, and what their reading takes
@@ -57,7 +58,7 @@ class Permissions:
     """What a caged process may do, besides reading the code of this program and of its packages.
 
     `machine_code`: to write it to memory and run it. Decoders need none, so that a fault in one cannot be used for it;
-    torch needs it: oneDNN and the compiler of TorchScript make the code of a layer when it first runs.
+    torch needs it: oneDNN makes the code of a layer when it first runs, for the processor, which may be asked for then.
     """
 
     read: frozenset[str] = frozenset()  # files, and folders with all that is in them
@@ -137,6 +138,9 @@ def _list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, 
     yield os.devnull, kernel.WRITE
     for path in permissions.read:
         yield path, kernel.READ
+    if permissions.machine_code:
+        for path in PROCESSOR:
+            yield path, kernel.READ
     if permissions.programs:
         for path in (*permissions.programs, *LOADERS):
             yield path, kernel.READ_FILE | kernel.EXECUTE
