@@ -12,7 +12,6 @@ from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_en
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.limits import SourceFault
-from pipeline.sources.parquet import is_table
 from pipeline.sources.pictures import (
     FolderRead,
     describe_gap,
@@ -22,6 +21,7 @@ from pipeline.sources.pictures import (
     order_pictures,
     read_folder,
 )
+from pipeline.sources.tables import is_table
 
 Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises NoVideo for one that leads out of it
 

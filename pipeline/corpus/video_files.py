@@ -32,13 +32,13 @@ from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
 from pipeline.sources.limits import SourceFault
-from pipeline.sources.parquet import ENDING as PARQUET
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 from pipeline.sources.pictures import is_animated, may_lead
+from pipeline.sources.tables import ENDINGS as TABLES
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
-TABLE = re.compile(rf"{re.escape(PARQUET)}/", re.IGNORECASE)  # in the path of a cell
+TABLE = re.compile(rf"(?:{'|'.join(map(re.escape, TABLES))})/", re.IGNORECASE)  # in the path of a cell
 LONGEST_ID = 200  # bytes; with an ending still a legal file name
 
 Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read

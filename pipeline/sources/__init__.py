@@ -1,4 +1,4 @@
-"""Where the video of a clip is: a file, a folder of pictures, a member of an archive, or a cell of a Parquet table.
+"""Where the video of a clip is: a file, a folder of pictures, a member of an archive, or a cell of a table.
 
 A path says which. `a/b.mp4` is a file, `clip1/img_*.jpg` are pictures in a folder, `shard.tar/b.mp4` and
 `frames.zip/clip1/*.jpg` lie in an archive, `part.parquet/video/17` is the cell of a column in a row, counted from 0.
@@ -17,8 +17,6 @@ from pipeline.files import LONGEST_POINTER, digest_file
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import Archive, open_archive
 from pipeline.sources.limits import SourceFault, refuse_pointer
-from pipeline.sources.parquet import ENDING as PARQUET
-from pipeline.sources.parquet import is_table, read_cell
 from pipeline.sources.pictures import (
     CACHED,
     FolderRead,
@@ -30,8 +28,10 @@ from pipeline.sources.pictures import (
     read_folder,
     read_picture,
 )
+from pipeline.sources.tables import ENDINGS as TABLES
+from pipeline.sources.tables import is_table, read_cell
 
-CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, PARQUET)))})(?=/)", re.IGNORECASE)
+CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, *TABLES)))})(?=/)", re.IGNORECASE)
 
 
 def split_container(path: str) -> tuple[Path, str] | None:

@@ -88,7 +88,7 @@ DOORS = {
     "onnxruntime": ("pipeline/onnx",),
     "openpyxl": ("pipeline/corpus/readers/spreadsheets.py",),
     "optuna": ("pipeline/sweeping/schedule.py",),
-    "pyarrow": ("pipeline/shards", "pipeline/tables.py"),
+    "pyarrow": ("pipeline/shards", "pipeline/sources/tables.py", "pipeline/tables.py"),
     "ray": ("pipeline/compute/cluster.py",),
     "sentence_transformers": ("pipeline/text/embeddings.py",),
     "spacy": ("pipeline/text/tokenizer.py", "pipeline/text/embeddings.py"),

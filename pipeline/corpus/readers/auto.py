@@ -34,8 +34,8 @@ from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import is_archive
-from pipeline.sources.parquet import ENDING as PARQUET
-from pipeline.tables import find_bytes_columns
+from pipeline.sources.tables import ENDINGS as TABLES
+from pipeline.sources.tables import find_bytes_columns
 
 TOOLS_BY_BYTES = {"elan": elan, "cvat": cvat}
 TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of a table's first lines
@@ -57,6 +57,7 @@ LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "
 SPLITS = ("split", "subset")
 ENDS_WITH_CLASS = re.compile(r".*\S[\s,;]+\d+\s*")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
+OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "state.json")  # beside the tables of `save_to_disk`
 CLASS_ENDINGS = (".txt", ".csv", ".json")
 
 
@@ -105,8 +106,6 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
 
 def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
-    for name in names:
-        _refuse_arrow(folder / name)
     if lists.UCF_CLASSES in names:
         return "ucf101", f"there is a {lists.UCF_CLASSES}"
     if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
@@ -125,7 +124,8 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
         return held
     if tables := metadata.find_tables(folder):
         return "metadata", f"there is a {tables[0].relative_to(folder)}"
-    if any(name.endswith(".json") for name in names) and not any(has_video_ending(name) for name in names):
+    told = [name for name in names if name.endswith(".json") and name not in OF_DATASETS]
+    if told and not any(has_video_ending(name) for name in names):
         return "json", "there are JSON files"
     if json_files.CAPTIONS in names:
         return "json", f"there is a {json_files.CAPTIONS}"
@@ -178,7 +178,7 @@ def _detect_container(labels: Path) -> Detected:
     shard = find_first_container(labels, ARCHIVES)
     if shard and is_shard(shard):
         return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
-    path = find_first_container(labels, (PARQUET,))
+    path = find_first_container(labels, TABLES)
     if path and (columns := find_bytes_columns(path)):
         return "parquet", f"{path.name} has bytes in the column {columns[0]}"
     return None
@@ -239,7 +239,6 @@ def _refuse_unlabelled(folder: Path, detail: str) -> None:
 
 def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
     ending = path.suffix.lower()
-    _refuse_arrow(path)
     if known := _recognize_tool(path) or recognize_set(path):
         return known
     if ending == ".json":
@@ -257,13 +256,6 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
             return "table", f"its columns are {', '.join(header)[:80]}"
     spreadsheets.refuse_others(path)
     return ("lists", "it has no names of columns") if ending in lists.ENDINGS else None
-
-
-def _refuse_arrow(path: Path) -> None:
-    """Raise UserError for what the library `datasets` keeps on disk, which is not meant to be read by others."""
-    if path.suffix.lower() == ".arrow":
-        way = "write it as Parquet, load_from_disk(FOLDER).to_parquet('train.parquet'), and name that in dataset.labels"
-        raise UserError(f"{path}: a file of the library datasets, which is not read; {way}")
 
 
 def _detect_json(path: Path) -> tuple[str, str]:
@@ -330,7 +322,7 @@ def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[
 def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> Path | None:
     """The first file of the labels; None where there is none."""
     if format_name in ("webdataset", "parquet"):
-        return find_first_container(labels, ARCHIVES if format_name == "webdataset" else (PARQUET,))
+        return find_first_container(labels, ARCHIVES if format_name == "webdataset" else TABLES)
     if not labels.is_dir():
         return labels
     if format_name == "json":

@@ -1,4 +1,4 @@
-"""Files of tables (CSV, TSV, JSON lines, Parquet, xlsx) -> their cells: delimiter, columns by name, rows."""
+"""Files of tables (CSV, TSV, JSON lines, Parquet, Arrow, xlsx) -> their cells: delimiter, columns by name, rows."""
 
 import csv
 import difflib
@@ -15,7 +15,7 @@ from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns
 from pipeline.corpus.text_files import open_text, refuse_encoding
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer
-from pipeline.tables import read_column_names, read_columns
+from pipeline.sources.tables import ARROW, PARQUET, is_cache, is_table, read_column_names, read_columns
 
 csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
 
@@ -54,7 +54,7 @@ def split_names(line: str, sign: str) -> list[str]:
 
 def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
-    if path.suffix.lower() == ".parquet":
+    if is_table(path):
         return read_column_names(path)
     if path.suffix.lower() in spreadsheets.ENDINGS:
         return next((_list_titles(cells) for _, cells in spreadsheets.read_sheet(path, tell=False)), [])
@@ -96,7 +96,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
 def list_tables(folder: Path) -> list[Path]:
     """The tables in a folder, hidden ones left out; spreadsheets where there are no others, which come of them."""
     files = (path for path in sorted(folder.iterdir()) if not path.name.startswith((".", spreadsheets.LOCKS)))
-    found = [path for path in files if path.suffix.lower() in FORMATS]
+    found = [path for path in files if path.suffix.lower() in FORMATS and not is_cache(path.name)]
     return [path for path in found if path.suffix.lower() not in spreadsheets.ENDINGS] or found
 
 
@@ -229,13 +229,14 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _read_parquet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
+def _read_table(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
     header = read_column_names(path)
     inner = find_inner(header, columns)
     names = [*header, *inner]
     wanted = [names[place] for place in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(name.partition(".")[0] if name in inner else name for name in wanted))
-    rows = (dict(zip(distinct, cells, strict=True)) for cells in zip(*read_columns(path, distinct), strict=True))
+    found = read_columns(path, distinct, numbers=columns.get("caption"))
+    rows = (dict(zip(distinct, cells, strict=True)) for cells in zip(*found, strict=True))
     return ((f"row {number}", tuple(look_up(row, name) for name in wanted)) for number, row in enumerate(rows, 1))
 
 
@@ -255,6 +256,6 @@ FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[LocatedCells]]
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json_lines,
-    ".parquet": _read_parquet,
+    **dict.fromkeys((PARQUET, ARROW), _read_table),
     **dict.fromkeys(spreadsheets.ENDINGS, _read_sheet),
 }

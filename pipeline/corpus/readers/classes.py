@@ -14,6 +14,7 @@ from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
+from pipeline.sources.tables import is_table, read_class_names
 
 Pairs = list[tuple[str, str]]  # number or code, name
 
@@ -41,6 +42,14 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
     if not labels.is_dir():
         raise UserError(f"{labels}: make dataset.labels the folder that holds both these labels and dataset.classes")
     return read_classes(labels / dataset.classes)
+
+
+def number_names(table: Path, column: str | int | None) -> dict[str, str]:
+    """The classes that a Parquet or Arrow table names itself for a column of their numbers; empty where it names none.
+
+    Raises UserError where the table is broken.
+    """
+    return read_class_names(table).get(str(column), {}) if is_table(table) else {}
 
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:

@@ -1,10 +1,11 @@
-"""Containers, files that hold both videos and their labels: shards of WebDataset, and Parquet tables -> rows.
+"""Containers, files that hold both videos and their labels: shards of WebDataset, Parquet and Arrow tables -> rows.
 
 The shards of WebDataset and video2dataset are tar archives in which the files of a sample share a name: `00001.mp4`
 with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, what the JSON holds are columns, and `.cls` is
-the number of a class. Parquet tables, as on the Hugging Face Hub, have a column of bytes, or of structs with `bytes`
-and `path`, of which the path counts where there are no bytes. The labels are such a file, or a folder with such files
-at any depth, in the folder of videos. A file may be named after its split, as `train-00000-of-00002.parquet` is.
+the number of a class. Parquet tables, as on the Hugging Face Hub, and Arrow files, as `save_to_disk` writes them, have
+a column of bytes, or of structs with `bytes` and `path`, of which the path counts where there are no bytes. The labels
+are such a file, or a folder with such files at any depth, in the folder of videos. A file may be named after its split,
+as `train-00000-of-00002.parquet` is.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
-from pipeline.corpus.readers.classes import read_named_classes
+from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
@@ -24,8 +25,15 @@ from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
 from pipeline.sources.limits import SourceFault
-from pipeline.sources.parquet import ENDING as PARQUET
-from pipeline.tables import count_group_rows, find_bytes_columns, list_paths_instead, read_column_names, read_columns
+from pipeline.sources.tables import ENDINGS as TABLES
+from pipeline.sources.tables import (
+    count_group_rows,
+    find_bytes_columns,
+    is_cache,
+    list_paths_instead,
+    read_column_names,
+    read_columns,
+)
 
 TRIED = 100  # paths that are looked for, to find out where they start
 MOST_FOLDERS = 20  # that are looked into for a first file
@@ -77,9 +85,9 @@ def read_samples(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
 
 def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, table by table. Raises UserError where a table has no column of bytes, or several."""
-    tables = _find_containers(labels, (PARQUET,))
+    tables = _find_containers(labels, TABLES)
     if not tables:
-        raise UserError(f"{labels}: neither it nor a folder in it holds {PARQUET}; see dataset.labels")
+        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(TABLES)}; see dataset.labels")
     classes = read_named_classes(labels, dataset)
     rows: list[LabelRow] = []
     for path in tables:
@@ -89,7 +97,8 @@ def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         cells = _read_table_cells(path, column, named, dataset.videos)
         table = Table(path, split=_find_container_split(path))
         own = dataset.model_copy(update={"columns": changed})
-        rows += make_rows(table, own, {**named, "path": "path"}, cells, classes)
+        numbered = classes or number_names(path, dataset.columns.caption)
+        rows += make_rows(table, own, {**named, "path": "path"}, cells, numbered)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -106,7 +115,7 @@ def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOL
     for here in (folder, *(folder / name for name in below[:most])):
         with os.scandir(here) as entries:
             names = (entry.name for entry in entries)
-            found = sorted(name for name in names if name.lower().endswith(endings) and name[0] != ".")
+            found = sorted(name for name in names if _is_wanted(name, endings))
         yield from (here / name for name in found)
 
 
@@ -117,8 +126,12 @@ def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
     found = []
     for here, below, files in os.walk(labels):
         below[:] = sorted(name for name in below if name[0] != ".")
-        found += [Path(here, name) for name in sorted(files) if name.lower().endswith(endings) and name[0] != "."]
+        found += [Path(here, name) for name in sorted(files) if _is_wanted(name, endings)]
     return found
+
+
+def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings) and name[0] != "." and not is_cache(name)
 
 
 def _place_container(path: Path, videos: str) -> str:
@@ -217,7 +230,7 @@ def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> I
     """The wanted cells of each row, and then the place of its video: in the table, or of a file where it names one."""
     names = read_column_names(path)
     wanted = [names[at] for at in find_columns(path, names, named)]
-    cells = read_columns(path, wanted) if wanted else []
+    cells = read_columns(path, wanted, numbers=named.get("caption")) if wanted else []
     count = sum(count_group_rows(path))
     width = len(str(count))
     files = list_paths_instead(path, column)

@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV, JSON lines, Parquet or .xlsx) of any columns -> rows."""
+"""Tables (CSV, TSV, JSON lines, Parquet, Arrow or .xlsx) of any columns -> rows."""
 
 import re
 import string
@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.corpus.foreign_paths import starts_elsewhere
 from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
-from pipeline.corpus.readers.classes import find_name, read_named_classes
+from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.rows import (
     SPLIT_NAMES,
@@ -58,7 +58,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     named = list_columns(dataset.columns)
     rows: list[LabelRow] = []
     for table in _leave_unlabelled(_find_tables(labels, dataset.classes), dataset):
-        rows += make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), classes)
+        numbered = classes or number_names(table.path, dataset.columns.caption)
+        rows += make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), numbered)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 

@@ -147,11 +147,3 @@ def test_bytes_go_before_paths_in_a_table_with_both(tmp_path, told):
     videos = [row.video for row in read(tmp_path)]
     inside = "x.parquet/video/{}".format
     assert videos == [inside(0), "2.mp4", inside(2), "4.mp4", inside(4), "6.mp4", inside(6)]
-
-
-def test_what_the_library_datasets_keeps_on_disk_is_told_to_be_written_as_parquet(tmp_path):
-    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"x")
-    (tmp_path / "dataset_info.json").write_text("{}")
-    for labels in (tmp_path, tmp_path / "data-00000-of-00001.arrow"):
-        with pytest.raises(UserError, match=r"\.arrow: a file of the library datasets, which is not read; write it as"):
-            read(labels, "auto")
