@@ -72,7 +72,7 @@ def measure_jerk(frames: Frames) -> float:
 
 
 def measure_sharpness(frames: Frames) -> float:
-    """Mean length of the brightness's slope, in grey levels per pixel."""
+    """Mean length of the brightness's gradient, in grey levels per pixel."""
     grey = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # [T,H,W]
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return float(np.hypot(down, right).mean())

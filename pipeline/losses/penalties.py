@@ -37,7 +37,7 @@ class DiscriminatorOutputs:
     """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
     `real` and `fake` require their gradients where a penalty differentiates their logits: `r1`, `r2`, or a user's own.
-    Logits of moved clips are there where `r1_fd` or `r2_fd` is due; slopes where they have been taken already.
+    Logits of moved clips are there where `r1_fd` or `r2_fd` is due; the gradient where it has been taken already.
     """
 
     discriminator: Discriminator
@@ -48,7 +48,7 @@ class DiscriminatorOutputs:
     fake_logits: Tensor  # [B]
     rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
-    fake_slope: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], to be differentiated again
+    fake_gradient: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], to be differentiated again
     moved_real_logits: Tensor | None = None  # [B], of `move_clips`
     moved_fake_logits: Tensor | None = None
 
@@ -56,19 +56,19 @@ class DiscriminatorOutputs:
 Penalty = Callable[[DiscriminatorOutputs], Tensor]  # -> [B]
 
 
-def slope_at(logits: Tensor, frames: Tensor) -> Tensor:
+def gradient_at(logits: Tensor, frames: Tensor) -> Tensor:
     """dD/dx at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> the shape of the frames."""
-    (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
-    return slope
+    (gradient,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+    return gradient
 
 
-def squared_slope(logits: Tensor, frames: Tensor) -> Tensor:
+def squared_gradient_norm(logits: Tensor, frames: Tensor) -> Tensor:
     """|dD/dx|^2 at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> [B]."""
-    return _squared_length(slope_at(logits, frames))
+    return _squared_norm(gradient_at(logits, frames))
 
 
-def _squared_length(slope: Tensor) -> Tensor:
-    return slope.square().flatten(1).sum(1)
+def _squared_norm(gradient: Tensor) -> Tensor:
+    return gradient.square().flatten(1).sum(1)
 
 
 def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
@@ -78,14 +78,16 @@ def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
 
 
 def r1(outputs: DiscriminatorOutputs) -> Tensor:
-    """Half the squared slope on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_slope(outputs.real_logits, outputs.real) / 2
+    """Half the squared gradient norm on real clips. Mescheder 2018, arXiv:1801.04406."""
+    return squared_gradient_norm(outputs.real_logits, outputs.real) / 2
 
 
 def r2(outputs: DiscriminatorOutputs) -> Tensor:
-    """Half the squared slope on generated clips. Mescheder 2018, arXiv:1801.04406."""
-    slope = slope_at(outputs.fake_logits, outputs.fake) if outputs.fake_slope is None else outputs.fake_slope
-    return _squared_length(slope) / 2
+    """Half the squared gradient norm on generated clips. Mescheder 2018, arXiv:1801.04406."""
+    gradient = (
+        gradient_at(outputs.fake_logits, outputs.fake) if outputs.fake_gradient is None else outputs.fake_gradient
+    )
+    return _squared_norm(gradient) / 2
 
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
@@ -99,14 +101,14 @@ def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
 
 
 def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
-    """The squared slope between real and fake. Thanh-Tung 2019, arXiv:1902.03984."""
+    """The squared gradient norm between real and fake. Thanh-Tung 2019, arXiv:1902.03984."""
     point = between(outputs.real, outputs.fake, outputs.rng)
-    return squared_slope(outputs.discriminator(point, outputs.cond), point)
+    return squared_gradient_norm(outputs.discriminator(point, outputs.cond), point)
 
 
 def wgan_gp(outputs: DiscriminatorOutputs) -> Tensor:
-    """The squared distance of the slope from 1 between real and fake. Gulrajani 2017, arXiv:1704.00028."""
-    return (torch.sqrt(zero_gp(outputs) + 1e-12) - 1).square()  # the root's own slope is infinite at 0
+    """The squared distance of the gradient norm from 1 between real and fake. Gulrajani 2017, arXiv:1704.00028."""
+    return (torch.sqrt(zero_gp(outputs) + 1e-12) - 1).square()  # the root's own gradient is infinite at 0
 
 
 def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
@@ -137,6 +139,6 @@ def find_penalty(name: str) -> Penalty:
     return PENALTIES.get(name) or resolve(name, PENALTIES, "train.penalties", PENALTY)
 
 
-def differentiates(names: Iterable[str], *readers: str) -> bool:
+def needs_gradient(names: Iterable[str], *readers: str) -> bool:
     """Whether any of the named penalties is one of `readers`, or a user's own, which may differentiate anything."""
     return any(name in readers or name not in PENALTIES for name in names)

@@ -16,8 +16,8 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 # How much slower a layer moves and grows than weights change. At full speed an early step of Adam threw layers out of
 # the frame, or to wild scales that never settled.
 MOVING, GROWING = 0.3, 0.1
-# How far a layer may be from the middle, and the logarithm of its scale from 0; near that its slope falls, but never to
-# nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
+# How far a layer may be from the middle, and the logarithm of its scale from 0; near that its gradient falls, but never
+# to nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
 # them fill: all would have straight sides, and tall ones be cut off.
 FARTHEST, SMALLEST = 1.5, 0.7
 
@@ -64,7 +64,7 @@ def enlarge(x: Tensor) -> Tensor:
 def split_layers(picture: Tensor, clear: float) -> Tensor:
     """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
 
-    A bound such as tanh has no slope far out: colours that once got there stayed, as pure red, green and blue.
+    A bound such as tanh has no gradient far out: colours that once got there stayed, as pure red, green and blue.
     """
     layers = picture.reshape(picture.shape[0], -1, 4, *picture.shape[2:])
     return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - clear)), dim=2)

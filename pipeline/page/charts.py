@@ -18,7 +18,7 @@ TITLES = {
         "Scores of real and generated clips",
         "Mean logits of the discriminator. Near each other: it can hardly tell them apart, which is good.",
     ),
-    "penalty": ("Penalties", "Squared slopes of the discriminator, which the penalties keep small."),
+    "penalty": ("Penalties", "Squared gradient norms of the discriminator, which the penalties keep small."),
     "discrepancy": ("Distance of samples to unseen clips", "Of the split val. It should fall; 0 is equal."),
     "motion": ("Share of samples that move the captioned way", "It should rise to 1."),
     "discriminator": (

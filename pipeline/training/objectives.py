@@ -20,7 +20,7 @@ from pipeline.losses.adversarial import (
     realised_shares,
     spread_shares,
 )
-from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, differentiates, find_penalty, move_clips
+from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, find_penalty, move_clips, needs_gradient
 from pipeline.models.caption_encoders import find_caption_encoder
 from pipeline.models.discriminators import Discriminator, find_discriminator
 from pipeline.models.layers import in_float32, per_clip
@@ -126,7 +126,7 @@ def discriminator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
     """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
-    loss, values, outputs = compare_clips(discriminator, *sensitive(real, fake, context.gammas), batch, context)
+    loss, values, outputs = compare_clips(discriminator, *require_gradients(real, fake, context.gammas), batch, context)
     return add_penalties(loss, values, outputs, context.gammas)
 
 
@@ -180,11 +180,11 @@ class ClipReading:
 def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
     """One pass over the clips; where `penalty`, r1 or r2, is taken at some alone, these and the others apart.
 
-    Slopes are small differences, so what they are taken of is float32, as are differences over small steps. Compiled
-    code cannot be differentiated twice, so what a slope is taken of runs uncompiled. Clips with noise lie in one batch
-    with those that they are compared with.
+    Penalised gradients are small differences, so what they are taken of is float32, as are differences over small
+    steps. Compiled code cannot be differentiated twice, so what such a gradient is taken of runs uncompiled. Clips with
+    noise lie in one batch with those that they are compared with.
     """
-    moved, differentiated = f"{penalty}_fd" in context.gammas, differentiates(context.gammas, penalty)
+    moved, differentiated = f"{penalty}_fd" in context.gammas, needs_gradient(context.gammas, penalty)
     shrink, penalised = context.params.penalty_shrink, context.penalised(frames)
     if not (moved or differentiated):
         with context.autocast():
@@ -256,11 +256,10 @@ def uncompiled() -> AbstractContextManager[None]:
     return stance
 
 
-def sensitive(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
+def require_gradients(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
     """Both clips as starts of graphs, requiring their gradients where one of these penalties takes it."""
-    return real.detach().requires_grad_(differentiates(names, "r1")), fake.detach().requires_grad_(
-        differentiates(names, "r2")
-    )
+    of_real, of_fake = needs_gradient(names, "r1"), needs_gradient(names, "r2")
+    return real.detach().requires_grad_(of_real), fake.detach().requires_grad_(of_fake)
 
 
 def add_penalties(
@@ -270,9 +269,9 @@ def add_penalties(
     if not gammas:
         return loss, values
     with uncompiled():
-        slopes = {name: find_penalty(name)(outputs).mean() for name in gammas}
-    whole = torch.stack([gammas[name] * slope for name, slope in slopes.items()]).sum()
-    values = values | {f"penalty/{name}": slope for name, slope in slopes.items()} | {"loss/penalties": whole}
+        penalties = {name: find_penalty(name)(outputs).mean() for name in gammas}
+    whole = torch.stack([gammas[name] * penalty for name, penalty in penalties.items()]).sum()
+    values = values | {f"penalty/{name}": penalty for name, penalty in penalties.items()} | {"loss/penalties": whole}
     return loss + whole, values
 
 
@@ -286,7 +285,7 @@ def mixed_discriminator_loss(
     group_loss, group = find_group_loss(context.params.mixed.loss), context.params.mixed.group
     is_real = _some_rows(context)
     shares = realised_shares(is_real, group)
-    mixed, rest = sensitive(*_mix(real, fake, is_real), context.gammas)
+    mixed, rest = require_gradients(*_mix(real, fake, is_real), context.gammas)
     cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
     on_mixed = read_clips(discriminator.clip_discriminator, mixed, cond, context, "r1")
     on_rest = read_clips(discriminator.clip_discriminator, rest, cond, context, "r2")

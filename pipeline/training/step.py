@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import cached
 from pipeline.data.batches import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.adversarial import RISING, find_adversarial
-from pipeline.losses.penalties import SharedRng, differentiates, slope_at
+from pipeline.losses.penalties import SharedRng, gradient_at, needs_gradient
 from pipeline.models.discriminators import Trunk
 from pipeline.models.layers import per_clip
 from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo
@@ -30,7 +30,7 @@ from pipeline.training.objectives import (
     generator_loss,
     mixed_discriminator_loss,
     mixed_generator_loss,
-    sensitive,
+    require_gradients,
 )
 
 SMALLEST = 1e-30  # of what is divided by: a clip that the discriminator has no doubts about
@@ -178,45 +178,45 @@ def _update_together(
         fake = drawn.detach().requires_grad_()
         passes = OnePass(nets.discriminator, real, fake, batch, context)
     _update(passes.loss, nets.discriminator, nets.discriminator_adam, average_gradients, also=passes.leaves)
-    _update(drawn, nets.generator, nets.generator_adam, average_gradients, slope=passes.generator_slope())
+    _update(drawn, nets.generator, nets.generator_adam, average_gradients, gradient=passes.generator_gradient())
     return passes.values
 
 
 class OnePass:
     """Both networks of a GAN from one pass of the discriminator: Shen et al. 2021, arXiv:2103.00430.
 
-    Each logit depends on its own clip alone. So the slopes of both losses at a generated clip are the slope of its
-    logit, times a number that each loss gives: its slope at that logit.
+    Each logit depends on its own clip alone. So the gradients of both losses in a generated clip are the gradient of
+    its logit, times a number that each loss gives: its derivative in that logit.
 
     It has the discriminator's `loss` on one batch and the `values` of both networks; `fake` is the start of a graph.
-    Once the loss is differentiated, also by the tensors of `leaves`, `generator_slope` is at hand.
+    Once the loss is differentiated, also by the tensors of `leaves`, `generator_gradient` is at hand.
     """
 
     def __init__(
         self, discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
     ) -> None:
-        real, _ = sensitive(real, fake, context.gammas)
+        real, _ = require_gradients(real, fake, context.gammas)
         loss, values, outputs = compare_clips(discriminator, real, fake, batch, context)
         logits = outputs.fake_logits.detach().requires_grad_()
         generator = find_adversarial(context.params.adversarial).generator(outputs.real_logits.detach(), logits).mean()
-        (self._generator_slope,) = torch.autograd.grad(generator, logits)
-        self._logit_slope: Tensor | None = None
+        (self._generator_gradient,) = torch.autograd.grad(generator, logits)
+        self._logit_gradient: Tensor | None = None
         self.leaves: list[Tensor] = []
-        if differentiates(context.gammas, "r2", "r2_fd") or context.params.adversarial not in RISING:
-            self._logit_slope = slope_at(outputs.fake_logits, fake)
-            outputs = replace(outputs, fake_slope=self._logit_slope)
+        if needs_gradient(context.gammas, "r2", "r2_fd") or context.params.adversarial not in RISING:
+            self._logit_gradient = gradient_at(outputs.fake_logits, fake)
+            outputs = replace(outputs, fake_gradient=self._logit_gradient)
         else:
-            (self._discriminator_slope,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
+            (self._discriminator_gradient,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
             self.leaves = [fake]
         self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context.gammas)
 
-    def generator_slope(self) -> Tensor:
-        """The slope of the generator's loss at the generated clips [B,C,T,H,W]."""
-        if self._logit_slope is not None:
-            return self._logit_slope.detach() * per_clip(self._generator_slope)
+    def generator_gradient(self) -> Tensor:
+        """The gradient of the generator's loss at the generated clips [B,C,T,H,W]."""
+        if self._logit_gradient is not None:
+            return self._logit_gradient.detach() * per_clip(self._generator_gradient)
         (fake,) = self.leaves
         assert fake.grad is not None
-        return fake.grad * per_clip(self._generator_slope / self._discriminator_slope.clamp(min=SMALLEST))
+        return fake.grad * per_clip(self._generator_gradient / self._discriminator_gradient.clamp(min=SMALLEST))
 
 
 def _update_in_turn(
@@ -282,16 +282,16 @@ def _update(
     model: nn.Module,
     adam: torch.optim.Adam,
     average_gradients: Averager,
-    slope: Tensor | None = None,
+    gradient: Tensor | None = None,
     also: Sequence[Tensor] = (),
 ) -> None:
-    """One update along the slope of `loss`, or of what is behind it, if its own `slope` is known already.
+    """One update along the gradient of `loss`, or of what is behind it, if its own `gradient` is known already.
 
-    `also` get a slope besides the weights. Nothing else does: penalised clips require one, and nobody reads it.
+    `also` get a gradient besides the weights. Nothing else does: penalised clips require one, and nobody reads it.
     """
     adam.zero_grad(set_to_none=True)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    torch.autograd.backward(loss, slope, inputs=[*weights, *also])
+    torch.autograd.backward(loss, gradient, inputs=[*weights, *also])
     if average_gradients is not None:
         average_gradients(model.parameters())
     adam.step()

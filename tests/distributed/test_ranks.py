@@ -85,7 +85,7 @@ def apart(one, other):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_one_two_and_four_processes_come_to_the_same_weights(tmp_path, way):
-    """Within a twentieth of the way they went in 20 steps: Adam turns rounding of a slope near 0 into whole steps."""
+    """Within a twentieth of the way they went in 20 steps: Adam turns rounding of gradients near 0 into steps."""
     train = TWENTY_STEPS | WAYS[way]
     one = on(1, tmp_path / "1", train)
     for world in (2, 4):

@@ -55,9 +55,9 @@ def test_losses_and_their_slopes_stay_finite_at_extreme_logits(name, size):
         fake = torch.tensor([-sign * size, -sign * size], requires_grad=True)
         for loss in ADVERSARIAL[name]:
             values = loss(real, fake)
-            slopes = torch.autograd.grad(values.sum(), (real, fake), allow_unused=True)
+            gradients = torch.autograd.grad(values.sum(), (real, fake), allow_unused=True)
             assert values.isfinite().all()
-            assert all(slope is None or slope.isfinite().all() for slope in slopes)
+            assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)

@@ -56,8 +56,8 @@ def test_a_mismatch_of_weight_zero_teaches_nothing_and_the_others_as_before(name
     weight[3] = 0
     other = OTHER.clone().requires_grad_()
     losses = MATCHING[name](ADVERSARIAL["nonsaturating"].discriminator, REAL, FAKE, other, weight)
-    (slope,) = torch.autograd.grad(losses.sum(), other)
-    assert ((slope == 0).nonzero().flatten().tolist(), bool((slope >= 0).all())) == ([3], True)
+    (gradient,) = torch.autograd.grad(losses.sum(), other)
+    assert ((gradient == 0).nonzero().flatten().tolist(), bool((gradient >= 0).all())) == ([3], True)
     alone = ADVERSARIAL["nonsaturating"].discriminator(REAL, FAKE)[3]
     torch.testing.assert_close(losses[3], alone / 2 if name == "thirds" else alone)
 

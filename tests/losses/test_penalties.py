@@ -1,4 +1,4 @@
-"""Penalties on discriminators whose slope is known: a linear one has it everywhere, a quadratic one at every point."""
+"""Penalties on discriminators whose gradient is known: linear ones, where it is constant, and quadratic ones."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ RNG = SharedRng(B, slice(0, B), CPU)
 
 
 def linear_discriminator(weight):
-    """A discriminator whose slope is known: D(x) = <w, x>, so |dD/dx|^2 = |w|^2."""
+    """A discriminator whose gradient is known: D(x) = <w, x>, so |dD/dx|^2 = |w|^2."""
     return lambda frames, cond: (frames * weight).flatten(1).sum(1)  # noqa: ARG005
 
 
@@ -158,8 +158,8 @@ def test_processes_that_share_a_batch_draw_what_one_process_would(clips, weight,
 def test_the_caption_reaches_the_discriminator(clips, name):
     real, fake, cond = clips
     penalty = penalty_of(name, lambda frames, cond: frames.flatten(1).sum(1) * cond[:, 0], (real, fake, cond))
-    slope = cond[:, 0].square() * real[0].numel()
-    expected = {"r1": slope / 2, "r2": slope / 2, "zero_gp": slope, "wgan_gp": (slope.sqrt() - 1).square()}
+    gradient = cond[:, 0].square() * real[0].numel()
+    expected = {"r1": gradient / 2, "r2": gradient / 2, "zero_gp": gradient, "wgan_gp": (gradient.sqrt() - 1).square()}
     torch.testing.assert_close(penalty, expected[name])
 
 

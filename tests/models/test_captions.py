@@ -104,12 +104,12 @@ def test_the_transformer_is_the_same_when_it_does_not_train():
 
 @each_encoder
 def test_a_penalty_on_frames_teaches_the_encoder_through_their_slope(name):
-    """The slope of <frames * frames, cond> is 2 * frames * cond, so its square reaches the words by one backward."""
+    """The gradient of <frames * frames, cond> is 2 * frames * cond, so its square reaches the words by one backward."""
     reader = encoder(name)
     frames = torch.randn(3, 8, requires_grad=True)
     cond = reader(RAGGED)
-    (slope,) = torch.autograd.grad((frames.square() * cond).sum(), frames, create_graph=True)
-    slope.square().sum().backward()
+    (gradient,) = torch.autograd.grad((frames.square() * cond).sum(), frames, create_graph=True)
+    gradient.square().sum().backward()
     got = reader.words.own.weight.grad.clone()
     reader.zero_grad()
     (4 * frames.detach().square() * reader(RAGGED).square()).sum().backward()

@@ -50,8 +50,8 @@ def test_frames_depend_on_every_value_of_noise_and_caption_with_each_part_left_o
 def test_a_frame_remembers_the_frames_before_it_and_none_after():
     torch.manual_seed(0)
     memory, x = ConvGru(4), torch.randn(1, 4, 5, 6, 6, requires_grad=True)
-    (slope,) = torch.autograd.grad(memory(x)[:, :, 2].sum(), x)
-    assert (slope != 0).flatten(3).any(dim=3).any(dim=1)[0].tolist() == [True, True, True, False, False]
+    (gradient,) = torch.autograd.grad(memory(x)[:, :, 2].sum(), x)
+    assert (gradient != 0).flatten(3).any(dim=3).any(dim=1)[0].tolist() == [True, True, True, False, False]
 
 
 def test_a_convolutional_gru_of_one_place_is_a_gru():

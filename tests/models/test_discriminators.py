@@ -56,15 +56,15 @@ def test_a_logit_depends_on_its_own_clip_and_caption_only():
     """A penalty on one clip would else be one on others."""
     model, (frames, cond) = discriminator(), inputs()
     frames.requires_grad_(), cond.requires_grad_()
-    slopes = torch.autograd.grad(model(frames, cond)[1], (frames, cond))
-    for slope in slopes:
-        assert (slope.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
+    gradients = torch.autograd.grad(model(frames, cond)[1], (frames, cond))
+    for gradient in gradients:
+        assert (gradient.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
 
 
 def test_every_pixel_of_every_frame_counts():
     model, (frames, cond) = discriminator(), inputs()
-    (slope,) = torch.autograd.grad(model(frames.requires_grad_(), cond).sum(), frames)
-    assert (slope != 0).all()
+    (gradient,) = torch.autograd.grad(model(frames.requires_grad_(), cond).sum(), frames)
+    assert (gradient != 0).all()
 
 
 def test_a_logit_knows_the_direction_of_time():
@@ -119,9 +119,9 @@ def test_slopes_of_r1_agree_with_finite_differences():
         return penalise("r1", call, frames, frames, cond).item()
 
     penalise("r1", model, frames, frames, cond).backward()
-    slope = sum((w.grad * direction[n]).sum().item() for n, w in weights.items() if w.grad is not None)
-    step = 1e-9  # small, since a slope jumps where a rectifier has its knee
-    assert (penalty(step) - penalty(-step)) / (2 * step) == pytest.approx(slope, rel=1e-3)
+    gradient = sum((w.grad * direction[n]).sum().item() for n, w in weights.items() if w.grad is not None)
+    step = 1e-9  # small, since a gradient jumps where a rectifier has its knee
+    assert (penalty(step) - penalty(-step)) / (2 * step) == pytest.approx(gradient, rel=1e-3)
 
 
 OPTIONS = [
@@ -148,9 +148,9 @@ def test_every_condition_in_params_is_registered():
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_whatever_the_parts_a_logit_is_of_its_own_clip_and_caption(options):
     model, (frames, cond) = built(**options), inputs()
-    slopes = torch.autograd.grad(model(frames.requires_grad_(), cond.requires_grad_())[1], (frames, cond))
-    for slope in slopes:
-        assert (slope.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
+    gradients = torch.autograd.grad(model(frames.requires_grad_(), cond.requires_grad_())[1], (frames, cond))
+    for gradient in gradients:
+        assert (gradient.flatten(1) != 0).any(dim=1).tolist() == [False, True, False]
     assert model.extract_features(frames).shape == (3, model.feature_width)
 
 

@@ -118,7 +118,7 @@ def test_smooth_curves_keep_constants_and_stay_within_their_knots(steps):
 
 
 def test_smooth_curves_move_slowly():
-    """No step of a finely drawn curve is longer than the steepest slope of the easing, pi/2 times the mean one."""
+    """No step of a finely drawn curve is longer than the steepest gradient of the easing, pi/2 times the mean one."""
     knots, steps = torch.randn(4, 4, CURVE_KNOTS), 301
     longest = smooth_curves(knots, steps).diff(dim=1).abs().amax(dim=1)
     mean = knots.diff(dim=2).abs().amax(dim=2) * (CURVE_KNOTS - 1) / (steps - 1)

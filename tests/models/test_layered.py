@@ -57,8 +57,8 @@ def test_a_shrunk_picture_of_one_colour_keeps_it() -> None:
 
 
 def test_pictures_are_enlarged_without_steps() -> None:
-    slope = torch.arange(4.0).expand(1, 2, 1, 3, 4)
-    steps = enlarge(slope).diff(dim=4)
+    gradient = torch.arange(4.0).expand(1, 2, 1, 3, 4)
+    steps = enlarge(gradient).diff(dim=4)
     assert steps.shape == (1, 2, 1, 6, 7)
     torch.testing.assert_close(steps[..., 1:-1], torch.full((1, 2, 1, 6, 5), 0.5))
 
@@ -138,6 +138,6 @@ def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -
     assert near[:, :2].abs().max() < 1.5
     assert near[:, 2:].abs().max() < 0.7
     assert (near.diff(dim=0) > 0).all()
-    (slope,) = torch.autograd.grad(near.sum(), places)
-    assert slope.min() > 1e-4
-    torch.testing.assert_close(slope[10], torch.ones(4))
+    (gradient,) = torch.autograd.grad(near.sum(), places)
+    assert gradient.min() > 1e-4
+    torch.testing.assert_close(gradient[10], torch.ones(4))

@@ -75,7 +75,7 @@ def test_a_modulated_block_uses_the_code_of_each_frame_for_that_frame():
 @pytest.mark.parametrize(("time", "size"), [(1, 1), (1, 3), (3, 1), (3, 3)])
 @pytest.mark.parametrize("rectified", [False, True])
 def test_every_convolution_is_the_three_dimensional_one(time, size, rectified):
-    """Values, slopes and slopes of slopes; a rectified one weighs its input with the rectifier's gain."""
+    """Values, gradients and gradients of gradients; a rectified one weighs its input with the rectifier's gain."""
     torch.manual_seed(4)
     layer = conv(3, 5, (time, size, size), rectified=rectified).double()
     torch.nn.init.normal_(layer.bias)
@@ -84,10 +84,10 @@ def test_every_convolution_is_the_three_dimensional_one(time, size, rectified):
     expected = torch.nn.functional.conv3d(x, weight, layer.bias, padding=(time // 2, size // 2, size // 2))
     found = layer(x)
     torch.testing.assert_close(found, expected)
-    slopes = [torch.autograd.grad(y.sin().sum(), x, create_graph=True)[0] for y in (found, expected)]
-    torch.testing.assert_close(*slopes)
+    gradients = [torch.autograd.grad(y.sin().sum(), x, create_graph=True)[0] for y in (found, expected)]
+    torch.testing.assert_close(*gradients)
     torch.testing.assert_close(
-        *(torch.autograd.grad(s.square().sum(), (x, layer.weight), retain_graph=True) for s in slopes)
+        *(torch.autograd.grad(s.square().sum(), (x, layer.weight), retain_graph=True) for s in gradients)
     )
 
 
@@ -97,8 +97,8 @@ def test_strides_of_channels_last_come_through_a_block_and_back():
     x = torch.randn(2, 8, 4, 6, 6).contiguous(memory_format=LAST).requires_grad_()
     y = downsample(block(x), time=True)
     y.register_hook(seen.append)
-    (slope,) = torch.autograd.grad(y.square().sum(), x)
-    assert all(values.is_contiguous(memory_format=LAST) for values in (y, slope, *seen))
+    (gradient,) = torch.autograd.grad(y.square().sum(), x)
+    assert all(values.is_contiguous(memory_format=LAST) for values in (y, gradient, *seen))
 
 
 def test_the_rectifier_keeps_the_mean_square_of_normal_values():

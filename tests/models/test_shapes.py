@@ -76,10 +76,10 @@ def test_a_discriminator_judges_clips_of_the_shape_and_its_slope_has_a_slope(siz
     clips = torch.randn(2, 3, *size, requires_grad=True)
     logits = model(clips, torch.tensor([[2, 3, 4], [5, 6, 0]]))
     assert logits.shape == (2,)
-    (slope,) = torch.autograd.grad(logits.sum(), clips, create_graph=True)
-    (slope.square().sum() + logits.sum()).backward()
+    (gradient,) = torch.autograd.grad(logits.sum(), clips, create_graph=True)
+    (gradient.square().sum() + logits.sum()).backward()
     assert unmoved(model) == []
-    assert (slope.abs().amax(dim=(0, 1, 3, 4)) > 0).all() or kind == "frames"  # every frame counts
+    assert (gradient.abs().amax(dim=(0, 1, 3, 4)) > 0).all() or kind == "frames"  # every frame counts
 
 
 @each_shape

@@ -48,8 +48,8 @@ def test_permuting_a_group_changes_nothing_but_the_order(discriminator):
 
 def test_an_answer_depends_on_the_whole_group_and_on_no_other(discriminator):
     model, frames, ids = discriminator
-    (slope,) = torch.autograd.grad(model(frames.requires_grad_(), ids)[1], frames)
-    assert (slope.flatten(1) != 0).any(dim=1).tolist() == [True] * 4 + [False] * 4
+    (gradient,) = torch.autograd.grad(model(frames.requires_grad_(), ids)[1], frames)
+    assert (gradient.flatten(1) != 0).any(dim=1).tolist() == [True] * 4 + [False] * 4
 
 
 def test_what_starts_at_zero_still_does():

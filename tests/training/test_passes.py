@@ -136,7 +136,7 @@ def test_bf16_trains_like_float32(clips, method):
 
 
 def test_what_a_penalty_reads_is_exact_in_bf16(clips):
-    """The slope at real clips is the same to the bit; the loss of a step without penalties is not."""
+    """The gradient at real clips is the same to the bit; the loss of a step without penalties is not."""
     exact, lowered = Training(clips, penalties={"r1": 1.0}), Training(clips, penalties={"r1": 1.0}, precision="bf16")
     assert exact.step(penalise=False)["logits/real"] != lowered.step(penalise=False)["logits/real"]
     exact, lowered = Training(clips, penalties={"r1": 1.0}), Training(clips, penalties={"r1": 1.0}, precision="bf16")
@@ -159,7 +159,7 @@ def test_a_step_in_bf16_can_be_repeated_to_the_bit(clips):
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "frames"), [("demo", T), ("seed-2019", 4), ("flow", T)])
 def test_compiled_training_is_that_of_the_same_code(clips, method, frames):
-    """Also where slopes are penalised, which no compiled code can be asked for; to the rounding.
+    """Also where gradients are penalised, which no compiled code can be asked for; to the rounding.
 
     A recurrent network is compiled frame after frame, so its clips are short.
     """

@@ -114,16 +114,16 @@ def test_penalties_at_every_kth_clip_are_those_of_these_clips(nets, batch, names
         reseed(4, 1, 0)
         return loss, values, {name: PENALTIES[name](out) for name, out in outputs}
 
-    (_, of_all, slopes), (_, of_some, of_rows) = compute(1), compute(4)
+    (_, of_all, gradients), (_, of_some, of_rows) = compute(1), compute(4)
     for name in of_all.keys() - {"loss/penalties"} - {f"penalty/{name}" for name in names}:
         torch.testing.assert_close(of_some[name], of_all[name], msg=name)
     for name in names:
-        torch.testing.assert_close(of_rows[name], slopes[name][::4], rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(of_rows[name], gradients[name][::4], rtol=1e-3, atol=1e-5, msg=name)
         assert of_some[f"penalty/{name}"] > 0
 
 
 def test_the_discriminator_learns_from_penalties_at_every_kth_clip(nets, batch):
-    """Of the loss, its slope in the weights is that without penalties, and that of their mean over these clips."""
+    """Of the loss, its gradient in the weights is that without penalties, and that of their mean over these clips."""
     real = to_training(batch.frames)
     fake = nets.generator(batch.z, batch.token_ids).detach()
     learning = [weight for weight in nets.discriminator.parameters() if weight.requires_grad]
@@ -134,8 +134,8 @@ def test_the_discriminator_learns_from_penalties_at_every_kth_clip(nets, batch):
 
     shrunk = learn(PARAMS.train.model_copy(update={"penalty_shrink": 2}), r1=5.0)
     some = real[::2].clone().requires_grad_()
-    (slope,) = torch.autograd.grad(nets.discriminator(some, batch.token_ids[::2]).sum(), some, create_graph=True)
-    penalty = 5.0 * slope.square().flatten(1).sum(1).mean() / 2
+    (gradient,) = torch.autograd.grad(nets.discriminator(some, batch.token_ids[::2]).sum(), some, create_graph=True)
+    penalty = 5.0 * gradient.square().flatten(1).sum(1).mean() / 2
     of_penalty = torch.autograd.grad(penalty, learning, allow_unused=True)
     for got, plain, more in zip(shrunk, learn(PARAMS.train), of_penalty, strict=True):
         wanted = plain if more is None else plain + more
@@ -246,8 +246,8 @@ def test_a_weight_that_is_not_finite_is_seen(nets):
 def test_a_step_leaves_no_gradient_behind_in_the_clips(nets, batch, monkeypatch):
     """They require one where they are penalised; reading it would cost a pass through the first convolution."""
     seen = []
-    make = objectives.sensitive
-    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    make = objectives.require_gradients
+    monkeypatch.setattr(objectives, "require_gradients", lambda *clips: seen.append(make(*clips)) or seen[-1])
     take(nets, batch)
     assert [(clips.requires_grad, clips.grad) for clips in seen[0]] == [(True, None)] * 2
 
@@ -315,8 +315,8 @@ def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
 def test_augmentation_changes_what_the_discriminator_sees_and_reaches_the_generator(nets, batch, monkeypatch):
     """The same step with and without it: real and generated clips are changed, and the gradient comes through."""
     seen = []
-    make = objectives.sensitive
-    monkeypatch.setattr(objectives, "sensitive", lambda *clips: seen.append(make(*clips)) or seen[-1])
+    make = objectives.require_gradients
+    monkeypatch.setattr(objectives, "require_gradients", lambda *clips: seen.append(make(*clips)) or seen[-1])
     start = copy.deepcopy(nets.state())
     take(nets, batch)
     nets.load(start)
@@ -340,11 +340,11 @@ def test_updates_from_one_pass_have_the_slopes_of_both_losses(nets, batch, adver
     assert values[0].keys() == values[1].keys()
     for name, value in values[0].items():
         assert values[1][name].item() == pytest.approx(value.item(), rel=1e-4, abs=1e-6), name
-    assert any(slope is not None and slope.any() for slope in found[0])
-    for expected, slope in zip(*found, strict=True):
-        assert (expected is None) == (slope is None)
+    assert any(gradient is not None and gradient.any() for gradient in found[0])
+    for expected, gradient in zip(*found, strict=True):
+        assert (expected is None) == (gradient is None)
         if expected is not None:
-            torch.testing.assert_close(slope, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item() + 1e-9)
+            torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item() + 1e-9)
 
 
 def test_networks_learn_from_every_second_frame_of_a_clip_from_one_of_the_first_two(clips):
