@@ -58,6 +58,14 @@ def read_text_lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
+def decode_text(path: Path, content: bytes) -> str:
+    """The text in the bytes of a file, as what is at `path` in an archive. Raises UserError if it is none."""
+    try:
+        return content.decode(_find_mark(content[:4]) or "utf-8")
+    except UnicodeDecodeError as error:
+        return content.decode(_check_western(path, content, refuse_encoding(path, error)))
+
+
 def read_start(path: Path, length: int) -> str:
     """The text in the first bytes of a file, to tell what it is; what is no text there is replaced."""
     with path.open("rb") as file:

@@ -20,6 +20,7 @@ from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
 from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
+from pipeline.corpus.text_files import decode_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -187,11 +188,10 @@ def _read_text(archive: Archive, name: str) -> str:
     if entry is None or entry.size > LONGEST:
         raise UserError(f"{archive.name}/{name}: a text of more than {LONGEST} bytes; take it out of the shard")
     try:
-        return b"".join(archive.read(name)).decode("utf-8-sig")
+        content = b"".join(archive.read(name))
     except SourceFault as fault:
         raise UserError(f"{fault}; download {archive.name} again") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{archive.name}/{name}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    return decode_text(Path(archive.name, name), content)
 
 
 def _read_json(archive: Archive, name: str) -> dict[str, Any]:

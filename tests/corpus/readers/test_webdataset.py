@@ -30,6 +30,14 @@ def sample(key, text=None, /, **cells):
     return files | ({f"{key}.json": json.dumps({"key": key, "status": "success", **cells}).encode()} if cells else {})
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_texts_in_the_encodings_of_text_files(tmp_path, capsys, encoding):
+    write_tar(tmp_path / "x.tar", {"a.mp4": b"v", "a.txt": "un café à gauche".encode(encoding)})
+    (row,) = read(tmp_path)
+    assert row.label == "un café à gauche"
+    assert ("read as Windows-1252" in capsys.readouterr().err) == (encoding == "cp1252")
+
+
 @pytest.fixture
 def shards(tmp_path):
     """Two shards of video2dataset with their tables and statistics; two downloads have failed."""
@@ -116,7 +124,7 @@ def test_videos_of_one_sample_are_clips_of_their_own(tmp_path):
     [
         (sample("a", None, text="x"), {}, "no column 'caption'"),
         ({"a.mp4": b"v", "a.json": b"{"}, {}, "a.json: not JSON"),
-        ({"a.mp4": b"v", "a.txt": b"\xff\xfe"}, {}, "a.txt: not UTF-8"),
+        ({"a.mp4": b"v", "a.txt": b"\xf0\xf0\xf0"}, {}, "a.txt: not UTF-8"),
     ],
 )
 def test_bad_shards_are_told(tmp_path, members, columns, told):
