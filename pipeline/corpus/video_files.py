@@ -183,7 +183,9 @@ class VideosFolder:
             path = path.replace("\\", "/")
             _refuse_unusable(path, text)
         path = simplify_path(path)
-        if has_video_ending(path) or self._is_animated(path):
+        if self._is_animated(path):
+            return path
+        if has_video_ending(path):
             if self._is_video(path):
                 return path
             if found := self._find_respelt(path) or self.contained.find(path):

@@ -40,6 +40,8 @@ SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> Labe
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
+    if dataset.format == "auto":
+        dataset = _settle_format(labels, dataset)
     rows = resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset)
     found = list(rows) if isinstance(rows, Iterable) else [rows]
     json_files.forget_content()
@@ -49,25 +51,23 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
                 "it must return one pipeline.corpus.rows.LabelRow for each row"
             )
-    if dataset.format not in NAMED:
+    if dataset.format != "folders":  # the reader of which applies the pattern with the names of the classes
         found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")
     found = place_foreign_paths(found, Path(dataset.videos))
     return found if compile_group_pattern(dataset.path_pattern) else group_by_origin(found)
 
 
-def read_detected(labels: Path, dataset: DatasetParams) -> Iterable[LabelRow]:
-    """All rows by the reader of the format that the labels look like, which is printed with the reason."""
+def _settle_format(labels: Path, dataset: DatasetParams) -> DatasetParams:
+    """The section with the format that the labels look like, which is printed with the reason, and with its columns."""
     name, why = detect_format(labels, dataset)
     used = ""
     if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar", "lists", "folders"):
         dataset, used = guess_columns(labels, name, dataset)
     print(f"filter: dataset.format auto reads {labels} as {name}: {why}{used and f'; columns: {used}'}")
-    rows = list(READERS[name](labels, dataset))
-    return rows if name in NAMED else label_rows(rows, dataset.path_pattern, {}, "dataset.path_pattern")
+    return dataset.model_copy(update={"format": name})
 
 
-NAMED = ("auto", "folders")  # whose readers apply dataset.path_pattern themselves
-READERS: dict[str, Reader] = {
+READERS: dict[str, Reader] = {  # for `auto`, one of them is chosen
     "something": json_files.read_something,
     "table": table.read_rows,
     "folders": folders.read_rows,
@@ -85,6 +85,5 @@ READERS: dict[str, Reader] = {
     "lerobot": lerobot.read_rows,
     "webdataset": containers.read_webdataset,
     "parquet": containers.read_parquet,
-    "auto": read_detected,
     **{name: partial(read_set, name) for name in SETS},
 }

@@ -120,6 +120,11 @@ def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOL
         yield from (here / name for name in found)
 
 
+def locate_failures(shard: Path) -> Path:
+    """The table next to a shard that lists what could not be downloaded."""
+    return shard.with_name(f"{shard.name.split('.')[0]}{PARQUET}")
+
+
 def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
     """The file itself, or the files with such an ending anywhere in a folder; hidden ones are left out."""
     if labels.is_file():
@@ -204,7 +209,7 @@ def _read_json(archive: Archive, name: str) -> dict[str, Any]:
 
 def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
     """The rows of the table next to a shard whose download has failed, so that they are in no archive."""
-    table = shard.with_name(f"{shard.name.split('.')[0]}.parquet")
+    table = locate_failures(shard)
     names = read_column_names(table) if table.is_file() else []
     if not {"key", "status"} <= {*names}:
         return

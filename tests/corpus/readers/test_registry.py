@@ -30,7 +30,7 @@ def labels(tmp_path, monkeypatch):
 
 
 def test_every_format_in_params_has_a_reader():
-    assert set(READERS) == set(FORMAT_NAMES)
+    assert {*READERS, "auto"} == set(FORMAT_NAMES)
 
 
 def test_a_reader_of_the_users_own_is_called_with_the_labels_and_the_section(labels):

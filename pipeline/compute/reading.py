@@ -1,0 +1,176 @@
+"""One call of a function that opens strangers' files, in a caged process of its own -> its checked answer.
+
+The process may read what the call names and do nothing else. What the function prints comes back with its answer, and
+whatever goes wrong ends in one message that names what was to be read.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
+from pipeline.compute.child import Failure, Work
+from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.compute.sandbox import Sandbox, refuse_or_warn
+from pipeline.errors import UserError, escape_controls
+
+Checked = TypeVar("Checked")
+Answer = tuple[object, Sequence[memoryview]]  # a small value for JSON, and the bulk as bytes
+Stream = Literal["stdout", "stderr"]
+
+SECONDS = 3600.0  # for ten million rows it takes minutes
+MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
+WAY_OUT = {
+    "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
+    "hung": "take out the files that it may be, or read less at once",
+    "lied": "a file in it may have taken over the process, which could do no harm: do not use it",
+}
+
+
+@dataclass(frozen=True)
+class Reading(Generic[Checked]):
+    """A call, and how its answer is checked; both functions and the arguments must pickle by the names of modules."""
+
+    name: str  # of what is read, for messages
+    function: Callable[..., Answer]
+    arguments: tuple[Any, ...]
+    opens: frozenset[str]  # files, and folders with all that is in them
+    most_bytes: int  # of an answer, besides its JSON
+    check: Callable[[Any, bytearray], Checked]  # in the parent; raises BadAnswer or ValueError
+
+
+def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> Checked:
+    """The checked answer; what the function printed is printed here.
+
+    Raises the UserError that the function raises, and one where its process dies, hangs or is not to be trusted.
+    """
+    refuse_or_warn(find_missing(), mode)
+    sandbox: Sandbox[Reading[Any], _Outcome] = Sandbox(_Caller(reading.function), SECONDS, mode)
+    with closing(sandbox):
+        try:
+            outcome = sandbox(reading)
+        except BrokenExecutor as death:
+            raise _give_up(reading.name, Failure("died", str(death))) from None
+    for stream, text in outcome.notes:
+        print(text, end="", file=getattr(sys, stream))
+    if outcome.refusal:
+        raise UserError(outcome.refusal)
+    checked: Checked = outcome.checked
+    return checked
+
+
+class _Outcome(NamedTuple):
+    notes: Sequence[tuple[Stream, str]]
+    checked: Any
+    refusal: str  # why there is no answer; else empty
+
+
+@dataclass(frozen=True)
+class _Caller:
+    """The sandboxed function: its one item is the call."""
+
+    function: Callable[..., Answer]  # the module of which is imported before the cage closes
+
+    def list_steps(self, task: Reading[Any]) -> Mapping[str, Sequence[str]]:
+        return {task.name: (task.name,)}
+
+    def find_permissions(self, task: Reading[Any]) -> Permissions:
+        """Its files and half of the machine's memory, since the parent needs as much for what comes back.
+
+        The system's libraries besides: some packages are imported only when a file needs them.
+        """
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return Permissions(task.opens | {*LIBRARIES}, memory_bytes=memory // 2)
+
+    def count_bytes(self, task: Reading[Any], _: str) -> int:
+        return task.most_bytes
+
+    def prepare(self, _: Reading[Any]) -> None:
+        pass
+
+    def work(self, task: Reading[Any], item: str, *_: object) -> Work:
+        """In the child: call the function."""
+        yield item
+        notes = _Notes()
+        try:
+            with redirect_stdout(_Recorder("stdout", notes)), redirect_stderr(_Recorder("stderr", notes)):
+                value, contents = self.function(*task.arguments)
+        except UserError as error:
+            return {"notes": notes.texts, "refusal": str(error)}, ()
+        except PermissionError as error:
+            return {"notes": notes.texts, "refusal": _explain_denial(task.name, error)}, ()
+        except MemoryError:
+            return {"notes": notes.texts, "refusal": f"{task.name}: too large for the memory of this machine"}, ()
+        if (length := sum(content.nbytes for content in contents)) > task.most_bytes:
+            refusal = f"{task.name}: {length:,} bytes are read from it, and {task.most_bytes:,} are the most; read less"
+            return {"notes": notes.texts, "refusal": f"{refusal} at once, or see compute.sandbox"}, ()
+        return {"notes": notes.texts, "value": value}, contents
+
+    def check(self, task: Reading[Any], _: str, value: Any, content: bytearray) -> _Outcome:
+        match value:
+            case {"notes": list(notes), "refusal": refusal} if len(value) == 2 and refusal and not content:
+                return _Outcome(_check_notes(notes), None, clean_text(refusal))
+            case {"notes": list(notes), "value": answer} if len(value) == 2:
+                try:
+                    return _Outcome(_check_notes(notes), task.check(answer, content), "")
+                except (ValueError, RecursionError):  # of JSON, and of texts that are no Unicode
+                    raise BadAnswer("an answer of another shape") from None
+        raise BadAnswer("an answer of another shape")
+
+    def finish(self, task: Reading[Any], found: Mapping[str, _Outcome], failures: Mapping[str, Failure]) -> _Outcome:
+        if failures:
+            raise _give_up(task.name, failures[task.name])
+        return found[task.name]
+
+
+@dataclass
+class _Notes:
+    """What is printed, in order, up to so many letters."""
+
+    texts: list[list[str]] = field(default_factory=list)  # pairs of a stream and a text
+    left: int = MOST_LETTERS
+
+    def add(self, stream: Stream, text: str) -> None:
+        text = text[: self.left]
+        self.left -= len(text)
+        if self.texts and self.texts[-1][0] == stream:
+            self.texts[-1][1] += text
+        elif text:
+            self.texts.append([stream, text])
+
+
+class _Recorder(io.TextIOBase):
+    """A stream that keeps what is written to it."""
+
+    def __init__(self, stream: Stream, notes: _Notes) -> None:
+        self._stream, self._notes = stream, notes
+
+    def write(self, text: str) -> int:
+        self._notes.add(self._stream, text)
+        return len(text)
+
+
+def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
+    checked: list[tuple[Stream, str]] = []
+    for note in notes:
+        match note:
+            case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MOST_LETTERS:
+                checked.append((stream, escape_controls(text)))
+            case _:
+                raise BadAnswer("a note that is none")
+    return checked
+
+
+def _explain_denial(name: str, error: PermissionError) -> str:
+    file = error.filename or name
+    way = "put a copy in the place of a link that leads out of the folder, or correct the permissions of the file"
+    return f"{file}: permission denied; what reads {name} opens what is in it and in DVC's cache alone: {way}"
+
+
+def _give_up(name: str, failure: Failure) -> UserError:
+    return UserError(f"{name}: cannot be read: {failure.detail}; {WAY_OUT[failure.kind]}")

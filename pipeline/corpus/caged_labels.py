@@ -1,0 +1,166 @@
+"""Labels read in a cage: the reader runs in a caged process, and its rows come back as columns that are checked here.
+
+A reader that is the user's own code is trusted and may need anything: it runs in this process.
+"""
+
+import gc
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate, chain, islice, pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pipeline.compute.messages import BadAnswer
+from pipeline.compute.reading import Answer, Reading, read_caged
+from pipeline.compute.sandbox import SandboxMode
+from pipeline.corpus.readers import Reader, read_rows
+from pipeline.corpus.readers.containers import locate_failures
+from pipeline.corpus.rows import LabelRow, OfficialSplit, Segment
+from pipeline.params import DatasetParams
+from pipeline.params.data import FORMAT_NAMES
+from pipeline.sources import find_tree_roots
+
+BLOCK = 1 << 16  # rows that are packed at once: their columns are held beside them
+MOST_BYTES = 1 << 33  # of all rows; ten million take a third of it
+SPLITS = frozenset(get_args(OfficialSplit))
+
+
+def read_labels(labels: Path, dataset: DatasetParams, sandbox: SandboxMode) -> list[LabelRow]:
+    """All rows, as `read_rows` returns them, which it does in a cage where the reader is not the user's own."""
+    mode = sandbox if dataset.format in FORMAT_NAMES else "off"
+    return call_reader(read_rows, labels, dataset, Path(dataset.videos), mode)
+
+
+def call_reader(
+    read: Reader, labels: Path, dataset: DatasetParams, videos: Path, sandbox: SandboxMode
+) -> list[LabelRow]:
+    """All rows of a reader, which opens the labels and the videos folder alone; with `off`, in this process."""
+    if sandbox == "off":
+        return list(read(labels, dataset))
+    reading = Reading(
+        str(labels), _send_rows, (read, labels, dataset), _find_readable(labels, videos), MOST_BYTES, _receive_rows
+    )
+    return read_caged(reading, sandbox)
+
+
+def _find_readable(labels: Path, videos: Path) -> frozenset[str]:
+    """What readers open: labels, archives of videos and pictures that may be animated, perhaps in DVC's cache."""
+    beside = [locate_failures(labels)] if labels.is_file() else []
+    return frozenset(root for path in {labels, videos, *beside} for root in find_tree_roots(path))
+
+
+def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
+    """In the child: for each block of rows their number and the lengths of its columns, and the columns."""
+    gc.disable()  # no row refers to itself
+    rows = list(read(labels, dataset))
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    packed = [_pack(block) for block in blocks]
+    shapes = [[len(block), *map(len, columns)] for block, columns in zip(blocks, packed, strict=True)]
+    return shapes, [memoryview(column) for columns in packed for column in columns]
+
+
+def _receive_rows(value: Any, content: bytearray) -> list[LabelRow]:
+    """The rows of all blocks. Raises BadAnswer and UnicodeDecodeError."""
+    rows: list[LabelRow] = []
+    at, view = 0, memoryview(content)
+    for shape in value if isinstance(value, list) else [None]:
+        if not isinstance(shape, list) or len(shape) != 1 + len(COLUMNS) or {*map(type, shape)} != {int}:
+            raise BadAnswer("rows with other columns")
+        count, *lengths = shape
+        if not 0 < count <= BLOCK or min(lengths) < 0 or at + sum(lengths) > len(content):
+            raise BadAnswer(f"{len(content):,} bytes of rows, where there would have to be others")
+        ends = [*accumulate(lengths, initial=at)]
+        rows += _unpack([view[start:end] for start, end in pairwise(ends)], count)
+        at = ends[-1]
+    if at != len(content):
+        raise BadAnswer(f"{len(content):,} bytes of rows in place of {at:,}")
+    return rows
+
+
+COLUMNS = (
+    *("id", "label", "template", "placeholders", "their numbers", "objects", "their numbers", "official split"),
+    *("file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves", "recording"),
+)
+
+
+def _pack(rows: Sequence[LabelRow]) -> list[bytes]:
+    """The columns of some rows, in the order of COLUMNS."""
+    ids, labels, templates, placeholders, objects, splits, places, videos, segments, *rest = zip(*rows, strict=True)
+    files, wheres = zip(*places, strict=True)
+    times = [array("d", map(float, seconds)).tobytes() for seconds in zip(*segments, strict=True)]
+    lists = [_pack_lists(placeholders), _pack_lists(objects)]
+    packed = [[_pack_column(column)] for column in (ids, labels, templates, splits, files, wheres, videos, *rest)]
+    return [*chain(*packed[:3], *lists, *packed[3:7], times, *packed[7:])]
+
+
+def _unpack(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow]:
+    """The rows that `_pack` packed. Raises BadAnswer where a value can be none of a row."""
+    ids, labels, templates, filled, filled_counts, objects, object_counts, splits, *others = columns
+    files, wheres, videos, starts, ends, *rest = others
+    if not SPLITS.issuperset(official := _unpack_column(splits, count)):
+        raise BadAnswer("an official split that there is not")
+    fields = (
+        *(_unpack_column(column, count) for column in (ids, labels, templates)),
+        *(_unpack_lists(filled, filled_counts, count), _unpack_lists(objects, object_counts, count)),
+        *(official, zip(_unpack_column(files, count), _unpack_column(wheres, count), strict=True)),
+        *(_unpack_column(videos, count), _unpack_segments(starts, ends, count)),
+        *(_unpack_column(column, count) for column in rest),
+    )
+    # As `LabelRow._make` does it, without a call of Python for each of them.
+    return map(partial(tuple.__new__, LabelRow), zip(*fields, strict=True))
+
+
+def _pack_column(texts: Sequence[str]) -> bytes:
+    """The texts, or the one that all of them are."""
+    return _join(texts[:1] if texts[0] == texts[-1] and texts.count(texts[0]) == len(texts) else texts)
+
+
+def _unpack_column(data: memoryview, count: int) -> list[str]:
+    texts = _split(data)
+    if len(texts) not in (1, count):
+        raise BadAnswer(f"{len(texts):,} texts in place of {count:,}")
+    return texts if len(texts) == count else texts * count
+
+
+def _pack_lists(lists: Sequence[Sequence[str]]) -> tuple[bytes, bytes]:
+    """All texts of some lists, and how many each list has."""
+    return _join([*chain.from_iterable(lists)]), array("Q", map(len, lists)).tobytes()
+
+
+def _unpack_lists(data: memoryview, numbers: memoryview, count: int) -> Iterator[tuple[str, ...]]:
+    texts, counts = _split(data), _unpack_numbers("Q", numbers, count)
+    if len(texts) != sum(counts):
+        raise BadAnswer(f"{len(texts):,} texts in lists of {sum(counts):,}")
+    left = iter(texts)
+    if len({*counts}) == 1 and counts[0]:  # as where every template has one slot
+        return zip(*[left] * counts[0], strict=True)
+    return (tuple(islice(left, number)) for number in counts)
+
+
+def _join(texts: Sequence[str]) -> bytes:
+    """A sign that is in none of the texts, and then all of them, parted by it."""
+    joined = ((sign, sign.join(texts)) for sign in map(chr, range(sys.maxunicode)))
+    sign, whole = next(pair for pair in joined if pair[1].count(pair[0]) == max(len(texts) - 1, 0))
+    # Names of files that are no UTF-8 hold lone surrogates.
+    return (sign + whole).encode("utf-8", "surrogatepass") if texts else b""
+
+
+def _split(data: memoryview) -> list[str]:
+    text = str(data, "utf-8", "surrogatepass")
+    return text[1:].split(text[0]) if text else []
+
+
+def _unpack_segments(starts: memoryview, ends: memoryview, count: int) -> Iterator[Segment]:
+    pairs = [*zip(_unpack_numbers("d", starts, count), _unpack_numbers("d", ends, count), strict=True)]
+    known = {pair: Segment(*pair) for pair in {*pairs}}
+    if not all(0 <= segment.start < segment.end for segment in known.values()):  # neither holds of what is no number
+        raise BadAnswer("a part of a video that is none")
+    return map(known.__getitem__, pairs)
+
+
+def _unpack_numbers(kind: Literal["d", "Q"], data: memoryview, count: int) -> list[Any]:
+    if len(data) != 8 * count:
+        raise BadAnswer(f"{len(data):,} bytes in place of {count:,} numbers")
+    return data.cast(kind).tolist()
