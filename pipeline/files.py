@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,9 @@ from pipeline.errors import UserError
 BLOCK = 1 << 16  # bytes read at once
 POINTER = b"version https://git-lfs.github.com/spec/"
 LONGEST_POINTER = 1024  # bytes
+
+# Where a link leads that DVC has put in the place of a tracked file; before it, the cache as a whole.
+CACHED = re.compile(r"(.*/(?:files/md5|\.dvc/cache))/[0-9a-f]{2}/[0-9a-f]{30}\Z", re.DOTALL)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.compute.sandbox import SandboxMode
+from pipeline.corpus.caged_labels import read_labels
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
-from pipeline.corpus.readers import read_rows
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.directions.english import are_in_english
@@ -21,7 +22,7 @@ from pipeline.monitoring.progress import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
-from pipeline.text.vector_files import read_vectors
+from pipeline.text.caged_vectors import read_vector_file
 from pipeline.transcoding import compute_signatures
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")
@@ -37,19 +38,21 @@ def filter_labels(
     options: FilterParams,
     workers: int,
     sign: ComputeSignatures = compute_no_signatures,
+    sandbox: SandboxMode = "off",
 ) -> None:
     """Choose and split the clips; nothing is written before all of it is decided.
 
-    Where no clip to train on is left, only the drops and the report are written. Raises UserError then.
+    `sandbox` confines what reads labels and vectors. Raises UserError where no clip to train on is left, after writing
+    the drops and the report alone.
     """
-    rows = read_rows(labels, dataset)
+    rows = read_labels(labels, dataset, sandbox)
     try:
         choice = choose_clips(
             rows,
             videos,
             options,
             workers,
-            vectors=_read_vectors(vectors, rows, options),
+            vectors=_read_vectors(vectors, rows, options, sandbox),
             path_pattern=dataset.path_pattern,
             directions=_build_directions(rows, dataset),
             pictures=dataset.pictures,
@@ -62,11 +65,13 @@ def filter_labels(
     write_table(out / DROPS, Drop, choice.drops)
     write_json(out / DIRECTIONS, choice.directions.as_data())
     _write_report(out, len(rows), choice)
-    print(
-        f"filter: {len(rows)} rows read, {len(rows) - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out"
-    )
-    report_drops("filter", choice.drops, out / DROPS)
+    _tell(out, len(rows), choice)
     _warn_of_oddities(choice, dataset, options)
+
+
+def _tell(out: Path, read: int, choice: Choice) -> None:
+    print(f"filter: {read} rows read, {read - len(choice.drops)} clips kept, {len(choice.pairs)} pairs held out")
+    report_drops("filter", choice.drops, out / DROPS)
 
 
 def _write_report(out: Path, read: int, choice: Choice) -> None:
@@ -151,19 +156,19 @@ def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> Direc
     return Directions(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
 
 
-def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams) -> Vectors:
+def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams, sandbox: SandboxMode) -> Vectors:
     """The vectors of the words in the rows, where held-out words are chosen by their distance."""
     if options.test_words_by == "hash":
         return NO_VECTORS
     said = {word for row in rows for text in (row.label, *row.objects) for word in find_words(text.lower())}
     try:
-        file = read_vectors(path, said, 0)
+        found = read_vector_file(path, said, 0, sandbox)
     except UserError as error:
         message = f"filter.word_vectors, which filter.test_words_by {options.test_words_by} needs: {error}"
         raise UserError(message) from None
-    for warning in file.warnings():
+    for warning in found.warnings:
         print(f"filter: {warning}")
-    return file.words
+    return found.words
 
 
 def main(
@@ -176,7 +181,10 @@ def main(
     gc.disable()  # no row refers to itself, and looking for such rows took a quarter of the time
     params = load_params(Path("params.yaml"))
     sign = partial(compute_signatures, videos, options=params.transcode, compute=params.compute, progress=progress)
-    filter_labels(labels, videos, vectors, out, params.dataset, params.filter, worker_count(params.compute), sign)
+    compute = params.compute
+    filter_labels(
+        labels, videos, vectors, out, params.dataset, params.filter, worker_count(compute), sign, compute.sandbox
+    )
 
 
 if __name__ == "__main__":

@@ -1,25 +1,34 @@
 """Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, word vectors, corrections, drops, report."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
+from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import run
 from pipeline.monitoring.progress import report_drops
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
+from pipeline.text.caged_sources import read_caged_source
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
 from pipeline.text.vocabulary import write_vocabulary
 
 
-def tokenize_captions(labels: Path, vectors: Path, out: Path, options: TokenizeParams) -> None:
-    """Tokenize the caption of every chosen clip; nothing is written before all of it is done."""
+def tokenize_captions(
+    labels: Path, vectors: Path, out: Path, options: TokenizeParams, sandbox: SandboxMode = "off"
+) -> None:
+    """Tokenize the caption of every chosen clip; nothing is written before all of it is done.
+
+    Vectors from elsewhere are read in a process that `sandbox` confines.
+    """
     clips = read_table(labels / "clips.parquet", Clip)
     done = tokenize_clips(clips, options)
     split_of = {clip.id: clip.split for clip in clips}
     trained = [caption.tokens for caption in done.captions if split_of[caption.id] == "train"]
-    embeddings = make_embeddings(done.vocabulary, trained, options.embeddings, vectors)
+    read = partial(read_caged_source, sandbox=sandbox)
+    embeddings = make_embeddings(done.vocabulary, trained, options.embeddings, vectors, read)
     write_table(out / "captions.parquet", Caption, done.captions)
     write_table(out / CORRECTIONS, Correction, done.corrections)
     write_table(out / DROPS, Drop, done.drops)
@@ -53,7 +62,8 @@ def main(
     out: Path = Path("data/captions"),
 ) -> None:
     """Tokenize the captions of the chosen clips."""
-    tokenize_captions(labels, vectors, out, load_params(Path("params.yaml")).tokenize)
+    params = load_params(Path("params.yaml"))
+    tokenize_captions(labels, vectors, out, params.tokenize, params.compute.sandbox)
 
 
 if __name__ == "__main__":

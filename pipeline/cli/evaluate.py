@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
+from pipeline.corpus.caged_labels import call_reader
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow, describe_place
@@ -56,7 +57,8 @@ def read_external_clips(
     parser: "CaptionParser",
 ) -> ExternalClips:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
-    rows = read_rows(folder, params.dataset.model_copy(update={"columns": columns}))
+    dataset = params.dataset.model_copy(update={"columns": columns})
+    rows = call_reader(read_rows, folder, dataset, folder, params.compute.sandbox)
     judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}

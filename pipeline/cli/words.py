@@ -11,6 +11,7 @@ from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json
 from pipeline.model_files import ModelFiles, find_model_files
+from pipeline.params import load_params
 from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
 from pipeline.tables import read_table
 
@@ -69,11 +70,12 @@ def near(
 
 def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[str]) -> "tuple[Lookup, Path]":
     """The vectors of a text file, or else those that `tokenize` wrote, or else those that a generator has learned."""
+    from pipeline.text.caged_vectors import read_vector_file
     from pipeline.text.embeddings import read_embeddings
-    from pipeline.text.vector_files import read_vectors
 
     if text_file:
-        return read_vectors(text_file, wanted, 0).words.get, text_file
+        sandbox = load_params().compute.sandbox if Path("params.yaml").exists() else "auto"
+        return read_vector_file(text_file, wanted, 0, sandbox).words.get, text_file
     embeddings = read_embeddings(made)
     if embeddings is not None:
         return embeddings.find, made

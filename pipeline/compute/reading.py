@@ -7,10 +7,12 @@ whatever goes wrong ends in one message that names what was to be read.
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
@@ -18,11 +20,13 @@ from pipeline.compute.child import Failure, Work
 from pipeline.compute.messages import BadAnswer, clean_text
 from pipeline.compute.sandbox import Sandbox, refuse_or_warn
 from pipeline.errors import UserError, escape_controls
+from pipeline.files import CACHED
 
 Checked = TypeVar("Checked")
 Answer = tuple[object, Sequence[memoryview]]  # a small value for JSON, and the bulk as bytes
 Stream = Literal["stdout", "stderr"]
 
+FOLLOWED = 100  # links directly in one folder
 SECONDS = 3600.0  # for ten million rows it takes minutes
 MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
 WAY_OUT = {
@@ -39,7 +43,7 @@ class Reading(Generic[Checked]):
     name: str  # of what is read, for messages
     function: Callable[..., Answer]
     arguments: tuple[Any, ...]
-    opens: frozenset[str]  # files, and folders with all that is in them
+    opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
     most_bytes: int  # of an answer, besides its JSON
     check: Callable[[Any, bytearray], Checked]  # in the parent; raises BadAnswer or ValueError
 
@@ -64,6 +68,31 @@ def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> C
     return checked
 
 
+def _find_roots(top: Path) -> set[str]:
+    """The file or folder, and DVC's cache where it, or a link below it, leads there.
+
+    Of the links directly in a folder a few are followed, as those of a set lead to one place.
+    """
+    links = chain([str(top)], _list_links(str(top))) if top.is_dir() else [str(top)]
+    found = (CACHED.match(os.path.realpath(link)) for link in links)
+    return {os.path.realpath(top)} | {cached[1] for cached in found if cached}
+
+
+def _list_links(folder: str) -> Iterator[str]:
+    """The first links of each folder."""
+    below, left = [], FOLLOWED
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                left -= 1
+                if left >= 0:
+                    yield entry.path
+            elif entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+    for path in below:
+        yield from _list_links(path)
+
+
 class _Outcome(NamedTuple):
     notes: Sequence[tuple[Stream, str]]
     checked: Any
@@ -85,7 +114,8 @@ class _Caller:
         The system's libraries besides: some packages are imported only when a file needs them.
         """
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return Permissions(task.opens | {*LIBRARIES}, memory_bytes=memory // 2)
+        roots = {root for path in task.opens for root in _find_roots(path)}
+        return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=memory // 2)
 
     def count_bytes(self, task: Reading[Any], _: str) -> int:
         return task.most_bytes

@@ -4,7 +4,6 @@ A reader that is the user's own code is trusted and may need anything: it runs i
 """
 
 import gc
-import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pipeline.compute.messages import BadAnswer
+from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_caged
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus.readers import Reader, read_rows
@@ -20,7 +19,6 @@ from pipeline.corpus.readers.containers import locate_failures
 from pipeline.corpus.rows import LabelRow, OfficialSplit, Segment
 from pipeline.params import DatasetParams
 from pipeline.params.data import FORMAT_NAMES
-from pipeline.sources import find_tree_roots
 
 BLOCK = 1 << 16  # rows that are packed at once: their columns are held beside them
 MOST_BYTES = 1 << 33  # of all rows; ten million take a third of it
@@ -39,16 +37,10 @@ def call_reader(
     """All rows of a reader, which opens the labels and the videos folder alone; with `off`, in this process."""
     if sandbox == "off":
         return list(read(labels, dataset))
-    reading = Reading(
-        str(labels), _send_rows, (read, labels, dataset), _find_readable(labels, videos), MOST_BYTES, _receive_rows
-    )
-    return read_caged(reading, sandbox)
-
-
-def _find_readable(labels: Path, videos: Path) -> frozenset[str]:
-    """What readers open: labels, archives of videos and pictures that may be animated, perhaps in DVC's cache."""
-    beside = [locate_failures(labels)] if labels.is_file() else []
-    return frozenset(root for path in {labels, videos, *beside} for root in find_tree_roots(path))
+    # Beside labels and videos, where archives and pictures that may be animated are looked into.
+    opens = (labels, *([locate_failures(labels)] if labels.is_file() else []), videos)
+    call = (read, labels, dataset)
+    return read_caged(Reading(str(labels), _send_rows, call, opens, MOST_BYTES, _receive_rows), sandbox)
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
@@ -114,11 +106,11 @@ def _unpack(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow]:
 
 def _pack_column(texts: Sequence[str]) -> bytes:
     """The texts, or the one that all of them are."""
-    return _join(texts[:1] if texts[0] == texts[-1] and texts.count(texts[0]) == len(texts) else texts)
+    return pack_texts(texts[:1] if texts[0] == texts[-1] and texts.count(texts[0]) == len(texts) else texts)
 
 
 def _unpack_column(data: memoryview, count: int) -> list[str]:
-    texts = _split(data)
+    texts = unpack_texts(data)
     if len(texts) not in (1, count):
         raise BadAnswer(f"{len(texts):,} texts in place of {count:,}")
     return texts if len(texts) == count else texts * count
@@ -126,30 +118,17 @@ def _unpack_column(data: memoryview, count: int) -> list[str]:
 
 def _pack_lists(lists: Sequence[Sequence[str]]) -> tuple[bytes, bytes]:
     """All texts of some lists, and how many each list has."""
-    return _join([*chain.from_iterable(lists)]), array("Q", map(len, lists)).tobytes()
+    return pack_texts([*chain.from_iterable(lists)]), array("Q", map(len, lists)).tobytes()
 
 
 def _unpack_lists(data: memoryview, numbers: memoryview, count: int) -> Iterator[tuple[str, ...]]:
-    texts, counts = _split(data), _unpack_numbers("Q", numbers, count)
+    texts, counts = unpack_texts(data), _unpack_numbers("Q", numbers, count)
     if len(texts) != sum(counts):
         raise BadAnswer(f"{len(texts):,} texts in lists of {sum(counts):,}")
     left = iter(texts)
     if len({*counts}) == 1 and counts[0]:  # as where every template has one slot
         return zip(*[left] * counts[0], strict=True)
     return (tuple(islice(left, number)) for number in counts)
-
-
-def _join(texts: Sequence[str]) -> bytes:
-    """A sign that is in none of the texts, and then all of them, parted by it."""
-    joined = ((sign, sign.join(texts)) for sign in map(chr, range(sys.maxunicode)))
-    sign, whole = next(pair for pair in joined if pair[1].count(pair[0]) == max(len(texts) - 1, 0))
-    # Names of files that are no UTF-8 hold lone surrogates.
-    return (sign + whole).encode("utf-8", "surrogatepass") if texts else b""
-
-
-def _split(data: memoryview) -> list[str]:
-    text = str(data, "utf-8", "surrogatepass")
-    return text[1:].split(text[0]) if text else []
 
 
 def _unpack_segments(starts: memoryview, ends: memoryview, count: int) -> Iterator[Segment]:

@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
-from pipeline.files import LONGEST_POINTER, digest_file
+from pipeline.files import CACHED, LONGEST_POINTER, digest_file
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import Archive, open_archive
 from pipeline.sources.limits import SourceFault, refuse_pointer
 from pipeline.sources.pictures import (
-    CACHED,
     FolderRead,
     Numbered,
     Pictures,
@@ -30,8 +29,6 @@ from pipeline.sources.pictures import (
 )
 from pipeline.sources.tables import ENDINGS as TABLES
 from pipeline.sources.tables import is_table, read_cell
-
-FOLLOWED = 100  # links directly in one folder
 
 CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, *TABLES)))})(?=/)", re.IGNORECASE)
 
@@ -106,31 +103,6 @@ def find_roots(videos: Path, video: str) -> set[str]:
     container = split_container(path)
     file = str(container[0]) if container else path
     return {root} | {cached[1] for target in _follow_links(file) if (cached := CACHED.match(target))}
-
-
-def find_tree_roots(top: Path) -> set[str]:
-    """The file or folder, and DVC's cache where it, or a link below it, leads there.
-
-    Of the links directly in a folder a few are followed, as those of a set lead to one place.
-    """
-    links = chain([str(top)], _list_links(str(top))) if top.is_dir() else [str(top)]
-    found = (CACHED.match(os.path.realpath(link)) for link in links)
-    return {os.path.realpath(top)} | {cached[1] for cached in found if cached}
-
-
-def _list_links(folder: str) -> Iterator[str]:
-    """The first links of each folder."""
-    below, left = [], FOLLOWED
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                left -= 1
-                if left >= 0:
-                    yield entry.path
-            elif entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
-    for path in below:
-        yield from _list_links(path)
 
 
 def _follow_links(path: str) -> Iterator[str]:

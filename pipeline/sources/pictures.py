@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.files import LONGEST_POINTER
+from pipeline.files import CACHED, LONGEST_POINTER
 from pipeline.sources.limits import SourceFault, refuse_pointer
 
 ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
@@ -27,8 +27,6 @@ MOST_MISSING = 0.1  # of the pictures between the first and the last; more means
 SAMPLED = 4  # pictures of a folder whose sizes are in its digest
 FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # of pictures that others have computed from the frames
 RUN = re.compile(r"(\d+)")
-
-CACHED = re.compile(r"(.*/(?:files/md5|\.dvc/cache))/[0-9a-f]{2}/[0-9a-f]{30}\Z", re.DOTALL)
 
 
 class Numbered(NamedTuple):

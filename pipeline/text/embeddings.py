@@ -1,7 +1,7 @@
 """The word vectors of a run, where the networks do not learn them: made from a source, written, read, looked up."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -17,10 +17,8 @@ from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import replacing
 from pipeline.params import EmbeddingParams
 from pipeline.text.subword import compute_unseen_vector, compute_vectors
-from pipeline.text.vector_files import Vector, read_vectors
+from pipeline.text.vector_files import FoundVectors, Vector, Vectors, read_vectors
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
-
-Vectors = dict[str, NDArray[np.float32]]
 
 SPECIAL = (PAD_TOKEN, UNKNOWN_TOKEN)
 
@@ -56,27 +54,38 @@ class Embeddings:
         return [word for word in self.words if word not in SPECIAL and word not in self._rows]
 
 
+ReadSource = Callable[[Sequence[str], EmbeddingParams, Path], FoundVectors]
+
+
+def read_source(words: Sequence[str], options: EmbeddingParams, path: Path) -> FoundVectors:
+    """The vectors that a file or a model has for the words, and as many others as `options.spare_words` says."""
+    if options.source == "file":
+        file = read_vectors(path, set(words), options.spare_words)
+        return FoundVectors(file.words, file.warnings())
+    if options.source == "spacy":
+        return FoundVectors(_read_spacy_vectors(options.package or str(path), words, options.spare_words), [])
+    return FoundVectors(_compute_sentence_vectors(path, words), [])
+
+
 def make_embeddings(
-    vocabulary: Vocabulary, trained: Iterable[Sequence[str]], options: EmbeddingParams, path: Path
+    vocabulary: Vocabulary,
+    trained: Iterable[Sequence[str]],
+    options: EmbeddingParams,
+    path: Path,
+    read: ReadSource = read_source,
 ) -> Embeddings | None:
     """The vectors for a vocabulary from the source that params name; None where they are learned with the networks.
 
-    `trained` are the captions of the train split. Raises UserError where the source cannot be read, or has no vector
-    for any word of the vocabulary.
+    `trained` are the captions of the train split; `read` opens a source in place of `read_source`. Raises UserError
+    where the source cannot be read, or has no vector for any word of the vocabulary.
     """
-    words, warnings = vocabulary.words[len(SPECIAL) :], []
+    words = vocabulary.words[len(SPECIAL) :]
     learned = len(vocabulary) - vocabulary.unlearned
     if options.source == "learned":
         return None
     if options.source == "subword":
         return _compute_from_spelling(vocabulary, trained, options.width)
-    if options.source == "file":
-        file = read_vectors(path, set(words), options.spare_words)
-        found, warnings = file.words, file.warnings()
-    elif options.source == "spacy":
-        found = _read_spacy_vectors(options.package or str(path), words, options.spare_words)
-    else:
-        found = _compute_sentence_vectors(path, words)
+    found, warnings = read(words, options, path)
     if not any(word in found for word in words):
         raise UserError(f"{options.package or path}: has no vector for any of {', '.join(words[:8])} …; see `tokenize`")
     width = len(next(iter(found.values())))

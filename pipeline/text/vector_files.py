@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 
 Vector = NDArray[np.float32]  # [D]
+Vectors = dict[str, Vector]  # by word, all of one width
 
 LOOKED_AT = 100  # first rows, the commonest length of which is that of the vectors
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
@@ -31,7 +33,7 @@ class VectorFile:
     path: Path
     width: int  # D
     rows: int = 0  # read, good and bad
-    words: dict[str, Vector] = field(default_factory=dict)
+    words: Vectors = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     first_line: dict[str, int] = field(default_factory=dict)  # of each fault
 
@@ -43,6 +45,13 @@ class VectorFile:
             else f"{self.path.name}: {fault}; its rows were counted instead"
             for fault, count in sorted(self.faults.items())
         ]
+
+
+class FoundVectors(NamedTuple):
+    """What a source has of the words that were asked for, and a line for each thing that is wrong with it."""
+
+    words: Vectors
+    warnings: list[str]
 
 
 WRONG_HEADER = "the header in line 1 is wrong about the rows that follow"
