@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
@@ -46,6 +48,7 @@ class Reading(Generic[Checked]):
     opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
     most_bytes: int  # of an answer, besides its JSON
     check: Callable[[Any, bytearray], Checked]  # in the parent; raises BadAnswer or ValueError
+    packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a cage
 
 
 def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> Checked:
@@ -54,7 +57,9 @@ def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> C
     Raises the UserError that the function raises, and one where its process dies, hangs or is not to be trusted.
     """
     refuse_or_warn(find_missing(), mode)
-    sandbox: Sandbox[Reading[Any], _Outcome] = Sandbox(_Caller(reading.function), SECONDS, mode)
+    sandbox: Sandbox[Reading[Any], _Outcome] = Sandbox(
+        _Caller(reading.function, tuple(map(_Package, reading.packages))), SECONDS, mode
+    )
     with closing(sandbox):
         try:
             outcome = sandbox(reading)
@@ -100,10 +105,21 @@ class _Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Package:
+    """A name that becomes the package itself when it is unpickled."""
+
+    name: str
+
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        return import_module, (self.name,)
+
+
+@dataclass(frozen=True)
 class _Caller:
     """The sandboxed function: its one item is the call."""
 
     function: Callable[..., Answer]  # the module of which is imported before the cage closes
+    packages: tuple["_Package", ...]  # likewise
 
     def list_steps(self, task: Reading[Any]) -> Mapping[str, Sequence[str]]:
         return {task.name: (task.name,)}

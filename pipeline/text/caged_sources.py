@@ -9,6 +9,8 @@ from pipeline.text.caged_vectors import find_vectors
 from pipeline.text.embeddings import read_source
 from pipeline.text.vector_files import FoundVectors
 
+PACKAGES = {"file": (), "spacy": ("spacy",), "sentence": ("sentence_transformers",)}
+
 
 def read_caged_source(words: Sequence[str], options: EmbeddingParams, path: Path, sandbox: SandboxMode) -> FoundVectors:
     """What `read_source` finds; with `off` in this process."""
@@ -16,4 +18,6 @@ def read_caged_source(words: Sequence[str], options: EmbeddingParams, path: Path
         return read_source(words, options, path)
     opens = Path(options.package) if options.source == "spacy" and options.package else path
     others = 0 if options.source == "sentence" else options.spare_words
-    return find_vectors(str(opens), read_source, (words, options, path), opens, (words, others), sandbox)
+    return find_vectors(
+        str(opens), read_source, (words, options, path), opens, (words, others), sandbox, PACKAGES[options.source]
+    )

@@ -31,12 +31,13 @@ def find_vectors(
     opens: Path,
     asked: tuple[Collection[str], int],
     sandbox: Literal["require", "auto"],
+    packages: tuple[str, ...] = (),
 ) -> FoundVectors:
     """What a function finds that may open this file or folder: of the words `asked` for, and so many others."""
     wanted, others = asked
     check = partial(_receive_vectors, wanted, others)
     most = (len(wanted) + others) * WORD_BYTES
-    return read_caged(Reading(name, _send_vectors, (name, read, arguments), (opens,), most, check), sandbox)
+    return read_caged(Reading(name, _send_vectors, (name, read, arguments), (opens,), most, check, packages), sandbox)
 
 
 def _read_file(path: Path, wanted: Collection[str], first: int) -> FoundVectors:
