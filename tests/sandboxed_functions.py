@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from pipeline.compute.cage import Permissions
 from pipeline.compute.child import Failure, Work
+from pipeline.compute.reading import Answer
 from pipeline.errors import UserError
 
 
@@ -78,3 +80,22 @@ class DieOutside(Act):
 
     def prepare(self, _: Words) -> None:
         signal.raise_signal(signal.SIGKILL)
+
+
+def answer(word: str) -> Answer:
+    """What a reading process does by a word; the answer is the word, as a value and as bytes."""
+    print(f"out \x1b[31m{word}")
+    print("err", file=sys.stderr)
+    if word == "gorge":
+        bytearray(1 << 50)
+    if word == "peek":
+        Path("/etc/passwd").read_bytes()
+    if word == "chatter":
+        print("x" * 10**6)
+    if word == "nap":
+        time.sleep(600)
+    if word == "crash":
+        signal.raise_signal(signal.SIGSEGV)
+    if word == "refuse":
+        raise UserError("refuse.csv: not wanted; take another")
+    return word, [memoryview(word.encode())]

@@ -12,16 +12,17 @@ from concurrent.futures import BrokenExecutor
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
 from pipeline.compute.child import Failure, Work
 from pipeline.compute.messages import BadAnswer, clean_text
-from pipeline.compute.sandbox import Sandbox, refuse_or_warn
-from pipeline.errors import UserError, escape_controls
+from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
+from pipeline.errors import UserError, describe_fault, escape_controls
 from pipeline.files import CACHED
 
 Checked = TypeVar("Checked")
@@ -39,27 +40,28 @@ WAY_OUT = {
 
 
 @dataclass(frozen=True)
-class Reading(Generic[Checked]):
-    """A call, and how its answer is checked; both functions and the arguments must pickle by the names of modules."""
+class Reading:
+    """A call; the function and its arguments must pickle by the names of their modules."""
 
     name: str  # of what is read, for messages
     function: Callable[..., Answer]
     arguments: tuple[Any, ...]
     opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
     most_bytes: int  # of an answer, besides its JSON
-    check: Callable[[Any, bytearray], Checked]  # in the parent; raises BadAnswer or ValueError
     packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a cage
 
 
-def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> Checked:
-    """The checked answer; what the function printed is printed here.
+def read_caged(
+    reading: Reading, check: Callable[[Any, bytearray], Checked], mode: Literal["require", "auto"]
+) -> Checked:
+    """What `check` makes of the answer, its value and its bytes; what the function printed is printed here.
 
-    Raises the UserError that the function raises, and one where its process dies, hangs or is not to be trusted.
+    `check` raises BadAnswer or ValueError where it cannot be one. Raises the UserError that the function raises, and
+    one where its process dies, hangs or is not to be trusted.
     """
     refuse_or_warn(find_missing(), mode)
-    sandbox: Sandbox[Reading[Any], _Outcome] = Sandbox(
-        _Caller(reading.function, tuple(map(_Package, reading.packages))), SECONDS, mode
-    )
+    packages = tuple(_Package(name) for name in reading.packages if find_spec(name))
+    sandbox: Sandbox[Reading, _Outcome] = Sandbox(_Caller(reading.function, packages), SECONDS, mode)
     with closing(sandbox):
         try:
             outcome = sandbox(reading)
@@ -69,8 +71,10 @@ def read_caged(reading: Reading[Checked], mode: Literal["require", "auto"]) -> C
         print(text, end="", file=getattr(sys, stream))
     if outcome.refusal:
         raise UserError(outcome.refusal)
-    checked: Checked = outcome.checked
-    return checked
+    try:
+        return check(outcome.value, outcome.content)
+    except (BadAnswer, ValueError, RecursionError) as error:
+        raise _give_up(reading.name, Failure("lied", f"{DISTRUST}: {describe_fault(error)}")) from None
 
 
 def _find_roots(top: Path) -> set[str]:
@@ -100,7 +104,8 @@ def _list_links(folder: str) -> Iterator[str]:
 
 class _Outcome(NamedTuple):
     notes: Sequence[tuple[Stream, str]]
-    checked: Any
+    value: Any
+    content: bytearray
     refusal: str  # why there is no answer; else empty
 
 
@@ -121,10 +126,10 @@ class _Caller:
     function: Callable[..., Answer]  # the module of which is imported before the cage closes
     packages: tuple["_Package", ...]  # likewise
 
-    def list_steps(self, task: Reading[Any]) -> Mapping[str, Sequence[str]]:
+    def list_steps(self, task: Reading) -> Mapping[str, Sequence[str]]:
         return {task.name: (task.name,)}
 
-    def find_permissions(self, task: Reading[Any]) -> Permissions:
+    def find_permissions(self, task: Reading) -> Permissions:
         """Its files and half of the machine's memory, since the parent needs as much for what comes back.
 
         The system's libraries besides: some packages are imported only when a file needs them.
@@ -133,13 +138,13 @@ class _Caller:
         roots = {root for path in task.opens for root in _find_roots(path)}
         return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=memory // 2)
 
-    def count_bytes(self, task: Reading[Any], _: str) -> int:
+    def count_bytes(self, task: Reading, _: str) -> int:
         return task.most_bytes
 
-    def prepare(self, _: Reading[Any]) -> None:
+    def prepare(self, _: Reading) -> None:
         pass
 
-    def work(self, task: Reading[Any], item: str, *_: object) -> Work:
+    def work(self, task: Reading, item: str, *_: object) -> Work:
         """In the child: call the function."""
         yield item
         notes = _Notes()
@@ -157,18 +162,15 @@ class _Caller:
             return {"notes": notes.texts, "refusal": f"{refusal} at once, or see compute.sandbox"}, ()
         return {"notes": notes.texts, "value": value}, contents
 
-    def check(self, task: Reading[Any], _: str, value: Any, content: bytearray) -> _Outcome:
+    def check(self, _: Reading, __: str, value: Any, content: bytearray) -> _Outcome:
         match value:
             case {"notes": list(notes), "refusal": refusal} if len(value) == 2 and refusal and not content:
-                return _Outcome(_check_notes(notes), None, clean_text(refusal))
+                return _Outcome(_check_notes(notes), None, content, clean_text(refusal))
             case {"notes": list(notes), "value": answer} if len(value) == 2:
-                try:
-                    return _Outcome(_check_notes(notes), task.check(answer, content), "")
-                except (ValueError, RecursionError):  # of JSON, and of texts that are no Unicode
-                    raise BadAnswer("an answer of another shape") from None
+                return _Outcome(_check_notes(notes), answer, content, "")
         raise BadAnswer("an answer of another shape")
 
-    def finish(self, task: Reading[Any], found: Mapping[str, _Outcome], failures: Mapping[str, Failure]) -> _Outcome:
+    def finish(self, task: Reading, found: Mapping[str, _Outcome], failures: Mapping[str, Failure]) -> _Outcome:
         if failures:
             raise _give_up(task.name, failures[task.name])
         return found[task.name]

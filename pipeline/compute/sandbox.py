@@ -28,6 +28,8 @@ Given = TypeVar("Given", covariant=True)
 
 SandboxMode = Literal["require", "auto", "off"]
 
+DISTRUST = "the worker was not to be trusted"
+
 # One death may come from outside (the machine ran out of memory, and another process was the cause); a second one on
 # the same item, seconds later, comes from the item.
 DEATHS = 2
@@ -114,7 +116,7 @@ class Sandbox(Generic[Task, Result]):
             self._alone = True
             return
         item = next(item for item in left if item not in found)
-        failures[item] = Failure("lied", f"the worker was not to be trusted: {error}")
+        failures[item] = Failure("lied", f"{DISTRUST}: {error}")
 
     def _work(
         self,

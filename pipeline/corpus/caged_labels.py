@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, islice, pairwise
+from mimetypes import knownfiles
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +23,12 @@ from pipeline.params.data import FORMAT_NAMES
 
 BLOCK = 1 << 16  # rows that are packed at once: their columns are held beside them
 MOST_BYTES = 1 << 33  # of all rows; ten million take a third of it
+COLUMNS = (
+    *("id", "label", "template", "placeholders", "numbers of placeholders", "objects", "numbers of objects"),
+    *("official split", "file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves"),
+    "recording",
+)
+TYPES = [path for path in map(Path, knownfiles) if path.exists()]  # read as the package for spreadsheets is imported
 SPLITS = frozenset(get_args(OfficialSplit))
 
 
@@ -38,9 +45,9 @@ def call_reader(
     if sandbox == "off":
         return list(read(labels, dataset))
     # Beside labels and videos, where archives and pictures that may be animated are looked into.
-    opens = (labels, *([locate_failures(labels)] if labels.is_file() else []), videos)
-    call = (read, labels, dataset)
-    return read_caged(Reading(str(labels), _send_rows, call, opens, MOST_BYTES, _receive_rows), sandbox)
+    opens = (labels, *([locate_failures(labels)] if labels.is_file() else []), videos, *TYPES)
+    reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MOST_BYTES)
+    return read_caged(reading, _receive_rows, sandbox)
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
@@ -69,12 +76,6 @@ def _receive_rows(value: Any, content: bytearray) -> list[LabelRow]:
     if at != len(content):
         raise BadAnswer(f"{len(content):,} bytes of rows in place of {at:,}")
     return rows
-
-
-COLUMNS = (
-    *("id", "label", "template", "placeholders", "their numbers", "objects", "their numbers", "official split"),
-    *("file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves", "recording"),
-)
 
 
 def _pack(rows: Sequence[LabelRow]) -> list[bytes]:

@@ -37,7 +37,8 @@ def find_vectors(
     wanted, others = asked
     check = partial(_receive_vectors, wanted, others)
     most = (len(wanted) + others) * WORD_BYTES
-    return read_caged(Reading(name, _send_vectors, (name, read, arguments), (opens,), most, check, packages), sandbox)
+    reading = Reading(name, partial(_send_vectors, name, read), arguments, (opens,), most, packages)
+    return read_caged(reading, check, sandbox)
 
 
 def _read_file(path: Path, wanted: Collection[str], first: int) -> FoundVectors:
@@ -45,7 +46,7 @@ def _read_file(path: Path, wanted: Collection[str], first: int) -> FoundVectors:
     return FoundVectors(found.words, found.warnings())
 
 
-def _send_vectors(name: str, read: Callable[..., FoundVectors], arguments: tuple[Any, ...]) -> Answer:
+def _send_vectors(name: str, read: Callable[..., FoundVectors], *arguments: Any) -> Answer:
     """In the child: the vectors, then the words."""
     found = read(*arguments)
     vectors = np.array([*found.words.values()], np.float32)

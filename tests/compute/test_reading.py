@@ -1,0 +1,80 @@
+"""One function in a caged process: its answer and what it prints come back, and whatever goes wrong is one message."""
+
+import pytest
+from sandboxed_functions import answer
+
+from pipeline.compute import reading
+from pipeline.compute.cage import find_missing
+from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
+from pipeline.compute.reading import Reading, read_caged
+from pipeline.errors import UserError
+
+caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+
+
+def check(value, content):
+    if value == "lie":
+        raise BadAnswer("it says lie")
+    return value, content.decode()
+
+
+def read(word, most=10, **options):
+    return read_caged(Reading("labels.csv", answer, (word,), (), most, **options), check, "auto")
+
+
+def test_an_answer_comes_back_with_what_was_printed_and_no_terminal_obeys_it(capsys):
+    assert read("yes") == ("yes", "yes")
+    assert capsys.readouterr() == ("out \\x1b[31myes\n", "err\n")
+
+
+def test_an_error_of_the_user_comes_back_as_it_is_after_what_was_printed(capsys):
+    with pytest.raises(UserError, match=r"\Arefuse\.csv: not wanted; take another\Z"):
+        read("refuse")
+    assert capsys.readouterr().out.endswith("mrefuse\n")
+
+
+def test_what_is_printed_has_an_end(capsys):
+    assert read("chatter") == ("chatter", "chatter")
+    assert len(capsys.readouterr().out) < reading.MOST_LETTERS + 10
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lie", r"\Alabels\.csv: cannot be read: the worker was not to be trusted: it says lie; a file in it may have"),
+        ("endlessly", r"\Alabels\.csv: 9 bytes are read from it, and 8 are the most; read less at once"),
+        ("gorge", r"\Alabels\.csv: too large for the memory of this machine"),
+    ],
+)
+def test_what_cannot_be_taken_is_told_in_one_message(word, message):
+    with pytest.raises(UserError, match=message):
+        read(word, most=8)
+
+
+@caged
+def test_a_file_that_may_not_be_opened_is_named():
+    with pytest.raises(
+        UserError, match=r"\A/etc/passwd: permission denied; what reads labels\.csv opens what is in it"
+    ):
+        read("peek")
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_or_hangs_is_told_in_one_message(monkeypatch):
+    with pytest.raises(UserError, match=r"\Alabels\.csv: cannot be read: the process died of SIGSEGV, 2 times; free"):
+        read("crash")
+    monkeypatch.setattr(reading, "SECONDS", 0.2)
+    with pytest.raises(UserError, match=r"\Alabels\.csv: cannot be read: not done after 0\.2 seconds; take out"):
+        read("nap")
+
+
+def test_packages_that_are_not_there_are_passed_over():
+    assert read("yes", packages=("there_is_no_such_package", "json")) == ("yes", "yes")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [[], [""], ["", ""], ["a\0b", "\x01"], ["a\nb", " "], ["\ud800", "\udc80\xff", "\ud83d\ude00", "\U0001f600"]],
+)
+def test_texts_of_any_kind_are_packed_and_unpacked(texts):
+    assert unpack_texts(bytearray(pack_texts(texts))) == texts

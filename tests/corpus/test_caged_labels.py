@@ -1,0 +1,182 @@
+"""Labels read in a cage: the same rows, and nothing but rows, whatever a file does to the reader."""
+
+import json
+import math
+import os
+import socket
+import struct
+from pathlib import Path
+
+import openpyxl
+import planted_readers
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from label_files import CASES, FILES, describe, write_files
+from labels import rows, write_labels, write_videos
+from settings import filtering, reading
+
+from pipeline.compute.cage import find_missing
+from pipeline.compute.messages import BadAnswer, pack_texts
+from pipeline.corpus import caged_labels
+from pipeline.corpus.caged_labels import call_reader, read_labels
+from pipeline.corpus.readers import read_rows
+from pipeline.corpus.rows import WHOLE, LabelRow, Segment
+from pipeline.errors import UserError
+from pipeline.params import DatasetParams
+from stages.filter_labels import filter_labels
+
+caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+ODD = [
+    LabelRow("1", "a\0b\x1f", "", ("", "\ud800"), (), "all", ("", ""), "\udcff.mp4", Segment(0.5, 2.0), "", "g"),
+    LabelRow("", "ü 𝄞", "t", (), ("x",), "test", ("f", "line 2"), "", WHOLE, "it is empty", "", "", "r"),
+    LabelRow("2", "\n", "t", ("a", "b", "c"), (), "train", ("f", "line 3"), "", Segment(1, math.inf)),
+]
+ANSWERS = {  # what an intruder answers, and what is said of it
+    "no-list": ({"rows": 3}, b"", "rows with other columns"),
+    "other-columns": ([[1, 2, 3]], b"12345", "rows with other columns"),
+    "no-numbers": ([["1"] * 18], b"", "rows with other columns"),
+    "many-rows": ([[1 << 40, *[0] * 17]], b"", "0 bytes of rows, where there would have to be others"),
+    "negative": ([[1, -1, 1, *[0] * 15]], b"", "0 bytes of rows, where there would have to be others"),
+    "too-short": ([[1, *[9] * 17]], b"", "0 bytes of rows, where there would have to be others"),
+    "too-long": ([], b"more", "4 bytes of rows in place of 0"),
+    "no-texts": ([[1, *[0] * 17]], b"", "0 texts in place of 1"),
+}
+
+
+@pytest.mark.slow
+def test_every_format_is_read_in_a_cage_as_in_this_process(tmp_path, capsys):
+    """All in one process; `auto` reads each as what it is."""
+    cases = {f"{kind}{number}": case for kind, listed in CASES.items() for number, case in enumerate(listed)}
+    write_files(tmp_path, {f"{name}/{file}": text for name, case in cases.items() for file, text in case.items()})
+    write_files(tmp_path, {f"file-{kind}-{name}": content for kind, (name, content) in FILES.items()})
+    pq.write_table(pa.table({"path": ["a.mp4"], "caption": ["x"]}), tmp_path / "x.parquet")
+    book = openpyxl.Workbook()
+    for row in (("path", "caption"), ("a.mp4", "ü")):
+        book.active.append(row)
+    book.save(tmp_path / "x.xlsx")
+    dataset = describe("auto", tmp_path)
+    expected = list(planted_readers.read_all(tmp_path, dataset))
+    printed = capsys.readouterr()
+    found = call_reader(planted_readers.read_all, tmp_path, dataset, tmp_path, "auto")
+    assert found == expected
+    assert len(found) > len(cases)
+    assert capsys.readouterr() == printed
+
+
+@pytest.mark.parametrize("listed", [[], ODD, ODD[:1] * 3, [ODD[0], *ODD[1:] * 2]])
+def test_odd_rows_are_the_same_after_their_way(listed, monkeypatch):
+    monkeypatch.setattr(caged_labels, "BLOCK", 2)
+    value, contents = caged_labels._send_rows(lambda *_: listed, Path(), reading("something"))
+    found = caged_labels._receive_rows(json.loads(json.dumps(value)), bytearray(b"".join(contents)))
+    assert found == listed
+    assert {type(row) for row in found} <= {LabelRow}
+    assert {type(row.segment) for row in found} <= {Segment}
+
+
+@pytest.mark.parametrize(("value", "content", "told"), ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_holds_no_rows_is_refused(value, content, told):
+    with pytest.raises(BadAnswer, match=told):
+        caged_labels._receive_rows(value, bytearray(content))
+
+
+@pytest.mark.parametrize(
+    ("column", "data"),
+    [
+        ("official split", pack_texts(["best"])),
+        ("id", b"\x00\xff"),
+        ("id", pack_texts(["1", "2", "3"])),
+        ("placeholders", pack_texts(["a"])),
+        ("numbers of placeholders", struct.pack("=QQ", 1 << 62, 0)),
+        ("starts", struct.pack("=dd", math.nan, 0)),
+        ("starts", struct.pack("=dd", -1, 0)),
+        ("starts", struct.pack("=dd", math.inf, 0)),
+        ("ends", struct.pack("=dd", 0, 0)),
+        ("ends", b"1234"),
+    ],
+)
+def test_a_column_that_cannot_be_is_refused(column, data):
+    columns = caged_labels._pack(ODD[1:])
+    columns[caged_labels.COLUMNS.index(column)] = data
+    with pytest.raises((BadAnswer, UnicodeDecodeError)):
+        caged_labels._receive_rows([[2, *map(len, columns)]], bytearray(b"".join(columns)))
+
+
+def test_a_reader_of_the_users_own_runs_in_this_process(tmp_path):
+    [row] = read_labels(tmp_path, reading("planted_readers:read_own", tmp_path), "require")
+    assert row.label == str(os.getpid())
+
+
+@caged
+def test_links_into_the_cache_are_followed_and_others_are_not(tmp_path):
+    """As DVC puts them there; what else may be linked could be anything of the user's."""
+    cache = tmp_path / ".dvc" / "cache" / "files" / "md5" / "0a" / f"{7:030}"
+    write_labels(cache, rows(3))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "train.json").symlink_to(cache)
+    dataset = reading("something", tmp_path / "labels")
+    assert read_labels(tmp_path / "labels", dataset, "auto") == read_rows(tmp_path / "labels", dataset)
+    write_labels(tmp_path / "secret" / "val.json", rows(2))
+    (tmp_path / "labels" / "validation.json").symlink_to(tmp_path / "secret" / "val.json")
+    with pytest.raises(UserError, match=r"labels/validation\.json: permission denied; what reads .* opens what"):
+        read_labels(tmp_path / "labels", dataset, "auto")
+
+
+@pytest.fixture
+def attempt(tmp_path, monkeypatch):
+    """Run `filter` on labels whose reader is taken over -> its message; what an earlier run wrote is left as it is."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "secret").write_text("secret")
+    write_videos(tmp_path / "videos", [item["id"] for item in rows(40)])
+    places = [tmp_path / name for name in ("labels.json", "videos", "none.vec", "out")]
+    dataset: DatasetParams = reading("something", places[0])
+    write_labels(places[0], rows(40))
+    filter_labels(*places, dataset, filtering(categories=["*"]), 1)
+    made = {path: path.read_bytes() for path in places[3].rglob("*") if path.is_file()}
+    monkeypatch.setattr(caged_labels, "_send_rows", planted_readers.send_rows)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+
+        def run(**plan):
+            outside = {"secret": str(tmp_path / "home" / "secret"), "outside": str(tmp_path / "home" / "made")}
+            outside |= {"port": str(server.getsockname()[1]), "video": str(tmp_path / "videos" / "1.webm")}
+            places[0].write_text(json.dumps(outside | plan))
+            with pytest.raises(UserError) as told:
+                filter_labels(*places, dataset, filtering(categories=["*"]), 1, sandbox="auto")
+            with pytest.raises(BlockingIOError):
+                server.accept()
+            return str(told.value)
+
+        yield run
+    assert {path: path.read_bytes() for path in places[3].rglob("*") if path.is_file()} == made
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["secret"]
+    assert (tmp_path / "videos" / "1.webm").read_bytes() == b"video 1"
+
+
+@caged
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("read-secret", "refused: PermissionError(13, 'Permission denied')"),
+        pytest.param("read-users", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
+        pytest.param("write-outside", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
+        pytest.param("write-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
+        pytest.param("remove-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
+        pytest.param("connect", "what its cage forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("start-program", "what its cage forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("make-code", "refused: PermissionError(1, 'Operation not permitted')", marks=pytest.mark.slow),
+        pytest.param("send-pickle", "not to be trusted: a message of kind b'c'", marks=pytest.mark.slow),
+        pytest.param("claim-huge-length", "not to be trusted: a message of kind b'a'", marks=pytest.mark.slow),
+        pytest.param("nest-deeply", "not to be trusted: a message that is not JSON", marks=pytest.mark.slow),
+    ],
+)
+def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(attempt, name, message):
+    told = attempt(attempt=name)
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+@caged
+def test_a_wrong_answer_names_the_labels_and_leaves_what_was_made(attempt):
+    told = attempt(answer=[[1, *[0] * 17]], content="")
+    assert "labels.json: cannot be read: the worker was not to be trusted: 0 texts in place of 1; a file in" in told
