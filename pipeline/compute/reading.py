@@ -49,6 +49,7 @@ class Reading:
     opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
     most_bytes: int  # of an answer, besides its JSON
     packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a cage
+    machine_code: bool = False  # whether one of them makes it
 
 
 def read_caged(
@@ -136,7 +137,7 @@ class _Caller:
         """
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         roots = {root for path in task.opens for root in _find_roots(path)}
-        return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=memory // 2)
+        return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=memory // 2, machine_code=task.machine_code)
 
     def count_bytes(self, task: Reading, _: str) -> int:
         return task.most_bytes

@@ -18,6 +18,5 @@ def read_caged_source(words: Sequence[str], options: EmbeddingParams, path: Path
         return read_source(words, options, path)
     opens = Path(options.package) if options.source == "spacy" and options.package else path
     others = 0 if options.source == "sentence" else options.spare_words
-    packages = PACKAGES[options.source]
-    asked = (words, others)
-    return find_vectors(str(opens), read_source, (words, options, path), opens, asked, sandbox, packages)
+    needs = (PACKAGES[options.source], options.source == "sentence")  # torch makes machine code
+    return find_vectors(str(opens), read_source, (words, options, path), opens, (words, others), sandbox, *needs)

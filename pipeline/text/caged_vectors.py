@@ -32,12 +32,13 @@ def find_vectors(
     asked: tuple[Collection[str], int],
     sandbox: Literal["require", "auto"],
     packages: tuple[str, ...] = (),
+    machine_code: bool = False,
 ) -> FoundVectors:
     """What a function finds that may open this file or folder: of the words `asked` for, and so many others."""
     wanted, others = asked
     check = partial(_receive_vectors, wanted, others)
     most = (len(wanted) + others) * WORD_BYTES
-    reading = Reading(name, partial(_send_vectors, name, read), arguments, (opens,), most, packages)
+    reading = Reading(name, partial(_send_vectors, name, read), arguments, (opens,), most, packages, machine_code)
     return read_caged(reading, check, sandbox)
 
 
