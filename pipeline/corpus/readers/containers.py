@@ -122,7 +122,7 @@ def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOL
 
 def locate_failures(shard: Path) -> Path:
     """The table next to a shard that lists what could not be downloaded."""
-    return shard.with_name(f"{shard.name.split('.')[0]}{PARQUET}")
+    return shard.with_name(f"{shard.name.split('.')[0]}.parquet")
 
 
 def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
