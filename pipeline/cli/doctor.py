@@ -126,10 +126,10 @@ def _decoders() -> Finding:
 def _sandbox() -> Finding:
     mode = load_params().compute.sandbox
     if mode == "off":
-        return Finding("warn", "compute.sandbox is off: a hostile video would have your rights; auto cages decoders")
+        return Finding("warn", "compute.sandbox is off: a hostile file would have your rights; auto confines it")
     if missing := find_missing():
         return Finding("fail" if mode == "require" else "warn", describe_missing(missing))
-    return Finding("ok", "what decodes can do nothing else")
+    return Finding("ok", "what opens videos, labels and word vectors can do nothing else")
 
 
 def _dvc() -> Finding:

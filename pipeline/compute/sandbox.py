@@ -197,7 +197,7 @@ def _warn_once(text: str) -> None:
 
 def describe_missing(missing: Sequence[str]) -> str:
     """The message for a user whose kernel lacks parts of a cage."""
-    return f"this machine cannot keep a decoder from {'; '.join(missing)}; see compute.sandbox"
+    return f"this machine cannot keep what opens untrusted files from {'; '.join(missing)}; see compute.sandbox"
 
 
 def check_disk_use(folder: Path) -> None:

@@ -97,11 +97,11 @@ def test_a_machine_without_a_part_is_told_of_it_once_or_refused(monkeypatch, cap
     assert FILES in missing
     assert set(missing) <= set(PARTS)
     required = by(1).model_copy(update={"sandbox": "require"})
-    with pytest.raises(UserError, match=r"cannot keep a decoder from files outside .*; see compute\.sandbox"):
+    with pytest.raises(UserError, match=r"what opens untrusted files from files outside .*; see compute\.sandbox"):
         list(map_sandboxed(Act(), [Words((), Path())], 1, required, seconds=1, label="act"))
     for _ in range(2):
         assert list(map_sandboxed(Act(), [Words((), Path())], 1, by(1), seconds=1, label="act")) == [[]]
-    assert capsys.readouterr().err.count("warning: this machine cannot keep a decoder from files outside") == 1
+    assert capsys.readouterr().err.count("warning: this machine cannot keep what opens untrusted files from") == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has these parts")

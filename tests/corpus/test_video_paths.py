@@ -223,3 +223,11 @@ def test_a_large_folder_of_missing_videos_is_looked_through_once(videos):
 @pytest.mark.parametrize("name", ["validate", "VALIDATE", "evaluation"])
 def test_names_of_splits_of_kinetics_and_of_hubs_are_known(name):
     assert parse_split(name) == ("test" if name == "evaluation" else "validation")
+
+
+def test_an_animated_webp_is_looked_at_once(videos, monkeypatch):
+    (videos / "moving.webp").write_bytes(b"RIFF....WEBPVP8X....\x02")
+    folder, looked = VideosFolder(videos), []
+    monkeypatch.setattr(folder, "_look_at", lambda path: looked.append(path) or os.stat(videos / path))  # noqa: PTH116
+    assert folder.find_path("moving.webp") == "moving.webp"
+    assert looked == ["moving.webp"]
