@@ -26,10 +26,10 @@ import numpy as np
 from bench.measuring import ROOT, Times, cpu_seconds, interleaved, unpack_revision
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Frames
+from pipeline.video import Budget
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.geometry import SCALE_FLAGS
-from pipeline.video.limits import Budget
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.webm import UnsupportedFile, read_plain_webm
 

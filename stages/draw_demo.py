@@ -13,7 +13,7 @@ from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
 from pipeline.monitoring.progress import progress
 from pipeline.params import DemoParams, load_params, worker_count
-from pipeline.video.encode import encode_clips
+from pipeline.video.ffmpeg import encode_clips
 
 AT_ONCE = 16  # clips that one ffmpeg encodes
 

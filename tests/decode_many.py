@@ -11,11 +11,11 @@ from pathlib import Path
 
 from settings import clip_shape, transcoding
 
+from pipeline.video import DecodeError
 from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
-from pipeline.video.limits import DecodeError
+from pipeline.video.timeline import ShortClip
 from pipeline.video.webm import UnsupportedFile
-from pipeline.video.windows import ShortClip
 
 PLAIN = in_process.read_plain_webm
 

@@ -16,7 +16,7 @@ from pipeline.files import read_section
 from pipeline.params import LimitParams
 from pipeline.provenance.containers import UNREADABLE, read_facts, strip_manifest
 from pipeline.rendering.export import KINDS, has_seal, unseal
-from pipeline.video.limits import DecodeError
+from pipeline.video import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
 
 SHORT = 12  # digits of a digest in a message

@@ -23,7 +23,7 @@ from pipeline.errors import UserError, describe_fault
 from pipeline.files import replacing
 from pipeline.records import Frames
 from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
-from pipeline.video.encode import Codec, encode_frames
+from pipeline.video.ffmpeg import Codec, encode_frames
 
 Provenance = dict[str, Any]  # what JSON can hold
 

@@ -22,10 +22,9 @@ from pipeline.records import Clip, Reason
 from pipeline.sources import digest_source, opened, prepare
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
+from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video
-from pipeline.video.limits import DecodeError
-from pipeline.video.timeline import OutsideVideo
-from pipeline.video.windows import ShortClip
+from pipeline.video.timeline import OutsideVideo, ShortClip
 
 FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> reason, and a hint
     "hung": ("decoder_hung", "; see transcode.limits.seconds"),

@@ -13,7 +13,17 @@ import numpy as np
 from pipeline.params import ClipParams, LimitParams, TranscodeParams
 from pipeline.records import Frames
 from pipeline.sources.pictures import Pictures
-from pipeline.video import FilterChoice, FramesRead, PickedFrame, VideoReader, collect_frames
+from pipeline.video import (
+    REFUSED_SHARE,
+    Budget,
+    DecodeError,
+    FilterChoice,
+    FramesRead,
+    PickedFrame,
+    VideoReader,
+    check_file,
+    collect_frames,
+)
 from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg import find_executable
 from pipeline.video.ffmpeg_decoder import FfmpegReader
@@ -26,12 +36,10 @@ from pipeline.video.geometry import (
     list_clip_filters,
     list_grey_filters,
 )
-from pipeline.video.limits import REFUSED_SHARE, Budget, DecodeError, check_file
 from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import Inexact, PyavPartReader
-from pipeline.video.timeline import OutsideVideo, Timeline, find_part
+from pipeline.video.timeline import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
 from pipeline.video.truncation import refuse_truncated
-from pipeline.video.windows import ShortClip, choose_windows
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
 PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet

@@ -17,7 +17,20 @@ import ffmpeg
 import numpy as np
 
 from pipeline.params import LimitParams
-from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame, Pixels
+from pipeline.video import (
+    REFUSED_SHARE,
+    Budget,
+    DecodeError,
+    FilterChoice,
+    FrameChoice,
+    FramesRead,
+    PickedFrame,
+    Pixels,
+    check_damage,
+    open_options,
+    refuse_codec,
+    refuse_container,
+)
 from pipeline.video.colour import (
     BT709,
     BT2020,
@@ -34,15 +47,6 @@ from pipeline.video.container_headers import find_end, read_header
 from pipeline.video.ffmpeg import FfmpegError, listen, run
 from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
-from pipeline.video.limits import (
-    REFUSED_SHARE,
-    Budget,
-    DecodeError,
-    check_damage,
-    open_options,
-    refuse_codec,
-    refuse_container,
-)
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand

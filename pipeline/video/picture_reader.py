@@ -21,10 +21,9 @@ from av.video.frame import VideoFrame
 from pipeline.params import LimitParams
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
-from pipeline.video import FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
+from pipeline.video import Budget, DecodeError, FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
 from pipeline.video.ffmpeg_decoder import FfmpegReader
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
-from pipeline.video.limits import Budget, DecodeError
 from pipeline.video.pyav_decoder import refusing
 from pipeline.video.timeline import Timeline
 from pipeline.video.truncation import PNG

@@ -24,21 +24,24 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
-from pipeline.video import FilterChoice, FrameChoice, FramesRead, Pixels
-from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
-from pipeline.video.container_headers import Margins, find_end, find_margins, read_header
-from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
-from pipeline.video.geometry import DEINTERLACE, Filter, Picture
-from pipeline.video.limits import (
+from pipeline.video import (
     CODECS,
     REFUSED_SHARE,
     Budget,
     DecodeError,
+    FilterChoice,
+    FrameChoice,
+    FramesRead,
+    Pixels,
     check_damage,
     open_options,
     refuse_codec,
     refuse_container,
 )
+from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
+from pipeline.video.container_headers import Margins, find_end, find_margins, read_header
+from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
+from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps, is_steady
 from pipeline.video.truncation import MATROSKA
 from pipeline.video.webm import PlainWebm, UnsupportedFile, read_plain_webm

@@ -14,9 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
-from pipeline.video import FilterChoice, PickedFrame
+from pipeline.video import Budget, FilterChoice, PickedFrame
 from pipeline.video.frame_filters import Scaler, describe_frame
-from pipeline.video.limits import Budget
 from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 

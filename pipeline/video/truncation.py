@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pipeline.video.limits import REFUSED_SHARE, DecodeError
+from pipeline.video import REFUSED_SHARE, DecodeError
 from pipeline.video.webm import CLUSTER, EBML, SEGMENT
 
 MATROSKA = EBML.to_bytes(4)

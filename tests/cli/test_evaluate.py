@@ -20,7 +20,7 @@ from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 from pipeline.files import write_json
 from pipeline.text.vocabulary import read_vocabulary, write_vocabulary
-from pipeline.video.encode import encode_frames
+from pipeline.video.ffmpeg import encode_frames
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,7 @@ from PIL import Image
 from pipeline.demo.objects import OBJECTS
 from pipeline.demo.plan import CATEGORIES, plan_clips
 from pipeline.demo.scene import FPS, SIDE, ClipScene, draw_frames
-from pipeline.video.encode import encode_frames
-from pipeline.video.ffmpeg import run
+from pipeline.video.ffmpeg import encode_frames, run
 
 PLANS = list(plan_clips(5, 400, 0.1))
 WAYS = {"right": (1, 0), "left": (-1, 0), "up": (0, -1), "down": (0, 1)}

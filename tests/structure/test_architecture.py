@@ -120,7 +120,7 @@ LONG_FUNCTIONS = {"pipeline/training/loop.py"}  # only the training loop may ask
 
 
 def room(name: str) -> str:
-    """pipeline.video.encode -> video; empty for the package itself."""
+    """pipeline.video.ffmpeg -> video; empty for the package itself."""
     return name.split(".")[1] if "." in name else ""
 
 

@@ -10,10 +10,10 @@ import pytest
 from odd_videos import pack_b_frames, read_packets, repeat_theora, write_avi
 from settings import clip_shape, transcoding
 
+from pipeline.video import DecodeError
 from pipeline.video.container_headers import find_end, find_margins, read_header
 from pipeline.video.decode import Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.limits import DecodeError
 from pipeline.video.truncation import refuse_truncated
 
 DECODERS = ["in_process", "ffmpeg"]

@@ -8,9 +8,9 @@ import pytest
 from settings import clip_shape, transcoding
 from videos import draw
 
+from pipeline.video import DecodeError
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.limits import DecodeError
 from pipeline.video.truncation import refuse_truncated
 
 DECODERS = ["in_process", "ffmpeg"]

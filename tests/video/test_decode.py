@@ -9,12 +9,12 @@ from PIL import Image
 from settings import TREE, clip_shape, transcoding
 from videos import draw
 
+from pipeline.video import DecodeError
 from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
-from pipeline.video.windows import ShortClip
+from pipeline.video.timeline import ShortClip
 
 SHAPE = clip_shape(8, 32, 48)
 CLIPS = SHARED / "clips"

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.video.encode import encode_clips, encode_frames
-from pipeline.video.ffmpeg import FfmpegError, run
+from pipeline.video.ffmpeg import FfmpegError, encode_clips, encode_frames, run
 
 ENDING = {"vp9": "webm", "h264": "mp4", "gif": "gif"}
 

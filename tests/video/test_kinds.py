@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from settings import clip_shape, transcoding
 
+from pipeline.video import DecodeError
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.limits import DecodeError
 
 SHAPE = clip_shape(4, 144, 180)
 KINDS = {  # and how far the picture may be off, levels in the mean: what the codec itself makes of it

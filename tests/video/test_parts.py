@@ -7,12 +7,10 @@ import pytest
 from settings import clip_shape, transcoding
 from videos import draw
 
-from pipeline.video import pyav_parts
+from pipeline.video import Budget, DecodeError, pyav_parts
 from pipeline.video.decode import DecodedVideo, Part, decode_parts
-from pipeline.video.limits import Budget, DecodeError
 from pipeline.video.pyav_parts import PyavPartReader
-from pipeline.video.timeline import OutsideVideo
-from pipeline.video.windows import ShortClip
+from pipeline.video.timeline import OutsideVideo, ShortClip
 
 SHAPE = clip_shape(4, 32, 32)
 KINDS = {

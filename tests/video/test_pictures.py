@@ -10,10 +10,10 @@ from settings import clip_shape, transcoding
 
 from pipeline.sources import opened
 from pipeline.sources.limits import SourceFault
+from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
-from pipeline.video.limits import DecodeError
 from pipeline.video.picture_reader import read_header
-from pipeline.video.windows import ShortClip
+from pipeline.video.timeline import ShortClip
 
 DECODERS = ("in_process", "ffmpeg")
 SHAPE = clip_shape(4, 48, 64)

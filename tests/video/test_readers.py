@@ -7,14 +7,14 @@ from locations import SHARED
 from settings import clip_shape, transcoding
 from videos import draw
 
+from pipeline.video import DecodeError
 from pipeline.video import pyav_decoder as in_process
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.limits import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
+from pipeline.video.timeline import ShortClip
 from pipeline.video.webm import UnsupportedFile
-from pipeline.video.windows import ShortClip
 
 CLIPS = SHARED / "clips"
 REAL = [path for path in sorted(CLIPS.rglob("*")) if path.is_file()]

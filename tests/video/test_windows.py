@@ -7,9 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from settings import clip_shape, transcoding
 
-from pipeline.video.limits import DecodeError
-from pipeline.video.timeline import Timeline, is_steady
-from pipeline.video.windows import ShortClip, choose_frames, choose_windows
+from pipeline.video import DecodeError
+from pipeline.video.timeline import ShortClip, Timeline, choose_frames, choose_windows, is_steady
 
 
 def test_a_video_of_just_the_wanted_length_is_taken_whole():
