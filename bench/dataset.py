@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline.compute.pool import map_ordered
+from pipeline.demo import draw_frames
 from pipeline.demo.plan import ClipPlan, plan_clips
-from pipeline.demo.scene import draw_frames
 from pipeline.files import digest_file
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 from pipeline.records import Clip
 from pipeline.video.ffmpeg import run
 

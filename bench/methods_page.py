@@ -22,8 +22,8 @@ from pipeline.files import read_json
 from pipeline.inference import Model, sample
 from pipeline.params import SamplingParams
 from pipeline.records import Caption, Frames
+from pipeline.rendering import Row
 from pipeline.rendering.export import export_samples
-from pipeline.rendering.grid import Row
 
 COLUMNS = {
     "two_sample_frames": "frames",

@@ -25,7 +25,7 @@ from bench.table import Measure, collect_figures, print_measures
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.dataset import DataFolders
 from pipeline.data.sampler import draw_noise
-from pipeline.directions.table import Directions
+from pipeline.directions import Directions
 from pipeline.files import write_json
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo

@@ -20,10 +20,8 @@ import numpy as np
 import typer
 from safetensors.numpy import load_file, save_file
 
-from pipeline.cli.reproduce import reproduce
 from pipeline.cli.sample import sample
-from pipeline.cli.sign import sign
-from pipeline.cli.verify import verify
+from pipeline.cli.verify import reproduce, sign, verify
 from pipeline.errors import run
 from pipeline.files import digest_file
 from pipeline.provenance.locks import digest_folder, digest_md5, find_cache, locate

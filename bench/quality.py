@@ -30,7 +30,7 @@ from pipeline.errors import UserError, run
 from pipeline.evaluation.clip_sets import repeat
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.files import digest_value, write_json
-from pipeline.judges.networks import load_judge
+from pipeline.judges import load_judge
 from pipeline.params import check_params, read_yaml
 from pipeline.records import Split
 from pipeline.source_code import digest_code

@@ -14,16 +14,15 @@ import typer
 
 from bench.training import ALONE
 from pipeline.cli.recipe import load_recipe
-from pipeline.data.batches import to_frames
-from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
+from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit, to_frames
 from pipeline.data.sampler import draw_noise
-from pipeline.distributed.devices import set_up
+from pipeline.distributed import set_up
 from pipeline.errors import run
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params, TrainParams, load_params
 from pipeline.records import Frames
+from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import export_samples
-from pipeline.rendering.grid import Block, Row, Window
 from pipeline.training.loop import Trainer, build_run
 
 FOLDERS = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))

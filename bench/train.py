@@ -16,7 +16,7 @@ from bench.measuring import describe_machine
 from bench.table import collect_figures, print_measures
 from bench.training import data_measures, gpu_measures, measure_processes, sampling_measures, step_measures
 from pipeline.cli.recipe import load_recipe
-from pipeline.distributed.devices import set_up
+from pipeline.distributed import set_up
 from pipeline.errors import run
 from pipeline.files import write_json
 from pipeline.params import load_params

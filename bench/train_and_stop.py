@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.data.sampler import draw_noise
-from pipeline.distributed.devices import Rank, parse_devices, set_up
+from pipeline.distributed import Rank, parse_devices, set_up
 from pipeline.inference import Model, sample, save_model, save_vectors
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params, load_params

@@ -18,11 +18,10 @@ import torch
 from bench.dataset import chosen_clips, draw_short
 from bench.measuring import Times, cpu_seconds, interleaved
 from bench.table import Measure, ratio
-from pipeline.data.batches import Batch, to_frames
-from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
+from pipeline.data.dataset import Batch, DataFolders, Dataset, TrainingSplit, to_frames
 from pipeline.data.sampler import Sampler, reseed
-from pipeline.directions.table import Directions
-from pipeline.distributed.devices import Rank, set_up
+from pipeline.directions import Directions
+from pipeline.distributed import Rank, set_up
 from pipeline.distributed.launch import run_on
 from pipeline.files import write_json
 from pipeline.models.flops import step_flops

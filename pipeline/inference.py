@@ -15,15 +15,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.data.batches import pad, to_frames, to_training
-from pipeline.data.dataset import read_vectors
+from pipeline.data.dataset import pad, read_vectors, to_frames, to_training
 from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
-from pipeline.model_files import DESCRIPTION, DISCRIMINATOR, GENERATOR, find_model_files
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
 from pipeline.params import ClipParams, SamplingParams, TrainParams
-from pipeline.records import VECTORS, Caption, Frames, select_condition_ids
+from pipeline.records import (
+    DESCRIPTION,
+    DISCRIMINATOR,
+    GENERATOR,
+    VECTORS,
+    Caption,
+    Frames,
+    find_model_files,
+    select_condition_ids,
+)
 
 INSTRUCTIONS = ("DEFAULT", "AVX2", "AVX512")  # the least first
 

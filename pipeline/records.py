@@ -1,7 +1,7 @@
-"""What the stages hand to each other: one clip's label, its caption, and why a clip was left out.
+"""What the stages hand to each other: one clip's label, its caption, why a clip was left out, and the files of a model.
 
 Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[B,C,T,H,W]` in [-1,1]; the
-two conversions live in `pipeline/data/batches.py` and nowhere else.
+two conversions live in `pipeline/data/dataset.py` and nowhere else.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -70,6 +71,12 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 SLOT = re.compile(r"\[([^\]]*)\]")
 PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template written without brackets
+
+GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
+EXPORTED_GENERATOR, EXPORTED_DESCRIPTION = "model.safetensors", "config.json"  # as the Hugging Face hub names them
+PROVENANCE = "provenance.json"  # what made a model, or an evaluation
+GRAPH = "generator.onnx"
+GRAPHS = "onnx"  # the folder beside that of a model which the stage `export` writes
 
 
 @contextmanager
@@ -185,3 +192,22 @@ def split_template(template: str) -> tuple[list[str], list[str]]:
     """The texts around the slots of a template, one more than it has slots, and the names of the slots."""
     pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(template)
     return pieces[::2], pieces[1::2]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where the parts of a generator are; that a file is named does not say that it exists."""
+
+    weights: Path
+    description: Path
+    vectors: Path  # of words; absent where the generator has learned them
+    graph: Path  # the same generator as ONNX; may be absent
+
+
+def find_model_files(folder: Path) -> ModelFiles:
+    """The files of the model in a folder: of an exported one where it holds a config.json."""
+    if (folder / EXPORTED_DESCRIPTION).exists():
+        weights, description, graph = EXPORTED_GENERATOR, EXPORTED_DESCRIPTION, folder / GRAPH
+    else:
+        weights, description, graph = GENERATOR, DESCRIPTION, folder.absolute().parent / GRAPHS / GRAPH
+    return ModelFiles(folder / weights, folder / description, folder / VECTORS, graph)

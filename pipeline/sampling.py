@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from pipeline.corpus.captions import clean_text
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.model_files import find_model_files
 from pipeline.onnx.graph import GraphUnfit, open_graph
-from pipeline.records import FIRST_WORD_ID, Caption, Frames, select_condition_ids
+from pipeline.records import FIRST_WORD_ID, Caption, Frames, find_model_files, select_condition_ids
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import parse_vocabulary
 
@@ -175,8 +174,8 @@ def write_clips(
     path: Path, frames: Frames, caption: str, seed: int, *, scale: int, fps: int, provenance: dict[str, Any]
 ) -> None:
     """Write the clips of a caption by the ending of `path`; what was asked for goes into their provenance."""
+    from pipeline.rendering import Block, Row, Window
     from pipeline.rendering.export import export_samples
-    from pipeline.rendering.grid import Block, Row, Window
 
     windows = [Window(str(number), clip) for number, clip in enumerate(frames, 1)]
     asked = {"caption": caption, "seed": seed, "n": len(frames), "scale": scale, "fps": fps}

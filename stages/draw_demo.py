@@ -7,11 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.compute.pool import map_ordered
+from pipeline.demo import FPS, draw_frames
 from pipeline.demo.plan import CATEGORIES, ClipPlan, plan_clips
-from pipeline.demo.scene import FPS, draw_frames
 from pipeline.errors import UserError, run
 from pipeline.files import digest_file, replacing, write_json
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.ffmpeg import encode_clips
 

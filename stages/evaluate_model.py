@@ -5,17 +5,16 @@ from pathlib import Path
 
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import run
-from pipeline.evaluation.evaluate import evaluate_generator, open_inputs
-from pipeline.evaluation.pictures import select_pictures
+from pipeline.evaluation.evaluate import evaluate_generator, open_inputs, select_pictures
 from pipeline.evaluation.pretrained_metrics import open_networks
 from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
-from pipeline.model_files import PROVENANCE
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 from pipeline.params import EvaluateParams, SamplingParams, load_params
 from pipeline.pretrained import Networks
+from pipeline.records import PROVENANCE
+from pipeline.rendering import build_row
 from pipeline.rendering.export import export_samples
-from pipeline.rendering.grid import build_row
 from pipeline.source_code import describe_maker
 
 SCALE = 2  # of a picture

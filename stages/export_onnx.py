@@ -5,8 +5,8 @@ from pathlib import Path
 from pipeline.errors import run
 from pipeline.files import replacing, write_json
 from pipeline.inference import Model
-from pipeline.model_files import GRAPH
 from pipeline.onnx.export import ONE, export_generator
+from pipeline.records import GRAPH
 
 
 def export_onnx(model: Path, out: Path) -> None:

@@ -13,12 +13,12 @@ from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
 from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
+from pipeline.directions import Directions, Phrase, complete_phrases
 from pipeline.directions.english import are_in_english
-from pipeline.directions.table import Directions, Phrase, complete_phrases
 from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
-from pipeline.monitoring.progress import progress, report_drops
+from pipeline.monitoring import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table

@@ -7,9 +7,8 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, run
 from pipeline.inference import Model, sample
-from pipeline.model_files import DESCRIPTION
 from pipeline.params import RenderParams, SamplingParams, load_params
-from pipeline.records import VECTORS, Caption, Frames
+from pipeline.records import DESCRIPTION, VECTORS, Caption, Frames
 from pipeline.rendering.export import export_samples
 from pipeline.rendering.samples import plan_grid, render_rows
 from pipeline.source_code import describe_maker

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import run
-from pipeline.page.build import build_page
+from pipeline.page import build_page
 from pipeline.page.run import Run, RunFolders
 from pipeline.params import Params, load_params
 from pipeline.rendering.export import export_page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import run
-from pipeline.monitoring.progress import report_drops
+from pipeline.monitoring import report_drops
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.errors import run
-from pipeline.judges.networks import save_judge
+from pipeline.judges import save_judge
 from pipeline.judges.training import train_on_split
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 from pipeline.params import ClipParams, JudgeParams, load_params
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.distributed.devices import Rank, explain_out_of_memory, parse_devices, set_up
+from pipeline.distributed import Rank, explain_out_of_memory, parse_devices, set_up
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import run
 from pipeline.extensions import digest_references
 from pipeline.files import digest_value, write_json
 from pipeline.inference import describe_environment, save_model, save_vectors
-from pipeline.model_files import PROVENANCE
 from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.params import Params, load_params
+from pipeline.planning import require_fit
 from pipeline.planning.dry_run import describe_task
-from pipeline.planning.plan import require_fit
-from pipeline.shards.folder import require_unaltered
+from pipeline.records import PROVENANCE
+from pipeline.shards import require_unaltered
 from pipeline.source_code import describe_maker
 from pipeline.training.checkpoints import Checkpoints, digest_inputs, fingerprint, start_run
 from pipeline.training.history import save_history

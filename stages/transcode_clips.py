@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
-from pipeline.monitoring.progress import progress, report_drops
+from pipeline.files import STATES, hold_folder, remove_abandoned
+from pipeline.monitoring import progress, report_drops
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import DROPS, Clip, Drop
 from pipeline.shards import INDEX
-from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 from pipeline.tables import count_rows, iterate_table
 from pipeline.transcoding import fingerprint, make_shards, publish_shards, require_fitting_shards, require_order
 
@@ -24,7 +24,7 @@ def transcode_clips(
     shape: ClipParams,
     options: TranscodeParams,
     compute: ComputeParams,
-    states: Path = ROOT,
+    states: Path = STATES,
 ) -> None:
     """Decode every chosen clip; one that fails is listed with its reason, never lost.
 

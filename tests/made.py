@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.directions.table import Directions, spell_way
+from pipeline.directions import Directions, spell_way
 from pipeline.records import Caption, Clip, Split, slugify
 
 

@@ -8,7 +8,7 @@ from made import make_caption
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.evaluation.metric import Reference
-from pipeline.judges.classes import Prompt
+from pipeline.judges import Prompt
 
 MEANINGS = 4
 

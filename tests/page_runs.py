@@ -15,8 +15,8 @@ from pipeline.files import write_json
 from pipeline.page.run import Run, RunFolders
 from pipeline.params import ReportParams
 from pipeline.records import DROPS, Clip, Drop, Frames
+from pipeline.rendering import Block, Row, Window, build_row
 from pipeline.rendering.export import export_samples
-from pipeline.rendering.grid import Block, Row, Window, build_row
 from pipeline.tables import write_report, write_table
 
 OPTIONS = ReportParams(captions=24, clips=3)

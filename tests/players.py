@@ -18,7 +18,7 @@ from torch import nn
 from training_sets import tiny_params
 
 from pipeline.data.sampler import draw_noise
-from pipeline.directions.table import Directions
+from pipeline.directions import Directions
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.page.inset import Inset, read_scripts, read_source

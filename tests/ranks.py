@@ -13,8 +13,7 @@ import pytest
 import torch.distributed as dist
 from training_sets import CPU
 
-from pipeline.distributed import launch
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank, launch
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["training_sets", "stages.train_model"])

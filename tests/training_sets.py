@@ -13,7 +13,7 @@ from made import make_caption, make_clip
 from projects import ROOT, TINY, merged
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.directions.table import Directions
+from pipeline.directions import Directions
 from pipeline.files import write_json
 from pipeline.params import Params, check_params
 from pipeline.records import DIRECTIONS, Caption, Clip, Frames, Split

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from pipeline.data.batches import Batch  # noqa: E402
-from pipeline.distributed.devices import Rank  # noqa: E402
+from pipeline.data.dataset import Batch  # noqa: E402
+from pipeline.distributed import Rank  # noqa: E402
 from pipeline.params import Params, load_params  # noqa: E402
 from pipeline.source_code import modules, read_imports  # noqa: E402
 from pipeline.training.loop import Run, Trainer  # noqa: E402

@@ -1,4 +1,4 @@
-"""`t2v`: the commands around `dvc repro`. One module per command, imported when that command is called."""
+"""`t2v`: the commands around `dvc repro`. A module holds one command or a few; it is imported when one is called."""
 
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 from pipeline.errors import guard
 
 # Command -> its line in `t2v --help`; the help of each command says more, and would cost seconds of imports here.
-# A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` where it has several.
+# A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` where it has sub-commands.
 COMMANDS = {
     "plan": "Estimate memory, arithmetic and hours of a training.",
     "train": "Train, or trace a few steps with --profile.",
@@ -31,6 +31,8 @@ COMMANDS = {
     "doctor": "Check what the pipeline needs on this machine.",
     "prepare": "Fit DVC to this machine; `make` does it.",
 }
+# Command -> the module in which it stands beside another.
+SHARED = {"plan": "train", "compare": "runs", "reproduce": "verify", "sign": "verify"}
 
 
 class Commands(TyperGroup):
@@ -48,7 +50,7 @@ class Commands(TyperGroup):
 
 def load_command(name: str) -> Any:
     """The command with its arguments and help."""
-    module = import_module(f"pipeline.cli.{name}")
+    module = import_module(f"pipeline.cli.{SHARED.get(name, name)}")
     if hasattr(module, "app"):
         return typer.main.get_command(module.app)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)

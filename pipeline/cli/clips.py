@@ -17,11 +17,10 @@ from pipeline.cli.printing import open_console, print_table
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
 from pipeline.errors import UserError
 from pipeline.files import read_json
-from pipeline.monitoring.progress import count_drops
+from pipeline.monitoring import count_drops
 from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
 from pipeline.rendering.contact_sheet import choose_cards, pair_cards, write_sheet
-from pipeline.shards import ShardReader
-from pipeline.shards.folder import read_index
+from pipeline.shards import ShardReader, read_index
 from pipeline.tables import iterate_table, read_table
 
 Figures = dict[str, Any]  # what JSON can hold

@@ -17,10 +17,10 @@ from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow, describe_place
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
 from pipeline.corpus.video_names import NoVideo
-from pipeline.directions.table import Directions, spell_way
+from pipeline.directions import Directions, spell_way
 from pipeline.errors import UserError
 from pipeline.files import write_json
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 from pipeline.params import ClipParams, ColumnParams, Params, load_params, worker_count
 from pipeline.records import DROPS, Caption, Clip, Drop, Frames, slugify
 from pipeline.shards import ShardReader
@@ -31,7 +31,7 @@ from pipeline.transcoding import make_shards, publish_shards
 if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import Evaluation
     from pipeline.evaluation.intervals import Figure
-    from pipeline.judges.classes import CaptionParser, Prompt
+    from pipeline.judges import CaptionParser, Prompt
 
 Labelled = tuple[Clip, Caption]
 NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
@@ -197,8 +197,7 @@ def _evaluate_folder(
     from pipeline.evaluation.evaluate import evaluate_sets
     from pipeline.evaluation.measured_clips import ClipSet
     from pipeline.evaluation.pretrained_metrics import open_networks
-    from pipeline.judges.classes import CaptionParser
-    from pipeline.judges.networks import load_judge
+    from pipeline.judges import CaptionParser, load_judge
     from pipeline.text.vocabulary import read_vocabulary
 
     params = load_params()

@@ -17,8 +17,15 @@ from pipeline.cli.runs import open_runs
 from pipeline.errors import UserError, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_file
-from pipeline.model_files import EXPORTED_DESCRIPTION, EXPORTED_GENERATOR, GRAPH, find_model_files
-from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
+from pipeline.records import (
+    EXPORTED_DESCRIPTION,
+    EXPORTED_GENERATOR,
+    FIRST_WORD_ID,
+    GRAPH,
+    VECTORS,
+    Clip,
+    find_model_files,
+)
 
 if TYPE_CHECKING:
     from pipeline.inference import Model

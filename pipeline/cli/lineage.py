@@ -1,14 +1,36 @@
-"""`t2v lineage`: traces a file or a figure back to params, data and code."""
+"""`t2v lineage`: traces a rendered file or a figure back to the model, its params, data and code."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
 
-from pipeline.provenance.lineage import trace_file, trace_metric
-from pipeline.provenance.media import read_media
+from pipeline.errors import UserError
+from pipeline.files import digest_file, digest_value, read_json
+from pipeline.params.base import find_near
+from pipeline.provenance.locks import (
+    MODEL_FOLDER,
+    Step,
+    digest_md5,
+    find_cache,
+    find_makers,
+    list_folder,
+    list_locked_models,
+    open_model,
+    read_steps,
+)
+from pipeline.provenance.media import Media, read_media
+from pipeline.records import GENERATOR, PROVENANCE, find_model_files
+from pipeline.repository import git
+from pipeline.source_code import digest_maker, modules
+
+CODE = ("extensions/", "pipeline/", "stages/")
+METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of their provenance
+
+Tree = dict[str, Any]
 
 
 def lineage(
@@ -32,3 +54,105 @@ def lineage(
         if as_json
         else yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120).rstrip()
     )
+
+
+def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
+    """What made a file; its model, as far as it is here; and the stages behind it, where a lock file names it."""
+    facts = media.require_facts()
+    tree: Tree = {"file": str(media.path), **{key: value for key, value in facts.items() if key != "model"}}
+    tree |= _compare_code(facts)
+    if "model" in facts:
+        try:
+            with open_model(facts["model"], model) as folder:
+                tree["model"] = describe_model(folder, root)
+        except UserError as error:
+            tree["model"] = {"weights": facts["model"], "not here": str(error)}
+    return tree | _trace_locked(media.path, root)
+
+
+def trace_metric(name: str, root: Path) -> Tree:
+    """Where a figure of metrics.json or of the training comes from. Raises UserError for a name that none has."""
+    known: list[str] = []
+    for path, folder in METRICS.items():
+        values = read_json(root / path, "`dvc repro` makes it") if (root / path).is_file() else {}
+        known += values
+        if name in values:
+            return {
+                "metric": name,
+                "value": values[name],
+                "file": path,
+                **_read_making(root / folder),
+                **_trace_locked(root / path, root),
+            }
+    raise UserError(
+        f"{name}: neither a file nor a figure of {', '.join(METRICS)}"
+        f"{find_near(name, known) or '; they hold: ' + (', '.join(known) or 'nothing')}"
+    )
+
+
+def describe_model(folder: Path, root: Path) -> Tree:
+    """The weights, what trained them, and the oldest commit whose lock file names this model."""
+    files = find_model_files(folder)
+    description = read_json(files.description, "it lies beside the weights of a model")
+    tree: Tree = {"weights": digest_file(files.weights)}
+    tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
+    chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
+    tree |= {"params digest": digest_value(description), "params": chosen}
+    weights, cache, oldest = digest_md5(files.weights), find_cache(root), ""
+    for digests, commit in list_locked_models(root):
+        if (list_folder(cache, digests[MODEL_FOLDER]) or {}).get(GENERATOR) == weights:
+            oldest = commit
+    return tree | ({"first locked by": _name_commit(oldest, root)} if oldest else {})
+
+
+def _read_making(folder: Path) -> Tree:
+    """What the stage that wrote this folder noted in it."""
+    made: Tree = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
+    return made | _compare_code(made)
+
+
+def _compare_code(facts: Tree) -> Tree:
+    """Whether the code of a stage is that of this folder."""
+    maker, code = facts.get("made_by", ""), facts.get("code")
+    if not code or maker not in modules():
+        return {}
+    return {"code here": "the same" if digest_maker(maker) == code else "other code"}
+
+
+def _trace_locked(path: Path, root: Path) -> Tree:
+    """The stages behind an output, the last first, each with its params, data and code as the lock files have them."""
+    steps = read_steps(root)
+    start = find_makers(path, steps, root)
+    return {"stages": [_describe_step(step) for step in order_upstream(start, steps)]} if start else {}
+
+
+def order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps, and those whose outputs they depend on, each once."""
+    waiting, seen = list(start), set()
+    while waiting:
+        step = waiting.pop(0)
+        if step.name not in seen:
+            seen.add(step.name)
+            yield step
+            waiting += [other for other in steps if _feeds(other, step)]
+
+
+def _feeds(one: Step, other: Step) -> bool:
+    return any(Path(dep).is_relative_to(out) or Path(out).is_relative_to(dep) for dep in other.deps for out in one.outs)
+
+
+def _describe_step(step: Step) -> Tree:
+    code = {path: md5 for path, md5 in step.deps.items() if path.startswith(CODE)}
+    data = {path: md5 for path, md5 in step.deps.items() if path not in code}
+    return {
+        "stage": step.name,
+        "command": step.command,
+        "made": dict(step.outs),
+        "of": data,
+        "params": dict(step.params),
+        "code": digest_value(code),
+    }
+
+
+def _name_commit(commit: str, root: Path) -> str:
+    return git("log", "-1", "--format=%h %cs %s", commit, folder=root).stdout.strip()

@@ -30,7 +30,7 @@ def report(
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: the page is HTML; give it a name that ends with .html")
-    from pipeline.page.build import build_comparison, build_page
+    from pipeline.page import build_comparison, build_page
 
     options = load_params(Path(PARAMS) if Path(PARAMS).is_file() else DEFAULTS)
     with tempfile.TemporaryDirectory() as scratch:

@@ -70,7 +70,7 @@ def sample(
 def _find_progress(n: int) -> "Progress":
     """None is shown of a few clips, which one pass draws: rich takes as long to import."""
     if n > FEW:
-        from pipeline.monitoring.progress import progress
+        from pipeline.monitoring import progress
 
         return progress
     from pipeline.records import silent

@@ -20,8 +20,7 @@ def serve(
     Example: t2v serve --port 9000
     """
     from pipeline.sampling import VideoModel
-    from pipeline.serving.requests import ClipRenderer
-    from pipeline.serving.server import Server
+    from pipeline.serving import ClipRenderer, Server
 
     with Server(host, port, ClipRenderer(VideoModel(model, exact=exact)), page) as server:
         missing = "" if page.is_file() else f"{page} is not there, `dvc repro report` makes it; "

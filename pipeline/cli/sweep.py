@@ -33,10 +33,8 @@ from pipeline.sweeping.experiments import (
     take_snapshot,
 )
 from pipeline.sweeping.point import CORES, SEED
-from pipeline.sweeping.pool import PATIENCE, Job, end_processes, run_jobs
-from pipeline.sweeping.record import FOLDER, Origin, Plan, Sweep, list_sweeps, lock_sweep
-from pipeline.sweeping.schedule import Schedule, require_optuna
-from pipeline.sweeping.slots import SlotQueue, Slots
+from pipeline.sweeping.pool import PATIENCE, Job, SlotQueue, Slots, end_processes, run_jobs
+from pipeline.sweeping.record import FOLDER, Origin, Plan, Schedule, Sweep, list_sweeps, lock_sweep, require_optuna
 
 PARAMS = Path("params.yaml")
 MOST_GPUS = 64  # of one machine
@@ -213,7 +211,7 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
 
 def list_devices(found: Sweep, jobs: int) -> SlotQueue:
     """What a run has for itself: its part of the GPUs that `devices` names, else as many cores as at its start."""
-    from pipeline.distributed.devices import parse_devices  # brings torch, which takes seconds
+    from pipeline.distributed import parse_devices  # brings torch, which takes seconds
 
     devices = parse_devices(load_params(PARAMS).devices)
     gpus = [_list_gpus()[device.index] for device in devices if device.type == "cuda"]

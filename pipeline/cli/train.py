@@ -1,24 +1,121 @@
-"""`t2v train`: runs the stage `train`, or profiles a few of its steps."""
+"""`t2v plan`, `t2v train`: what a training will need, before it starts; the training, or some steps of it profiled."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from pipeline.cli.printing import open_console, print_table
-from pipeline.params import load_params
+from pipeline.cli.recipe import load_recipe
+from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
 if TYPE_CHECKING:
     import torch
 
     from pipeline.monitoring.throughput import OperationCost
+    from pipeline.planning import TrainingPlan
 
 SHOWN = 15  # operations in the table
+
+
+def plan(
+    params: Annotated[Path, typer.Option(help="a params file")] = Path("params.yaml"),
+    recipe: Annotated[str, typer.Option(metavar="NAME", help="a recipe in place of the file, such as ssv2-64")] = "",
+    devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
+    seconds: Annotated[float, typer.Option(min=0, help="for measured steps, about")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+) -> None:
+    """Tell the memory, arithmetic and hours of a training, and which batch fits.
+
+    Steps are measured on the first device, with clips drawn at random, so data need not be there yet. Where a whole
+    batch would take too long, they have fewer clips, and the rest is extrapolated.
+
+    Example: t2v plan --devices cpu --seconds 5
+    """
+    read = load_recipe(recipe) if recipe else load_params(params)
+    from pipeline.data.dataset import DataFolders
+    from pipeline.distributed import Rank, parse_devices
+    from pipeline.planning import plan_training  # brings torch, which takes seconds
+
+    found = parse_devices(read.devices, devices)
+    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips)
+    folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
+    if seconds:
+        print(f"steps are measured for about {seconds:g} s", file=sys.stderr, flush=True)
+    planned = plan_training(read, found, folders, seconds)
+    if as_json:
+        print(json.dumps(asdict(planned), indent=2))
+    else:
+        show(planned, read)
+
+
+def show(planned: "TrainingPlan", params: Params) -> None:
+    """Print a plan."""
+    console = open_console()
+    shape, batch = params.clip, params.train.batch_clips
+    size = f"{shape.frames} frames of {shape.height}x{shape.width}"
+    _say(console, f"clips of {size}, {batch} in a batch, on {', '.join(planned.devices)}", planned.data)
+    print_table(console, ["network", "parameters"], [[name, f"{n:,}"] for name, n in planned.parameters.items()])
+    _show_memory(planned, console)
+    _show_costs(planned, params, console)
+
+
+def _show_memory(planned: "TrainingPlan", console: Console) -> None:
+    memory, measured = planned.memory, planned.measured
+    lines = {
+        "weights of generator, averaged generator, discriminator": memory.weights,
+        "momenta of the optimisers": memory.optimiser,
+        "the largest step: activations, gradients, its clips": memory.step,
+        "scratch space, and what the allocator keeps": memory.scratch,
+        "training clips that lie there": memory.data,
+        "all together": memory.needed,
+        "free, less a tenth": memory.available,
+    }
+    print_table(console, ["memory of a device", "GB"], [[name, f"{n / 1e9:,.2f}"] for name, n in lines.items()])
+    if measured is not None:
+        took, thought = measured.memory / 1e9, measured.estimated / 1e9
+        _say(console, f"measured with {measured.clips} clips a step: {took:.2f} GB, estimated {thought:.2f}")
+    fits = "fits" if memory.fits else "DOES NOT FIT"
+    _say(console, f"a batch of {memory.batch} {fits}; the largest that does has about {memory.largest_batch:,} clips")
+
+
+def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> None:
+    costs, measured = planned.arithmetic, planned.measured
+    seconds = [f"{measured.plain:.3f}", f"{measured.penalised:.3f}"] if measured is not None else ["", ""]
+    every = params.train.penalty_every
+    lines = [
+        ["drawing it", f"{costs.generator / 1e9:,.2f}", ""],
+        ["judging it", f"{costs.discriminator / 1e9:,.2f}", ""],
+        ["its part of a step without penalties", f"{costs.plain / 1e9:,.2f}", seconds[0]],
+        ["its part of a step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
+        [f"on average, with penalties every {every} steps", f"{costs.average / 1e9:,.2f}", ""],
+    ]
+    if params.train.method == "flow":
+        drawing = f"drawing it in {params.train.flow.sample_steps} step(s)"
+        lines = [[drawing, *lines[0][1:]], ["its part of a step", *lines[2][1:]]]
+    print_table(console, ["one clip", "GFLOP", "seconds of the step"], lines)
+    if measured is None:
+        return
+    if measured.clips * len(planned.devices) < params.train.batch_clips:
+        _say(console, f"seconds are extrapolated from steps of {measured.clips} clips")
+    _say(
+        console,
+        f"{measured.clips_per_second:,.2f} clips a second, {measured.matmul_share:.0%} of the rate of matrix products: "
+        f"about {measured.hours:,.2f} hours for {params.train.total_clips:,} clips",
+        "without waiting for data, for other devices and for validation",
+    )
+
+
+def _say(console: Console, *lines: str) -> None:
+    """Lines as they are."""
+    console.print("\n".join(lines), highlight=False, markup=False)
 
 
 def train(
@@ -33,7 +130,7 @@ def train(
 
     Example: t2v train --devices cpu
     """
-    from pipeline.distributed.devices import parse_devices  # torch takes seconds
+    from pipeline.distributed import parse_devices  # torch takes seconds
 
     found = parse_devices(load_params().devices, devices)  # before other stages have worked for a training in vain
     if devices:
@@ -51,7 +148,7 @@ def train(
 
 def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, list[OperationCost]]":
     from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-    from pipeline.distributed.devices import Rank, set_up, use_device
+    from pipeline.distributed import Rank, set_up, use_device
     from pipeline.monitoring.throughput import profile_steps
     from pipeline.training.checkpoints import digest_inputs, fingerprint
     from pipeline.training.loop import Trainer, build_run, describe_run

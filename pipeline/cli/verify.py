@@ -1,16 +1,215 @@
-"""`t2v verify`: checks that rendered files and outputs of stages are unchanged since they were made."""
+"""`t2v verify`, `t2v reproduce`, `t2v sign`: rendered files and what they say of their making, checked and vouched for.
 
+Files are made again from their own provenance, where that can be, and it is told where they differ. Outputs of stages
+are held against the lock files.
+"""
+
+import contextlib
+import io
+import runpy
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
+import yaml
 
-from pipeline.cli.reproduce import ALTERED, remake_all
-from pipeline.cli.sample import MADE_BY
-from pipeline.errors import UserError
-from pipeline.provenance.credentials import read_signature
-from pipeline.provenance.locks import check_outputs, read_steps
-from pipeline.provenance.media import Media, list_media, read_media
+from pipeline.cli.sample import MADE_BY, sample
+from pipeline.errors import UserError, ending, naming
+from pipeline.extensions import list_references
+from pipeline.files import digest_value
+from pipeline.params import read_yaml
+from pipeline.provenance.credentials import Algorithm, read_signature, sign_media
+from pipeline.provenance.locks import check_outputs, find_makers, open_model, read_steps
+from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
+
+ALTERED = "made alike here, so the file has been altered"
+LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: kinds, from, to
+    "seed": (int, 0, 2**63 - 1),
+    "n": (int, 1, 4096),
+    "scale": (int, 1, 64),
+    "fps": (int, 1, 240),
+    "steps": (int, 1, 4096),
+    "guidance": ((int, float), 0, 1000),
+    "threads": (int, 1, 1024),
+}
+SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` among the facts
+
+
+class Stage(NamedTuple):
+    """How to run a single stage that renders files."""
+
+    section: str  # of params, by the names of its files
+    folders: tuple[str, ...]  # of a run that it reads, besides the model
+
+
+STAGES = {
+    "stages.render_samples": Stage("render", ("labels", "clips", "captions")),
+    "stages.evaluate_model": Stage("evaluate", ("labels", "clips", "captions", "judge")),
+    "stages.report_run": Stage("report", ("labels", "clips", "captions", "judge", "evaluation", "samples")),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file."""
+
+    media: Media
+    state: Literal["equal", "equal pixels", "differs", "not made again"]
+    reasons: tuple[str, ...] = ()  # why it could not be made again, or where and why it differs
+
+    @property
+    def is_equal(self) -> bool:
+        return self.state in ("equal", "equal pixels")
+
+
+def reproduce(
+    paths: Annotated[list[Path], typer.Argument(help="png, gif, mp4 or npz files, or folders of them")],
+    model: Annotated[
+        Path | None, typer.Option(help="folder of the model; else data/model, and those in the cache of DVC")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="a folder that gets the files made again")] = None,
+) -> None:
+    """Make files again with the same model, captions, seeds, threads and instruction set, and compare the bytes.
+
+    Exit code 1 where one differs or cannot be made again; each reason is printed.
+
+    Example: t2v reproduce data/samples
+    """
+    files = [read_media(file) for path in paths for file in list_media(path)]
+    if not files:
+        raise UserError(f"{', '.join(map(str, paths))}: no file that was rendered")
+    failed = 0
+    for outcome in remake_all(files, model, Path("data"), out):
+        failed += not outcome.is_equal
+        print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
+    """Make each file again, those of one environment in one process."""
+    groups: dict[str, list[Media]] = {}
+    for media in files:
+        groups.setdefault(repr((media.facts or {}).get("environment")), []).append(media)
+    for group in groups.values():
+        # In a new process, since torch chooses its instructions once in a process.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process, TemporaryDirectory() as temporary:
+            for media in group:
+                try:
+                    made = remake(media, model, data, Path(temporary), process)
+                    if out is not None:
+                        out.mkdir(parents=True, exist_ok=True)
+                        made = Path(shutil.copyfile(made, out / media.path.name))
+                    yield compare(media, read_media(made))
+                except UserError as error:
+                    yield Outcome(media, "not made again", (str(error),))
+
+
+def compare(media: Media, remade: Media) -> Outcome:
+    """Equal bytes; equal pixels, and what else is different in the making; or where the two differ, and why."""
+    if media.payload == remade.payload:
+        return Outcome(media, "equal")
+    facts = tuple(explain_facts(media.facts or {}, remade.facts or {}))
+    pixels = tuple(explain_pixels(media, remade))
+    if facts and not pixels:
+        return Outcome(media, "equal pixels", facts)
+    return Outcome(media, "differs", (*pixels, *(facts or (ALTERED,))))
+
+
+def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
+    """The file made again within `scratch`. Raises UserError where that cannot be done here."""
+    facts = media.require_facts()
+    maker = facts.get("made_by")
+    if maker not in (MADE_BY, *STAGES):
+        raise UserError(f"made by {maker or 'an earlier version'}, which cannot be done again by itself")
+    check_facts(facts)
+    alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same of all files of one stage
+    folder = scratch / digest_value(alike)
+    made = folder / (f"sample{media.kind}" if maker == MADE_BY else media.path.name)
+    if not made.is_file():
+        folder.mkdir(exist_ok=True)
+        with open_model(None if facts.get("model") is None else str(facts["model"]), model) as source:
+            work = (sample_again, facts, source, made) if maker == MADE_BY else (run_again, facts, source, data, folder)
+            try:
+                failed = process.submit(*work).result()
+            except BrokenProcessPool:
+                failed = "the process that made it again was ended, perhaps for want of memory"
+            if failed:
+                raise UserError(failed)
+    if not made.is_file():
+        raise UserError(f"{maker} makes no file of this name; it was renamed")
+    return made
+
+
+def check_facts(facts: dict[str, Any]) -> None:
+    """Raises UserError for facts that nothing here has written: a file may come from anybody."""
+    environment = facts.get("environment", {"threads": 1})
+    known = {**facts, "threads": environment.get("threads") if isinstance(environment, dict) else None}
+    for name, (kinds, least, most) in LIMITS.items():
+        value = known.get(name, least)
+        if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
+            raise UserError(f"what it says of how it was made cannot be: {name} {value!r}")
+    if facts["made_by"] == MADE_BY:
+        if not isinstance(facts.get("caption"), str):
+            raise UserError("what it says of how it was made names no caption")
+        return
+    if ("steps" in facts) != ("guidance" in facts):
+        raise UserError("what it says of how it was made names one of steps and guidance, which belong together")
+    section = STAGES[facts["made_by"]].section
+    named = set(list_references(facts.get(section))) - set(list_references(read_yaml(Path("params.yaml"))))
+    if named or not isinstance(facts.get(section), dict):
+        raise UserError(f"needs code that params.yaml does not name: {', '.join(sorted(named)) or section}")
+
+
+def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
+    """Sample by these facts, in the environment that they name -> why that failed."""
+    from pipeline.inference import use_environment
+
+    # The graph draws as the model was trained to; naming steps or guidance would have torch draw.
+    by_graph = facts.get("runtime") == "onnxruntime"
+    if not by_graph and "environment" in facts:
+        use_environment(facts["environment"])
+    named = [name for name in SAMPLED if name in facts and not (by_graph and name in ("steps", "guidance"))]
+    options = {name: facts[name] for name in named} | {"exact": not by_graph}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        failed = ending(lambda: sample(facts["caption"], out, model=model, **options))
+    return failed[0] if failed else None
+
+
+def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
+    """Run a stage with these facts, in the environment that they name and a folder of its own -> why that failed."""
+    from pipeline.inference import use_environment
+
+    if "environment" in facts:
+        use_environment(facts["environment"])
+    stage, root = STAGES[facts["made_by"]], Path.cwd()
+    params = read_yaml(Path("params.yaml")) | {stage.section: facts[stage.section]}
+    if "steps" in facts:
+        params["sampling"] = {name: facts[name] for name in ("steps", "guidance")}
+    places = {name: data / name for name in stage.folders} | {"model": model, "out": out}
+    if stage.section == "evaluate":
+        places |= {"weights": Path(params["evaluate"]["pretrained"]["weights"]), "metrics": out / "metrics.json"}
+    words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
+    told = io.StringIO()
+    with TemporaryDirectory() as temporary, contextlib.chdir(temporary), contextlib.redirect_stderr(told):
+        with naming(Path(temporary) / "params.yaml"):
+            Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        sys.path.insert(0, str(root))
+        sys.argv = [facts["made_by"], *words]
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                runpy.run_module(facts["made_by"], run_name="__main__")
+            except SystemExit as ended:
+                return told.getvalue().strip().removeprefix("error: ") if ended.code else None
+    return None
 
 
 def verify(
@@ -83,3 +282,30 @@ def check_marks(media: Media, trust: Path | None) -> str:
     if trust is not None and not found.is_trusted:
         return f"signed by {found.signer}, whom {trust} does not name"
     return "" if found.facts == media.facts else f"signed by {found.signer} for another file: the facts differ"
+
+
+def sign(
+    file: Annotated[Path, typer.Argument(help="a png, gif or mp4 of `t2v sample` or of the stage render")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the signed file")],
+    certificate: Annotated[Path, typer.Option(help="PEM: the signer's certificate, then those above it")],
+    key: Annotated[Path, typer.Option(help="PEM: the private key of the first certificate")],
+    algorithm: Annotated[Algorithm, typer.Option(help="of the key")] = "es256",
+) -> None:
+    """Sign that a trained model made this file, with the facts that the file tells.
+
+    Equal files signed twice differ: the signature holds chance. So the signed file lies outside the outputs of stages.
+
+    Example: t2v sign mug.gif -o shown/mug.gif --certificate chain.pem --key key.pem
+    """
+    media = read_media(file)
+    media.require_facts()
+    if not media.is_whole:
+        raise UserError(
+            f"{file}: its seal is missing or does not fit, so it is not as it was made; make it again first"
+        )
+    if out.suffix.lower() != media.kind:
+        raise UserError(f"{out}: must end with {media.kind}, as {file} does")
+    if makers := find_makers(out, read_steps(Path()), Path()):
+        raise UserError(f"{out}: an output of the stage {makers[0].name}, whose bytes are locked; name another place")
+    sign_media(media, out, certificate, key, algorithm)
+    print(f"{out}: signed")

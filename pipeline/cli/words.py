@@ -10,9 +10,8 @@ import typer
 from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json
-from pipeline.model_files import ModelFiles, find_model_files
 from pipeline.params import load_params
-from pipeline.records import FIRST_WORD_ID, VECTORS, Clip
+from pipeline.records import FIRST_WORD_ID, VECTORS, Clip, ModelFiles, find_model_files
 from pipeline.tables import read_table
 
 if TYPE_CHECKING:

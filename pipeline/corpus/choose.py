@@ -20,8 +20,8 @@ from pipeline.corpus.rows import Candidate, LabelRow, Place, describe_place, has
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, suggest_videos_folder
 from pipeline.corpus.video_names import NoVideo
+from pipeline.directions import Directions, find_twin_fault, list_texts, make_twin, spell_way
 from pipeline.directions.english import find_counter_spelling
-from pipeline.directions.table import Directions, find_twin_fault, list_texts, make_twin, spell_way
 from pipeline.errors import UserError
 from pipeline.letters import build_word_pattern
 from pipeline.params import FilterParams

@@ -21,7 +21,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from pipeline.distributed.devices import PeerLost, Rank, use_device
+from pipeline.distributed import PeerLost, Rank, use_device
 from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending, first_line
 
 PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, select_evenly
-from pipeline.directions.table import WAYS, turn_way
+from pipeline.directions import WAYS, turn_way
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
 from pipeline.evaluation.measured_clips import ClipSet
-from pipeline.judges.classes import Classes, NewWord, Prompt
+from pipeline.judges import Classes, NewWord, Prompt
 from pipeline.params import EvaluateParams
 from pipeline.records import Caption, Clip, Frames, Split, slugify
 from pipeline.text.embeddings import extend_vocabulary, read_embeddings

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
-from pipeline.judges.classes import Prompt
+from pipeline.judges import Prompt
 from pipeline.records import Frames
 
 NOISE = 8.0  # grey levels

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.data.batches import pad
-from pipeline.judges.classes import Prompt
-from pipeline.judges.networks import Judge
+from pipeline.data.dataset import pad
+from pipeline.judges import Judge, Prompt
 from pipeline.measures import (
     STILL,
     Flow,

@@ -59,7 +59,7 @@ from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 from pipeline.evaluation.two_sample import LEAST as LEAST_TOLD
 from pipeline.evaluation.two_sample import Inputs, judge_two_samples, read_frames, read_motion
 from pipeline.extensions import Signature, resolve
-from pipeline.judges.classes import Prompt
+from pipeline.judges import Prompt
 from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise
 
 CAUGHT, GONE = 0.9, 0.1

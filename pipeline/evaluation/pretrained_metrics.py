@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.distributed.devices import parse_devices
+from pipeline.distributed import parse_devices
 from pipeline.evaluation.controls import (
     CHANCE,
     MEAN,

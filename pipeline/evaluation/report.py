@@ -10,15 +10,14 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline.evaluation.controls import ABSENT, REAL, Check, scale_figure, select_withdrawn
-from pipeline.evaluation.evaluate import Evaluation, GeneratorEvaluation
+from pipeline.evaluation.evaluate import NEW, Evaluation, GeneratorEvaluation
 from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
 from pipeline.evaluation.measured_clips import Floats
 from pipeline.evaluation.memorisation import CopySearch, average_logits, measure_gap
 from pipeline.evaluation.metric import Metric, average, divide_means
 from pipeline.evaluation.metrics import CLIP_METRICS
-from pipeline.evaluation.pictures import NEW
 from pipeline.files import write_csv, write_json
-from pipeline.judges.classes import Classes, NewWord
+from pipeline.judges import Classes, NewWord
 
 OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
 RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs

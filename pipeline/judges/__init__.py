@@ -1,1 +1,275 @@
-"""The judge: a network trained on real clips of the split `judge`, which measures generated ones."""
+"""The judge: a network trained on real clips of the split `judge`, which measures generated ones.
+
+Here are the objects, categories and captions in numbers, as it classifies them, and names parsed from a caption; its
+network, and how that is saved and loaded. It is trained in `training`.
+"""
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from pipeline.data.dataset import to_training
+from pipeline.directions import WAYS
+from pipeline.errors import UserError, describe_fault
+from pipeline.files import read_json, replacing, write_json
+from pipeline.models.layers import linear
+from pipeline.params import ClipParams, count_doublings
+from pipeline.records import UNKNOWN_ID, Caption, Clip, Frames
+
+Meaning = tuple[str, tuple[str, ...]]  # category and objects
+
+Tokens = tuple[str, ...]
+
+MOST_FRAMES = 8  # frames of a clip that the judge reads, at most
+GROUPS = 4  # of the norms; the judge's width is a multiple
+EMBEDDING = 64
+FEWEST_CLIPS = 20  # a judge that was trained on fewer says nothing about what clips show
+AT_ONCE = 32  # clips in one pass: memory stays small however many there are
+
+WEIGHTS, DESCRIPTION = "judge.safetensors", "judge.json"
+REMEDY = "`dvc repro judge` makes it"
+
+
+@dataclass(frozen=True)
+class NewWord:
+    """An object that training never showed, and the seen object whose word vector is nearest."""
+
+    name: str
+    near: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a clip should show, in the judge's classes."""
+
+    caption: Caption
+    object: int  # class of the first object, -1 where the judge has none of that name
+    category: int
+    meaning: int  # number of the pair of category and objects
+    moves: tuple[float, float] | None  # right and down, where the clip's labels name a direction
+    new: NewWord | None = None  # where the object is an unseen one; `object` is then the seen one it should look like
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the judge classifies. A clip's object is the first one that its caption names."""
+
+    objects: tuple[str, ...]
+    categories: tuple[str, ...]
+    _meanings: dict[Meaning, int] = field(default_factory=dict, compare=False)
+
+    def build_prompt(self, clip: Clip, caption: Caption) -> Prompt:
+        """The clip's caption in numbers; -1 for what the judge has no class for."""
+        return Prompt(
+            caption=caption,
+            object=self.find_object(clip.objects[0] if clip.objects else ""),
+            category=_find(self.categories, clip.category),
+            meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
+            moves=WAYS.get(clip.moves),
+        )
+
+    def find_object(self, name: str) -> int:
+        """The class of an object by name; -1 where there is none."""
+        return _find(self.objects, name)
+
+    def build_prompts(self, clips: Sequence[Clip], captions: Mapping[str, Caption]) -> list[Prompt]:
+        """A prompt for each clip; `captions` by clip id."""
+        return [self.build_prompt(clip, captions[clip.id]) for clip in clips]
+
+
+def select_classes(clips: Sequence[Clip], min_clips: int) -> Classes:
+    """The first objects and the categories of at least `min_clips` of the clips, in alphabetical order."""
+    objects = Counter(clip.objects[0] for clip in clips if clip.objects)
+    categories = Counter(clip.category for clip in clips)
+    return Classes(_select_frequent(objects, min_clips), _select_frequent(categories, min_clips))
+
+
+def _select_frequent(counts: Counter[str], least: int) -> tuple[str, ...]:
+    return tuple(sorted(name for name, count in counts.items() if count >= least))
+
+
+def _find(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else -1
+
+
+class CaptionParser:
+    """Finds the category and the objects that a caption names, by the words that the captions of a run use for them."""
+
+    def __init__(self, clips: Iterable[Clip], captions: Mapping[str, Caption]) -> None:
+        categories: dict[Tokens, Counter[str]] = defaultdict(Counter)
+        objects: dict[Tokens, Counter[str]] = defaultdict(Counter)
+        for clip in clips:
+            caption = captions[clip.id]
+            categories[caption.action_tokens][clip.category] += 1
+            # A caption may lack one of the objects, so each is found by its slot.
+            for number, name in enumerate(clip.objects, 1):
+                objects[_select_slot(caption, number)][name] += 1
+        objects.pop((), None)
+        self._categories, self._objects = _commonest(categories), _commonest(objects)
+
+    def parse(self, caption: Caption) -> Meaning:
+        """The category, empty where the words around the objects are those of none, and the objects."""
+        numbers = range(1, max(caption.slots, default=0) + 1)
+        parts = [tokens for number in numbers if (tokens := _select_slot(caption, number))]
+        objects = tuple(self._objects.get(tokens, " ".join(tokens)) for tokens in parts)
+        return self._categories.get(caption.action_tokens, ""), objects
+
+
+def _select_slot(caption: Caption, number: int) -> Tokens:
+    return tuple(token for token, slot in zip(caption.tokens, caption.slots, strict=True) if slot == number)
+
+
+def _commonest(names: Mapping[Tokens, Counter[str]]) -> dict[Tokens, str]:
+    return {tokens: counts.most_common(1)[0][0] for tokens, counts in names.items()}
+
+
+class Trunk(nn.Module):
+    """A few frames, each with its change since the one before, through 2-d convolutions, then a GRU.
+
+    Frames [B,3,T,H,W] in [-1,1] -> features [B,F] and feature statistics [B,S].
+    """
+
+    def __init__(self, shape: ClipParams, width: int) -> None:
+        super().__init__()
+        channels = [min(width << place, 4 * width) for place in range(count_doublings(shape))]
+        layers: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.GroupNorm(GROUPS, width), nn.GELU()]
+        for a, b in itertools.pairwise(channels):
+            layers += [nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(GROUPS, b), nn.GELU(), nn.AvgPool2d(2)]
+        self.net = nn.Sequential(*layers)
+        places = (shape.height >> len(channels)) * (shape.width >> len(channels))
+        self.frame = linear(channels[-1] * places, channels[-1])
+        self.time = nn.GRU(channels[-1], channels[-1], batch_first=True)
+        self.features = 2 * channels[-1]
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        stride = -(-frames.shape[2] // MOST_FRAMES)
+        change = torch.diff(frames, dim=2, prepend=frames[:, :, :1])
+        seen = torch.cat((frames, change), dim=1)[:, :, stride - 1 :: stride].transpose(1, 2)  # [B,S,6,H,W]
+        x, statistics = seen.flatten(0, 1), []
+        for layer in self.net:
+            x = layer(x)
+            if isinstance(layer, nn.GELU):
+                statistics += _summarise(x.unflatten(0, seen.shape[:2]).transpose(1, 2).flatten(3))
+        x = self.frame(x.flatten(1)).unflatten(0, seen.shape[:2])  # [B,S,W]
+        states, _ = self.time(F.gelu(x))
+        return torch.cat((states[:, -1], x.mean(dim=1)), dim=1), torch.cat(statistics, dim=1)
+
+
+def _summarise(x: Tensor) -> list[Tensor]:
+    """Activations without their places: mean, deviation over places and change over time, [B,C,T,P] -> [B,C] each."""
+    change = torch.diff(x, dim=2).abs().sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])
+    return [x.mean(dim=(2, 3)), x.std(dim=3).mean(dim=2), change]
+
+
+class Judge(nn.Module):
+    """Classifies clips and compares them with captions: frames [B,3,T,H,W] in [-1,1], token ids [B,L], 0 is padding.
+
+    Whether a clip fits a caption is the cosine of `clip_vectors` and `caption_vectors`. Radford et al. 2021 (CLIP),
+    arXiv:2103.00020.
+    """
+
+    training_clips: int  # how many clips it was trained on
+
+    def __init__(self, shape: ClipParams, width: int, objects: int, categories: int, words: int) -> None:
+        super().__init__()
+        self.words = words
+        self.training_clips = 0
+        self.trunk = Trunk(shape, width)
+        self.objects = linear(self.trunk.features, max(objects, 1))
+        self.categories = linear(self.trunk.features, max(categories, 1))
+        self.clips = linear(self.trunk.features, EMBEDDING)
+        self.captions = CaptionTower(words, EMBEDDING)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))  # of the contrastive loss
+
+    @property
+    def untrained(self) -> bool:
+        """Whether its weights are still random: its features can be compared, its answers mean nothing."""
+        return self.training_clips < FEWEST_CLIPS
+
+    @property
+    def unavailable_reason(self) -> str:
+        """Why an untrained judge gives no figures; empty for a trained one."""
+        if not self.untrained:
+            return ""
+        had = f"the judge had {self.training_clips} clips to learn from"
+        return f"{had}, {FEWEST_CLIPS} are needed; see filter.shares.judge"
+
+    def extract(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B,F], which the answers are computed from, and statistics of every layer [B,S].
+
+        Distances compare both: the features drop whatever does not tell classes apart, so that a blurred mean of clips
+        has the best of features.
+        """
+        features, statistics = self.trunk(frames)
+        return features, statistics
+
+    def extract_all(self, frames: Frames) -> tuple[Tensor, Tensor]:
+        """The same for any number of clips, uint8 [N,T,H,W,3], a few at a time and without gradients."""
+        with torch.inference_mode():
+            parts = [
+                self.extract(to_training(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))))
+                for at in range(0, len(frames), AT_ONCE)
+            ]
+            features, statistics = (torch.cat(part) for part in zip(*parts, strict=True))
+        return features, statistics
+
+    def clip_vectors(self, features: Tensor) -> Tensor:
+        """Unit vectors [B,E] of clips from their features."""
+        return F.normalize(self.clips(features), dim=1)
+
+    def caption_vectors(self, token_ids: Tensor) -> Tensor:
+        """Unit vectors [B,E] of captions; words that were added after the judge was trained count as unknown."""
+        return F.normalize(self.captions(token_ids.where(token_ids < self.words, UNKNOWN_ID)), dim=1)
+
+
+class CaptionTower(nn.Module):
+    """Token ids [B,L], 0 is padding -> [B,E]: means over neighbouring words: "from left" is not "from right"."""
+
+    def __init__(self, words: int, width: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(words, width, padding_idx=0)
+        self.phrases = nn.Conv1d(width, width, 3, padding=1)
+        self.project = linear(width, width)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        present = (token_ids != 0).float()[:, None]  # [B,1,L]
+        x = F.gelu(self.phrases(self.words(token_ids).transpose(1, 2))) * present
+        vectors: Tensor = self.project(x.sum(dim=2) / present.sum(dim=2).clamp(min=1).sqrt())
+        return vectors
+
+
+def save_judge(folder: Path, judge: Judge, description: dict[str, Any]) -> None:
+    """Write the weights, then the description (`clip`, `width`, `words`, `objects`, `categories`, `clips`, ...)."""
+    with replacing(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save({key: value.contiguous() for key, value in judge.state_dict().items()}))
+    write_json(folder / DESCRIPTION, description)
+
+
+def load_judge(folder: Path) -> tuple[Judge, Classes, ClipParams]:
+    """The judge, ready for inference. Raises UserError where files are absent or do not fit each other."""
+    description = read_json(folder / DESCRIPTION, REMEDY)
+    if not (folder / WEIGHTS).exists():
+        raise UserError(f"{folder / WEIGHTS}: no such file; {REMEDY}")
+    try:
+        shape = ClipParams.model_validate(description["clip"])
+        classes = Classes(tuple(description["objects"]), tuple(description["categories"]))
+        judge = Judge(shape, description["width"], len(classes.objects), len(classes.categories), description["words"])
+        judge.training_clips = int(description["clips"])
+        judge.load_state_dict(load_file(folder / WEIGHTS))
+        judge.eval().requires_grad_(False)
+    except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
+        why = describe_fault(error)
+        raise UserError(f"{folder}: not the judge of this version ({why}); run `dvc repro -f judge`") from None
+    return judge, classes, shape

@@ -8,13 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.data.batches import pad, to_training
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, pad, to_training
 from pipeline.data.sampler import derive_seed
-from pipeline.directions.table import Directions, find_twin_fault, make_twin
+from pipeline.directions import Directions, find_twin_fault, make_twin
 from pipeline.errors import UserError
-from pipeline.judges.classes import Classes, Prompt, select_classes
-from pipeline.judges.networks import Judge
+from pipeline.judges import Classes, Judge, Prompt, select_classes
 from pipeline.params import ClipParams, JudgeParams
 from pipeline.records import Clip, Frames, Progress, silent
 from pipeline.text.parsing import encode

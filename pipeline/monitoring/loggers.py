@@ -18,14 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from pipeline.data.batches import to_frames
-from pipeline.data.dataset import TrainingSplit
+from pipeline.data.dataset import TrainingSplit, to_frames
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.models.networks import TextToVideo
-from pipeline.monitoring.cost import CostLogger
-from pipeline.monitoring.throughput import ThroughputMeter
+from pipeline.monitoring.throughput import CostLogger, ThroughputMeter
 from pipeline.params import LoggingParams, TrainParams
 from pipeline.records import Clip, Frames
 from pipeline.training.history import MetricRow, Values

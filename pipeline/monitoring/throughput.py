@@ -1,12 +1,12 @@
 """The throughput of a training: clips/s, time spent waiting for data, memory, and FLOP/s compared with the peak.
 
-These are clock times, so they go to the terminal and the loggers alone, never into an output. A few steps under torch's
-profiler say which operations take longest.
+These are clock times, so they go to the terminal, the loggers and a file of the cost next to their logs, never into an
+output. A few steps under torch's profiler say which operations take longest.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,12 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from pipeline.files import replacing
+from pipeline.errors import UserError
+from pipeline.files import read_json, replacing, write_json
 from pipeline.models.flops import Result, count_flops
 from pipeline.params import TrainParams
+from pipeline.records import Frames
+from pipeline.training.history import summarise
 from pipeline.training.loop import Trainer
 
 MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}  # large enough for full speed, small enough for milliseconds
@@ -25,6 +28,9 @@ MATMUL_SECONDS = 0.1
 Clock = Callable[[], float]
 
 WARM_STEPS = 3  # at least: memory is taken, kernels are chosen and compiled in the first ones
+
+COST = "cost.json"
+MEMORY = "speed/memory_gb"
 
 
 def measure_matmul_rate(
@@ -159,3 +165,53 @@ def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:
     whole = max(sum(microseconds for _, microseconds in found.values()), 1e-9)
     costs = [OperationCost(name, n / steps, time / 1e6 / steps, time / whole) for name, (n, time) in found.items()]
     return sorted(costs, key=lambda cost: cost.seconds, reverse=True)
+
+
+class CostLogger:
+    """Keeps seconds, CPU seconds and memory of the first process, with the last row of the history.
+
+    A run that was stopped goes on from what its file says, so that the sums are those of the whole training.
+    """
+
+    def __init__(self, folder: Path, clips_seen: int) -> None:
+        self._path = folder / COST
+        before = _read_cost(self._path) if clips_seen else {}
+        self._seconds = before.get("seconds", 0.0) - time.perf_counter()
+        self._cpu_seconds = before.get("cpu_seconds", 0.0) - time.process_time()
+        self._memory = before.get("memory_gb", 0.0)
+
+    def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
+        self._memory = max(self._memory, values.get(MEMORY, 0.0))
+        cost = {
+            "clips": clips_seen,
+            "seconds": self._seconds + time.perf_counter(),
+            "cpu_seconds": self._cpu_seconds + time.process_time(),
+            "memory_gb": self._memory,
+            "row": {name: value for name, value in values.items() if not name.startswith("speed/")},
+        }
+        write_json(self._path, cost)
+
+    def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def find_cost(logs: Path, summary: Mapping[str, float]) -> dict[str, float]:
+    """The cost of the training that ended with this row, a `training.json`, from the logs of all; empty for none."""
+    for path in sorted(logs.glob(f"*/{COST}")):
+        cost = _read_cost(path)
+        row = cost.pop("row", None)
+        if isinstance(row, dict) and summary and summarise(row) == dict(summary):
+            return cost
+    return {}
+
+
+def _read_cost(path: Path) -> dict[str, float]:
+    """What the file holds; empty where it is absent or broken, since it is a help alone."""
+    try:
+        cost = read_json(path, "")
+    except UserError:
+        return {}
+    return cost if isinstance(cost, dict) else {}

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor
 
-from pipeline.data.batches import to_frames
+from pipeline.data.dataset import to_frames
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import first_line
 from pipeline.inference import Model

@@ -14,8 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from pipeline.data.sampler import derive_seed
 from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json
-from pipeline.model_files import ModelFiles
-from pipeline.records import Frames
+from pipeline.records import Frames, ModelFiles
 
 ABOUT = "t2v"  # key of the graph's metadata: which model it draws, and how
 NOISE, TOKENS, FRAMES = "z", "token_ids", "frames"  # inputs and output
@@ -75,7 +74,7 @@ class Graph:
 
 
 def to_pixels(clips: NDArray[np.float32]) -> Frames:
-    """As `pipeline.data.batches.to_frames`: float [B,3,T,H,W] about [-1,1] -> uint8 [B,T,H,W,3]."""
+    """As `pipeline.data.dataset.to_frames`: float [B,3,T,H,W] about [-1,1] -> uint8 [B,T,H,W,3]."""
     if not np.isfinite(clips).all():
         raise UserError("the graph draws pixels that are no numbers: its weights are broken; `dvc repro -f train`")
     scaled = np.rint((clips.transpose(0, 2, 3, 4, 1) + np.float32(1)) * np.float32(255 / 2))

@@ -1,1 +1,231 @@
-"""One HTML file that shows a run, or several side by side: it needs no network, no server and no other file."""
+"""One HTML file that shows a run, or several side by side: it needs no network, no server and no other file.
+
+Equal runs give equal bytes. Everything that comes from a run is escaped by the templates. The page loads nothing: its
+policy allows the styles and scripts inside it by their digests, and pictures that are inside it.
+"""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from pipeline.data.dataset import DataFolders, open_directions
+from pipeline.directions import Directions
+from pipeline.errors import UserError, describe_fault
+from pipeline.evaluation.intervals import Figure
+from pipeline.page.blind_test import build_blind_test
+from pipeline.page.figures import Chart, compare_figures, compare_params, read_charts, read_evaluation
+from pipeline.page.graph import draw_graph, read_stages
+from pipeline.page.inset import Inset, embed_json, explain
+from pipeline.page.player import POLICY, build_player
+from pipeline.page.run import Run, flatten, parse_number
+from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
+from pipeline.page.summary import summarise_run
+from pipeline.page.texts import KEY_METRICS, describe_metric
+from pipeline.params import ReportParams, SamplingParams
+from pipeline.records import DIRECTIONS, GENERATOR, Clip
+from pipeline.shards import INDEX
+from pipeline.tables import iterate_table
+
+TEMPLATES = Path(__file__).with_name("templates")
+SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
+MOST_CAPTIONS = 200  # to choose from
+PICTURES = ("opposites", "nearest", "worst", "words")
+NO_INTERVAL = "–"  # noqa: RUF001
+
+
+def build_page(run: Run, options: ReportParams, fps: int) -> str:
+    """The page of one run, whatever of it is there."""
+    evaluation = read_evaluation(run)
+    stages = read_stages(run, evaluation)
+    sheets = read_grid(run, options.captions)
+    pictures = {name: read_pictures(run, name) for name in PICTURES}
+    data = read_data(run, options.clips)
+    shown = [*sheets, *data, *(Sheet("", cards) for cards in pictures.values())]
+    return _render(
+        "run.html",
+        _find_shapes(shown),
+        fps,
+        read_charts([run]),
+        {name: open_inset(run, fps, build) for name, build in INSETS.items()},
+        run=run,
+        summary=summarise_run(run, evaluation),
+        evaluation=evaluation,
+        stages=stages,
+        drawing=draw_graph(stages),
+        sheets=sheets,
+        pictures=pictures,
+        data=data,
+        settings=flatten(run.settings),
+    )
+
+
+def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int) -> str:
+    """The page of several runs side by side. Raises UserError where two have one name."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
+    block, sheets = align_samples(runs, options.captions)
+    return _render(
+        "runs.html",
+        _find_shapes(sheets),
+        fps,
+        read_charts(runs),
+        {},
+        runs=runs,
+        summaries=[summarise_run(run, read_evaluation(run)) for run in runs],
+        params=compare_params(runs),
+        comparisons=compare_figures(runs),
+        key_metrics=KEY_METRICS,
+        block=block,
+        sheets=sheets,
+    )
+
+
+def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
+    """The shapes of all clips on the page, which the style sheet has to know."""
+    return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
+
+
+def open_inset(run: Run, fps: int, build: Callable[[Run, int], Inset | None]) -> Inset | None:
+    """What `build` makes of the run; of a model that does not open here, as of an earlier version, the reason."""
+    try:
+        return build(run, fps)
+    except UserError as error:
+        return explain(str(error))
+
+
+def open_player(run: Run, fps: int) -> Inset | None:
+    """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
+    folders = run.folders
+    if not (folders.model / GENERATOR).is_file():
+        return None
+    table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTIONS
+    counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
+    captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MOST_CAPTIONS]
+    directions = open_directions(rules) if rules.is_file() else Directions()
+    return build_player(folders.model, sorted(captions), directions, fps, _read_sampling(run))
+
+
+def open_blind_test(run: Run, fps: int) -> Inset | None:
+    """Pairs of real and generated clips; None where there is no model, or no data. Raises UserError."""
+    folders = run.folders
+    data = DataFolders(folders.labels, folders.clips, folders.captions)
+    needed = (folders.model / GENERATOR, data.labels / "clips.parquet", data.clips / INDEX)
+    if not all(path.is_file() for path in (*needed, data.captions / "captions.parquet")):
+        return None
+    seed = run.settings.get("seed")
+    return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, _read_sampling(run))
+
+
+def _read_sampling(run: Run) -> SamplingParams | None:
+    try:
+        return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
+    except (TypeError, ValidationError) as error:
+        fault = describe_fault(error)
+        raise UserError(f"{run.name}: its params have no section sampling that holds ({fault})") from None
+
+
+INSETS = {"player": open_player, "blind_test": open_blind_test}
+
+
+def _render(
+    template: str,
+    shapes: Sequence[tuple[int, int, int]],
+    fps: int,
+    charts: Sequence[Chart],
+    insets: Mapping[str, Inset | None],
+    **given: Any,
+) -> str:
+    environment = _open_templates()
+    own = environment.get_template("style.css").render(shapes=shapes, fps=fps)
+    there = [inset for inset in insets.values() if inset]
+    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), *(inset.style for inset in there)]))
+    scripts = [Markup(text) for text in (*map(_read, SCRIPTS), *(inset.script for inset in there)) if text]
+    return environment.get_template(template).render(
+        policy=_build_policy(style, scripts, draws=any(inset.script for inset in there)),
+        insets={name: inset and {"reason": inset.reason, "html": Markup(inset.html)} for name, inset in insets.items()},
+        inset_data=Markup("".join(inset.data for inset in there)),
+        style=style,
+        scripts=scripts,
+        shapes=shapes,
+        fps=fps,
+        charts=charts,
+        chart_data=embed_json([{"key": chart.key, "series": chart.series, "rows": chart.rows} for chart in charts]),
+        **given,
+    )
+
+
+def _build_policy(style: str, scripts: Sequence[str], *, draws: bool) -> str:
+    """What the page may do: run and wear what is inside it; `draws`: the generator is in it."""
+    policy = {
+        "default-src": ["'none'"],
+        "img-src": ["data:"],
+        "style-src": [_digest(style)],
+        "script-src": [_digest(script) for script in scripts],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+    for name, sources in POLICY.items() if draws else ():
+        policy[name] = [*policy.get(name, []), *sources]
+    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items())
+
+
+@cache
+def _open_templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"value": format_value, "span": format_span, "cell": format_cell, "setting": format_setting}
+    environment.globals["describe_metric"] = describe_metric
+    return environment
+
+
+@cache
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """The source of a policy that allows exactly this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def format_value(number: float | None) -> str:
+    """A figure for people, of two decimals, or two digits where it is smaller; a dash for none."""
+    if number is None:
+        return NO_INTERVAL
+    size = abs(number)
+    if size >= 10:
+        return f"{number:,.0f}" if size >= 1000 else f"{number:.1f}"
+    return f"{number:.2f}" if size >= 0.1 or number == 0 else f"{number:.2g}"
+
+
+def format_cell(text: str) -> str:
+    """A cell of a table: text and whole numbers as they are, other numbers as figures."""
+    number = parse_number(text)
+    return text if number is None or "." not in text else format_value(number)
+
+
+def format_span(figure: Figure) -> str:
+    """The interval of a figure; empty where it has none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{format_value(figure.low)} to {format_value(figure.high)}"
+
+
+def format_setting(value: Any) -> str:
+    """A value of params.yaml as one writes it there, or nearly."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import read_section
-from pipeline.model_files import DESCRIPTION
 from pipeline.page.figures import EvaluationView, read_list
 from pipeline.page.run import Run, read_count, read_object
 from pipeline.page.texts import REASONS
-from pipeline.records import DROPS, Drop
+from pipeline.records import DESCRIPTION, DROPS, Drop
 from pipeline.tables import iterate_table
 
 EXAMPLES = 5  # of each reason

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, read_json
-from pipeline.model_files import GENERATOR
+from pipeline.records import GENERATOR
 from pipeline.shards import INDEX
 
 REMEDY = "`dvc repro` makes it anew"

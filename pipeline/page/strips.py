@@ -10,9 +10,9 @@ from PIL import Image
 
 from pipeline.page.run import Run
 from pipeline.records import Clip, Frames
+from pipeline.rendering import Row
 from pipeline.rendering.contact_sheet import choose_cards
 from pipeline.rendering.export import read_samples
-from pipeline.rendering.grid import Row
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 

@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_section
-from pipeline.model_files import DESCRIPTION, GENERATOR
 from pipeline.page.figures import EvaluationView
 from pipeline.page.run import REMEDY, Run, read_count, read_object
+from pipeline.records import DESCRIPTION, GENERATOR
 
 PRODUCTS = {  # for the reader, and the folder of each
     "chosen clips": "labels",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from pipeline.data.batches import Batch
-from pipeline.distributed.devices import Rank
+from pipeline.data.dataset import Batch
+from pipeline.distributed import Rank
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams

@@ -1,1 +1,1 @@
-"""Provenance of a file: read, compared with a copy made again, traced back to params, data and code, signed."""
+"""Provenance of a file: read, compared with a copy made again, signed; and the lock files behind it."""

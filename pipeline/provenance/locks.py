@@ -19,7 +19,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.files import digest_file
-from pipeline.model_files import GENERATOR, GRAPHS, find_model_files
+from pipeline.records import GENERATOR, GRAPHS, find_model_files
 from pipeline.repository import git
 
 LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders that draw or fetch data

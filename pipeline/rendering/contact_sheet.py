@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.duplicates import NearPair
 from pipeline.records import Clip, Frames, Split
+from pipeline.rendering import BLOCK_GAP, GAP, LABEL, MARGIN, PALE_INK, TITLE, TITLE_LINE, Page, film_strip
 from pipeline.rendering.export import export_picture
-from pipeline.rendering.grid import BLOCK_GAP, GAP, LABEL, MARGIN, PALE_INK, TITLE, TITLE_LINE, Page, film_strip
 from pipeline.shards import ShardReader
 
 COLUMNS = 2  # strips side by side

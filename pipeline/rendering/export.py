@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import replacing
 from pipeline.records import Frames
-from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
+from pipeline.rendering import Block, Row, Window, compose_grid, compose_sheet
 from pipeline.video.ffmpeg import Codec, encode_frames
 
 Provenance = dict[str, Any]  # what JSON can hold

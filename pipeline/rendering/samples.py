@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.records import Caption, Clip, Frames
-from pipeline.rendering.grid import Block, Row, Window
+from pipeline.rendering import Block, Row, Window
 from pipeline.text.embeddings import Embeddings, extend_vocabulary
 from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
 from pipeline.text.vocabulary import Vocabulary

@@ -1,4 +1,4 @@
-"""Shards of frames: written whole or not at all, read by mapping their pages in place.
+"""Shards of frames: written whole or not at all, read in any order by mapping their pages, with bounded memory.
 
 A Parquet shard holds a clip per row: `id`, `caption`, and `frames` as one non-null `fixed_size_binary(T*H*W*3)`
 column, uncompressed and in one page per row group, so that the bytes of a group lie in the file as `[N,T,H,W,3]` and
@@ -6,8 +6,275 @@ any Parquet tool can still read them. A group has some 4 MiB of frames and the l
 look-up by id reads no other group. An NPZ shard holds the arrays `id`, `caption` and `frames`, likewise uncompressed.
 `index.json` is written last: a folder without it is not whole. An id may stand in several rows: windows of one video
 share theirs.
+
+A shard is checked against the digest in the index only where that is asked for: reading every byte takes time.
 """
 
-from pipeline.shards.folder import INDEX, Shard, ShardReader, write_index, write_shard
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-__all__ = ["INDEX", "Shard", "ShardReader", "write_index", "write_shard"]
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError, describe_fault
+from pipeline.files import STATES, digest_file, digest_value, hold_folder, read_json, replacing, write_json
+from pipeline.records import Frames
+from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet, write_npz, write_parquet
+
+INDEX = "index.json"
+REMEDY = "`dvc repro transcode` restores it, or makes it anew"
+
+CHECKED = STATES.parent / "shards"  # what was checked already, a folder for each set of shards
+STAMPS = "stamps.json"
+
+MOST_BYTES = 2**31  # of one clip
+MAPPED_AT_ONCE = 512  # files: each mapping keeps its file open, and systems allow 1,024 of them and less
+HELD_BYTES = 256 * 2**20  # of frames that cannot be mapped
+
+Rows = Sequence[int] | NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One line of the index."""
+
+    file: str
+    clips: int
+    digest: str  # SHA-256
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What `index.json` says."""
+
+    shape: tuple[int, int, int, int]  # T, H, W, 3
+    shards: tuple[Shard, ...]
+
+
+def write_shard(path: Path, rows: Sequence[tuple[str, str, Frames]]) -> Shard:
+    """Write (id, caption, frames [T,H,W,3]) rows as one file; its ending, .parquet or .npz, chooses the format."""
+    write = write_npz if path.suffix == ".npz" else write_parquet
+    with replacing(path) as temporary:
+        write(temporary, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    return Shard(path.name, len(rows), digest_file(path))
+
+
+def write_index(folder: Path, shape: tuple[int, int, int], shards: Iterable[Shard]) -> None:
+    """Declare the folder whole: frames are uint8 [*shape, 3], shards in row order."""
+    lines = [{"file": shard.file, "clips": shard.clips, "digest": shard.digest} for shard in shards]
+    write_json(folder / INDEX, {"shape": [*shape, 3], "clips": sum(line["clips"] for line in lines), "shards": lines})
+
+
+def read_index(folder: Path) -> Index:
+    """What `write_index` wrote. Raises UserError where the folder is not whole."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them")
+    index = read_json(path, "`dvc repro transcode` makes it")
+    try:
+        frames, height, width, channels = map(int, index["shape"])
+        if not 0 < frames * height * width * channels < MOST_BYTES or min(frames, height, width) < 1:
+            raise ValueError(f"clips of {index['shape']}")
+        shards = tuple(Shard(str(line["file"]), int(line["clips"]), str(line["digest"])) for line in index["shards"])
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UserError(f"{path}: not an index of shards ({describe_fault(error)}); `dvc repro -f transcode`") from None
+    return Index((frames, height, width, channels), shards)
+
+
+class ShardReader:
+    """The clips of a folder in row order (sorted id), without loading them.
+
+    `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3); `mapped` says whether any order
+    of rows is read equally fast. Raises UserError where the folder is not whole or a shard is not what the index
+    says. Shards of this project's writers are mapped in place; of others (compressed, several row groups) at most
+    HELD_BYTES stay in memory, or one row group if it is larger.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        index = read_index(folder)
+        self.shape = index.shape
+        self.ids: list[str] = []
+        self.captions: list[str] = []
+        self._folder, self._shards = folder, index.shards
+        self._groups: list[tuple[Path, RowGroup]] = []
+        for shard in index.shards:
+            opened = _open_shard(folder / shard.file, shard, self.shape)
+            self.ids += opened.ids
+            self.captions += opened.captions
+            self._groups += [(folder / shard.file, group) for group in opened.groups]
+        self._first_rows = np.cumsum([0] + [len(group.starts) for _, group in self._groups])
+        self._starts = np.concatenate([np.empty(0, np.int64), *(group.starts for _, group in self._groups)])
+        self.mapped = all(group.mapped for _, group in self._groups)
+        loaded = [len(group.starts) for _, group in self._groups if not group.mapped]
+        self._clip_bytes = int(np.prod(self.shape))
+        most = HELD_BYTES // (max(loaded) * self._clip_bytes) if loaded else MAPPED_AT_ONCE
+        self._held = min(MAPPED_AT_ONCE, max(1, most))
+        self._load = lru_cache(self._held)(self._load_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is loaded: a reader goes to other processes, as the workers of a torch DataLoader."""
+        return {name: value for name, value in self.__dict__.items() if name != "_load"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load = lru_cache(self._held)(self._load_group)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> Frames:
+        """Copy one clip: uint8 [T,H,W,3]. With `len` this makes the reader a dataset for torch's DataLoader."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} clips")
+        # What `frames` does for whole batches takes longer than to copy one clip.
+        number, start = int(self._first_rows.searchsorted(row, side="right")) - 1, int(self._starts[row])
+        clip = np.empty(self.shape, np.uint8)
+        clip.reshape(-1).data[:] = self._load(number)[start : start + self._clip_bytes]
+        return clip
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Frames]:
+        """Copy several clips at once, as a DataLoader asks for a batch."""
+        return list(self.frames(rows))
+
+    def frames(self, rows: Rows) -> Frames:
+        """Copy the clips at `rows` into a new uint8 array [len(rows),T,H,W,3]."""
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} clips")
+        batch = np.empty((len(rows), *self.shape), np.uint8)
+        into, width = batch.reshape(-1).data, self._clip_bytes
+        groups = self._find_groups(rows)
+        numbers, starts = groups.tolist(), self._starts[rows].tolist()
+        for place in self._order_filling(groups):
+            start = starts[place]
+            into[place * width : (place + 1) * width] = self._load(numbers[place])[start : start + width]
+        return batch
+
+    def shuffled(self, rows: Rows, seed: int | Sequence[int]) -> NDArray[np.int64]:
+        """`rows` in a random order that `frames` reads fast from front to back, whole batches at a time.
+
+        Where all shards are mapped, every order is alike. Otherwise it is that of a shuffle buffer: groups in random
+        order, and the rows of as many as are held at once mixed with each other.
+        """
+        rng = np.random.default_rng(seed)
+        rows = np.asarray(rows, np.int64)
+        mixed = rng.permutation(rows)
+        if self.mapped:
+            return mixed
+        buffer_of = rng.permutation(len(self._groups)) // self._held
+        return mixed[np.argsort(buffer_of[self._find_groups(mixed)], kind="stable")]
+
+    def release(self) -> None:
+        """Give back the memory that read clips are in, mapped pages too; reading goes on as before."""
+        self._load.cache_clear()
+
+    def verify(self) -> None:
+        """Read every shard once; raises UserError where its bytes are not those that were written."""
+        require_digests(self._folder, self._shards)
+
+    def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._first_rows, rows, side="right") - 1
+
+    def _order_filling(self, groups: NDArray[np.int64]) -> Sequence[int]:
+        """The order in which a batch is filled: from front to back, which is the fastest way into fresh memory.
+
+        Where groups have to be loaded, the rows of one group come together, groups in the order in which they are first
+        needed: along `shuffled` each is then loaded once.
+        """
+        if self.mapped:
+            return range(len(groups))
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+        turns: list[int] = np.argsort(first[group], kind="stable").tolist()
+        return turns
+
+    def _load_group(self, number: int) -> memoryview:
+        """The bytes of its clips; slices of bytes are copied faster than rows of an array."""
+        path, group = self._groups[number]
+        with _refusing_damaged(path, self.shape):
+            return group.load()
+
+
+def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
+    """Read shards whole, several at once; raises UserError where one is gone, cut off or altered."""
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # taking a digest leaves the other threads free
+    try:
+        for shard, digest in zip(shards, pool.map(lambda shard: _digest(folder / shard.file), shards), strict=True):
+            if digest != shard.digest:
+                raise UserError(f"{folder / shard.file}: altered since it was written; {REMEDY}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
+    """Raises UserError where a shard of the folder is gone, cut off or altered since it was written.
+
+    Each is read whole only once. After that its inode, length and time of last change stand for its bytes, as they do
+    for DVC; the folder `checked` keeps them. Of several processes one reads, the others wait.
+    """
+    shards = read_index(folder).shards
+    kept = checked / digest_value([shard.digest for shard in shards])[:16]
+    with hold_folder(kept, wait=True):
+        stamps, read = [_read_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
+        if new := [shard for shard, stamp in zip(shards, stamps, strict=True) if read.get(stamp) != shard.digest]:
+            require_digests(folder, new)
+            digests = [shard.digest for shard in shards]
+            write_json(kept / STAMPS, dict(zip(stamps, digests, strict=True)))
+
+
+def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
+    with _refusing_damaged(path, shape):
+        opened = open_npz(path, shape) if path.suffix == ".npz" else open_parquet(path, shape)
+    counts = {len(opened.ids), len(opened.captions), sum(len(group.starts) for group in opened.groups)}
+    if counts != {shard.clips}:
+        detail = f"holds {max(counts)} clips where {INDEX} says {shard.clips}"
+        raise UserError(f"{path}: {detail}; {REMEDY}")
+    return opened
+
+
+@contextmanager
+def _refusing_damaged(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn what a missing or damaged file raises into a UserError that names it."""
+    with _refusing_absent(path):
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
+            raise UserError(f"{path}: not a shard of frames {shape} ({describe_fault(error)}); {REMEDY}") from None
+
+
+@contextmanager
+def _refusing_absent(path: Path) -> Iterator[None]:
+    """Within it, a shard that cannot be read is a UserError that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: the index names this shard, but it is gone; {REMEDY}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
+
+
+def _digest(path: Path) -> str:
+    with _refusing_absent(path):
+        return digest_file(path)
+
+
+def _read_stamp(path: Path) -> str:
+    with _refusing_absent(path):
+        status = path.stat()
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def _read_stamps(path: Path) -> dict[str, str]:
+    with suppress(UserError, TypeError, ValueError):  # there are none yet, or they were cut off: all shards are read
+        return dict(read_json(path, ""))
+    return {}

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from pipeline.errors import Interrupted, UserError, run
 from pipeline.sweeping.experiments import WorkingCopy
-from pipeline.sweeping.pool import PATIENCE, PAUSE, end_processes
+from pipeline.sweeping.pool import PATIENCE, PAUSE, SlotQueue, Slots, end_processes
 from pipeline.sweeping.record import read_sweep
-from pipeline.sweeping.slots import SlotQueue, Slots
 
 CORES = "T2V_CORES"  # the numbers of those that the point has
 CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to

@@ -15,11 +15,19 @@ import torch
 
 from pipeline.errors import UserError, first_line
 from pipeline.extensions import digest_references
-from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
+from pipeline.files import (
+    STATES,
+    digest_file,
+    digest_value,
+    hold_folder,
+    read_json,
+    remove_abandoned,
+    replacing,
+    write_json,
+)
 from pipeline.source_code import digest_maker
-from pipeline.state_folders import ROOT, hold_folder, remove_abandoned
 
-KIND = "train"  # of the folders in `pipeline.state_folders.ROOT`
+KIND = "train"  # of the folders in `pipeline.files.STATES`
 DAMAGED = (BadZipFile, UnpicklingError, zlib.error, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 LAYOUT = 2  # of a checkpoint: another number means that its keys have changed
 RUN = "run.json"  # in the folder of its checkpoints: what the run is
@@ -49,7 +57,7 @@ class Checkpoints:
     its end.
     """
 
-    def __init__(self, name: str, root: Path = ROOT, keep: int = 2, every_clips: int | None = None) -> None:
+    def __init__(self, name: str, root: Path = STATES, keep: int = 2, every_clips: int | None = None) -> None:
         self.folder, self.every_clips, self._keep = root / f"{KIND}-{name}", every_clips, keep
 
     def paths(self) -> list[Path]:

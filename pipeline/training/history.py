@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.files import write_csv, write_json
 
 Values = dict[str, Tensor]  # scalars of one step by name

@@ -11,10 +11,9 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from pipeline.data.batches import select_object_words
-from pipeline.data.dataset import Dataset, TrainingSplit
+from pipeline.data.dataset import Dataset, TrainingSplit, select_object_words
 from pipeline.data.sampler import Sampler, reseed
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.distributed.launch import StopRequests
 from pipeline.errors import Interrupted, UserError
 from pipeline.losses.penalties import SharedRng

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from pipeline.data.batches import Batch, to_training
+from pipeline.data.dataset import Batch, to_training
 from pipeline.losses.adversarial import (
     check_losses,
     find_adversarial,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
 from torch.nn.utils.parametrize import cached
 
-from pipeline.data.batches import Batch, to_training
+from pipeline.data.dataset import Batch, to_training
 from pipeline.errors import first_line
 from pipeline.losses.adversarial import RISING, find_adversarial
 from pipeline.losses.penalties import SharedRng, gradient_at, needs_gradient

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.data.batches import pad, to_frames, to_training
-from pipeline.data.dataset import Dataset, select_evenly
+from pipeline.data.dataset import Dataset, pad, select_evenly, to_frames, to_training
 from pipeline.data.sampler import derive_seed, draw_noise
-from pipeline.directions.table import WAYS
+from pipeline.directions import WAYS
 from pipeline.measures import (
     Features,
     average_parts,

@@ -13,8 +13,8 @@ from pipeline.cli import app
 from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.records import SIGNATURES, Caption, Clip, Drop, Signature
+from pipeline.rendering import film_strip
 from pipeline.rendering.contact_sheet import choose_cards, compose
-from pipeline.rendering.grid import film_strip
 from pipeline.shards import ShardReader, write_index, write_shard
 from pipeline.tables import write_table
 

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from pipeline.cli.advisories import (
+from pipeline.cli.doctor import (
+    CHECKS,
     FIXES,
     find_missing_fix,
     is_known,
@@ -15,7 +16,6 @@ from pipeline.cli.advisories import (
     read_static_version,
     read_wheel_version,
 )
-from pipeline.cli.doctor import CHECKS
 from pipeline.cli.prepare import find_remote_fault
 from pipeline.compute.cage import find_missing
 from pipeline.provenance.media import ENVIRONMENT

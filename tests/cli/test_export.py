@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.cli.export import escape, write_rows
 from pipeline.errors import UserError
-from pipeline.model_files import find_model_files
+from pipeline.records import find_model_files
 from pipeline.sampling import VideoModel, from_pretrained, write_clips
 
 CAPTION = "pushing a mug from left to right"

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
+from pipeline.cli.lineage import trace_metric
 from pipeline.errors import UserError
-from pipeline.provenance.lineage import trace_metric
 from pipeline.provenance.locks import list_locked_models
 
 

@@ -33,7 +33,7 @@ def test_a_processor_without_bf16_plans_in_float32_and_says_so(tmp_path, monkeyp
     write_project(tmp_path / "project", precision="bf16")
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.delenv("T2V_DEVICES", raising=False)
-    plain = "pipeline.planning.plan.has_bf16"
+    plain = "pipeline.planning.has_bf16"
     memory = {}
     for has in (True, False):
         monkeypatch.setattr(plain, lambda _, has=has: has)

@@ -10,14 +10,14 @@ from PIL import Image
 from provenance import read_provenance
 from training_sets import train_project
 
-from pipeline.cli.reproduce import reproduce
 from pipeline.cli.sample import sample
+from pipeline.cli.verify import reproduce
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.params import load_params
 from pipeline.provenance.media import explain_environment, explain_pixels, read_media
+from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import export_samples, seal
-from pipeline.rendering.grid import Block, Row, Window
 from stages.render_samples import render_samples
 
 CAPTION = "pushing a mug from left to right"

@@ -11,9 +11,8 @@ from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
 from pipeline.sweeping.engines import end_jobs
-from pipeline.sweeping.pool import Job
+from pipeline.sweeping.pool import Job, SlotQueue
 from pipeline.sweeping.record import Origin, Plan, Sweep
-from pipeline.sweeping.slots import SlotQueue
 from pipeline.sweeping.slurm import check_jobs, end_slurm_jobs
 
 

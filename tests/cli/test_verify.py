@@ -14,12 +14,10 @@ from provenance import read_provenance
 from training_sets import train_project
 
 from pipeline.cli.sample import sample
-from pipeline.cli.sign import sign
-from pipeline.cli.verify import verify
+from pipeline.cli.verify import sign, verify
 from pipeline.errors import UserError
-from pipeline.provenance.containers import strip_manifest
 from pipeline.provenance.locks import digest_folder, digest_md5
-from pipeline.provenance.media import read_media
+from pipeline.provenance.media import read_media, strip_manifest
 
 pytest.importorskip("c2pa")
 

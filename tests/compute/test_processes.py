@@ -13,7 +13,7 @@ from waiting import alive, within
 from pipeline.compute.pool import map_ordered
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.monitoring.progress import progress
+from pipeline.monitoring import progress
 
 PROGRAM = """
 import os, sys, time

@@ -6,9 +6,8 @@ import torch
 from made import make_caption, make_clip
 from training_sets import CPU, open_dataset, tiny_clips, tiny_set, write_data
 
-from pipeline.data.batches import Meanings, encode_opposites, pad, to_frames, to_training
-from pipeline.data.dataset import TrainingSplit
-from pipeline.directions.table import Directions
+from pipeline.data.dataset import Meanings, TrainingSplit, encode_opposites, pad, to_frames, to_training
+from pipeline.directions import Directions
 from pipeline.errors import UserError
 from pipeline.records import Clip, select_condition_ids
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.demo import FPS, SIDE, ClipScene, draw_frames
 from pipeline.demo.objects import OBJECTS
 from pipeline.demo.plan import CATEGORIES, plan_clips
-from pipeline.demo.scene import FPS, SIDE, ClipScene, draw_frames
 from pipeline.video.ffmpeg import encode_frames, run
 
 PLANS = list(plan_clips(5, 400, 0.1))

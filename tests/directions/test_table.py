@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from pipeline.directions.english import are_in_english
-from pipeline.directions.table import (
+from pipeline.directions import (
     Directions,
     Phrase,
     complete_phrases,
@@ -15,6 +14,7 @@ from pipeline.directions.table import (
     spell_way,
     turn_way,
 )
+from pipeline.directions.english import are_in_english
 from pipeline.errors import UserError
 
 CAR = [

@@ -11,7 +11,7 @@ import pytest
 import torch
 from training_sets import CPU
 
-from pipeline.distributed.devices import Rank, parse_devices, set_up
+from pipeline.distributed import Rank, parse_devices, set_up
 from pipeline.distributed.launch import StopRequests, is_dvc
 from pipeline.errors import UserError
 from pipeline.params.base import DEVICES_VARIABLE

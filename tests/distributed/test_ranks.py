@@ -10,7 +10,7 @@ import torch
 from ranks import SERVER, together
 from training_sets import FLOW, TEN_STEPS, outputs, tiny_params, tiny_set, train_project, write_project
 
-from pipeline.distributed.devices import PeerLost
+from pipeline.distributed import PeerLost
 from pipeline.errors import UserError
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Run, Trainer

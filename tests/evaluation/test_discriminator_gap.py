@@ -6,7 +6,7 @@ import torch
 from measured_clips import prompt
 from training_sets import train_project
 
-from pipeline.data.batches import pad, to_training
+from pipeline.data.dataset import pad, to_training
 from pipeline.errors import UserError
 from pipeline.evaluation.memorisation import GENERATED, TRAINED, UNSEEN, average_logits, measure_gap
 from pipeline.inference import Model, TrainedDiscriminator

@@ -4,9 +4,8 @@ import numpy as np
 from measured_clips import measured, prompt, reference
 
 from pipeline.evaluation.controls import REAL
-from pipeline.evaluation.evaluate import Evaluation
+from pipeline.evaluation.evaluate import Evaluation, select_nearest, select_worst
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.pictures import select_nearest, select_worst
 
 
 def assessment(model):

@@ -12,7 +12,7 @@ from pipeline.evaluation.clip_sets import assign_neighbours, insert_new_words, s
 from pipeline.evaluation.evaluate import Evaluation
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.report import write_words
-from pipeline.judges.classes import NewWord
+from pipeline.judges import NewWord
 from pipeline.text.embeddings import Embeddings, extend_vocabulary
 from pipeline.text.neighbours import SeenObjects
 from pipeline.text.vocabulary import Vocabulary

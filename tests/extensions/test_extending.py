@@ -15,7 +15,7 @@ from training_sets import CPU, tiny_params, tiny_set
 
 from pipeline.corpus.readers import read_rows
 from pipeline.demo import objects
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.errors import UserError
 from pipeline.evaluation.controls import FROZEN, REAL, check_controls
 from pipeline.evaluation.metric import measure_all

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training_sets import LEFT, RIGHT, tiny_clips
 
-from pipeline.judges.classes import CaptionParser
+from pipeline.judges import CaptionParser
 from pipeline.records import Caption
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary

@@ -10,11 +10,10 @@ from safetensors.torch import save
 from settings import changed, clip_shape
 from training_sets import LEFT, RIGHT, T, tiny_clips, tokenize_clip
 
-from pipeline.data.batches import to_training
+from pipeline.data.dataset import to_training
 from pipeline.errors import UserError
 from pipeline.evaluation.measured_clips import CaptionBank, ClipSet, MeasuredClips
-from pipeline.judges.classes import select_classes
-from pipeline.judges.networks import Judge, Trunk, load_judge, save_judge
+from pipeline.judges import Judge, Trunk, load_judge, save_judge, select_classes
 from pipeline.judges.training import augment, build_examples, measure_accuracy, train_judge
 from pipeline.records import Caption
 

@@ -7,7 +7,7 @@ from networks import draw_inputs, record_outputs, stir
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.data.batches import select_object_words
+from pipeline.data.dataset import select_object_words
 from pipeline.errors import UserError
 from pipeline.models.layers import activate
 from pipeline.models.networks import Generator, TextToVideo, find_generator

@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.monitoring.cost import COST, MEMORY, CostLogger, find_cost
+from pipeline.monitoring.throughput import COST, MEMORY, CostLogger, find_cost
 from pipeline.training.history import SUMMARY as SUMMARY_FILE
 from pipeline.training.history import save_history
 

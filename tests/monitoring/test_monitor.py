@@ -3,7 +3,7 @@
 import torch
 from training_sets import CPU, TEN_STEPS, tiny_params, tiny_set
 
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.monitoring.loggers import FixedSamples, RunMonitor
 from pipeline.training.loop import Run, Trainer
 

@@ -8,7 +8,7 @@ import torch
 from networks import save_stirred
 from training_sets import CONVGRU, FLOW, tiny_params
 
-from pipeline.data.batches import to_frames
+from pipeline.data.dataset import to_frames
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.models.networks import Generator

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import UserError
-from pipeline.monitoring.cost import CostLogger
-from pipeline.page.build import build_comparison
+from pipeline.monitoring.throughput import CostLogger
+from pipeline.page import build_comparison
 from pipeline.page.figures import compare_figures, compare_params
 from pipeline.page.strips import align_samples
 from pipeline.params import DEFAULTS

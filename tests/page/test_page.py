@@ -17,9 +17,8 @@ from training_sets import T, tiny_clips
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
 from pipeline.files import write_json
-from pipeline.page.build import build_page, embed_json, format_cell, format_value
-from pipeline.page.charts import read_charts
-from pipeline.page.figures import place_mark, read_evaluation
+from pipeline.page import build_page, embed_json, format_cell, format_value
+from pipeline.page.figures import place_mark, read_charts, read_evaluation
 from pipeline.page.graph import EDGES
 from pipeline.page.run import Run, RunFolders
 from pipeline.page.strips import encode_strip

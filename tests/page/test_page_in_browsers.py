@@ -9,7 +9,7 @@ from page_runs import OPTIONS, build_run
 from players import CAPTIONS, save_generator
 from training_sets import T
 
-from pipeline.page.build import build_page
+from pipeline.page import build_page
 
 MARKUP = '</script><script>window.ran = 1</script><img src=x onerror="window.ran = 2">'
 POSITION = "getComputedStyle(document.querySelector('.strip')).objectPosition"

@@ -17,9 +17,9 @@ from players import (
     save_generator,
 )
 
-from pipeline.data.batches import pad, to_frames
+from pipeline.data.dataset import pad, to_frames
 from pipeline.data.sampler import draw_noise
-from pipeline.directions.table import Directions
+from pipeline.directions import Directions
 from pipeline.inference import Model
 from pipeline.page.player import build_player
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from settings import changed
 from training_sets import CONVGRU
 
-from pipeline.directions.table import NO_WAY, WAYS
+from pipeline.directions import NO_WAY, WAYS
 from pipeline.errors import UserError
 from pipeline.params import OLD_KEYS, Params, PhraseParams, Section, check_params, load_params
 

@@ -3,7 +3,7 @@
 from training_sets import T, tiny_params, write_project
 
 from pipeline.data.dataset import DataFolders
-from pipeline.planning.plan import TOKENS, WORDS, read_assumptions, resident_bytes
+from pipeline.planning import TOKENS, WORDS, read_assumptions, resident_bytes
 
 PLACES = ("labels", "clips", "captions")
 

@@ -6,6 +6,7 @@ from planned import tiny_task
 from torch.utils.flop_counter import FlopCounterMode
 from training_sets import FLOW
 
+from pipeline.planning import count_parameters
 from pipeline.planning.dry_run import (
     CostCounter,
     build_task_networks,
@@ -14,7 +15,6 @@ from pipeline.planning.dry_run import (
     dry_run_steps,
     take_step,
 )
-from pipeline.planning.plan import count_parameters
 
 
 def test_bytes_are_counted_while_tensors_live_and_views_only_once():

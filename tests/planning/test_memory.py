@@ -7,10 +7,10 @@ import pytest
 from planned import tiny_task
 from projects import ROOT
 
+from pipeline import planning as memory
 from pipeline.errors import UserError
-from pipeline.planning import plan as memory
+from pipeline.planning import estimate_fit, require_fit
 from pipeline.planning.dry_run import dry_run_steps
-from pipeline.planning.plan import estimate_fit, require_fit
 
 
 def test_the_largest_batch_fits_and_one_group_more_does_not():
@@ -42,7 +42,7 @@ def test_processes_on_one_machine_share_its_memory(monkeypatch):
 
 @pytest.mark.slow
 def test_the_most_memory_that_a_process_had_leaves_out_what_started_it():
-    code = "import torch; from pipeline.planning.plan import *; print(most_held_memory(torch.device('cpu')))"
+    code = "import torch; from pipeline.planning import *; print(most_held_memory(torch.device('cpu')))"
     large = bytearray(1 << 30)
     large[::4096] = bytes([1]) * len(large[::4096])
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)

@@ -5,8 +5,8 @@ from PIL import Image
 from provenance import read_provenance
 
 from pipeline.errors import UserError
+from pipeline.rendering import Block, Row, Window, compose_grid, compose_sheet
 from pipeline.rendering.export import ENDINGS, export_samples
-from pipeline.rendering.grid import Block, Row, Window, compose_grid, compose_sheet
 
 PROVENANCE = {"caption": 'pushing "Müll" from left to right, ж', "seeds": [1, 2], "model": "ab" * 32, "note": "x" * 700}
 

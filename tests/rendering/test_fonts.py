@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.rendering.fonts import draw_text, measure_text
+from pipeline.rendering import draw_text, measure_text
 
 SIZE, HEIGHT, WIDTH = 16, 40, 200
 BLACK = (0, 0, 0)

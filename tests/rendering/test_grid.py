@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.rendering.grid import (
+from pipeline.rendering import (
     PAPER,
     WIDTH,
     Block,

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipeline.provenance.containers import C2PA_BOX, read_facts, strip_manifest
-from pipeline.provenance.media import decode_media, read_media
+from pipeline.provenance.media import C2PA_BOX, decode_media, read_facts, read_media, strip_manifest
+from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import KINDS, export_samples, has_seal, seal, unseal
-from pipeline.rendering.grid import Block, Row, Window
 
 PAGE = b"<!doctype html><title>a page</title>\n"
 

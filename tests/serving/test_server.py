@@ -14,8 +14,7 @@ from training_sets import tiny_params
 
 from pipeline.errors import UserError
 from pipeline.sampling import VideoModel
-from pipeline.serving.requests import ClipRenderer
-from pipeline.serving.server import Server
+from pipeline.serving import ClipRenderer, Server
 
 CAPTION = "pushing a mug from left to right"
 HOSTILE = '<script>alert(1)</script>"><img src=x> mug\u202e'
@@ -172,7 +171,7 @@ def test_whoever_comes_to_a_full_queue_or_waits_too_long_is_told_to_come_again(t
 
 
 def test_a_connection_that_says_nothing_ends(server, monkeypatch):
-    monkeypatch.setattr("pipeline.serving.server.LIFETIME", 0.3)
+    monkeypatch.setattr("pipeline.serving.LIFETIME", 0.3)
     with socket.create_connection(server.server_address[:2], timeout=20) as idle:
         idle.sendall(b"GET / HT")
         assert idle.recv(100) == b""

@@ -6,10 +6,9 @@ import shutil
 import pytest
 from training_sets import write_project
 
+from pipeline import shards as digests
 from pipeline.errors import UserError
-from pipeline.shards import folder as digests
-from pipeline.shards import write_index, write_shard
-from pipeline.shards.folder import require_unaltered
+from pipeline.shards import require_unaltered, write_index, write_shard
 from pipeline.training.loop import Trainer
 from stages.train_model import main
 from tests.shards.test_shards import rows_of

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import shards as folder
 from pipeline.errors import UserError
-from pipeline.shards import ShardReader, folder, write_index, write_shard
+from pipeline.shards import ShardReader, write_index, write_shard
 
 SHAPE = (2, 4, 4)  # T, H, W
 WIDTH = 2 * 4 * 4 * 3

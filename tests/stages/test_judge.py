@@ -6,7 +6,7 @@ import pytest
 from evaluation_sets import COUNTS, judged, learn
 from training_sets import T
 
-from pipeline.judges.networks import load_judge
+from pipeline.judges import load_judge
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,10 @@ MAY_IMPORT = {
     "errors": set(),
     "extensions": {"params"},
     "files": {"errors"},
-    "model_files": {"records"},
     "params": set(),
     "records": set(),
     "repository": {"errors"},
     "source_code": {"params"},
-    "state_folders": set(),
     "tables": {"records"},
     "shards": {"records"},
     "duplicates": {"records"},
@@ -39,11 +37,11 @@ MAY_IMPORT = {
     "distributed": {"params"},
     "data": {"params", "records", "shards", "tables", "text"},
     "training": {"data", "distributed", "losses", "measures", "models", "params", "records"},
-    "inference": {"data", "model_files", "models", "params", "records"},
+    "inference": {"data", "models", "params", "records"},
     "judges": {"data", "models", "params", "records", "text"},
-    "onnx": {"data", "inference", "model_files", "records"},
+    "onnx": {"data", "inference", "records"},
     "serving": {"rendering", "sampling", "video"},
-    "sampling": {"corpus", "data", "inference", "model_files", "onnx", "records", "rendering", "text"},
+    "sampling": {"corpus", "data", "inference", "onnx", "records", "rendering", "text"},
     "evaluation": {
         *(
             "data",
@@ -60,10 +58,10 @@ MAY_IMPORT = {
         *("records", "tables", "text"),
     },
     "page": {
-        *("data", "evaluation", "inference", "model_files", "models", "params", "records", "rendering", "shards"),
+        *("data", "evaluation", "inference", "models", "params", "records", "rendering", "shards"),
         *("tables", "text"),
     },
-    "provenance": {"model_files", "params", "rendering", "repository", "video"},
+    "provenance": {"params", "records", "rendering", "repository", "video"},
     "rendering": {"duplicates", "records", "shards", "text", "video"},
     "monitoring": {"data", "models", "params", "records", "training"},
     # `planning` holds its estimate against the rate of matrix products, as `monitoring` measures it for a run
@@ -71,7 +69,7 @@ MAY_IMPORT = {
     "yaml_editor": {"params"},
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
 }
-EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "state_folders", "yaml_editor"}
+EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "yaml_editor"}
 FREE = {"cli"}  # may import every room, but no stage
 
 # package -> the files and folders that are its one door
@@ -87,7 +85,7 @@ DOORS = {
     "onnx": ("pipeline/onnx",),
     "onnxruntime": ("pipeline/onnx",),
     "openpyxl": ("pipeline/corpus/readers/spreadsheets.py",),
-    "optuna": ("pipeline/sweeping/schedule.py",),
+    "optuna": ("pipeline/sweeping/record.py",),
     "pyarrow": ("pipeline/shards", "pipeline/sources/tables.py", "pipeline/tables.py"),
     "ray": ("pipeline/compute/cluster.py",),
     "sentence_transformers": ("pipeline/text/embeddings.py",),

@@ -9,7 +9,7 @@ from projects import ROOT
 from training_sets import CPU, H, T, W, shrunk, tiny_set
 
 from pipeline.cli.recipe import DEFAULTS, build_text, load_recipe
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.params import check_params
 from pipeline.training.loop import Run, Trainer
 

@@ -10,8 +10,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.sweeping.pool import Job, find_processes, run_jobs
-from pipeline.sweeping.slots import SlotQueue
+from pipeline.sweeping.pool import Job, SlotQueue, find_processes, run_jobs
 
 
 def python_job(folder, name, code):

@@ -11,8 +11,7 @@ from ranks import quick_launcher
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from training_sets import CPU
 
-from pipeline.distributed import launch
-from pipeline.distributed.devices import Rank, explain_out_of_memory, use_device
+from pipeline.distributed import Rank, explain_out_of_memory, launch, use_device
 from pipeline.distributed.launch import run_on, world_size
 from pipeline.errors import Interrupted, UserError
 

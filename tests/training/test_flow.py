@@ -11,9 +11,9 @@ from networks import stir
 from projects import merged
 from training_sets import CPU, FLOW, LEFT, RIGHT, UNET, moving_square, tiny_clips, tiny_params, tiny_set
 
-from pipeline.data.batches import Batch, to_training
+from pipeline.data.dataset import Batch, to_training
 from pipeline.data.sampler import draw_noise
-from pipeline.distributed.devices import Rank
+from pipeline.distributed import Rank
 from pipeline.errors import UserError
 from pipeline.losses.penalties import SharedRng
 from pipeline.models.layers import per_clip

@@ -10,8 +10,8 @@ from settings import TREE, changed
 from torch import nn
 from training_sets import CPU, tiny_params, tiny_set
 
-from pipeline.data.batches import Batch, to_training
-from pipeline.distributed.devices import Rank
+from pipeline.data.dataset import Batch, to_training
+from pipeline.distributed import Rank
 from pipeline.errors import UserError
 from pipeline.losses.adversarial import MIXED_BATCHES
 from pipeline.losses.penalties import PENALTIES, SharedRng

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_sets import CPU, tiny_params, tiny_set
 
-from pipeline.data.batches import to_training
+from pipeline.data.dataset import to_training
 from pipeline.data.sampler import reseed
 from pipeline.errors import UserError
 from pipeline.losses.penalties import PENALTIES, SharedRng

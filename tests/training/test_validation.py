@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from training_sets import LEFT, RIGHT, moving_square
 
-from pipeline.data.batches import to_training
+from pipeline.data.dataset import to_training
 from pipeline.training.validation import (
     LEAST,
     RealClips,

@@ -15,8 +15,8 @@ from clip_sets import OPTIONS, SHAPE, by, contents, draw_dataset, transcode, wri
 from waiting import within
 
 from pipeline.errors import UserError
+from pipeline.files import hold_folder, remove_abandoned
 from pipeline.records import Clip
-from pipeline.state_folders import hold_folder, remove_abandoned
 from pipeline.tables import read_table
 from pipeline.transcoding import fingerprint
 from stages.transcode_clips import transcode_clips

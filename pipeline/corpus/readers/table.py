@@ -29,7 +29,7 @@ from pipeline.corpus.rows import (
 )
 from pipeline.corpus.segments import list_parts, parse_list
 from pipeline.corpus.video_names import ANYWHERE
-from pipeline.directions.table import NO_WAY, WAYS, parse_way
+from pipeline.directions import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 

@@ -1,4 +1,4 @@
-// The weights of a model: safetensors, gzip, base85. Each tensor is planes of bytes, as pipeline/page/weights.py lays
+// The weights of a model: safetensors, gzip, base85. Each tensor is planes of bytes, as pipeline/page/player.py lays
 // them: two of a float16, or the upper three of a float32.
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
