@@ -47,10 +47,16 @@ def test_no_more_jobs_run_at_once_than_there_are_places(tmp_path):
 
 
 def test_each_job_is_told_its_device_which_is_used_again(tmp_path):
-    code = "import os, time; print(os.environ['T2V_CORES']); time.sleep(0.2)"
-    jobs = [python_job(tmp_path, str(number), code) for number in range(4)]
+    """Two jobs that wait for each other run at once, so they have a device each."""
+    jobs = []
+    for name, other in ("01", "10", "23", "32"):
+        own, awaited = tmp_path / f"{name} runs", tmp_path / f"{other} runs"
+        wait = f"own.touch()\nwhile not Path({str(awaited)!r}).exists(): time.sleep(0.01)"
+        code = f"import os, time\nfrom pathlib import Path\nown = Path({str(own)!r})\n{wait}"
+        jobs.append(python_job(tmp_path, name, f"{code}\nprint(os.environ['T2V_CORES'])"))
     run_all(tmp_path, jobs, 2)
-    assert sorted(job.log.read_text().strip() for job in jobs) == ["0", "0", "1", "1"]
+    lent = [job.log.read_text().strip() for job in jobs]
+    assert [{*lent[:2]}, {*lent[2:]}] == [{"0", "1"}, {"0", "1"}]
 
 
 def test_a_failed_job_says_its_exit_code_and_message_and_the_others_go_on(tmp_path):
