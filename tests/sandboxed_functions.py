@@ -85,7 +85,7 @@ class DieOutside(Act):
 def answer(word: str) -> Answer:
     """What a reading process does by a word; the answer is the word, as a value and as bytes."""
     print(f"out \x1b[31m{word}")
-    print("err", file=sys.stderr)
+    print("\r 1 of 2\r 2 of 2\nerr", file=sys.stderr)
     if word == "gorge":
         bytearray(1 << 50)
     if word == "peek":

@@ -6,21 +6,21 @@ whatever goes wrong ends in one message that names what was to be read.
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
 from pipeline.compute.child import Failure, Work
-from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.compute.messages import MOST_TEXT, BadAnswer, clean_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
 from pipeline.files import CACHED
@@ -32,6 +32,7 @@ Stream = Literal["stdout", "stderr"]
 FOLLOWED = 100  # links directly in one folder
 SECONDS = 3600.0  # for ten million rows it takes minutes
 MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
+OVERWRITTEN = re.compile(r"[^\r\n]*\r(?!\n)")  # what a progress bar draws, up to its last state
 WAY_OUT = {
     "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
     "hung": "take out the files that it may be, or read less at once",
@@ -83,24 +84,22 @@ def _find_roots(top: Path) -> set[str]:
 
     Of the links directly in a folder a few are followed, as those of a set lead to one place.
     """
-    links = chain([str(top)], _list_links(str(top))) if top.is_dir() else [str(top)]
-    found = (CACHED.match(os.path.realpath(link)) for link in links)
+    found = (CACHED.match(os.path.realpath(link)) for link in (str(top), *_list_links(str(top))))
     return {os.path.realpath(top)} | {cached[1] for cached in found if cached}
 
 
-def _list_links(folder: str) -> Iterator[str]:
-    """The first links of each folder."""
-    below, left = [], FOLLOWED
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                left -= 1
-                if left >= 0:
+def _list_links(top: str) -> Iterator[str]:
+    """The first links of each folder; one that cannot be listed is passed over, as readers do."""
+    folders = [top]
+    while folders:
+        left = FOLLOWED
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:  # of which a large set has many: no file is looked at
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif left and entry.is_symlink():
+                    left -= 1
                     yield entry.path
-            elif entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
-    for path in below:
-        yield from _list_links(path)
 
 
 class _Outcome(NamedTuple):
@@ -153,7 +152,7 @@ class _Caller:
             with redirect_stdout(_Recorder("stdout", notes)), redirect_stderr(_Recorder("stderr", notes)):
                 value, contents = self.function(*task.arguments)
         except UserError as error:
-            return {"notes": notes.texts, "refusal": str(error)}, ()
+            return {"notes": notes.texts, "refusal": str(error)[:MOST_TEXT]}, ()
         except PermissionError as error:
             return {"notes": notes.texts, "refusal": _explain_denial(task.name, error)}, ()
         except MemoryError:
@@ -209,7 +208,7 @@ def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
     for note in notes:
         match note:
             case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MOST_LETTERS:
-                checked.append((stream, escape_controls(text)))
+                checked.append((stream, escape_controls(OVERWRITTEN.sub("", text))))
             case _:
                 raise BadAnswer("a note that is none")
     return checked

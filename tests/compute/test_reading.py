@@ -24,7 +24,7 @@ def read(word, most=10, **options):
 
 def test_an_answer_comes_back_with_what_was_printed_and_no_terminal_obeys_it(capsys):
     assert read("yes") == ("yes", "yes")
-    assert capsys.readouterr() == ("out \\x1b[31myes\n", "err\n")
+    assert capsys.readouterr() == ("out \\x1b[31myes\n", " 2 of 2\nerr\n")
 
 
 def test_an_error_of_the_user_comes_back_as_it_is_after_what_was_printed(capsys):

@@ -68,6 +68,23 @@ def test_a_spacy_model_is_read_in_a_cage_as_in_this_process(tmp_path):
     assert list(found.words) == ["book", "the"]
 
 
+@pytest.mark.slow
+def test_a_sentence_model_is_read_in_a_cage_as_in_this_process(tmp_path):
+    """A tiny transformer, for which torch makes machine code."""
+    library = pytest.importorskip("sentence_transformers", reason="needs the extra `sentence`")
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nbook\nmug\n")
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=7, **shape)).save_pretrained(tmp_path)
+    library.SentenceTransformer(modules=[Transformer(str(tmp_path)), Pooling(32)]).save(str(tmp_path / "st"))
+    options = EmbeddingParams(**tokenizing().embeddings.model_dump() | {"source": "sentence"})
+    found = read_caged_source(["book", "mug"], options, tmp_path / "st", "auto")
+    same(found, read_source(["book", "mug"], options, tmp_path / "st"))
+
+
 def test_an_answer_with_vectors_is_taken():
     found = receive({**SHAPE, "warnings": ["a \x1b[31m row"]}, bytearray(TWO))
     assert {word: vector.tolist() for word, vector in found.words.items()} == {"book": [1, 2, 3], "mug": [4, 5, 6]}
