@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.params import ShareParams
 from pipeline.records import SPLITS, Clip, Drop
 from pipeline.tables import read_table
+from stages import filter_labels as stage
 from stages.filter_labels import filter_labels
 
 DATASET = reading("something")
@@ -106,6 +107,16 @@ def test_videos_in_a_folder_below_are_pointed_out_where_none_is_left(dataset):
     (dataset / "copies").mkdir()
     shutil.copy(dataset / told[1], dataset / "copies")
     assert f"There is {told[1].replace('videos', 'copies')}; all reasons" in run_stage(dataset, videos=".").stderr
+
+
+def test_the_command_confines_what_reads_labels_and_vectors_as_params_say(dataset, monkeypatch):
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (dataset / "params.yaml").write_text(yaml.safe_dump({**tree, "compute": tree["compute"] | {"sandbox": "require"}}))
+    given = []
+    monkeypatch.setattr(stage, "filter_labels", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.chdir(dataset)
+    stage.main()
+    assert given == ["require"]
 
 
 def test_the_words_nearest_to_others_are_held_out_by_a_file_of_vectors(dataset):

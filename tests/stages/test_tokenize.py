@@ -16,6 +16,7 @@ from settings import TREE, tokenizing
 from pipeline.errors import UserError
 from pipeline.records import Caption, Clip, Correction
 from pipeline.tables import read_table, write_table
+from stages import tokenize_captions as stage
 from stages.tokenize_captions import tokenize_captions
 
 OPTIONS = tokenizing(max_tokens=8, min_word_count=1)
@@ -48,6 +49,16 @@ def test_the_report_accounts_for_every_clip_and_unknown_word(labels, tmp_path):
     assert (report["read"], report["kept"], report["dropped"]) == (4, 2, {"no_words": 1, "too_many_tokens": 1})
     assert (report["words"], report["longest_caption"]) == (9, 7)
     assert {split: n for split, n in report["captions_with_unknown_words"].items() if n} == {"test_words": 1}
+
+
+def test_the_command_confines_what_reads_vectors_as_params_say(tmp_path, monkeypatch):
+    tree = {**TREE, "compute": TREE["compute"] | {"sandbox": "require"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+    given = []
+    monkeypatch.setattr(stage, "tokenize_captions", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.chdir(tmp_path)
+    stage.main()
+    assert given == ["require"]
 
 
 def test_every_correction_is_listed_and_counted(labels, tmp_path):

@@ -212,6 +212,13 @@ def test_nothing_is_unpickled():
     assert faults(picklers) == []
 
 
+def test_stages_and_commands_read_labels_and_vectors_in_the_sandbox():
+    """They hand a reader on to what confines it, and call none."""
+    readers = ("read_rows", "read_vectors", "read_source")
+    outside = [path for path in SOURCES if path.is_relative_to(ROOT / "stages") or room(module_name(path)) == "cli"]
+    assert [path.name for path in outside if calls(path, *readers)] == []
+
+
 def test_arrays_and_states_are_loaded_without_unpickling():
     def unsafe(path: Path) -> Iterable[int]:
         for call in calls(path, "load"):
