@@ -11,7 +11,7 @@ from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
 from pipeline.monitoring import progress
 from pipeline.params import EvaluateParams, SamplingParams, load_params
-from pipeline.pretrained import Networks
+from pipeline.pretrained.networks import Networks
 from pipeline.records import PROVENANCE
 from pipeline.rendering import build_row
 from pipeline.rendering.export import export_samples
@@ -68,7 +68,7 @@ def main(
 ) -> None:
     """Evaluate the averaged generator on the splits that neither it nor the judge was trained on."""
     params = load_params()
-    networks = open_networks(weights, params.devices)
+    networks = open_networks(weights, params.devices, params.compute.sandbox)
     places = Places(labels, clips, captions, model, judge)
     evaluate_model(places, out, metrics, params.evaluate, networks, params.sampling)
 

@@ -213,7 +213,7 @@ def _evaluate_folder(
     # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = ClipSet(given.frames[order], [prompts[place] for place in order])
-    networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices)
+    networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices, params.compute.sandbox)
     return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.compute.sandbox import SandboxMode
 from pipeline.distributed import parse_devices
 from pipeline.evaluation.controls import (
     CHANCE,
@@ -36,12 +37,13 @@ from pipeline.evaluation.metric import (
     measure_distance,
 )
 from pipeline.measures import Features, mmd
-from pipeline.pretrained import CLIP, PLACES, NetworkName, Networks, list_networks, load_networks
+from pipeline.pretrained.caged import load_caged_networks
+from pipeline.pretrained.networks import PLACES, CaptionNetwork, NetworkName, Networks, list_networks
 
 
-def open_networks(folder: Path, devices: str) -> Networks:
+def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> Networks:
     """The networks in a folder, on the first device of a run. Raises UserError where one of them cannot be used."""
-    return load_networks(folder, parse_devices(devices)[0]) if any(list_networks(folder)) else {}
+    return load_caged_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
 
 
 def population_frechet(real: Features, fake: Features) -> float:
@@ -102,7 +104,7 @@ def _measure_similarity(clips: MeasuredClips, reference: Reference) -> Figure:
 def _compare_captions(clips: MeasuredClips, reference: Reference) -> Floats:
     """The mean cosine of each clip's frames with its caption, and how many wrong captions have a larger one [N,2]."""
     network, most, bank = reference.networks["clip"], reference.pretrained_clips, reference.bank
-    assert isinstance(network, CLIP)
+    assert isinstance(network, CaptionNetwork)
 
     def compare(clips: MeasuredClips) -> Floats:
         features = torch.from_numpy(clips.extract(network, most))

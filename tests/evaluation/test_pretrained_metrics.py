@@ -13,7 +13,7 @@ from pipeline.evaluation.distances import LEAST
 from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
-from pipeline.pretrained import PLACES
+from pipeline.pretrained.networks import PLACES
 
 BANK = [prompt(thing) for thing in range(8)]
 
@@ -132,9 +132,9 @@ def test_with_too_few_wrong_captions_clip_tells_the_fit_alone():
 
 @pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_a_folder_is_opened_on_the_device_of_the_run_and_only_where_it_holds_a_network(tmp_path):
-    assert open_networks(tmp_path, "99") == {}  # whatever devices there are
+    assert open_networks(tmp_path, "99", "off") == {}  # whatever devices there are
     write_i3d(tmp_path / PLACES["i3d"])
-    networks = open_networks(tmp_path, "cpu")
+    networks = open_networks(tmp_path, "cpu", "auto")
     assert list(networks) == ["i3d"]
     clips = measured(30, frames=np.random.default_rng(1).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
     real = measured(30, frames=np.random.default_rng(2).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
@@ -142,4 +142,4 @@ def test_a_folder_is_opened_on_the_device_of_the_run_and_only_where_it_holds_a_n
     assert figures["kvd"].value is not None
     assert figures["fvd"].reason == "30 clips on either side, 401 are needed"
     with pytest.raises(UserError, match="names GPU 99"):
-        open_networks(tmp_path, "99")
+        open_networks(tmp_path, "99", "off")

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "models": {"params", "records"},
     "losses": set(),
     "measures": {"records"},
-    "pretrained": {"records"},
+    "pretrained": {"compute", "records"},
     "distributed": {"params"},
     "data": {"params", "records", "shards", "tables", "text"},
     "training": {"data", "distributed", "losses", "measures", "models", "params", "records"},
@@ -102,12 +102,12 @@ DOORS = {
         "pipeline/monitoring",
         "pipeline/onnx/export.py",
         "pipeline/planning",
-        "pipeline/pretrained.py",
+        "pipeline/pretrained",
         "pipeline/training",
         "stages/train_model.py",
     ),
     "torch.distributed": ("pipeline/distributed",),
-    "transformers": ("pipeline/pretrained.py",),
+    "transformers": ("pipeline/pretrained/networks.py",),
     "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_report.py"),
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to

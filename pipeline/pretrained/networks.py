@@ -1,4 +1,4 @@
-"""Pretrained networks, from files on this machine: clips in, features out. Nothing is downloaded.
+"""The pretrained networks: what each takes and what it describes clips by.
 
 I3D as in the StyleGAN-V protocol is the network of FVD, a single file: Unterthiner et al. 2018 (FVD), arXiv:1812.01717;
 Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of `transformers`, which
@@ -6,7 +6,7 @@ hold config.json, model.safetensors and preprocessor_config.json.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,14 @@ class Network(ABC):
         return features.numpy()
 
 
+class CaptionNetwork(Network):
+    """A network that describes captions as well, by vectors that can be compared with those of clips."""
+
+    @abstractmethod
+    def embed_captions(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors [N,E] of texts; what is beyond the length that it knows is cut off."""
+
+
 def select_frames(clips: Tensor, count: int) -> Tensor:
     """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
     return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]
@@ -87,7 +95,7 @@ class I3D(Network):
                 f"{path}: a TorchScript network without the switch {missing[0]}, so not the i3d_torchscript.pt of "
                 "StyleGAN-V; see docs/how-to/pretrained-metrics.md"
             )
-        super().__init__(path, digest_file(path), device)
+        super().__init__(path, digest_network(path), device)
         self._network = network.eval()
 
     def find_obstacle(self, frames: int) -> str:
@@ -114,6 +122,12 @@ def import_library() -> Any:
     transformers.utils.logging.set_verbosity_error()  # what it warns of is looked for below
     transformers.utils.logging.disable_progress_bar()
     return transformers
+
+
+def import_code(name: "NetworkName") -> None:
+    """The modules of the library that a network needs, which are otherwise imported as it is loaded."""
+    for part in LIBRARY_PARTS[name]:
+        getattr(import_library(), part)
 
 
 def open_network(folder: Path, kind: str, name: str, device: torch.device) -> Any:
@@ -158,10 +172,16 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     return dict(config)
 
 
-def digest_folder(folder: Path) -> str:
-    """SHA-256 over the files that make up a network; the folder may hold others."""
-    files = sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
-    return digest_value({path.name: digest_file(path) for path in files})
+def digest_network(path: Path) -> str:
+    """SHA-256 of a network's file, or over the files in its folder that make it up."""
+    if path.is_dir():
+        return digest_value({file.name: digest_file(file) for file in list_files(path)})
+    return digest_file(path)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The files that make up a network; the folder may hold others."""
+    return sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
 
 
 @dataclass(frozen=True)
@@ -240,7 +260,7 @@ def parse_sides(size: Any) -> Sides:
     return int(height), int(width)
 
 
-class CLIP(Network):
+class CLIP(CaptionNetwork):
     """Describes a clip by the mean over its frames of their unit vectors; it knows no order of frames.
 
     So the product with the unit vector of a caption is the mean of the frames' cosines, as Wu et al. 2021 (GODIVA),
@@ -251,7 +271,7 @@ class CLIP(Network):
         self._network = open_network(folder, "clip", "CLIP", device)
         self._pixels = read_pixels(folder, parse_sides(self._network.config.vision_config.image_size))
         self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
-        super().__init__(folder, digest_folder(folder), device)
+        super().__init__(folder, digest_network(folder), device)
 
     def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  one is enough
         return ""
@@ -262,7 +282,6 @@ class CLIP(Network):
         return F.normalize(vectors, dim=1).view(*clips.shape[:2], -1).mean(dim=1)
 
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors [N,E] of texts; what is beyond the length that it knows is cut off."""
         most = self._network.config.text_config.max_position_embeddings
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
         with torch.inference_mode():
@@ -289,7 +308,7 @@ class VideoMAE(Network):
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "videomae", "VideoMAE", device)
         self._pixels = read_pixels(folder, parse_sides(self._network.config.image_size))
-        super().__init__(folder, digest_folder(folder), device)
+        super().__init__(folder, digest_network(folder), device)
 
     def find_obstacle(self, frames: int) -> str:
         needed = self._network.config.num_frames
@@ -306,7 +325,7 @@ class VJEPA2(Network):
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "vjepa2", "VJEPA2", device)
         self._pixels = read_pixels(folder, parse_sides(self._network.config.crop_size))
-        super().__init__(folder, digest_folder(folder), device)
+        super().__init__(folder, digest_network(folder), device)
 
     def find_obstacle(self, frames: int) -> str:
         needed = self._network.config.tubelet_size
@@ -333,11 +352,17 @@ PLACES: dict[NetworkName, str] = {
     "vjepa2": "vjepa2",
     "clip": "clip",
 }
-NETWORKS: dict[NetworkName, Callable[[Path, torch.device], Network]] = {
+NETWORKS: dict[NetworkName, type[I3D | VideoMAE | VJEPA2 | CLIP]] = {
     "i3d": I3D,
     "videomae": VideoMAE,
     "vjepa2": VJEPA2,
     "clip": CLIP,
+}
+LIBRARY_PARTS: dict[NetworkName, tuple[str, ...]] = {
+    "i3d": (),
+    "videomae": ("VideoMAEModel",),
+    "vjepa2": ("VJEPA2Model",),
+    "clip": ("CLIPModel", "AutoTokenizer"),
 }
 Networks = Mapping[NetworkName, Network]
 

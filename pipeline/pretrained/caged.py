@@ -1,0 +1,185 @@
+"""Pretrained networks in caged child processes, one for each: frames go in, checked features come out.
+
+The files are from strangers, and one that is TorchScript is a program. On a CPU a network needs no more than its own
+files and a little machine code, see `Permissions`. A GPU is used by device files and calls of its driver, which a cage
+takes away, so there the networks run in this process.
+"""
+
+import os
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.compute.cage import Permissions, find_missing
+from pipeline.compute.child import Failure, Work
+from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
+from pipeline.errors import UserError
+from pipeline.pretrained.networks import (
+    NETWORKS,
+    PLACES,
+    CaptionNetwork,
+    Network,
+    NetworkName,
+    Networks,
+    digest_network,
+    import_code,
+    list_files,
+    list_networks,
+    load_networks,
+)
+from pipeline.records import Frames
+
+SECONDS = 3600.0  # for one question: a network of a billion weights takes minutes for a few clips
+MOST_FEATURES = 2**16  # of a clip
+CPU = torch.device("cpu")
+
+
+class Question(NamedTuple):
+    """What a child is asked for: features of clips, vectors of captions, or else whether it can read so many frames."""
+
+    clips: Frames | None = None
+    captions: tuple[str, ...] = ()
+    frames: int = 0  # 0: whether it can be loaded
+
+    @property
+    def rows(self) -> int:
+        """How many rows of values answer it; 0 where the answer is a text."""
+        return len(self.captions) if self.clips is None else len(self.clips)
+
+
+class NetworkFunction:
+    """Loads one network in the child when it is first asked, and keeps it. Answers are checked in the parent."""
+
+    def __init__(self, name: NetworkName, path: Path, threads: int) -> None:
+        self.name, self.path, self.threads = name, path, threads
+        self.permissions = Permissions(
+            frozenset(_list_places(path)), memory_bytes=psutil.virtual_memory().available, machine_code=True
+        )
+        self._network: Network | None = None  # in the child
+        self._width = 0  # of its features, known from the first answer; in the parent
+
+    def __reduce__(self) -> tuple[Callable[..., "NetworkFunction"], tuple[NetworkName, Path, int]]:
+        return _arrive, (self.name, self.path, self.threads)
+
+    def list_steps(self, _: Question) -> Mapping[str, Sequence[str]]:
+        """The question is one item."""
+        return {"answer": ("answer",)}
+
+    def find_permissions(self, _: Question) -> Permissions:
+        """The files of the network."""
+        return self.permissions
+
+    def count_bytes(self, task: Question, _: str) -> int:
+        """Float64 values."""
+        return task.rows * MOST_FEATURES * np.dtype(np.float64).itemsize
+
+    def prepare(self, _: Question) -> None:
+        """Nothing: loading is a part of the first answer, so that it has its time limit."""
+
+    def work(self, task: Question, item: str, _failures: Mapping[str, Failure], _scratch: str) -> Work:
+        """In the child: load the network if need be, and answer."""
+        yield item
+        if self._network is None:
+            torch.set_num_threads(self.threads)  # sums in as many parts as in the parent, so equal to the last bit
+            self._network = NETWORKS[self.name](self.path, CPU)
+        if not task.rows:
+            return self._network.find_obstacle(task.frames) if task.frames else "", ()
+        if task.clips is not None:
+            return "", (self._network.extract_all(task.clips).data,)
+        assert isinstance(self._network, CaptionNetwork)
+        return "", (self._network.embed_captions(task.captions).contiguous().numpy().data,)
+
+    def check(self, task: Question, _: str, value: Any, content: bytearray) -> str | NDArray[np.float64]:
+        """A text, or finite values as many for each row as for all rows before. Raises BadAnswer."""
+        text = clean_text(value)
+        if not task.rows:
+            return text
+        width, rest = divmod(len(content), task.rows * np.dtype(np.float64).itemsize)
+        if rest or not width or width != (self._width or width):
+            raise BadAnswer(f"{len(content):,} bytes of features of {task.rows} rows")
+        features = np.frombuffer(content, np.float64).reshape(task.rows, width)
+        if not np.isfinite(features).all():
+            raise BadAnswer("features that are no numbers")
+        self._width = width
+        return features
+
+    def finish(self, _: Question, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Any:
+        """The one answer. Raises UserError where there is none."""
+        for failure in failures.values():
+            raise UserError(f"{self.path}: no features come from this network ({failure.detail}); take another file")
+        return found["answer"]
+
+
+def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
+    """In the child before its cage closes: the code that a network needs, which later could not ask for a user's name.
+
+    What cannot be imported is told when the network is loaded.
+    """
+    with suppress(UserError):
+        import_code(name)
+    return NetworkFunction(name, path, threads)
+
+
+def _list_places(path: Path) -> set[str]:
+    """The folder or file, and the files that links in the folder lead to, as in a cache of Hugging Face."""
+    return {os.path.realpath(place) for place in (path, *list_files(path))}
+
+
+class CagedNetwork(Network):
+    """A network whose file only a caged child opens. The child ends with this object, or with this program."""
+
+    def __init__(self, name: NetworkName, path: Path, mode: SandboxMode) -> None:
+        """Raises UserError where the file is no such network."""
+        self._sandbox = Sandbox(NetworkFunction(name, path.absolute(), torch.get_num_threads()), SECONDS, mode)
+        weakref.finalize(self, self._sandbox.close)
+        self._sandbox(Question())
+        self._obstacles: dict[int, str] = {}
+        super().__init__(path, digest_network(path), CPU)
+
+    def find_obstacle(self, frames: int) -> str:
+        if frames not in self._obstacles:
+            self._obstacles[frames] = self._sandbox(Question(frames=frames))
+        return self._obstacles[frames]
+
+    def extract(self, clips: Tensor) -> Tensor:
+        return torch.from_numpy(self._sandbox(Question(clips.numpy())))
+
+
+class CagedCaptionNetwork(CagedNetwork, CaptionNetwork):
+    """One that describes captions as well."""
+
+    def embed_captions(self, texts: Sequence[str]) -> Tensor:
+        return torch.from_numpy(self._sandbox(Question(captions=tuple(texts))))
+
+
+def load_caged_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
+    """The networks in `folder`, by name, caged as `compute.sandbox` says.
+
+    Raises UserError where a file is not the network that its name says, and where a cage is required that there cannot
+    be.
+    """
+    if mode == "off":
+        return load_networks(folder, device)
+    if device.type != "cpu":
+        reason = "pretrained networks run on a GPU outside the sandbox"
+        if mode == "require":
+            raise UserError(f"{reason}, which compute.sandbox requires; take devices: cpu, or no {folder}")
+        print(f"warning: {reason}; with devices: cpu they are inside", file=sys.stderr)
+        return load_networks(folder, device)
+    refuse_or_warn(find_missing(), mode)
+    return {name: _open(name, folder / PLACES[name], mode) for name in list_networks(folder)}
+
+
+def _open(name: NetworkName, path: Path, mode: SandboxMode) -> Network:
+    described = issubclass(NETWORKS[name], CaptionNetwork)
+    return (CagedCaptionNetwork if described else CagedNetwork)(name, path, mode)

@@ -1,0 +1,150 @@
+"""A network in a cage describes clips by the same bytes as outside, and can do nothing else."""
+
+import numpy as np
+import pytest
+import torch
+from planted_networks import take_over
+from pretrained_files import TinyI3D, write_clip, write_i3d, write_videomae, write_vjepa2
+from torch import Tensor
+
+from pipeline.compute.cage import find_missing
+from pipeline.errors import UserError
+from pipeline.pretrained import caged
+from pipeline.pretrained.caged import CagedNetwork, load_caged_networks
+from pipeline.pretrained.networks import NETWORKS, PLACES, list_networks, load_networks
+
+CPU = torch.device("cpu")
+MISSING = find_missing()
+SECRET = b"kept by its owner"
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit"),
+    pytest.mark.skipif(bool(MISSING), reason=f"this kernel lacks {MISSING}"),
+]
+
+
+class ReadingI3D(TinyI3D):
+    """A TorchScript program that reads another file, and tells its bytes as features."""
+
+    def __init__(self, path: str, length: int) -> None:
+        super().__init__()
+        self.path, self.length = path, length
+
+    def forward(self, x: Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False) -> Tensor:
+        found = torch.zeros(x.shape[0], 400)
+        found[:, : self.length] = torch.from_file(self.path, False, self.length, dtype=torch.uint8).float()
+        return found if rescale and resize and return_features else x
+
+
+def clips(count, frames=12):
+    return np.random.default_rng(1).integers(0, 256, (count, frames, 24, 40, 3), dtype=np.uint8)
+
+
+def compare(folder, frames):
+    """Both ways to open the networks of a folder -> the caged ones; they answer everything alike."""
+    plain, inside = load_networks(folder, CPU), load_caged_networks(folder, CPU, "require")
+    shown = clips(6)  # more than one batch
+    assert plain.keys() == inside.keys()
+    for name, network in inside.items():
+        assert isinstance(network, CagedNetwork)
+        assert network.digest == plain[name].digest
+        assert [network.find_obstacle(count) for count in frames] == [
+            plain[name].find_obstacle(count) for count in frames
+        ]
+        features = network.extract_all(shown)
+        assert (features.dtype, features.tobytes()) == (np.float64, plain[name].extract_all(shown).tobytes())
+    return plain, inside
+
+
+def test_i3d_describes_clips_by_the_same_bytes_inside(tmp_path):
+    write_i3d(tmp_path / PLACES["i3d"])
+    compare(tmp_path, (9, 10))
+
+
+@pytest.mark.slow
+def test_networks_of_folders_describe_clips_and_captions_by_the_same_bytes_inside(tmp_path):
+    write_videomae(tmp_path / "videomae")
+    write_vjepa2(tmp_path / "vjepa2")
+    write_clip(tmp_path / "real" / "clip")
+    (tmp_path / "clip").mkdir()
+    for file in (tmp_path / "real" / "clip").iterdir():  # as in a cache of Hugging Face
+        (tmp_path / "clip" / file.name).symlink_to(file)
+    assert set(list_networks(tmp_path)) == NETWORKS.keys() - {"i3d"}
+    plain, inside = compare(tmp_path, (1, 3, 4))
+    texts = ["a cab", "a very long caption that goes far beyond what it knows"]
+    assert inside["clip"].embed_captions(texts).equal(plain["clip"].embed_captions(texts))
+
+
+def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
+    secret = tmp_path / "home" / "secret"
+    secret.parent.mkdir()
+    secret.write_bytes(SECRET)
+    folder = tmp_path / "weights"
+    write_i3d(folder / PLACES["i3d"], ReadingI3D(str(secret), len(SECRET)))
+    told = load_caged_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
+    assert bytes(told[0, : len(SECRET)].astype(np.uint8)) == SECRET
+    inside = load_caged_networks(folder, CPU, "require")["i3d"]
+    with pytest.raises(RuntimeError, match=r"Permission denied"):
+        inside.extract_all(clips(1))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "told"),
+    [
+        ("read_secret", "Permission denied"),
+        pytest.param(
+            "connect", r"asked the system for what its cage forbids \(SIGSYS\), 2 times", marks=pytest.mark.slow
+        ),
+        ("die", "died of SIGKILL, 2 times"),
+        pytest.param("hang", "not done after 1 seconds", marks=pytest.mark.slow),
+        ("answer_too_little", r"not to be trusted: 21 bytes of features of 1 rows"),
+        pytest.param("answer_no_numbers", "not to be trusted: features that are no numbers", marks=pytest.mark.slow),
+    ],
+)
+def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, attempt, told):
+    (tmp_path / "secret").write_bytes(SECRET)
+    path = write_i3d(tmp_path / "weights" / PLACES["i3d"])
+    monkeypatch.setattr(caged, "SECONDS", 1.0)
+    monkeypatch.setattr(
+        caged, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
+    )
+    network = CagedNetwork("i3d", path, "require")
+    with pytest.raises((UserError, PermissionError), match=told) as caught:
+        network.extract_all(clips(1))
+    if isinstance(caught.value, UserError):
+        assert f"{path}: no features come from this network" in str(caught.value)
+
+
+def test_all_clips_are_described_by_as_many_values(tmp_path):
+    path = write_i3d(tmp_path / PLACES["i3d"])
+    function = caged.NetworkFunction("i3d", path, 1)
+    function.check(caged.Question(captions=("a",)), "answer", "", bytearray(16))
+    with pytest.raises(caged.BadAnswer, match="24 bytes of features of 1 rows"):
+        function.check(caged.Question(captions=("a",)), "answer", "", bytearray(24))
+
+
+@pytest.mark.parametrize("mode", ["off", "require"])
+def test_a_file_that_is_no_network_is_named_as_well_inside(tmp_path, mode):
+    (tmp_path / PLACES["i3d"]).write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"i3d_torchscript\.pt: not a TorchScript file"):
+        load_caged_networks(tmp_path, CPU, mode)
+
+
+def test_a_gpu_is_used_outside_which_is_told_or_refused(tmp_path, monkeypatch, capsys):
+    write_i3d(tmp_path / PLACES["i3d"])
+    monkeypatch.setattr(caged, "load_networks", lambda folder, device: {folder.name: device.type})
+    gpu = torch.device("cuda", 0)
+    assert load_caged_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
+    assert capsys.readouterr().err == ""
+    assert load_caged_networks(tmp_path, gpu, "auto") == {tmp_path.name: "cuda"}
+    told = "warning: pretrained networks run on a GPU outside the sandbox; with devices: cpu they are inside\n"
+    assert capsys.readouterr().err == told
+    with pytest.raises(UserError, match=r"outside the sandbox, which compute\.sandbox requires; take devices: cpu"):
+        load_caged_networks(tmp_path, gpu, "require")
+
+
+def test_the_child_ends_with_its_network(tmp_path):
+    network = CagedNetwork("i3d", write_i3d(tmp_path / PLACES["i3d"]), "require")
+    sandbox = network._sandbox
+    assert sandbox._child is not None
+    del network
+    assert sandbox._child is None
