@@ -4,22 +4,25 @@ Labels, word vectors, archives and shards are read in this process: each must be
 Videos go through the caged workers of `transcode`: each clip must be kept, or dropped with a reason. A file with an
 outcome that was not seen before is kept in `build/fuzz/corpus`, and is changed further in later runs; one that breaks
 the rule is kept in `build/fuzz/faults`, and neither folder is for the repository. Equal seeds, rounds and folders give
-equal files.
+equal files. Where the kernel can tell, the workers are watched: a file whose worker asks for another one than unchanged
+videos make it ask for breaks the rule, too, although the cage refuses.
 """
 
 import hashlib
 import io
 import random
 import re
+import shutil
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
+from unittest.mock import patch
 
 import typer
 
@@ -32,9 +35,10 @@ from pipeline.shards import INDEX, Shard, ShardReader, write_index
 from pipeline.tables import LostItems
 from pipeline.text.vector_files import read_vectors
 from pipeline.transcoding import make_shards
-from pipeline.transcoding.shard_maker import read_manifests
+from pipeline.transcoding.shard_maker import ShardMaker, read_manifests
 from tools.mutations import mutate
 from tools.seeds import VIDEOS, draw_seeds
+from tools.watch import Watcher
 
 Decoder = Literal["in_process", "ffmpeg"]
 SHAPE = ClipParams(frames=8, height=16, width=16, spread="time", seconds=None, stride=None)
@@ -53,11 +57,16 @@ LIMITS = {
 class Fuzzer:
     """Changes files, reads them, and counts the outcomes by kind."""
 
-    def __init__(self, out: Path, seed: int, clips: Path | None = None, decoder: Decoder = "in_process") -> None:
+    def __init__(
+        self, out: Path, seed: int, clips: Path | None = None, decoder: Decoder = "in_process", *, watched: bool = True
+    ) -> None:
         self.out = out
         self.rng = random.Random(seed)
         self.outcomes: Counter[str] = Counter()
         self.params = _choose_params(decoder)
+        self.watcher = Watcher(watched=watched)
+        self.asked: Counter[str] = Counter()  # by the workers, for what they may not have
+        self.normal: set[str] = set()  # of that, what unchanged videos make them ask for
         self.seeds = draw_seeds(out / "seeds")
         if clips:
             self.seeds["videos"] += _find_small(clips)
@@ -100,14 +109,47 @@ class Fuzzer:
                 path = folder / f"{number:04}{seed.suffix}"
                 path.write_bytes(mutate(seed.read_bytes(), self.rng) or b"\0")
                 made[path.stem] = seed, path
-            told = self.decode(folder, [path for _, path in made.values()])
+            videos = [path for _, path in made.values()]
+            told = self.decode(folder, videos)
+            for path, request in self._find_askers(folder, videos, self._collect(folder)):
+                told[path.stem] = f"FAULT asks for {request}"
             for stem, (seed, path) in made.items():
                 self._count(f"videos: {told.get(stem, 'kept')}", "videos", seed, path.read_bytes())
+
+    def watch_seeds(self) -> None:
+        """Decode unchanged videos, and take what the workers ask for as normal."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            videos = [
+                Path(shutil.copy(seed, folder / f"{number:04}{seed.suffix}"))
+                for number, seed in enumerate(self.seeds["videos"])
+                if self.out / "corpus" not in seed.parents
+            ]
+            self.decode(folder, videos)
+            self.normal = set(self._collect(folder))
+
+    def _collect(self, folder: Path) -> list[str]:
+        """What the workers have asked for since the last time and may not have, less what is normal."""
+        found: Counter[str] = Counter()
+        for request, count in self.watcher.forget().items():
+            found[re.sub(r"\d+", "N", request.replace(str(folder), "FOLDER"))] += count
+        self.asked += found
+        return [request for request in found if request not in self.normal]
+
+    def _find_askers(self, folder: Path, videos: Sequence[Path], requests: list[str]) -> Iterator[tuple[Path, str]]:
+        """Which of the videos make a worker ask for what is not normal, by halves."""
+        if len(videos) == 1:
+            yield from ((videos[0], request) for request in requests)
+        elif requests:
+            for half in (videos[: len(videos) // 2], videos[len(videos) // 2 :]):
+                self.decode(folder, half)
+                yield from self._find_askers(folder, half, self._collect(folder))
 
     def decode(self, folder: Path, videos: Sequence[Path]) -> dict[str, str]:
         """What became of each video that was not kept; one that stops the run is found by halves."""
         try:
-            drops = _transcode(folder, videos, self.params)
+            with patch("pipeline.transcoding.ShardMaker", lambda: self.watcher.wrap(ShardMaker())):
+                drops = _transcode(folder, videos, self.params)
         except Exception as error:
             if len(videos) == 1:
                 return {videos[0].stem: f"FAULT {type(error).__name__}: {_generalise(str(error), videos[0])}"}
@@ -197,6 +239,17 @@ READERS: dict[str, Callable[[Path, Params], object]] = {
 }
 
 
+def _tell_requests(fuzzer: Fuzzer) -> None:
+    if fuzzer.watcher.obstacle:
+        print(f"the workers were not watched: {fuzzer.watcher.obstacle}")
+        return
+    print(f"{fuzzer.watcher.inside:8,} requests of workers for files that they may read")
+    for request, count in sorted(fuzzer.asked.items()):
+        print(f"{count:8,} for what they may not: {request}{' (unchanged videos, too)' * (request in fuzzer.normal)}")
+    if not fuzzer.asked:
+        print(f"{0:8} for what they may not")
+
+
 def main(
     seconds: Annotated[float, typer.Option(help="of the clock, after which no new round begins")] = 60.0,
     rounds: Annotated[int, typer.Option(help=f"at most; of files of each kind and of {BATCH} videos")] = 10**9,
@@ -205,10 +258,13 @@ def main(
     videos: Annotated[bool, typer.Option(help="whether to decode videos as well")] = True,
     clips: Annotated[Path | None, typer.Option(help="folder of more videos to change, small ones")] = None,
     decoder: Annotated[Decoder, typer.Option(help="of the videos, as in transcode.decoder")] = "in_process",
+    watch: Annotated[bool, typer.Option(help="whether to note which files the workers ask for")] = True,
     out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
 ) -> None:
     """Change files and read them; exit code 1 where one is neither read nor refused by a message."""
-    fuzzer = Fuzzer(out, seed, clips, decoder)
+    fuzzer = Fuzzer(out, seed, clips, decoder, watched=watch)
+    if videos:
+        fuzzer.watch_seeds()
     end = time.monotonic() + seconds
     while rounds > 0 and time.monotonic() < end:
         rounds -= 1
@@ -219,6 +275,8 @@ def main(
         write_json(out / "outcomes.json", dict(sorted(fuzzer.outcomes.items())))
     for outcome, count in sorted(fuzzer.outcomes.items()):
         print(f"{count:8,} {outcome}")
+    if videos:
+        _tell_requests(fuzzer)
     if any("FAULT" in outcome for outcome in fuzzer.outcomes):
         sys.exit(f"some files were neither read nor refused: see {out / 'faults'}")
 

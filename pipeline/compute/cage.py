@@ -108,7 +108,7 @@ def close_cage(permissions: Permissions, scratch: str) -> list[str]:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             missing.append(THREADS)
         _drop_capabilities()
-        if not _is_done(partial(kernel.restrict_files, _list_rights(permissions, scratch))):
+        if not _is_done(partial(kernel.restrict_files, list_rights(permissions, scratch))):
             missing.append(FILES)
     bounded = FILES not in missing and kernel.bounds_signals()
     restrict = partial(
@@ -130,7 +130,8 @@ def _is_done(restrict: Callable[[], None]) -> bool:
     return True
 
 
-def _list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
+def list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
+    """Each path that a caged process may use, with all that is in it, and how: a mask of `kernel`."""
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield paths[name], kernel.READ
