@@ -40,6 +40,10 @@ PASSED_ON = (
     "PYTHON",
     "IMAGEIO_",
     "T2V_",
+    "ATEN_",
+    "ONEDNN_",
+    "DNNL_",
+    "MKL_",
 )  # names of variables, or their beginnings
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries

@@ -114,6 +114,8 @@ def test_this_machine_is_asked_and_not_guessed():
 def test_no_secret_of_the_environment_is_handed_down():
     told = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "x", "GITHUB_TOKEN": "x", "LC_ALL": "C", "HF_TOKEN": "x"}
     assert reduce_environment(told.items()) == {"PATH": "/bin", "LC_ALL": "C"}
+    limits = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}  # with which torch computes other bits
+    assert reduce_environment(limits.items()) == limits
 
 
 def test_needs_that_are_covered_start_no_new_child():
