@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "sampling": {"corpus", "data", "inference", "onnx", "records", "rendering", "text"},
     "evaluation": {
         *(
+            "compute",
             "data",
             "distributed",
             "duplicates",
