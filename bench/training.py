@@ -50,7 +50,7 @@ class Steps:
     """A training that stands in the middle of its budget: `take` is one step of one rank."""
 
     def __init__(self, rank: Rank, shape: ClipParams, params: TrainParams) -> None:
-        rank.share(params.batch_clips, params.shared_clips)  # or say that it cannot be shared
+        rank.share(params.batch_clips, params.shared_clips, params.sharing_key)  # or say that it cannot be shared
         self.rank, self.params = rank, params
         self.task = TrainingTask(shape, params, rank.device, rank.world, WORDS, CAPTION_WORDS)
         self.nets = build_task_networks(self.task, compiled=True)

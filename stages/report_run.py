@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import run
+from pipeline.monitoring import progress
 from pipeline.page import build_page
 from pipeline.page.run import Run, RunFolders
 from pipeline.params import Params, load_params
@@ -45,7 +46,7 @@ def main(
     """Build the page of this run."""
     params = load_params()
     folders = RunFolders(labels, clips, captions, model, judge, evaluation, samples)
-    page = build_page(Run("This run", folders, list_settings(params)), params.report, params.render.fps)
+    page = build_page(Run("This run", folders, list_settings(params)), params.report, params.render.fps, progress)
     made = {"report": params.report.model_dump(), "data": folders.digest()}
     export_page(page, out / PAGE, describe_maker(MADE_BY) | made)
     print(f"report: {out / PAGE}, {len(page.encode()) / 1e6:.1f} MB; open it in a browser")

@@ -93,7 +93,8 @@ def main(
     check_references(params.train)
     devices = parse_devices(params.devices)
     # Before any process starts:
-    Rank(0, world_size(devices), devices[0]).share(params.train.batch_clips, params.train.shared_clips)
+    train = params.train
+    Rank(0, world_size(devices), devices[0]).share(train.batch_clips, train.shared_clips, train.sharing_key)
     require_unaltered(clips)
     run_on(devices, train_model, DataFolders(labels, clips, captions), out, params)
 

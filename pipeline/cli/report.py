@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.runs import PARAMS, open_runs
 from pipeline.errors import UserError
+from pipeline.monitoring import progress
 from pipeline.params import DEFAULTS, load_params
 from pipeline.rendering.export import export_page
 from pipeline.source_code import describe_maker
@@ -35,7 +36,7 @@ def report(
     options = load_params(Path(PARAMS) if Path(PARAMS).is_file() else DEFAULTS)
     with tempfile.TemporaryDirectory() as scratch:
         found = open_runs(runs or ["."], Path(scratch))
-        shown = options.report, options.render.fps
+        shown = options.report, options.render.fps, progress
         page = build_page(found[0], *shown) if len(found) == 1 else build_comparison(found, *shown)
         export_page(page, out, describe_maker(MADE_BY) | {"runs": [run.folders.digest() for run in found]})
     print(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page.encode()) / 1e6:.1f} MB")

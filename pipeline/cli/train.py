@@ -45,7 +45,7 @@ def plan(
     from pipeline.planning import plan_training  # brings torch, which takes seconds
 
     found = parse_devices(read.devices, devices)
-    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips)
+    Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips, read.train.sharing_key)
     folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
     if seconds:
         print(f"steps are measured for about {seconds:g} s", file=sys.stderr, flush=True)
@@ -154,7 +154,8 @@ def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, list[Ope
     from pipeline.training.loop import Trainer, build_run, describe_run
 
     params = load_params()
-    part = Rank(0, len(found), found[0]).share(params.train.batch_clips, params.train.shared_clips)
+    train = params.train
+    part = Rank(0, len(found), found[0]).share(train.batch_clips, train.shared_clips, train.sharing_key)
     rank = Rank(0, 1, found[0])
     use_device(rank.device, sharers=len(found))
     set_up(rank.device, deterministic=params.deterministic)

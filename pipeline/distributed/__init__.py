@@ -36,18 +36,18 @@ class Rank:
     world: int
     device: torch.device
 
-    def share(self, batch: int, group: int = 1) -> slice:
+    def share(self, batch: int, group: int = 1, key: str = "") -> slice:
         """This rank's rows of a batch. Raises UserError if the ranks cannot share it evenly, in whole groups.
 
-        Groups are those of mixed batches, or the clips of which one is penalised: `TrainParams.shared_clips`.
+        Groups are `TrainParams.shared_clips`, by the key of params.yaml that `TrainParams.sharing_key` names.
         """
         if batch % self.world:
             raise UserError(f"train.batch_clips {batch} does not divide over {self.world} devices; change either")
         part = batch // self.world
         if part % group:
             raise UserError(
-                f"train.mixed.group or train.penalty_shrink {group} does not divide {part}, the part of "
-                f"train.batch_clips {batch} on one of {self.world} devices; change either"
+                f"{key} {group} does not divide {part}, the part of train.batch_clips {batch} on one of "
+                f"{self.world} devices; change either"
             )
         return slice(self.rank * part, (self.rank + 1) * part)
 

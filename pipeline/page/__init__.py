@@ -9,9 +9,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,9 +31,11 @@ from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, rea
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
 from pipeline.params import ReportParams, SamplingParams
-from pipeline.records import DIRECTIONS, GENERATOR, Clip
+from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, silent
 from pipeline.shards import INDEX
 from pipeline.tables import iterate_table
+
+Part = TypeVar("Part")
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
@@ -42,20 +44,24 @@ PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
 
-def build_page(run: Run, options: ReportParams, fps: int) -> str:
+def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = silent) -> str:
     """The page of one run, whatever of it is there."""
-    evaluation = read_evaluation(run)
-    stages = read_stages(run, evaluation)
-    sheets = read_grid(run, options.captions)
-    pictures = {name: read_pictures(run, name) for name in PICTURES}
-    data = read_data(run, options.clips)
+    with progress("report", 5 + len(PICTURES) + len(INSETS)) as advance:
+        done = partial(_pass_on, advance)
+        evaluation = done(read_evaluation(run))
+        stages = done(read_stages(run, evaluation))
+        sheets = done(read_grid(run, options.captions))
+        pictures = {name: done(read_pictures(run, name)) for name in PICTURES}
+        data = done(read_data(run, options.clips))
+        charts = done(read_charts([run]))
+        insets = {name: done(open_inset(run, fps, build)) for name, build in INSETS.items()}
     shown = [*sheets, *data, *(Sheet("", cards) for cards in pictures.values())]
     return _render(
         "run.html",
         _find_shapes(shown),
         fps,
-        read_charts([run]),
-        {name: open_inset(run, fps, build) for name, build in INSETS.items()},
+        charts,
+        insets,
         run=run,
         summary=summarise_run(run, evaluation),
         evaluation=evaluation,
@@ -68,26 +74,37 @@ def build_page(run: Run, options: ReportParams, fps: int) -> str:
     )
 
 
-def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int) -> str:
+def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progress: Progress = silent) -> str:
     """The page of several runs side by side. Raises UserError where two have one name."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
-    block, sheets = align_samples(runs, options.captions)
+    with progress("report", 3 + len(runs)) as advance:
+        done = partial(_pass_on, advance)
+        block, sheets = done(align_samples(runs, options.captions))
+        charts = done(read_charts(runs))
+        summaries = [done(summarise_run(run, read_evaluation(run))) for run in runs]
+        comparisons = done(compare_figures(runs))
     return _render(
         "runs.html",
         _find_shapes(sheets),
         fps,
-        read_charts(runs),
+        charts,
         {},
         runs=runs,
-        summaries=[summarise_run(run, read_evaluation(run)) for run in runs],
+        summaries=summaries,
         params=compare_params(runs),
-        comparisons=compare_figures(runs),
+        comparisons=comparisons,
         key_metrics=KEY_METRICS,
         block=block,
         sheets=sheets,
     )
+
+
+def _pass_on(advance: Callable[[], None], part: Part) -> Part:
+    """A part of the page that is done."""
+    advance()
+    return part
 
 
 def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:

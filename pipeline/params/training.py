@@ -248,6 +248,11 @@ class TrainParams(Section):
         """Clips of a batch that stay on one device: a group, or those of which one is penalised for all."""
         return 1 if self.method == "flow" else max(self.group_clips, self.penalty_shrink)
 
+    @property
+    def sharing_key(self) -> str:
+        """The key that `shared_clips` comes from: with groups, every clip is penalised."""
+        return "train.penalty_shrink" if self.penalty_shrink > 1 else "train.mixed.group"
+
     @model_validator(mode="after")
     def _penalties_at_some_clips_alone(self) -> Self:
         if self.batch_clips % self.penalty_shrink:

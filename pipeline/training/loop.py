@@ -119,7 +119,7 @@ class Trainer:
         monitor: Monitor | None = None,
     ) -> None:
         self.rank, self.run, self.clips = rank, run, clips
-        self.share = rank.share(run.params.batch_clips, run.params.shared_clips)
+        self.share = rank.share(run.params.batch_clips, run.params.shared_clips, run.params.sharing_key)
         self.steps = math.ceil(run.params.total_clips / run.params.step_clips)
         self.nets = build_networks(run, rank.device)
         if rank.world > 1:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from training_sets import CPU
+from training_sets import CPU, tiny_params
 
 from pipeline.distributed import Rank, parse_devices, set_up
 from pipeline.distributed.launch import StopRequests, is_dvc
@@ -115,6 +115,22 @@ def test_shares_of_a_batch_are_equal_and_leave_nothing_out():
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(UserError, match=r"train\.batch_clips 10 does not divide over 4 devices"):
         Rank(0, 4, CPU).share(10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"penalty_shrink": 4}, "train.penalty_shrink 4"),
+        ({"mixed": {"loss": "mbgan", "group": 4}}, "train.mixed.group 4"),
+    ],
+)
+def test_what_keeps_a_batch_from_being_shared_is_named_by_its_key_alone(changes, told):
+    params = tiny_params(batch_clips=8, **changes).train
+    with pytest.raises(UserError) as caught:
+        Rank(0, 4, CPU).share(params.batch_clips, params.shared_clips, params.sharing_key)
+    assert str(caught.value).startswith(
+        f"{told} does not divide 2, the part of train.batch_clips 8 on one of 4 devices"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from training_sets import T, tiny_clips
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
 from pipeline.files import write_json
-from pipeline.page import build_page, embed_json, format_cell, format_value
+from pipeline.page import build_comparison, build_page, embed_json, format_cell, format_value
 from pipeline.page.figures import place_mark, read_charts, read_evaluation
 from pipeline.page.graph import EDGES
 from pipeline.page.run import Run, RunFolders
@@ -46,6 +47,20 @@ def test_equal_runs_give_equal_bytes(run, tmp_path):
     shutil.copytree(run.folders.labels.parent, tmp_path / "copy")
     copied = replace(run, folders=RunFolders.within(tmp_path / "copy"))
     assert build_page(copied, OPTIONS, 8) == build_page(run, OPTIONS, 8)
+
+
+def test_progress_comes_to_its_end_and_changes_no_byte(run):
+    steps = []
+
+    @contextmanager
+    def count(label, total):
+        yield lambda: steps.append(label)
+        assert len(steps) == total
+
+    assert build_page(run, OPTIONS, 8, count) == build_page(run, OPTIONS, 8)
+    steps.clear()
+    assert build_comparison([run], OPTIONS, 8, count) == build_comparison([run], OPTIONS, 8)
+    assert set(steps) == {"report"}
 
 
 def test_the_page_asks_for_nothing_outside_itself(page):
