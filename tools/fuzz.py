@@ -178,6 +178,8 @@ class Fuzzer:
                 return {videos[0].stem: f"FAULT {type(error).__name__}: {_generalise(str(error), videos[0])}"}
             middle = len(videos) // 2
             return self.decode(folder, videos[:middle]) | self.decode(folder, videos[middle:])
+        finally:
+            self.watcher.release()
         paths = {path.stem: path for path in videos}
         return {drop.id: f"{drop.reason}: {_generalise(drop.detail, paths[drop.id])}" for drop in drops}
 

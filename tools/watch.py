@@ -139,7 +139,7 @@ class Watch:
     """What the children of one function ask for, and what they may."""
 
     def __init__(self, watcher: "Watcher") -> None:
-        self.address = str(watcher.folder / f"{len(watcher.watches)}")
+        self.address = str(Path(tempfile.mkdtemp(dir=watcher.folder)) / "socket")
         self._watcher = watcher
         self._rights: dict[str, int] = {}  # beginning of a path -> mask
         self._socket = socket.socket(socket.AF_UNIX)
@@ -272,9 +272,13 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for watch in self.watches:
-            watch.close()
+        self.release()
         self._folder.cleanup()
+
+    def release(self) -> None:
+        """Wait for no more children of the functions that were watched so far."""
+        while self.watches:
+            self.watches.pop().close()
 
     def wrap(self, function: Any) -> Any:
         """The same sandboxed function, watched; itself where nothing can be watched."""
