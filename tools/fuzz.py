@@ -64,6 +64,9 @@ def explain_request(request: str) -> str:
     """Why a worker may ask for what it may not have; empty where nobody knows."""
     if request in {f"openat {hide_numbers(os.path.abspath(folder))}" for folder in sys.path}:  # noqa: PTH100  "" is here
         return "Python, which lists a folder again that has changed when it looks for a module"
+    for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):  # as OpenCV sets it on import
+        if re.fullmatch(rf"openat {re.escape(hide_numbers(os.path.normpath(folder)))}/.*\.so[.N]*", request):
+            return "the loader of programs, by LD_LIBRARY_PATH"
     return next((why for pattern, why in EXPLAINED.items() if re.fullmatch(pattern, request)), "")
 
 

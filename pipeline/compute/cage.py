@@ -46,6 +46,7 @@ PASSED_ON = (
     "MKL_",
 )  # names of variables, or their beginnings
 
+LIBRARY_PATH = "LD_LIBRARY_PATH"
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
 PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")  # what it can; without them torch takes other instructions
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
@@ -95,8 +96,14 @@ def find_missing() -> list[str]:
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Those of the variables that a caged process gets: no password, no key."""
-    return {name: value for name, value in variables if name.startswith(PASSED_ON)}
+    """Those of the variables that a caged process gets: no password, no key.
+
+    OpenCV leaves an empty entry in LD_LIBRARY_PATH, by which programs look for libraries in the current folder.
+    """
+    kept = {name: value for name, value in variables if name.startswith(PASSED_ON)}
+    if LIBRARY_PATH in kept:
+        kept[LIBRARY_PATH] = ":".join(filter(None, kept[LIBRARY_PATH].split(":")))
+    return kept
 
 
 def close_cage(permissions: Permissions, scratch: str) -> list[str]:

@@ -116,6 +116,7 @@ def test_no_secret_of_the_environment_is_handed_down():
     assert reduce_environment(told.items()) == {"PATH": "/bin", "LC_ALL": "C"}
     limits = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}  # with which torch computes other bits
     assert reduce_environment(limits.items()) == limits
+    assert reduce_environment([("LD_LIBRARY_PATH", "/a::/b:")]) == {"LD_LIBRARY_PATH": "/a:/b"}
 
 
 def test_needs_that_are_covered_start_no_new_child():
