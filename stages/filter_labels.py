@@ -42,8 +42,8 @@ def filter_labels(
 ) -> None:
     """Choose and split the clips; nothing is written before all of it is decided.
 
-    `sandbox` confines what reads labels and vectors. Raises UserError where no clip to train on is left, after writing
-    the drops and the report alone.
+    `sandbox` confines what reads labels, vectors and archives. Raises UserError where no clip to train on is left,
+    after writing the drops and the report alone.
     """
     rows = read_labels(labels, dataset, sandbox)
     try:
@@ -57,6 +57,7 @@ def filter_labels(
             directions=_build_directions(rows, dataset),
             pictures=dataset.pictures,
             sign=sign,
+            sandbox=sandbox,
         )
     except NothingToTrainOn as nothing:
         _write_nothing(out, len(rows), nothing)

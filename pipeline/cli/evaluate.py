@@ -12,10 +12,11 @@ import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.corpus.caged_labels import call_reader
+from pipeline.corpus.caged_videos import VideoLookup
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.rows import LabelRow, describe_place
-from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id
+from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions import Directions, spell_way
 from pipeline.errors import UserError
@@ -62,7 +63,8 @@ def read_external_clips(
     judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}
-    found = _find([clip for clip, _ in labelled.values()], folder, worker_count(params.compute))
+    lookup = VideoLookup(folder, worker_count(params.compute), sandbox=params.compute.sandbox)
+    found = _find([clip for clip, _ in labelled.values()], lookup)
     drops += [clip for clip in found if isinstance(clip, Drop)]
     clips = sorted((clip for clip in found if isinstance(clip, Clip)), key=lambda clip: clip.id)
     if not clips:
@@ -103,11 +105,10 @@ def _label(
     return clip, caption
 
 
-def _find(clips: Sequence[Clip], folder: Path, workers: int) -> list[Clip | Drop]:
+def _find(clips: Sequence[Clip], lookup: VideoLookup) -> list[Clip | Drop]:
     """The clips with the files of their videos, or why there is none."""
-    known: Digests = {}  # folders of pictures are read while they are looked for
-    files = find_videos(folder, [(clip.id, clip.video) for clip in clips], workers, digests=known)
-    digests = iter(digest_videos(folder, [file for file in files if isinstance(file, str)], workers, known))
+    files = lookup.find([(clip.id, clip.video) for clip in clips])
+    digests = iter(lookup.digest([file for file in files if isinstance(file, str)]))
     found: list[Clip | Drop] = []
     for clip, file in zip(clips, files, strict=True):
         digest = file if isinstance(file, Drop) else next(digests)

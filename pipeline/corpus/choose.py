@@ -4,10 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from pipeline.compute.sandbox import SandboxMode
+from pipeline.corpus.caged_videos import VideoLookup
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable, find_objects
 from pipeline.corpus.groups import (
     ComputeSignatures,
@@ -18,7 +20,7 @@ from pipeline.corpus.groups import (
 from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.rows import Candidate, LabelRow, Place, describe_place, hash_to_unit
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
-from pipeline.corpus.video_files import Digests, digest_videos, find_videos, is_usable_id, suggest_videos_folder
+from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions import Directions, find_twin_fault, list_texts, make_twin, spell_way
 from pipeline.directions.english import find_counter_spelling
@@ -71,34 +73,34 @@ def choose_clips(
     directions: Directions = ENGLISH,
     pictures: str | None = None,
     sign: ComputeSignatures = compute_no_signatures,
+    sandbox: SandboxMode = "off",
 ) -> Choice:
     """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
 
     Each rule applies to what the rules before it have left. What `path_pattern` finds in the path of a video is the
     clip's group, where its row names none; `directions` say which way it moves, where its row does not; by `pictures`
-    frames in mixed folders are known; `sign` decodes. Raises NothingToTrainOn where no training clip is left.
+    frames in mixed folders are known; `sign` decodes; `sandbox` confines what reads archives and tables. Raises
+    NothingToTrainOn where no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
     candidates, more = choose_by_objects(candidates, options)
-    drops += more
-    digests: Digests = {}
-    found = find_videos(videos, [(clip.id, clip.video) for clip in candidates], workers, pictures, digests)
-    candidates, files, more = _keep_found(candidates, found)
-    drops += more
+    lookup = VideoLookup(videos, workers, pictures, sandbox)
+    found = lookup.find([(clip.id, clip.video) for clip in candidates])
+    candidates, files, missing = _keep_found(candidates, found)
+    drops += more + missing
     candidates = join_groups(candidates, path_pattern, rows)
-    digest = partial(digest_videos, videos, workers=workers, digests=digests)
-    candidates, more = resolve_duplicates(candidates, files, digest, sign, options.duplicates)
+    candidates, more = resolve_duplicates(candidates, files, lookup.digest, sign, options.duplicates)
     drops += more
     candidates, more = limit_clips(candidates, options)
     drops += more
     splits, held = split_clips(candidates, options, vectors) if candidates else ([], HeldOut([], []))
-    clips, more = _make_clips(candidates, splits, files, digest)
+    clips, more = _make_clips(candidates, splits, files, lookup.digest)
     clips = _fill_in_directions(clips, directions)
     drops += more
     drops.sort(key=lambda drop: (drop.id, drop.reason, drop.detail))
     if not any(clip.split == "train" for clip in clips):
-        raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, videos), len(clips), drops)
+        raise NothingToTrainOn(_explain_nothing(rows, len(clips), drops, lookup), len(clips), drops)
     return _add_twins(clips, drops, held, directions, options)
 
 
@@ -288,7 +290,7 @@ def _make_clips(
     return clips, drops
 
 
-def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop], videos: Path) -> str:
+def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop], lookup: VideoLookup) -> str:
     reasons = Counter(drop.reason for drop in drops)
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     if kept:
@@ -297,9 +299,11 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
         detail += whole
         return f"{detail}. Left out before: {counts}{_name_first_drop(rows, drops)}" if drops else detail
     counts = counts or "the labels are empty"
-    detail = f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {videos}"
+    detail = (
+        f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {lookup.videos}"
+    )
     missing = {drop.id for drop in drops if drop.reason in ("missing_video", "unusable_path")}
-    elsewhere = suggest_videos_folder(videos, [row.video or row.id for row in rows if row.id in missing])
+    elsewhere = lookup.suggest([row.video or row.id for row in rows if row.id in missing])
     return detail + _name_first_drop(rows, drops) + elsewhere
 
 

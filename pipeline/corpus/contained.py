@@ -159,6 +159,14 @@ class ContainedVideos:
         return VideoIndex(chain.from_iterable(list_members(self._root, file) for file in self._archives))
 
 
+def holds_containers(videos: Path) -> bool:
+    """Whether the videos folder is an archive, or has archives or tables directly in it."""
+    if not videos.is_dir():
+        return videos.is_file()
+    with os.scandir(videos) as entries:
+        return any(is_archive(entry.name) or is_table(Path(entry.name)) for entry in entries)
+
+
 def list_videos(videos: str | Path) -> Iterator[str]:
     """The paths of all videos and folders of pictures, and of those in archives; hidden ones are passed over."""
     if Path(videos).is_file():
