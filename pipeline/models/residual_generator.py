@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -18,7 +19,9 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 MOVING, GROWING = 0.3, 0.1
 # How far a layer may be from the middle, and the logarithm of its scale from 0; near that its gradient falls, but never
 # to nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
-# them fill: all would have straight sides, and tall ones be cut off.
+# them fill: all would have straight sides, and tall ones be cut off. Layers of objects have a reach of their own: one
+# that went further showed one half of its picture on the way to the left and the other on the way to the right, with an
+# object in each. Of an object that was only seen in one direction, only one half had learned anything.
 FARTHEST, SMALLEST = 1.5, 0.7
 
 # How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
@@ -76,12 +79,15 @@ class Placement(nn.Module):
     pace: Tensor
     reach: Tensor
 
-    def __init__(self, code: int, layers: int, frames: int) -> None:
+    def __init__(self, code: int, layers: int, frames: int, nearer: Sequence[float] = ()) -> None:
+        """`nearer`: how far from the middle the first layers may be, where that is not FARTHEST."""
         super().__init__()
         self.count, self.frames = layers, frames
         self.places = linear(code, layers * PLACE, scale=0.6)
         self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
-        self.register_buffer("reach", torch.tensor([FARTHEST, FARTHEST, SMALLEST, SMALLEST]), persistent=False)
+        farthest = [*nearer, *[FARTHEST] * (layers - len(nearer))]
+        reach = torch.tensor([[reach, reach, SMALLEST, SMALLEST] for reach in farthest])  # [N,PLACE]
+        self.register_buffer("reach", reach, persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
@@ -89,7 +95,7 @@ class Placement(nn.Module):
         return places * self.pace
 
     def bound(self, places: Tensor) -> Tensor:
-        """Places [...,PLACE] without bounds -> within FARTHEST and SMALLEST, hardly changed about the middle."""
+        """Places [...,N,PLACE] without bounds -> within the reach of each layer, hardly changed about the middle."""
         return places / (1 + places.abs() / self.reach)
 
 
@@ -221,7 +227,8 @@ class ResidualGenerator(Generator):
         moving = params.background != "still"
         self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
-        self.placement = Placement(code, params.layers, shape.frames)
+        reach = [params.object_reach] * params.object_layers
+        self.placement = Placement(code, params.layers, shape.frames, reach)
         self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 

@@ -63,6 +63,7 @@ class ResidualParams(Section):
     code_width: PositiveInt
     layers: PositiveInt
     object_layers: PositiveInt
+    object_reach: Positive
     still_width: PositiveInt
     background: Literal["still", "moving", "warped"]
     conditioning: Literal["factorised", "caption"]

@@ -111,7 +111,7 @@ def test_places_follow_the_codes_over_time() -> None:
     assert placement(torch.randn(3, 8, 8)).diff(dim=1).abs().max() > 0
 
 
-def test_the_slope_with_regard_to_a_place_points_the_way_of_the_motion() -> None:
+def test_the_gradient_with_regard_to_a_place_points_the_way_of_the_motion() -> None:
     """What makes motion learnable: moving a bright spot towards a bright target lowers the error."""
     spot = torch.zeros(1, 4, 8, 8)
     spot[..., 3:5, 2:4] = 1
@@ -134,10 +134,18 @@ def test_layers_of_objects_show_before_the_others_do() -> None:
 
 def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -> None:
     places = torch.linspace(-50, 50, 21)[:, None].expand(-1, 4).clone().requires_grad_()
-    near = Placement(8, 1, 4).bound(places)
+    near = Placement(8, 1, 4).bound(places[:, None])[:, 0]
     assert near[:, :2].abs().max() < 1.5
     assert near[:, 2:].abs().max() < 0.7
     assert (near.diff(dim=0) > 0).all()
     (gradient,) = torch.autograd.grad(near.sum(), places)
     assert gradient.min() > 1e-4
     torch.testing.assert_close(gradient[10], torch.ones(4))
+
+
+def test_layers_of_objects_get_no_further_than_their_reach() -> None:
+    params = tiny_params(generator={"layers": 3, "object_layers": 2, "object_reach": 0.5}).train.generator
+    model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
+    far = model.placement.bound(torch.full((1, 4, 3, 4), 50.0))[0, 0]
+    assert far[:2, :2].max() < 0.5 < far[2, :2].min() < 1.5
+    assert far[:, 2:].max() < 0.7

@@ -3,7 +3,7 @@
 
 const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
-const REACH = [1.5, 1.5, 0.7, 0.7]; // how far a place may be from 0
+const [FARTHEST, SMALLEST] = [1.5, 0.7]; // how far the centre and the logarithm of the scale may be from 0
 const [OBJECTS_CLEAR, OTHERS_CLEAR] = [1, 3]; // taken from the logit of the layers' alpha
 const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
 const FLOW_KNOTS = 4; // on each side of the grid that a flow is smooth between
@@ -28,7 +28,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
   addOffset(places, linear(weights, "generator.offset", look), layers.length);
-  keepNear(places);
+  keepNear(places, layers.map((_, number) => (number < params.object_layers ? params.object_reach : FARTHEST)));
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
@@ -79,9 +79,12 @@ function addOffset(places, offset, layers) {
   }
 }
 
-// Places within their reach, hardly changed about the middle; in place.
-function keepNear(places) {
-  places.forEach((value, index) => (places[index] = value / (1 + Math.abs(value) / REACH[index % PLACE])));
+// Places within the reach of their layers, hardly changed about the middle; in place.
+function keepNear(places, farthest) {
+  places.forEach((value, index) => {
+    const reach = index % PLACE < 2 ? farthest[Math.floor(index / PLACE) % farthest.length] : SMALLEST;
+    places[index] = value / (1 + Math.abs(value) / reach);
+  });
 }
 
 function drawBackground(weights, params, clip, setting, codes, steps) {
@@ -94,7 +97,7 @@ function drawBackground(weights, params, clip, setting, codes, steps) {
     return out;
   }
   const places = readPlaces(weights, "generator.camera.placement", codes, steps, frames);
-  keepNear(places);
+  keepNear(places, [FARTHEST]);
   if (params.background === "warped") {
     bend(out, picture, places, readFlow(weights, codes, steps, clip));
     return out;
