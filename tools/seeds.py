@@ -9,6 +9,8 @@ from typing import Any
 
 import ffmpeg
 import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
 
 from pipeline.records import Drop
 from pipeline.shards import write_shard
@@ -78,6 +80,7 @@ def draw_seeds(folder: Path) -> dict[str, list[Path]]:
         (folder / name).write_text(text, encoding="utf-8")
     rows = [Drop(row["path"], "too_short", row["label"]) for row in ROWS]
     write_table(folder / "labels" / "rows.parquet", Drop, rows)
+    _write_tables(folder / "labels")
     _write_archives(folder / "labels")
     frames = np.arange(3 * 8 * 16 * 16 * 3, dtype=np.uint8).reshape(3, 8, 16, 16, 3)
     for ending in ("parquet", "npz"):
@@ -87,6 +90,15 @@ def draw_seeds(folder: Path) -> dict[str, list[Path]]:
         drawing = ffmpeg.input("testsrc2=s=64x48:r=12", f="lavfi")
         run(drawing.output(str(folder / "videos" / name), **{"frames:v": 12, "threads": 1, **options}), seconds=60)
     return {kind: sorted((folder / kind).iterdir()) for kind in KINDS}
+
+
+def _write_tables(folder: Path) -> None:
+    """Tables that hold videos, as a stream and with an index."""
+    cells = [{"bytes": content, "path": name} for name, content in MEMBERS.items()]
+    table = pa.table({"video": cells, "caption": [f"pushing {name}" for name in MEMBERS]})
+    for name, open_file in (("stream.arrow", pa.ipc.new_stream), ("file.arrow", pa.ipc.new_file)):
+        with open_file(str(folder / name), table.schema) as file:
+            file.write_table(table, max_chunksize=2)
 
 
 def _write_archives(folder: Path) -> None:
