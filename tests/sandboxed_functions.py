@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,9 @@ class Act:
 
 
 def act_word(word: str, folder: Path) -> None:
+    if word == "import":
+        import_module("csv")
+        return
     with (folder / word).open("a") as file:
         file.write(f"{os.getpid()}\n")
     if word == "hang":
@@ -92,6 +96,10 @@ def answer(word: str) -> Answer:
         Path("/etc/passwd").read_bytes()
     if word == "chatter":
         print("x" * 10**6)
+    if word == "import":
+        import_module("installed_for_one_user")
+    if word == "full":
+        raise OSError(28, "No space left on device", "/full")
     if word == "nap":
         time.sleep(600)
     if word == "crash":

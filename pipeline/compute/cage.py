@@ -49,6 +49,7 @@ PASSED_ON = (
 LIBRARY_PATH = "LD_LIBRARY_PATH"
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
 PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")  # what it can; without them torch takes other instructions
+PACKAGES = ("site-packages", "dist-packages")  # folders of installed packages, those of the user or the system as well
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
 SPARE_BYTES = 2**32  # of memory above the limit of one video: lists of archives, and what their reading takes
@@ -146,6 +147,9 @@ def list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, i
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield paths[name], kernel.READ
+    for entry in sys.path:
+        if entry.endswith(PACKAGES):
+            yield entry, kernel.READ
     yield str(Path(__file__).parents[1]), kernel.READ
     yield os.devnull, kernel.WRITE
     for path in permissions.read:

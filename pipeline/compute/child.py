@@ -24,6 +24,7 @@ from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Message, Recei
 from pipeline.errors import UserError
 
 _CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+_HOOK = ".__path_hook__"  # at the end of an entry of sys.path that names no folder, but a finder of setuptools
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Child:
         self.scratch = _make_scratch(permissions.folder) if permissions.folder else ""
         tasks, self._tasks = Pipe(duplex=False)
         receiver, answers = os.pipe()
-        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100  "" is the folder
+        entries = [entry for entry in sys.path if not entry.endswith(_HOOK)]
+        path = os.pathsep.join(os.path.abspath(entry) for entry in entries)  # noqa: PTH100  "" is the folder
         variables = reduce_environment(os.environ.items()) | SINGLE_THREADED if caged else {**os.environ}
+        # -P: no module comes from the current folder, which may be a stranger's, unless this process takes them there.
         # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the function starts.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(tasks.fileno()), str(answers)],
+            [sys.executable, "-P", "-c", _CHILD, str(tasks.fileno()), str(answers)],
             pass_fds=[tasks.fileno(), answers],
             start_new_session=True,
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +33,7 @@ FOLLOWED = 100  # links directly in one folder
 SECONDS = 3600.0  # for ten million rows it takes minutes
 MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
 OVERWRITTEN = re.compile(r"[^\r\n]*\r(?!\n)")  # what a progress bar draws, up to its last state
+TOO_LARGE = "too large for the memory of this machine"
 WAY_OUT = {
     "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
     "hung": "take out the files that it may be, or read less at once",
@@ -64,19 +65,31 @@ def read_caged(
     refuse_or_warn(find_missing(), mode)
     packages = tuple(_Package(name) for name in reading.packages if find_spec(name))
     sandbox: Sandbox[Reading, _Outcome] = Sandbox(_Caller(reading.function, packages), SECONDS, mode)
-    with closing(sandbox):
+    with closing(sandbox), _guard_memory(reading.name):
         try:
             outcome = sandbox(reading)
         except BrokenExecutor as death:
             raise _give_up(reading.name, Failure("died", str(death))) from None
+        except OSError as error:  # of the file's disk or of this machine; what the process says of it may be made up
+            raise UserError(f"{reading.name}: cannot be read: {describe_fault(error)}") from None
     for stream, text in outcome.notes:
         print(text, end="", file=getattr(sys, stream))
     if outcome.refusal:
         raise UserError(outcome.refusal)
     try:
-        return check(outcome.value, outcome.content)
+        with _guard_memory(reading.name):
+            return check(outcome.value, outcome.content)
     except (BadAnswer, ValueError, RecursionError) as error:
         raise _give_up(reading.name, Failure("lied", f"{DISTRUST}: {describe_fault(error)}")) from None
+
+
+@contextmanager
+def _guard_memory(name: str) -> Iterator[None]:
+    """Tell of too little memory by what was read: a short answer may ask for much of it."""
+    try:
+        yield
+    except MemoryError:
+        raise UserError(f"{name}: {TOO_LARGE}") from None
 
 
 def _find_roots(top: Path) -> set[str]:
@@ -156,7 +169,7 @@ class _Caller:
         except PermissionError as error:
             return {"notes": notes.texts, "refusal": _explain_denial(task.name, error)}, ()
         except MemoryError:
-            return {"notes": notes.texts, "refusal": f"{task.name}: too large for the memory of this machine"}, ()
+            return {"notes": notes.texts, "refusal": f"{task.name}: {TOO_LARGE}"}, ()
         if (length := sum(content.nbytes for content in contents)) > task.most_bytes:
             refusal = f"{task.name}: {length:,} bytes are read from it, and {task.most_bytes:,} are the most; read less"
             return {"notes": notes.texts, "refusal": f"{refusal} at once, or see compute.sandbox"}, ()

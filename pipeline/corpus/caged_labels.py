@@ -4,6 +4,7 @@ A reader that is the user's own code is trusted and may need anything: it runs i
 """
 
 import gc
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -45,9 +46,16 @@ def call_reader(
     if sandbox == "off":
         return list(read(labels, dataset))
     # Beside labels and videos, where archives and pictures that may be animated are looked into.
-    opens = (labels, *([locate_failures(labels)] if labels.is_file() else []), videos, *TYPES)
+    beside = [locate_failures(labels)] if labels.is_file() else _list_outside(labels, dataset)
+    opens = (labels, *beside, videos, *TYPES)
     reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MOST_BYTES)
     return read_caged(reading, _receive_rows, sandbox)
+
+
+def _list_outside(labels: Path, dataset: DatasetParams) -> list[Path]:
+    """The file of class names where params place it out of the labels, which no file of a stranger decides."""
+    place = Path(os.path.normpath(labels / (dataset.classes or "")))
+    return [] if place.is_relative_to(os.path.normpath(labels)) else [place]
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:

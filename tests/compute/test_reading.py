@@ -1,6 +1,9 @@
 """One function in a caged process: its answer and what it prints come back, and whatever goes wrong is one message."""
 
+import sys
+
 import pytest
+from planted_workers import claim_huge_length
 from sandboxed_functions import answer
 
 from pipeline.compute import reading
@@ -15,6 +18,8 @@ caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {fin
 def check(value, content):
     if value == "lie":
         raise BadAnswer("it says lie")
+    if value == "swell":
+        return bytearray(1 << 62)
     return value, content.decode()
 
 
@@ -44,11 +49,35 @@ def test_what_is_printed_has_an_end(capsys):
         ("lie", r"\Alabels\.csv: cannot be read: the worker was not to be trusted: it says lie; a file in it may have"),
         ("endlessly", r"\Alabels\.csv: 9 bytes are read from it, and 8 are the most; read less at once"),
         ("gorge", r"\Alabels\.csv: too large for the memory of this machine"),
+        ("swell", r"\Alabels\.csv: too large for the memory of this machine"),
     ],
 )
 def test_what_cannot_be_taken_is_told_in_one_message(word, message):
     with pytest.raises(UserError, match=message):
         read(word, most=8)
+
+
+def test_what_the_system_refuses_is_told_in_one_message_that_names_what_is_read():
+    with pytest.raises(
+        UserError, match=r"\Alabels\.csv: cannot be read: \[Errno 28\] No space left on device: '/full'"
+    ):
+        read("full")
+
+
+@caged
+def test_packages_are_found_in_any_folder_of_them_as_in_a_users_own(tmp_path, monkeypatch):
+    """An import that waits for a file that needs it happens in the cage."""
+    folder = tmp_path / "home" / "lib" / "site-packages"
+    folder.mkdir(parents=True)
+    (folder / "installed_for_one_user.py").touch()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    assert read("import") == ("import", "import")
+
+
+def test_an_answer_that_is_said_to_be_larger_than_the_memory_is_told_in_one_message():
+    boast = Reading("labels.csv", claim_huge_length, (), (), 1 << 62)
+    with pytest.raises(UserError, match=r"\Alabels\.csv: too large for the memory of this machine\Z"):
+        read_caged(boast, check, "auto")
 
 
 @caged

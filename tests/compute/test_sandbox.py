@@ -86,6 +86,18 @@ def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
     assert call("a") == ["a"]
 
 
+@pytest.mark.parametrize("mode", ["off", "auto"])
+def test_no_module_comes_from_the_current_folder(tmp_path, monkeypatch, mode):
+    """Where a stranger's files may lie: a child imports before its cage closes."""
+    for folder in (tmp_path, tmp_path / "finder.__path_hook__"):
+        folder.mkdir(exist_ok=True)
+        (folder / "csv.py").write_text("raise SystemExit('taken over')")
+    monkeypatch.setattr(sys, "path", ["finder.__path_hook__", *(entry for entry in sys.path if entry)])
+    monkeypatch.chdir(tmp_path)
+    with closing(Sandbox(Act(), 60.0, mode)) as sandbox:
+        assert sandbox(Words(("import",), TESTS)) == ["import"]
+
+
 def test_a_child_that_dies_at_no_item_is_no_items_fault(tmp_path):
     with closing(Sandbox(DieOutside(), 1.0, "off")) as sandbox, pytest.raises(BrokenExecutor, match="SIGKILL"):
         sandbox(Words(("one",), tmp_path))

@@ -122,6 +122,19 @@ def test_links_into_the_cache_are_followed_and_others_are_not(tmp_path):
         read_labels(tmp_path / "labels", dataset, "auto")
 
 
+@caged
+@pytest.mark.parametrize("absolute", [False, True])
+def test_class_names_are_read_where_params_place_them_and_not_where_a_link_leads(tmp_path, absolute):
+    write_files(tmp_path, {"lists/train.txt": "a.mp4 0\nb.mp4 1\n", "names.txt": "0 push\n1 pull\n"})
+    dataset = reading("lists", tmp_path / "lists")
+    named = {name: dataset.model_copy(update={"classes": name}) for name in ("../names.txt", "link.txt")}
+    outside = dataset.model_copy(update={"classes": str(tmp_path / "names.txt")}) if absolute else named["../names.txt"]
+    assert [row.label for row in read_labels(tmp_path / "lists", outside, "auto")] == ["push", "pull"]
+    (tmp_path / "lists" / "link.txt").symlink_to(tmp_path / "names.txt")
+    with pytest.raises(UserError, match=r"lists/link\.txt: permission denied"):
+        read_labels(tmp_path / "lists", named["link.txt"], "auto")
+
+
 @pytest.fixture
 def attempt(tmp_path, monkeypatch):
     """Run `filter` on labels whose reader is taken over -> its message; what an earlier run wrote is left as it is."""
