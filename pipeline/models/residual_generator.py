@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -19,10 +18,12 @@ PLACE = 4  # centre y, centre x, log scale y, log scale x; the frame reaches fro
 MOVING, GROWING = 0.3, 0.1
 # How far a layer may be from the middle, and the logarithm of its scale from 0; near that its gradient falls, but never
 # to nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
-# them fill: all would have straight sides, and tall ones be cut off. Layers of objects have a reach of their own: one
-# that went further showed one half of its picture on the way to the left and the other on the way to the right, with an
-# object in each. Of an object that was only seen in one direction, only one half had learned anything.
+# them fill: all would have straight sides, and tall ones be cut off.
 FARTHEST, SMALLEST = 1.5, 0.7
+# Objects are drawn in the middle of their layers, which fade to nothing within so much outside of it. Layers that were
+# free to use all of their picture held an object for each direction, side by side, and moved so that one was seen. Of
+# an object that was only seen in one direction, only one of the two had learned anything.
+FADING = 0.2
 
 # How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
 # first: another layer that was as early drew an average object for one of two directions, and theirs left the frame.
@@ -64,13 +65,25 @@ def enlarge(x: Tensor) -> Tensor:
     return in_frames(partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=False), x)
 
 
-def split_layers(picture: Tensor, clear: float) -> Tensor:
+def split_layers(picture: Tensor, clear: float, window: Tensor | None = None) -> Tensor:
     """A picture without bounds [B,4N,H,W] -> layers [B,N,4,H,W]: colours, still without bounds, then alpha in [0,1].
 
-    A bound such as tanh has no gradient far out: colours that once got there stayed, as pure red, green and blue.
+    A bound such as tanh has no gradient far out: colours that once got there stayed, as pure red, green and blue. Alpha
+    is multiplied by the `window` [H,W].
     """
     layers = picture.reshape(picture.shape[0], -1, 4, *picture.shape[2:])
-    return torch.cat((layers[:, :, :3], torch.sigmoid(layers[:, :, 3:] - clear)), dim=2)
+    alpha = torch.sigmoid(layers[:, :, 3:] - clear)
+    return torch.cat((layers[:, :, :3], alpha if window is None else alpha * window.to(alpha.dtype)), dim=2)
+
+
+def build_window(shape: ClipParams, extent: float) -> Tensor:
+    """1 in the middle of a picture up to `extent` of the way to its border, fading to 0 within FADING of it: [H,W]."""
+
+    def fade(side: int) -> Tensor:
+        far = ((torch.arange(side) + 0.5) * (2 / side) - 1).abs()
+        return ((extent + FADING - far) / FADING).clamp(0, 1)
+
+    return fade(shape.height)[:, None] * fade(shape.width)
 
 
 class Placement(nn.Module):
@@ -79,15 +92,12 @@ class Placement(nn.Module):
     pace: Tensor
     reach: Tensor
 
-    def __init__(self, code: int, layers: int, frames: int, nearer: Sequence[float] = ()) -> None:
-        """`nearer`: how far from the middle the first layers may be, where that is not FARTHEST."""
+    def __init__(self, code: int, layers: int, frames: int) -> None:
         super().__init__()
         self.count, self.frames = layers, frames
         self.places = linear(code, layers * PLACE, scale=0.6)
         self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
-        farthest = [*nearer, *[FARTHEST] * (layers - len(nearer))]
-        reach = torch.tensor([[reach, reach, SMALLEST, SMALLEST] for reach in farthest])  # [N,PLACE]
-        self.register_buffer("reach", reach, persistent=False)
+        self.register_buffer("reach", torch.tensor([FARTHEST, FARTHEST, SMALLEST, SMALLEST]), persistent=False)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
@@ -95,7 +105,7 @@ class Placement(nn.Module):
         return places * self.pace
 
     def bound(self, places: Tensor) -> Tensor:
-        """Places [...,N,PLACE] without bounds -> within the reach of each layer, hardly changed about the middle."""
+        """Places [...,PLACE] without bounds -> within FARTHEST and SMALLEST, hardly changed about the middle."""
         return places / (1 + places.abs() / self.reach)
 
 
@@ -227,11 +237,13 @@ class ResidualGenerator(Generator):
         moving = params.background != "still"
         self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
-        reach = [params.object_reach] * params.object_layers
-        self.placement = Placement(code, params.layers, shape.frames, reach)
+        self.placement = Placement(code, params.layers, shape.frames)
+        window = None if params.object_extent >= 1 else build_window(shape, params.object_extent)
+        self.register_buffer("window", window, persistent=False)
         self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
 
+    window: Tensor | None
     draws_chosen_frames = True
 
     @classmethod
@@ -254,7 +266,7 @@ class ResidualGenerator(Generator):
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
             places = self.placement.bound(self._add_offset(self.placement(code)[:, frames], look))
-        layers = split_layers(self.layers(look), OBJECTS_CLEAR)  # [B,N,4,H,W]
+        layers = split_layers(self.layers(look), OBJECTS_CLEAR, self.window)  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
             layers = torch.cat((layers, split_layers(self.helpers(activate(helping)), OTHERS_CLEAR)), dim=1)

@@ -63,7 +63,7 @@ class ResidualParams(Section):
     code_width: PositiveInt
     layers: PositiveInt
     object_layers: PositiveInt
-    object_reach: Positive
+    object_extent: Annotated[float, Field(gt=0, le=1)]
     still_width: PositiveInt
     background: Literal["still", "moving", "warped"]
     conditioning: Literal["factorised", "caption"]

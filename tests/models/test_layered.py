@@ -143,9 +143,12 @@ def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -
     torch.testing.assert_close(gradient[10], torch.ones(4))
 
 
-def test_layers_of_objects_get_no_further_than_their_reach() -> None:
-    params = tiny_params(generator={"layers": 3, "object_layers": 2, "object_reach": 0.5}).train.generator
-    model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
-    far = model.placement.bound(torch.full((1, 4, 3, 4), 50.0))[0, 0]
-    assert far[:2, :2].max() < 0.5 < far[2, :2].min() < 1.5
-    assert far[:, 2:].max() < 0.7
+def test_objects_are_in_the_middle_of_their_layers() -> None:
+    torch.manual_seed(0)
+    for extent in (0.5, 1.0):
+        params = tiny_params(generator={"layers": 3, "object_layers": 2, "object_extent": extent}).train.generator
+        model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
+        layers = split_layers(torch.ones(1, 8, 16, 16), 0.0, model.window)[0, :, 3]
+        assert (layers > 0).float().mean().item() == (0.75**2 if extent < 1 else 1)
+        assert (layers[:, 4:12, 4:12] == torch.sigmoid(torch.ones(()))).all()
+        torch.testing.assert_close(layers, layers.flip(1).flip(2).transpose(1, 2))

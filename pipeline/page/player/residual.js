@@ -3,7 +3,8 @@
 
 const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
-const [FARTHEST, SMALLEST] = [1.5, 0.7]; // how far the centre and the logarithm of the scale may be from 0
+const REACH = [1.5, 1.5, 0.7, 0.7]; // how far a place may be from 0
+const FADING = 0.2; // within which layers of objects fade to nothing
 const [OBJECTS_CLEAR, OTHERS_CLEAR] = [1, 3]; // taken from the logit of the layers' alpha
 const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
 const FLOW_KNOTS = 4; // on each side of the grid that a flow is smooth between
@@ -19,7 +20,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const curves = smoothCurves(z.subarray(params.content_width), steps);
   const codes = encodeSteps(weights, join(content, actions), curves, steps);
   const look = activate(linear(weights, "generator.look", join(content, objects)));
-  const layers = cutOut(drawStill(weights, "generator.layers", look, sides), OBJECTS_CLEAR);
+  const layers = cutOut(drawStill(weights, "generator.layers", look, sides), OBJECTS_CLEAR, params.object_extent);
   if (weights["generator.helpers.start.weight"]) {
     const helping = activate(linear(weights, "generator.helping", join(content, actions)));
     layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides), OTHERS_CLEAR));
@@ -28,7 +29,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
   addOffset(places, linear(weights, "generator.offset", look), layers.length);
-  keepNear(places, layers.map((_, number) => (number < params.object_layers ? params.object_reach : FARTHEST)));
+  keepNear(places);
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
@@ -51,19 +52,27 @@ function drawStill(weights, name, code, sides) {
 }
 
 // A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
-// transparent pixels.
-function cutOut(picture, clear) {
+// transparent pixels. Beyond `extent` of the way from the middle to the border they fade.
+function cutOut(picture, clear, extent = 1) {
   const { height, width, channels, data } = picture;
+  const rows = fade(height, extent);
+  const columns = fade(width, extent);
   return Array.from({ length: channels / 4 }, (_, layer) => {
     const out = makeMap(1, height, width, 4);
     for (let pixel = 0; pixel < height * width; pixel++) {
       const from = pixel * channels + layer * 4;
-      const alpha = sigmoid(data[from + 3] - clear);
+      const alpha = sigmoid(data[from + 3] - clear) * rows[Math.floor(pixel / width)] * columns[pixel % width];
       for (let colour = 0; colour < 3; colour++) out.data[pixel * 4 + colour] = data[from + colour] * alpha;
       out.data[pixel * 4 + 3] = alpha;
     }
     return out;
   });
+}
+
+// How much is left of the pixels along a side.
+function fade(side, extent) {
+  const far = Array.from({ length: side }, (_, pixel) => Math.abs((pixel + 0.5) * (2 / side) - 1));
+  return far.map((place) => (extent >= 1 ? 1 : Math.min(Math.max((extent + FADING - place) / FADING, 0), 1)));
 }
 
 // Where each layer is in each frame: [frames, layers, PLACE].
@@ -79,12 +88,9 @@ function addOffset(places, offset, layers) {
   }
 }
 
-// Places within the reach of their layers, hardly changed about the middle; in place.
-function keepNear(places, farthest) {
-  places.forEach((value, index) => {
-    const reach = index % PLACE < 2 ? farthest[Math.floor(index / PLACE) % farthest.length] : SMALLEST;
-    places[index] = value / (1 + Math.abs(value) / reach);
-  });
+// Places within their reach, hardly changed about the middle; in place.
+function keepNear(places) {
+  places.forEach((value, index) => (places[index] = value / (1 + Math.abs(value) / REACH[index % PLACE])));
 }
 
 function drawBackground(weights, params, clip, setting, codes, steps) {
@@ -97,7 +103,7 @@ function drawBackground(weights, params, clip, setting, codes, steps) {
     return out;
   }
   const places = readPlaces(weights, "generator.camera.placement", codes, steps, frames);
-  keepNear(places, [FARTHEST]);
+  keepNear(places);
   if (params.background === "warped") {
     bend(out, picture, places, readFlow(weights, codes, steps, clip));
     return out;
