@@ -205,6 +205,6 @@ def test_groups_that_a_batch_or_a_device_cannot_hold_are_refused_with_their_numb
     with pytest.raises(UserError, match=r"train\.batch_clips 6 must be a multiple of train\.mixed\.group 4"):
         tiny_params(mixed={"loss": "bgan", "group": 4}, batch_clips=6)
     assert tiny_params(mixed={"group": 4}, batch_clips=6).train.group_clips == 1  # not used, so no matter
-    with pytest.raises(UserError, match=r"train\.mixed\.group or .* 4 does not divide 2, the part of .* 8 on one of 4"):
-        Rank(0, 4, CPU).share(8, 4)
+    with pytest.raises(UserError, match=r"^train\.mixed\.group 4 does not divide 2, the part of .* 8 on one of 4"):
+        Rank(0, 4, CPU).share(8, 4, "train.mixed.group")
     assert Rank(1, 2, CPU).share(8, 4) == slice(4, 8)
