@@ -1,5 +1,6 @@
 """Videos and the list of clips that `filter` would have chosen from them, for the tests of transcoding."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,17 @@ def draw_dataset(folder: Path) -> Path:
     (folder / "videos" / "1.mkv").write_text("no video")
     write_clips(folder, [choose_clip(folder / "videos" / f"{name}.mkv") for name in [*LENGTHS, "1"]])
     return folder
+
+
+def draw_beside_plans(folder: Path, names: Sequence[str], planned: Collection[str], plan: str) -> None:
+    """Write the named clips and their videos: the plan of an intruder for those planned, honest ones for all others."""
+    files = [folder / "videos" / f"{name}.mkv" for name in names]
+    for file in files:
+        if file.stem in planned:
+            file.write_text(plan)
+        else:
+            draw(file, shape="64x48", frames=24, vcodec="ffv1")
+    write_clips(folder, [choose_clip(file) for file in files])
 
 
 def write_clips(folder: Path, clips: list[Clip]) -> None:

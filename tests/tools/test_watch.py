@@ -7,11 +7,10 @@ import shutil
 from contextlib import closing
 
 import pytest
-from clip_sets import OPTIONS, choose_clip, transcode, write_clips
+from clip_sets import OPTIONS, draw_beside_plans, transcode
 from locations import ROOT
 from planted_workers import ATTEMPTS, OwnedWorker
 from sandboxed_functions import Act, Words
-from videos import draw
 
 from pipeline.compute.cage import find_missing
 from pipeline.compute.sandbox import Sandbox
@@ -60,12 +59,7 @@ def watched(tmp_path, monkeypatch):
     )
 
     def run(*names):
-        for name in names:
-            if name in ATTEMPTS:
-                (videos / f"{name}.mkv").write_text(plan)
-            else:
-                draw(videos / f"{name}.mkv", shape="64x48", frames=24, vcodec="ffv1")
-        write_clips(tmp_path, [choose_clip(videos / f"{name}.mkv") for name in names])
+        draw_beside_plans(tmp_path, names, ATTEMPTS, plan)
         with Watcher() as watcher:
             kind = OwnedWorker if set(names) & ATTEMPTS.keys() else ShardMaker
             monkeypatch.setattr("pipeline.transcoding.ShardMaker", lambda: watcher.wrap(kind()))

@@ -5,9 +5,8 @@ import json
 import socket
 
 import pytest
-from clip_sets import OPTIONS, choose_clip, transcode, write_clips
+from clip_sets import OPTIONS, draw_beside_plans, transcode
 from planted_workers import ATTEMPTS, OwnedWorker
-from videos import draw
 
 from pipeline.compute.cage import CALLS, FILES, find_missing
 from pipeline.params import LimitParams
@@ -78,12 +77,7 @@ def attempt(tmp_path, monkeypatch):
         )
 
         def run(*names):
-            for name in names:
-                if name in ATTEMPTS:
-                    (videos / f"{name}.mkv").write_text(plan)
-                else:
-                    draw(videos / f"{name}.mkv", shape="64x48", frames=24, vcodec="ffv1")
-            write_clips(tmp_path, [choose_clip(videos / f"{name}.mkv") for name in names])
+            draw_beside_plans(tmp_path, names, ATTEMPTS, plan)
             limits = LimitParams(**{**OPTIONS.limits.model_dump(), "seconds": 4.0})
             transcode(tmp_path, tmp_path / "out", 2, shard_clips=8, limits=limits)
             with pytest.raises(BlockingIOError):
