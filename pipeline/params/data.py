@@ -12,13 +12,24 @@ from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, req
 # Built-in readers of labels.
 GENERAL_FORMATS = (
     *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
-    *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "webdataset", "parquet", "auto"),
+    *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "vidor", "webdataset", "parquet", "auto"),
 )
 SETS = (  # published ones whose columns are known
     "tacos",  # before activitynet, whose columns it has
     *("activitynet", "ava", "charades", "charades_sta", "conversations", "didemo", "diving48", "ego4d"),
-    *("epic_kitchens", "finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "msr_vtt", "msvd", "openvid"),
-    *("panda70m", "phoenix14t", "qvhighlights", "sharegpt4video", "thumos14", "vatex", "webvid"),
+    *("epic_kitchens", "finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "mpii_md", "msr_vtt", "msvd"),
+    *(
+        "openvid",
+        "panda70m",
+        "phoenix14t",
+        "qvhighlights",
+        "ref_davis",
+        "ref_vos",
+        "sharegpt4video",
+        "tgif",
+        "thumos14",
+    ),
+    *("vatex", "vidstg", "vript", "webvid"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]

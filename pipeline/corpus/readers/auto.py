@@ -16,6 +16,7 @@ from pipeline.corpus.readers import (
     lerobot,
     lists,
     metadata,
+    relations,
     sidecar,
     spreadsheets,
     table,
@@ -57,6 +58,7 @@ LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "
 SPLITS = ("split", "subset")
 ENDS_WITH_CLASS = re.compile(r".*\S[\s,;]+\d+\s*")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
+FRAME_FOLDERS = {"jpegimages", "annotations", "masks", "rawframes", "frames"}  # that hold folders of pictures
 OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "state.json")  # beside the tables of `save_to_disk`
 CLASS_ENDINGS = (".txt", ".csv", ".json")
 
@@ -118,6 +120,8 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
     official = next((name for pair in json_files.SOMETHING_FILES.values() for name in pair if name in names), None)
     if official and _detect_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
+    if why := relations.recognize(folder):
+        return "vidor", why
     if known := _recognize_tool_in_folder(folder) or recognize_set(folder):
         return known
     if held := _detect_container(folder):
@@ -223,8 +227,11 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
 
 
 def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
-    """Raise UserError where the folders tell no classes: there is one, or they are named as splits."""
+    """Raise UserError where the folders tell no classes: there is one, or they are named as splits or frames are."""
     names = {file.parts[-2] for file in videos}
+    pictures = (file for file in videos if not has_video_ending(file.name))
+    if clip := next((clip for clip in pictures if FRAME_FOLDERS & {part.lower() for part in clip.parts[:-1]}), None):
+        _refuse_unlabelled(folder, f"{clip} is in a folder for frames or masks, which names no class")
     if len({file.parent for file in videos}) == 1 or match_split_folders(names):
         _refuse_unlabelled(folder, f"all videos are in {', '.join(sorted(names))}, which names no classes")
 
@@ -241,6 +248,8 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
     ending = path.suffix.lower()
     if known := _recognize_tool(path) or recognize_set(path):
         return known
+    if why := relations.recognize(path):
+        return "vidor", why
     if ending == ".json":
         return _detect_json(path)
     if held := _detect_container(path):

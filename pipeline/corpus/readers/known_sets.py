@@ -30,6 +30,9 @@ from pipeline.corpus.readers.set_cells import (
     split_piece,
     split_sentence,
     take_answer,
+    take_content,
+    take_expressions,
+    take_quoted,
     take_whole,
 )
 from pipeline.corpus.readers.table import Change
@@ -49,6 +52,7 @@ class Variant:
     classes: tuple[str, ...] = ()  # names of the file with the names of its classes, as globs
     extra: tuple[str, ...] = ()  # columns read as well: times that are not the part's, and what `change` needs
     captions: tuple[str, ...] = ()  # only read where dataset.columns.caption is one of these
+    splits: str = ""  # a folder beside its files with the paths of each split, a line for each
     merge_repeats: bool = False  # rows that say the same of the same part are one
 
 
@@ -83,6 +87,9 @@ MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
 LISTED: tuple[Literal["json", "table"], ...] = ("json", "table")  # one file of JSON, JSON lines
 MOMENTS_LINE = r"([^,/]+)/[^,]+\.\w+,\1,\d+(?:,\d+)?"
+FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # MPII-MD names a clip by its film and its times
+EXPRESSIONS = (KEY, "expressions", "frames")
+VIDSTG = ("vid", "captions.description", "temporal_gt")
 SHARED = ("video_id", "captions", "keyframe")
 SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
 
@@ -224,6 +231,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
     "moments": (
         Variant({"path": 1, "caption": 2, "category": 2}, line=MOMENTS_LINE, kind="lists", change=spell_joined),
     ),
+    "mpii_md": (Variant({"path": 1, "caption": 2}, line=rf"{FILM}\t.+", kind="lists", change=group_film),),
     "msr_vtt": (
         Variant(
             {"path": "video_id", "caption": "caption", "split": "split"},
@@ -258,11 +266,19 @@ SETS: dict[str, tuple[Variant, ...]] = {
     "qvhighlights": (
         Variant({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
     ),
+    "ref_davis": (
+        Variant({"path": 1, "caption": 2}, line=r'\S+ \d+ ".*"', kind="lists", delimiter="blank", change=take_quoted),
+    ),
+    "ref_vos": tuple(
+        Variant({"path": path, "caption": "expressions"}, EXPRESSIONS, kind="json", change=take_expressions)
+        for path in ("JPEGImages/{key}", "{key}")  # there are masks of the same name
+    ),
     "sharegpt4video": tuple(
         Variant({"path": path, "caption": "captions"}, SHARED, kind=kind, change=take_whole)
         for path in ("video_path", "video_id")
         for kind in LISTED
     ),
+    "tgif": (Variant({"path": 1, "caption": 2}, line=r"https?://\S+\.gif\t.+", kind="lists", splits="splits"),),
     "thumos14": (
         Variant(
             {"path": "video", "caption": "type", "category": "type", "start": "start", "end": "end"},
@@ -281,6 +297,25 @@ SETS: dict[str, tuple[Variant, ...]] = {
     "vatex": (
         Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
         Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
+    ),
+    "vidstg": (
+        Variant(
+            {"path": "vid", "caption": "captions.description"}
+            | {"start": "temporal_gt.begin_fid", "end": "temporal_gt.end_fid"},
+            VIDSTG,
+            kind="json",
+            change=count_frames,
+            extra=("fps",),
+        ),
+    ),
+    "vript": tuple(
+        Variant(
+            {"path": "clip_id", "caption": "caption"},
+            ("clip_id", "caption", "voiceover"),
+            kind=kind,
+            change=take_content,
+        )
+        for kind in LISTED
     ),
     "webvid": (Variant({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
 }

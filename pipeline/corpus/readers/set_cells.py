@@ -174,6 +174,25 @@ def join_narrations(row: Row) -> Row:
     return row | {"caption": captions, "start": times}
 
 
+def take_expressions(row: Row) -> Row:
+    """Ref-YouTube-VOS and MeViS keep what is said of a video under numbers: `{"0": {"exp": "a dog"}}`."""
+    listed = row["caption"].values() if isinstance(row["caption"], dict) else ()
+    texts = [one.get("exp") for one in listed if isinstance(one, dict)]
+    return row | {"caption": [text for text in texts if isinstance(text, str)]}
+
+
+def take_quoted(row: Row) -> Row:
+    """Ref-DAVIS has `1 "a brown bear"`: the number of an object before what is said of it."""
+    return row | {"caption": str(row["caption"]).partition(" ")[2].strip().strip('"')}
+
+
+def take_content(row: Row) -> Row:
+    """Vript says the kind of shot and more beside the caption; scenes of a video, `-_0Ba3-Scene-002`, are a group."""
+    said = row["caption"]
+    text = said.get("content") if isinstance(said, dict) else said
+    return row | {"caption": text, "group": row["path"].rpartition("-Scene-")[0]}
+
+
 def take_whole(row: Row) -> Row:
     """ShareGPT4Video captions each keyframe, and the whole video under the index -1."""
     listed = row["caption"] if isinstance(row["caption"], list) else []

@@ -14,14 +14,15 @@ from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, rea
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
-from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats
-from pipeline.corpus.text_files import read_start
+from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
+from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
 from pipeline.files import refuse_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
+WITHOUT_CAPTIONS = ("mask_dict.json",)  # of a set, and too long to be read only to find that out
 MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
 LONGEST_LINE = 1 << 16  # bytes that are looked at
 
@@ -91,9 +92,24 @@ def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def _list_files(labels: Path) -> list[Path]:
-    """The file, or the files of a folder, that may be labels."""
-    paths = sorted(labels.iterdir()) if labels.is_dir() else [labels]
-    return [path for path in paths if path.name[0] != "." and path.suffix.lower() in ENDINGS and path.is_file()]
+    """The file, or the files of a folder, that may be labels; where it has none, those of its folders of splits."""
+    if not labels.is_dir():
+        return [labels] if _may_be_labels(labels) else []
+    paths = sorted(path for path in labels.iterdir() if path.name[0] != ".")
+    if found := [path for path in paths if _may_be_labels(path)]:
+        return found
+    folders = [path for path in paths if find_split(path.name) and path.is_dir()]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_labels(path)]
+
+
+def _may_be_labels(path: Path) -> bool:
+    known = path.suffix.lower() in ENDINGS and path.name[0] != "." and path.name not in WITHOUT_CAPTIONS
+    return known and path.is_file()
+
+
+def _find_file_split(path: Path, labels: Path) -> OfficialSplit | None:
+    """The split that the name of a file tells, or that of its folder in the labels."""
+    return find_split(path.stem) or (find_split(path.parent.name) if path.parent != labels else None)
 
 
 def _match_variants(name: str, source: Source, caption: str | int | None = None) -> tuple[Variant, ...]:
@@ -126,7 +142,7 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
             print(f"filter: {match.source.path} {why} and is passed over", file=sys.stderr)
     if len(labelled) == 1:
         return [(labelled[0], "all")]
-    splits = {match.source.path: find_split(match.source.path.stem) for match in labelled}
+    splits = {match.source.path: _find_file_split(match.source.path, labels) for match in labelled}
     odd = [path.name for path, split in splits.items() if split is None]
     if odd:
         names = ", ".join(path.name for path in splits)
@@ -198,6 +214,7 @@ def _read_variant(
     else:
         cells = read_cells(source.path, named, dataset.delimiter)
     rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, variant.change))
+    rows = _take_listed_splits(rows, labels / variant.splits) if variant.splits and labels.is_dir() else rows
     return _merge_repeats(source.path, rows) if variant.merge_repeats else rows
 
 
@@ -213,6 +230,14 @@ def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
     detail = "its captions are numbers of classes"
     way = f"make dataset.labels the folder with it and with {variant.classes[0]}, or with the file dataset.classes"
     raise UserError(f"{labels}: {detail}; {way}")
+
+
+def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow]:
+    """The rows with the splits whose lists, `train.txt`, name their videos; as they are where there are none."""
+    lists = [path for path in sorted(folder.glob("*.txt")) if path.name[0] != "."]
+    splits = {path: split for path in lists if (split := find_split(path.stem))}
+    listed = {simplify_path(line.strip()): split for path, split in splits.items() for line in read_text_lines(path)}
+    return [row._replace(official_split=listed.get(row.video, row.official_split)) for row in rows]
 
 
 def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
