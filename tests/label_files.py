@@ -48,7 +48,7 @@ CASES = {
     ],
     "metadata": [{"data/train/metadata.jsonl": '{"file_name": "a.mp4", "caption": "x"}', "data/train/a.mp4": "v"}],
     "table": [{"train.csv": "path,caption\na.mp4,x\n"}, {"mine.csv": "path,caption\na.mp4,x\n", "a.mp4": "v"}],
-    "lists": [{"jester-v1-train.csv": "34870;Thumb Up\n", "jester-v1-labels.csv": "Thumb Up\n"},
+    "lists": [{"jester-v1-train.csv": "34870;Thumb Up\n", "jester-v1-labels.csv": "No gesture\n"},
         {"train_list.txt": "a/b.mp4 x\n"}],
     "sidecar": [{"a.mp4": "v", "a.txt": "x"}, {"s/a.mp4": "v", "s/a.txt": "x"},
         {"videos.txt": "a.mp4", "prompts.txt": "x"}, {"s/a.mp4": "v", "s/a.json": {"caption": "x"}},

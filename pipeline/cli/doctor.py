@@ -87,7 +87,7 @@ def doctor() -> None:
 def _python() -> Finding:
     text = f"{sys.version.split()[0]} at {sys.executable}"
     found = shutil.which("python")
-    if found is None or Path(found).parent != Path(sys.executable).parent:
+    if found is None or Path(found).parent.resolve() != Path(sys.executable).parent.resolve():  # .venv may be a link
         return Finding("warn", f"{text}, but stages would run {found}; . {Path(sys.executable).parent}/activate")
     return Finding("ok", text)
 

@@ -57,6 +57,8 @@ def near(
     if find_vector(word) is None:
         raise UserError(f"{source}: has no vector for {word!r}; take another word, or vectors of more words")
     found = rank_neighbours(word, objects, find_vector)
+    if not objects:
+        raise UserError(f"{labels}: no clip of the train split has an object to list; captions alone name none")
     if not found:
         raise UserError(f"{source}: has no vector for any of the {len(set(objects))} objects of the train split")
     if as_json:

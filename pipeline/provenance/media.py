@@ -194,13 +194,13 @@ class Media:
 def read_media(path: Path) -> Media:
     """Raises UserError where there is no such file, or none of the kinds that this project writes."""
     kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise UserError(
-            f"{path}: {kind or 'no ending'} is no kind of file that is rendered here; {', '.join(KINDS)} are"
-        )
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(KINDS)}")
+    if kind not in KINDS and path.exists():
+        raise UserError(f"{path}: is no kind of file that is rendered here; {', '.join(KINDS)} are")
     try:
         data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     payload = strip_manifest(data, kind)
     return Media(path, kind, data, payload, read_facts(payload, kind))

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pipeline.errors import UserError
 from pipeline.provenance.media import C2PA_BOX, decode_media, read_facts, read_media, strip_manifest
 from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import KINDS, export_samples, has_seal, seal, unseal
@@ -110,6 +111,17 @@ def test_a_comment_of_brackets_alone_says_nothing(tmp_path):
     info.add_text("Comment", "[" * 100_000)
     Image.new("RGB", (2, 2)).save(tmp_path / "a.png", pnginfo=info)
     assert read_media(tmp_path / "a.png").facts is None
+
+
+def test_what_is_not_there_a_folder_and_another_kind_are_told_apart(tmp_path):
+    (tmp_path / "notes").write_bytes(b"x")
+    for name, told in {
+        "away": "no such file",
+        ".": "is a folder; name one of the files",
+        "notes": "is no kind of",
+    }.items():
+        with pytest.raises(UserError, match=told):
+            read_media(tmp_path / name)
 
 
 def test_boxes_nested_without_end_are_passed_over():

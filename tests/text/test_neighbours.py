@@ -39,8 +39,13 @@ def test_objects_come_nearest_first_with_cosine_and_number_of_clips(vec):
 def near(tmp_path, *words):
     """What the command does in a project whose objects are book, mug and a held-out cup."""
     objects = {"book": "train", "mug": "train", "cup": "test_words"}
-    chosen = [make_clip(name, f"pushing a {name}", split, objects=(name,)) for name, split in objects.items()]
-    write_table(tmp_path / "labels" / "clips.parquet", Clip, chosen)
+    clips = [make_clip(name, f"pushing a {name}", split, objects=(name,)) for name, split in objects.items()]
+    list_near(tmp_path, clips, *words)
+
+
+def list_near(tmp_path, clips, *words):
+    """The same in a project of these clips."""
+    write_table(tmp_path / "labels" / "clips.parquet", Clip, clips)
     write_vocabulary(tmp_path / "captions" / "vocabulary.json", VOCABULARY)
     places = ["--labels", str(tmp_path / "labels"), "--captions", str(tmp_path / "captions")]
     typer.main.get_command(app)(["near", *words, *places], standalone_mode=False)
@@ -51,6 +56,12 @@ def test_only_objects_that_training_sees_are_listed(tmp_path, vec, capsys):
     assert capsys.readouterr().out.split()[3:] == ["cosine", "clips", "book", "0.80", "1", "mug", "0.60", "1"]
     near(tmp_path, "album", "--vectors", str(vec), "--json", "--count", "1")
     assert json.loads(capsys.readouterr().out) == [{"name": "book", "cosine": pytest.approx(0.8), "clips": 1}]
+
+
+def test_captions_that_name_no_object_have_none_to_list(tmp_path, vec):
+    clip = make_clip("a", "a car turns left", "train", objects=())
+    with pytest.raises(UserError, match="no clip of the train split has an object to list"):
+        list_near(tmp_path, [clip], "album", "--vectors", str(vec))
 
 
 def test_words_that_a_generator_has_learned_are_compared_as_it_tells_them_apart(tmp_path, capsys):

@@ -49,14 +49,14 @@ Detected = tuple[str, str] | None  # the format, and why it is that one
 
 # Names of columns without case, blanks, hyphens and underscores, the likeliest first.
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
-IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid", "id", "name")
+IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid")
+WEAK_IDS = ("id", "name")  # which may be those of anything: of a row's lists only where the row has none
 CAPTIONS = (
     *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
     *("descriptions", "narration", "query", "desc", "title", "txt"),
 )
 LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
 SPLITS = ("split", "subset")
-ENDS_WITH_CLASS = re.compile(r".*\S[\s,;]+\d+\s*")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
 FRAME_FOLDERS = {"jpegimages", "annotations", "masks", "rawframes", "frames"}  # that hold folders of pictures
 OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "state.json")  # beside the tables of `save_to_disk`
@@ -292,16 +292,13 @@ def _is_table(path: Path, dataset: DatasetParams) -> bool:
 
 
 def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
-    """The section with the one file of class names beside lists that end with numbers, or in a folder of videos."""
+    """The section with the one file of class names beside lists that end with numbers or such names, or with videos."""
     if dataset.classes or not labels.is_dir():
         return dataset, ""
     found = lists.find_lists(labels)
-    lines = read_text_lines(next(iter(found))) if found else []
-    if format_name == "lists" and not (lines and ENDS_WITH_CLASS.fullmatch(lines[0])):
-        return dataset, ""
     files = sorted(path for path in labels.iterdir() if path.suffix.lower() in CLASS_ENDINGS and path not in found)
     names = [path.name for path in files if CLASS_NAMES.search(path.stem)]
-    if len(names) != 1:
+    if len(names) != 1 or (format_name == "lists" and not lists.end_with_classes(found, labels / names[0])):
         return dataset, ""
     return dataset.model_copy(update={"classes": names[0]}), f"classes {names[0]}"
 
@@ -360,7 +357,8 @@ def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
         return {"path": path}
     if json_files.KEY in names:  # the path itself where there is a caption with it
         return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
-    name = _find_column(names, IDS)
+    top = [name for name in names if "." not in name]
+    name = _find_column(names, IDS) or _find_column(top, WEAK_IDS) or _find_column(names, WEAK_IDS)
     return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
 
 

@@ -10,7 +10,7 @@ The official split lists of UCF-101 and HMDB-51 have readers of their own: `data
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
@@ -67,6 +67,19 @@ def guess_delimiter(line: str) -> str:
         if has_video_ending(found[1]):
             return found[2]
     return next((sign for sign in ("\t", ";", "|", ",") if sign in line), " ")
+
+
+def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
+    """Whether lines of lists end with the numbers or the names of classes, by the first one that has two cells."""
+    firsts = (next((line for line in read_text_lines(path) if line.strip()), "") for path in listed)
+    cells = (line.rpartition(guess_delimiter(line)) for line in firsts)
+    label = next((label for path, _, label in cells if path), "").strip()
+    if label.isdecimal():
+        return True
+    try:
+        return label in read_classes(classes).values()
+    except UserError:  # it holds something else, of which nothing was asked
+        return False
 
 
 def place_columns(columns: ColumnParams) -> ColumnParams:

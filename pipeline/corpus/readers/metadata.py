@@ -58,7 +58,9 @@ def find_tables(folder: Path) -> list[Path]:
 def _find_tables(labels: Path) -> list[Table]:
     paths = find_tables(labels)
     if not paths:
-        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(NAMES)}; see dataset.labels")
+        raise UserError(
+            f"{labels}: neither it nor a folder in it holds {', '.join(NAMES)}, with the columns file_name and caption"
+        )
     for number, path in enumerate(paths):
         for other in paths[number + 1 :]:
             if other.parent.is_relative_to(path.parent):

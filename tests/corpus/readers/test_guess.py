@@ -65,6 +65,12 @@ def seen(file, content, **columns):
             "VIDEO_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE\nv\t1\t2\tHi\n",
             [("**/v", "Hi", "all", "all", (1.0, 2.0))],
         ),
+        # BDD100K names its videos beside lists of what is in them, which have ids of their own.
+        (
+            "x.json",
+            [{"name": "a.mov", "labels": [{"category": "car", "id": "7"}]}],
+            [("**/a.mov", "car", "car", "all", WHOLE)],
+        ),
         (
             "x.json",
             [

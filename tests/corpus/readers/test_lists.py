@@ -67,6 +67,19 @@ def test_jester_has_a_list_per_split_and_ids_alone_in_its_test_list(tmp_path):
     ]
 
 
+def test_names_of_classes_are_categories_where_a_file_beside_lists_has_them(tmp_path):
+    write(tmp_path, "something-v1-test.csv", "11\n")  # comes first, and has no labels
+    write(tmp_path, "something-v1-train.csv", "1;Moving something up\n")
+    write(tmp_path, "something-v1-labels.csv", "Opening something\nMoving something up\n")
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [(row.id, row.label, row.template) for row in rows] == [
+        ("11", "", "all"),
+        ("1", "moving something up", "Moving something up"),
+    ]
+    write(tmp_path, "something-v1-labels.csv", "0 Opening something\n0 Closing something\n")  # names a number twice
+    assert [row.template for row in read_rows(tmp_path, reading("auto", tmp_path))] == ["all", "all"]
+
+
 @pytest.mark.parametrize("index", ["0 ApplyEyeMakeup\r\n1 brush_hair\r\n", "ApplyEyeMakeup\nbrush_hair\n",
                                    "ApplyEyeMakeup 0\nbrush_hair 1"])  # fmt: skip
 def test_mmaction2_lists_hold_class_numbers(tmp_path, index):
