@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -24,6 +25,18 @@ from pipeline.provenance.media import ENVIRONMENT
 def lines(printed):
     """Check -> (state, text), from what doctor printed."""
     return {line[5:15].strip(): (line[:5].strip(), line[15:]) for line in printed.splitlines()}
+
+
+def test_an_environment_that_is_a_link_is_the_one_that_stages_run(tmp_path, monkeypatch):
+    for name in ("here", "elsewhere"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin/python").touch(0o755)
+    (tmp_path / ".venv").symlink_to("here")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "here/bin/python"))
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv/bin"))
+    assert CHECKS["python"]().state == "ok"
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere/bin"))
+    assert "but stages would run" in CHECKS["python"]().text
 
 
 @pytest.mark.slow
