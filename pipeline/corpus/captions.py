@@ -49,7 +49,8 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     """The objects of a cleaned caption in slot order, lower case, without article.
 
     Placeholders count where the template filled with them is the caption. In derived files it often is not: then the
-    caption is matched against the template, and only where that fails, too, are the placeholders taken on trust.
+    caption is matched against the template, and only where that fails, too, are the placeholders taken on trust. A
+    caption that is the template itself, as in Something-Something-V1, names none.
     """
     literals, slots = _split_cleaned(template)
     text = caption.lower()
@@ -57,6 +58,8 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     fits = len(fillers) == len(slots) and _fill_template(literals, fillers) == text
     if not fits:
         fillers = _read_slots(text, literals) or fillers
+    if fillers == slots:
+        return ()
     names = slots if len(fillers) == len(slots) else [""] * len(fillers)
     return _strip_articles([word for word, name in zip(fillers, names, strict=True) if name != NOT_AN_OBJECT])
 

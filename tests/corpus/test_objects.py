@@ -29,6 +29,8 @@ RIGHT = "Pushing [something] from left to right"
         ("pushing a book from left to right", "Pushing something from left to right", ["a book"], ("book",)),
         ("pushing a book", "Pushing ［something］", [], ("book",)),  # noqa: RUF001 - brackets of full width
         ("waving", "Waving", [], ()),
+        ("moving something up", "Moving something up", [], ()),  # of Something-Something-V1
+        ("putting something onto something", "Putting something onto something", ["something"] * 2, ()),
     ],
 )
 def test_placeholders_that_fit_are_the_objects(caption, template, placeholders, objects):
