@@ -1,26 +1,28 @@
-"""How large the generator in a page is, how soon it is ready and how fast it draws: writes bench/page.json.
+"""How large pages and the generator in them are, how soon they are ready and how fast it draws: writes bench/page.json.
 
 `python -m bench.page --model data/model`, beside which the clips and the report lie: `dvc repro` first. Pages are
-opened from files in headless Chromium, which Playwright drives. Larger clips are those of recipes whose generators have
-random weights, since weights do not change the time. Loads are timed by the clock, and by the CPU time of the whole
-browser, which is what counts where others use the machine. A clip's time is the CPU time of the worker, and torch's
-that of one thread of the same machine, a clip of each in turn. The best of each counts.
+opened from files in headless Chromium, which Playwright drives, and in headless Firefox. The page of a sweep is that
+of `--sweep`, or else one of twelve copies of the run, whose clips differ. Larger clips are those of recipes whose
+generators have random weights, since weights do not change the time. Loads are timed by the clock, and by the CPU time
+of the whole browser, which is what counts where others use the machine. A clip's time is the CPU time of the worker,
+and torch's that of one thread of the same machine, a clip of each in turn. The best of each counts.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
+import numpy as np
 import torch
 import typer
 from playwright.sync_api import sync_playwright
 
 from bench.measuring import ROOT, describe_machine
+from bench.page_loads import Loads, list_threads, read_time, time_chromium, time_firefox
 from bench.table import Measure, collect_figures, print_measures
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.dataset import DataFolders
@@ -29,48 +31,105 @@ from pipeline.directions import Directions
 from pipeline.files import write_json
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
+from pipeline.page import build_comparison
 from pipeline.page.blind_test import build_blind_test
 from pipeline.page.inset import Inset
 from pipeline.page.player import build_player
+from pipeline.page.run import Run, RunFolders
+from pipeline.params import Params, load_params
+from pipeline.rendering import Block, Row, Window
+from pipeline.rendering.export import export_samples, read_samples
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN
 
-LOADS, CLIPS = 3, 15
+CLIPS, POINTS = 15, 12
 UNTRAINED = {64: "ssv2-64", 128: "ssv2-128"}  # side of a clip -> recipe
 WORDS = [PAD_TOKEN, UNKNOWN_TOKEN, "a", "from", "left", "mug", "pushing", "right", "the", "to"]
 DRAW = "() => { const form = document.getElementById('player-form'); form.requestSubmit(); }"
 DRAWN = "drawn => document.getElementById('player-canvas').dataset.drawn !== drawn"
-PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 
 
-@dataclass(frozen=True, slots=True)
-class Loads:
-    """Seconds from opening a page, load by load, until something is seen and until the first clip is, and CPU time."""
-
-    painted: list[float]
-    ready: list[float]
-    used: list[float]
-
-
-def measure_page(model_folder: Path, chromium: str) -> list[Measure]:
+def measure_page(model_folder: Path, chromium: str, firefox: str, sweep: Path | None) -> list[Measure]:
     """The table's lines."""
     data = model_folder.parent
     report = data / "report/index.html"
     folders = DataFolders(data / "labels", data / "clips", data / "captions")
     pairs = build_blind_test(folders, model_folder, 0, 8)
     with tempfile.TemporaryDirectory() as scratch, _open_browser(chromium) as browser:
-        loads = time_loads(report, browser)
+        sweep = sweep or write_sweep(data, load_params(), Path(scratch))
         lines = [
             Measure("report_megabytes", "the report with the generator in it", "under 5", _megabytes(report)),
             Measure("blind_test_megabytes", "of it the blind test", "", len(pairs.data) / 1e6),
-            Measure("painted_seconds", "the report opened until something is seen", "under 1", *_best(loads.painted)),
-            Measure("ready_seconds", "the report opened until the first clip", "under 2", *_best(loads.ready)),
-            Measure("ready_cpu_seconds", "CPU time of the browser until then", "", *_best(loads.used)),
+            *list_loads("", "the report", ("under 1", "under 2"), time_chromium(report, browser)),
+            *(
+                list_loads("firefox_", "the report in Firefox", ("", ""), time_firefox(report, firefox))
+                if firefox
+                else ()
+            ),
+            *measure_sweep(sweep, browser, firefox),
             *measure_generator(model_folder, "", Path(scratch), browser),
         ]
         for side, recipe in UNTRAINED.items():
             model = save_untrained(recipe, Path(scratch, recipe))
             lines += measure_generator(model, f"_{side}", Path(scratch), browser)
     return lines
+
+
+def measure_sweep(page: Path, browser: Any, firefox: str) -> list[Measure]:
+    """The lines of the page of several runs."""
+    return [
+        Measure("sweep_megabytes", f"the page of a sweep of {POINTS} points", "at most 25", _megabytes(page)),
+        *list_loads("sweep_", "it", ("", "under 3"), time_chromium(page, browser)),
+        *(
+            list_loads("sweep_firefox_", "it in Firefox", ("", "under 3"), time_firefox(page, firefox))
+            if firefox
+            else ()
+        ),
+    ]
+
+
+def list_loads(beginning: str, what: str, limits: tuple[str, str], loads: Loads) -> list[Measure]:
+    """The lines of a page's loads, whose names begin with `beginning`."""
+    painted, ready = limits
+    return [
+        Measure(
+            f"{beginning}painted_seconds", f"{what} opened until something is seen", painted, *_best(loads.painted)
+        ),
+        Measure(
+            f"{beginning}whole_seconds",
+            f"{what} opened until all in sight and all charts are",
+            ready,
+            *_best(loads.whole),
+        ),
+        Measure(
+            f"{beginning}ready_seconds", f"{what} opened until the first drawn clip, too", ready, *_best(loads.ready)
+        ),
+        Measure(f"{beginning}ready_cpu_seconds", "CPU time of the browser until then", "", *_best(loads.used)),
+    ]
+
+
+def write_sweep(data: Path, params: Params, folder: Path) -> Path:
+    """The page of as many points as `POINTS`, each the run in `data` with clips that begin at another pixel."""
+    rows = read_samples(data / "samples/grid.npz")
+    runs = []
+    for number in range(1, POINTS + 1):
+        own = RunFolders.within(folder / str(number))
+        for product in ("labels", "captions", "model", "judge", "evaluation"):
+            shutil.copytree(data / product, getattr(own, product))
+        own.samples.mkdir()
+        shifted = [
+            Row(row.title, [Block(one.title, [_shift(window, number) for window in one.windows]) for one in row.blocks])
+            for row in rows
+        ]
+        export_samples(shifted, own.samples / "grid.npz", scale=1, fps=params.render.fps, provenance={})
+        runs.append(Run(f"sweep-{number}", own, {"training_seed": number}))
+    page = folder / "sweep.html"
+    page.write_text(build_comparison(runs, params.report, params.render.fps), encoding="utf-8")
+    return page
+
+
+def _shift(window: Window, by: int) -> Window:
+    """The clip moved to the right, what leaves it coming in again: as much detail in other bytes."""
+    return Window(window.label, np.roll(window.frames, by, axis=2))
 
 
 def measure_generator(model_folder: Path, ending: str, scratch: Path, browser: Any) -> list[Measure]:
@@ -121,19 +180,6 @@ def _open_browser(chromium: str) -> Iterator[Any]:
         browser.close()
 
 
-def time_loads(path: Path, browser: Any) -> Loads:
-    """How long a page takes to open."""
-    loads = Loads([], [], [])
-    for _ in range(LOADS):
-        start, used = time.perf_counter(), _read_browser_time()
-        page = _open_page(path, browser)
-        loads.ready.append(time.perf_counter() - start)
-        loads.used.append(_read_browser_time() - used)
-        loads.painted.append(page.evaluate(PAINTED))
-        page.close()
-    return loads
-
-
 def time_clips(path: Path, model: Model, browser: Any) -> tuple[list[float], list[float]]:
     """Milliseconds of one thread for clips in torch, and in a page."""
     torch.set_num_threads(1)
@@ -154,31 +200,14 @@ def time_clips(path: Path, model: Model, browser: Any) -> tuple[list[float], lis
 def _read_worker_time() -> float:
     """Milliseconds of CPU time that the workers of all pages have taken."""
     return 1000 * sum(
-        _read_time(thread) for thread in _list_threads() if _read_name(thread).startswith("DedicatedWorker")
+        read_time(thread) for thread in list_threads() if _read_name(thread).startswith("DedicatedWorker")
     )
-
-
-def _read_browser_time() -> float:
-    """Seconds of CPU time that the threads of the browser have taken."""
-    return sum(map(_read_time, _list_threads()))
-
-
-def _list_threads() -> list[Path]:
-    """Of all processes below this one, as Linux has them."""
-    processes = psutil.Process().children(recursive=True)
-    return [thread for process in processes for thread in Path(f"/proc/{process.pid}/task").glob("*")]
 
 
 def _read_name(thread: Path) -> str:
     with suppress(OSError):  # it may end meanwhile
         return (thread / "comm").read_text(encoding="utf-8")
     return ""
-
-
-def _read_time(thread: Path) -> float:
-    with suppress(OSError):
-        return int((thread / "schedstat").read_text(encoding="utf-8").split()[0]) / 1e9
-    return 0.0
 
 
 def _open_page(path: Path, browser: Any) -> Any:
@@ -206,11 +235,13 @@ def _best(values: list[float]) -> tuple[float, float]:
 
 def main(
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
+    sweep: Annotated[Path | None, typer.Option(help="a page of several runs; else one is made of this run")] = None,
     chromium: Annotated[str, typer.Option(help="the browser")] = "/usr/bin/chromium",
+    firefox: Annotated[str, typer.Option(help="another one; empty: without it")] = shutil.which("firefox") or "",
     out: Annotated[Path, typer.Option("-o", "--out")] = ROOT / "bench/page.json",
 ) -> None:
     """Measure, print the table and write the figures."""
-    measures = measure_page(model, chromium)
+    measures = measure_page(model, chromium, firefox, sweep)
     print_measures(measures)
     write_json(out, {**collect_figures(measures), "machine": describe_machine()})
 

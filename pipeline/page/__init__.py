@@ -6,9 +6,9 @@ policy allows the styles and scripts inside it by their digests, and pictures th
 
 import base64
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +22,11 @@ from pipeline.directions import Directions
 from pipeline.errors import UserError, describe_fault
 from pipeline.evaluation.intervals import Figure
 from pipeline.page.blind_test import build_blind_test
-from pipeline.page.figures import Chart, compare_figures, compare_params, read_charts, read_evaluation
+from pipeline.page.figures import Chart, compare_figures, compare_params, name_points, read_charts, read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
 from pipeline.page.inset import Inset, embed_json, explain
 from pipeline.page.player import POLICY, build_player
-from pipeline.page.run import Run, flatten, parse_number
+from pipeline.page.run import Run, flatten, format_setting, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
@@ -79,12 +79,14 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
+    params = compare_params(runs)
+    told = [replace(run, name=name) for run, name in zip(runs, name_points(names, params), strict=True)]
     with progress("report", 3 + len(runs)) as advance:
         done = partial(_pass_on, advance)
-        block, sheets = done(align_samples(runs, options.captions))
-        charts = done(read_charts(runs))
+        block, sheets = done(align_samples(told, options.captions))
+        charts = done(read_charts(told))
         summaries = [done(summarise_run(run, read_evaluation(run))) for run in runs]
-        comparisons = done(compare_figures(runs))
+        comparisons = done(compare_figures(told))
     return _render(
         "runs.html",
         _find_shapes(sheets),
@@ -92,8 +94,9 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
         charts,
         {},
         runs=runs,
+        told=[run.name for run in told],
         summaries=summaries,
-        params=compare_params(runs),
+        params=params,
         comparisons=comparisons,
         key_metrics=KEY_METRICS,
         block=block,
@@ -241,8 +244,3 @@ def format_span(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return ""
     return f"{format_value(figure.low)} to {format_value(figure.high)}"
-
-
-def format_setting(value: Any) -> str:
-    """A value of params.yaml as one writes it there, or nearly."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

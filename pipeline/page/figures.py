@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline.evaluation.intervals import OF_THE_REALS, Difference, Figure, find_differences, read_figures
-from pipeline.page.run import Run, flatten, parse_number, read_object, read_rows
+from pipeline.page.run import Run, flatten, format_setting, parse_number, read_object, read_rows
 from pipeline.page.texts import KEY_METRICS, METRIC_GROUPS, ORDER, OWN_METRICS, MetricText, describe_metric
 
 FLOORS = ("shuffled captions", "noise")  # sets whose figure counts as 0, the first that does
@@ -18,6 +18,7 @@ BESIDE = 1.15  # end of a bar, where 1 is what real clips get
 
 Settings = dict[str, list[object]]
 ABSENT = "–"  # noqa: RUF001  of a param that a run does not have
+LONGEST_POINT = 40  # characters
 
 NO_FIGURE = Figure(None, reason="not evaluated")
 
@@ -219,6 +220,22 @@ def compare_params(runs: Sequence[Run]) -> Settings:
     keys = dict.fromkeys(key for tree in trees for key in tree)
     rows = {key: [tree.get(key, ABSENT) for tree in trees] for key in keys}
     return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}
+
+
+def name_points(names: Sequence[str], params: Settings) -> list[str]:
+    """What to call runs: points of a sweep by what sets them apart, in a few words, any others by their names.
+
+    Points are runs of one name and a number each, which says nothing of them.
+    """
+    sweeps = {name.rpartition("-")[0] if name.rpartition("-")[2].isdigit() else "" for name in names}
+    short = [key.rpartition(".")[2] for key in params]
+    keys = short if len(set(short)) == len(short) else list(params)
+    points = [
+        ", ".join(f"{key} {format_setting(values[place])}" for key, values in zip(keys, params.values(), strict=True))
+        for place in range(len(names))
+    ]
+    apart = len(set(points)) == len(points) and max(map(len, points)) <= LONGEST_POINT
+    return points if len(sweeps) == 1 and "" not in sweeps and apart else list(names)
 
 
 def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -108,3 +109,8 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: tree}
     parts = [flatten(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items()]
     return {key: value for part in parts for key, value in part.items()}
+
+
+def format_setting(value: Any) -> str:
+    """A value of params.yaml as one writes it there, or nearly."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

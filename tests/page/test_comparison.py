@@ -11,7 +11,7 @@ from pipeline.cli import app
 from pipeline.errors import UserError
 from pipeline.monitoring.throughput import CostLogger
 from pipeline.page import build_comparison
-from pipeline.page.figures import compare_figures, compare_params
+from pipeline.page.figures import compare_figures, compare_params, name_points
 from pipeline.page.strips import align_samples
 from pipeline.params import DEFAULTS
 
@@ -30,6 +30,35 @@ def runs(tmp_path):
 
 def test_only_params_that_differ_are_shown(runs):
     assert compare_params(runs) == {"train.lr": [0.1, 0.2], "extra": ["–", True]}  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("names", "params", "told"),
+    [
+        (["w-1", "w-2"], {"train.r1": [0.1, 5], "seed": [1, 1]}, ["r1 0.1, seed 1", "r1 5, seed 1"]),
+        (
+            ["w-1", "w-2"],
+            {"train.lr": [1, 2], "judge.lr": [1, None]},
+            ["train.lr 1, judge.lr 1", "train.lr 2, judge.lr null"],
+        ),
+        (["w-1", "mine"], {"seed": [1, 2]}, ["w-1", "mine"]),  # of a name that somebody has chosen
+        (["w-1", "x-2"], {"seed": [1, 2]}, ["w-1", "x-2"]),  # of two sweeps
+        (["w-1", "w-2"], {"seed": [1, 1]}, ["w-1", "w-2"]),  # nothing sets them apart
+        (["w-1", "w-2"], {"seed": ["a" * 40, "b"]}, ["w-1", "w-2"]),  # too long to stand below a clip
+        (["w-1", "w-2"], {}, ["w-1", "w-2"]),
+    ],
+)
+def test_points_of_a_sweep_are_called_by_the_params_that_set_them_apart(names, params, told):
+    assert name_points(names, params) == told
+
+
+def test_the_page_of_a_sweep_calls_its_points_by_their_params_in_charts_figures_and_below_clips(tmp_path):
+    runs = [build_run(tmp_path / str(seed), f"weights-{seed}", training_seed=seed) for seed in (1, 2)]
+    text = build_comparison(runs, OPTIONS, 8)
+    page = ParsedPage(text)
+    assert "training_seed 2: book, Pushing [something] from left to right" in page.attributes("alt")
+    assert page.text.count("training_seed 2") > page.text.count("weights-2") == 2  # in the overview and the lineage
+    assert '["training_seed 1","training_seed 2"]' in text.replace(", ", ",")  # of the charts
 
 
 def test_figures_stand_on_one_axis_and_real_differences_are_named(runs):

@@ -46,6 +46,17 @@ def test_clips_play_together_and_stop_at_a_frame(path):
 
 @needs_chromium
 @pytest.mark.slow
+def test_a_new_frame_changes_the_clips_alone_and_nothing_that_all_elements_inherit(path):
+    """Else a browser looks at each of the thousands of elements of a page of many runs again, eight times a second."""
+    with open_chromium(path, reduced_motion="reduce") as page:
+        look = "() => JSON.stringify([...document.querySelectorAll('*')].map((one) => one.getAttribute('style')))"
+        before = page.evaluate(look)
+        page.get_by_label("Frame", exact=True).press("ArrowRight")
+        assert page.evaluate(look) == before
+
+
+@needs_chromium
+@pytest.mark.slow
 def test_clips_stand_still_where_less_motion_is_asked_for(path):
     with open_chromium(path, reduced_motion="reduce") as page:
         assert page.get_by_role("button", name="Play").is_visible()

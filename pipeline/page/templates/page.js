@@ -1,18 +1,21 @@
 "use strict";
-// All clips show one frame number together; a style sheet places the strips by it.
+// All clips show one frame number together. The rules that place them are changed, not a variable that all elements of
+// the page would inherit: a page of many runs has thousands of those, and each would be looked at again for every frame.
 (() => {
   const bar = document.querySelector(".playbar");
   if (!bar) return;
   const root = document.documentElement;
   const [play, slider, speed, size] = ["play", "frame", "speed", "size"].map((id) => document.getElementById(id));
-  const lengths = new Set([...document.querySelectorAll(".strip")].map((one) => Number(/shape-(\d+)/.exec(one.className)[1])));
+  const rules = [...document.styleSheets[0].cssRules].filter((rule) => rule.selectorText?.startsWith(".scripted .shape-"));
+  const lengths = rules.map((rule) => Number(/shape-(\d+)/.exec(rule.selectorText)[1]));
   const beat = parseFloat(getComputedStyle(root).getPropertyValue("--beat"));
   let frame = 0;
   let timer = 0;
   const show = () => {
-    for (const length of lengths) {
-      root.style.setProperty(`--at-${length}`, length > 1 ? `${(100 * (frame % length)) / (length - 1)}%` : "0%");
-    }
+    rules.forEach((rule, place) => {
+      const last = lengths[place] - 1;
+      rule.style.objectPosition = `50% ${last ? (100 * (frame % (last + 1))) / last : 0}%`;
+    });
     slider.value = frame % (Number(slider.max) + 1);
   };
   const run = (playing) => {
@@ -34,6 +37,7 @@
 
 // Charts: uPlot draws, zooms and tells values; the colours are those of the page.
 (() => {
+  const COLOURS = 6;
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const drawn = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -49,12 +53,18 @@
       width: place.clientWidth,
       height: 240,
       scales: { x: { time: false } },
-      cursor: { sync: { key: "clips" }, drag: { x: true, y: false } },
+      cursor: { sync: { key: "clips" }, drag: { x: true, y: false }, focus: { prox: 24 } },
+      focus: { alpha: series.length > 2 ? 0.25 : 1 }, // of many, all but the one pointed at fade
+      // Where a colour comes a second time, its line is dashed and its marker is hollow.
+      legend: { markers: {
+        fill: (own, number) => (number > COLOURS ? "transparent" : own.series[number].stroke(own, number)),
+        dash: (_, number) => (number > COLOURS ? "dashed" : "solid"),
+      } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 58 }],
       series: [
         { label: "clips", value: (_, value) => tell(value) },
         ...series.map((label, number) => ({
-          label, width: 2, stroke: colour(`--series-${(number % 6) + 1}`), dash: number < 6 ? [] : [6, 4],
+          label, width: 2, stroke: colour(`--series-${(number % COLOURS) + 1}`), dash: number < COLOURS ? [] : [6, 4],
           spanGaps: true, points: { show: rows.length < 40, size: 5 }, value: (_, value) => tell(value),
         })),
       ],
