@@ -184,7 +184,8 @@ def _show_labels(labels: Figures, console: Console) -> None:
             lines.append([f"… and {len(counts) - MOST_LINES:,} more", *[""] * len(columns)])
         if kind == "categories":
             lines.append(["all", *_counts(labels["splits"], splits)])
-        print_table(console, [kind, *columns], lines)
+        if lines:  # captions need not name objects
+            print_table(console, [kind, *columns], lines)
     if labels["without_label"]:
         console.print(f"{labels['without_label']:,} clips have no label in this folder", highlight=False)
 

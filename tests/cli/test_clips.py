@@ -89,6 +89,13 @@ def test_clips_are_counted_by_category_object_and_split(data):
     }
 
 
+def test_captions_without_objects_have_no_table_of_them(data):
+    assert "objects" in inspect(data / "clips")
+    write_table(data / "labels" / "clips.parquet", Clip, [replace(label, objects=()) for label in LABELS])
+    assert "objects" not in inspect(data / "clips")
+    assert "categories" in inspect(data / "clips")
+
+
 def test_what_was_left_out_is_counted_by_reason_with_an_example(data):
     assert figures(data / "clips")["dropped"] == {
         "filter": {},
