@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.corpus.readers.cells import look_up
 from pipeline.corpus.readers.folders import WalkedFile, walk
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.rows import (
@@ -116,10 +117,16 @@ def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetPar
 
 
 def _read_cells(content: Mapping[str, Any], dataset: DatasetParams) -> list[tuple[str, str]]:
-    said, columns = content.get(str(dataset.columns.caption)), dataset.columns
-    captions = [as_text(caption) for caption in said] if isinstance(said, list) else [as_text(said)]
-    category = as_text(content.get(str(columns.category))) if columns.category else ONLY_CATEGORY
+    columns = dataset.columns
+    captions = list(_list_texts(look_up(content, columns.caption)))
+    category = as_text(look_up(content, columns.category)) if columns.category else ONLY_CATEGORY
     return [(caption, category) for caption in captions or [""]]
+
+
+def _list_texts(cell: Any) -> Iterator[str]:
+    """The texts of a cell, also of lists in lists: a name with dots leads through those of scenes and their parts."""
+    for item in cell if isinstance(cell, list) else [cell]:
+        yield from _list_texts(item) if isinstance(item, list) else [as_text(item)]
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Text files beside videos -> rows."""
 
+import json
+
 import pytest
 from settings import changed, reading
 
@@ -79,6 +81,17 @@ def test_json_beside_a_video_has_its_caption_under_the_column(tmp_path):
         ("d.mp4", "", "all"),
     ]
     assert read_rows(tmp_path, reading("sidecar", tmp_path, caption="title", category="kind"))[0].template == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "captions"),
+    [("meta.description", ["A car"]), ("meta.scenes.parts.said", ["a", "b", "c"]), ("meta.away", [""])],
+)
+def test_a_name_with_dots_leads_into_the_json_beside_a_video(tmp_path, name, captions):  # of FineVideo
+    scenes = [{"parts": [{"said": "a"}, {"said": "b"}]}, {"parts": [{"said": "c"}]}]
+    (tmp_path / "a.mp4").write_bytes(b"v")
+    (tmp_path / "a.json").write_text(json.dumps({"meta": {"description": "A car", "scenes": scenes}}))
+    assert [row.label for row in read_rows(tmp_path, reading("sidecar", tmp_path, caption=name))] == captions
 
 
 def test_the_caption_of_yt_dlp_is_the_title_and_not_the_description(tmp_path, capsys):
