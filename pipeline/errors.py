@@ -5,6 +5,7 @@ import functools
 import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Never 0: DVC would lock half a result
 NO_SCRATCH = "No usable temporary directory"  # so says Python where no folder for temporary files takes a byte
 
+DEBUG = "T2V_DEBUG"  # the variable that has the traceback of every error shown before its message
 LONGEST_FAULT = 200  # letters
 
 
@@ -89,6 +91,8 @@ def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
         command()
     except (UserError, Interrupted, KeyboardInterrupt, OSError) as error:
         if ended := explain(error):
+            if os.environ.get(DEBUG):
+                traceback.print_exception(error)
             return ended
         raise
     return None

@@ -104,6 +104,8 @@ def answer(word: str) -> Answer:
         time.sleep(600)
     if word == "crash":
         signal.raise_signal(signal.SIGSEGV)
+    if word == "fault":
+        raise KeyError("a fault of the program")
     if word == "refuse":
         raise UserError("refuse.csv: not wanted; take another")
     return word, [memoryview(word.encode())]

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
 from pipeline.compute.cage import find_missing
+from pipeline.compute.child import ChildFault
 from pipeline.compute.cluster import cluster_workers
 from pipeline.compute.pool import Worker, distribute
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
@@ -29,8 +30,8 @@ def map_sandboxed(
     """Yield the results of `total` tasks in their order; an item that takes more than `seconds` counts as failed.
 
     `function` and the tasks must pickle by the names of their modules; `tasks` is read lazily, so memory does not
-    grow with their number. Raises UserError where a worker dies outside any item, and where this machine lacks a part
-    of the cage that `compute.sandbox` requires. However the loop ends, no worker outlives it.
+    grow with their number. Raises UserError where a worker dies outside any item, where this program fails on one, and
+    where this machine lacks a part of the cage that `compute.sandbox` requires. However the loop ends, no worker outlives it.
     """
     pool: AbstractContextManager[list[Worker[Task, Result]]]
     if compute.backend == "ray":
@@ -40,7 +41,10 @@ def map_sandboxed(
             refuse_or_warn(find_missing(), compute.sandbox)
         pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     with progress(label, total) as advance, pool as workers:
-        yield from distribute(tasks, workers, label, advance)
+        try:
+            yield from distribute(tasks, workers, label, advance)
+        except ChildFault as fault:
+            raise fault.explain(fault.step or label) from fault
 
 
 class _LocalWorker(Generic[Task, Result]):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
 from pipeline.compute.cage import SINGLE_THREADED, Permissions, close_cage, reduce_environment
-from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, Message, Receiver, Sender, clean_text
-from pipeline.errors import UserError
+from pipeline.compute.messages import ANSWER, ERROR, MOST_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
+from pipeline.errors import DEBUG, LONGEST_FAULT, UserError
 
 _CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+OWN_CODE = str(Path(__file__).parents[1])
 _HOOK = ".__path_hook__"  # at the end of an entry of sys.path that names no folder, but a finder of setuptools
 
 
@@ -98,15 +100,31 @@ def _make_scratch(folder: str) -> str:
     return tempfile.mkdtemp(prefix=".scratch-", dir=folder)
 
 
+class ChildFault(RuntimeError):
+    """A fault of the program in a child, with its traceback; `summary` is one line: what it is, and where."""
+
+    summary = ""
+    step = ""  # at which it happened, as the sandbox knows it
+
+    def explain(self, name: str) -> UserError:
+        """The message for a user who had `name` opened."""
+        return UserError(
+            f"{name}: this program fails on it: {self.summary}. Please report this with the traceback, "
+            f"which {DEBUG}=1 shows; until it is mended, leave the file out"
+        )
+
+
 def raise_error(message: Message) -> NoReturn:
-    """Raise the error that a child reports, as far as it can be one."""
+    """Raise the error that a child reports, as far as it can be one: UserError, OSError, or ChildFault."""
     value = message.value if isinstance(message.value, dict) else {}
     text = clean_text(value.get("text"))
     if value.get("error") == "user":
         raise UserError(text)
     if value.get("error") == "system" and type(number := value.get("number")) is int:
         raise OSError(number, text, clean_text(value.get("file")) or None)
-    raise RuntimeError(f"in a worker:\n{text}")
+    fault = ChildFault(f"in a worker:\n{text}")
+    fault.summary = clean_text(value.get("summary"))
+    raise fault
 
 
 def serve(tasks: int, answers: int) -> None:
@@ -157,4 +175,13 @@ def _describe(error: BaseException) -> dict[str, object]:
         return {"error": "user", "text": str(error)}
     if isinstance(error, OSError) and error.errno is not None:
         return {"error": "system", "number": error.errno, "text": error.strerror, "file": str(error.filename or "")}
-    return {"error": "fault", "text": "".join(traceback.format_exception(error))}
+    trace = "".join(traceback.format_exception(error))[-MOST_TEXT:]  # the fault is at its end
+    return {"error": "fault", "text": trace, "summary": _summarize(error)}
+
+
+def _summarize(error: BaseException) -> str:
+    """An error and the last line of this program that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((frame for frame in reversed(frames) if frame.filename.startswith(OWN_CODE)), frames[-1])
+    place = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")
+    return f"{textwrap.shorten(f'{type(error).__name__}: {error}', LONGEST_FAULT)} ({place}, line {frame.lineno})"

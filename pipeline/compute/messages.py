@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from pipeline.errors import escape_controls
@@ -145,6 +146,17 @@ def unpack_texts(data: memoryview | bytearray) -> list[str]:
     """The texts that `pack_texts` packed. Raises UnicodeDecodeError."""
     text = str(data, "utf-8", "surrogatepass")
     return text[1:].split(text[0]) if text else []
+
+
+def split_content(content: bytearray, lengths: object, count: int) -> list[memoryview]:
+    """The bytes of a message in `count` parts of these lengths, which its JSON gave. Raises BadAnswer."""
+    if not isinstance(lengths, list) or len(lengths) != count or not {*map(type, lengths)} <= {int}:
+        raise BadAnswer(f"no lengths of {count:,} parts")
+    ends = [*accumulate(lengths, initial=0)]
+    if min(lengths, default=0) < 0 or ends[-1] != len(content):
+        raise BadAnswer(f"{len(content):,} bytes, which are not the {count:,} parts that they should be")
+    view = memoryview(content)
+    return [view[start:end] for start, end in pairwise(ends)]
 
 
 def _enlarge(descriptor: int) -> None:

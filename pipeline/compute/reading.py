@@ -18,8 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pipeline.compute.cage import LIBRARIES, Permissions, find_missing
-from pipeline.compute.child import Failure, Work
+from pipeline.compute.cage import LIBRARIES, Permissions, find_missing, memory_limit
+from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.messages import MOST_TEXT, BadAnswer, clean_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
@@ -60,7 +60,7 @@ def read_caged(
     """What `check` makes of the answer, its value and its bytes; what the function printed is printed here.
 
     `check` raises BadAnswer or ValueError where it cannot be one. Raises the UserError that the function raises, and
-    one where its process dies, hangs or is not to be trusted.
+    one where its process dies, hangs, fails or is not to be trusted.
     """
     refuse_or_warn(find_missing(), mode)
     packages = tuple(_Package(name) for name in reading.packages if find_spec(name))
@@ -68,6 +68,8 @@ def read_caged(
     with closing(sandbox), _guard_memory(reading.name):
         try:
             outcome = sandbox(reading)
+        except ChildFault as fault:
+            raise fault.explain(reading.name) from fault
         except BrokenExecutor as death:
             raise _give_up(reading.name, Failure("died", str(death))) from None
         except OSError as error:  # of the file's disk or of this machine; what the process says of it may be made up
@@ -85,11 +87,17 @@ def read_caged(
 
 @contextmanager
 def _guard_memory(name: str) -> Iterator[None]:
-    """Tell of too little memory by what was read: a short answer may ask for much of it."""
+    """Tell of too little memory by what was read: an answer may come to many times its size, and say it is larger."""
     try:
-        yield
+        with memory_limit(_count_share()):
+            yield
     except MemoryError:
         raise UserError(f"{name}: {TOO_LARGE}") from None
+
+
+def _count_share() -> int:
+    """Half of this machine's memory: the child reads in one half, and its answer is received in the other."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _find_roots(top: Path) -> set[str]:
@@ -143,13 +151,12 @@ class _Caller:
         return {task.name: (task.name,)}
 
     def find_permissions(self, task: Reading) -> Permissions:
-        """Its files and half of the machine's memory, since the parent needs as much for what comes back.
+        """Its files and half of the machine's memory.
 
         The system's libraries besides: some packages are imported only when a file needs them.
         """
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         roots = {root for path in task.opens for root in _find_roots(path)}
-        return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=memory // 2, machine_code=task.machine_code)
+        return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=_count_share(), machine_code=task.machine_code)
 
     def count_bytes(self, task: Reading, _: str) -> int:
         return task.most_bytes

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pipeline.compute.cage import PARTS, Permissions
-from pipeline.compute.child import Child, ChildFunction, Failure, raise_error
+from pipeline.compute.child import Child, ChildFault, ChildFunction, Failure, raise_error
 from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, AnswerTimeout, BadAnswer, Message
 from pipeline.errors import UserError
 
@@ -63,7 +63,8 @@ class Sandbox(Generic[Task, Result]):
     """A sandboxed function that is called with its task alone, in one child after another.
 
     A step fails at once when it takes more than `seconds` of the clock, and when the child dies of it twice. Raises
-    what the function raises, and BrokenExecutor where the child dies twice outside any item, or after `close`.
+    what the function raises, ChildFault in place of what no user can act on, and BrokenExecutor where the child dies
+    twice outside any item, or after `close`.
     """
 
     def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode = "auto") -> None:
@@ -96,6 +97,9 @@ class Sandbox(Generic[Task, Result]):
                     failures[self._step] = Failure("died", f"{death}, {DEATHS} times")
             except BadAnswer as error:
                 self._judge(error, left, found, failures)
+            except ChildFault as fault:
+                fault.step = self._step or ""
+                raise
             if self._alone:
                 self._replace()
         return self.function.finish(task, found, failures)

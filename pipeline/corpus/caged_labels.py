@@ -8,12 +8,12 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import accumulate, chain, islice, pairwise
+from itertools import chain, islice
 from mimetypes import knownfiles
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
+from pipeline.compute.messages import BadAnswer, pack_texts, split_content, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_caged
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus.readers import Reader, read_rows
@@ -59,31 +59,21 @@ def _list_outside(labels: Path, dataset: DatasetParams) -> list[Path]:
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
-    """In the child: for each block of rows their number and the lengths of its columns, and the columns."""
+    """In the child: how many rows each block has and how many bytes each of its columns, and the columns."""
     gc.disable()  # no row refers to itself
     rows = list(read(labels, dataset))
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    packed = [_pack(block) for block in blocks]
-    shapes = [[len(block), *map(len, columns)] for block, columns in zip(blocks, packed, strict=True)]
-    return shapes, [memoryview(column) for columns in packed for column in columns]
+    columns = [memoryview(column) for block in blocks for column in _pack(block)]
+    return {"rows": [*map(len, blocks)], "bytes": [*map(len, columns)]}, columns
 
 
 def _receive_rows(value: Any, content: bytearray) -> list[LabelRow]:
     """The rows of all blocks. Raises BadAnswer and UnicodeDecodeError."""
-    rows: list[LabelRow] = []
-    at, view = 0, memoryview(content)
-    for shape in value if isinstance(value, list) else [None]:
-        if not isinstance(shape, list) or len(shape) != 1 + len(COLUMNS) or {*map(type, shape)} != {int}:
-            raise BadAnswer("rows with other columns")
-        count, *lengths = shape
-        if not 0 < count <= BLOCK or min(lengths) < 0 or at + sum(lengths) > len(content):
-            raise BadAnswer(f"{len(content):,} bytes of rows, where there would have to be others")
-        ends = [*accumulate(lengths, initial=at)]
-        rows += _unpack([view[start:end] for start, end in pairwise(ends)], count)
-        at = ends[-1]
-    if at != len(content):
-        raise BadAnswer(f"{len(content):,} bytes of rows in place of {at:,}")
-    return rows
+    match value:
+        case {"rows": list(counts), "bytes": lengths} if all(type(n) is int and 0 < n <= BLOCK for n in counts):
+            columns = iter(split_content(content, lengths, len(counts) * len(COLUMNS)))
+            return [row for count in counts for row in _unpack([*islice(columns, len(COLUMNS))], count)]
+    raise BadAnswer("rows in blocks that there cannot be")
 
 
 def _pack(rows: Sequence[LabelRow]) -> list[bytes]:

@@ -6,12 +6,11 @@ Files of their own are only listed and hashed, and so are pictures in folders. T
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import accumulate, pairwise
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, unpack_texts
+from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, split_content, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_caged
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus.contained import holds_containers
@@ -63,9 +62,11 @@ class VideoLookup:
         """Whether what is in an archive or a table has to be known, and there is a cage to learn it in."""
         if self.sandbox == "off":
             return False
-        return any(CONTAINER.search(path) or path.startswith(ANYWHERE) for path in paths) or holds_containers(
-            self.videos
-        )
+        return self._holds_containers or any(CONTAINER.search(path) or path.startswith(ANYWHERE) for path in paths)
+
+    @cached_property
+    def _holds_containers(self) -> bool:
+        return holds_containers(self.videos)
 
     def _read(self, check: Callable[[Any, bytearray], Found], send: Callable[..., Answer], *arguments: Any) -> Found:
         assert self.sandbox != "off"
@@ -119,27 +120,14 @@ def _receive_suggestion(value: Any, _: bytearray) -> str:
 
 
 def _pack(*columns: Sequence[str]) -> Answer:
-    """Columns of texts, each after the number of its texts and of its bytes."""
-    packed = [pack_texts(column) for column in columns]
-    shapes = [[len(column), len(data)] for column, data in zip(columns, packed, strict=True)]
-    return shapes, [memoryview(data) for data in packed]
+    """The number of bytes of each column of texts, and the columns."""
+    packed = [memoryview(pack_texts(column)) for column in columns]
+    return [len(data) for data in packed], packed
 
 
 def _unpack(value: Any, content: bytearray, count: int) -> list[list[str]]:
     """The columns that `_pack` packed. Raises BadAnswer and UnicodeDecodeError."""
-    match value:
-        case list(shapes) if len(shapes) == count and all(_is_shape(shape) for shape in shapes):
-            ends = [*accumulate((length for _, length in shapes), initial=0)]
-            if ends[-1] != len(content):
-                raise BadAnswer(f"{len(content):,} bytes of paths in place of {ends[-1]:,}")
-            columns = [unpack_texts(memoryview(content)[start:end]) for start, end in pairwise(ends)]
-            if [len(column) for column in columns] == [number for number, _ in shapes]:
-                return columns
-    raise BadAnswer("paths in another shape")
-
-
-def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, list) and len(shape) == 2 and {*map(type, shape)} == {int} and min(shape) >= 0
+    return [unpack_texts(column) for column in split_content(content, value, count)]
 
 
 def _check_drops(ids: Sequence[str], reasons: Sequence[str], details: Sequence[str]) -> list[Drop]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.compute.cage import Permissions, find_missing
-from pipeline.compute.child import Failure, Work
+from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.messages import BadAnswer, clean_text
 from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
@@ -116,7 +116,7 @@ class NetworkFunction:
     def finish(self, _: Question, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Any:
         """The one answer. Raises UserError where there is none."""
         for failure in failures.values():
-            raise UserError(f"{self.path}: no features come from this network ({failure.detail}); take another file")
+            raise _explain_silence(self.path, failure.detail)
         return found["answer"]
 
 
@@ -128,6 +128,11 @@ def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
     with suppress(UserError):
         import_code(name)
     return NetworkFunction(name, path, threads)
+
+
+def _explain_silence(path: Path, detail: str) -> UserError:
+    """The message where a network gives no answer."""
+    return UserError(f"{path}: no features come from this network ({detail}); take another file")
 
 
 def _list_places(path: Path) -> set[str]:
@@ -142,24 +147,32 @@ class CagedNetwork(Network):
         """Raises UserError where the file is no such network."""
         self._sandbox = Sandbox(NetworkFunction(name, path.absolute(), torch.get_num_threads()), SECONDS, mode)
         weakref.finalize(self, self._sandbox.close)
-        self._sandbox(Question())
+        self.path = path
+        self._ask(Question())
         self._obstacles: dict[int, str] = {}
         super().__init__(path, digest_network(path), CPU)
 
     def find_obstacle(self, frames: int) -> str:
         if frames not in self._obstacles:
-            self._obstacles[frames] = self._sandbox(Question(frames=frames))
+            self._obstacles[frames] = self._ask(Question(frames=frames))
         return self._obstacles[frames]
 
     def extract(self, clips: Tensor) -> Tensor:
-        return torch.from_numpy(self._sandbox(Question(clips.numpy())))
+        return torch.from_numpy(self._ask(Question(clips.numpy())))
+
+    def _ask(self, question: Question) -> Any:
+        """The answer. Raises UserError where there is none, as where the code of a TorchScript file fails."""
+        try:
+            return self._sandbox(question)
+        except ChildFault as fault:
+            raise _explain_silence(self.path, fault.summary) from fault
 
 
 class CagedCaptionNetwork(CagedNetwork, CaptionNetwork):
     """One that describes captions as well."""
 
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
-        return torch.from_numpy(self._sandbox(Question(captions=tuple(texts))))
+        return torch.from_numpy(self._ask(Question(captions=tuple(texts))))
 
 
 def load_caged_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:

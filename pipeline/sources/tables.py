@@ -161,8 +161,8 @@ def read_columns(path: Path, names: Sequence[str], numbers: str | int | None = N
 
     Raises UserError if the file is broken.
     """
-    named = read_class_names(path)
     with _open(path) as table:
+        named = _list_class_names(table.schema)
         found = table.read(list(dict.fromkeys(names)))
         cells = {name: found.column(name).to_pylist() for name in found.column_names}
     for column in cells.keys() & named.keys() - {numbers}:
@@ -176,11 +176,15 @@ def read_class_names(path: Path) -> dict[str, dict[str, str]]:
     No label is -1 there, and has an empty name. Raises UserError if the file is broken.
     """
     with _open(path) as table:
-        try:
-            features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
-            listed = {column: feature.get("names") for column, feature in features.items()}
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            return {}
+        return _list_class_names(table.schema)
+
+
+def _list_class_names(schema: pa.Schema) -> dict[str, dict[str, str]]:
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        listed = {column: feature.get("names") for column, feature in features.items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}
     return {
         column: {str(number): name for number, name in enumerate(names)} | {"-1": ""}
         for column, names in listed.items()

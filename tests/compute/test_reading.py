@@ -10,7 +10,7 @@ from pipeline.compute import reading
 from pipeline.compute.cage import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
 from pipeline.compute.reading import Reading, read_caged
-from pipeline.errors import UserError
+from pipeline.errors import UserError, guard
 
 caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
 
@@ -20,6 +20,8 @@ def check(value, content):
         raise BadAnswer("it says lie")
     if value == "swell":
         return bytearray(1 << 62)
+    if value == "spread":
+        return [f"{number:05}" for number in range(1 << 20)]
     return value, content.decode()
 
 
@@ -55,6 +57,29 @@ def test_what_is_printed_has_an_end(capsys):
 def test_what_cannot_be_taken_is_told_in_one_message(word, message):
     with pytest.raises(UserError, match=message):
         read(word, most=8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the memory of a process")
+def test_an_answer_that_comes_to_more_than_its_share_of_the_memory_is_told_in_one_message(monkeypatch):
+    assert len(read("spread")) == 1 << 20
+    monkeypatch.setattr(reading, "_count_share", lambda: 1 << 25)
+    with pytest.raises(UserError, match=r"\Alabels\.csv: too large for the memory of this machine\Z"):
+        read("spread")
+
+
+def test_a_fault_of_the_program_is_one_message_and_its_traceback_is_there_for_who_asks(capsys, monkeypatch):
+    def tell():
+        with pytest.raises(SystemExit):
+            guard(lambda: read("fault"))
+        return capsys.readouterr().err
+
+    message = tell()
+    assert message.startswith("error: labels.csv: this program fails on it: KeyError: 'a fault of the program' (")
+    assert message.count("\n") == 1
+    monkeypatch.setenv("T2V_DEBUG", "1")
+    shown = tell()
+    assert shown.endswith(message)
+    assert 'raise KeyError("a fault of the program")' in shown
 
 
 def test_what_the_system_refuses_is_told_in_one_message_that_names_what_is_read():

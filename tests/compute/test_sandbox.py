@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from settings import changed
 from waiting import alive, within
 
 from pipeline.compute import map_sandboxed
+from pipeline.compute.child import ChildFault
 from pipeline.compute.sandbox import Sandbox
 from pipeline.errors import UserError
 
@@ -81,8 +83,10 @@ def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
     with pytest.raises(OSError, match="No space left") as full:
         call("full")
     assert (full.value.errno, full.value.filename) == (28, "/full")
-    with pytest.raises(RuntimeError, match=r"sandboxed_functions\.py(.|\n)*KeyError: 'a fault of the program'"):
+    with pytest.raises(ChildFault, match=r"sandboxed_functions\.py(.|\n)*KeyError: 'a fault of the program'") as fault:
         call("fault")
+    assert re.fullmatch(r"KeyError: 'a fault of the program' \(\S+\.py, line \d+\)", fault.value.summary)
+    assert fault.value.step == "fault"
     assert call("a") == ["a"]
 
 

@@ -33,14 +33,15 @@ ODD = [
     LabelRow("2", "\n", "t", ("a", "b", "c"), (), "train", ("f", "line 3"), "", Segment(1, math.inf)),
 ]
 ANSWERS = {  # what an intruder answers, and what is said of it
-    "no-list": ({"rows": 3}, b"", "rows with other columns"),
-    "other-columns": ([[1, 2, 3]], b"12345", "rows with other columns"),
-    "no-numbers": ([["1"] * 18], b"", "rows with other columns"),
-    "many-rows": ([[1 << 40, *[0] * 17]], b"", "0 bytes of rows, where there would have to be others"),
-    "negative": ([[1, -1, 1, *[0] * 15]], b"", "0 bytes of rows, where there would have to be others"),
-    "too-short": ([[1, *[9] * 17]], b"", "0 bytes of rows, where there would have to be others"),
-    "too-long": ([], b"more", "4 bytes of rows in place of 0"),
-    "no-texts": ([[1, *[0] * 17]], b"", "0 texts in place of 1"),
+    "no-list": (3, b"", "rows in blocks that there cannot be"),
+    "no-numbers": ({"rows": ["1"], "bytes": [0] * 17}, b"", "rows in blocks that there cannot be"),
+    "many-rows": ({"rows": [1 << 40], "bytes": [0] * 17}, b"", "rows in blocks that there cannot be"),
+    "other-columns": ({"rows": [1], "bytes": [2, 3]}, b"12345", "no lengths of 17 parts"),
+    "no-lengths": ({"rows": [1], "bytes": ["1"] * 17}, b"", "no lengths of 17 parts"),
+    "negative": ({"rows": [1], "bytes": [-1, 1, *[0] * 15]}, b"", "0 bytes, which are not the 17 parts"),
+    "too-short": ({"rows": [1], "bytes": [9] * 17}, b"", "0 bytes, which are not the 17 parts"),
+    "too-long": ({"rows": [], "bytes": []}, b"more", "4 bytes, which are not the 0 parts"),
+    "no-texts": ({"rows": [1], "bytes": [0] * 17}, b"", "0 texts in place of 1"),
 }
 
 
@@ -99,7 +100,7 @@ def test_a_column_that_cannot_be_is_refused(column, data):
     columns = caged_labels._pack(ODD[1:])
     columns[caged_labels.COLUMNS.index(column)] = data
     with pytest.raises((BadAnswer, UnicodeDecodeError)):
-        caged_labels._receive_rows([[2, *map(len, columns)]], bytearray(b"".join(columns)))
+        caged_labels._receive_rows({"rows": [2], "bytes": [*map(len, columns)]}, bytearray(b"".join(columns)))
 
 
 def test_a_reader_of_the_users_own_runs_in_this_process(tmp_path):
@@ -191,5 +192,5 @@ def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(att
 
 @caged
 def test_a_wrong_answer_names_the_labels_and_leaves_what_was_made(attempt):
-    told = attempt(answer=[[1, *[0] * 17]], content="")
+    told = attempt(answer={"rows": [1], "bytes": [0] * 17}, content="")
     assert "labels.json: cannot be read: the worker was not to be trusted: 0 texts in place of 1; a file in" in told

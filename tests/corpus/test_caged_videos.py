@@ -75,6 +75,15 @@ def test_files_alone_need_no_cage(tmp_path, monkeypatch):
 
 
 @caged
+def test_the_folder_is_listed_once_for_all_questions(videos, monkeypatch):
+    listed = []
+    holds = caged_videos.holds_containers
+    monkeypatch.setattr(caged_videos, "holds_containers", lambda folder: listed.append(folder) or holds(folder))
+    look_up(videos, "auto")
+    assert listed == [videos]
+
+
+@caged
 @pytest.mark.parametrize("attempt", ["read-secret", "connect", "write-outside"])
 def test_what_an_archive_takes_over_can_do_nothing(videos, tmp_path, monkeypatch, attempt):
     (tmp_path / "secret").write_text("secret")
@@ -114,7 +123,7 @@ def test_too_few_and_too_many_are_found_out(columns):
         caged_videos._receive_found(["1"], shapes, bytearray(b"".join(contents)))
 
 
-@pytest.mark.parametrize("value", [None, 1, [], [[1, 2]] * 4, [[1, -1]] * 5, [["1", 1]] * 5, [[1, 9]] * 5])
+@pytest.mark.parametrize("value", [None, 1, [], [2] * 4, [3, -1, 0, 0, 0], ["2", 0, 0, 0, 0], [9, 0, 0, 0, 0]])
 def test_other_shapes_are_found_out(value):
     with pytest.raises(BadAnswer):
         caged_videos._receive_found(["1"], value, bytearray(pack_texts(["a"])))
