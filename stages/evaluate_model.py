@@ -11,7 +11,7 @@ from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
 from pipeline.monitoring import progress
 from pipeline.params import EvaluateParams, SamplingParams, load_params
-from pipeline.pretrained.networks import Networks
+from pipeline.pretrained import Networks
 from pipeline.records import PROVENANCE
 from pipeline.rendering import build_row
 from pipeline.rendering.export import export_samples

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.compute.sandbox import SandboxMode
-from pipeline.corpus.caged_labels import read_labels
+from pipeline.corpus import LabelRow
+from pipeline.corpus.caged import read_labels
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
-from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.directions import Directions, Phrase, complete_phrases
 from pipeline.directions.english import are_in_english

@@ -5,8 +5,8 @@ from typing import Any
 
 from settings import reading
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import LabelRow
 
 
 def write_media(folder: Path, *names: str) -> Path:

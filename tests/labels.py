@@ -7,8 +7,8 @@ from typing import Any
 
 from settings import reading
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import LabelRow
 
 RIGHT = "Pushing [something] from left to right"
 LEFT = "Pushing [something] from right to left"

@@ -11,8 +11,8 @@ from pathlib import Path
 from planted_workers import ATTEMPTS
 
 from pipeline.compute.reading import Answer
+from pipeline.corpus import LabelRow, make_path_row
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import LabelRow, make_path_row
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.text.vector_files import FoundVectors

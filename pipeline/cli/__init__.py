@@ -32,7 +32,14 @@ COMMANDS = {
     "prepare": "Fit DVC to this machine; `make` does it.",
 }
 # Command -> the module in which it stands beside another.
-SHARED = {"plan": "train", "compare": "runs", "reproduce": "verify", "sign": "verify"}
+SHARED = {
+    "plan": "train",
+    "serve": "sample",
+    "compare": "runs",
+    "report": "runs",
+    "reproduce": "verify",
+    "sign": "verify",
+}
 
 
 class Commands(TyperGroup):

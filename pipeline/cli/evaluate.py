@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
-from pipeline.corpus.caged_labels import call_reader
-from pipeline.corpus.caged_videos import VideoLookup
+from pipeline.corpus import LabelRow, describe_place
+from pipeline.corpus.caged import VideoLookup, call_reader
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
-from pipeline.corpus.rows import LabelRow, describe_place
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions import Directions, spell_way

@@ -1,7 +1,8 @@
-"""`t2v compare`, and runs by what a user calls them: folders of projects, and revisions or experiments that DVC has."""
+"""`t2v compare` and `t2v report`: runs from folders of projects, and from revisions and experiments that DVC has."""
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.errors import UserError
-from pipeline.params import read_yaml
+from pipeline.params import DEFAULTS, load_params, read_yaml
 from pipeline.repository import git
 
 if TYPE_CHECKING:
     from pipeline.evaluation.intervals import Difference, Figure
     from pipeline.page.run import Run
 
+MADE_BY = "pipeline.cli.runs"
 PARAMS = "params.yaml"
 LOGS = "runs/training"
 FIGURES = Path("data/evaluation/intervals.json")  # in a project
@@ -175,3 +177,32 @@ def _measure(project: Path, data: Path) -> dict[str, str]:
         "training, most memory": f"{cost['memory_gb']:.2f} GB",
         "training, clips per second": f"{cost['clips'] / max(cost['seconds'], 1e-9):.1f}",
     }
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="folders of projects, revisions, or experiments of DVC; without any, this project"),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="the page")] = Path("runs/report.html"),
+) -> None:
+    """Write one HTML file that shows a run, or several runs side by side: params that differ, figures, samples.
+
+    It opens by double click, without a network. `dvc repro report` makes data/report/index.html of this project.
+
+    Example: t2v report -o one.html
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{out}: the page is HTML; give it a name that ends with .html")
+    from pipeline.monitoring import progress
+    from pipeline.page import build_comparison, build_page
+    from pipeline.rendering.export import export_page
+    from pipeline.source_code import describe_maker
+
+    options = load_params(Path(PARAMS) if Path(PARAMS).is_file() else DEFAULTS)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = open_runs(runs or ["."], Path(scratch))
+        shown = options.report, options.render.fps, progress
+        page = build_page(found[0], *shown) if len(found) == 1 else build_comparison(found, *shown)
+        export_page(page, out, describe_maker(MADE_BY) | {"runs": [run.folders.digest() for run in found]})
+    print(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page.encode()) / 1e6:.1f} MB")

@@ -22,8 +22,9 @@ from pipeline.errors import Interrupted, UserError
 from pipeline.params import load_params, read_yaml
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
 from pipeline.repository import child_environment, git, require_git
+from pipeline.sweeping import FOLDER, Origin, Plan, Schedule, Sweep, list_sweeps, lock_sweep, require_optuna
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes
-from pipeline.sweeping.engines import ENGINES, check_cluster, end_jobs, make_job
+from pipeline.sweeping.clusters import ENGINES, check_cluster, end_jobs, make_job
 from pipeline.sweeping.experiments import (
     METRICS,
     differ,
@@ -34,7 +35,6 @@ from pipeline.sweeping.experiments import (
 )
 from pipeline.sweeping.point import CORES, SEED
 from pipeline.sweeping.pool import PATIENCE, Job, SlotQueue, Slots, end_processes, run_jobs
-from pipeline.sweeping.record import FOLDER, Origin, Plan, Schedule, Sweep, list_sweeps, lock_sweep, require_optuna
 
 PARAMS = Path("params.yaml")
 MOST_GPUS = 64  # of one machine

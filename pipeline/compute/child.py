@@ -184,4 +184,6 @@ def _summarize(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((frame for frame in reversed(frames) if frame.filename.startswith(OWN_CODE)), frames[-1])
     place = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")
-    return f"{textwrap.shorten(f'{type(error).__name__}: {error}', LONGEST_FAULT)} ({place}, line {frame.lineno})"
+    lines = str(error).strip().splitlines() or [""]
+    told = " ... ".join(dict.fromkeys([lines[0], lines[-1]]))  # torch names the cause in its last line
+    return f"{textwrap.shorten(f'{type(error).__name__}: {told}', LONGEST_FAULT)} ({place}, line {frame.lineno})"

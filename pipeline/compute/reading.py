@@ -6,7 +6,6 @@ whatever goes wrong ends in one message that names what was to be read.
 
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -32,7 +31,6 @@ Stream = Literal["stdout", "stderr"]
 FOLLOWED = 100  # links directly in one folder
 SECONDS = 3600.0  # for ten million rows it takes minutes
 MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
-OVERWRITTEN = re.compile(r"[^\r\n]*\r(?!\n)")  # what a progress bar draws, up to its last state
 TOO_LARGE = "too large for the memory of this machine"
 WAY_OUT = {
     "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
@@ -228,10 +226,17 @@ def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
     for note in notes:
         match note:
             case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MOST_LETTERS:
-                checked.append((stream, escape_controls(OVERWRITTEN.sub("", text))))
+                checked.append((stream, escape_controls(_drop_overwritten(text))))
             case _:
                 raise BadAnswer("a note that is none")
     return checked
+
+
+def _drop_overwritten(text: str) -> str:
+    """The text without what a carriage return has overwritten: of a progress bar the last state stays."""
+    *lines, last = text.split("\n")
+    kept = [line.removesuffix("\r").rpartition("\r")[2] + "\r" * line.endswith("\r") for line in lines]
+    return "\n".join([*kept, last.rpartition("\r")[2]])
 
 
 def _explain_denial(name: str, error: PermissionError) -> str:

@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.corpus.rows import LabelRow, make_id, make_relative
+from pipeline.corpus import LabelRow, make_id, make_relative
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from pipeline.corpus.rows import Candidate, LabelRow, OfficialSplit, Segment, describe_place
+from pipeline.corpus import Candidate, LabelRow, OfficialSplit, Segment, describe_place
 from pipeline.corpus.video_names import NoVideo
 from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from pipeline.corpus.rows import WHOLE, Segment, as_text
+from pipeline.corpus import WHOLE, Segment, as_text
 from pipeline.params import DatasetParams, SegmentParams
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds

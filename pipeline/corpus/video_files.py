@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.corpus import make_relative, simplify_path
 from pipeline.corpus.captions import escape_unwritable
 from pipeline.corpus.contained import ContainedVideos, list_videos
-from pipeline.corpus.rows import make_relative, simplify_path
 from pipeline.corpus.video_names import (
     ANYWHERE,
     TRIED,

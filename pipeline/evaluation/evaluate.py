@@ -34,7 +34,7 @@ from pipeline.inference import Model, TrainedDiscriminator, sample
 from pipeline.judges import WEIGHTS, Classes, Judge, Prompt, load_judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams, SamplingParams
-from pipeline.pretrained.networks import Networks
+from pipeline.pretrained import Networks
 from pipeline.records import Frames, Progress, silent
 
 NEW, REAL_NEW = "model, words", "real words"

@@ -24,7 +24,7 @@ from pipeline.measures import (
     measure_laplacian_energies,
     measure_movement,
 )
-from pipeline.pretrained.networks import Network
+from pipeline.pretrained import Network
 from pipeline.records import Frames
 
 EDGE = 2  # pixels left out all round in thumbnails, so that a clip shifted by as many still overlaps the other

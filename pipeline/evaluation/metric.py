@@ -17,7 +17,7 @@ from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_o
 from pipeline.evaluation.measured_clips import CaptionBank, Floats, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
-from pipeline.pretrained.networks import NetworkName, Networks
+from pipeline.pretrained import NetworkName, Networks
 
 FEWEST = 10  # clips that say anything about a share
 HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance

@@ -37,8 +37,8 @@ from pipeline.evaluation.metric import (
     measure_distance,
 )
 from pipeline.measures import Features, mmd
+from pipeline.pretrained import PLACES, CaptionNetwork, NetworkName, Networks, list_networks
 from pipeline.pretrained.caged import load_caged_networks
-from pipeline.pretrained.networks import PLACES, CaptionNetwork, NetworkName, Networks, list_networks
 
 
 def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> Networks:

@@ -1,1 +1,377 @@
-"""Pretrained networks, from files on this machine: clips in, features out. Nothing is downloaded."""
+"""Pretrained networks from files on this machine: clips in, features out. Nothing is downloaded.
+
+I3D as in the StyleGAN-V protocol is the network of FVD, a single file: Unterthiner et al. 2018 (FVD), arXiv:1812.01717;
+Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of `transformers`, which
+hold config.json, model.safetensors and preprocessor_config.json.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pipeline.errors import UserError, describe_fault, first_line
+from pipeline.files import digest_file, digest_value, read_json
+from pipeline.records import Frames
+
+AT_ONCE = 4  # clips in one pass: at 16 frames of 224x224 each takes tens of megabytes in every layer
+
+I3D_FEATURES = 400
+I3D_LEAST_FRAMES = 10  # it halves time four times and then looks at two moments
+I3D_SWITCHES = ("rescale", "resize", "return_features")
+
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+DIGESTED = ("*.json", "*.txt", "*.safetensors")
+
+PREPROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
+RESAMPLING = {2: "bilinear", 3: "bicubic"}  # by the numbers that Pillow gives them
+Sides = tuple[int, int]  # height, width
+
+
+class Network(ABC):
+    """Extracts features of clips. Figures compare only where `digest`, that of the network's files, is the same."""
+
+    def __init__(self, path: Path, digest: str, device: torch.device) -> None:
+        self.path = path
+        self.digest = digest
+        self.device = device
+
+    @abstractmethod
+    def find_obstacle(self, frames: int) -> str:
+        """Why it cannot read clips with this many frames; empty where it can."""
+
+    @abstractmethod
+    def extract(self, clips: Tensor) -> Tensor:
+        """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
+
+    def extract_all(self, frames: Frames) -> NDArray[np.float64]:
+        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are not finite."""
+        with torch.inference_mode():
+            parts = [
+                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
+                for at in range(0, len(frames), AT_ONCE)
+            ]
+        features = torch.cat(parts).double()
+        if not features.isfinite().all():
+            raise UserError(f"{self.path}: describes clips by values that are no numbers; its weights are damaged")
+        return features.numpy()
+
+
+class CaptionNetwork(Network):
+    """A network that describes captions as well, by vectors that can be compared with those of clips."""
+
+    @abstractmethod
+    def embed_captions(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors [N,E] of texts; what is beyond the length that it knows is cut off."""
+
+
+def select_frames(clips: Tensor, count: int) -> Tensor:
+    """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
+    return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]
+
+
+class I3D(Network):
+    """Describes clips of any height and width by 400 values; the file itself resizes to 224x224, and scales."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Raises UserError where the file is no such network."""
+        try:
+            network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+        except (RuntimeError, OSError) as error:
+            reason = f"not a TorchScript file ({first_line(error)})"
+            raise UserError(f"{path}: {reason}; see docs/how-to/pretrained-metrics.md") from None
+        schema = getattr(network.forward, "schema", None)
+        takes = [argument.name for argument in schema.arguments] if schema else []
+        if missing := [name for name in I3D_SWITCHES if name not in takes]:
+            raise UserError(
+                f"{path}: a TorchScript network without the switch {missing[0]}, so not the i3d_torchscript.pt of "
+                "StyleGAN-V; see docs/how-to/pretrained-metrics.md"
+            )
+        super().__init__(path, digest_network(path), device)
+        self._network = network.eval()
+
+    def find_obstacle(self, frames: int) -> str:
+        return f"clips of {frames} frames, I3D needs {I3D_LEAST_FRAMES}" if frames < I3D_LEAST_FRAMES else ""
+
+    def extract(self, clips: Tensor) -> Tensor:
+        x = clips.permute(0, 4, 1, 2, 3).contiguous().to(self.device)  # [B,3,T,H,W]
+        features: Tensor = self._network(x, **dict.fromkeys(I3D_SWITCHES, True))
+        if features.shape != (len(clips), I3D_FEATURES):
+            found = list(features.shape[1:])
+            raise UserError(f"{self.path}: describes a clip by {found} values, where I3D has [{I3D_FEATURES}]")
+        return features
+
+
+def import_library() -> Any:
+    """The package `transformers`, which takes seconds to load. Raises UserError where it is not installed."""
+    try:
+        import transformers
+    except ImportError:
+        raise UserError(
+            "the networks in evaluate.pretrained.weights need transformers; pip install -c constraints.txt "
+            "'.[pretrained]', or take them out of that folder"
+        ) from None
+    transformers.utils.logging.set_verbosity_error()  # what it warns of is looked for below
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def import_code(name: "NetworkName") -> None:
+    """The modules of the library that a network needs, which are otherwise imported as it is loaded."""
+    for part in LIBRARY_PARTS[name]:
+        getattr(import_library(), part)
+
+
+def open_network(folder: Path, kind: str, name: str, device: torch.device) -> Any:
+    """The network of a folder in float32: `name`ForVideoClassification, less its last layer, or `name`Model.
+
+    Raises UserError where the folder holds another kind, or weights that are damaged or do not fit. Nothing is fetched
+    and nothing unpickled.
+    """
+    config = _read_config(folder, kind)
+    classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
+    network_class = getattr(import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
+    try:
+        network, report = network_class.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder}: not the {name} that its config.json describes ({describe_fault(error)})") from None
+    # The library would fill these with noise and go on.
+    if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
+        missing = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
+        raise UserError(f"{folder}: model.safetensors lacks {missing}, or has them in other sizes; fetch both again")
+    if classifies:
+        network.classifier = torch.nn.Identity()
+    return network.to(device).eval().requires_grad_(False)
+
+
+def _read_config(folder: Path, kind: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: a file; make it a folder with config.json, model.safetensors and the other files")
+    config = read_json(path, "fetch all of the folder, not the weights alone")
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if found != kind:
+        raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected")
+    return dict(config)
+
+
+def digest_network(path: Path) -> str:
+    """SHA-256 of a network's file, or over the files in its folder that make it up."""
+    if path.is_dir():
+        return digest_value({file.name: digest_file(file) for file in list_files(path)})
+    return digest_file(path)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The files that make up a network; the folder may hold others."""
+    return sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How frames become the numbers that a network takes."""
+
+    path: Path  # of the file that describes this
+    wanted: Sides  # of what the network takes
+    shorter: int | None  # the shorter side is resized to this, the other one in proportion
+    resized: Sides | None  # or both sides are resized to these; neither: as they are
+    cut: Sides | None  # the middle is cut out
+    mode: str
+    scale: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def prepare(self, clips: Tensor) -> Tensor:
+        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError where that is not what the network takes."""
+        x = clips.flatten(0, 1).permute(0, 3, 1, 2)  # [B*T,3,H,W]
+        if self.shorter or self.resized:
+            # In whole grey levels, which torch has on the CPU alone, and as Pillow does it: so they were in training.
+            x = F.interpolate(x, self._sides(*x.shape[2:]), mode=self.mode, antialias=True)
+        if self.cut:
+            top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], self.cut, strict=True))
+            x = x[:, :, max(top, 0) :, max(left, 0) :][:, :, : self.cut[0], : self.cut[1]]
+        if x.shape[2:] != self.wanted:
+            sizes = " and ".join("x".join(map(str, sides)) for sides in (x.shape[2:], self.wanted))
+            raise UserError(f"{self.path}: the frames that it asks for and those that its network takes are {sizes}")
+        mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.deviation))
+        return ((x * self.scale - mean) / deviation).view(*clips.shape[:2], *x.shape[1:])
+
+    def _sides(self, height: int, width: int) -> Sides:
+        if self.resized:
+            return self.resized
+        short = self.shorter or min(height, width)
+        return (short, short * width // height) if height <= width else (short * height // width, short)
+
+
+def read_pixels(folder: Path, wanted: Sides) -> Pixels:
+    """How the folder of a network wants its frames. Raises UserError where its file is missing or cannot be used."""
+    path = next((folder / name for name in PREPROCESSOR_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise UserError(
+            f"{folder}: holds no {PREPROCESSOR_FILES[1]}, which tells how frames are resized; fetch it with the weights"
+        )
+    config = read_json(path, "fetch it again")
+    try:
+        return _parse(path, config.get("video_processor") or config.get("image_processor") or config, wanted)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        fault = describe_fault(error)
+        raise UserError(f"{path}: does not tell how frames are resized ({fault}); fetch it again") from None
+
+
+def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
+    size = config["size"] if config.get("do_resize", True) else {}
+    size = {"shortest_edge": size} if isinstance(size, int) else size  # as older files have it
+    normalised = config.get("do_normalize", True)
+    return Pixels(
+        path=path,
+        wanted=wanted,
+        shorter=size.get("shortest_edge"),
+        resized=parse_sides(size) if "height" in size else None,
+        cut=parse_sides(config["crop_size"]) if config.get("do_center_crop", False) else None,
+        mode=RESAMPLING[config["resample"]],
+        scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
+        mean=tuple(map(float, config["image_mean"])) if normalised else (0.0, 0.0, 0.0),
+        deviation=tuple(map(float, config["image_std"])) if normalised else (1.0, 1.0, 1.0),
+    )
+
+
+def parse_sides(size: Any) -> Sides:
+    """Height and width from any of the ways to write them: 224, [224, 224] or {"height": 224, "width": 224}."""
+    if isinstance(size, int):
+        return size, size
+    height, width = (size["height"], size["width"]) if isinstance(size, dict) else size
+    return int(height), int(width)
+
+
+class CLIP(CaptionNetwork):
+    """Describes a clip by the mean over its frames of their unit vectors; it knows no order of frames.
+
+    So the product with the unit vector of a caption is the mean of the frames' cosines, as Wu et al. 2021 (GODIVA),
+    arXiv:2104.14806, measure how a video fits a text.
+    """
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._network = open_network(folder, "clip", "CLIP", device)
+        self._pixels = read_pixels(folder, parse_sides(self._network.config.vision_config.image_size))
+        self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
+        super().__init__(folder, digest_network(folder), device)
+
+    def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  one is enough
+        return ""
+
+    def extract(self, clips: Tensor) -> Tensor:
+        x = self._pixels.prepare(clips).to(self.device)
+        vectors = self._network.get_image_features(pixel_values=x.flatten(0, 1)).pooler_output  # [B*T,E]
+        return F.normalize(vectors, dim=1).view(*clips.shape[:2], -1).mean(dim=1)
+
+    def embed_captions(self, texts: Sequence[str]) -> Tensor:
+        most = self._network.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
+        with torch.inference_mode():
+            vectors = self._network.get_text_features(**tokens.to(self.device)).pooler_output
+        return F.normalize(vectors, dim=1).cpu().double()
+
+
+def _open_tokenizer(folder: Path, words: int) -> Any:
+    # Without these files the library would make a tokenizer that knows no word.
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
+        raise UserError(f"{folder}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
+    try:
+        tokenizer = import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder}: its tokenizer cannot be read ({describe_fault(error)}); fetch it again") from None
+    if len(tokenizer) > words:
+        raise UserError(f"{folder}: its tokenizer has {len(tokenizer)} tokens, its network {words}; fetch both again")
+    return tokenizer
+
+
+class VideoMAE(Network):
+    """Tong et al. 2022, arXiv:2203.12602. Its places in time are fixed: longer clips are thinned out."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._network = open_network(folder, "videomae", "VideoMAE", device)
+        self._pixels = read_pixels(folder, parse_sides(self._network.config.image_size))
+        super().__init__(folder, digest_network(folder), device)
+
+    def find_obstacle(self, frames: int) -> str:
+        needed = self._network.config.num_frames
+        return f"clips of {frames} frames, this VideoMAE needs {needed}" if frames < needed else ""
+
+    def extract(self, clips: Tensor) -> Tensor:
+        x = self._pixels.prepare(select_frames(clips, self._network.config.num_frames)).to(self.device)
+        return _pooled(self._network(pixel_values=x))
+
+
+class VJEPA2(Network):
+    """Assran et al. 2025, arXiv:2506.09985. Its places in time are relative: shorter clips are seen as they are."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._network = open_network(folder, "vjepa2", "VJEPA2", device)
+        self._pixels = read_pixels(folder, parse_sides(self._network.config.crop_size))
+        super().__init__(folder, digest_network(folder), device)
+
+    def find_obstacle(self, frames: int) -> str:
+        needed = self._network.config.tubelet_size
+        return f"clips of {frames} frames, V-JEPA 2 needs {needed}" if frames < needed else ""
+
+    def extract(self, clips: Tensor) -> Tensor:
+        config = self._network.config
+        count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
+        x = self._pixels.prepare(select_frames(clips, count)).to(self.device)
+        # Without the switch the bare network would go on to guess what is masked, of which there is nothing.
+        bare = {} if hasattr(self._network, "classifier") else {"skip_predictor": True}
+        return _pooled(self._network(pixel_values_videos=x, **bare))
+
+
+def _pooled(output: Any) -> Tensor:
+    features: Tensor = output.logits if hasattr(output, "logits") else output.last_hidden_state.mean(dim=1)
+    return features
+
+
+NetworkName = Literal["i3d", "videomae", "vjepa2", "clip"]
+PLACES: dict[NetworkName, str] = {
+    "i3d": "i3d_torchscript.pt",
+    "videomae": "videomae",
+    "vjepa2": "vjepa2",
+    "clip": "clip",
+}
+NETWORKS: dict[NetworkName, type[I3D | VideoMAE | VJEPA2 | CLIP]] = {
+    "i3d": I3D,
+    "videomae": VideoMAE,
+    "vjepa2": VJEPA2,
+    "clip": CLIP,
+}
+LIBRARY_PARTS: dict[NetworkName, tuple[str, ...]] = {
+    "i3d": (),
+    "videomae": ("VideoMAEModel",),
+    "vjepa2": ("VJEPA2Model",),
+    "clip": ("CLIPModel", "AutoTokenizer"),
+}
+Networks = Mapping[NetworkName, Network]
+
+
+def list_networks(folder: Path) -> list[NetworkName]:
+    """The names of the networks in `folder`."""
+    return [name for name, place in PLACES.items() if (folder / place).exists()]
+
+
+def load_networks(folder: Path, device: torch.device) -> Networks:
+    """The networks in `folder`, by name. Raises UserError where a file is not the network that its name says."""
+    return {name: NETWORKS[name](folder / PLACES[name], device) for name in list_networks(folder)}

@@ -24,7 +24,7 @@ from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.messages import BadAnswer, clean_text
 from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
-from pipeline.pretrained.networks import (
+from pipeline.pretrained import (
     NETWORKS,
     PLACES,
     CaptionNetwork,

@@ -17,8 +17,8 @@ from pipeline.errors import UserError, naming
 from pipeline.files import replacing
 from pipeline.provenance.locks import digest_folder, find_cache, locate
 from pipeline.repository import child_environment, git
+from pipeline.sweeping import Origin
 from pipeline.sweeping.axes import put_values
-from pipeline.sweeping.record import Origin
 from pipeline.yaml_editor import read_to_edit, write_edited
 
 PARAMS = "params.yaml"

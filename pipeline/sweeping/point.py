@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import Interrupted, UserError, run
+from pipeline.sweeping import read_sweep
 from pipeline.sweeping.experiments import WorkingCopy
 from pipeline.sweeping.pool import PATIENCE, PAUSE, SlotQueue, Slots, end_processes
-from pipeline.sweeping.record import read_sweep
 
 CORES = "T2V_CORES"  # the numbers of those that the point has
 CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to

@@ -10,10 +10,9 @@ from rich.console import Console
 from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free_name
 from pipeline.cli.sweep_stages import split_stages
 from pipeline.errors import UserError
-from pipeline.sweeping.engines import end_jobs
+from pipeline.sweeping import Origin, Plan, Sweep
+from pipeline.sweeping.clusters import check_slurm_jobs, end_jobs, end_slurm_jobs
 from pipeline.sweeping.pool import Job, SlotQueue
-from pipeline.sweeping.record import Origin, Plan, Sweep
-from pipeline.sweeping.slurm import check_jobs, end_slurm_jobs
 
 
 @pytest.mark.slow
@@ -109,14 +108,14 @@ def test_the_table_shows_each_point_with_its_state_and_last_line(tmp_path):
 @pytest.mark.parametrize("option", ["--array=1-2", "--arr", "-a1-2", "-a", "--test-only", "--te"])
 def test_options_that_make_no_single_job_of_a_point_are_refused(option):
     with pytest.raises(UserError, match=f"--job-options '{option}': each point of a sweep is one job"):
-        check_jobs(["--time=10", option])
+        check_slurm_jobs(["--time=10", option])
 
 
 def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, monkeypatch):
     """A sweep that was begun on a cluster goes on elsewhere only once its jobs are known to have ended."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="sbatch is not on PATH"):
-        check_jobs(["--gpus=1"])
+        check_slurm_jobs(["--gpus=1"])
     with pytest.raises(UserError, match="squeue is not on PATH"):
         end_slurm_jobs(tmp_path, ["far-1"], 0.0)
 

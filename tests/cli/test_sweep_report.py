@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.sweep import app
 from pipeline.cli.sweep_report import build_spec, read_results
+from pipeline.sweeping import Origin, Plan, Sweep
 from pipeline.sweeping.axes import combine, read_axes
-from pipeline.sweeping.record import Origin, Plan, Sweep
 
 FIGURES = {0.1: [0.9, 0.8, 0.85], 1.0: [0.4, 0.5, 0.45], 10.0: [0.1, 0.15, 0.05]}  # density falls with the weight
 PERSON = ("-c", "user.name=a", "-c", "user.email=a@a")

@@ -14,8 +14,7 @@ from locations import TESTS
 from ray_clusters import start_nodes
 from sandboxed_functions import Act, Words
 
-from pipeline.compute import map_sandboxed
-from pipeline.compute.cluster import load_ray
+from pipeline.compute import load_ray, map_sandboxed
 from pipeline.errors import UserError
 
 RAY = by(2, "ray").model_copy(update={"sandbox": "off"})  # what the tests do is not all that a cage allows

@@ -18,10 +18,10 @@ from settings import filtering, reading
 
 from pipeline.compute.cage import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
-from pipeline.corpus import caged_labels
-from pipeline.corpus.caged_labels import call_reader, read_labels
+from pipeline.corpus import WHOLE, LabelRow, Segment
+from pipeline.corpus import caged as caging
+from pipeline.corpus.caged import call_reader, read_labels
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import WHOLE, LabelRow, Segment
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from stages.filter_labels import filter_labels
@@ -67,9 +67,9 @@ def test_every_format_is_read_in_a_cage_as_in_this_process(tmp_path, capsys):
 
 @pytest.mark.parametrize("listed", [[], ODD, ODD[:1] * 3, [ODD[0], *ODD[1:] * 2]])
 def test_odd_rows_are_the_same_after_their_way(listed, monkeypatch):
-    monkeypatch.setattr(caged_labels, "BLOCK", 2)
-    value, contents = caged_labels._send_rows(lambda *_: listed, Path(), reading("something"))
-    found = caged_labels._receive_rows(json.loads(json.dumps(value)), bytearray(b"".join(contents)))
+    monkeypatch.setattr(caging, "BLOCK", 2)
+    value, contents = caging._send_rows(lambda *_: listed, Path(), reading("something"))
+    found = caging._receive_rows(json.loads(json.dumps(value)), bytearray(b"".join(contents)))
     assert found == listed
     assert {type(row) for row in found} <= {LabelRow}
     assert {type(row.segment) for row in found} <= {Segment}
@@ -78,7 +78,7 @@ def test_odd_rows_are_the_same_after_their_way(listed, monkeypatch):
 @pytest.mark.parametrize(("value", "content", "told"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_holds_no_rows_is_refused(value, content, told):
     with pytest.raises(BadAnswer, match=told):
-        caged_labels._receive_rows(value, bytearray(content))
+        caging._receive_rows(value, bytearray(content))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_an_answer_that_holds_no_rows_is_refused(value, content, told):
     ],
 )
 def test_a_column_that_cannot_be_is_refused(column, data):
-    columns = caged_labels._pack(ODD[1:])
-    columns[caged_labels.COLUMNS.index(column)] = data
+    columns = caging._pack_rows(ODD[1:])
+    columns[caging.COLUMNS.index(column)] = data
     with pytest.raises((BadAnswer, UnicodeDecodeError)):
-        caged_labels._receive_rows({"rows": [2], "bytes": [*map(len, columns)]}, bytearray(b"".join(columns)))
+        caging._receive_rows({"rows": [2], "bytes": [*map(len, columns)]}, bytearray(b"".join(columns)))
 
 
 def test_a_reader_of_the_users_own_runs_in_this_process(tmp_path):
@@ -147,7 +147,7 @@ def attempt(tmp_path, monkeypatch):
     write_labels(places[0], rows(40))
     filter_labels(*places, dataset, filtering(categories=["*"]), 1)
     made = {path: path.read_bytes() for path in places[3].rglob("*") if path.is_file()}
-    monkeypatch.setattr(caged_labels, "_send_rows", planted_readers.send_rows)
+    monkeypatch.setattr(caging, "_send_rows", planted_readers.send_rows)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
 

@@ -11,8 +11,8 @@ from pictures import write_tar, write_zip
 
 from pipeline.compute.cage import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
-from pipeline.corpus import caged_videos
-from pipeline.corpus.caged_videos import VideoLookup
+from pipeline.corpus import caged as caging
+from pipeline.corpus.caged import VideoLookup
 from pipeline.corpus.video_names import NoVideo
 from pipeline.errors import UserError
 from pipeline.records import Drop
@@ -66,7 +66,7 @@ def test_an_archive_may_be_the_folder(videos):
 
 
 def test_files_alone_need_no_cage(tmp_path, monkeypatch):
-    monkeypatch.setattr(caged_videos, "read_caged", None)
+    monkeypatch.setattr(caging, "read_caged", None)
     (tmp_path / "a.mp4").write_bytes(b"alone")
     lookup = VideoLookup(tmp_path, 1, sandbox="require")
     assert lookup.find([("a", "")]) == ["a.mp4"]
@@ -77,8 +77,8 @@ def test_files_alone_need_no_cage(tmp_path, monkeypatch):
 @caged
 def test_the_folder_is_listed_once_for_all_questions(videos, monkeypatch):
     listed = []
-    holds = caged_videos.holds_containers
-    monkeypatch.setattr(caged_videos, "holds_containers", lambda folder: listed.append(folder) or holds(folder))
+    holds = caging.holds_containers
+    monkeypatch.setattr(caging, "holds_containers", lambda folder: listed.append(folder) or holds(folder))
     look_up(videos, "auto")
     assert listed == [videos]
 
@@ -89,7 +89,7 @@ def test_what_an_archive_takes_over_can_do_nothing(videos, tmp_path, monkeypatch
     (tmp_path / "secret").write_text("secret")
     plan = {"attempt": attempt, "secret": str(tmp_path / "secret"), "port": 9, "outside": str(tmp_path / "new")}
     (videos / "plan").write_text(json.dumps(plan))
-    monkeypatch.setattr(caged_videos, "_send_found", planted_readers.send_videos)
+    monkeypatch.setattr(caging, "_send_found", planted_readers.send_videos)
     with pytest.raises(UserError, match=r"refused|not to be trusted|forbids"):
         VideoLookup(videos, 1, sandbox="auto").find([("1", "x.tar/b.mp4")])
     assert not (tmp_path / "new").exists()
@@ -111,34 +111,34 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_lies_are_found_out(lie):
     columns, told = LIES[lie]
-    shapes, contents = caged_videos._pack(*columns)
+    shapes, contents = caging._pack_answer(*columns)
     with pytest.raises(BadAnswer, match=told):
-        caged_videos._receive_found(["1"], shapes, bytearray(b"".join(contents)))
+        caging._receive_found(["1"], shapes, bytearray(b"".join(contents)))
 
 
 @pytest.mark.parametrize("columns", [found(["a", "b"]), found([]), found([""]), found(["a"], ["too_short"], ["x"])])
 def test_too_few_and_too_many_are_found_out(columns):
-    shapes, contents = caged_videos._pack(*columns)
+    shapes, contents = caging._pack_answer(*columns)
     with pytest.raises(ValueError, match="zip"):
-        caged_videos._receive_found(["1"], shapes, bytearray(b"".join(contents)))
+        caging._receive_found(["1"], shapes, bytearray(b"".join(contents)))
 
 
 @pytest.mark.parametrize("value", [None, 1, [], [2] * 4, [3, -1, 0, 0, 0], ["2", 0, 0, 0, 0], [9, 0, 0, 0, 0]])
 def test_other_shapes_are_found_out(value):
     with pytest.raises(BadAnswer):
-        caged_videos._receive_found(["1"], value, bytearray(pack_texts(["a"])))
+        caging._receive_found(["1"], value, bytearray(pack_texts(["a"])))
 
 
 def test_digests_are_checked():
-    receive = partial(caged_videos._receive_digests, ["a", "b"])
-    shapes, contents = caged_videos._pack([DIGEST, ""], ["unusable_video"], ["b is damaged\x1b"])
+    receive = partial(caging._receive_digests, ["a", "b"])
+    shapes, contents = caging._pack_answer([DIGEST, ""], ["unusable_video"], ["b is damaged\x1b"])
     digests = receive(shapes, bytearray(b"".join(contents)))
     assert digests["a"] == DIGEST
     assert digests["b"].detail == r"b is damaged\x1b"
-    shapes, contents = caged_videos._pack(["no digest", DIGEST], [], [])
+    shapes, contents = caging._pack_answer(["no digest", DIGEST], [], [])
     with pytest.raises(BadAnswer):
         receive(shapes, bytearray(b"".join(contents)))
 
 
 def test_reasons_are_those_of_records():
-    assert Drop("1", caged_videos.REASONS["empty_video"], "").reason == "empty_video"
+    assert Drop("1", caging.REASONS["empty_video"], "").reason == "empty_video"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from labels import LEFT, RIGHT, UP, write_videos
 from settings import filtering
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.captions import Phrases
 from pipeline.corpus.choose import choose_clips
-from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 from pipeline.params import ShareParams
 from pipeline.records import slugify

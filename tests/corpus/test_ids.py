@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.rows import LONGEST, LabelRow, make_id, number_repeats
+from pipeline.corpus import LONGEST, LabelRow, make_id, number_repeats
 from pipeline.corpus.video_files import is_usable_id
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settings import filtering
 
+from pipeline.corpus import Candidate
 from pipeline.corpus.choose import choose_by_objects, limit_clips
-from pipeline.corpus.rows import Candidate
 from pipeline.errors import UserError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.corpus import Candidate, Segment
 from pipeline.corpus.groups import resolve_duplicates
-from pipeline.corpus.rows import Candidate, Segment
 from pipeline.corpus.video_names import NoVideo
 from pipeline.duplicates import LENGTH, encode_signature
 from pipeline.errors import UserError

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.corpus.rows import WHOLE, Segment, make_segment_id
+from pipeline.corpus import WHOLE, Segment, make_segment_id
 from pipeline.corpus.segments import (
     BadSegment,
     find_doubtful_columns,

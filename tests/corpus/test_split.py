@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from settings import filtering
 
-from pipeline.corpus.rows import Candidate, hash_to_unit
+from pipeline.corpus import Candidate, hash_to_unit
 from pipeline.corpus.split import draw_split, hold_out_pairs, list_split_choices, split_clips
 from pipeline.errors import UserError
 from pipeline.params import ShareParams

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.corpus.rows import parse_split
+from pipeline.corpus import parse_split
 from pipeline.corpus.video_files import NoVideo, VideosFolder, find_videos
 
 

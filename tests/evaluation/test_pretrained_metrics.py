@@ -13,7 +13,7 @@ from pipeline.evaluation.distances import LEAST
 from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
-from pipeline.pretrained.networks import PLACES
+from pipeline.pretrained import PLACES
 
 BANK = [prompt(thing) for thing in range(8)]
 

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from pipeline.compute.cage import find_missing
 from pipeline.errors import UserError
-from pipeline.pretrained import caged
+from pipeline.pretrained import PLACES, caged, list_networks, load_networks
 from pipeline.pretrained.caged import CagedNetwork, load_caged_networks
-from pipeline.pretrained.networks import PLACES, list_networks, load_networks
 
 CPU = torch.device("cpu")
 MISSING = find_missing()

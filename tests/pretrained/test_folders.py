@@ -10,7 +10,7 @@ from pretrained_files import SIDE, processor_of, transformers, write_clip, write
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.pretrained.networks import CLIP, PLACES, VJEPA2, VideoMAE, load_networks, read_pixels
+from pipeline.pretrained import CLIP, PLACES, VJEPA2, VideoMAE, load_networks, read_pixels
 
 CPU = torch.device("cpu")
 KINDS = {"videomae": VideoMAE, "vjepa2": VJEPA2, "clip": CLIP}

@@ -86,9 +86,9 @@ DOORS = {
     "onnx": ("pipeline/onnx",),
     "onnxruntime": ("pipeline/onnx",),
     "openpyxl": ("pipeline/corpus/readers/spreadsheets.py",),
-    "optuna": ("pipeline/sweeping/record.py",),
+    "optuna": ("pipeline/sweeping/__init__.py",),
     "pyarrow": ("pipeline/shards", "pipeline/sources/tables.py", "pipeline/tables.py"),
-    "ray": ("pipeline/compute/cluster.py",),
+    "ray": ("pipeline/compute/__init__.py",),
     "sentence_transformers": ("pipeline/text/embeddings.py",),
     "spacy": ("pipeline/text/tokenizer.py", "pipeline/text/embeddings.py"),
     "torch": (
@@ -108,7 +108,7 @@ DOORS = {
         "stages/train_model.py",
     ),
     "torch.distributed": ("pipeline/distributed",),
-    "transformers": ("pipeline/pretrained/networks.py",),
+    "transformers": ("pipeline/pretrained/__init__.py",),
     "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_report.py"),
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to

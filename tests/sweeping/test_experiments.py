@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.sweeping import Origin
 from pipeline.sweeping.experiments import WorkingCopy, differ, find_experiments, read_metrics, take_snapshot
-from pipeline.sweeping.record import Origin
 
 PARAMS = "rate: 0.001  # per step\nwords:\n  - a\nnone: null\n"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sweeping.record import FILE, FOLDER, Origin, Plan, Sweep, list_sweeps, lock_sweep, read_sweep
+from pipeline.sweeping import FILE, FOLDER, Origin, Plan, Sweep, list_sweeps, lock_sweep, read_sweep
 
 PLAN = Plan(("b.z=1,2", "a=[x, y],null"), points=3, seeds=2, metric="recall", largest=False)
 

@@ -2,8 +2,8 @@
 
 import math
 
+from pipeline.sweeping import Trial, suggest_point
 from pipeline.sweeping.axes import read_axes
-from pipeline.sweeping.record import Trial, suggest_point
 
 AXES = read_axes(["a=0.001..1000.0:log", "b=[1, 2],[3]", "c=1..9"])
 

@@ -151,7 +151,7 @@ def test_jobs_of_a_machine_that_was_lost_are_ended_before_the_sweep_goes_on(proj
     lost = project.start(*SWEEP)
     assert within(300, lambda: len(jobs()) == 2)
     for process in find_processes(project.folder / "runs/sweeps/far"):
-        if "pipeline.sweeping.slurm" in process.cmdline():
+        if "pipeline.sweeping.clusters" in process.cmdline():
             process.kill()
     lost.kill()
     lost.wait()

@@ -9,8 +9,7 @@ from settings import tokenizing
 
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
-from pipeline.text.embeddings import make_embeddings, read_embeddings, write_embeddings
-from pipeline.text.subword import compute_unseen_vector
+from pipeline.text.embeddings import compute_unseen_vector, make_embeddings, read_embeddings, write_embeddings
 from pipeline.text.vocabulary import build_vocabulary
 
 CAPTIONS = [f"pushing a {thing} from left to right".split() for thing in ("book", "mug", "book")]

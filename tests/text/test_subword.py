@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from locations import ROOT
 
-from pipeline.text.subword import compute_unseen_vector, compute_vectors, embed_spelling
+from pipeline.text.embeddings import compute_unseen_vector, compute_vectors, embed_spelling
 
 OBJECTS = ("book", "mug", "tennis ball", "marker", "banana")
 CAPTIONS = [
@@ -23,7 +23,7 @@ PRINT = """
 import hashlib, sys
 sys.path[:0] = [".", "tests"]
 from tests.text.test_subword import VECTORS, WORDS
-from pipeline.text.subword import compute_unseen_vector
+from pipeline.text.embeddings import compute_unseen_vector
 print(hashlib.sha256(VECTORS.tobytes() + compute_unseen_vector("mugs", WORDS, VECTORS).tobytes()).hexdigest())
 """
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.foreign_paths import place_foreign_paths
 from pipeline.corpus.groups import compile_group_pattern
 from pipeline.corpus.readers import (
@@ -26,7 +27,6 @@ from pipeline.corpus.readers.auto import detect_format, guess_columns
 from pipeline.corpus.readers.known_sets import SETS
 from pipeline.corpus.readers.path_patterns import group_by_origin, label_rows
 from pipeline.corpus.readers.set_reader import read_set
-from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.params import DatasetParams
@@ -50,7 +50,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         if not isinstance(row, LabelRow):
             raise UserError(
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
-                "it must return one pipeline.corpus.rows.LabelRow for each row"
+                "it must return one pipeline.corpus.LabelRow for each row"
             )
     if dataset.format != "folders":  # the reader of which applies the pattern with the names of the classes
         found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")

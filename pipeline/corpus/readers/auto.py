@@ -7,6 +7,7 @@ from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.corpus import match_split_folders
 from pipeline.corpus.readers import (
     boris,
     cvat,
@@ -26,7 +27,6 @@ from pipeline.corpus.readers.cells import FORMATS, TEXT, list_tables, read_heade
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
 from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.set_reader import recognize_set
-from pipeline.corpus.rows import match_split_folders
 from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending

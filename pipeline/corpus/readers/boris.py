@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus import LabelRow, as_text
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -25,7 +26,6 @@ from pipeline.corpus.readers.exports import (
     refuse_unknown,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.segments import BadSegment, parse_time
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError

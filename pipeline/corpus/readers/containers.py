@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
 from pipeline.corpus.text_files import decode_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError

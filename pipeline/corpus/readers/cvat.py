@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from xml.etree.ElementTree import Element
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -25,7 +26,6 @@ from pipeline.corpus.readers.exports import (
     read_xml,
     read_xml_text,
 )
-from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -21,7 +22,6 @@ from pipeline.corpus.readers.exports import (
     read_xml,
     read_xml_text,
 )
-from pipeline.corpus.rows import LabelRow
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams

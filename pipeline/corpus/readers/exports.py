@@ -15,11 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from pipeline.corpus.contained import list_videos
-from pipeline.corpus.readers.folders import walk
-from pipeline.corpus.readers.path_patterns import spell_out
-from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
-from pipeline.corpus.rows import (
+from pipeline.corpus import (
     WHOLE,
     LabelRow,
     OfficialSplit,
@@ -30,6 +26,10 @@ from pipeline.corpus.rows import (
     number_repeats,
     simplify_path,
 )
+from pipeline.corpus.contained import list_videos
+from pipeline.corpus.readers.folders import walk
+from pipeline.corpus.readers.path_patterns import spell_out
+from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex, compose, split_ending
 from pipeline.errors import UserError

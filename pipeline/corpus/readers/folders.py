@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from pipeline.corpus import LabelRow, OfficialSplit, make_path_row, match_split_folders, parse_split
 from pipeline.corpus.contained import list_members
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.path_patterns import find_kind, label_rows, names_labels, spell_out
-from pipeline.corpus.rows import LabelRow, OfficialSplit, make_path_row, match_split_folders, parse_split
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams

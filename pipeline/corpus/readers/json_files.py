@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus import LabelRow, OfficialSplit, as_text, find_split, number_repeats
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
-from pipeline.corpus.rows import LabelRow, OfficialSplit, as_text, find_split, number_repeats
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus import LabelRow, as_text
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -27,7 +28,6 @@ from pipeline.corpus.readers.exports import (
     refuse_unknown,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.text_files import open_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError

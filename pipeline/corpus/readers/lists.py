@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pipeline.corpus import LabelRow, OfficialSplit, Place, find_split, make_path_row, number_repeats
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, OfficialSplit, Place, find_split, make_path_row, number_repeats
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError

@@ -12,9 +12,9 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.corpus import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.table import Table, list_columns, make_rows
-from pipeline.corpus.rows import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from pipeline.corpus import SPLIT_NAMES, LabelRow, parse_split
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers.classes import CODE, find_name
-from pipeline.corpus.rows import SPLIT_NAMES, LabelRow, parse_split
 from pipeline.corpus.video_names import ANYWHERE, split_ending
 from pipeline.errors import UserError
 

@@ -13,9 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.readers.exports import as_list, as_object, as_seconds
-from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.rows import (
+from pipeline.corpus import (
     WHOLE,
     LabelRow,
     OfficialSplit,
@@ -27,6 +25,8 @@ from pipeline.corpus.rows import (
     number_repeats,
     parse_split,
 )
+from pipeline.corpus.readers.exports import as_list, as_object, as_seconds
+from pipeline.corpus.readers.json_files import read_content
 from pipeline.corpus.segments import BadSegment, check_segment
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
@@ -14,7 +15,6 @@ from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, rea
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
-from pipeline.corpus.rows import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError

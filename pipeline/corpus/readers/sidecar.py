@@ -10,10 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.corpus.readers.cells import look_up
-from pipeline.corpus.readers.folders import WalkedFile, walk
-from pipeline.corpus.readers.table import ONLY_CATEGORY
-from pipeline.corpus.rows import (
+from pipeline.corpus import (
     LabelRow,
     as_text,
     make_path_row,
@@ -21,6 +18,9 @@ from pipeline.corpus.rows import (
     match_split_folders,
     number_repeats,
 )
+from pipeline.corpus.readers.cells import look_up
+from pipeline.corpus.readers.folders import WalkedFile, walk
+from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
 from pipeline.files import read_json

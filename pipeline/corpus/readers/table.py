@@ -10,11 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.corpus.foreign_paths import starts_elsewhere
-from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
-from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
-from pipeline.corpus.readers.path_patterns import spell_out
-from pipeline.corpus.rows import (
+from pipeline.corpus import (
     SPLIT_NAMES,
     LabelRow,
     OfficialSplit,
@@ -27,6 +23,10 @@ from pipeline.corpus.rows import (
     parse_split,
     simplify_path,
 )
+from pipeline.corpus.foreign_paths import starts_elsewhere
+from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
+from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
+from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.segments import list_parts, parse_list
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.directions import NO_WAY, WAYS, parse_way

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.corpus import LabelRow, as_text
 from pipeline.corpus.readers.exports import (
     LabelledPart,
     MediaFiles,
@@ -20,7 +21,6 @@ from pipeline.corpus.readers.exports import (
     read_exports,
 )
 from pipeline.corpus.readers.json_files import read_content
-from pipeline.corpus.rows import LabelRow, as_text
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams

@@ -5,8 +5,8 @@ import json
 import pytest
 from settings import TREE, reading
 
+from pipeline.corpus import WHOLE, Segment
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.rows import WHOLE, Segment
 from pipeline.corpus.segments import Part, list_parts
 from pipeline.params import DatasetParams
 

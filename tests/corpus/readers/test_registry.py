@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.params.data import FORMAT_NAMES
 
 READER = """
-from pipeline.corpus.rows import LabelRow
+from pipeline.corpus import LabelRow
 
 def read_rows(labels, dataset):
     for number, line in enumerate(labels.read_text().splitlines()):

@@ -5,7 +5,7 @@ import json
 import pytest
 from labels import read_something, row, rows, write_labels
 
-from pipeline.corpus.rows import LabelRow
+from pipeline.corpus import LabelRow
 from pipeline.errors import UserError
 
 

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from settings import reading
 
+from pipeline.corpus import LabelRow
 from pipeline.corpus.readers.cells import read_header
 from pipeline.corpus.readers.table import read_rows
-from pipeline.corpus.rows import LabelRow
 from pipeline.errors import UserError
 
 

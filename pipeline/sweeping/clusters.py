@@ -1,0 +1,285 @@
+"""Where the points of a sweep run: on this machine, or on a cluster whose nodes share the project's folder.
+
+`python -m pipeline.sweeping.clusters -- NAME FOLDER POINT OPTIONS` gives a point to the cluster of this name, waits for
+it and ends as it ends; when it is stopped, so is the point. Jobs of Slurm are found by their names, so that those of a
+sweep whose machine was lost are found as well. Where the process that waits for a task of Ray (the extra `ray`) is
+gone, Ray ends the process that started the point, and the point notices, saves and stops.
+"""
+
+import hashlib
+import logging
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.compute import load_ray
+from pipeline.errors import Interrupted, UserError, first_line, run
+from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS
+from pipeline.sweeping import FILE, Sweep
+from pipeline.sweeping.axes import show_point
+from pipeline.sweeping.point import CORE_COUNT, Supervisor, build_command
+from pipeline.sweeping.pool import PATIENCE, PAUSE, Job, mark
+
+ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
+NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
+NOT_ONE_JOB = ("--array", "--test-only")  # options of sbatch that make several jobs of a point, or none
+
+ADDRESS = "RAY_ADDRESS"
+CONNECT_SECONDS = 10
+KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what a task may ask for, and Ray's name of it on a node
+
+
+def check_slurm_jobs(options: Sequence[str]) -> None:
+    """Raises UserError where Slurm would not take a job with these options of sbatch, or more or less than one."""
+    for option in options:
+        name = option.split("=")[0]
+        short = len(name) > len("--") and any(full.startswith(name) for full in NOT_ONE_JOB)  # sbatch takes beginnings
+        if short or option.startswith("-a"):
+            raise UserError(f"--job-options {option!r}: each point of a sweep is one job; leave {option} out")
+    _ask("sbatch", "--test-only", *options, "--wrap=true")
+
+
+def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> None:
+    """Cancel the jobs of these points that wait, interrupt those that run, and end what is left after `patience`."""
+    if not names:
+        return
+    jobs = f"--name={','.join(_name_job(folder, name) for name in names)}"
+    deadline = time.monotonic() + patience
+    told = False
+    while left := _ask("squeue", "--noheader", "--format=%i", jobs).split():
+        if time.monotonic() >= deadline:
+            _ask("scancel", jobs)
+        elif not told:
+            print(f"{folder.name}: jobs {', '.join(left)} are asked to save and stop", file=sys.stderr, flush=True)
+            _ask("scancel", "--state=PENDING", jobs)  # Slurm passes signals to jobs that run alone
+            _ask("scancel", "--state=RUNNING", "--signal=INT", jobs)
+            told = True
+        time.sleep(PAUSE)
+
+
+def run_slurm_job(folder: Path, name: str, options: str) -> None:
+    """Run a point as a job and end with its exit code; what it prints goes to the point's log."""
+    supervisor = Supervisor(end=partial(end_slurm_jobs, folder, [name], PATIENCE))
+    log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
+    point = shlex.join(build_command(folder, name))
+    (variable, value), *_ = mark(folder, name).items()
+    script = (
+        f'export {CORE_COUNT}="$SLURM_CPUS_ON_NODE" {DEVICES_VARIABLE}="${{{DEVICES_VARIABLE}:-auto}}"; '
+        f'exec srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" '
+        f"env {shlex.quote(f'{variable}={value}')} {point}"
+    )
+    submit = ["sbatch", "--wait", "--nodes=1", "--ntasks=1", f"--signal=INT@{NOTICE}", *shlex.split(options)]
+    command = [
+        *submit,
+        f"--job-name={_name_job(folder, name)}",
+        f"--output={log}",
+        "--open-mode=append",
+        f"--wrap={script}",
+    ]
+    sys.exit(supervisor.call(command, Path.cwd(), dict(os.environ)))
+
+
+def _name_job(folder: Path, name: str) -> str:
+    """The same for every call, and of no other folder."""
+    return f"t2v-{name}-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]}"
+
+
+def _ask(*command: str) -> str:
+    """What a command of Slurm prints. Raises UserError where it is not there, does not answer, or fails."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+    except FileNotFoundError:
+        raise UserError(
+            f"Slurm: {command[0]} is not on PATH; run the same command on a machine from which jobs are submitted"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"Slurm does not answer `{command[0]}` within {ANSWER_SECONDS} s; is its controller up?"
+        ) from None
+    if answer.returncode:
+        told = " ".join(line.strip() for line in answer.stderr.splitlines() if line.strip())
+        raise UserError(f"Slurm refuses `{shlex.join(command)}`: {told}")
+    return answer.stdout
+
+
+def check_ray_tasks(options: Sequence[str]) -> None:
+    """Raises UserError where the cluster is not there, or has no node for a task with these options."""
+    asked = _read_options(options)
+    with _joined() as ray:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(node.get(KINDS[kind], 0) >= count for kind, count in asked.items()) for node in nodes):
+        have = "; ".join(", ".join(f"{kind} {node.get(kind, 0):g}" for kind in KINDS.values()) for node in nodes)
+        raise UserError(f"--job-options {' '.join(options)}: no node of the Ray cluster has as many; they have: {have}")
+
+
+def run_ray_task(folder: Path, name: str, options: str) -> None:
+    """Run a point as a task and end with its exit code; what it prints goes to the point's log."""
+    asked = _read_options(options.split())
+    stop = _Stop()
+    # Ours means GPUs of this machine; on the node Ray sets it.
+    ours = {key: value for key, value in os.environ.items() if key != VISIBLE_GPUS} | mark(folder, name)
+    environment = {DEVICES_VARIABLE: "auto", CORE_COUNT: str(asked["num_cpus"])} | ours
+    with _joined() as ray:
+        signal.signal(signal.SIGINT, stop.note)  # Ray has set its own
+        task = ray.remote(max_retries=0, **asked)(_run_on_node)
+        result = task.remote(
+            build_command(folder, name), str(Path.cwd()), environment, str((folder / f"{name}.log").resolve())
+        )
+        code = _wait_for(ray, result, stop)
+    if stop.asked:
+        raise Interrupted("the point was asked to stop")
+    sys.exit(code)
+
+
+class _Stop:
+    """Whether this process was asked to stop: by SIGINT, or by the end of the process that started it."""
+
+    def __init__(self) -> None:
+        self._parent, self._noted = os.getppid(), False
+
+    def note(self, *_: object) -> None:
+        self._noted = True
+
+    @property
+    def asked(self) -> bool:
+        return self._noted or os.getppid() != self._parent
+
+
+def _wait_for(ray: Any, result: Any, stop: _Stop) -> int:
+    """The exit code of the point; 1 where it was stopped. Raises UserError where its node is lost."""
+    deadline = None
+    while not ray.wait([result], timeout=PAUSE)[0]:
+        if stop.asked and deadline is None:
+            deadline = time.monotonic() + PATIENCE + 2 * PAUSE
+            ray.cancel(result)  # KeyboardInterrupt on the node
+        elif deadline and time.monotonic() > deadline:
+            ray.cancel(result, force=True)
+    try:
+        code: int = ray.get(result)
+    except ray.exceptions.RayError as error:
+        if stop.asked:
+            return 1
+        raise UserError(f"Ray has lost the point: {first_line(error)}; run the same command again") from None
+    return code
+
+
+def _run_on_node(command: Sequence[str], folder: str, environment: dict[str, str], log: str) -> int:
+    """The exit code of a point that runs on this node, saved and stopped when the task is cancelled."""
+    seen = {VISIBLE_GPUS: os.environ.get(VISIBLE_GPUS, "")}  # set by Ray
+    with Path(log).open("ab") as file:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**environment, **seen}, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        while process.poll() is None:
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def _read_options(options: Sequence[str]) -> dict[str, float]:
+    asked: dict[str, float] = {"num_cpus": 1}
+    for option in options:
+        kind, _, count = option.partition("=")
+        if kind not in KINDS or not count.isdigit():
+            raise UserError(f"--job-options {option!r}: a task on Ray asks for num_cpus=4, num_gpus=1 or both")
+        asked[kind] = int(count)
+    return asked
+
+
+@contextmanager
+def _joined() -> Iterator[Any]:
+    """Yield Ray, joined to the cluster. Raises UserError where it is not installed or does not answer."""
+    ray = load_ray("--on ray")
+    address = os.environ.get(ADDRESS, "")
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        raise UserError(f"--on ray: {ADDRESS} is {address!r}; it names the head of a cluster, such as head-node:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()  # Ray would try for minutes
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:  # another version of Ray or Python, too
+        raise UserError(f"Ray ({address}): {first_line(error)}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+class Engine(NamedTuple):
+    """What gives points to a cluster."""
+
+    check: Callable[[Sequence[str]], None]  # raises UserError where jobs with such options would be refused
+    run: Callable[[Path, str, str], None]  # runs a point with such options, and ends this process with its exit code
+    end: Callable[[Path, Collection[str], float], None]  # ends what is left of points, after seconds in which they save
+
+
+ENGINES = {
+    "slurm": Engine(check_slurm_jobs, run_slurm_job, end_slurm_jobs),
+    "ray": Engine(check_ray_tasks, run_ray_task, lambda *_: None),  # Ray ends tasks of who is gone
+}
+
+
+def _find_engine(sweep: Sweep) -> Engine | None:
+    """What the points of a sweep were last given to; None: this machine. Raises UserError where it is not known."""
+    name = sweep.origin.engine
+    if name and name not in ENGINES:
+        raise UserError(
+            f"{sweep.folder / FILE}: its points were given to {name!r}, of which this version of t2v knows nothing "
+            f"({', '.join(ENGINES)}); go on with the version that began it, or use another --name"
+        )
+    return ENGINES[name] if name else None
+
+
+def check_cluster(on: str, options: str) -> None:
+    """Refuse, before anything runs, what the cluster would. Raises UserError."""
+    if on and on not in ENGINES:
+        raise UserError(f"--on {on}: points run on {', '.join(ENGINES)}, or without --on on this machine")
+    if options and not on:
+        raise UserError("--job-options are for the jobs of a cluster; say of which: --on " + " | ".join(ENGINES))
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"--job-options {options!r}: {error}") from None
+    if on:
+        ENGINES[on].check(words)
+
+
+def end_jobs(sweep: Sweep, runs: Collection[str], patience: float) -> None:
+    """End what is left of runs on the cluster that they were last given to, after seconds in which they may save."""
+    if engine := _find_engine(sweep):
+        engine.end(sweep.folder, runs, patience)
+
+
+def make_job(sweep: Sweep, name: str, recorded: bool = False, options: str = "") -> Job:
+    """The process that trains one run, or waits for its job on a cluster, with its log in the sweep's folder."""
+    seed = {"seed": sweep.runs[name].seed} if sweep.plan.seeds > 1 else {}
+    title = show_point({**sweep.runs[name].values, **seed})
+    log = sweep.folder / f"{name}.log"
+    if _find_engine(sweep):
+        command = [sys.executable, "-m", __name__, "--", sweep.origin.engine, str(sweep.folder), name, options]
+        return Job(name, title, command, log, recorded, partial(end_jobs, sweep, [name], 0.0))
+    return Job(name, title, build_command(sweep.folder, name), log, recorded)
+
+
+def main(engine: str, folder: Path, name: str, options: str) -> None:
+    """Run a point on a cluster and end with its exit code."""
+    ENGINES[engine].run(folder, name, options)
+
+
+if __name__ == "__main__":
+    run(main)
