@@ -116,10 +116,10 @@ def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
 
 def _sandbox(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
     times = measure_sandbox(folder, videos * REPEATS, SHAPE, rounds)
-    caged, free = times["auto"], times["off"]
-    what = "CPU time that the cage adds to the whole stage, as a share"
+    sandboxed, free = times["auto"], times["off"]
+    what = "CPU time that the sandbox adds to the whole stage, as a share"
     return [
-        Measure("sandbox_cost", what, "<= 0.02", caged.best / free.best - 1, caged.median / free.median - 1),
+        Measure("sandbox_cost", what, "<= 0.02", sandboxed.best / free.best - 1, sandboxed.median / free.median - 1),
     ]
 
 

@@ -37,13 +37,12 @@ def measure_cores(
 
 
 def measure_sandbox(folder: Path, videos: list[Path], shape: dict[str, int], rounds: int) -> dict[str, Times]:
-    """CPU seconds of the whole stage `transcode` with one worker process, caged (`auto`) and not (`off`)."""
+    """CPU seconds of the whole stage `transcode` with one worker process, sandboxed (`auto`) and not (`off`)."""
     write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
     projects = {
-        cages: _project(folder / cages, compute={"workers": 1, "sandbox": cages}, clip=shape)
-        for cages in ("off", "auto")
+        mode: _project(folder / mode, compute={"workers": 1, "sandbox": mode}, clip=shape) for mode in ("off", "auto")
     }
-    ways = {cages: partial(_transcode, project, labels=folder / "labels") for cages, project in projects.items()}
+    ways = {mode: partial(_transcode, project, labels=folder / "labels") for mode, project in projects.items()}
     return interleaved(ways, [videos[0].parent], rounds, cpu_seconds)
 
 

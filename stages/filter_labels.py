@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import LabelRow
-from pipeline.corpus.caged import read_labels
 from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
+from pipeline.corpus.sandboxed import read_labels
 from pipeline.corpus.split import NO_VECTORS, Vectors
 from pipeline.directions import Directions, Phrase, complete_phrases
 from pipeline.directions.english import are_in_english
@@ -22,7 +22,7 @@ from pipeline.monitoring import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
-from pipeline.text.caged_vectors import read_vector_file
+from pipeline.text.sandboxed_vectors import read_vector_file
 from pipeline.transcoding import compute_signatures
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")

@@ -10,9 +10,9 @@ from pipeline.monitoring import report_drops
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
-from pipeline.text.caged_sources import read_caged_source
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
+from pipeline.text.sandboxed_sources import read_sandboxed_source
 from pipeline.text.vocabulary import write_vocabulary
 
 
@@ -27,7 +27,7 @@ def tokenize_captions(
     done = tokenize_clips(clips, options)
     split_of = {clip.id: clip.split for clip in clips}
     trained = [caption.tokens for caption in done.captions if split_of[caption.id] == "train"]
-    read = partial(read_caged_source, sandbox=sandbox)
+    read = partial(read_sandboxed_source, sandbox=sandbox)
     embeddings = make_embeddings(done.vocabulary, trained, options.embeddings, vectors, read)
     write_table(out / "captions.parquet", Caption, done.captions)
     write_table(out / CORRECTIONS, Correction, done.corrections)

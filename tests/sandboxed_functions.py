@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.compute.cage import Permissions
 from pipeline.compute.child import Failure, Work
+from pipeline.compute.isolation import Permissions
 from pipeline.compute.reading import Answer
 from pipeline.errors import UserError
 

@@ -1,11 +1,11 @@
 """Changed files through what reads strangers' files: `python -m tools.fuzz --seconds 3600`, or `make fuzz`.
 
 Labels, word vectors, archives and shards are read in this process: each must be read, or refused with one message.
-Videos go through the caged workers of `transcode`: each clip must be kept, or dropped with a reason. A file with an
+Videos go through the sandboxed workers of `transcode`: each clip must be kept, or dropped with a reason. A file with an
 outcome that was not seen before is kept in `build/fuzz/corpus`, and is changed further in later runs; one that breaks
 the rule is kept in `build/fuzz/faults`, and neither folder is for the repository. Equal seeds, rounds and folders give
 equal files. Where the kernel can tell, the workers are watched: a file whose worker asks for another one than unchanged
-videos make it ask for breaks the rule, too, although the cage refuses.
+videos make it ask for breaks the rule, too, although the sandbox refuses.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ LIMITS = {
     "video_frames": 500,
 }
 
-EXPLAINED = {  # requests that were looked into; the cage refuses them, and decoding goes on
+EXPLAINED = {  # requests that were looked into; the sandbox refuses them, and decoding goes on
     r"openat /proc/sys/vm/overcommit_memory": "the C library, before a thread gives memory back",
     r"openat .*/gconv/[^/]+\.so": "the C library, for a name in MPEG-TS whose encoding libavformat has it convert",
 }

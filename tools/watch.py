@@ -1,13 +1,13 @@
-"""What caged workers ask the kernel for by path: Landlock denies without telling, a seccomp listener is told of it all.
+"""What sandboxed workers ask the kernel for by path: Landlock denies without telling, a seccomp listener is told all.
 
-A watched function is pickled to its child as any other. There it installs, before the cage closes, a filter that asks
-a listener about every call with a path, and hands the listener to the parent through a socket. The parent reads the
-path from the child's memory, notes it, and lets the kernel go on as if nobody had asked.
+A watched function is pickled to its child as any other. There it installs, before the sandbox is applied, a filter
+that asks a listener about every call with a path, and hands the listener to the parent through a socket. The parent
+reads the path from the child's memory, notes it, and lets the kernel go on as if nobody had asked.
 
 Of several filters the kernel takes the most severe answer: to kill, then to fail, to notify, to allow. What the filter
-of the cage kills for or refuses (connections, forks, links, shortening by name) thus never comes here. What it allows
-comes here, and then Landlock decides. A thread of an intruder may exchange a path after it was read here: the listener
-observes, and protects nothing.
+of the sandbox kills for or refuses (connections, forks, links, shortening by name) thus never comes here. What it
+allows comes here, and then Landlock decides. A thread of an intruder may exchange a path after it was read here: the
+listener observes, and protects nothing.
 """
 
 import array
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline.compute import kernel
-from pipeline.compute.cage import Permissions, list_rights
+from pipeline.compute.isolation import Permissions, list_rights
 
 _FILTER = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)  # seccomp
 _SET_FILTER, _GET_ACTION, _NEW_LISTENER = 1, 2, 8
@@ -45,7 +45,7 @@ _HERE = 0xFFFFFF9C  # AT_FDCWD: relative to the folder that the process is in
 _PAGE, _LONGEST = 4096, 4096
 
 _TO_ADD = kernel.ADD & ~kernel.WRITE
-_TO_REMOVE = 1 << 62  # which no cage permits
+_TO_REMOVE = 1 << 62  # which no sandbox permits
 
 
 class _Call(NamedTuple):
@@ -178,16 +178,16 @@ class Watch:
         """Answer one child and what it starts, until all of them have ended."""
         poll = select.poll()
         poll.register(listener, select.POLLIN)
-        caged = False
+        sandboxed = False
         while not poll.poll()[0][1] & (select.POLLHUP | select.POLLERR):
             notice = bytearray(_NOTICE.size)
             with suppress(OSError):  # its process was killed meanwhile
                 fcntl.ioctl(listener, _RECEIVE, notice)
                 number, process, _, call, _, _, *arguments = _NOTICE.unpack(notice)
-                caged = caged or call == _RESTRICT or (call == _FILTER and arguments[0] == _SET_FILTER)
+                sandboxed = sandboxed or call == _RESTRICT or (call == _FILTER and arguments[0] == _SET_FILTER)
                 requests = list(_read_requests(call, process, arguments))
                 fcntl.ioctl(listener, _WAITS, number.to_bytes(8, sys.byteorder))
-                if caged:
+                if sandboxed:
                     for name, path, need in requests:
                         self._watcher.count(f"{name} {path}", outside=not self._covers(path, need))
                 fcntl.ioctl(listener, _SEND, _ANSWER.pack(number, 0, 0, _GO_ON))
@@ -257,7 +257,7 @@ class _Watched:
 
 
 class Watcher:
-    """Counts what the caged children of watched functions ask for, by call and path."""
+    """Counts what the sandboxed children of watched functions ask for, by call and path."""
 
     def __init__(self, *, watched: bool = True) -> None:
         self.obstacle = find_obstacle() if watched else "it was not wanted"  # why nothing is watched, or not all
@@ -288,7 +288,7 @@ class Watcher:
         return _Watched(function, self.watches[-1])
 
     def count(self, request: str, *, outside: bool) -> None:
-        """Note a request of a caged worker."""
+        """Note a request of a sandboxed worker."""
         with self._counting:
             self.inside += not outside
             self.outside[request] += outside

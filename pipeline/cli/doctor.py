@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.cli.prepare import TEMPLATE, find_remote_fault
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import describe_missing
 from pipeline.errors import UserError
 from pipeline.files import read_json

@@ -12,9 +12,9 @@ import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.corpus import LabelRow, describe_place
-from pipeline.corpus.caged import VideoLookup, call_reader
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
 from pipeline.corpus.readers.metadata import read_rows
+from pipeline.corpus.sandboxed import VideoLookup, call_reader
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
 from pipeline.directions import Directions, spell_way

@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
-from pipeline.compute.cage import find_missing
 from pipeline.compute.child import ChildFault
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.pool import Worker, distribute
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
@@ -46,7 +46,7 @@ def map_sandboxed(
 
     `function` and the tasks must pickle by the names of their modules; `tasks` is read lazily, so memory does not
     grow with their number. Raises UserError where a worker dies outside any item, where this program fails on one, and
-    where this machine lacks a part of the cage that `compute.sandbox` requires. However the loop ends, no worker
+    where this machine lacks a part of the sandbox that `compute.sandbox` requires. However the loop ends, no worker
     outlives it.
     """
     pool: AbstractContextManager[list[Worker[Task, Result]]]

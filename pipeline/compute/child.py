@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
-from pipeline.compute.cage import SINGLE_THREADED, Permissions, close_cage, reduce_environment
+from pipeline.compute.isolation import SINGLE_THREADED, Permissions, isolate_process, reduce_environment
 from pipeline.compute.messages import ANSWER, ERROR, MOST_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
 from pipeline.errors import DEBUG, LONGEST_FAULT, UserError
 
@@ -54,13 +54,13 @@ class ChildFunction(Protocol):
 class Child:
     """A child as its parent sees it."""
 
-    def __init__(self, function: ChildFunction, permissions: Permissions, *, caged: bool) -> None:
+    def __init__(self, function: ChildFunction, permissions: Permissions, *, sandboxed: bool) -> None:
         self.scratch = _make_scratch(permissions.folder) if permissions.folder else ""
         tasks, self._tasks = Pipe(duplex=False)
         receiver, answers = os.pipe()
         entries = [entry for entry in sys.path if not entry.endswith(_HOOK)]
         path = os.pathsep.join(os.path.abspath(entry) for entry in entries)  # noqa: PTH100  "" is the folder
-        variables = reduce_environment(os.environ.items()) | SINGLE_THREADED if caged else {**os.environ}
+        variables = reduce_environment(os.environ.items()) | SINGLE_THREADED if sandboxed else {**os.environ}
         # -P: no module comes from the current folder, which may be a stranger's, unless this process takes them there.
         # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the function starts.
         self._process = subprocess.Popen(
@@ -75,8 +75,8 @@ class Child:
         self.permissions = permissions
         self.receiver = Receiver(receiver)
         self.items = 0  # that it has begun
-        self.ready = False  # whether it has said which parts of its cage are missing
-        self.send((function, (permissions, self.scratch) if caged else None))
+        self.ready = False  # whether it has said which parts of its sandbox are missing
+        self.send((function, (permissions, self.scratch) if sandboxed else None))
 
     def send(self, value: object) -> None:
         """Hand something down. Raises BrokenPipeError where the child has ended."""
@@ -132,10 +132,10 @@ def serve(tasks: int, answers: int) -> None:
     pipe: Connection[Any, Any] = Connection(tasks, writable=False)
     os.set_inheritable(tasks, False)
     sender = Sender(answers)
-    with ThreadPoolExecutor(1) as thread:  # which starts with the first task, inside the cage
+    with ThreadPoolExecutor(1) as thread:  # which starts with the first task, inside the sandbox
         try:
-            function, cage = pipe.recv()
-            sender.send(READY, close_cage(*cage) if cage else [])
+            function, sandbox = pipe.recv()
+            sender.send(READY, isolate_process(*sandbox) if sandbox else [])
             while True:
                 job = pipe.recv()
                 thread.submit(_work, sender, function, *job).add_done_callback(partial(_send_error, sender))

@@ -1,4 +1,4 @@
-"""One call of a function that opens strangers' files, in a caged process of its own -> its checked answer.
+"""One call of a function that opens strangers' files, in a sandboxed process of its own -> its checked answer.
 
 The process may read what the call names and do nothing else. What the function prints comes back with its answer, and
 whatever goes wrong ends in one message that names what was to be read.
@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pipeline.compute.cage import LIBRARIES, Permissions, find_missing, memory_limit
 from pipeline.compute.child import ChildFault, Failure, Work
+from pipeline.compute.isolation import LIBRARIES, Permissions, find_missing, memory_limit
 from pipeline.compute.messages import MOST_TEXT, BadAnswer, clean_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
@@ -48,11 +48,11 @@ class Reading:
     arguments: tuple[Any, ...]
     opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
     most_bytes: int  # of an answer, besides its JSON
-    packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a cage
+    packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a sandbox
     machine_code: bool = False  # whether one of them makes it
 
 
-def read_caged(
+def read_sandboxed(
     reading: Reading, check: Callable[[Any, bytearray], Checked], mode: Literal["require", "auto"]
 ) -> Checked:
     """What `check` makes of the answer, its value and its bytes; what the function printed is printed here.
@@ -142,7 +142,7 @@ class _Package:
 class _Caller:
     """The sandboxed function: its one item is the call."""
 
-    function: Callable[..., Answer]  # the module of which is imported before the cage closes
+    function: Callable[..., Answer]  # the module of which is imported before the sandbox is applied
     packages: tuple["_Package", ...]  # likewise
 
     def list_steps(self, task: Reading) -> Mapping[str, Sequence[str]]:

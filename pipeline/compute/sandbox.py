@@ -1,4 +1,4 @@
-"""Runs a function on untrusted items in a caged child process, replaced when an item hangs, kills or hijacks it.
+"""Runs a function on untrusted items in a sandboxed child process, replaced when an item hangs, kills or hijacks it.
 
 The child works on the items of a task in turn and answers for each; the answers are checked here. An item during which
 it hung or died is given up, and a new child continues with the others. A child that gives a bad answer may have been
@@ -16,8 +16,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pipeline.compute.cage import PARTS, Permissions
 from pipeline.compute.child import Child, ChildFault, ChildFunction, Failure, raise_error
+from pipeline.compute.isolation import PARTS, Permissions
 from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, AnswerTimeout, BadAnswer, Message
 from pipeline.errors import UserError
 
@@ -173,7 +173,7 @@ class Sandbox(Generic[Task, Result]):
                 permissions = permissions.join(self._child.permissions)
                 self._end()
             if self._child is None:
-                self._child = Child(self.function, permissions, caged=self.mode != "off")
+                self._child = Child(self.function, permissions, sandboxed=self.mode != "off")
             return self._child
 
     def _replace(self) -> int:
@@ -187,7 +187,7 @@ class Sandbox(Generic[Task, Result]):
 
 
 def refuse_or_warn(missing: Sequence[str], mode: SandboxMode) -> None:
-    """Raise UserError for a part of a cage that is missing and required; warn of any other once."""
+    """Raise UserError for a part of a sandbox that is missing and required; warn of any other once."""
     if missing and mode == "require":
         raise UserError(describe_missing(missing))
     if missing and mode == "auto":
@@ -200,7 +200,7 @@ def _warn_once(text: str) -> None:
 
 
 def describe_missing(missing: Sequence[str]) -> str:
-    """The message for a user whose kernel lacks parts of a cage."""
+    """The message for a user whose kernel lacks parts of a sandbox."""
     return f"this machine cannot keep what opens untrusted files from {'; '.join(missing)}; see compute.sandbox"
 
 
@@ -218,5 +218,5 @@ def _empty(folder: Path) -> None:
 
 def _explain_exit(code: int) -> str:
     if code == -signal.SIGSYS:
-        return "the process asked the system for what its cage forbids (SIGSYS)"
+        return "the process asked the system for what its sandbox forbids (SIGSYS)"
     return f"the process died of {signal.Signals(-code).name}" if code < 0 else f"the process ended with code {code}"

@@ -10,7 +10,6 @@ from typing import Literal
 
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import Candidate, LabelRow, Place, describe_place, hash_to_unit
-from pipeline.corpus.caged import VideoLookup
 from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable, find_objects
 from pipeline.corpus.groups import (
     ComputeSignatures,
@@ -19,6 +18,7 @@ from pipeline.corpus.groups import (
     resolve_duplicates,
 )
 from pipeline.corpus.names import match_categories, match_objects
+from pipeline.corpus.sandboxed import VideoLookup
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo

@@ -38,12 +38,12 @@ from pipeline.evaluation.metric import (
 )
 from pipeline.measures import Features, mmd
 from pipeline.pretrained import PLACES, CaptionNetwork, NetworkName, Networks, list_networks
-from pipeline.pretrained.caged import load_caged_networks
+from pipeline.pretrained.sandboxed import load_sandboxed_networks
 
 
 def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> Networks:
     """The networks in a folder, on the first device of a run. Raises UserError where one of them cannot be used."""
-    return load_caged_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
+    return load_sandboxed_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
 
 
 def population_frechet(real: Features, fake: Features) -> float:

@@ -194,6 +194,6 @@ def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Pat
     finally:
         with suppress(FileNotFoundError):
             with copy.open("r+b") as file:
-                file.truncate()  # a caged process may not remove it
+                file.truncate()  # a sandboxed process may not remove it
             with suppress(PermissionError):
                 copy.unlink()

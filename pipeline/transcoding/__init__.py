@@ -1,8 +1,8 @@
 """Videos -> shards: one task per shard, a manifest next to each, and finished shards kept until all exist.
 
-Shards are made in any order and on any machine, each by a `ShardMaker`, whose worker is caged. A shard is finished once
-its manifest is written, so a run that was stopped resumes by making the missing shards only; `publish_shards` then puts
-all of them into the output.
+Shards are made in any order and on any machine, each by a `ShardMaker`, whose worker is sandboxed. A shard is finished
+once its manifest is written, so a run that was stopped resumes by making the missing shards only; `publish_shards` then
+puts all of them into the output.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The work of a caged worker on a shard: it decodes one video after another and reports the outcomes.
+"""The work of a sandboxed worker on a shard: it decodes one video after another and reports the outcomes.
 
 It reports one outcome for each requested part of a video: the frames of its windows, or why there are none.
 """
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.compute.cage import memory_limit
 from pipeline.compute.child import Failure, Work
+from pipeline.compute.isolation import memory_limit
 from pipeline.compute.messages import MOST_TEXT
 from pipeline.errors import UserError
 from pipeline.files import digest_file

@@ -1,4 +1,4 @@
-"""One shard: a caged worker decodes; the parent, which trusts nothing that the worker sends, checks and writes.
+"""One shard: a sandboxed worker decodes; the parent, which trusts nothing that the worker sends, checks and writes.
 
 The manifest next to a shard says which clips were written and which dropped. With it the shard is finished.
 """
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.compute.cage import Permissions
 from pipeline.compute.child import Failure, Work
+from pipeline.compute.isolation import Permissions
 from pipeline.compute.messages import BadAnswer, clean_text
 from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError

@@ -244,7 +244,7 @@ def _describe(name: str, header: PictureHeader) -> str:
 
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
-    """Yield an empty folder; a caged process may not remove it, so the next one has another name."""
+    """Yield an empty folder; a sandboxed process may not remove it, so the next one has another name."""
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".pictures-", dir=scratch))
     try:

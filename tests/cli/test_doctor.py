@@ -18,7 +18,7 @@ from pipeline.cli.doctor import (
     read_wheel_version,
 )
 from pipeline.cli.prepare import find_remote_fault
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.provenance.media import ENVIRONMENT
 
 

@@ -17,7 +17,7 @@ from sandboxed_functions import Act, Words
 from pipeline.compute import load_ray, map_sandboxed
 from pipeline.errors import UserError
 
-RAY = by(2, "ray").model_copy(update={"sandbox": "off"})  # what the tests do is not all that a cage allows
+RAY = by(2, "ray").model_copy(update={"sandbox": "off"})  # what the tests do is not all that a sandbox allows
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One function in a caged process: its answer and what it prints come back, and whatever goes wrong is one message."""
+"""One function in a sandboxed process: its answer and its prints come back, and whatever goes wrong is one message."""
 
 import re
 import sys
@@ -8,12 +8,12 @@ from planted_workers import claim_huge_length
 from sandboxed_functions import answer
 
 from pipeline.compute import reading
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
-from pipeline.compute.reading import Reading, read_caged
+from pipeline.compute.reading import Reading, read_sandboxed
 from pipeline.errors import UserError, guard
 
-caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
 
 
 def check(value, content):
@@ -27,7 +27,7 @@ def check(value, content):
 
 
 def read(word, most=10, **options):
-    return read_caged(Reading("labels.csv", answer, (word,), (), most, **options), check, "auto")
+    return read_sandboxed(Reading("labels.csv", answer, (word,), (), most, **options), check, "auto")
 
 
 def test_an_answer_comes_back_with_what_was_printed_and_no_terminal_obeys_it(capsys):
@@ -90,9 +90,9 @@ def test_what_the_system_refuses_is_told_in_one_message_that_names_what_is_read(
         read("full")
 
 
-@caged
+@sandboxed
 def test_packages_are_found_in_any_folder_of_them_as_in_a_users_own(tmp_path, monkeypatch):
-    """An import that waits for a file that needs it happens in the cage."""
+    """An import that waits for a file that needs it happens in the sandbox."""
     folder = tmp_path / "home" / "lib" / "site-packages"
     folder.mkdir(parents=True)
     (folder / "installed_for_one_user.py").touch()
@@ -103,10 +103,10 @@ def test_packages_are_found_in_any_folder_of_them_as_in_a_users_own(tmp_path, mo
 def test_an_answer_that_is_said_to_be_larger_than_the_memory_is_told_in_one_message():
     boast = Reading("labels.csv", claim_huge_length, (), (), 1 << 62)
     with pytest.raises(UserError, match=r"\Alabels\.csv: too large for the memory of this machine\Z"):
-        read_caged(boast, check, "auto")
+        read_sandboxed(boast, check, "auto")
 
 
-@caged
+@sandboxed
 def test_a_file_that_may_not_be_opened_is_named():
     with pytest.raises(
         UserError, match=r"\A/etc/passwd: permission denied; what reads labels\.csv opens what is in it"

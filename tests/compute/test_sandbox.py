@@ -92,7 +92,7 @@ def test_errors_come_back_as_they_are_and_a_fault_with_its_traceback(call):
 
 @pytest.mark.parametrize("mode", ["off", "auto"])
 def test_no_module_comes_from_the_current_folder(tmp_path, monkeypatch, mode):
-    """Where a stranger's files may lie: a child imports before its cage closes."""
+    """Where a stranger's files may lie: a child imports before its sandbox is applied."""
     for folder in (tmp_path, tmp_path / "finder.__path_hook__"):
         folder.mkdir(exist_ok=True)
         (folder / "csv.py").write_text("raise SystemExit('taken over')")

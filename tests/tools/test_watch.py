@@ -1,4 +1,4 @@
-"""What a caged worker asks for is seen, whether it is given or not; and a machine that cannot see says so."""
+"""What a sandboxed worker asks for is seen, whether it is given or not; and a machine that cannot see says so."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from locations import ROOT
 from planted_workers import ATTEMPTS, OwnedWorker
 from sandboxed_functions import Act, Words
 
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import Sandbox
 from pipeline.params import LimitParams
 from pipeline.transcoding.shard_maker import ShardMaker

@@ -1,4 +1,4 @@
-"""Word vectors read in a cage: a caged process parses the file, and words and numbers come back to be checked here."""
+"""Word vectors read in a sandboxed process, which parses the file; words and numbers come back to be checked here."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, unpack_texts
-from pipeline.compute.reading import Answer, Reading, read_caged
+from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import UserError
 from pipeline.text.vector_files import FoundVectors, read_vectors
@@ -39,7 +39,7 @@ def find_vectors(
     check = partial(_receive_vectors, wanted, others)
     most = (len(wanted) + others) * WORD_BYTES
     reading = Reading(name, partial(_send_vectors, name, read), arguments, (opens,), most, packages, machine_code)
-    return read_caged(reading, check, sandbox)
+    return read_sandboxed(reading, check, sandbox)
 
 
 def _read_file(path: Path, wanted: Collection[str], first: int) -> FoundVectors:

@@ -1,18 +1,20 @@
-"""The sources of a run's word vectors, a file or the model of another package, read in a cage."""
+"""The sources of a run's word vectors, a file or the model of another package, read in a sandbox."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.params import EmbeddingParams
-from pipeline.text.caged_vectors import find_vectors
 from pipeline.text.embeddings import read_source
+from pipeline.text.sandboxed_vectors import find_vectors
 from pipeline.text.vector_files import FoundVectors
 
 PACKAGES = {"file": (), "spacy": ("spacy",), "sentence": ("sentence_transformers",)}
 
 
-def read_caged_source(words: Sequence[str], options: EmbeddingParams, path: Path, sandbox: SandboxMode) -> FoundVectors:
+def read_sandboxed_source(
+    words: Sequence[str], options: EmbeddingParams, path: Path, sandbox: SandboxMode
+) -> FoundVectors:
     """What `read_source` finds; with `off` in this process."""
     if sandbox == "off":
         return read_source(words, options, path)

@@ -1,4 +1,4 @@
-"""The parts of a cage by themselves: what is filtered, what is bounded, and what is told where a part is missing."""
+"""The parts of a sandbox by themselves: what is filtered, what is bounded, and what is told where a part is missing."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from clip_sets import by
 from sandboxed_functions import Act, Words
 
 from pipeline.compute import kernel, map_sandboxed
-from pipeline.compute.cage import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
+from pipeline.compute.isolation import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
 from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, clean_text
 from pipeline.compute.sandbox import check_disk_use
 from pipeline.errors import UserError

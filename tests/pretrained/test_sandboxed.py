@@ -1,4 +1,4 @@
-"""A network in a cage describes clips by the same bytes as outside, and can do nothing else."""
+"""A network in a sandbox describes clips by the same bytes as outside, and can do nothing else."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from planted_networks import take_over
 from pretrained_files import TinyI3D, write_clip, write_i3d, write_videomae
 from torch import Tensor
 
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.errors import UserError
-from pipeline.pretrained import PLACES, caged, list_networks, load_networks
-from pipeline.pretrained.caged import CagedNetwork, load_caged_networks
+from pipeline.pretrained import PLACES, list_networks, load_networks, sandboxed
+from pipeline.pretrained.sandboxed import SandboxedNetwork, load_sandboxed_networks
 
 CPU = torch.device("cpu")
 MISSING = find_missing()
@@ -39,12 +39,12 @@ def clips(count, frames=12):
 
 
 def compare(folder, frames):
-    """Both ways to open the networks of a folder -> the caged ones; they answer everything alike."""
-    plain, inside = load_networks(folder, CPU), load_caged_networks(folder, CPU, "require")
+    """Both ways to open the networks of a folder -> the sandboxed ones; they answer everything alike."""
+    plain, inside = load_networks(folder, CPU), load_sandboxed_networks(folder, CPU, "require")
     shown = clips(6)  # more than one batch
     assert plain.keys() == inside.keys()
     for name, network in inside.items():
-        assert isinstance(network, CagedNetwork)
+        assert isinstance(network, SandboxedNetwork)
         assert network.digest == plain[name].digest
         assert [network.find_obstacle(count) for count in frames] == [
             plain[name].find_obstacle(count) for count in frames
@@ -78,9 +78,9 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
     secret.write_bytes(SECRET)
     folder = tmp_path / "weights"
     write_i3d(folder / PLACES["i3d"], ReadingI3D(str(secret), len(SECRET)))
-    told = load_caged_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
+    told = load_sandboxed_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
     assert bytes(told[0, : len(SECRET)].astype(np.uint8)) == SECRET
-    inside = load_caged_networks(folder, CPU, "require")["i3d"]
+    inside = load_sandboxed_networks(folder, CPU, "require")["i3d"]
     with pytest.raises(UserError, match=r"no features come from this network \(.*Permission denied"):
         inside.extract_all(clips(1))
 
@@ -90,7 +90,7 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
     [
         ("read_secret", "Permission denied"),
         pytest.param(
-            "connect", r"asked the system for what its cage forbids \(SIGSYS\), 2 times", marks=pytest.mark.slow
+            "connect", r"asked the system for what its sandbox forbids \(SIGSYS\), 2 times", marks=pytest.mark.slow
         ),
         ("die", "died of SIGKILL, 2 times"),
         pytest.param("hang", "not done after 1 seconds", marks=pytest.mark.slow),
@@ -101,11 +101,11 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
 def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, attempt, told):
     (tmp_path / "secret").write_bytes(SECRET)
     path = write_i3d(tmp_path / "weights" / PLACES["i3d"])
-    monkeypatch.setattr(caged, "SECONDS", 1.0)
+    monkeypatch.setattr(sandboxed, "SECONDS", 1.0)
     monkeypatch.setattr(
-        caged, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
+        sandboxed, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
     )
-    network = CagedNetwork("i3d", path, "require")
+    network = SandboxedNetwork("i3d", path, "require")
     with pytest.raises((UserError, PermissionError), match=told) as caught:
         network.extract_all(clips(1))
     if isinstance(caught.value, UserError):
@@ -114,34 +114,34 @@ def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, att
 
 def test_all_clips_are_described_by_as_many_values(tmp_path):
     path = write_i3d(tmp_path / PLACES["i3d"])
-    function = caged.NetworkFunction("i3d", path, 1)
-    function.check(caged.Question(captions=("a",)), "answer", "", bytearray(16))
-    with pytest.raises(caged.BadAnswer, match="24 bytes of features of 1 rows"):
-        function.check(caged.Question(captions=("a",)), "answer", "", bytearray(24))
+    function = sandboxed.NetworkFunction("i3d", path, 1)
+    function.check(sandboxed.Question(captions=("a",)), "answer", "", bytearray(16))
+    with pytest.raises(sandboxed.BadAnswer, match="24 bytes of features of 1 rows"):
+        function.check(sandboxed.Question(captions=("a",)), "answer", "", bytearray(24))
 
 
 @pytest.mark.parametrize("mode", ["off", "require"])
 def test_a_file_that_is_no_network_is_named_as_well_inside(tmp_path, mode):
     (tmp_path / PLACES["i3d"]).write_bytes(b"no network")
     with pytest.raises(UserError, match=r"i3d_torchscript\.pt: not a TorchScript file"):
-        load_caged_networks(tmp_path, CPU, mode)
+        load_sandboxed_networks(tmp_path, CPU, mode)
 
 
 def test_a_gpu_is_used_outside_which_is_told_or_refused(tmp_path, monkeypatch, capsys):
     write_i3d(tmp_path / PLACES["i3d"])
-    monkeypatch.setattr(caged, "load_networks", lambda folder, device: {folder.name: device.type})
+    monkeypatch.setattr(sandboxed, "load_networks", lambda folder, device: {folder.name: device.type})
     gpu = torch.device("cuda", 0)
-    assert load_caged_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
+    assert load_sandboxed_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
     assert capsys.readouterr().err == ""
-    assert load_caged_networks(tmp_path, gpu, "auto") == {tmp_path.name: "cuda"}
+    assert load_sandboxed_networks(tmp_path, gpu, "auto") == {tmp_path.name: "cuda"}
     told = "warning: pretrained networks run on a GPU outside the sandbox; with devices: cpu they are inside\n"
     assert capsys.readouterr().err == told
     with pytest.raises(UserError, match=r"outside the sandbox, which compute\.sandbox requires; take devices: cpu"):
-        load_caged_networks(tmp_path, gpu, "require")
+        load_sandboxed_networks(tmp_path, gpu, "require")
 
 
 def test_the_child_ends_with_its_network(tmp_path):
-    network = CagedNetwork("i3d", write_i3d(tmp_path / PLACES["i3d"]), "require")
+    network = SandboxedNetwork("i3d", write_i3d(tmp_path / PLACES["i3d"]), "require")
     sandbox = network._sandbox
     assert sandbox._child is not None
     del network

@@ -1,4 +1,4 @@
-"""Labels read in a cage: the same rows, and nothing but rows, whatever a file does to the reader."""
+"""Labels read in a sandbox: the same rows, and nothing but rows, whatever a file does to the reader."""
 
 import json
 import math
@@ -16,17 +16,17 @@ from label_files import CASES, FILES, describe, write_files
 from labels import rows, write_labels, write_videos
 from settings import filtering, reading
 
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.corpus import WHOLE, LabelRow, Segment
-from pipeline.corpus import caged as caging
-from pipeline.corpus.caged import call_reader, read_labels
+from pipeline.corpus import sandboxed as sandboxing
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.sandboxed import call_reader, read_labels
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from stages.filter_labels import filter_labels
 
-caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
 ODD = [
     LabelRow("1", "a\0b\x1f", "", ("", "\ud800"), (), "all", ("", ""), "\udcff.mp4", Segment(0.5, 2.0), "", "g"),
     LabelRow("", "ü 𝄞", "t", (), ("x",), "test", ("f", "line 2"), "", WHOLE, "it is empty", "", "", "r"),
@@ -46,7 +46,7 @@ ANSWERS = {  # what an intruder answers, and what is said of it
 
 
 @pytest.mark.slow
-def test_every_format_is_read_in_a_cage_as_in_this_process(tmp_path, capsys):
+def test_every_format_is_read_in_a_sandbox_as_in_this_process(tmp_path, capsys):
     """All in one process; `auto` reads each as what it is."""
     cases = {f"{kind}{number}": case for kind, listed in CASES.items() for number, case in enumerate(listed)}
     write_files(tmp_path, {f"{name}/{file}": text for name, case in cases.items() for file, text in case.items()})
@@ -67,9 +67,9 @@ def test_every_format_is_read_in_a_cage_as_in_this_process(tmp_path, capsys):
 
 @pytest.mark.parametrize("listed", [[], ODD, ODD[:1] * 3, [ODD[0], *ODD[1:] * 2]])
 def test_odd_rows_are_the_same_after_their_way(listed, monkeypatch):
-    monkeypatch.setattr(caging, "BLOCK", 2)
-    value, contents = caging._send_rows(lambda *_: listed, Path(), reading("something"))
-    found = caging._receive_rows(json.loads(json.dumps(value)), bytearray(b"".join(contents)))
+    monkeypatch.setattr(sandboxing, "BLOCK", 2)
+    value, contents = sandboxing._send_rows(lambda *_: listed, Path(), reading("something"))
+    found = sandboxing._receive_rows(json.loads(json.dumps(value)), bytearray(b"".join(contents)))
     assert found == listed
     assert {type(row) for row in found} <= {LabelRow}
     assert {type(row.segment) for row in found} <= {Segment}
@@ -78,7 +78,7 @@ def test_odd_rows_are_the_same_after_their_way(listed, monkeypatch):
 @pytest.mark.parametrize(("value", "content", "told"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_holds_no_rows_is_refused(value, content, told):
     with pytest.raises(BadAnswer, match=told):
-        caging._receive_rows(value, bytearray(content))
+        sandboxing._receive_rows(value, bytearray(content))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_an_answer_that_holds_no_rows_is_refused(value, content, told):
     ],
 )
 def test_a_column_that_cannot_be_is_refused(column, data):
-    columns = caging._pack_rows(ODD[1:])
-    columns[caging.COLUMNS.index(column)] = data
+    columns = sandboxing._pack_rows(ODD[1:])
+    columns[sandboxing.COLUMNS.index(column)] = data
     with pytest.raises((BadAnswer, UnicodeDecodeError)):
-        caging._receive_rows({"rows": [2], "bytes": [*map(len, columns)]}, bytearray(b"".join(columns)))
+        sandboxing._receive_rows({"rows": [2], "bytes": [*map(len, columns)]}, bytearray(b"".join(columns)))
 
 
 def test_a_reader_of_the_users_own_runs_in_this_process(tmp_path):
@@ -108,7 +108,7 @@ def test_a_reader_of_the_users_own_runs_in_this_process(tmp_path):
     assert row.label == str(os.getpid())
 
 
-@caged
+@sandboxed
 def test_links_into_the_cache_are_followed_and_others_are_not(tmp_path):
     """As DVC puts them there; what else may be linked could be anything of the user's."""
     cache = tmp_path / ".dvc" / "cache" / "files" / "md5" / "0a" / f"{7:030}"
@@ -123,7 +123,7 @@ def test_links_into_the_cache_are_followed_and_others_are_not(tmp_path):
         read_labels(tmp_path / "labels", dataset, "auto")
 
 
-@caged
+@sandboxed
 @pytest.mark.parametrize("absolute", [False, True])
 def test_class_names_are_read_where_params_place_them_and_not_where_a_link_leads(tmp_path, absolute):
     write_files(tmp_path, {"lists/train.txt": "a.mp4 0\nb.mp4 1\n", "names.txt": "0 push\n1 pull\n"})
@@ -147,7 +147,7 @@ def attempt(tmp_path, monkeypatch):
     write_labels(places[0], rows(40))
     filter_labels(*places, dataset, filtering(categories=["*"]), 1)
     made = {path: path.read_bytes() for path in places[3].rglob("*") if path.is_file()}
-    monkeypatch.setattr(caging, "_send_rows", planted_readers.send_rows)
+    monkeypatch.setattr(sandboxing, "_send_rows", planted_readers.send_rows)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
 
@@ -167,7 +167,7 @@ def attempt(tmp_path, monkeypatch):
     assert (tmp_path / "videos" / "1.webm").read_bytes() == b"video 1"
 
 
-@caged
+@sandboxed
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -176,8 +176,8 @@ def attempt(tmp_path, monkeypatch):
         pytest.param("write-outside", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
         pytest.param("write-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
         pytest.param("remove-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
-        pytest.param("connect", "what its cage forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
-        pytest.param("start-program", "what its cage forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("connect", "what its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("start-program", "what its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
         pytest.param("make-code", "refused: PermissionError(1, 'Operation not permitted')", marks=pytest.mark.slow),
         pytest.param("send-pickle", "not to be trusted: a message of kind b'c'", marks=pytest.mark.slow),
         pytest.param("claim-huge-length", "not to be trusted: a message of kind b'a'", marks=pytest.mark.slow),
@@ -190,7 +190,7 @@ def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(att
     assert len(told.splitlines()) == 1
 
 
-@caged
+@sandboxed
 def test_a_wrong_answer_names_the_labels_and_leaves_what_was_made(attempt):
     told = attempt(answer={"rows": [1], "bytes": [0] * 17}, content="")
     assert "labels.json: cannot be read: the worker was not to be trusted: 0 texts in place of 1; a file in" in told

@@ -1,8 +1,8 @@
-"""Pretrained networks in caged child processes, one for each: frames go in, checked features come out.
+"""Pretrained networks in sandboxed child processes, one for each: frames go in, checked features come out.
 
 The files are from strangers, and one that is TorchScript is a program. On a CPU a network needs no more than its own
-files and a little machine code, see `Permissions`. A GPU is used by device files and calls of its driver, which a cage
-takes away, so there the networks run in this process.
+files and a little machine code, see `Permissions`. A GPU is used by device files and calls of its driver, which a
+sandbox takes away, so there the networks run in this process.
 """
 
 import os
@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.compute.cage import Permissions, find_missing
 from pipeline.compute.child import ChildFault, Failure, Work
+from pipeline.compute.isolation import Permissions, find_missing
 from pipeline.compute.messages import BadAnswer, clean_text
 from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
@@ -121,7 +121,7 @@ class NetworkFunction:
 
 
 def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
-    """In the child before its cage closes: the code that a network needs, which later could not ask for a user's name.
+    """In the child before the sandbox: the code that a network needs, which later could not ask for a user's name.
 
     What cannot be imported is told when the network is loaded.
     """
@@ -140,8 +140,8 @@ def _list_places(path: Path) -> set[str]:
     return {os.path.realpath(place) for place in (path, *list_files(path))}
 
 
-class CagedNetwork(Network):
-    """A network whose file only a caged child opens. The child ends with this object, or with this program."""
+class SandboxedNetwork(Network):
+    """A network whose file only a sandboxed child opens. The child ends with this object, or with this program."""
 
     def __init__(self, name: NetworkName, path: Path, mode: SandboxMode) -> None:
         """Raises UserError where the file is no such network."""
@@ -168,18 +168,18 @@ class CagedNetwork(Network):
             raise _explain_silence(self.path, fault.summary) from fault
 
 
-class CagedCaptionNetwork(CagedNetwork, CaptionNetwork):
+class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):
     """One that describes captions as well."""
 
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(self._ask(Question(captions=tuple(texts))))
 
 
-def load_caged_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
-    """The networks in `folder`, by name, caged as `compute.sandbox` says.
+def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
+    """The networks in `folder`, by name, sandboxed as `compute.sandbox` says.
 
-    Raises UserError where a file is not the network that its name says, and where a cage is required that there cannot
-    be.
+    Raises UserError where a file is not the network that its name says, and where a sandbox is required that there
+    cannot be.
     """
     if mode == "off":
         return load_networks(folder, device)
@@ -195,4 +195,4 @@ def load_caged_networks(folder: Path, device: torch.device, mode: SandboxMode) -
 
 def _open(name: NetworkName, path: Path, mode: SandboxMode) -> Network:
     described = issubclass(NETWORKS[name], CaptionNetwork)
-    return (CagedCaptionNetwork if described else CagedNetwork)(name, path, mode)
+    return (SandboxedCaptionNetwork if described else SandboxedNetwork)(name, path, mode)

@@ -8,7 +8,7 @@ import pytest
 from clip_sets import OPTIONS, draw_beside_plans, transcode
 from planted_workers import ATTEMPTS, OwnedWorker
 
-from pipeline.compute.cage import CALLS, FILES, find_missing
+from pipeline.compute.isolation import CALLS, FILES, find_missing
 from pipeline.params import LimitParams
 from pipeline.records import DROPS, Drop
 from pipeline.shards import ShardReader
@@ -16,7 +16,7 @@ from pipeline.tables import read_table
 
 DENIED = "refused: PermissionError(13, 'Permission denied')"
 UNCALLED = "refused: PermissionError(1, 'Operation not permitted')"
-KILLED = "the process asked the system for what its cage forbids (SIGSYS), 2 times"
+KILLED = "the process asked the system for what its sandbox forbids (SIGSYS), 2 times"
 LIED = "the worker was not to be trusted: "
 NEEDED = {  # attempt -> what keeps it from succeeding, and the reason and the beginning of what is told
     **dict.fromkeys(

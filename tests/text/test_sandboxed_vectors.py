@@ -1,4 +1,4 @@
-"""Word vectors read in a cage: the same vectors, and nothing but vectors, whatever a file does to the reader."""
+"""Word vectors read in a sandbox: the same vectors, and nothing but vectors, whatever a file does to the reader."""
 
 import json
 import math
@@ -11,21 +11,21 @@ import pytest
 import spacy
 from settings import tokenizing
 
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
-from pipeline.text import caged_vectors
-from pipeline.text.caged_sources import read_caged_source
-from pipeline.text.caged_vectors import read_vector_file
+from pipeline.text import sandboxed_vectors
 from pipeline.text.embeddings import read_source
+from pipeline.text.sandboxed_sources import read_sandboxed_source
+from pipeline.text.sandboxed_vectors import read_vector_file
 from pipeline.text.vector_files import FoundVectors
 
-caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
 LINES = "the 9 9 9\nbook 1 2 3\nbad 1 2\nalbum 1 2 4\n\nM\u00fcsli 0 1 0.1\nthe 1 1 1\n"
 TWO = struct.pack("=6f", 1, 2, 3, 4, 5, 6) + pack_texts(["book", "mug"])
 SHAPE = {"count": 2, "width": 3, "warnings": []}
-receive = partial(caged_vectors._receive_vectors, ["book", "mug"], 1)
+receive = partial(sandboxed_vectors._receive_vectors, ["book", "mug"], 1)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize(("wanted", "first"), [(["book", "album"], 2), ([], 0)])
-def test_a_file_is_read_in_a_cage_as_in_this_process(vec, wanted, first):
+def test_a_file_is_read_in_a_sandbox_as_in_this_process(vec, wanted, first):
     found = read_vector_file(vec, wanted, first, "auto")
     same(found, read_vector_file(vec, wanted, first, "off"))
     assert len(found.words) == (4 if first else 0)
@@ -56,20 +56,20 @@ def test_what_is_wrong_with_a_file_is_told_as_in_this_process(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_spacy_model_is_read_in_a_cage_as_in_this_process(tmp_path):
+def test_a_spacy_model_is_read_in_a_sandbox_as_in_this_process(tmp_path):
     model = spacy.blank("en")
     for word, row in {"the": [9, 9, 9], "book": [1, 2, 3]}.items():
         model.vocab.set_vector(word, np.array(row, np.float32))
     model.to_disk(tmp_path / "nlp")
     shown = tokenizing().embeddings.model_dump() | {"source": "spacy", "spare_words": 2}
     options = EmbeddingParams(**shown)
-    found = read_caged_source(["book", "mug"], options, tmp_path / "nlp", "auto")
+    found = read_sandboxed_source(["book", "mug"], options, tmp_path / "nlp", "auto")
     same(found, read_source(["book", "mug"], options, tmp_path / "nlp"))
     assert list(found.words) == ["book", "the"]
 
 
 @pytest.mark.slow
-def test_a_sentence_model_is_read_in_a_cage_as_in_this_process(tmp_path):
+def test_a_sentence_model_is_read_in_a_sandbox_as_in_this_process(tmp_path):
     """A tiny transformer, for which torch makes machine code."""
     library = pytest.importorskip("sentence_transformers", reason="needs the extra `sentence`")
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -81,7 +81,7 @@ def test_a_sentence_model_is_read_in_a_cage_as_in_this_process(tmp_path):
     BertModel(BertConfig(vocab_size=7, **shape)).save_pretrained(tmp_path)
     library.SentenceTransformer(modules=[Transformer(str(tmp_path)), Pooling(32)]).save(str(tmp_path / "st"))
     options = EmbeddingParams(**tokenizing().embeddings.model_dump() | {"source": "sentence"})
-    found = read_caged_source(["book", "mug"], options, tmp_path / "st", "auto")
+    found = read_sandboxed_source(["book", "mug"], options, tmp_path / "st", "auto")
     same(found, read_source(["book", "mug"], options, tmp_path / "st"))
 
 
@@ -116,7 +116,7 @@ def test_an_answer_that_holds_no_such_vectors_is_refused(change, content):
         receive(SHAPE | change, bytearray(content))
 
 
-@caged
+@sandboxed
 @pytest.mark.parametrize(
     ("attempt", "message"),
     [
@@ -128,7 +128,7 @@ def test_an_answer_that_holds_no_such_vectors_is_refused(change, content):
     ],
 )
 def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(vec, monkeypatch, attempt, message):
-    monkeypatch.setattr(caged_vectors, "_send_vectors", planted_readers.send_vectors)
+    monkeypatch.setattr(sandboxed_vectors, "_send_vectors", planted_readers.send_vectors)
     (vec.parent / "home").mkdir()
     (vec.parent / "home" / "secret").write_text("secret")
     plan = {"secret": str(vec.parent / "home" / "secret"), "outside": str(vec.parent / "home" / "made"), "port": "1"}

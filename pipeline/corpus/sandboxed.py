@@ -1,4 +1,4 @@
-"""Labels and videos of strangers read in a cage: rows, paths and digests come back as columns that are checked here.
+"""Labels and videos of strangers read in a sandbox: rows, paths and digests come back as columns that are checked here.
 
 A reader of labels that is the user's own code is trusted and may need anything: it runs in this process. So does the
 listing and hashing of videos that are files of their own, or pictures in folders, since nothing of them is parsed.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, split_content, unpack_texts
-from pipeline.compute.reading import Answer, Reading, read_caged
+from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import LabelRow, OfficialSplit, Segment
 from pipeline.corpus.contained import holds_containers
@@ -46,7 +46,7 @@ Found = TypeVar("Found")
 
 
 def read_labels(labels: Path, dataset: DatasetParams, sandbox: SandboxMode) -> list[LabelRow]:
-    """All rows, as `read_rows` returns them, which it does in a cage where the reader is not the user's own."""
+    """All rows, as `read_rows` returns them, which it does in a sandbox where the reader is not the user's own."""
     mode = sandbox if dataset.format in FORMAT_NAMES else "off"
     return call_reader(read_rows, labels, dataset, Path(dataset.videos), mode)
 
@@ -61,7 +61,7 @@ def call_reader(
     beside = [locate_failures(labels)] if labels.is_file() else _list_outside(labels, dataset)
     opens = (labels, *beside, videos, *TYPES)
     reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MOST_BYTES)
-    return read_caged(reading, _receive_rows, sandbox)
+    return read_sandboxed(reading, _receive_rows, sandbox)
 
 
 def _list_outside(labels: Path, dataset: DatasetParams) -> list[Path]:
@@ -189,7 +189,7 @@ class VideoLookup:
         return self._read(_receive_suggestion, _send_suggestion, missing)
 
     def _parses(self, paths: Sequence[str]) -> bool:
-        """Whether what is in an archive or a table has to be known, and there is a cage to learn it in."""
+        """Whether what is in an archive or a table has to be known, and there is a sandbox to learn it in."""
         if self.sandbox == "off":
             return False
         return self._holds_containers or any(CONTAINER.search(path) or path.startswith(ANYWHERE) for path in paths)
@@ -201,7 +201,7 @@ class VideoLookup:
     def _read(self, check: Callable[[Any, bytearray], Found], send: Callable[..., Answer], *arguments: Any) -> Found:
         assert self.sandbox != "off"
         reading = Reading(str(self.videos), send, (self.videos, *arguments), (self.videos,), MOST_BYTES)
-        return read_caged(reading, check, self.sandbox)
+        return read_sandboxed(reading, check, self.sandbox)
 
 
 def _send_found(videos: Path, named: Sequence[tuple[str, str]], workers: int, pictures: str | None) -> Answer:

@@ -1,4 +1,4 @@
-"""Videos in archives and tables, looked for and digested in a cage: the same answers, and nothing but answers."""
+"""Videos in archives and tables, looked for and digested in a sandbox: the same answers, and nothing but answers."""
 
 import json
 from functools import partial
@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import write_tar, write_zip
 
-from pipeline.compute.cage import find_missing
+from pipeline.compute.isolation import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
-from pipeline.corpus import caged as caging
-from pipeline.corpus.caged import VideoLookup
+from pipeline.corpus import sandboxed as sandboxing
+from pipeline.corpus.sandboxed import VideoLookup
 from pipeline.corpus.video_names import NoVideo
 from pipeline.errors import UserError
 from pipeline.records import Drop
 
-caged = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
+sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
 DIGEST = "0" * 64
 
 
@@ -46,8 +46,8 @@ def look_up(videos, sandbox):
     return found, told, lookup.suggest(["b.mp4"])
 
 
-@caged
-def test_a_cage_finds_and_digests_as_this_process_does(videos, capsys):
+@sandboxed
+def test_a_sandbox_finds_and_digests_as_this_process_does(videos, capsys):
     expected = look_up(videos, "off")
     printed = capsys.readouterr()
     assert look_up(videos, "auto") == expected
@@ -58,15 +58,15 @@ def test_a_cage_finds_and_digests_as_this_process_does(videos, capsys):
     assert "x.tar/b.mp4" in suggestion
 
 
-@caged
+@sandboxed
 def test_an_archive_may_be_the_folder(videos):
     lookup = VideoLookup(videos / "x.tar", 1, sandbox="auto")
     assert lookup.find([("b", "")]) == ["b.mp4"]
     assert lookup.digest(["b.mp4"]) == VideoLookup(videos / "x.tar", 1).digest(["b.mp4"])
 
 
-def test_files_alone_need_no_cage(tmp_path, monkeypatch):
-    monkeypatch.setattr(caging, "read_caged", None)
+def test_files_alone_need_no_sandbox(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandboxing, "read_sandboxed", None)
     (tmp_path / "a.mp4").write_bytes(b"alone")
     lookup = VideoLookup(tmp_path, 1, sandbox="require")
     assert lookup.find([("a", "")]) == ["a.mp4"]
@@ -74,22 +74,22 @@ def test_files_alone_need_no_cage(tmp_path, monkeypatch):
     assert lookup.suggest(["b.mp4"]) == ""
 
 
-@caged
+@sandboxed
 def test_the_folder_is_listed_once_for_all_questions(videos, monkeypatch):
     listed = []
-    holds = caging.holds_containers
-    monkeypatch.setattr(caging, "holds_containers", lambda folder: listed.append(folder) or holds(folder))
+    holds = sandboxing.holds_containers
+    monkeypatch.setattr(sandboxing, "holds_containers", lambda folder: listed.append(folder) or holds(folder))
     look_up(videos, "auto")
     assert listed == [videos]
 
 
-@caged
+@sandboxed
 @pytest.mark.parametrize("attempt", ["read-secret", "connect", "write-outside"])
 def test_what_an_archive_takes_over_can_do_nothing(videos, tmp_path, monkeypatch, attempt):
     (tmp_path / "secret").write_text("secret")
     plan = {"attempt": attempt, "secret": str(tmp_path / "secret"), "port": 9, "outside": str(tmp_path / "new")}
     (videos / "plan").write_text(json.dumps(plan))
-    monkeypatch.setattr(caging, "_send_found", planted_readers.send_videos)
+    monkeypatch.setattr(sandboxing, "_send_found", planted_readers.send_videos)
     with pytest.raises(UserError, match=r"refused|not to be trusted|forbids"):
         VideoLookup(videos, 1, sandbox="auto").find([("1", "x.tar/b.mp4")])
     assert not (tmp_path / "new").exists()
@@ -111,34 +111,34 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_lies_are_found_out(lie):
     columns, told = LIES[lie]
-    shapes, contents = caging._pack_answer(*columns)
+    shapes, contents = sandboxing._pack_answer(*columns)
     with pytest.raises(BadAnswer, match=told):
-        caging._receive_found(["1"], shapes, bytearray(b"".join(contents)))
+        sandboxing._receive_found(["1"], shapes, bytearray(b"".join(contents)))
 
 
 @pytest.mark.parametrize("columns", [found(["a", "b"]), found([]), found([""]), found(["a"], ["too_short"], ["x"])])
 def test_too_few_and_too_many_are_found_out(columns):
-    shapes, contents = caging._pack_answer(*columns)
+    shapes, contents = sandboxing._pack_answer(*columns)
     with pytest.raises(ValueError, match="zip"):
-        caging._receive_found(["1"], shapes, bytearray(b"".join(contents)))
+        sandboxing._receive_found(["1"], shapes, bytearray(b"".join(contents)))
 
 
 @pytest.mark.parametrize("value", [None, 1, [], [2] * 4, [3, -1, 0, 0, 0], ["2", 0, 0, 0, 0], [9, 0, 0, 0, 0]])
 def test_other_shapes_are_found_out(value):
     with pytest.raises(BadAnswer):
-        caging._receive_found(["1"], value, bytearray(pack_texts(["a"])))
+        sandboxing._receive_found(["1"], value, bytearray(pack_texts(["a"])))
 
 
 def test_digests_are_checked():
-    receive = partial(caging._receive_digests, ["a", "b"])
-    shapes, contents = caging._pack_answer([DIGEST, ""], ["unusable_video"], ["b is damaged\x1b"])
+    receive = partial(sandboxing._receive_digests, ["a", "b"])
+    shapes, contents = sandboxing._pack_answer([DIGEST, ""], ["unusable_video"], ["b is damaged\x1b"])
     digests = receive(shapes, bytearray(b"".join(contents)))
     assert digests["a"] == DIGEST
     assert digests["b"].detail == r"b is damaged\x1b"
-    shapes, contents = caging._pack_answer(["no digest", DIGEST], [], [])
+    shapes, contents = sandboxing._pack_answer(["no digest", DIGEST], [], [])
     with pytest.raises(BadAnswer):
         receive(shapes, bytearray(b"".join(contents)))
 
 
 def test_reasons_are_those_of_records():
-    assert Drop("1", caging.REASONS["empty_video"], "").reason == "empty_video"
+    assert Drop("1", sandboxing.REASONS["empty_video"], "").reason == "empty_video"

@@ -23,7 +23,7 @@ CALLS = "system calls (seccomp, on x86-64 and aarch64)"
 THREADS = "files outside, for threads that a library started"
 PARTS = (FILES, CALLS, THREADS)
 
-SINGLE_THREADED = {  # for a process that is to be caged: a thread from before would stay outside
+SINGLE_THREADED = {  # for a process that is to be sandboxed: a thread from before would stay outside
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -61,7 +61,7 @@ _CAPABILITIES_VERSION = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What a caged process may do, besides reading the code of this program and of its packages.
+    """What a sandboxed process may do, besides reading the code of this program and of its packages.
 
     `machine_code`: to write it to memory and run it. Decoders need none, so that a fault in one cannot be used for it;
     torch needs it: oneDNN makes the code of a layer when it first runs, for the processor, which may be asked for then.
@@ -89,7 +89,7 @@ class Permissions:
 
 
 def find_missing() -> list[str]:
-    """The parts of a cage that this machine lacks, of PARTS."""
+    """The parts of a sandbox that this machine lacks, of PARTS."""
     if sys.platform != "linux":
         return [FILES, CALLS]
     missing = [] if kernel.read_landlock_version() else [FILES]
@@ -97,7 +97,7 @@ def find_missing() -> list[str]:
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Those of the variables that a caged process gets: no password, no key.
+    """Those of the variables that a sandboxed process gets: no password, no key.
 
     OpenCV leaves an empty entry in LD_LIBRARY_PATH, by which programs look for libraries in the current folder.
     """
@@ -107,7 +107,7 @@ def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
     return kept
 
 
-def close_cage(permissions: Permissions, scratch: str) -> list[str]:
+def isolate_process(permissions: Permissions, scratch: str) -> list[str]:
     """Give up all but these needs, for this process and what it starts -> the missing parts, of PARTS.
 
     Files are made in the folder `scratch` only, if there is one. A part that the kernel refuses is missing, too.
@@ -143,7 +143,7 @@ def _is_done(restrict: Callable[[], None]) -> bool:
 
 
 def list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
-    """Each path that a caged process may use, with all that is in it, and how: a mask of `kernel`."""
+    """Each path that a sandboxed process may use, with all that is in it, and how: a mask of `kernel`."""
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield paths[name], kernel.READ
