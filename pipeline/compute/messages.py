@@ -134,12 +134,12 @@ def clean_text(value: object) -> str:
 
 
 def pack_texts(texts: Sequence[str]) -> bytes:
-    """A sign that is in none of the texts, and then all of them, parted by it: many are packed sooner than by JSON."""
+    """A separator that is in none of the texts, and then all of them, joined by it: faster than JSON for many."""
     if not texts:
         return b""
-    joined = ((sign, sign.join(texts)) for sign in map(chr, range(sys.maxunicode)))
-    sign, whole = next(pair for pair in joined if pair[1].count(pair[0]) == len(texts) - 1)
-    return (sign + whole).encode("utf-8", "surrogatepass")  # names of files that are no UTF-8 hold lone surrogates
+    joined = ((separator, separator.join(texts)) for separator in map(chr, range(sys.maxunicode)))
+    separator, whole = next(pair for pair in joined if pair[1].count(pair[0]) == len(texts) - 1)
+    return (separator + whole).encode("utf-8", "surrogatepass")  # names of files that are no UTF-8 hold lone surrogates
 
 
 def unpack_texts(data: memoryview | bytearray) -> list[str]:

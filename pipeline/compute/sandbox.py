@@ -23,8 +23,8 @@ from pipeline.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Taken = TypeVar("Taken", contravariant=True)
-Given = TypeVar("Given", covariant=True)
+TaskIn = TypeVar("TaskIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
 
 SandboxMode = Literal["require", "auto", "off"]
 
@@ -35,26 +35,26 @@ DISTRUST = "the worker was not to be trusted"
 DEATHS = 2
 
 
-class SandboxedFunction(ChildFunction, Protocol[Taken, Given]):
+class SandboxedFunction(ChildFunction, Protocol[TaskIn, ResultOut]):
     """What is done in the child, see ChildFunction, and the half that trusts nothing of it, in the parent."""
 
-    def list_steps(self, task: Taken) -> Mapping[str, Sequence[str]]:
+    def list_steps(self, task: TaskIn) -> Mapping[str, Sequence[str]]:
         """The items of a task in order, each with all steps that may be taken for it."""
         ...
 
-    def find_permissions(self, task: Taken) -> Permissions:
+    def find_permissions(self, task: TaskIn) -> Permissions:
         """What the child may read and start; `folder` is where its own folder is made."""
         ...
 
-    def count_bytes(self, task: Taken, item: str) -> int:
+    def count_bytes(self, task: TaskIn, item: str) -> int:
         """How many bytes an answer may have, at most."""
         ...
 
-    def check(self, task: Taken, item: str, value: Any, content: bytearray) -> Any:
+    def check(self, task: TaskIn, item: str, value: Any, content: bytearray) -> Any:
         """The checked content of an answer. Raises BadAnswer where it cannot be one."""
         ...
 
-    def finish(self, task: Taken, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Given:
+    def finish(self, task: TaskIn, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> ResultOut:
         """The result, from the checked answer of each item that did not fail."""
         ...
 

@@ -113,6 +113,13 @@ def _demand_chance(chance: Chance) -> tuple[Demand, ...]:
     return AtChance(chance), BeyondChance(chance)
 
 
+def _build_accuracy(values: Callable[[MeasuredClips, Reference], Floats], which: str, chance: Chance) -> ClipMetric:
+    """Whether the judge finds in a clip what its caption names."""
+    return ClipMetric(
+        values=values, which=f"{KNOWN} {which}", rules=_demand_chance(chance), scale=ACCURACY_SCALE, judged=True
+    )
+
+
 def _build_r_precision(best: int) -> ClipMetric:
     """Whether a clip's own caption is among the `best` captions that fit it best."""
     return ClipMetric(
@@ -249,27 +256,9 @@ FUNCTION = Signature("a function (clips, reference)", ("clips", "reference"))
 SIGNATURE = Signature("a ClipMetric or a SetMetric of pipeline.evaluation.metric", base=Metric)
 
 CLIP_METRICS: dict[str, ClipMetric] = {
-    "object_accuracy": ClipMetric(
-        values=_is_object,
-        which=f"{KNOWN} object",
-        rules=_demand_chance(_object_chance),
-        scale=ACCURACY_SCALE,
-        judged=True,
-    ),
-    "category_accuracy": ClipMetric(
-        values=_is_category,
-        which=f"{KNOWN} category",
-        rules=_demand_chance(_category_chance),
-        scale=ACCURACY_SCALE,
-        judged=True,
-    ),
-    "joint_accuracy": ClipMetric(
-        values=_is_both,
-        which=f"{KNOWN} object and category",
-        rules=_demand_chance(_both_chance),
-        scale=ACCURACY_SCALE,
-        judged=True,
-    ),
+    "object_accuracy": _build_accuracy(_is_object, "object", _object_chance),
+    "category_accuracy": _build_accuracy(_is_category, "category", _category_chance),
+    "joint_accuracy": _build_accuracy(_is_both, "object and category", _both_chance),
     "r_precision_at_1": _build_r_precision(1),
     "r_precision_at_2": _build_r_precision(2),
     "r_precision_at_3": _build_r_precision(3),

@@ -33,11 +33,11 @@ class Numbered(NamedTuple):
     """The pictures that a pattern names, in the order of their numbers, and when each is shown."""
 
     names: tuple[str, ...]
-    stamps: tuple[int, ...]  # in pictures from the first one; what is missing in between keeps its time
+    timestamps: tuple[int, ...]  # in pictures from the first one; what is missing in between keeps its time
 
     @property
     def missing(self) -> int:
-        return self.stamps[-1] + 1 - len(self.stamps)
+        return self.timestamps[-1] + 1 - len(self.timestamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
     quick = _match_simple(names)
     if quick and quick[0] == (pattern or quick[0]):
         pattern, numbers = quick
-        return pattern, _check_gaps(Numbered(tuple(names), _make_stamps(numbers)))
+        return pattern, _check_gaps(Numbered(tuple(names), _make_timestamps(numbers)))
     if pattern and not any(_read_number(name, *_split_pattern(pattern)) is not None for name in names):
         # Written by people, a star may stand for more than a number.
         pattern = _find_pattern(fnmatch.filter(names, pattern)) or pattern
@@ -93,7 +93,7 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
 
 def describe_gap(pictures: Numbered) -> str:
     """Where pictures are missing for the first time; empty where none is."""
-    steps = zip(pairwise(pictures.names), pairwise(pictures.stamps), strict=True)
+    steps = zip(pairwise(pictures.names), pairwise(pictures.timestamps), strict=True)
     return next((f"first between {one} and {two}" for (one, two), (start, end) in steps if end - start > 1), "")
 
 
@@ -163,11 +163,11 @@ def _number(names: Iterable[str], pattern: str) -> Numbered:
     if not numbers:
         raise SourceFault(f"holds no picture called {pattern}")
     ordered = sorted(numbers)
-    return _check_gaps(Numbered(tuple(numbers[number] for number in ordered), _make_stamps(ordered)))
+    return _check_gaps(Numbered(tuple(numbers[number] for number in ordered), _make_timestamps(ordered)))
 
 
 def _check_gaps(found: Numbered) -> Numbered:
-    length = found.stamps[-1] + 1
+    length = found.timestamps[-1] + 1
     if found.missing > MOST_MISSING * length:
         raise SourceFault(f"lacks {found.missing} of {length} pictures, {describe_gap(found)}")
     return found
@@ -212,7 +212,7 @@ def _read_number(name: str, before: str, after: str, ending: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 40 else None
 
 
-def _make_stamps(numbers: Sequence[int]) -> tuple[int, ...]:
+def _make_timestamps(numbers: Sequence[int]) -> tuple[int, ...]:
     """Numbers, of which every k-th may be there -> places. Raises SourceFault for numbers without a step."""
     if numbers[-1] - numbers[0] == len(numbers) - 1:
         return tuple(range(len(numbers)))

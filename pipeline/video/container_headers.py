@@ -163,7 +163,7 @@ def _read_aperture(data: bytes, width: int, height: int) -> Margins:
 
 
 def find_end(path: Path, header: Header, track: int) -> Fraction | None:
-    """The end of a video in seconds, on the clock of its stamps; None where the container does not state it.
+    """The end of a video in seconds, on the clock of its timestamps; None where the container does not state it.
 
     `track` is the number that MP4 gives the video's track; other containers have to have one video only.
     """

@@ -86,7 +86,7 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
 
     filters = partial(_choose_centre_filters, shape, options) if options.crop == "centre" else list_grey_filters
     read = video.read(guess, filters)
-    count = len(read.timeline.stamps)
+    count = len(read.timeline.timestamps)
     if count == 0:
         raise DecodeError("no frame can be decoded")
     windows = choose(read.timeline)
@@ -184,7 +184,7 @@ def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
         stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
     except (Inexact, OutsideVideo):  # packets do not show it, or there is nothing to compare
         return
-    detail, seen = len(stated.stamps), len(found.stamps)
+    detail, seen = len(stated.timestamps), len(found.timestamps)
     if detail - seen > max(1, REFUSED_SHARE * detail):
         raise DecodeError(f"damaged: {seen} of {detail} frames of the part can be decoded")
 
@@ -225,7 +225,7 @@ class _PartDecoder:
         except (DecodeError, ShortClip, OutsideVideo) as fault:
             return fault
         windows = [[first + number for number in window] for window in windows]
-        return _Plan(windows, sorted(_list_numbers(windows)), len(timeline.stamps))
+        return _Plan(windows, sorted(_list_numbers(windows)), len(timeline.timestamps))
 
     def _finish(self, plan: "_Plan", read: FramesRead) -> DecodedVideo:
         if self._options.crop == "motion":

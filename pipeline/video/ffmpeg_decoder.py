@@ -224,17 +224,17 @@ class _Survey:
 def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
     """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
     unit = Fraction(1)
-    stamps = Timestamps()
+    timestamps = Timestamps()
     pictures: list[Picture] = []
     budget, turned, interlaced = Budget(limits), False, False
     damaged, refused = (sum(words in line for line in lines) for words in (DAMAGED, REFUSED))
     matrix = ""
     for line in lines:
         if found := FRAME.match(line):
-            number, stamp, length, pixel_format, across, down, width, height, order = found.groups()
+            number, timestamp, length, pixel_format, across, down, width, height, order = found.groups()
             if int(number) != len(pictures):
                 raise DecodeError(f"ffmpeg lost count of its frames at {number}")
-            stamps.add(None if stamp == "NOPTS" else int(stamp), None, int(length))
+            timestamps.add(None if timestamp == "NOPTS" else int(timestamp), None, int(length))
             aspect = Fraction(int(across), int(down)) if int(across) else Fraction(1)
             steps = find_chroma_steps(pixel_format)
             pictures.append(Picture(int(width), int(height), pixel_format, steps, aspect, rotation=0))
@@ -252,7 +252,7 @@ def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
         elif (found := UNIT.match(line)) and not pictures:
             unit = Fraction(found[1])
     check_damage(damaged, refused)
-    timeline = _read_clock(lines, path, unit).build_timeline(stamps)
+    timeline = _read_clock(lines, path, unit).build_timeline(timestamps)
     stated = _read_stated_colour(lines, matrix)
     if "colorspace=" in stated:
         pictures = [replace(picture, colour=picture.colour._replace(untagged=False)) for picture in pictures]

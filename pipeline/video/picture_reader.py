@@ -37,7 +37,7 @@ ORIENTATION = 0x112
 ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp"}  # by which ffmpeg knows what a picture is
 STRICT = {"err_detect": "crccheck+explode"}  # else what is cut off is filled up with grey
 USUAL_RATE = 24.0  # frames per second, where nobody says and it hardly matters
-STEPS = 1000  # of a stamp per picture, so that the times count as exact
+STEPS = 1000  # of a timestamp per picture, so that the times count as exact
 SQUARE = Fraction(1)  # whatever a picture says about the shape of its pixels: no viewer of pictures minds it
 
 
@@ -146,14 +146,14 @@ class PictureReader:
         """`rate` is in frames per second."""
         self._pictures, self._limits = pictures, limits
         unit = 1 / (Fraction(str(rate or USUAL_RATE)) * STEPS)
-        self._timeline = Timeline([stamp * STEPS for stamp in pictures.numbered.stamps], unit)
+        self._timeline = Timeline([timestamp * STEPS for timestamp in pictures.numbered.timestamps], unit)
         budget = Budget(limits)
         for _ in pictures.numbered.names:
             budget.add(0, 0)
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
         """Decode the chosen pictures. Raises DecodeError."""
-        numbers = sorted({*choose(self._timeline)} & {*range(len(self._timeline.stamps))})
+        numbers = sorted({*choose(self._timeline)} & {*range(len(self._timeline.timestamps))})
         return collect_frames(self.pick(numbers, filters, Budget(self._limits)), self._timeline)
 
     def read_timeline(self) -> Timeline:

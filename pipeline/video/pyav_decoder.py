@@ -146,7 +146,7 @@ def _open_plain(plain: PlainWebm, limits: LimitParams) -> _Source:
     decoder.options = {"max_pixels": str(limits.frame_pixels)}
     decoder.thread_count = 1
 
-    stamps: list[int | None] = []
+    timestamps: list[int | None] = []
 
     def frames() -> Iterator[VideoFrame]:
         for stored in (*plain.packets, None):
@@ -156,10 +156,10 @@ def _open_plain(plain: PlainWebm, limits: LimitParams) -> _Source:
                 packet.pts = stored.timestamp
                 packet.time_base = plain.timeline.unit
             for frame in decoder.decode(packet):
-                stamps.append(frame.pts)
+                timestamps.append(frame.pts)
                 yield frame
 
-    build_timeline = partial(replace, plain.timeline, stamps=stamps)
+    build_timeline = partial(replace, plain.timeline, timestamps=timestamps)
     return _Source(plain.timeline, frames(), build_timeline, lambda _: SHOWN_AS_STORED)
 
 
@@ -172,9 +172,9 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
         if ahead:
             packets = list(packets)
             timeline = _guess_timeline(packets, opened.clock)
-        stamps = Timestamps()
-        frames = opened.refine(_decode(packets, stamps))
-        yield _Source(timeline, frames, partial(opened.clock.build_timeline, stamps), opened.describe)
+        timestamps = Timestamps()
+        frames = opened.refine(_decode(packets, timestamps))
+        yield _Source(timeline, frames, partial(opened.clock.build_timeline, timestamps), opened.describe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +244,10 @@ def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: ContainerCl
     times = [(packet.pts, packet.duration) for packet in stored]
     if any(shown is None for shown, _ in times):
         times = [(packet.dts, packet.duration) for packet in stored]
-    stamps = Timestamps()
+    timestamps = Timestamps()
     for shown, length in sorted(times, key=lambda time: time[0] or 0):
-        stamps.add(shown, None, length or 0)
-    return clock.build_timeline(stamps)
+        timestamps.add(shown, None, length or 0)
+    return clock.build_timeline(timestamps)
 
 
 def _choose_video_stream(streams: list[VideoStream]) -> VideoStream:
@@ -268,7 +268,7 @@ def _choose_video_stream(streams: list[VideoStream]) -> VideoStream:
     return stream
 
 
-def _decode(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> Iterator[VideoFrame]:
+def _decode(packets: Iterable["Packet[VideoStream]"], timestamps: Timestamps) -> Iterator[VideoFrame]:
     """Frame by frame, in the order of showing; their times are noted before a filter changes them."""
     fed = refused = damaged = 0
     for packet in packets:
@@ -276,7 +276,7 @@ def _decode(packets: Iterable["Packet[VideoStream]"], stamps: Timestamps) -> Ite
         try:
             for frame in packet.decode():
                 damaged += frame.is_corrupt
-                stamps.add(frame.pts, frame.dts, frame.duration)
+                timestamps.add(frame.pts, frame.dts, frame.duration)
                 yield frame
         except av.InvalidDataError:  # one damaged packet costs its own frame, as in ffmpeg
             refused += 1
@@ -310,15 +310,15 @@ def _filter(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
     """Every frame, as the filter leaves it; a change of geometry gets a filter of its own."""
     for _, group in groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
         graph: Graph | None = None
-        stamps: deque[int | None] = deque()
+        timestamps: deque[int | None] = deque()
         for frame in chain(group, [None]):
             if frame is not None:
                 graph = graph or make_graph(frame, [step])
-                stamps.append(frame.pts)
+                timestamps.append(frame.pts)
             assert graph is not None
             graph.vpush(frame)
             with suppress(av.BlockingIOError, av.EOFError):
                 while True:
                     filtered = graph.vpull()
-                    filtered.pts = stamps.popleft()  # bwdif counts in halves
+                    filtered.pts = timestamps.popleft()  # bwdif counts in halves
                     yield filtered

@@ -50,23 +50,23 @@ class PacketIndex:
     """The frames of a video in the order of showing, as its packets tell them."""
 
     timeline: Timeline
-    numbers: dict[int, int]  # stamp -> number of the frame, ascending
+    numbers: dict[int, int]  # timestamp -> number of the frame, ascending
     starts: list[int]  # of each frame, the packet that decoding for it begins with
     entries: list[Entry]
-    places: dict[int | None, int]  # stamp -> packet
+    places: dict[int | None, int]  # timestamp -> packet
 
     def floor(self, position: int) -> int:
-        """The first stamp that a decoder which begins with the packet at `position` can show as it is meant."""
+        """The first timestamp that a decoder which begins with the packet at `position` can show as it is meant."""
         pts = self.entries[position].pts
         assert pts is not None  # `index_packets` sees to it
         return pts if position else next(iter(self.numbers))
 
 
 def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketIndex:
-    """Raises Inexact where two packets have one stamp, or one has none."""
-    stamps = [entry.pts for entry in entries]
-    known = [stamp for stamp in stamps if stamp is not None]
-    if not known or len(set(known)) < len(stamps):
+    """Raises Inexact where two packets have one timestamp, or one has none."""
+    timestamps = [entry.pts for entry in entries]
+    known = [timestamp for timestamp in timestamps if timestamp is not None]
+    if not known or len(set(known)) < len(timestamps):
         raise Inexact
     shown = sorted((pts, place) for place, (pts, entry) in enumerate(zip(known, entries, strict=True)) if entry.shown)
     keys = [place for place, entry in enumerate(entries) if entry.key and entry.shown]
@@ -75,17 +75,17 @@ def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketInde
     timeline = clock.build_timeline(
         Timestamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown])
     )
-    places = {pts: place for place, pts in enumerate(stamps)}
+    places = {pts: place for place, pts in enumerate(timestamps)}
     return PacketIndex(timeline, numbers, starts, list(entries), places)
 
 
-def _find_start(keys: Sequence[int], stamps: Sequence[int], place: int) -> int:
+def _find_start(keys: Sequence[int], timestamps: Sequence[int], place: int) -> int:
     """The last key frame that is decoded, and shown, no later than the frame at `place`; the first packet without one.
 
     Frames that follow a key frame but are shown before it may refer to what is before it.
     """
     rank = bisect_right(keys, place) - 1
-    while rank >= 0 and stamps[keys[rank]] > stamps[place]:
+    while rank >= 0 and timestamps[keys[rank]] > timestamps[place]:
         rank -= 1
     return keys[rank] if rank >= 0 else 0
 

@@ -5,7 +5,8 @@ library leaves that to others; so it is done here as the program does it, for bo
 
 A window is the part of a video that one clip is taken from: the whole of it, `clip.seconds` of it, or so many frames
 that every `clip.stride`-th one fills the clip. Frames are counted by decoding. Where `clip.spread` is `time`, those of
-the whole video go by the clock as well, except that frames at a constant rate are counted: their stamps are rounded.
+the whole video go by the clock as well, except that frames at a constant rate are counted: their timestamps are
+rounded.
 """
 
 import math
@@ -29,9 +30,9 @@ SLIVER = Fraction(1, 4)  # of a frame: so little of one at the border of a part 
 SPARSE_RATE = 5  # frames a second, at most, of a recording that has few frames because little happens
 
 TRANSPORTS = ("mpegts", "mpeg")  # containers whose clock may jump where recordings are joined or cut
-BARE = "mpegvideo"  # a stream in no container: FFmpeg's stamps are made up
+BARE = "mpegvideo"  # a stream in no container: FFmpeg's timestamps are made up
 COUNTED = "avi"  # has a place for a frame at each tick of its rate, and states how many
-MOST_DELAYED = 16  # frames that a decoder holds back, which come without stamps at the end
+MOST_DELAYED = 16  # frames that a decoder holds back, which come without timestamps at the end
 LONGEST_GAP, BACK = 10, Fraction(1, 10)  # seconds that a clock may go on or back without having jumped
 
 ShortClips = Literal["drop", "repeat_last"]
@@ -46,8 +47,8 @@ class OutsideVideo(Exception):
 class Timeline:
     """When each frame of a video is shown, in the order of showing."""
 
-    stamps: list[int | None]  # None: the file does not say
-    unit: Fraction  # seconds per step of a stamp
+    timestamps: list[int | None]  # None: the file does not say
+    unit: Fraction  # seconds per step of a timestamp
     end: Fraction | None = None  # when the last frame is gone, in steps; None: the file does not say
 
     @property
@@ -58,9 +59,9 @@ class Timeline:
     @property
     def last(self) -> Fraction | None:
         """Steps for which the last frame is shown, where the file says so: longer than a header that is rounded."""
-        if self.end is None or not self.stamps or self.stamps[-1] is None:
+        if self.end is None or not self.timestamps or self.timestamps[-1] is None:
             return None
-        length = self.end - self.stamps[-1]
+        length = self.end - self.timestamps[-1]
         return length if length > 2 * MILLISECOND / self.unit else None
 
     @cached_property
@@ -69,11 +70,11 @@ class Timeline:
         return _read_clock(self)
 
     def known(self) -> list[int]:
-        """The stamps, at least one. Raises DecodeError where one is missing or goes back."""
-        stamps = [stamp for stamp in self.stamps if stamp is not None]
-        if not stamps or len(stamps) < len(self.stamps) or stamps != sorted(stamps):
+        """The timestamps, at least one. Raises DecodeError where one is missing or goes back."""
+        timestamps = [timestamp for timestamp in self.timestamps if timestamp is not None]
+        if not timestamps or len(timestamps) < len(self.timestamps) or timestamps != sorted(timestamps):
             raise DecodeError("its frames have no times in order; see clip.stride in place of clip.seconds")
-        return stamps
+        return timestamps
 
 
 def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeline]:
@@ -83,17 +84,17 @@ def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeli
     the video has ended by then, and DecodeError where its frames have no times.
     """
     clock = timeline.clock
-    stamps, over = clock.stamps, clock.stamps[0] + clock.length
-    first = stamps[0] + Fraction(start) / timeline.unit
-    last = Fraction(over) if math.isinf(end) else stamps[0] + Fraction(end) / timeline.unit
-    if len(stamps) > 1 and first >= over:
+    timestamps, over = clock.timestamps, clock.timestamps[0] + clock.length
+    first = timestamps[0] + Fraction(start) / timeline.unit
+    last = Fraction(over) if math.isinf(end) else timestamps[0] + Fraction(end) / timeline.unit
+    if len(timestamps) > 1 and first >= over:
         length = float(clock.length * timeline.unit)
         raise OutsideVideo(f"begins at {start:g} s, but the video ends at {length:.4g} s")
-    begin = max(bisect_right(stamps, first + clock.frame * SLIVER) - 1, 0)
-    stop = max(bisect_left(stamps, last - clock.frame * SLIVER), begin + 1)
-    shown = max(stamps[begin], round(first)) if stop - begin > 1 else stamps[begin]
-    after = stamps[stop] if stop < len(stamps) else over
-    return begin, Timeline([shown, *stamps[begin + 1 : stop]], timeline.unit, min(last, Fraction(after)))
+    begin = max(bisect_right(timestamps, first + clock.frame * SLIVER) - 1, 0)
+    stop = max(bisect_left(timestamps, last - clock.frame * SLIVER), begin + 1)
+    shown = max(timestamps[begin], round(first)) if stop - begin > 1 else timestamps[begin]
+    after = timestamps[stop] if stop < len(timestamps) else over
+    return begin, Timeline([shown, *timestamps[begin + 1 : stop]], timeline.unit, min(last, Fraction(after)))
 
 
 def is_steady(timeline: Timeline) -> bool:
@@ -106,22 +107,22 @@ def is_steady(timeline: Timeline) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """The times of a video, in steps of its stamps."""
+    """The times of a video, in steps of its timestamps."""
 
-    stamps: list[int]
-    slack: Fraction  # a moment this much before a stamp, which may have been rounded up, belongs to its frame
+    timestamps: list[int]
+    slack: Fraction  # a moment this much before a timestamp, which may have been rounded up, belongs to its frame
     frame: Fraction  # for which frames are typically shown
     last: Fraction  # for which the last one is
-    steady: bool  # the frames come at a constant rate, as far as rounded stamps show, and none stands still
+    steady: bool  # the frames come at a constant rate, as far as rounded timestamps show, and none stands still
 
     @property
     def length(self) -> Fraction:
         """From the first frame to the end."""
-        return self.stamps[-1] - self.stamps[0] + self.last
+        return self.timestamps[-1] - self.timestamps[0] + self.last
 
     def find_shown(self, moment: Fraction) -> int:
         """The frame that is shown at this time after the first one appeared."""
-        return bisect_right(self.stamps, self.stamps[0] + floor(moment + self.slack)) - 1
+        return bisect_right(self.timestamps, self.timestamps[0] + floor(moment + self.slack)) - 1
 
 
 def _read_clock(timeline: Timeline) -> _Clock:
@@ -129,22 +130,22 @@ def _read_clock(timeline: Timeline) -> _Clock:
 
     Raises DecodeError where the frames have no times in order.
     """
-    stamps, stated = timeline.known(), timeline.last
+    timestamps, stated = timeline.known(), timeline.last
     slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
-    if _is_evenly_timed(stamps, stated, timeline):
-        frame = Fraction(stamps[-1] - stamps[0], max(1, len(stamps) - 1))
-        return _Clock(stamps, slack, frame, frame, steady=True)
-    gaps = [after - before for before, after in pairwise(stamps)]
+    if _is_evenly_timed(timestamps, stated, timeline):
+        frame = Fraction(timestamps[-1] - timestamps[0], max(1, len(timestamps) - 1))
+        return _Clock(timestamps, slack, frame, frame, steady=True)
+    gaps = [after - before for before, after in pairwise(timestamps)]
     frame = Fraction(median_low(gaps) if gaps else 0)
-    return _Clock(stamps, slack, frame, stated or frame, steady=False)
+    return _Clock(timestamps, slack, frame, stated or frame, steady=False)
 
 
-def _is_evenly_timed(stamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
-    steps, span = len(stamps) - 1, stamps[-1] - stamps[0]
+def _is_evenly_timed(timestamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
+    steps, span = len(timestamps) - 1, timestamps[-1] - timestamps[0]
     if not span:  # a single frame, or none of them has a time of its own
         return steps > 0 or last is None
     farthest = floor(min(timeline.rounding * steps, Fraction(span, STEADY_SHARE)))
-    off = [stamp * steps - number * span for number, stamp in enumerate(stamps)]
+    off = [timestamp * steps - number * span for number, timestamp in enumerate(timestamps)]
     if max(off) - off[0] > farthest or off[0] - min(off) > farthest:
         return False
     if last is None:
@@ -158,99 +159,99 @@ def _is_evenly_timed(stamps: list[int], last: Fraction | None, timeline: Timelin
 class Timestamps:
     """What is said of the frames, in the order of showing; None and 0 where nothing is."""
 
-    shown: list[int | None] = field(default_factory=list)
-    decoded: list[int | None] = field(default_factory=list)  # stamps of decoding, without B-frames the same
-    lengths: list[int] = field(default_factory=list)  # FFmpeg makes them up where the container does not state them
+    pts: list[int | None] = field(default_factory=list)  # presentation timestamps
+    dts: list[int | None] = field(default_factory=list)  # decoding timestamps, without B-frames the same
+    durations: list[int] = field(default_factory=list)  # FFmpeg makes them up where the container does not state them
 
-    def add(self, shown: int | None, decoded: int | None, length: int) -> None:
+    def add(self, pts: int | None, dts: int | None, duration: int) -> None:
         """Add one frame."""
-        self.shown.append(shown)
-        self.decoded.append(decoded)
-        self.lengths.append(length)
+        self.pts.append(pts)
+        self.dts.append(dts)
+        self.durations.append(duration)
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerClock:
     """What a container tells of the times of all frames."""
 
-    unit: Fraction  # seconds per step of a stamp
+    unit: Fraction  # seconds per step of a timestamp
     container: str  # FFmpeg's name of its kind
     end: Fraction | None  # in seconds, what `find_end` found
 
-    def build_timeline(self, stamps: Timestamps) -> Timeline:
+    def build_timeline(self, timestamps: Timestamps) -> Timeline:
         """From what is known of single frames."""
         if self.container == BARE:
-            stamps = Timestamps([None] * len(stamps.shown), [None] * len(stamps.shown), stamps.lengths)
-        shown = [stamp for stamp in stamps.shown if stamp is not None]
-        if len(shown) < len(stamps.shown) or any(after <= before for before, after in pairwise(shown)):
-            shown = _guess(stamps)
+            timestamps = Timestamps([None] * len(timestamps.pts), [None] * len(timestamps.pts), timestamps.durations)
+        shown = [timestamp for timestamp in timestamps.pts if timestamp is not None]
+        if len(shown) < len(timestamps.pts) or any(after <= before for before, after in pairwise(shown)):
+            shown = _guess(timestamps)
         if self.container in TRANSPORTS:
             shown = _join(shown, self.unit)
         if self.container == COUNTED and self.end is not None and shown:
             shown = _keep_within(shown, floor(self.end / self.unit) + shown[0] - 1)
         timeline = Timeline([*shown], self.unit, None if self.end is None else self.end / self.unit)
-        return timeline if timeline.last else replace(timeline, end=_find_end(shown, stamps.lengths))
+        return timeline if timeline.last else replace(timeline, end=_find_end(shown, timestamps.durations))
 
 
-def _guess(stamps: Timestamps) -> list[int]:
-    """The stamps of showing while they are more in order than those of decoding, else these.
+def _guess(timestamps: Timestamps) -> list[int]:
+    """The presentation timestamps while they are more in order than the decoding timestamps, else these.
 
     Where both are missing, a frame comes after the one before has been shown for its length, or for as long as the
-    one before that. Raises no error: a stream without any stamps gets them by its rate.
+    one before that. Raises no error: a stream without any timestamps gets them by its rate.
     """
     guessed: list[int] = []
-    last_shown = last_decoded = -inf
-    faults_shown = faults_decoded = 0
+    last_pts = last_dts = -inf
+    faults_pts = faults_dts = 0
     estimate = 1
-    for shown, decoded, length in zip(stamps.shown, stamps.decoded, stamps.lengths, strict=True):
-        if decoded is not None:
-            faults_decoded += decoded <= last_decoded
-        if shown is not None:
-            faults_shown += shown <= last_shown
-        last_decoded = next((stamp for stamp in (decoded, shown) if stamp is not None), last_decoded)
-        last_shown = next((stamp for stamp in (shown, decoded) if stamp is not None), last_shown)
-        stamp = shown if decoded is None or (shown is not None and faults_shown <= faults_decoded) else decoded
-        if stamp is None:
-            stamp = guessed[-1] + estimate if guessed else 0
-        gap = stamp - guessed[-1] if guessed else 0
-        made_up = length == 1 and gap > 2  # by FFmpeg, for want of a rate
-        estimate = length if length > 0 and not made_up else gap if gap > 0 else max(estimate, length)
-        guessed.append(stamp)
+    for pts, dts, duration in zip(timestamps.pts, timestamps.dts, timestamps.durations, strict=True):
+        if dts is not None:
+            faults_dts += dts <= last_dts
+        if pts is not None:
+            faults_pts += pts <= last_pts
+        last_dts = next((timestamp for timestamp in (dts, pts) if timestamp is not None), last_dts)
+        last_pts = next((timestamp for timestamp in (pts, dts) if timestamp is not None), last_pts)
+        timestamp = pts if dts is None or (pts is not None and faults_pts <= faults_dts) else dts
+        if timestamp is None:
+            timestamp = guessed[-1] + estimate if guessed else 0
+        gap = timestamp - guessed[-1] if guessed else 0
+        made_up = duration == 1 and gap > 2  # by FFmpeg, for want of a rate
+        estimate = duration if duration > 0 and not made_up else gap if gap > 0 else max(estimate, duration)
+        guessed.append(timestamp)
     return guessed
 
 
-def _join(stamps: list[int], unit: Fraction) -> list[int]:
+def _join(timestamps: list[int], unit: Fraction) -> list[int]:
     """The same frames on one clock: where it jumps, the next frame comes after the typical time."""
-    gaps = [after - before for before, after in pairwise(stamps)]
+    gaps = [after - before for before, after in pairwise(timestamps)]
     longest, back = LONGEST_GAP / unit, -BACK / unit
     sound = [gap for gap in gaps if back <= gap <= longest]
     if len(sound) == len(gaps) or not sound:
-        return stamps
+        return timestamps
     typical = median_low(sound)
-    joined = stamps[:1]
+    joined = timestamps[:1]
     for gap in gaps:
         joined.append(joined[-1] + (gap if back <= gap <= longest else typical))
     return joined
 
 
-def _keep_within(stamps: list[int], latest: int) -> list[int]:
+def _keep_within(timestamps: list[int], latest: int) -> list[int]:
     """The last frames by the rate, where their guesses are later than the last frame that the container counts."""
-    if sum(stamp > latest for stamp in stamps) > MOST_DELAYED:
-        return stamps
+    if sum(timestamp > latest for timestamp in timestamps) > MOST_DELAYED:
+        return timestamps
     kept = []
-    for stamp in reversed(stamps):
-        kept.append(min(stamp, latest))
+    for timestamp in reversed(timestamps):
+        kept.append(min(timestamp, latest))
         latest = kept[-1] - 1 if kept[-1] == latest else latest
     return kept[::-1]
 
 
-def _find_end(stamps: list[int], lengths: list[int]) -> Fraction | None:
+def _find_end(timestamps: list[int], lengths: list[int]) -> Fraction | None:
     """By the length of the last frame, if those of most others are true: they reach to the next frame."""
-    if not stamps or lengths[-1] <= 0:
+    if not timestamps or lengths[-1] <= 0:
         return None
-    gaps = [after - before for before, after in pairwise(stamps)]
+    gaps = [after - before for before, after in pairwise(timestamps)]
     true = sum(abs(gap - length) <= 1 for gap, length in zip(gaps, lengths[:-1], strict=True))
-    return Fraction(stamps[-1] + lengths[-1]) if 2 * true >= len(gaps) else None
+    return Fraction(timestamps[-1] + lengths[-1]) if 2 * true >= len(gaps) else None
 
 
 class ShortClip(Exception):
@@ -266,7 +267,7 @@ def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodePara
     """
     if shape.seconds is not None:
         return _choose_timed_windows(timeline, shape, Fraction(shape.seconds), options, key)
-    count = len(timeline.stamps)
+    count = len(timeline.timestamps)
     if shape.stride is not None:
         return _choose_strided_windows(count, shape.frames, shape.stride, options, key)
     if shape.spread == "time":
@@ -281,7 +282,7 @@ def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -
     with few frames is too short only if it is a single picture, lasts less than a second or has more than five frames
     a second: else each frame stays for as long as it is shown.
     """
-    count = len(timeline.stamps)
+    count = len(timeline.timestamps)
     try:
         clock = timeline.clock
     except DecodeError:
@@ -331,11 +332,11 @@ def _choose_timed_windows(
 ) -> list[list[int]]:
     """The frames shown in the middle of equal spans of each window, by the clock of the video.
 
-    Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen. Stamps
-    are rounded to their unit, so a window may lack half a frame.
+    Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen.
+    Timestamps are rounded to their unit, so a window may lack half a frame.
     """
     clock = timeline.clock
-    frame = Fraction(clock.stamps[-1] - clock.stamps[0], max(1, len(clock.stamps) - 1)) * timeline.unit
+    frame = Fraction(clock.timestamps[-1] - clock.timestamps[0], max(1, len(clock.timestamps) - 1)) * timeline.unit
     length = clock.length * timeline.unit
     fitting = floor((length + frame / 2) / seconds)
     if fitting < 1 and options.short_clips == "drop":

@@ -80,8 +80,8 @@ def read_plain_webm(data: bytes) -> PlainWebm:
             raise UnsupportedFile(f"element {part.id:x} in the segment")
     if track is None or not packets or not packets[0].key:
         raise UnsupportedFile("no key frame at the start")
-    stamps: list[int | None] = [packet.timestamp for packet in packets]
-    timeline = Timeline(stamps, Fraction(scale, 1_000_000_000), None if track.others else end)
+    timestamps: list[int | None] = [packet.timestamp for packet in packets]
+    timeline = Timeline(timestamps, Fraction(scale, 1_000_000_000), None if track.others else end)
     return PlainWebm(track.codec, packets, timeline)
 
 

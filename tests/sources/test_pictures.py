@@ -37,20 +37,20 @@ def test_the_pictures_with_numbers_are_the_frames_in_the_order_of_numbers(names,
     assert is_pattern(f"folder/{found}")
     if ordered:
         assert list(numbered.names) == ordered
-        assert numbered.stamps == tuple(range(len(ordered)))
+        assert numbered.timestamps == tuple(range(len(ordered)))
     assert order_pictures(names, found) == (found, numbered)
 
 
 def test_a_missing_picture_leaves_its_time_empty():
     names = [name for name in number_names(20) if name not in ("00007.jpg", "00008.jpg")]
     _, numbered = order_pictures(names)
-    assert numbered.stamps == (*range(6), *range(8, 20))
+    assert numbered.timestamps == (*range(6), *range(8, 20))
     assert numbered.missing == 2
 
 
 def test_every_fifth_picture_is_no_gap():
     _, numbered = order_pictures([f"{n}.jpg" for n in (0, 5, 10, 15)])
-    assert numbered.stamps == (0, 1, 2, 3)
+    assert numbered.timestamps == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize(

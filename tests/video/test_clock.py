@@ -39,11 +39,15 @@ KINDS = {  # of files whose frames may come at any time, and how long they show 
 }
 
 
-def draw(path, stamps, rate=10, **options):
-    """Frames with these stamps, in frames of the rate."""
-    pictures = np.repeat(np.arange(len(stamps), dtype=np.uint8) * STEP, 64 * 64)
+def draw(path, timestamps, rate=10, **options):
+    """Frames with these timestamps, in frames of the rate."""
+    pictures = np.repeat(np.arange(len(timestamps), dtype=np.uint8) * STEP, 64 * 64)
     source = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="gray", s="64x64", r=rate)
-    place = "".join(f"if(eq(N,{number}),{stamp}," for number, stamp in enumerate(stamps)) + "0" + ")" * len(stamps)
+    place = (
+        "".join(f"if(eq(N,{number}),{timestamp}," for number, timestamp in enumerate(timestamps))
+        + "0"
+        + ")" * len(timestamps)
+    )
     timed = source.filter("setpts", place)
     given = {"pix_fmt": "yuv420p", **options} if path.suffix not in (".gif", ".apng") else options
     run(timed.output(str(path), fps_mode="vfr", **given), input=pictures.tobytes(), seconds=60)
@@ -61,10 +65,10 @@ def read_levels(clip):
     return np.rint(clip.mean(axis=(1, 2, 3)) / STEP).astype(int).tolist()
 
 
-def choose(stamps, length, frames):
-    """Which frames are shown in the middle of equal spans; a moment on a stamp is none of these cases."""
+def choose(timestamps, length, frames):
+    """Which frames are shown in the middle of equal spans; a moment on a timestamp is none of these cases."""
     moments = [Fraction((2 * k + 1) * length, 2 * frames) for k in range(frames)]
-    return [bisect_right(stamps, moment + stamps[0]) - 1 for moment in moments]
+    return [bisect_right(timestamps, moment + timestamps[0]) - 1 for moment in moments]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -104,13 +108,13 @@ def hold_last(path, tenths):
 HELD = ["phone.mp4", "live.mp4", "hevc.mov", "vp8.webm", "h264.mkv", "looped.gif", "screen.wmv"]
 
 
-@pytest.mark.parametrize("stamps", [TENTHS, list(range(14))], ids=["uneven", "steady"])
+@pytest.mark.parametrize("timestamps", [TENTHS, list(range(14))], ids=["uneven", "steady"])
 @pytest.mark.parametrize("name", HELD)
-def test_the_length_of_the_last_frame_counts(tmp_path, name, stamps):
+def test_the_length_of_the_last_frame_counts(tmp_path, name, timestamps):
     options, _ = KINDS[name]
     options = options | {"bf": 0} if name in ("hevc.mov", "h264.mkv") else options
-    path = hold_last(draw(tmp_path / name, stamps, **options), 30)
-    expected = choose(stamps, stamps[-1] + 30, 13)
+    path = hold_last(draw(tmp_path / name, timestamps, **options), 30)
+    expected = choose(timestamps, timestamps[-1] + 30, 13)
     assert expected[-3:] == [13, 13, 13]
     for decoder in DECODERS:
         assert read_numbers(path, 13, decoder) == expected

@@ -45,8 +45,8 @@ def drawn(tmp_path_factory):
 def test_a_part_has_the_frames_that_the_whole_has_there(drawn, name):
     path = drawn(name)
     timeline = PyavPartReader(path, transcoding().limits).read(lambda _: (), lambda _: []).timeline
-    stamps = timeline.known()
-    times = [float((stamp - stamps[0]) * timeline.unit) for stamp in stamps]
+    timestamps = timeline.known()
+    times = [float((timestamp - timestamps[0]) * timeline.unit) for timestamp in timestamps]
     wanted = [part for part in PARTS if part.start < times[-1]]
     parts = decode(path, wanted)
     for part, found in zip(wanted, parts, strict=True):
@@ -60,7 +60,7 @@ def test_a_part_has_the_frames_that_the_whole_has_there(drawn, name):
     other = decode(path, wanted, decoder="ffmpeg")
     for found, expected in zip(parts, other, strict=True):
         assert np.array_equal(found.clips[0], expected.clips[0])
-    assert everything.count == len(stamps)
+    assert everything.count == len(timestamps)
 
 
 def test_no_more_is_decoded_than_the_parts_need(drawn, monkeypatch):

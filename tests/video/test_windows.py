@@ -46,9 +46,9 @@ def test_the_last_frame_of_a_short_clip_stands_still_on_request():
 MS = Fraction(1, 1000)
 
 
-def windows_of(stamps, *, key="", unit=MS, frames=4, **values):
+def windows_of(timestamps, *, key="", unit=MS, frames=4, **values):
     window = {name: values.pop(name) for name in ("spread", "seconds", "stride") if name in values}
-    timeline = Timeline(stamps, unit, values.pop("end", None))
+    timeline = Timeline(timestamps, unit, values.pop("end", None))
     return choose_windows(timeline, clip_shape(frames, 8, 8, **window), transcoding(**values), key)
 
 
@@ -78,20 +78,20 @@ def test_a_moment_on_a_rounded_stamp_belongs_to_its_frame():
 
 def test_a_window_of_seconds_goes_by_the_clock_and_not_by_the_count():
     """Frames 0 to 4 last a second each, the others 1/50: nearly all of them come in the last second."""
-    stamps = [0, 1000, 2000, 3000, 4000, *range(5000, 6000, 20)]
-    assert windows_of(stamps, frames=6, seconds=6.0) == [[0, 1, 2, 3, 4, 30]]  # at 5.5 s
-    assert windows_of(stamps, frames=6) == [[0, 1, 2, 3, 4, 30]]
+    timestamps = [0, 1000, 2000, 3000, 4000, *range(5000, 6000, 20)]
+    assert windows_of(timestamps, frames=6, seconds=6.0) == [[0, 1, 2, 3, 4, 30]]  # at 5.5 s
+    assert windows_of(timestamps, frames=6) == [[0, 1, 2, 3, 4, 30]]
 
 
 def test_stamps_that_do_not_begin_at_zero_change_nothing():
-    assert windows_of([stamp + 777 for stamp in STEADY], seconds=1.0) == windows_of(STEADY, seconds=1.0)
+    assert windows_of([timestamp + 777 for timestamp in STEADY], seconds=1.0) == windows_of(STEADY, seconds=1.0)
 
 
-@pytest.mark.parametrize("stamps", [[0, None, 20, 30], [0, 20, 10, 30]])
-def test_seconds_need_times_in_order_and_frames_do_not(stamps):
+@pytest.mark.parametrize("timestamps", [[0, None, 20, 30], [0, 20, 10, 30]])
+def test_seconds_need_times_in_order_and_frames_do_not(timestamps):
     with pytest.raises(DecodeError, match="no times in order"):
-        windows_of(stamps, seconds=0.01)
-    assert windows_of(stamps, stride=1) == [[0, 1, 2, 3]]
+        windows_of(timestamps, seconds=0.01)
+    assert windows_of(timestamps, stride=1) == [[0, 1, 2, 3]]
 
 
 @pytest.mark.parametrize("window", [{"stride": 16}, {"seconds": 4.2}])
@@ -131,7 +131,7 @@ ROUNDINGS = [math.floor, math.ceil, lambda value: math.floor(value + Fraction(1,
 
 
 def steady(count, rate, unit, rounding, first):
-    """Stamps of a constant rate, in a unit that may not know it."""
+    """Timestamps of a constant rate, in a unit that may not know it."""
     return [rounding((first + number / rate) / unit) for number in range(count)]
 
 
@@ -148,10 +148,10 @@ def steady(count, rate, unit, rounding, first):
 def test_at_a_constant_rate_the_choice_by_time_is_that_by_index(wanted, more, rate, unit, rounding, first, late):
     """Whatever the unit and the way of rounding to it, and where the header says a frame more or less than there is."""
     assume(1 / rate >= 3 * unit and (late != 2 or rate > 5))
-    stamps = steady(wanted + more, rate, unit, rounding, first)
-    end = None if late is None else stamps[-1] + late / rate / unit
+    timestamps = steady(wanted + more, rate, unit, rounding, first)
+    end = None if late is None else timestamps[-1] + late / rate / unit
     by_time, by_index = (
-        windows_of(stamps, unit=unit, frames=wanted, end=end, spread=spread) for spread in ("time", "index")
+        windows_of(timestamps, unit=unit, frames=wanted, end=end, spread=spread) for spread in ("time", "index")
     )
     assert by_time == by_index
 
@@ -159,56 +159,56 @@ def test_at_a_constant_rate_the_choice_by_time_is_that_by_index(wanted, more, ra
 @given(st.integers(16, 400), st.sampled_from(RATES), st.sampled_from(UNITS[1:4]))
 def test_stamps_that_were_once_rounded_to_milliseconds_are_steady_too(count, rate, unit):
     """A recording of a browser, put into MP4."""
-    rounded = [round(stamp * MS / unit) for stamp in steady(count, rate, MS, round, 0)]
+    rounded = [round(timestamp * MS / unit) for timestamp in steady(count, rate, MS, round, 0)]
     assert windows_of(rounded, unit=unit, frames=16) == windows_of(rounded, unit=unit, frames=16, spread="index")
 
 
 @given(st.lists(st.integers(1, 900), min_size=2, max_size=60), st.integers(1, 32), st.integers(2, 3000))
 def test_every_frame_is_the_one_shown_in_the_middle_of_its_span(gaps, wanted, last):
-    stamps, wanted = [0, *accumulate(gaps)], min(wanted, len(gaps))
-    timeline = Timeline([*stamps], MS, Fraction(stamps[-1] + last))
+    timestamps, wanted = [0, *accumulate(gaps)], min(wanted, len(gaps))
+    timeline = Timeline([*timestamps], MS, Fraction(timestamps[-1] + last))
     assume(not is_steady(timeline) and timeline.last)
-    (numbers,) = windows_of(stamps, frames=wanted, end=timeline.end)
+    (numbers,) = windows_of(timestamps, frames=wanted, end=timeline.end)
     for k, number in enumerate(numbers):
-        moment = (stamps[-1] + last) * (k + 0.5) / wanted
-        assert stamps[number] <= moment + 0.5  # a stamp may have been rounded up
-        assert number == len(gaps) or stamps[number + 1] > moment
+        moment = (timestamps[-1] + last) * (k + 0.5) / wanted
+        assert timestamps[number] <= moment + 0.5  # a timestamp may have been rounded up
+        assert number == len(gaps) or timestamps[number + 1] > moment
 
 
 def test_a_freeze_stays_a_freeze():
     """Ten frames in a second, none for eight, ten in the last: most of the clip stands still."""
-    stamps = [*range(0, 1000, 100), *range(9000, 10_000, 100)]
-    assert windows_of(stamps, frames=10) == [[5, 9, 9, 9, 9, 9, 9, 9, 9, 15]]
-    assert windows_of(stamps, frames=10, spread="index") == [list(range(1, 20, 2))]
+    timestamps = [*range(0, 1000, 100), *range(9000, 10_000, 100)]
+    assert windows_of(timestamps, frames=10) == [[5, 9, 9, 9, 9, 9, 9, 9, 9, 15]]
+    assert windows_of(timestamps, frames=10, spread="index") == [list(range(1, 20, 2))]
 
 
 @pytest.mark.parametrize(("end", "expected"), [(None, [0, 1, 2, 3]), (12_000, [1, 3, 3, 3]), (3900, [0, 1, 2, 3])])
 def test_the_last_frame_lasts_as_the_file_says_or_as_frames_typically_do(end, expected):
-    stamps = [0, 900, 2000, 3000]
-    assert windows_of(stamps, end=end and Fraction(end)) == [expected]
+    timestamps = [0, 900, 2000, 3000]
+    assert windows_of(timestamps, end=end and Fraction(end)) == [expected]
 
 
 def test_the_last_frame_of_a_steady_video_may_stand_still():
-    stamps = list(range(0, 1600, 100))
-    assert windows_of(stamps, frames=16) == [list(range(16))]
-    assert windows_of(stamps, frames=16, end=Fraction(1800)) == [list(range(16))]  # a header that miscounts
-    assert windows_of(stamps, frames=16, end=Fraction(6400)) == [[2, 6, 10, 14, *[15] * 12]]
+    timestamps = list(range(0, 1600, 100))
+    assert windows_of(timestamps, frames=16) == [list(range(16))]
+    assert windows_of(timestamps, frames=16, end=Fraction(1800)) == [list(range(16))]  # a header that miscounts
+    assert windows_of(timestamps, frames=16, end=Fraction(6400)) == [[2, 6, 10, 14, *[15] * 12]]
     with pytest.raises(ShortClip):
-        windows_of(stamps, seconds=4.0)
-    assert windows_of(stamps, seconds=4.0, end=Fraction(6400)) == [[15, 15, 15, 15]]
+        windows_of(timestamps, seconds=4.0)
+    assert windows_of(timestamps, seconds=4.0, end=Fraction(6400)) == [[15, 15, 15, 15]]
 
 
 def test_stamps_that_no_container_rounds_are_taken_as_they_are():
     """Frame numbers of AVI: a moment half a frame before the next one is not its own."""
-    stamps = [*range(8), 20, 21, 22, 23]
-    assert windows_of(stamps, unit=Fraction(1, 10), frames=8) == [[1, 4, 7, 7, 7, 7, 7, 10]]  # at 19.5, 22.5
+    timestamps = [*range(8), 20, 21, 22, 23]
+    assert windows_of(timestamps, unit=Fraction(1, 10), frames=8) == [[1, 4, 7, 7, 7, 7, 7, 10]]  # at 19.5, 22.5
 
 
-@pytest.mark.parametrize("stamps", [[0, None, 20, 30, 40], [0, 20, 10, 30, 40], [7, 7, 7, 7, 7], [None] * 5])
-def test_without_times_in_order_frames_are_counted(stamps):
-    assert windows_of(stamps) == [choose_frames(5, 4, "drop")]
+@pytest.mark.parametrize("timestamps", [[0, None, 20, 30, 40], [0, 20, 10, 30, 40], [7, 7, 7, 7, 7], [None] * 5])
+def test_without_times_in_order_frames_are_counted(timestamps):
+    assert windows_of(timestamps) == [choose_frames(5, 4, "drop")]
     with pytest.raises(ShortClip, match="5 frames, fewer than the 6"):
-        windows_of(stamps, frames=6)
+        windows_of(timestamps, frames=6)
 
 
 FEW = {
@@ -227,15 +227,15 @@ FEW = {
 
 @pytest.mark.parametrize("name", FEW)
 def test_few_frames_in_many_seconds_are_no_short_clip(name):
-    stamps, end, expected = FEW[name]
+    timestamps, end, expected = FEW[name]
     end = end and Fraction(end)
     with pytest.raises(ShortClip, match="fewer than the 16 of clip"):
-        windows_of([*stamps], frames=16, end=end, spread="index")
+        windows_of([*timestamps], frames=16, end=end, spread="index")
     if expected == "short":
         with pytest.raises(ShortClip, match="fewer than the 16 of clip"):
-            windows_of([*stamps], frames=16, end=end)
-        taken_whole = windows_of([*stamps], frames=16, end=end, short_clips="repeat_last")
-        assert taken_whole == [choose_frames(len(stamps), 16, "repeat_last")]
+            windows_of([*timestamps], frames=16, end=end)
+        taken_whole = windows_of([*timestamps], frames=16, end=end, short_clips="repeat_last")
+        assert taken_whole == [choose_frames(len(timestamps), 16, "repeat_last")]
     else:
         for short_clips in ("drop", "repeat_last"):
-            assert windows_of([*stamps], frames=16, end=end, short_clips=short_clips) == [expected]
+            assert windows_of([*timestamps], frames=16, end=end, short_clips=short_clips) == [expected]
