@@ -51,7 +51,7 @@ class Leak(NamedTuple):
 def compute_signature(frames: Frames) -> NDArray[np.uint8]:
     """The signature of a clip uint8 [T,H,W,3]: [LENGTH]. Equal on every machine: it is made of whole numbers."""
     count, height, width, _ = frames.shape
-    chosen = [int((place + 0.5) * count / FRAMES) for place in range(FRAMES)]
+    chosen = [int((index + 0.5) * count / FRAMES) for index in range(FRAMES)]
     grey = frames[chosen].astype(np.uint32) @ WEIGHTS  # [FRAMES,H,W]
     rows, columns = (np.arange(GRID) * side // GRID for side in (height, width))
     sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=1), columns, axis=2)  # [FRAMES,GRID,GRID]

@@ -33,10 +33,10 @@ def measure_flow(frames: Frames) -> Flow:
     grey = [_extend(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), margin) for frame in frames]
     window = max(height // 3, 5)
     flow = np.zeros((max(len(frames) - 1, 1), height, width, 2), np.float32)
-    for place, (a, b) in enumerate(itertools.pairwise(grey)):
+    for index, (a, b) in enumerate(itertools.pairwise(grey)):
         # OpenCV's types know no call without a flow to begin with, which these flags leave unread.
         found = cv2.calcOpticalFlowFarneback(a, b, np.empty(0), 0.5, 3, window, 3, 5, 1.1, 0)
-        flow[place] = found[margin : margin + height, margin : margin + width]
+        flow[index] = found[margin : margin + height, margin : margin + width]
     return flow
 
 

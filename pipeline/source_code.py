@@ -96,4 +96,4 @@ def describe_maker(name: str) -> dict[str, str]:
 def _packages(name: str) -> Iterator[str]:
     """a.b.c -> a, a.b, a.b.c: importing a module runs the packages around it."""
     parts = name.split(".")
-    return (".".join(parts[: place + 1]) for place in range(len(parts)))
+    return (".".join(parts[: index + 1]) for index in range(len(parts)))

@@ -343,7 +343,7 @@ def _trace_label(path: Path, clip_id: str) -> list[str]:
 
 def _trace_frames(path: Path, clip_id: str) -> list[str]:
     """One line for each window of the clip's video."""
-    shards = [(shard.file, place) for shard in read_index(path.parent).shards for place in range(shard.clips)]
+    shards = [(shard.file, index) for shard in read_index(path.parent).shards for index in range(shard.clips)]
     rows = [row for row, name in enumerate(ShardReader(path.parent).ids) if name == clip_id]
     return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} of all)" for row in rows]
 

@@ -25,8 +25,8 @@ def print_table(
     """Print a table; columns of `numbers` are set to the right, without it all but the first."""
     right = range(1, len(header)) if numbers is None else numbers
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for place, name in enumerate(header):
-        table.add_column(_plain(name), justify="right" if place in right else "left", overflow="fold")
+    for index, name in enumerate(header):
+        table.add_column(_plain(name), justify="right" if index in right else "left", overflow="fold")
     for line in lines:
         table.add_row(*map(_plain, line))
     console.print()

@@ -203,7 +203,7 @@ def _locate(name: str) -> Path:
 def _read_head(name: str) -> list[str]:
     """The comment lines at the start of a recipe, which say what it is for."""
     lines = read_text(_locate(name)).splitlines()
-    count = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    count = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:count] or [f"# {name}"]
 
 

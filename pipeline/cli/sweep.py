@@ -236,7 +236,7 @@ def describe_slots(slots: Slots) -> dict[str, str]:
 def _list_gpus() -> list[str]:
     """The names of GPUs on this machine by their places, which are counted among those that CUDA leaves visible."""
     visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name]
-    return visible or [str(place) for place in range(MOST_GPUS)]
+    return visible or [str(index) for index in range(MOST_GPUS)]
 
 
 def read_metric(run: str, metric: str) -> float | None:

@@ -124,8 +124,8 @@ def _read_numbers(text: str) -> dict[str, dict[str, int]]:
     """`name:number on x86-64:number on aarch64`, empty where there is none -> machine -> name -> number."""
     rows = [word.split(":") for word in text.split()]
     return {
-        machine: {row[0]: int(row[place]) for row in rows if row[place]}
-        for place, machine in enumerate(MACHINES, start=1)
+        machine: {row[0]: int(row[index]) for row in rows if row[index]}
+        for index, machine in enumerate(MACHINES, start=1)
     }
 
 

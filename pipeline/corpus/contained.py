@@ -142,9 +142,9 @@ class ContainedVideos:
 
     def _refuse_unread(self, path: str) -> None:
         parts = path.split("/")
-        for place, part in enumerate(parts[:-1], 1):
-            if part.lower().endswith(UNREAD) and Path(self._root, *parts[:place]).is_file():
-                raise NoVideo("unusable_video", f"{'/'.join(parts[:place])} is not read in place; unpack it")
+        for index, part in enumerate(parts[:-1], 1):
+            if part.lower().endswith(UNREAD) and Path(self._root, *parts[:index]).is_file():
+                raise NoVideo("unusable_video", f"{'/'.join(parts[:index])} is not read in place; unpack it")
 
     @cached_property
     def _archives(self) -> list[str]:

@@ -68,7 +68,7 @@ def find_nearest_objects(
     others = [name for name in directions if name in trained]
     if not others:
         return {}
-    places = {name: place for place, name in enumerate(others)}
+    columns = {name: index for index, name in enumerate(others)}
     mentions = _list_mentions(directions, others)
     all_others = np.array([directions[name] for name in others]).T  # [D,N]
     names, nearest = list(directions), {}
@@ -76,7 +76,7 @@ def find_nearest_objects(
         block = names[start : start + AT_ONCE]
         cosines = (np.array([directions[name] for name in block]) @ all_others).round(DIGITS)  # [B,N]
         for name, row in zip(block, cosines, strict=True):
-            row[[places[other] for other in mentions[name]]] = -np.inf
+            row[[columns[other] for other in mentions[name]]] = -np.inf
             best = int(row.argmax())
             if np.isfinite(row[best]):
                 nearest[name] = NearestObject(others[best], float(row[best]))

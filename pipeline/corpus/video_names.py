@@ -47,8 +47,8 @@ def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
 
     Only the neighbours are compared: every row of a large set may be missing.
     """
-    place = bisect(names, (stem, ""))
-    near = dict(names[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
+    index = bisect(names, (stem, ""))
+    near = dict(names[max(index - NEIGHBOURS, 0) : index + NEIGHBOURS])
     return "".join(near[key] for key in difflib.get_close_matches(stem, near, n=1))
 
 

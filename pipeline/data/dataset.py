@@ -265,7 +265,7 @@ def select_evenly(rows: Sequence[int], most: int | None) -> list[int]:
     """All rows, or `most` of them spread evenly from the first to the last."""
     if most is None or len(rows) <= most:
         return list(rows)
-    return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
+    return [rows[index] for index in np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def read_vectors(path: Path) -> Tensor | None:

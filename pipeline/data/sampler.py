@@ -43,8 +43,10 @@ def draw_noise(seed: int, count: int, width: int, first: int = 0) -> "torch.Tens
 
 def shuffle_rows(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
     """Which rows are clips number `first` to `first + count`, each epoch in its own order -> int64 [count]"""
-    places = np.arange(first, first + count)
-    return np.array([_order(seed, place // rows, rows)[place % rows] for place in places.tolist()], np.int64)
+    positions = np.arange(first, first + count)
+    return np.array(
+        [_order(seed, position // rows, rows)[position % rows] for position in positions.tolist()], np.int64
+    )
 
 
 @lru_cache(2)  # a batch may lie across the end of an epoch

@@ -145,13 +145,13 @@ def _has_left_as_verb(plain: str) -> bool:
     """Whether somebody may have left: `he left`, `the dog left early`. In doubt it is so."""
     words = plain.split()
     moved = False
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         moved |= MOTIONS.fullmatch(word) is not None
-        if word != "left" or moved or place == 0 or words[place - 1] in BEFORE_SIDE:
+        if word != "left" or moved or index == 0 or words[index - 1] in BEFORE_SIDE:
             continue
-        if words[place + 1 : place + 2] and words[place + 1] in BEHIND_SIDE:
+        if words[index + 1 : index + 2] and words[index + 1] in BEHIND_SIDE:
             continue
-        if place > 1 or words[0] in SUBJECTS:
+        if index > 1 or words[0] in SUBJECTS:
             return True
     return False
 
@@ -253,7 +253,7 @@ def _find(text: str) -> list[CueMatch]:
     kept: list[CueMatch] = []
     taken: set[int] = set()
     for hit in hits:
-        places = {place for span in hit.spans for place in range(*span)}
+        places = {index for span in hit.spans for index in range(*span)}
         if not places & taken:
             kept.append(hit)
             taken |= places

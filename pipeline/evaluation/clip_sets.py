@@ -183,8 +183,8 @@ def generate_clips(
         "model, words": repeat(new, params.samples),
     }
     sets = {
-        name: ClipSet(draw(prompts, params.seed + place), prompts)
-        for place, (name, prompts) in enumerate(wanted.items())
+        name: ClipSet(draw(prompts, params.seed + index), prompts)
+        for index, (name, prompts) in enumerate(wanted.items())
         if prompts
     }
     if turned:
@@ -217,7 +217,7 @@ def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
 
 def repeat(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
     """`count` prompts: these in order, from the start again where they are fewer."""
-    return [prompts[place % len(prompts)] for place in range(count)] if prompts else []
+    return [prompts[index % len(prompts)] for index in range(count)] if prompts else []
 
 
 def select_distinct(prompts: Sequence[Prompt], most: int) -> list[Prompt]:

@@ -247,8 +247,8 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
                 continue  # the judge has no such class, so it cannot say what is wrong
             first = sorted(rows, key=lambda row: float(right[row]))[:samples]
             shown = {
-                f"generated {place}, {'right' if right[row] else 'wrong'}": clips.frames[row]
-                for place, row in enumerate(first, 1)
+                f"generated {index}, {'right' if right[row] else 'wrong'}": clips.frames[row]
+                for index, row in enumerate(first, 1)
             }
             shown["real"] = reals.frames[examples[meaning][0]]
             caption = f"{clips.prompts[rows[0]].caption.text}: {right[rows].sum():.0f} of {len(rows)} right"

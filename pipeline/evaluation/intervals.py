@@ -124,8 +124,8 @@ def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
     """Each chance corrected for their number: the least one times all of them, the next one times one less, ..."""
     corrected: dict[str, float] = {}
     highest = 0.0
-    for place, name in enumerate(sorted(chances, key=lambda name: chances[name])):
-        highest = max(highest, min(1.0, chances[name] * (len(chances) - place)))
+    for index, name in enumerate(sorted(chances, key=lambda name: chances[name])):
+        highest = max(highest, min(1.0, chances[name] * (len(chances) - index)))
         corrected[name] = highest
     return corrected
 

@@ -143,7 +143,7 @@ class Trunk(nn.Module):
 
     def __init__(self, shape: ClipParams, width: int) -> None:
         super().__init__()
-        channels = [min(width << place, 4 * width) for place in range(count_doublings(shape))]
+        channels = [min(width << index, 4 * width) for index in range(count_doublings(shape))]
         layers: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.GroupNorm(GROUPS, width), nn.GELU()]
         for a, b in itertools.pairwise(channels):
             layers += [nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(GROUPS, b), nn.GELU(), nn.AvgPool2d(2)]

@@ -47,12 +47,12 @@ class ConvGruGenerator(Generator):
         if self.direct:
             code = torch.cat((code, still[:, None].expand(-1, self.frames, -1)), dim=2)
         x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,T,h,w]
-        for place, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages):
             x = stage(x, code)
-            if place < len(self.memories):
-                x = self.memories[place](x)
-            if place < len(self.narrow):
-                x = upsample(self.narrow[place](x))
+            if index < len(self.memories):
+                x = self.memories[index](x)
+            if index < len(self.narrow):
+                x = upsample(self.narrow[index](x))
         frames: Tensor = torch.tanh(self.last(rectify(x)))
         return frames
 

@@ -131,8 +131,8 @@ def draw_normal(seed: int, count: int) -> NDArray[np.float32]:
 def _seed_twister(seed: int) -> random.Random:
     """Python's twister in the state that torch seeds its own with; numpy's would take as long to load as to draw."""
     state = [seed & 0xFFFFFFFF]
-    for place in range(1, STATE_WORDS):
-        state.append((MULTIPLIER * (state[-1] ^ state[-1] >> 30) + place) & 0xFFFFFFFF)
+    for index in range(1, STATE_WORDS):
+        state.append((MULTIPLIER * (state[-1] ^ state[-1] >> 30) + index) & 0xFFFFFFFF)
     twister = random.Random()
     twister.setstate((3, (*state, STATE_WORDS), None))  # the version of the state's layout; all words are used up
     return twister

@@ -73,7 +73,7 @@ def draw_pairs(dataset: Dataset, model: Model, rows: Sequence[int], seed: int) -
 def _choose_rows(dataset: Dataset, rng: np.random.Generator) -> list[int]:
     """Rows of the split, shuffled, with another caption each before any comes twice."""
     rows = dataset.rows("test")
-    shuffled = [rows[place] for place in rng.permutation(len(rows))]
+    shuffled = [rows[index] for index in rng.permutation(len(rows))]
     return order_round_robin(shuffled, [clip.caption for clip in dataset.clips(shuffled)])[:PAIRS]
 
 

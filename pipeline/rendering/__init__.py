@@ -159,8 +159,8 @@ def _draw_block(page: Page, x: int, y: int, block: Block, scale: int) -> Iterato
     height, width = _window_size(block, scale)
     page.panel(x, y, block_width, block_height)
     page.text(x + GAP, y + GAP, block.title, HEADING, width=block_width - 2 * GAP)
-    for place, window in enumerate(block.windows):
-        line, column = divmod(place, _columns(block))
+    for index, window in enumerate(block.windows):
+        line, column = divmod(index, _columns(block))
         left = x + GAP + column * (width + GAP)
         top = y + HEADING_LINE + GAP + line * (height + LABEL_LINE + GAP)
         page.text(left, top + height + 2, window.label, LABEL, width=width, colour=PALE_INK, centred=True)

@@ -103,8 +103,8 @@ def digest_pictures(pictures: Numbered, measure: Callable[[str], int]) -> str:
     To read all of them would take minutes where a set has millions, to ask for all sizes most of one.
     """
     count = len(pictures.names)
-    sampled = sorted({place * (count - 1) // (SAMPLED - 1) for place in range(SAMPLED)})
-    sizes = [f"{pictures.names[place]} {measure(pictures.names[place])}" for place in sampled]
+    sampled = sorted({index * (count - 1) // (SAMPLED - 1) for index in range(SAMPLED)})
+    sizes = [f"{pictures.names[index]} {measure(pictures.names[index])}" for index in sampled]
     return hashlib.sha256("\0".join(["pictures", *pictures.names, *sizes]).encode(errors="surrogateescape")).hexdigest()
 
 
@@ -113,7 +113,7 @@ def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
     if len(names) < 2 or not is_picture(names[0]):
         return None
     first, last = names[0], names[-1]
-    same = next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), 0)
+    same = next((index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), 0)
     before = first[:same].rstrip("0123456789")
     found = RUN.match(first, len(before))
     if not found or not first.isascii():
@@ -187,7 +187,7 @@ def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
             shapes[tuple(parts[::2])].append(parts[1::2])
     groups: Counter[str] = Counter()
     for texts, numbers in shapes.items():
-        varying = [place for place, column in enumerate(zip(*numbers, strict=True)) if len(set(column)) > 1]
+        varying = [index for index, column in enumerate(zip(*numbers, strict=True)) if len(set(column)) > 1]
         counter = varying[-1] if varying else len(texts) - 2
         for row in numbers:
             cells = [*row[:counter], "*", *row[counter + 1 :], ""]

@@ -88,8 +88,8 @@ class _ParquetTable:
         """By the counts in the file where these tell it, so that the bytes are read in few groups."""
         leaf = f"{column}.bytes"
         told = self._file.metadata.row_group(group)
-        places = (told.column(place) for place in range(told.num_columns))
-        statistics = next((found.statistics for found in places if found.path_in_schema == leaf), None)
+        columns = (told.column(index) for index in range(told.num_columns))
+        statistics = next((found.statistics for found in columns if found.path_in_schema == leaf), None)
         count = statistics.null_count if statistics is not None and statistics.has_null_count else None
         if count in (0, told.num_rows):
             return [count != 0] * int(told.num_rows)
@@ -139,9 +139,9 @@ class _ArrowTable:
             batch.validate(full=True)
             yield batch
 
-    def _open(self, places: Sequence[int] | None = None) -> Any:
+    def _open(self, indices: Sequence[int] | None = None) -> Any:
         self._file.seek(0)
-        options = pa.ipc.IpcReadOptions(included_fields=places, use_threads=False)
+        options = pa.ipc.IpcReadOptions(included_fields=indices, use_threads=False)
         return (pa.ipc.open_file if self._indexed else pa.ipc.open_stream)(self._file, options=options)
 
 

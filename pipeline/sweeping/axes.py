@@ -169,7 +169,7 @@ def _are_weights(values: Sequence[Any]) -> bool:
 def _rank(values: Sequence[Any]) -> dict[str, int]:
     """The places of values: of numbers by their size, of others as they come."""
     ordered = sorted(values) if all(map(is_number, values)) else values
-    return {shown: place for place, shown in enumerate(dict.fromkeys(map(repr, ordered)))}
+    return {shown: index for index, shown in enumerate(dict.fromkeys(map(repr, ordered)))}
 
 
 def _combine(axes: Sequence[Axis]) -> Iterator[Values]:
@@ -187,7 +187,7 @@ def _read_axis(argument: str) -> Axis:
         values: list[Any] = yaml.safe_load(f"[{text}]")
     except yaml.YAMLError:
         raise UserError(f"{argument!r}: the values are not a list of YAML values; put brackets in quotes") from None
-    if any(value in values[:place] for place, value in enumerate(values)):
+    if any(value in values[:index] for index, value in enumerate(values)):
         raise UserError(f"{argument!r}: a value is given twice")
     return Choices(key, tuple(values))
 

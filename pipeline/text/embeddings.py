@@ -245,10 +245,10 @@ def _embed_contexts(words: Sequence[str], captions: Iterable[Sequence[str]], wid
     neighbours: dict[str, Counter[str]] = {word: Counter() for word in words}
     totals: Counter[str] = Counter()
     for tokens, count in Counter(map(tuple, captions)).items():
-        for place, token in enumerate(tokens):
+        for index, token in enumerate(tokens):
             totals[token] += count
             if token in neighbours:
-                for other in tokens[max(place - WINDOW, 0) : place] + tokens[place + 1 : place + 1 + WINDOW]:
+                for other in tokens[max(index - WINDOW, 0) : index] + tokens[index + 1 : index + 1 + WINDOW]:
                     neighbours[token][other] += count
     common = sorted(totals, key=lambda word: (-totals[word], word))[:CONTEXTS]
     chance = {word: totals[word] / totals.total() for word in common}

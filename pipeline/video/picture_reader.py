@@ -194,9 +194,9 @@ class FfmpegPictureReader(PictureReader):
             return
         with _folder(self._pictures.scratch) as folder:
             codecs = set()
-            for place, (_, content, header) in enumerate(self._load(numbers, budget)):
+            for index, (_, content, header) in enumerate(self._load(numbers, budget)):
                 codecs.add(header.codec)
-                (folder / f"{place:05}.{ENDINGS[header.codec]}").write_bytes(content)
+                (folder / f"{index:05}.{ENDINGS[header.codec]}").write_bytes(content)
             if len(codecs) > 1:
                 kinds = " and ".join(sorted(codecs))
                 raise DecodeError(f"its pictures are {kinds}; transcode.decoder in_process can follow it")
@@ -204,8 +204,8 @@ class FfmpegPictureReader(PictureReader):
             read = _ImageSequence(path, self._limits).read(lambda _: range(len(numbers)), filters)
         if len(read.frames) < len(numbers):
             raise DecodeError(f"damaged: {len(numbers) - len(read.frames)} of {len(numbers)} pictures")
-        for place, number in enumerate(numbers):
-            yield PickedFrame(number, read.frames[place], read.pictures[place])
+        for index, number in enumerate(numbers):
+            yield PickedFrame(number, read.frames[index], read.pictures[index])
 
 
 class _ImageSequence(FfmpegReader):

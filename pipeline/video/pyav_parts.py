@@ -53,7 +53,7 @@ class PacketIndex:
     numbers: dict[int, int]  # timestamp -> number of the frame, ascending
     starts: list[int]  # of each frame, the packet that decoding for it begins with
     entries: list[Entry]
-    places: dict[int | None, int]  # timestamp -> packet
+    packets: dict[int | None, int]  # timestamp -> packet
 
     def floor(self, position: int) -> int:
         """The first timestamp that a decoder which begins with the packet at `position` can show as it is meant."""
@@ -68,24 +68,24 @@ def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketInde
     known = [timestamp for timestamp in timestamps if timestamp is not None]
     if not known or len(set(known)) < len(timestamps):
         raise Inexact
-    shown = sorted((pts, place) for place, (pts, entry) in enumerate(zip(known, entries, strict=True)) if entry.shown)
-    keys = [place for place, entry in enumerate(entries) if entry.key and entry.shown]
-    starts = [_find_start(keys, known, place) for _, place in shown]
+    shown = sorted((pts, index) for index, (pts, entry) in enumerate(zip(known, entries, strict=True)) if entry.shown)
+    keys = [index for index, entry in enumerate(entries) if entry.key and entry.shown]
+    starts = [_find_start(keys, known, index) for _, index in shown]
     numbers = {pts: number for number, (pts, _) in enumerate(shown)}
     timeline = clock.build_timeline(
         Timestamps([*numbers], [None] * len(shown), [entries[at].length for _, at in shown])
     )
-    places = {pts: place for place, pts in enumerate(timestamps)}
-    return PacketIndex(timeline, numbers, starts, list(entries), places)
+    packets = {pts: index for index, pts in enumerate(timestamps)}
+    return PacketIndex(timeline, numbers, starts, list(entries), packets)
 
 
-def _find_start(keys: Sequence[int], timestamps: Sequence[int], place: int) -> int:
-    """The last key frame that is decoded, and shown, no later than the frame at `place`; the first packet without one.
+def _find_start(keys: Sequence[int], timestamps: Sequence[int], index: int) -> int:
+    """The last key frame that is decoded, and shown, no later than the frame at `index`; the first packet without one.
 
     Frames that follow a key frame but are shown before it may refer to what is before it.
     """
-    rank = bisect_right(keys, place) - 1
-    while rank >= 0 and timestamps[keys[rank]] > timestamps[place]:
+    rank = bisect_right(keys, index) - 1
+    while rank >= 0 and timestamps[keys[rank]] > timestamps[index]:
         rank -= 1
     return keys[rank] if rank >= 0 else 0
 
@@ -163,9 +163,9 @@ class _Walk:
                 yield PickedFrame(number, scaler(frame, picture), picture)
 
     def _walk(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
-        place, starts = 0, self._index.starts
-        while place < len(wanted):
-            start = starts[wanted[place]]
+        index, starts = 0, self._index.starts
+        while index < len(wanted):
+            start = starts[wanted[index]]
             floor = self._index.floor(start)
             expected = self._index.numbers[floor]
             for frame in self._opened.refine(self._decode(start)):
@@ -175,12 +175,12 @@ class _Walk:
                     continue
                 if self._index.numbers.get(frame.pts) != expected or frame.is_corrupt:
                     raise Inexact
-                if expected == wanted[place]:
+                if expected == wanted[index]:
                     yield expected, frame
-                    place += 1
-                    if place == len(wanted):
+                    index += 1
+                    if index == len(wanted):
                         return
-                    if starts[wanted[place]] > self._packets.position:
+                    if starts[wanted[index]] > self._packets.position:
                         break
                 expected += 1
             else:
@@ -204,18 +204,18 @@ class _Packets:
     """The packets of an open video, from any packet on."""
 
     def __init__(self, opened: OpenedStream, index: PacketIndex) -> None:
-        self._opened, self._entries, self._places = opened, index.entries, index.places
+        self._opened, self._entries, self._by_timestamp = opened, index.entries, index.packets
         self._demuxed = opened.demux()
         self.position = 0  # of the packet that is read next
 
     def read_from(self, start: int) -> Iterator["Packet[VideoStream]"]:
-        """The packets from a place on, and one without data at the end. Raises Inexact where seeking does not lead."""
+        """The packets from this one on, and one without data at the end. Raises Inexact where seeking does not lead."""
         self._opened.stream.codec_context.flush_buffers()
         if not self.position <= start <= self.position + NEAR:
             self._seek(start)
         for packet in self._demuxed:
             if packet.size:
-                if self._places.get(packet.pts) != self.position:
+                if self._by_timestamp.get(packet.pts) != self.position:
                     raise Inexact
                 self.position += 1
             if self.position > start:
@@ -223,16 +223,16 @@ class _Packets:
 
     def _seek(self, start: int) -> None:
         """Go to a packet, or a little before it: formats are sought by one time or the other, and to a key frame."""
-        keys = islice((place for place in range(start, -1, -1) if self._entries[place].key), NEAREST_KEYS)
-        targets = [time for place in keys for time in self._entries[place][:2] if time is not None]
+        keys = islice((index for index in range(start, -1, -1) if self._entries[index].key), NEAREST_KEYS)
+        targets = [time for index in keys for time in self._entries[index][:2] if time is not None]
         for target in targets:
             self._opened.container.seek(target, stream=self._opened.stream)
             self._demuxed = self._opened.demux()
             first = next((packet for packet in self._demuxed), None)
-            place = self._places.get(first.pts) if first is not None and first.size else None
-            if first is not None and place is not None and place <= start:
+            index = self._by_timestamp.get(first.pts) if first is not None and first.size else None
+            if first is not None and index is not None and index <= start:
                 self._demuxed = _put_back(first, self._demuxed)
-                self.position = place
+                self.position = index
                 return
         raise Inexact
 

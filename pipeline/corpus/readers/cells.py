@@ -27,7 +27,7 @@ TEXT = ".txt"  # Excel's "Unicode text"; not among FORMATS, since in folders it 
 
 Cells = tuple[Any, ...]
 LocatedCells = tuple[str, Cells]  # where they stand: `line 3`, `row 3`
-Columns = Mapping[str, str | int]  # key of dataset.columns -> name or place of the column
+Columns = Mapping[str, str | int]  # key of dataset.columns -> name or number of the column, from 1
 
 
 def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
@@ -103,16 +103,16 @@ def list_tables(folder: Path) -> list[Path]:
 def find_columns(
     path: Path, header: Sequence[str], columns: Columns, hint: Callable[[], str] = lambda: ""
 ) -> list[int]:
-    """The place of each wanted column. Raises UserError with the nearest names, and a hint, for one that is absent.
+    """The index of each wanted column. Raises UserError with the nearest names, and a hint, for one that is absent.
 
     Warns of columns that look like parts of videos and that nothing names.
     """
-    places = []
+    indices = []
     for key, name in columns.items():
         if isinstance(name, int):
             if name > len(header):
                 raise UserError(f"{path}: has {len(header)} columns, but dataset.columns.{key} is {name}{hint()}")
-            places.append(name - 1)
+            indices.append(name - 1)
             continue
         count = header.count(name)
         if count != 1:
@@ -122,15 +122,15 @@ def find_columns(
             listed = ", ".join(column[:100] for column in header) or "none"
             detail = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
             raise UserError(f"{path}: {detail}")
-        places.append(header.index(name))
-    warn_of_segments(path, header, {header[place] for place in places})
-    return places
+        indices.append(header.index(name))
+    warn_of_segments(path, header, {header[index] for index in indices})
+    return indices
 
 
 def look_up(row: Any, name: str | int) -> Any:
     """The cell of that name, or in the objects that a name with dots leads through, in each of those that are listed.
 
-    A number is a place in a list, from 0.
+    A number is an index into a list, from 0.
     """
     if isinstance(row, dict) and name in row:
         return row[name]
@@ -191,14 +191,14 @@ def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[L
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
-            places = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
+            indices = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
             first = lines.line_num + 1 + before
             for cells in lines:
                 if len(cells) > len(header):
                     detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
                     raise UserError(f"{path}: line {first} has {detail}")
                 if cells:
-                    yield f"line {first}", tuple(cells[place] if place < len(cells) else None for place in places)
+                    yield f"line {first}", tuple(cells[index] if index < len(cells) else None for index in indices)
                 first = lines.line_num + 1 + before
         except csv.Error as error:
             last = lines.line_num + before
@@ -215,7 +215,7 @@ def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Lo
     header = list(dict.fromkeys(name for row in rows.values() for name in row))
     inner = find_inner(header, columns)
     header += [name for name in inner if any(holds_cell(row, name) for row in rows.values())]
-    names = [header[place] for place in find_columns(path, header, columns)]
+    names = [header[index] for index in find_columns(path, header, columns)]
     return ((where, tuple(look_up(row, name) for name in names)) for where, row in rows.items())
 
 
@@ -233,7 +233,7 @@ def _read_table(path: Path, columns: Columns, _: str | None) -> Iterator[Located
     header = read_column_names(path)
     inner = find_inner(header, columns)
     names = [*header, *inner]
-    wanted = [names[place] for place in find_columns(path, names, columns)]
+    wanted = [names[index] for index in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(name.partition(".")[0] if name in inner else name for name in wanted))
     found = read_columns(path, distinct, numbers=columns.get("caption"))
     rows = (dict(zip(distinct, cells, strict=True)) for cells in zip(*found, strict=True))
@@ -243,9 +243,9 @@ def _read_table(path: Path, columns: Columns, _: str | None) -> Iterator[Located
 def _read_sheet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
     rows = spreadsheets.read_sheet(path)
     titles = next((_list_titles(cells) for _, cells in rows), [])
-    places = find_columns(path, titles, columns)
+    indices = find_columns(path, titles, columns)
     for number, cells in rows:
-        yield f"row {number}", tuple(cells[place] if place < len(cells) else None for place in places)
+        yield f"row {number}", tuple(cells[index] if index < len(cells) else None for index in indices)
 
 
 def _list_titles(cells: Sequence[Any]) -> list[str]:

@@ -100,7 +100,7 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
     lines = read_text_lines(path)
     sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
     for number, cells in _split_lines(path, lines, sign, max(named.values()), numbered):
-        row = {key: cells[place - 1] if place <= len(cells) else "" for key, place in named.items()}
+        row = {key: cells[index - 1] if index <= len(cells) else "" for key, index in named.items()}
         label = row["caption"].strip()
         if NUMBERS.fullmatch(label) and not numbered:
             detail = (

@@ -84,11 +84,11 @@ def _find_path_column(path: Path, wanted: str | int | None) -> str:
     return best[0] if best else PATH_COLUMNS[0]
 
 
-def _expand(listed: Iterable[LocatedCells], place: int) -> Iterator[LocatedCells]:
+def _expand(listed: Iterable[LocatedCells], index: int) -> Iterator[LocatedCells]:
     """The same rows, one for each video where a cell lists several."""
     for where, cells in listed:
-        for path in cells[place] or [""] if isinstance(cells[place], list) else [cells[place]]:
-            yield where, (*cells[:place], path, *cells[place + 1 :])
+        for path in cells[index] or [""] if isinstance(cells[index], list) else [cells[index]]:
+            yield where, (*cells[:index], path, *cells[index + 1 :])
 
 
 def _clear_null(row: dict[str, Any]) -> dict[str, Any]:
