@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -21,9 +20,9 @@ MOVING, GROWING = 0.3, 0.1
 # to nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
 # them fill: all would have straight sides, and tall ones be cut off.
 FARTHEST, SMALLEST = 1.5, 0.7
-# Layers of objects are smaller than the frame, and fade to nothing within so much of their border. Layers that were as
-# large as the frame held an object for each direction, side by side, and moved so that one was seen. Of an object that
-# was only seen in one direction, only one of the two had learned anything.
+# Objects are drawn in the middle of their layers, which fade to nothing within so much outside of it. Layers that were
+# free to use all of their picture held an object for each direction, side by side, and moved so that one was seen. Of
+# an object that was only seen in one direction, only one of the two had learned anything.
 FADING = 0.2
 
 # How clear layers are before they learn anything, as what is taken from the logit of their alpha. Those of objects show
@@ -38,16 +37,12 @@ TAIL = 16  # channels at full resolution
 
 
 class Still(nn.Module):
-    """A code per clip [B,K] -> a picture of any number of channels, without bounds: [B,C,H,W].
+    """A code per clip [B,K] -> a picture of any number of channels, without bounds: [B,C,H,W]."""
 
-    The picture is as large as a frame, or a `share` of its sides, rounded up to what doublings lead to.
-    """
-
-    def __init__(self, shape: ClipParams, channels: int, code: int, width: int, share: float = 1.0) -> None:
+    def __init__(self, shape: ClipParams, channels: int, code: int, width: int) -> None:
         super().__init__()
         doublings = count_doublings(shape)
-        self.height, self.width = (math.ceil(share * (side >> doublings)) for side in (shape.height, shape.width))
-        self.sides = self.height << doublings, self.width << doublings
+        self.height, self.width = shape.height >> doublings, shape.width >> doublings
         widths = [min(width << (doublings - i), 4 * width) for i in range(doublings + 1)]
         self.channels = widths[0]
         self.start = linear(code, widths[0] * self.height * self.width)
@@ -81,14 +76,14 @@ def split_layers(picture: Tensor, clear: float, window: Tensor | None = None) ->
     return torch.cat((layers[:, :, :3], alpha if window is None else alpha * window.to(alpha.dtype)), dim=2)
 
 
-def build_window(shape: ClipParams, sides: tuple[int, int], extent: float) -> Tensor:
-    """For a picture of these sides, as many pixels as in a frame: 1 within `extent` of the frame, 0 beyond FADING."""
+def build_window(shape: ClipParams, extent: float) -> Tensor:
+    """1 in the middle of a picture up to `extent` of the way to its border, fading to 0 within FADING of it: [H,W]."""
 
-    def fade(frame: int, side: int) -> Tensor:
-        far = (torch.arange(side) - (side - 1) / 2).abs() * (2 / frame)
+    def fade(side: int) -> Tensor:
+        far = ((torch.arange(side) + 0.5) * (2 / side) - 1).abs()
         return ((extent + FADING - far) / FADING).clamp(0, 1)
 
-    return fade(shape.height, sides[0])[:, None] * fade(shape.width, sides[1])
+    return fade(shape.height)[:, None] * fade(shape.width)
 
 
 class Placement(nn.Module):
@@ -114,35 +109,29 @@ class Placement(nn.Module):
         return places / (1 + places.abs() / self.reach)
 
 
-def compose(background: Tensor, layers: Sequence[Tensor], places: Tensor) -> Tensor:
-    """Background [B,3,T or 1,H,W] and layers over it -> frames [B,3,T,H,W].
-
-    Layers [B,n,4,h,w] of one size belong together, the lowest first; places are [B,T,N,PLACE], N layers in all.
-    """
+def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
+    """Background [B,3,T or 1,H,W], layers [B,N,4,H,W], places [B,T,N,PLACE] -> frames [B,3,T,H,W], the last on top."""
     frames = background
-    sides = background.shape[3], background.shape[4]
-    placed = torch.split(places, [group.shape[1] for group in layers], dim=2)
-    for group, own in zip(layers, placed, strict=True):
-        # Colours are multiplied by alpha before they are moved, so that none bleeds in from transparent pixels.
-        colours, alpha = torch.split(group, [3, 1], dim=2)
-        for moved in move(torch.cat((colours * alpha, alpha), dim=2), own, sides).unbind(1):
-            above, cover = torch.split(moved, [3, 1], dim=1)
-            frames = torch.addcmul(above, frames, 1 - cover)
+    # Colours are multiplied by alpha before they are moved, so that none bleeds in from transparent pixels.
+    colours, alpha = torch.split(layers, [3, 1], dim=2)
+    for moved in move(torch.cat((colours * alpha, alpha), dim=2), places).unbind(1):
+        above, cover = torch.split(moved, [3, 1], dim=1)
+        frames = torch.addcmul(above, frames, 1 - cover)
     return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
-def move(layers: Tensor, places: Tensor, sides: tuple[int, int], *, goes_on: bool = False) -> Tensor:
-    """Layers [B,N,C,h,w] at places [B,T,N,PLACE] -> [B,N,C,T,H,W] of these sides, bilinear.
+def move(layers: Tensor, places: Tensor, sides: tuple[int, int] | None = None) -> Tensor:
+    """Layers [B,N,C,H,W] at places [B,T,N,PLACE] -> [B,N,C,T,H,W], bilinear, zero where a layer does not reach.
 
-    Beyond its border a layer is zero, or `goes_on` as its outermost pixels. As two matrix products rather than
-    `grid_sample`, whose gradient is not deterministic on a GPU. Results lie in memory as T,H,C,W: none has to be
-    reordered.
+    Pictures that are larger than frames of these `sides` go on beyond their border as their outermost pixels.
+    As two matrix products rather than `grid_sample`, whose gradient is not deterministic on a GPU; their results lie in
+    memory as T,H,C,W, so that none has to be reordered.
     """
     batch, count, channels, tall, wide = layers.shape
-    height, width = sides
+    height, width = sides or (tall, wide)
     places = places.transpose(1, 2).contiguous()
-    rows = _weights(height, tall, places[..., 0], places[..., 2], goes_on=goes_on)  # [B,N,T,H,h]
-    columns = _weights(width, wide, places[..., 1], places[..., 3], goes_on=goes_on)  # [B,N,T,W,w]
+    rows = _weights(height, places[..., 0], places[..., 2], sides and tall)  # [B,N,T,H,h]
+    columns = _weights(width, places[..., 1], places[..., 3], sides and wide)  # [B,N,T,W,w]
     lines = layers.transpose(2, 3).reshape(batch * count, tall, channels * wide)
     stretched = rows.view(batch * count, -1, tall) @ lines  # [B*N,T*H,C*w]
     moved = stretched.view(-1, height * channels, wide) @ columns.view(-1, width, wide).mT  # [B*N*T,H*C,W]
@@ -165,7 +154,7 @@ class Camera(nn.Module):
     def forward(self, code: Tensor, picture: Tensor, chosen: slice = ALL_FRAMES) -> Tensor:
         places = self.placement.bound(self.placement(code)[:, chosen])  # [B,T,1,PLACE]
         if self.flow is None:
-            return move(picture[:, None], places, self.sides, goes_on=True)[:, 0]
+            return move(picture[:, None], places, self.sides)[:, 0]
         knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
         knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * BENDING
         flow = knots.transpose(1, 2)[:, chosen].reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
@@ -191,8 +180,12 @@ def warp(picture: Tensor, places: Tensor, flow: Tensor, sides: tuple[int, int]) 
     return seen.view(batch, frames, -1, *sides).transpose(1, 2)
 
 
-def _weights(side: int, length: int, centre: Tensor, log_scale: Tensor, *, goes_on: bool) -> Tensor:
-    """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,length]."""
+def _weights(side: int, centre: Tensor, log_scale: Tensor, larger: int | None = None) -> Tensor:
+    """How much of each pixel of a picture is in each of the frame, along one side: [B,T] each -> [B,T,side,side].
+
+    A picture of a `larger` side, [B,T,side,larger], goes on beyond its border; any other ends there.
+    """
+    length = side if larger is None else larger
     pixels = torch.arange(length, device=centre.device, dtype=centre.dtype)
     frame = torch.arange(side, device=centre.device, dtype=centre.dtype)
     places = (frame + 0.5) * (2 / side) - 1  # middles of the frame's pixels in [-1,1]
@@ -202,7 +195,7 @@ def _weights(side: int, length: int, centre: Tensor, log_scale: Tensor, *, goes_
     # rule of Gauss, stands for that of all between; of a picture that is not shrunk both are the same.
     aside = (shrinking - 1).clamp(min=0) / math.sqrt(12)
     samples = [source - aside, source + aside]
-    if goes_on:
+    if larger is not None:
         samples = [places.clamp(0, length - 1) for places in samples]
     near, far = (_weigh_bilinearly(places, pixels) for places in samples)
     return (near + far) / 2
@@ -238,15 +231,14 @@ class ResidualGenerator(Generator):
         self.look, self.helping = linear(self.content + cond, code), linear(self.content + cond, code)
         self.setting = linear(self.content, code)
         half = max(params.still_width // 2, 1)
-        extent = params.object_extent
-        self.layers = Still(shape, 4 * params.object_layers, code, params.still_width, min(extent + FADING, 1.0))
+        self.layers = Still(shape, 4 * params.object_layers, code, params.still_width)
         others = params.layers - params.object_layers
         self.helpers = Still(shape, 4 * others, code, half) if others else None
         moving = params.background != "still"
         self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
         self.placement = Placement(code, params.layers, shape.frames)
-        window = None if extent >= 1 else build_window(shape, self.layers.sides, extent)
+        window = None if params.object_extent >= 1 else build_window(shape, params.object_extent)
         self.register_buffer("window", window, persistent=False)
         self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
@@ -274,15 +266,15 @@ class ResidualGenerator(Generator):
         with in_float32(z):  # a rounded place would tremble
             code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
             places = self.placement.bound(self._add_offset(self.placement(code)[:, frames], look))
-        layers = [split_layers(self.layers(look), OBJECTS_CLEAR, self.window)]  # [B,n,4,h,w]
+        layers = split_layers(self.layers(look), OBJECTS_CLEAR, self.window)  # [B,N,4,H,W]
         if self.helpers is not None:
             helping = self.helping(torch.cat((content, action_cond), dim=1))
-            layers.append(split_layers(self.helpers(activate(helping)), OTHERS_CLEAR))
+            layers = torch.cat((layers, split_layers(self.helpers(activate(helping)), OTHERS_CLEAR)), dim=1)
         background = self.background(activate(self.setting(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
             background = background.to(places.dtype)
             seen = background[:, :, None] if self.camera is None else self.camera(code, background, frames)
-            clip = compose(seen, [group.to(places.dtype) for group in layers], places)  # [B,3,T,H,W]
+            clip = compose(seen, layers.to(places.dtype), places)  # [B,3,T,H,W]
         if self.volume is None:
             return clip
         if action_cond is not cond:  # what it draws is objects and actions

@@ -24,7 +24,7 @@ def at(y: float = 0.0, x: float = 0.0, tall: float = 0.0, wide: float = 0.0) -> 
 
 def view(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """What a camera without a flow sees: frames [B,3,T,H,W]."""
-    return move(picture[:, None], places[:, :, None], SIDES, goes_on=True)[:, 0]
+    return move(picture[:, None], places[:, :, None], SIDES)[:, 0]
 
 
 def both(places: torch.Tensor) -> list[torch.Tensor]:

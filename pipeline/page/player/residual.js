@@ -20,12 +20,10 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const curves = smoothCurves(z.subarray(params.content_width), steps);
   const codes = encodeSteps(weights, join(content, actions), curves, steps);
   const look = activate(linear(weights, "generator.look", join(content, objects)));
-  const extent = params.object_extent;
-  const picture = drawStill(weights, "generator.layers", look, sides, Math.min(extent + FADING, 1));
-  const layers = cutOut(picture, OBJECTS_CLEAR, sides, extent);
+  const layers = cutOut(drawStill(weights, "generator.layers", look, sides), OBJECTS_CLEAR, params.object_extent);
   if (weights["generator.helpers.start.weight"]) {
     const helping = activate(linear(weights, "generator.helping", join(content, actions)));
-    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides), OTHERS_CLEAR, sides));
+    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides), OTHERS_CLEAR));
   }
   const setting = activate(linear(weights, "generator.setting", content));
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
@@ -49,19 +47,16 @@ function encodeSteps(weights, still, curves, steps) {
   return activate(linear(weights, "generator.code.third", activate(second)));
 }
 
-// A picture as large as frames of these `sides`, or that covers a `share` of them, enlarged to the next that can be drawn.
-function drawStill(weights, name, code, sides, share = 1) {
-  const doublings = countParts(weights, `${name}.narrow`);
-  const drawn = sides.map((side) => Math.ceil(share * (side >> doublings)) << doublings);
-  return convolve(weights, `${name}.last`, growMap(weights, name, code, drawn), { rectified: true });
+function drawStill(weights, name, code, sides) {
+  return convolve(weights, `${name}.last`, growMap(weights, name, code, sides), { rectified: true });
 }
 
 // A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
-// transparent pixels. Beyond `extent` of the way from the middle to the border of a frame they fade.
-function cutOut(picture, clear, [high, wide], extent = 1) {
+// transparent pixels. Beyond `extent` of the way from the middle to the border they fade.
+function cutOut(picture, clear, extent = 1) {
   const { height, width, channels, data } = picture;
-  const rows = fade(high, height, extent);
-  const columns = fade(wide, width, extent);
+  const rows = fade(height, extent);
+  const columns = fade(width, extent);
   return Array.from({ length: channels / 4 }, (_, layer) => {
     const out = makeMap(1, height, width, 4);
     for (let pixel = 0; pixel < height * width; pixel++) {
@@ -74,9 +69,9 @@ function cutOut(picture, clear, [high, wide], extent = 1) {
   });
 }
 
-// How much is left of the pixels along a side, of a frame whose side is given first.
-function fade(frame, side, extent) {
-  const far = Array.from({ length: side }, (_, pixel) => Math.abs(pixel - (side - 1) / 2) * (2 / frame));
+// How much is left of the pixels along a side.
+function fade(side, extent) {
+  const far = Array.from({ length: side }, (_, pixel) => Math.abs((pixel + 0.5) * (2 / side) - 1));
   return far.map((place) => (extent >= 1 ? 1 : Math.min(Math.max((extent + FADING - place) / FADING, 0), 1)));
 }
 
