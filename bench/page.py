@@ -76,34 +76,29 @@ def measure_page(model_folder: Path, chromium: str, firefox: str, sweep: Path | 
 
 def measure_sweep(page: Path, browser: Any, firefox: str) -> list[Measure]:
     """The lines of the page of several runs."""
-    return [
+    lines = [
         Measure("sweep_megabytes", f"the page of a sweep of {POINTS} points", "at most 25", _megabytes(page)),
-        *list_loads("sweep_", "it", ("", "under 3"), time_chromium(page, browser)),
-        *(
-            list_loads("sweep_firefox_", "it in Firefox", ("", "under 3"), time_firefox(page, firefox))
-            if firefox
-            else ()
-        ),
+        *list_loads("sweep_", "it", ("", "under 3"), time_chromium(page, browser), draws=False),
     ]
+    if firefox:
+        opened = time_firefox(page, firefox)
+        lines += list_loads("sweep_firefox_", "it in Firefox", ("", "under 3"), opened, draws=False)
+    return lines
 
 
-def list_loads(beginning: str, what: str, limits: tuple[str, str], loads: Loads) -> list[Measure]:
-    """The lines of a page's loads, whose names begin with `beginning`."""
-    painted, ready = limits
+def list_loads(
+    beginning: str, what: str, limits: tuple[str, str], loads: Loads, *, draws: bool = True
+) -> list[Measure]:
+    """The lines of a page's loads, whose names begin with `beginning`; `draws`: it holds the generator."""
+    painted, whole = limits
+    end, times = ("ready", loads.ready) if draws else ("whole", loads.whole)
+    until = "the first clip is drawn" if draws else "all in sight and all charts are"
     return [
         Measure(
             f"{beginning}painted_seconds", f"{what} opened until something is seen", painted, *_best(loads.painted)
         ),
-        Measure(
-            f"{beginning}whole_seconds",
-            f"{what} opened until all in sight and all charts are",
-            ready,
-            *_best(loads.whole),
-        ),
-        Measure(
-            f"{beginning}ready_seconds", f"{what} opened until the first drawn clip, too", ready, *_best(loads.ready)
-        ),
-        Measure(f"{beginning}ready_cpu_seconds", "CPU time of the browser until then", "", *_best(loads.used)),
+        Measure(f"{beginning}{end}_seconds", f"{what} opened until {until}", whole, *_best(times)),
+        Measure(f"{beginning}{end}_cpu_seconds", "CPU time of the browser until then", "", *_best(loads.used)),
     ]
 
 

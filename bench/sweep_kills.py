@@ -113,8 +113,12 @@ def start(folder: Path) -> "subprocess.Popen[bytes]":
 def kill(process: "subprocess.Popen[bytes]", folder: Path, victim: str, rng: random.Random) -> str:
     """Kill one kind of process of a running sweep -> its name; the sweep itself where there is no other."""
     ours = find_processes(folder / "runs/sweeps/killed")
-    kinds = {"point": "pipeline.sweeping.point", "dvc": "-m dvc", "training": "work.py train"}
-    found = [one for one in ours if victim in kinds and kinds[victim] in " ".join(_command(one))]
+    kinds = {
+        "point": ["pipeline.sweeping.point"],
+        "dvc": ["-m dvc", "from dvc.cli"],  # for what all points share, and of a point
+        "training": ["work.py train"],
+    }
+    found = [one for one in ours if any(kind in " ".join(_command(one)) for kind in kinds.get(victim, []))]
     if victim == "machine":
         found = [psutil.Process(process.pid), *ours]
     chosen = found if victim == "machine" else [rng.choice(found)] if found else [psutil.Process(process.pid)]

@@ -228,7 +228,7 @@ def name_points(names: Sequence[str], params: Settings) -> list[str]:
     Points are runs of one name and a number each, which says nothing of them.
     """
     sweeps = {name.rpartition("-")[0] if name.rpartition("-")[2].isdigit() else "" for name in names}
-    short = [key.rpartition(".")[2] for key in params]
+    short = ["seed" if key == "training_seed" else key.rpartition(".")[2] for key in params]
     keys = short if len(set(short)) == len(short) else list(params)
     points = [
         ", ".join(f"{key} {format_setting(values[place])}" for key, values in zip(keys, params.values(), strict=True))

@@ -41,6 +41,7 @@ def test_only_params_that_differ_are_shown(runs):
             {"train.lr": [1, 2], "judge.lr": [1, None]},
             ["train.lr 1, judge.lr 1", "train.lr 2, judge.lr null"],
         ),
+        (["w-1", "w-2"], {"training_seed": [1, 2]}, ["seed 1", "seed 2"]),  # what every sweep with seeds has
         (["w-1", "mine"], {"seed": [1, 2]}, ["w-1", "mine"]),  # of a name that somebody has chosen
         (["w-1", "x-2"], {"seed": [1, 2]}, ["w-1", "x-2"]),  # of two sweeps
         (["w-1", "w-2"], {"seed": [1, 1]}, ["w-1", "w-2"]),  # nothing sets them apart
@@ -56,9 +57,9 @@ def test_the_page_of_a_sweep_calls_its_points_by_their_params_in_charts_figures_
     runs = [build_run(tmp_path / str(seed), f"weights-{seed}", training_seed=seed) for seed in (1, 2)]
     text = build_comparison(runs, OPTIONS, 8)
     page = ParsedPage(text)
-    assert "training_seed 2: book, Pushing [something] from left to right" in page.attributes("alt")
-    assert page.text.count("training_seed 2") > page.text.count("weights-2") == 2  # in the overview and the lineage
-    assert '["training_seed 1","training_seed 2"]' in text.replace(", ", ",")  # of the charts
+    assert "seed 2: book, Pushing [something] from left to right" in page.attributes("alt")
+    assert page.text.count("seed 2") > page.text.count("weights-2") == 2  # in the overview and the lineage
+    assert '["seed 1","seed 2"]' in text.replace(", ", ",")  # of the charts
 
 
 def test_figures_stand_on_one_axis_and_real_differences_are_named(runs):
