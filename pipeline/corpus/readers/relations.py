@@ -97,7 +97,7 @@ def _read_file(path: Path, place: Path) -> Iterator[LabelRow]:
     video = as_text(content.get("video_path")) or as_text(content.get("video_id")) or path.stem
     splits = [split for part in place.parts[:-1] if (split := parse_split(part))]
     objects = {
-        as_text(one.get("tid")): _spell(one.get("category")) for one in map(as_object, as_list(content[OBJECTS]))
+        as_text(one.get("tid")): _spell(one.get("category")) for one in map(as_object, as_list(content.get(OBJECTS)))
     }
     for number, relation in enumerate(content[RELATIONS], 1):
         where = (place.as_posix(), f"entry {number}")

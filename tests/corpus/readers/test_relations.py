@@ -69,6 +69,12 @@ def test_a_video_without_relations_is_counted_and_faults_keep_their_rows(place, 
     assert "1 of 3 files hold no relation, such as" in capsys.readouterr().err
 
 
+def test_relations_of_objects_that_are_not_listed_have_no_caption(place):
+    content = describe("a", DOG_BITES)
+    del content["subject/objects"]
+    assert [row.label for row in read(place({"a.json": content}), "vidor")] == [""]
+
+
 @pytest.mark.parametrize("name", sorted(LAST_WORDS))
 def test_the_last_word_of_a_predicate_is_written_out(place, name):
     row, other = read(
