@@ -19,10 +19,11 @@ from pipeline.params.base import DEVICES_VARIABLE
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.monitoring.throughput import OperationCost
+    from pipeline.monitoring.throughput import StepProfile
     from pipeline.planning import TrainingPlan
 
 SHOWN = 15  # operations in the table
+UNDISTURBED = 0.9  # share of the time that a training on an idle machine has a core
 
 
 def plan(
@@ -137,16 +138,19 @@ def train(
         os.environ[DEVICES_VARIABLE] = devices
     if not profile:  # in place of this process: nobody stands between the terminal, DVC and its stage
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
-    file, costs = _trace(found, steps)
-    console = open_console()
+    file, traced = _trace(found, steps)
+    costs, console = traced.costs, open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
     whole = 1000 * sum(cost.seconds for cost in costs)
     detail = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
-    console.print(detail, highlight=False, markup=False)
+    _say(console, detail)
+    if found[0].type == "cpu" and traced.presence < UNDISTURBED:
+        share = f"{traced.presence:.0%} of that time"
+        _say(console, f"other work had the processor: these are times by the clock, and training ran for {share}")
 
 
-def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, list[OperationCost]]":
+def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, StepProfile]":
     from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
     from pipeline.distributed import Rank, set_up, use_device
     from pipeline.monitoring.throughput import profile_steps

@@ -132,12 +132,20 @@ class OperationCost:
 
     name: str
     calls: float  # in a step
-    seconds: float  # in a step: of the GPU where training is on one, else of the processor
+    seconds: float  # in a step: of the GPU where training is on one, else by the clock
     share: float  # of the time of all operations
 
 
-def profile_steps(trainer: Trainer, steps: int, file: Path) -> list[OperationCost]:
-    """Trace warm steps, the first of them a penalised one -> their operations, costliest first; `file` is the trace."""
+@dataclass(frozen=True)
+class StepProfile:
+    """What some steps were spent on."""
+
+    costs: Sequence[OperationCost]  # costliest first
+    presence: float  # share of the time by the clock that this thread had a core; `costs` on a CPU are all of it
+
+
+def profile_steps(trainer: Trainer, steps: int, file: Path) -> StepProfile:
+    """Trace warm steps, the first of them a penalised one; `file` is the trace."""
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -151,9 +159,13 @@ def profile_steps(trainer: Trainer, steps: int, file: Path) -> list[OperationCos
     with profile(
         activities=activities, schedule=schedule(wait=warm - 1, warmup=1, active=steps), on_trace_ready=keep
     ) as p:
-        for _ in trainer.take_steps(warm + steps):
+        for number, _ in enumerate(trainer.take_steps(warm + steps), 1):
+            after = time.perf_counter(), time.thread_time()
             p.step()
-    return costs
+            if number == warm:
+                before = time.perf_counter(), time.thread_time()
+    seconds, own_seconds = (end - start for start, end in zip(before, after, strict=True))
+    return StepProfile(costs, own_seconds / seconds)
 
 
 def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:

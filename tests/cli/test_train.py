@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import time
 
 import pytest
 from training_sets import write_project
@@ -47,6 +49,16 @@ def test_a_profile_is_a_chrome_trace_of_warm_steps_the_first_with_penalties(proj
     shares = [float(line[-1][:-1]) for line in table if line[-1:] and line[-1].endswith("%")]
     assert shares == sorted(shares, reverse=True)
     assert 50 < sum(shares) <= 100.1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_a_profile_of_steps_that_did_not_have_the_processor_says_so(monkeypatch, capsys):
+    """Torch's profiler counts what an operation waits for as its own."""
+    take = Trainer._take_step
+    monkeypatch.setattr(Trainer, "_take_step", lambda self: time.sleep(1) or take(self))
+    train(profile=True, steps=1)
+    assert re.search(r"other work had the processor: .* training ran for \d+% of that time", capsys.readouterr().out)
 
 
 @pytest.mark.slow
