@@ -16,20 +16,10 @@ GENERAL_FORMATS = (
 )
 SETS = (  # published ones whose columns are known
     "tacos",  # before activitynet, whose columns it has
-    *("activitynet", "ava", "charades", "charades_sta", "conversations", "didemo", "diving48", "ego4d"),
-    *("epic_kitchens", "finegym", "hacs", "kinetics", "lsmdc", "miradata", "moments", "mpii_md", "msr_vtt", "msvd"),
-    *(
-        "openvid",
-        "panda70m",
-        "phoenix14t",
-        "qvhighlights",
-        "ref_davis",
-        "ref_vos",
-        "sharegpt4video",
-        "tgif",
-        "thumos14",
-    ),
-    *("vatex", "vidstg", "vript", "webvid"),
+    *("activitynet", "ava", "bdd_x", "burst", "charades", "charades_sta", "conversations", "didemo", "diving48"),
+    *("ego4d", "epic_kitchens", "finegym", "hacs", "kinetics", "koala36m", "lsmdc", "miradata", "moments", "mpii_md"),
+    *("msr_vtt", "msvd", "openvid", "panda70m", "phoenix14t", "qvhighlights", "ref_davis", "ref_vos", "sharegpt4video"),
+    *("tao", "tgif", "thumos14", "vatex", "vidstg", "vript", "webvid", "youtube_vis"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]

@@ -276,12 +276,22 @@ def _detect_json(path: Path) -> tuple[str, str]:
 
 
 def _has_header(path: Path) -> bool:
-    """Whether the first line of a list names columns: no cell of it is a number, a path or a video."""
+    """Whether the first line of a list names columns: no cell of it is a number, a path or a video.
+
+    Names hold digits (`caption_1`) only where another one is that of videos, and the next line has none that differ by
+    their digits.
+    """
     if path.suffix.lower() not in FORMATS:
         return False
-    line = next((line for line in read_text_lines(path) if line.strip()), "")
-    cells = [cell.strip() for cell in line.split(lists.guess_delimiter(line))]
-    return not any(re.search(r"\d", cell) or "/" in cell or has_video_ending(cell) for cell in cells[:2])
+    lines = list(islice((line for line in read_text_lines(path) if line.strip()), 2)) or [""]
+    rows = [[cell.strip() for cell in line.split(lists.guess_delimiter(lines[0]))][:2] for line in lines]
+    alike = len(rows) == 2 and {*map(_blank_digits, rows[0])} & {*map(_blank_digits, rows[1])}
+    digits = r"\A\d" if _find_column(rows[0], (*PATHS, *IDS)) and not alike else r"\d"
+    return not any(re.search(digits, cell) or "/" in cell or has_video_ending(cell) for cell in rows[0])
+
+
+def _blank_digits(cell: str) -> str:
+    return re.sub(r"\d+", "0", cell)
 
 
 def _is_table(path: Path, dataset: DatasetParams) -> bool:

@@ -1,9 +1,9 @@
 """JSON files of any nesting -> rows.
 
 Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
-the two inside an object with other facts; columns as lists; an object per video with lists of its parts; and a list of
-videos beside one of sentences about them, as in MSR-VTT. The labels are one file, or a folder with `captions.json`,
-with files named after their splits, or with one.
+the two inside an object with other facts; columns as lists; an object per video with lists of its parts; a list of
+videos beside one of sentences about them, as in MSR-VTT; and objects tracked in videos. The labels are one file, or a
+folder with `captions.json`, with files named after their splits, or with one.
 
 The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
 the last. The labels are one such file, or a folder with those for training and validation.
@@ -18,6 +18,7 @@ from pipeline.corpus import LabelRow, OfficialSplit, as_text, find_split, number
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.readers.tracks import join_tracks
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
@@ -81,7 +82,8 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
         return _check_objects(path, content)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path}: holds neither a list of objects nor an object with rows, but {str(content)[:80]}")
-    joined = _join_sentences(path, content)
+    joined = join_tracks(content)
+    joined = _join_sentences(path, content) if joined is None else joined
     if joined is not None:
         return joined
     caption = named["caption"]
@@ -190,7 +192,7 @@ def _holds_rows(value: Any) -> bool:
 
 
 def _join_sentences(path: Path, content: Mapping[str, Any]) -> list[Row] | None:
-    """A row per sentence with what is known about its video; None where the file has no such lists."""
+    """A row per sentence with what is known about its video, and one per video without; None for no such lists."""
     videos = content.get("videos")
     sentences = next((content[name] for name in SENTENCES if isinstance(content.get(name), list)), None)
     if not isinstance(videos, list) or sentences is None:
@@ -203,7 +205,9 @@ def _join_sentences(path: Path, content: Mapping[str, Any]) -> list[Row] | None:
     rows = _check_objects(path, sentences)
     if not all("video_id" in row for row in rows):
         raise UserError(f"{path}: a sentence has no video_id, by which it belongs to one of the videos; {REMEDY}")
-    return [{**known.get(row["video_id"], {}), **row} for row in rows]
+    silent = known.keys() - {row["video_id"] for row in rows}
+    joined = [{**known.get(row["video_id"], {}), **row} for row in rows]
+    return joined + [{"video_id": name, **facts} for name, facts in known.items() if name in silent]
 
 
 def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:

@@ -14,7 +14,9 @@ from pipeline.corpus.readers.set_cells import (
     choose_commonest,
     count_frames,
     count_listed_frames,
+    gather_answers,
     group_film,
+    group_numbered,
     group_pieces,
     join_narrations,
     leave_negatives,
@@ -33,9 +35,11 @@ from pipeline.corpus.readers.set_cells import (
     take_content,
     take_expressions,
     take_quoted,
+    take_source,
     take_whole,
 )
 from pipeline.corpus.readers.table import Change
+from pipeline.corpus.readers.tracks import FOLDER, OBJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Variant:
     classes: tuple[str, ...] = ()  # names of the file with the names of its classes, as globs
     extra: tuple[str, ...] = ()  # columns read as well: times that are not the part's, and what `change` needs
     captions: tuple[str, ...] = ()  # only read where dataset.columns.caption is one of these
-    splits: str = ""  # a folder beside its files with the paths of each split, a line for each
+    splits: str = ""  # a folder beside its files with lists of each split's videos, a line for each
     merge_repeats: bool = False  # rows that say the same of the same part are one
 
 
@@ -77,6 +81,19 @@ def _list_part_variants(video: str) -> tuple[Variant, ...]:
     return (*variants, Variant(spoken, header=(KEY, "start", "end", "text"), kind="json", change=blank_placeholders))
 
 
+def _list_tracked_variants(name: str) -> tuple[Variant, ...]:
+    """Objects tracked in videos that are folders of pictures; `name` tells which set's videos they are."""
+    return tuple(
+        Variant(
+            {"path": path, "caption": OBJECTS, "category": OBJECTS},
+            (name, FOLDER),
+            kind="json",
+            change=spell_labels,
+        )
+        for path in (f"JPEGImages/{{{FOLDER}}}", f"{{{FOLDER}}}")  # there may be masks of the same name
+    )
+
+
 CHARADES = ("id", "script", "descriptions", "actions", "length")
 CHARADES_CLASSES = ("Charades_v1_classes.txt", "*classes*.txt")
 PIECES = ("youtube_id", "time_start", "time_end")
@@ -91,6 +108,8 @@ FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # MPII-MD names a clip by
 EXPRESSIONS = (KEY, "expressions", "frames")
 VIDSTG = ("vid", "captions.description", "temporal_gt")
 SHARED = ("video_id", "captions", "keyframe")
+ANSWERS = tuple(f"Answer.{number}{part}" for number in range(1, 16) for part in ("action", "start", "end"))
+SCORED = ("videoID", "timestamp", "caption", "video_training_suitability_score")
 SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
 
 SETS: dict[str, tuple[Variant, ...]] = {
@@ -115,6 +134,16 @@ SETS: dict[str, tuple[Variant, ...]] = {
             merge_repeats=True,
         ),
     ),
+    "bdd_x": (
+        Variant(
+            {"path": "Input.Video", "caption": ANSWERS[0], "start": ANSWERS[1], "end": ANSWERS[2]},
+            ("Input.Video", *ANSWERS[:3]),
+            change=gather_answers,
+            extra=ANSWERS,
+            splits=".",
+        ),
+    ),
+    "burst": _list_tracked_variants("seq_name"),
     "charades": (
         Variant({"path": "id", "caption": "script"}, CHARADES, change=pair_views, captions=("script",)),
         Variant(
@@ -218,6 +247,10 @@ SETS: dict[str, tuple[Variant, ...]] = {
             PIECES,
         ),
     ),
+    "koala36m": (  # before panda70m, whose columns it has, too
+        Variant({"path": "videoID", "caption": "caption"}, SCORED, change=group_numbered, extra=("timestamp",)),
+        Variant({"path": "videoID", "caption": "caption", "segment": "timestamp"}, SCORED, change=take_source),
+    ),
     "lsmdc": (Variant({"path": 1, "caption": 6}, line=r"\S+(?:\t[\d.:]*){4}\t.+", kind="lists", change=group_film),),
     "miradata": (
         Variant({"path": "index", "caption": "dense_caption", "group": "video_id"}, MIRA, extra=MIRA_TIMES),
@@ -267,7 +300,14 @@ SETS: dict[str, tuple[Variant, ...]] = {
         Variant({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
     ),
     "ref_davis": (
-        Variant({"path": 1, "caption": 2}, line=r'\S+ \d+ ".*"', kind="lists", delimiter="blank", change=take_quoted),
+        Variant(
+            {"path": 1, "caption": 2},
+            line=r'\S+ \d+ ".*"',
+            kind="lists",
+            delimiter="blank",
+            change=take_quoted,
+            splits="ImageSets/2017",
+        ),
     ),
     "ref_vos": tuple(
         Variant({"path": path, "caption": "expressions"}, EXPRESSIONS, kind="json", change=take_expressions)
@@ -278,6 +318,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
         for path in ("video_path", "video_id")
         for kind in LISTED
     ),
+    "tao": _list_tracked_variants("name"),
     "tgif": (Variant({"path": 1, "caption": 2}, line=r"https?://\S+\.gif\t.+", kind="lists", splits="splits"),),
     "thumos14": (
         Variant(
@@ -318,4 +359,5 @@ SETS: dict[str, tuple[Variant, ...]] = {
         for kind in LISTED
     ),
     "webvid": (Variant({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
+    "youtube_vis": _list_tracked_variants("file_names"),
 }

@@ -162,6 +162,29 @@ def take_answer(row: Row) -> Row:
     return row | {"caption": "\n".join(text for text in texts if isinstance(text, str))}
 
 
+def gather_answers(row: Row) -> Row:
+    """BDD-X has up to 15 answers in a row, `Answer.2start`, `Answer.2end`, `Answer.2action`, and the video by a URL."""
+    answers = [
+        [row.get(f"extra Answer.{number}{part}") for part in ("action", "start", "end")] for number in range(1, 16)
+    ]
+    given = [answer for answer in answers if any(cell and cell.strip() for cell in answer)]
+    captions, starts, ends = ([answer[place] for answer in given] for place in range(3))
+    video = row["path"].rpartition("/")[2]
+    if not given:
+        return row | {"path": video, "caption": "", "fault": "nobody has described it"}
+    return row | {"path": video, "caption": captions, "start": starts, "end": ends}
+
+
+def group_numbered(row: Row) -> Row:
+    """Koala-36M numbers the clips of a video, `<id>_12`: they are a group."""
+    return row | {"group": row["path"].rpartition("_")[0]}
+
+
+def take_source(row: Row) -> Row:
+    """The same where the videos are whole."""
+    return row | {"path": row["path"].rpartition("_")[0] or row["path"]}
+
+
 def join_narrations(row: Row) -> Row:
     """Ego4D has two people narrate a video, `#C C picks up a #unsure` at a point in time, where C wears the camera."""
     told = [found for found in (row["caption"], row.get("extra narration_pass_2")) if isinstance(found, dict)]

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
@@ -24,6 +24,7 @@ from pipeline.params import ColumnParams, DatasetParams
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
 WITHOUT_CAPTIONS = ("mask_dict.json",)  # of a set, and too long to be read only to find that out
 MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
+NUMBERED = re.compile(r"^\d+_")  # before the name of a video in a list of a split
 LONGEST_LINE = 1 << 16  # bytes that are looked at
 
 
@@ -144,7 +145,8 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
         return [(labelled[0], "all")]
     splits = {match.source.path: _find_file_split(match.source.path, labels) for match in labelled}
     odd = [path.name for path, split in splits.items() if split is None]
-    if odd:
+    parts = {re.sub(r"\d+", "", name) for name in odd}
+    if odd and not (len(odd) == len(splits) and len(parts) == 1):  # not the numbered parts of one table
         names = ", ".join(path.name for path in splits)
         raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
     return [(match, splits[match.source.path] or "all") for match in labelled]
@@ -233,11 +235,16 @@ def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
 
 
 def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow]:
-    """The rows with the splits whose lists, `train.txt`, name their videos; as they are where there are none."""
+    """The rows with the splits whose lists, `train.txt`, name their videos; as they are where there are none.
+
+    Lists may leave out the extension, and number their lines: `12_06d501fd-a9ffc960` of BDD-X.
+    """
     lists = [path for path in sorted(folder.glob("*.txt")) if path.name[0] != "."]
     splits = {path: split for path in lists if (split := find_split(path.stem))}
     listed = {simplify_path(line.strip()): split for path, split in splits.items() for line in read_text_lines(path)}
-    return [row._replace(official_split=listed.get(row.video, row.official_split)) for row in rows]
+    listed |= {NUMBERED.sub("", name): split for name, split in listed.items()}
+    found = [listed.get(row.video, listed.get(str(PurePosixPath(row.video).with_suffix("")))) for row in rows]
+    return [row._replace(official_split=split or row.official_split) for row, split in zip(rows, found, strict=True)]
 
 
 def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:

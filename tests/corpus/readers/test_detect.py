@@ -82,3 +82,16 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path, name):
     write_files(tmp_path, {name: "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"})
     with pytest.raises(UserError, match="a pointer of Git LFS in place of the file"):
         read_rows(tmp_path / name, reading("auto", tmp_path / name))
+
+
+@pytest.mark.parametrize("header", ["video,caption_1", "path,label2", "video_id,text1,start_1"])
+def test_names_of_columns_may_hold_digits(tmp_path, header):
+    write_files(
+        tmp_path, {"a1.mp4": "v", "clips.csv": f"{header}\na1.mp4,a dog runs{',0' * (header.count(',') - 1)}\n"}
+    )
+    caption = header.split(",")[1]
+    dataset = reading("auto", tmp_path / "clips.csv", caption=caption)
+    assert [row.label for row in read_rows(tmp_path / "clips.csv", dataset)] == ["a dog runs"]
+    write_files(tmp_path, {"clips.csv": "video1,clip\nvideo2,jump\n"})
+    dataset = reading("auto", tmp_path / "clips.csv")
+    assert [row.label for row in read_rows(tmp_path / "clips.csv", dataset)] == ["clip", "jump"]

@@ -84,6 +84,12 @@ def test_msr_vtt_joins_sentences_with_their_videos(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_video_that_no_sentence_is_about_is_a_row_without_a_caption(tmp_path):
+    content = {"videos": [{"id": 3, "split": "train"}], "sentences": [{"video_id": 4, "caption": "a dog"}]}
+    rows = seen(tmp_path / "msrvtt.json", content, path="video_id", split="split")
+    assert rows == [("4", "a dog", "4", "all"), ("3", "", "3", "train")]
+
+
 def test_a_folder_holds_captions_or_a_file_per_split_or_one(tmp_path):
     rows = [{"path": "a.mp4", "caption": "A dog"}]
     seen(tmp_path / "one" / "any.json", rows)
