@@ -213,6 +213,14 @@ def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
         ) from None
 
 
+def _describe_label(row: LabelRow) -> str:
+    """Why a row has no label that can be used, and where it stands."""
+    absent = [name for name, text in (("caption", row.label), ("category", row.template)) if not text.strip()]
+    if absent:
+        return escape_unwritable(f"no {' and no '.join(absent)}: {describe_place(row.place)}")
+    return f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}"
+
+
 def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if not is_usable_id(row.id):
         return Drop(_show_id(row), "unusable_id", describe_place(row.place))
@@ -222,7 +230,7 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         return Drop(row.id, "unusable_segment", escape_unwritable(row.segment_fault))
     caption = clean_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
-        return Drop(row.id, "unusable_label", f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}")
+        return Drop(row.id, "unusable_label", _describe_label(row))
     objects = clean_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
     return Candidate(
         row.id,

@@ -140,7 +140,7 @@ def test_folders(tmp_path):
     assert [clip.split for clip in clips if clip.video.startswith("test/")] == ["test"] * 2
     guitars = [f"{part}+playing guitar+{n}.webm" for part, n in (("train", 1), ("train", 2), ("test", 3))]
     assert drops == {
-        "README.md": ("unusable_label", "label '', template ''"),
+        "README.md": ("unusable_label", "no caption and no category: README.md"),
         "train+brush_hair+notes.txt": ("unusable_path", "train/brush_hair/notes.txt does not end like a video"),
         **dict.fromkeys(guitars, ("other_category", "playing-guitar")),
     }

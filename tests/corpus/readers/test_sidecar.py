@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from settings import changed, reading
+from settings import changed, filtering, reading
 
+from pipeline.corpus.choose import choose_clips
 from pipeline.corpus.readers import read_rows
 from pipeline.errors import UserError
 
@@ -138,3 +139,16 @@ def test_the_choice_of_lines_is_in_params():
     assert changed({"dataset": {"text_files": "lines"}}).dataset.text_files == "lines"
     with pytest.raises(UserError, match="text_files"):
         changed({"dataset": {"text_files": "line"}})
+
+
+def test_a_video_without_a_caption_says_where_one_is_missed(tmp_path):
+    write(
+        tmp_path, {"a.mp4": "v", "a.txt": "\n", "b.mp4": "v", "c.mp4": "v", "c.txt": "...", "d.mp4": "v", "d.txt": "d"}
+    )
+    rows = read_rows(tmp_path, reading("sidecar", tmp_path))
+    choice = choose_clips(rows, tmp_path, filtering(categories=["*"]), 1)
+    assert [(drop.id, drop.reason, drop.detail) for drop in choice.drops] == [
+        ("a.mp4", "unusable_label", "no caption: a.txt"),
+        ("b.mp4", "unusable_label", "no caption: b.mp4"),
+        ("c.mp4", "unusable_label", "label '...', template 'all'"),
+    ]
