@@ -23,6 +23,7 @@ COLUMNS = ["test", "person", "pair", "answer", "real"]
 SIDES = ("left", "right")
 EVERYONE = "all people"
 BESIDE = ("two_sample_frames", "two_sample_motion")  # the same by a network trained to distinguish them
+EVALUATION = Path("data/evaluation")
 LONGEST = 10_000_000  # bytes of a sheet
 RESAMPLES = 2000
 
@@ -47,7 +48,7 @@ def blindtest(
     sheets: Annotated[list[Path], typer.Argument(help="files that the page saved, of one person or more each")],
     evaluation: Annotated[
         Path, typer.Option(help="folder of the run's evaluation, for the judges' figures beside")
-    ] = Path("data/evaluation"),
+    ] = EVALUATION,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
     """Tell how often people know the real clip of a pair, with 95 % intervals.
@@ -152,21 +153,27 @@ def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figu
 
 
 def _widen_degenerate(figure: "Figure") -> "Figure":
-    """Where all answers are equal so are all resamples, but the interval must not be a point."""
-    from pipeline.evaluation.intervals import NORMAL, compute_error
+    """Where all answers are equal so are all resamples, but the interval must not be a point.
 
-    if figure.low != figure.high or figure.value is None:
+    Then it is the exact one of Clopper & Pearson 1934: who guesses is right six times out of six by a chance of 1.6 %.
+    """
+    if figure.low != figure.high or figure.value not in (0.0, 1.0) or not figure.clips:
         return figure
-    reach = NORMAL * compute_error(figure)
-    return figure._replace(low=max(figure.value - reach, 0.0), high=min(figure.value + reach, 1.0))
+    least = 0.025 ** (1 / figure.clips)
+    return figure._replace(low=least, high=1.0) if figure.value else figure._replace(low=0.0, high=1 - least)
 
 
 def _read_judges(folder: Path) -> "dict[str, Figure]":
-    """The figures of an evaluation that ask the same of a network; none where there is no evaluation."""
+    """The figures of an evaluation that ask the same of a network; none where nothing is in the usual folder.
+
+    Raises UserError for another folder without an evaluation.
+    """
     from pipeline.evaluation.intervals import read_figures
 
     path = folder / "intervals.json"
     if not path.is_file():
+        if folder != EVALUATION:
+            raise UserError(f"{path}: no such file; --evaluation names the folder of a run's evaluation")
         return {}
     found = read_figures(path)
     return {name: found[name] for name in BESIDE if name in found and found[name].value is not None}

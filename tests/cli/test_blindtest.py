@@ -62,11 +62,36 @@ def run(*arguments):
     return CliRunner().invoke(app, ["blindtest", *map(str, arguments)])
 
 
-def test_the_table_says_what_the_interval_means(tmp_path):
-    guessed = run(write_sheet(tmp_path / "a.csv", "[red]ann", 11), "--evaluation", tmp_path)
+@pytest.mark.parametrize(("pairs", "told"), [(1, "do not show"), (5, "do not show"), (6, "people know")])
+def test_few_right_answers_are_no_knowledge(tmp_path, monkeypatch, pairs, told):
+    """Who guesses is right five times of five in 3 % of all tests, or wrong: 6 % for an interval of 95 %."""
+    monkeypatch.chdir(tmp_path)
+    assert told in run(write_sheet(tmp_path / "a.csv", "ann", pairs, pairs)).output
+    wrong = run(write_sheet(tmp_path / "b.csv", "ann", 0, pairs)).output
+    assert ("people take generated clips for the real ones" in wrong) == (pairs > 5)
+
+
+def test_the_interval_of_equal_answers_is_that_of_another_implementation(tmp_path):
+    stats = pytest.importorskip("scipy.stats")
+    for right in (0, 20):
+        figure = measure_people(read_sheets([write_sheet(tmp_path / "a.csv", "ann", right)]))["ann"]
+        exact = stats.binomtest(right, 20).proportion_ci(method="exact")
+        assert (figure.low, figure.high) == pytest.approx((exact.low, exact.high))
+
+
+@pytest.mark.parametrize("name", ["absent", "a.csv", "."])
+def test_an_evaluation_that_is_named_must_be_there(tmp_path, name):
+    found = run(write_sheet(tmp_path / "a.csv", "ann", 11), "--evaluation", tmp_path / name)
+    assert found.exit_code == 1
+    assert "no such file; --evaluation names the folder of a run's evaluation" in str(found.exception)
+
+
+def test_the_table_says_what_the_interval_means(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guessed = run(write_sheet(tmp_path / "a.csv", "[red]ann", 11))
     assert "[red]ann" in guessed.output
     assert "do not show" in guessed.output
-    known = run(write_sheet(tmp_path / "b.csv", "bob", 19), "--evaluation", tmp_path)
+    known = run(write_sheet(tmp_path / "b.csv", "bob", 19))
     assert "people know real clips from generated ones" in known.output
 
 
