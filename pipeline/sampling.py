@@ -19,9 +19,17 @@ from numpy.typing import NDArray
 
 from pipeline.corpus.captions import clean_text
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import read_json, refuse_pointer
 from pipeline.onnx.graph import GraphUnfit, open_graph
-from pipeline.records import FIRST_WORD_ID, Caption, Frames, find_model_files, select_condition_ids
+from pipeline.records import (
+    EXPORTED_DESCRIPTION,
+    FIRST_WORD_ID,
+    Caption,
+    Frames,
+    ModelFiles,
+    find_model_files,
+    select_condition_ids,
+)
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import parse_vocabulary
 
@@ -56,6 +64,7 @@ class VideoModel:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; `dvc repro train` makes data/model, `t2v export` others")
         self._folder, self._files = folder, find_model_files(folder)
+        _check_files(self._files)
         self._steps, self._guidance = steps, guidance
         self._graph = None if exact or steps is not None or guidance is not None else self._open_graph()
         self.description: dict[str, Any] = (
@@ -159,6 +168,19 @@ class VideoModel:
             remedy = "`dvc repro export` makes it anew"
             print(f"note: torch draws, not {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
             return None
+
+
+def _check_files(files: ModelFiles) -> None:
+    """Raise UserError where a part of the model is absent, a folder, or a pointer of Git LFS."""
+    if not files.description.exists():
+        detail = f"no such file, and no {EXPORTED_DESCRIPTION}"
+        raise UserError(f"{files.description}: {detail}; `dvc repro train` makes data/model, `t2v export` others")
+    exported = files.description.name == EXPORTED_DESCRIPTION
+    remedy = "download the folder again, or repeat `t2v export`" if exported else "`dvc repro train` makes it"
+    for path in (files.description, files.weights):
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; {remedy}")
+        refuse_pointer(path)
 
 
 def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:

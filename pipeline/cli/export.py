@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -46,6 +47,7 @@ MEANINGS = {
 }
 
 SAMPLE_WORDS = 6  # of the example, where there are no clips
+HUB_LICENCE = re.compile(r"[a-z0-9]+(?:[.+-]+[a-z0-9]+)*")
 NOT_STATED = "not stated"
 MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
 
@@ -66,6 +68,8 @@ def export(
     """
     if folder.exists() or folder.is_symlink():
         raise UserError(f"{folder}: is there already; remove it, or name another folder")
+    if licence and not HUB_LICENCE.fullmatch(licence):
+        raise UserError(f"--licence {licence!r}: the hub names none so; write it as apache-2.0, cc-by-4.0 or other")
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         (found,) = open_runs([run], Path(scratch))

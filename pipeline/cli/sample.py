@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
+MOST_FPS = 100  # of render.fps as well: GIFs count hundredths of a second
 FEW = 16  # clips that are drawn at once, without progress
 FILMS = (".gif", ".mp4")  # show every pixel of every frame, enlarged
 COPIES = 3  # of the frames: as they are drawn, as a grid, and in the making of the file
@@ -44,7 +45,7 @@ def sample(
         bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do, as stages do")
     ] = False,
     scale: Annotated[int, typer.Option(min=1, help="pixels in the picture per pixel of a clip")] = 4,
-    fps: Annotated[int, typer.Option(min=1, help="frames per second of a gif or mp4")] = 8,
+    fps: Annotated[int, typer.Option(min=1, max=MOST_FPS, help="frames per second of a gif or mp4")] = 8,
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
 

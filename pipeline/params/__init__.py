@@ -141,7 +141,7 @@ class RenderParams(Section):
     objects: PositiveInt
     new_words: list[Text]
     scale: PositiveInt
-    fps: PositiveInt
+    fps: Annotated[int, Field(ge=1, le=100)]  # GIFs count hundredths of a second
 
 
 class ReportParams(Section):

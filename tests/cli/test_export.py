@@ -46,6 +46,32 @@ def test_a_model_comes_back_from_its_folder_with_equal_bytes_without_dvc(run):
 
 
 @pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_part_that_is_absent_or_a_folder_or_a_pointer_is_told_with_the_way_to_it(name, exact):
+    export("mine", "--no-onnx")
+    path = Path("mine") / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=rf"{name}: a pointer of Git LFS in place of the file; `git lfs pull`"):
+        from_pretrained("mine", exact=exact)
+    path.unlink()
+    way = "`t2v export`" if name == "model.safetensors" else r"and no config\.json"
+    with pytest.raises(UserError, match=rf"no such file.*{way}"):
+        from_pretrained("mine", exact=exact)
+    path.mkdir()
+    with pytest.raises(UserError, match=rf"{name}: no such file; download the folder again, or repeat `t2v export`"):
+        from_pretrained("mine", exact=exact)
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("name", ["Apache 2.0", "MIT", "-", "a: b"])
+def test_a_licence_is_named_as_the_hub_names_it(name):
+    answer = CliRunner().invoke(app, ["export", "mine", "--no-onnx", "--licence", name])
+    assert repr(name) in str(answer.exception) and "write it as apache-2.0" in str(answer.exception)
+    assert not Path("mine").exists()
+
+
+@pytest.mark.usefixtures("run")
 def test_the_example_of_the_card_runs_as_it_stands():
     export("mine", "--no-onnx")
     card = Path("mine/README.md").read_text(encoding="utf-8")

@@ -13,13 +13,16 @@ from PIL import Image
 from provenance import read_provenance
 from safetensors.torch import load_file, save_file
 from training_sets import H, T, W, train_project
+from typer.testing import CliRunner
 
-from pipeline.cli.sample import sample
+from pipeline.cli import app
+from pipeline.cli.sample import MOST_FPS, sample
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.inference import sample as sample_clips
+from pipeline.params import check_params
 from pipeline.sampling import VideoModel
 from stages.export_onnx import export_onnx
 
@@ -94,6 +97,19 @@ def test_more_clips_than_memory_holds_are_refused_before_they_are_drawn(trained,
     assert str(caught.value).startswith(f"{name}: 1000000000 clips ")
     assert str(caught.value).endswith(f" GB are free; lower --n (another --seed draws other clips){way_out}")
     assert not list(Path().iterdir())
+
+
+def test_no_more_frames_a_second_than_a_gif_can_show(trained, tree):
+    """Of more, ffmpeg refuses some numbers, and a GIF shows fewer without a word."""
+    assert MOST_FPS == 100
+    drawn(trained, "most.gif", "--fps", "100", "--n", "1")
+    answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", "more.gif", "--fps", "101"])
+    assert answer.exit_code == 2
+    tree["render"]["fps"] = 100
+    check_params(tree, "params.yaml")
+    tree["render"]["fps"] = 101
+    with pytest.raises(UserError, match=r"render\.fps"):
+        check_params(tree, "params.yaml")
 
 
 def test_other_words_give_other_clips(trained):
