@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -164,19 +164,19 @@ def evaluate(
     named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
     columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
     name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
-    found, given, prompts = _evaluate_folder(folder, columns, data, name)
+    found, given, prompts, unknown = _evaluate_folder(folder, columns, data, name)
 
     from pipeline.evaluation.report import summarise_set, write_figures
 
     measured = summarise_set(found, name)
     _show(found, measured, name, data / "evaluation" / "intervals.json")
-    _warn(given, prompts)
+    _warn(given, unknown, len(prompts))
     if out is not None and out.suffix.lower() == ".csv":
         write_figures(out, found)
     elif out is not None:
         figures = {metric: figure._asdict() for metric, figure in measured.items()}
         left_out = [{"id": drop.id, "reason": drop.reason, "detail": drop.detail} for drop in given.drops]
-        write_json(out, {"figures": figures, "clips": len(prompts), "left_out": left_out, "unknown": _unknown(prompts)})
+        write_json(out, {"figures": figures, "clips": len(prompts), "left_out": left_out, "unknown": unknown})
 
 
 def _require_folders(folder: Path, data: Path) -> None:
@@ -189,7 +189,7 @@ def _require_folders(folder: Path, data: Path) -> None:
 
 def _evaluate_folder(
     folder: Path, columns: ColumnParams, data: Path, name: str
-) -> "tuple[Evaluation, ExternalClips, Sequence[Prompt]]":
+) -> "tuple[Evaluation, ExternalClips, Sequence[Prompt], dict[str, list[str]]]":
     import numpy as np  # these bring spaCy and torch, which take seconds
 
     from pipeline.data.dataset import DataFolders, Dataset
@@ -214,7 +214,8 @@ def _evaluate_folder(
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = ClipSet(given.frames[order], [prompts[place] for place in order])
     networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices, params.compute.sandbox)
-    return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts
+    unknown = list_unknown(prompts, {"object": classes.objects, "category": classes.categories})
+    return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts, unknown
 
 
 def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last: Path) -> None:
@@ -243,18 +244,19 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
         console.print(f"{', '.join(metrics)}: n/a, {reason}", highlight=False, markup=False)
 
 
-def _warn(given: "ExternalClips", prompts: "Sequence[Prompt]") -> None:
+def _warn(given: "ExternalClips", unknown: "Mapping[str, Sequence[str]]", count: int) -> None:
     """Say what was left out, and which captions no judge can hold a clip against."""
     for drop in given.drops:
         print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
-    for kind, captions in _unknown(prompts).items():
+    for kind, captions in unknown.items():
         if captions:
-            detail = f"{len(captions)} of {len(prompts)} captions name no {kind} that the judge knows"
+            detail = f"{len(captions)} of {count} captions name no {kind} that the judge knows"
             print(f"warning: {detail}, the first {captions[0]!r}", file=sys.stderr)
 
 
-def _unknown(prompts: "Sequence[Prompt]") -> dict[str, list[str]]:
+def list_unknown(prompts: "Sequence[Prompt]", classes: "Mapping[str, Collection[str]]") -> dict[str, list[str]]:
+    """The captions that name no object or category of a judge; none where it has learned none of that kind."""
     return {
-        kind: [prompt.caption.text for prompt in prompts if getattr(prompt, kind) < 0]
-        for kind in ("object", "category")
+        kind: [prompt.caption.text for prompt in prompts if getattr(prompt, kind) < 0] if known else []
+        for kind, known in classes.items()
     }

@@ -14,11 +14,14 @@ from training_sets import LEFT, RIGHT, T, moving_square, tiny_params
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.cli.evaluate import list_unknown
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import find_differences, read_figures
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 from pipeline.files import write_json
+from pipeline.judges import Prompt
+from pipeline.records import Caption
 from pipeline.text.vocabulary import read_vocabulary, write_vocabulary
 from pipeline.video.ffmpeg import encode_frames
 
@@ -199,3 +202,8 @@ def test_what_is_missing_is_named(project, tmp_path):
     folder = write_folder(tmp_path / "none", [("absent.mp4", None, "pushing a mug")])
     with pytest.raises(UserError, match=r"none of its 1 clips can be judged \(missing_video: 1\)"):
         evaluate(project, folder)
+
+
+def test_captions_are_not_blamed_for_a_judge_without_objects():
+    prompts = [Prompt(Caption("1", "a man signs", (), (), ()), -1, -1, 0, None)]
+    assert list_unknown(prompts, {"object": (), "category": ("wave",)}) == {"object": [], "category": ["a man signs"]}
