@@ -24,6 +24,7 @@ from pipeline.params import ClipParams, SamplingParams, TrainParams
 from pipeline.records import (
     DESCRIPTION,
     DISCRIMINATOR,
+    EXPORTED_DESCRIPTION,
     GENERATOR,
     VECTORS,
     Caption,
@@ -46,6 +47,8 @@ class Model:
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
         files = find_model_files(folder)
+        exported = files.description.name == EXPORTED_DESCRIPTION
+        remedy = "download the folder again, or `t2v export` it again" if exported else "run `dvc repro -f train`"
         self.description = read_json(files.description, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
@@ -58,7 +61,7 @@ class Model:
             self.generator.eval().requires_grad_(False)
             weights = load_file(files.weights)
             if weights.keys() != self.generator.state_dict().keys():
-                raise UserError(_outdated(folder))
+                raise UserError(_outdated(folder, remedy))
             self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training: other strides, other rounding
             self.digest = digest_file(files.weights)
@@ -67,12 +70,11 @@ class Model:
         except FileNotFoundError:
             raise UserError(f"{files.weights}: no such file; `dvc repro train` makes it") from None
         except ValidationError:
-            raise UserError(_outdated(folder)) from None
+            raise UserError(_outdated(folder, remedy)) from None
         except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"{folder}: {files.weights.name} and {files.description.name} do not fit each other "
-                f"({describe_fault(error)}); "
-                "run `dvc repro -f train`"
+                f"({describe_fault(error)}); {remedy}"
             ) from None
 
     @property
@@ -219,8 +221,8 @@ def _save(model: nn.Module, path: Path) -> None:
         temporary.write_bytes(data)
 
 
-def _outdated(folder: Path) -> str:
-    return f"{folder}: this model was made by an earlier version of the pipeline; run `dvc repro -f train`"
+def _outdated(folder: Path, remedy: str) -> str:
+    return f"{folder}: this model was made by an earlier version of the pipeline; {remedy}"
 
 
 def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:

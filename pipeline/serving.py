@@ -146,10 +146,10 @@ class ClipRenderer:
                 return self._draw(request, typed, ending)
             finally:
                 self._turn.release()
-        except UserError:
-            raise Refused(500, "the model draws no clip; the server's owner can tell why by `t2v sample`") from None
         except (FfmpegError, OSError):
             raise Refused(500, "the clips could not be written; the server's disk may be full") from None
+        except UserError:
+            raise Refused(500, "the model draws no clip; the server's owner can tell why by `t2v sample`") from None
         finally:
             self._places.release()
 

@@ -55,12 +55,12 @@ _OPTIONS: dict[Codec, dict[str, Any]] = {
 ONE_THREAD = ("-filter_threads", "1")
 
 
-class FfmpegError(Exception):
+class FfmpegError(UserError):
     """ffmpeg failed or ran too long; `tail` holds the last of its messages, and the first where all are known."""
 
     def __init__(self, reason: str, tail: str) -> None:
         super().__init__(f"{reason}: {tail}" if tail else reason)
-        self.tail = tail
+        self.reason, self.tail = reason, tail
 
 
 @cache
@@ -164,6 +164,8 @@ def encode_frames(
             run(target.global_args(*ONE_THREAD), input=frames.tobytes(), seconds=60 + frames.size / 1e6)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
+        except FfmpegError as error:
+            raise FfmpegError(f"{path}: {error.reason}", error.tail) from None
         if comment and codec == "gif":
             temporary.write_bytes(_add_gif_comment(temporary.read_bytes(), comment))
 

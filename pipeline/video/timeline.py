@@ -304,10 +304,14 @@ def choose_frames(count: int, wanted: int, short_clips: ShortClips) -> list[int]
     taken whole, its last frame standing still until the end.
     """
     if count < wanted and short_clips == "drop":
-        raise ShortClip(f"{count} frames, fewer than the {wanted} of clip.frames; see transcode.short_clips")
+        raise ShortClip(f"{_tell(count)}, fewer than the {wanted} of clip.frames; see transcode.short_clips")
     if count < wanted:
         return [min(k, count - 1) for k in range(wanted)]
     return _list_middles(count, wanted)
+
+
+def _tell(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 def _list_middles(count: int, wanted: int) -> list[int]:
@@ -320,7 +324,7 @@ def _choose_strided_windows(
     """Every `stride`-th frame; a window reaches from its first frame to its last."""
     span = (wanted - 1) * stride + 1
     if count < span and options.short_clips == "drop":
-        raise ShortClip(f"{count} frames, fewer than the {span} that clip.stride asks for; see transcode.short_clips")
+        raise ShortClip(f"{_tell(count)}, fewer than the {span} that clip.stride asks for; see transcode.short_clips")
     places = _place_windows(min(options.windows, count // span), options, key)
     room = max(0, count - span * len(places))
     starts = [number * span + floor(place * (room + 1)) for number, place in enumerate(places)]

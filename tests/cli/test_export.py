@@ -134,6 +134,19 @@ def test_nothing_is_left_of_an_export_that_fails(run):
     assert sorted(path.name for path in run.iterdir()) == ["data"]
 
 
+@pytest.mark.usefixtures("run")
+def test_a_damaged_export_is_to_be_fetched_again_and_not_trained_again():
+    export("mine", "--no-onnx")
+    weights = Path("mine/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(UserError, match="download the folder again, or `t2v export` it again"):
+        from_pretrained("mine")
+    described = json.loads(Path("mine/config.json").read_text(encoding="utf-8"))
+    Path("mine/config.json").write_text(json.dumps(described | {"train": {}}), encoding="utf-8")
+    with pytest.raises(UserError, match="earlier version of the pipeline; download the folder again"):
+        from_pretrained("mine")
+
+
 def test_markup_in_names_is_text_in_the_card():
     assert escape("<b>a|b</b> [x](y)\n`z`") == "\\<b\\>a\\|b\\</b\\> \\[x\\](y) \\`z\\`"
     assert write_rows(("a", "b"), [("1|2", "*")]).splitlines()[2] == "| 1\\|2 | \\* |"

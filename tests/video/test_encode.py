@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.errors import UserError
 from pipeline.video.ffmpeg import FfmpegError, encode_clips, encode_frames, run
 
 ENDING = {"vp9": "webm", "h264": "mp4", "gif": "gif"}
@@ -112,7 +113,7 @@ def test_odd_names_are_just_names(tmp_path):
 def test_a_failure_carries_ffmpegs_words_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "clip.gif"
     path.write_bytes(b"old")
-    with pytest.raises(FfmpegError, match="GIF does not support resolutions above 65535x65535"):
+    with pytest.raises(UserError, match=r"clip\.gif: .*GIF does not support resolutions above 65535x65535"):
         encode_frames(np.zeros((1, 1, 70_000, 3), np.uint8), path, fps=12, codec="gif")
     assert [entry.name for entry in tmp_path.iterdir()] == ["clip.gif"]
     assert path.read_bytes() == b"old"

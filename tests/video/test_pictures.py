@@ -133,7 +133,7 @@ def test_parts_of_a_folder_are_cut_by_the_rate(tmp_path):
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_one_picture_is_too_short_or_stands_still(tmp_path, decoder):
     write_pictures(tmp_path / "clip", ["1.png"])
-    with pytest.raises(ShortClip, match="1 frames, fewer than the 4"):
+    with pytest.raises(ShortClip, match="1 frame, fewer than the 4"):
         decode(tmp_path, "clip/*.png", decoder=decoder)
     clip = decode(tmp_path, "clip/*.png", decoder=decoder, short_clips="repeat_last")
     np.testing.assert_array_equal(clip.clips[0], np.stack([np.asarray(draw_picture(0))] * 4))
