@@ -18,7 +18,7 @@ INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Neve
 NO_SCRATCH = "No usable temporary directory"  # so says Python where no folder for temporary files takes a byte
 
 DEBUG = "T2V_DEBUG"  # the variable that has the traceback of every error shown before its message
-LONGEST_FAULT = 200  # letters
+LONGEST_FAULT = 400  # letters: room for what is wrong and for a long path
 
 
 class UserError(Exception):

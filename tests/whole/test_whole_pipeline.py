@@ -104,7 +104,7 @@ def test_a_page_shows_a_revision_beside_the_workspace(project):
     project.change({"render": {"fps": 4}})
     assert "2 runs" in project.t2v("report", "HEAD", ".", "-o", "page.html")
     page = ParsedPage((project.folder / "page.html").read_text(encoding="utf-8"))
-    assert "render.fps84" in page.text.replace("\n", "").replace(" ", "")
+    assert "Runrender.fpsHEAD8project4" in page.text.replace("\n", "").replace(" ", "")
     names = [alt.partition(":")[0] for alt in page.attributes("alt")]
     assert names and names.count("HEAD") == names.count("project")
     assert "nowhere: no folder, and no revision" in project.t2v("report", "nowhere", "-o", "page.html", code=1)
