@@ -5,7 +5,7 @@
 #
 # Seen on 2026-11-29 with torch 2.13.0 (CPU): 0.3 s asleep within `record_function` are 0.3 s of "Self CPU", and less than 0.05 s of CPU time.
 #
-# What this project does: `t2v train --profile` compares the clock with the CPU time of its thread, and says if other work had the processor.
+# What this project does: where steps are profiled, the clock is compared with the CPU time of the thread, and a difference is told.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
