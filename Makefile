@@ -4,6 +4,10 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 
+# Compiled modules are kept, also where the surroundings forbid it (as many containers do): compiling torch's anew takes every
+# process that imports it five to ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Stages run as `python -m stages.x`, so the environment's python must be the first on PATH.
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 

@@ -19,12 +19,16 @@ import numpy as np
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
 from pipeline.data.sampler import draw_noise
-from pipeline.distributed import Rank, parse_devices, set_up
 from pipeline.inference import Model, sample, save_model, save_vectors
 from pipeline.models.networks import TextToVideo
 from pipeline.params import Params, load_params
 from pipeline.training.loop import NoMonitor, Trainer, build_run, describe_run
 from pipeline.training.validation import open_validation_set
+
+try:
+    from pipeline.distributed import Rank, parse_devices, set_up
+except ImportError:  # builds of before 2026-11-29
+    from pipeline.distributed.devices import Rank, parse_devices, set_up  # type: ignore[import-not-found,no-redef]
 
 
 class Shown(NoMonitor):

@@ -25,7 +25,14 @@ COMMENT = re.compile(r"""(?:[^#'"]|"[^"]*"|(?<=\w)'|'[^']*'|(?<=\S)#)*(#.*)""")
 END = "the end"  # where comments stand that no key follows
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
-Name = Annotated[str, typer.Argument(help="a recipe; see `t2v recipe list`")]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """The recipes of the current folder that start so, for a shell that completes a name."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem.startswith(incomplete))
+
+
+Name = Annotated[str, typer.Argument(help="a recipe; see `t2v recipe list`", autocompletion=complete_recipe)]
 
 
 @app.callback()
@@ -83,7 +90,7 @@ def write(
 
 @app.command()
 def diff(
-    name: Annotated[str, typer.Argument(help="the recipe to compare with")] = DEMO,
+    name: Annotated[str, typer.Argument(help="the recipe to compare with", autocompletion=complete_recipe)] = DEMO,
     params: Annotated[Path, typer.Option(help="the file that is compared")] = PARAMS,
 ) -> None:
     """List the keys of params.yaml that depart from the defaults, or from a recipe.

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.printing import open_console, print_table
-from pipeline.cli.recipe import load_recipe
+from pipeline.cli.recipe import complete_recipe, load_recipe
 from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
     from pipeline.planning import TrainingPlan
 
 SHOWN = 15  # operations in the table
+LONGEST = 3600  # seconds of measured steps
 UNDISTURBED = 0.9  # share of the time that a training on an idle machine has a core
 
 
 def plan(
     params: Annotated[Path, typer.Option(help="a params file")] = Path("params.yaml"),
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="a recipe in place of the file, such as ssv2-64")] = "",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="a recipe in place of the file, such as ssv2-64", autocompletion=complete_recipe
+        ),
+    ] = "",
     devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
-    seconds: Annotated[float, typer.Option(min=0, help="for measured steps, about")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=0, max=LONGEST, help="for measured steps, about")] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
     """Tell the memory, arithmetic and hours of a training, and which batch fits.

@@ -147,6 +147,16 @@ def test_a_damaged_export_is_to_be_fetched_again_and_not_trained_again():
         from_pretrained("mine")
 
 
+@pytest.mark.usefixtures("run")
+def test_a_damaged_graph_of_an_export_is_to_be_exported_again(capsys):
+    export("mine")
+    graph = Path("mine/generator.onnx")
+    graph.write_bytes(graph.read_bytes()[:-8])
+    from_pretrained("mine", exact=False)
+    told = capsys.readouterr().err
+    assert "note: torch draws, not mine/generator.onnx" in told and told.endswith("; repeat `t2v export`\n")
+
+
 def test_markup_in_names_is_text_in_the_card():
     assert escape("<b>a|b</b> [x](y)\n`z`") == "\\<b\\>a\\|b\\</b\\> \\[x\\](y) \\`z\\`"
     assert write_rows(("a", "b"), [("1|2", "*")]).splitlines()[2] == "| 1\\|2 | \\* |"

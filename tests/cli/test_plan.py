@@ -50,3 +50,9 @@ def test_devices_that_are_given_win_over_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("T2V_DEVICES", "cpu")
     answer = CliRunner().invoke(app, ["plan", "--json", "--seconds", "0", "--devices", "cpu:2"])
     assert json.loads(answer.output)["devices"] == ["cpu", "cpu"]
+
+
+@pytest.mark.parametrize("seconds", ["-1", "inf", "nan"])
+def test_steps_are_measured_for_an_hour_at_most(seconds):
+    answer = CliRunner().invoke(app, ["plan", "--seconds", seconds])
+    assert answer.exit_code == 2 and "--seconds" in answer.output

@@ -240,9 +240,16 @@ def test_a_misspelt_command_is_answered_with_the_nearest():
 
 
 @pytest.mark.parametrize(
-    ("words", "found"), [("t2v pl", "plan"), ("t2v plan --s", "--seconds"), ("t2v clips i", "inspect")]
+    ("words", "found"),
+    [
+        ("t2v pl", "plan"),
+        ("t2v plan --s", "--seconds"),
+        ("t2v clips i", "inspect"),
+        ("t2v recipe show ssv2-6", "ssv2-64"),
+        ("t2v plan --recipe fi", "film"),
+    ],
 )
-def test_a_shell_completes_commands_and_their_options(root, words, found):
+def test_a_shell_completes_commands_their_options_and_recipes(root, words, found):
     """As the scripts of --install-completion ask for it."""
     asked = {"_T2V_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     code = "import sys; sys.argv = ['t2v']; from pipeline.cli import main; main()"
