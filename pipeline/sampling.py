@@ -180,7 +180,9 @@ def _check_files(files: ModelFiles) -> None:
     if not files.description.exists():
         detail = f"no such file, and no {EXPORTED_DESCRIPTION}"
         raise UserError(f"{files.description}: {detail}; `dvc repro train` makes data/model, `t2v export` others")
-    remedy = "download the folder again, or repeat `t2v export`" if _is_exported(files) else "`dvc repro train` makes it"
+    remedy = "`dvc repro train` makes it"
+    if _is_exported(files):
+        remedy = "download the folder again, or repeat `t2v export`"
     for path in (files.description, files.weights):
         if not path.is_file():
             raise UserError(f"{path}: no such file; {remedy}")

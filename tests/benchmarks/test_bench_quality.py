@@ -1,6 +1,7 @@
 """Time to quality: a training counts until the first look at which its samples are good, and is not made twice."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -30,6 +31,18 @@ def test_a_training_that_does_not_get_there_counts_as_the_longest():
 
     found = summarise({"now/17": {"cpu_seconds": 5.0}, "now/18": {"cpu_seconds": None}, "now/19": {"cpu_seconds": 7.0}})
     assert found == {"now": {"17": 5.0, "18": None, "19": 7.0, "median": 7.0}}
+
+
+def test_the_script_that_trains_runs_in_the_earlier_build_as_well(tmp_path):
+    """Both builds are trained by one script, which imports what both have."""
+    from bench.measuring import unpack_revision
+    from bench.quality import SETTINGS
+
+    revision = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))["revision"]
+    if not unpack_revision(revision, tmp_path):
+        pytest.skip(f"revision {revision} is not in this clone")
+    code = f"import runpy; runpy.run_path({str(ROOT / 'bench/train_and_stop.py')!r})"
+    subprocess.run([sys.executable, "-P", "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True)
 
 
 @pytest.mark.slow
