@@ -34,9 +34,9 @@ def run_git(*arguments):
     subprocess.run(["git", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def make(root, *arguments):
-    """`make` in the project's folder with an empty environment but for PATH."""
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+def make(root, *arguments, **variables):
+    """`make` in the project's folder with an empty environment but for PATH and these variables."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | variables
     return subprocess.run(["make", *arguments], cwd=root, env=environment, capture_output=True, text=True)
 
 
@@ -197,6 +197,12 @@ def test_make_names_the_pythons_that_will_do_when_there_is_none(root):
     answer = make(root, "setup", "PYTHON=")
     assert answer.returncode == 2
     assert "no CPython 3.11 to 3.13 on PATH" in answer.stdout
+
+
+def test_stages_keep_their_compiled_modules_also_where_the_surroundings_forbid_it(root):
+    answer = make(root, "--no-print-directory", "--eval", "shown:;@env", "shown", PYTHONDONTWRITEBYTECODE="1")
+    assert "PYTHONDONTWRITEBYTECODE" not in answer.stdout
+    assert "PATH=" in answer.stdout
 
 
 def test_the_environment_is_made_by_the_standard_library_alone(root):
