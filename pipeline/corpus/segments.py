@@ -4,7 +4,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -37,7 +37,10 @@ IN_ONE = {
 BESIDE = {
     *("time", "timestamp", "frame", "sec", "secs", "second", "seconds", "s", "ms", "t", "clip", "segment", "temporal"),
     *("coordinates", "video", "timestep", "narration", "action", "event", "index", "idx", "realigned"),
+    *("msec", "millis", "milliseconds"),
 }
+MILLISECONDS = {"ms", "msec", "millis", "milliseconds"}
+COUNTS = {"index", "idx"}  # of frames, as names with `frame` in them are
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 # Text within brackets and quotes. NumPy puts no commas between texts, which Python would join.
@@ -155,6 +158,17 @@ def find_doubtful_columns(header: Sequence[str]) -> list[str]:
 def is_start(name: str) -> bool:
     """Whether a column looks like the start of a part."""
     return _is_about(name, STARTS)
+
+
+def counts_frames(name: str) -> bool:
+    """Whether a column of starts or ends looks like one of numbers of frames, whose rate is not known."""
+    return "frame" in name.lower() or not COUNTS.isdisjoint(_list_words(name))
+
+
+def adopt_unit(options: SegmentParams, names: Iterable[str]) -> SegmentParams:
+    """The options with the unit that the names of columns of times tell, as `start_ms` does."""
+    told = any(not MILLISECONDS.isdisjoint(_list_words(name)) for name in names)
+    return options.model_copy(update={"unit": "milliseconds"}) if told else options
 
 
 def is_in_one(name: str) -> bool:

@@ -27,7 +27,7 @@ from pipeline.corpus.readers.cells import FORMATS, TEXT, list_tables, read_heade
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files, read_samples
 from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.set_reader import recognize_set
-from pipeline.corpus.segments import find_segment_columns, is_in_one, is_start
+from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 from pipeline.errors import UserError
@@ -103,7 +103,8 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     if not found:
         return dataset, ""
     detail = ", ".join(f"{key} {name}" for key, name in found.items())
-    return dataset.model_copy(update={"columns": columns.model_copy(update=found)}), detail
+    segments = adopt_unit(dataset.segments, (found[key] for key in ("start", "end") if key in found))
+    return dataset.model_copy(update={"columns": columns.model_copy(update=found), "segments": segments}), detail
 
 
 def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
@@ -375,7 +376,7 @@ def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
 def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
     """The columns of the parts that the captions are about, in the same list; not of frames, whose rate is unknown."""
     beside = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == caption.rpartition(".")[0]}
-    found = [name for name in find_segment_columns([*beside]) if "frame" not in name.lower()]
+    found = [name for name in find_segment_columns([*beside]) if not counts_frames(name)]
     if whole := next((name for name in found if is_in_one(name)), None):
         return {"segment": beside[whole]}
     starts, ends = ([name for name in found if is_start(name) is wanted] for wanted in (True, False))

@@ -140,7 +140,19 @@ def _split_lines(
         rows = []
     if sign == "\t" and len(rows) < len(lines):  # quotes are part of what is said
         rows = [(number, line.split("\t")) for number, line in zip(numbers, lines, strict=True)]
+    if sign != "\t" and not numbered:  # several classes may follow a path
+        _refuse_parted_captions(path, rows, sign, columns)
     yield from ((number, [cell.strip() for cell in cells]) for number, cells in rows)
+
+
+def _refuse_parted_captions(path: Path, rows: list[tuple[int, list[str]]], sign: str, columns: int) -> None:
+    """Raise UserError where some lines have more cells than others: captions that hold the sign would be cut there."""
+    counts = {number: len(cells) for number, cells in rows if len(cells) >= columns}
+    least = min(counts.values(), default=0)
+    if more := next((number for number, count in counts.items() if count > least), None):
+        other = next(number for number, count in counts.items() if count == least)
+        detail = f"line {more} has {counts[more]} cells, but line {other} has {least}"
+        raise UserError(f"{path}: {detail}; put a cell with {sign!r} in it in quotes")
 
 
 def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:

@@ -9,7 +9,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ OLE = bytes.fromhex("d0cf11e0")  # at the start of an older format, and of a she
 MOST_ROWS = 1 << 20  # as in Excel
 MOST_XML = 1 << 30  # bytes
 BLOCK = 1 << 16
+MINUTES = re.compile(r"(?:\[\$[^]]*\])?h+:mm(?:;@)?", re.IGNORECASE)  # the format that Excel gives 1:30 as it is typed
+DAY = timedelta(days=1)
 PADDED = re.compile(r"0+")  # the format of numbers that are shown with zeros before them
 UNREADABLE = (  # what openpyxl raises for a file that another program has not written as it expects
     *(AttributeError, DeflateError, EOFError, IndexError, KeyError, OSError, OverflowError, ParseError),
@@ -89,9 +91,24 @@ def _read_cell(cell: Any) -> Any:
         return str(value.date() if value == datetime.combine(value.date(), datetime.min.time()) else value)
     if isinstance(value, date):
         return str(value)
+    if isinstance(value, time | timedelta):
+        return _read_time(value, cell.number_format or "")
     if isinstance(value, int) and value >= 0 and PADDED.fullmatch(cell.number_format or ""):
         return str(value).zfill(len(cell.number_format))
     return value
+
+
+def _read_time(value: time | timedelta, shown: str) -> Any:
+    """A time of a video: who types 1:30 or 25:30 means minutes and seconds, which Excel takes for hours and minutes.
+
+    It shows the first without seconds, and the second, of more than a day, with those that nobody typed.
+    """
+    if isinstance(value, time):
+        typed, length = MINUTES.fullmatch(shown) is not None, datetime.combine(date.min, value) - datetime.min
+    else:
+        typed, length = value >= DAY, value
+    minutes, rest = divmod(length, timedelta(minutes=1))
+    return f"{minutes // 60}:{minutes % 60:02}" if typed and not rest else value
 
 
 def _check_archive(path: Path) -> None:

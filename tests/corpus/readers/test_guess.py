@@ -55,6 +55,14 @@ def seen(file, content, **columns):
         ),
         # Frames alone have no rate: the whole video is taken, and a warning says so.
         ("x.csv", "video,text,start_frame,end_frame\na.mp4,A dog,5,9\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        ("x.csv", "video,text,start_idx,end_idx\na.mp4,A dog,5,9\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
+        # The names of these tell their unit.
+        ("x.csv", "video,text,start_ms,end_ms\na.mp4,A dog,500,900\n", [("a.mp4", "A dog", "all", "all", (0.5, 0.9))]),
+        (
+            "x.json",
+            [{"video": "a.mp4", "said": [{"startMillis": 500, "endMillis": 1250, "text": "A dog"}]}],
+            [("a.mp4", "A dog", "all", "all", (0.5, 1.25))],
+        ),
         # Nothing is called as a caption, but one ends so.
         ("x.csv", "video_path,tag,clip_text\na.mp4,t,A dog\n", [("a.mp4", "A dog", "all", "all", WHOLE)]),
         ("x.json", [{"path": "a.mp4", "cap": ["A dog"]}], [("a.mp4", "A dog", "all", "all", WHOLE)]),

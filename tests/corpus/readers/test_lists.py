@@ -98,6 +98,14 @@ def test_more_columns_than_wanted_are_passed_over(tmp_path):
     assert seen(path, category=2) == [("jumping/a.mp4", "jumping", "jumping", "all")]
 
 
+def test_captions_with_the_separator_in_them_are_not_cut(tmp_path):
+    path = write(tmp_path, "clips.csv", "b.mp4,A cat\na.mp4,A dog, running\n")
+    with pytest.raises(UserError, match="line 2 has 3 cells, but line 1 has 2; put a cell with ',' in it in quotes"):
+        seen(path)
+    path = write(tmp_path, "clips.csv", 'b.mp4,A cat\na.mp4,"A dog, running"\n')
+    assert [label for _, label, *_ in seen(path)] == ["A cat", "A dog, running"]
+
+
 def test_bad_input_is_named(tmp_path):
     path = write(tmp_path / "one", "clips.txt", "\na.mp4 3\n")
     with pytest.raises(UserError, match=r"clips\.txt: line 2 has the number '3' for a caption; .* dataset\.classes"):

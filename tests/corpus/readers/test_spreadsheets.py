@@ -64,6 +64,26 @@ def test_numbers_keep_the_zeros_that_they_are_shown_with(tmp_path):
     assert list(read_cells(tmp_path / "x.xlsx", WANTED)) == [("row 2", ("0007", "a cat"))]
 
 
+@pytest.mark.parametrize(
+    ("value", "shown", "cell"),
+    [
+        (datetime.time(1, 30), "h:mm", "1:30"),  # typed like this: a minute and a half
+        (datetime.time(0, 5), "[$-409]h:mm;@", "0:05"),
+        (datetime.timedelta(hours=25, minutes=30), "[h]:mm:ss", "25:30"),  # typed 25:30
+        (datetime.time(1, 30), "h:mm:ss", datetime.time(1, 30)),
+        (datetime.time(1, 30, 5), "h:mm", datetime.time(1, 30, 5)),
+        (datetime.timedelta(hours=1, minutes=30), "[h]:mm:ss", datetime.timedelta(hours=1, minutes=30)),
+    ],
+)
+def test_times_are_minutes_and_seconds_where_excel_made_hours_of_them(tmp_path, value, shown, cell):
+    book = openpyxl.Workbook()
+    book.active.append(("video", "what is said"))
+    book.active.append(("a.mp4", value))
+    book.active["B2"].number_format = shown
+    book.save(tmp_path / "x.xlsx")
+    assert list(read_cells(tmp_path / "x.xlsx", WANTED)) == [("row 2", ("a.mp4", cell))]
+
+
 def test_rows_stand_where_excel_shows_them_and_empty_ones_are_none(tmp_path):
     path = write(tmp_path / "x.xlsx", (), ("video", "what is said"), (), ("a.mp4", "a cat"), ("", None), ("b.mp4",))
     assert list(read_cells(path, WANTED)) == [("row 4", ("a.mp4", "a cat")), ("row 6", ("b.mp4", None))]
