@@ -49,7 +49,8 @@ def number_names(table: Path, column: str | int | None) -> dict[str, str]:
 
     Raises UserError where the table is broken.
     """
-    return read_class_names(table).get(str(column), {}) if is_table(table) else {}
+    named = read_class_names(table) if is_table(table) and table.is_file() else {}
+    return named.get(str(column), {})
 
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:

@@ -19,7 +19,7 @@ from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats,
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
-from pipeline.corpus.readers.table import Table, list_columns, make_rows
+from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.text_files import decode_text
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
@@ -100,6 +100,7 @@ def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         own = dataset.model_copy(update={"columns": changed})
         numbered = classes or number_names(path, dataset.columns.caption)
         rows += make_rows(table, own, {**named, "path": "path"}, cells, numbered)
+    refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
 

@@ -77,7 +77,7 @@ class MediaFiles:
             return ""
         if not path.startswith("/") and ".." not in parts and (self._videos / path).is_file():
             return path
-        keys = dict.fromkeys((name, unquote(name), PREFIX.sub("", name)))
+        keys = dict.fromkeys((name, unquote(name), PREFIX.sub("", name), PREFIX.sub("", unquote(name))))
         for list_files in (self._index.list_candidates, self._list_uploads):
             for key in keys:
                 listed = list_files(key)

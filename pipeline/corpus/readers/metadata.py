@@ -14,7 +14,8 @@ from typing import Any
 
 from pipeline.corpus import LabelRow, match_split_folders, number_repeats, parse_split
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
-from pipeline.corpus.readers.table import Table, list_columns, make_rows
+from pipeline.corpus.readers.classes import number_names, read_named_classes
+from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
@@ -29,6 +30,7 @@ NULLS = {
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, folder by folder. Raises UserError where no table is found, or more than one in a folder."""
+    classes = read_named_classes(labels, dataset)
     tables = _find_tables(labels) if labels.is_dir() else [Table(labels)]
     rows: list[LabelRow] = []
     for table in tables:
@@ -37,7 +39,9 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         named = list_columns(columns)
         cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
         change = _clear_null if table.path.suffix.lower() == ".csv" else None
-        rows += make_rows(table, own, named, cells, change=change)
+        numbered = classes or number_names(table.path, columns.caption)
+        rows += make_rows(table, own, named, cells, numbered, change)
+    refuse_numbers(rows)
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows

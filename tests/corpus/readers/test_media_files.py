@@ -30,6 +30,7 @@ NAMES = ("a.mp4", "day 1/b.MP4", "day 1/c.mp4", "day 2/c.mp4", "3b780495-up.mp4"
         ("/data/local-files/?d=rec/day%201/c.mp4", "day 1/c.mp4"),
         ("/data/upload/4/12345678-a.mp4", "a.mp4"),
         ("/data/upload/4/3b780495-up.mp4", "3b780495-up.mp4"),
+        ("/data/upload/4/0123abcd-my%20clip%20(1).mp4", "my clip (1).mp4"),
         ("/data/upload/4/12345678-my_clip_1.mp4", "my clip (1).mp4"),
         ("d.mpg", "d.avi"),
         ("a", "a.mp4"),

@@ -25,6 +25,17 @@ def seen(rows):
     return [(r.id, r.video, r.label, r.official_split) for r in rows]
 
 
+def test_numbers_of_classes_are_no_captions(tmp_path):
+    write_csv(tmp_path / "metadata.csv", "a.mp4,0", "b.mp4,1", header="file_name,label")
+    with pytest.raises(UserError, match=r"metadata\.csv: all captions are numbers, such as '0'; .* dataset\.classes"):
+        read_rows(tmp_path, columns(caption="label"))
+    (tmp_path / "names.txt").write_text("PullUp\nrun\n")
+    named = columns(caption="label").model_copy(update={"classes": "names.txt"})
+    assert [(row.label, row.template) for row in read_rows(tmp_path, named)] == [("pull up", "PullUp"), ("run", "run")]
+    with pytest.raises(UserError, match="no such table"):
+        read_rows(tmp_path / "gone.parquet", columns())
+
+
 def test_the_file_and_its_folder_give_the_same_rows_in_every_format(tmp_path):
     expected = [("a.mp4", "a.mp4", "x", "all"), ("s+b.mp4", "s/b.mp4", "y", "all")]
     write_csv(tmp_path / "one" / "metadata.csv", "a.mp4,x", "s/b.mp4,y")

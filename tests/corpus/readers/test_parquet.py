@@ -78,6 +78,12 @@ def test_the_other_columns_have_the_names_given(tmp_path):
     assert [(row.id, row.label, row.template) for row in rows] == [("k", "one", "up"), ("k~2", "two", "up")]
 
 
+def test_numbers_of_classes_without_names_are_no_captions(tmp_path):
+    write(tmp_path / "x.parquet", [b"a", b"b"], label=[0, 1])
+    with pytest.raises(UserError, match=r"x\.parquet: all captions are numbers, such as '0'; .* dataset\.classes"):
+        read(tmp_path, caption="label")
+
+
 def test_empty_cells_rows_beyond_the_end_and_pointers_are_reasons(tmp_path):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     write(tmp_path / "x.parquet", [None, pointer, b"v"], caption=["a", "b", "c"])
