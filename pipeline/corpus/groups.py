@@ -125,6 +125,17 @@ def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
     return [row._replace(group="") if len(splits[row.group]) > 1 else row for row in rows]
 
 
+def keep_together(rows: Sequence[LabelRow], names: Sequence[str]) -> list[LabelRow]:
+    """The rows with these names for their groups where several videos share one; a group of their own stays."""
+    videos: dict[str, set[str]] = defaultdict(set)
+    for row, name in zip(rows, names, strict=True):
+        videos[name].add(row.video)
+    return [
+        row._replace(group=row.group or name) if len(videos[name]) > 1 else row
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
 def compute_no_signatures(_: list[Clip]) -> Sequence[Signature]:
     """For near-duplicates of which only equal files count."""
     return ()

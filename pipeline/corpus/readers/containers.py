@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
+from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
@@ -64,6 +65,7 @@ def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         if columns.caption == CLASS and not classes:
             _refuse_numbers(shard, samples)
         rows += make_rows(table, dataset, named, list_cells(shard, samples, named), numbered)
+    rows = keep_together(rows, [_name_sample(row.video) for row in rows])  # they are views of one scene
     return rows if columns.id else number_repeats(rows)
 
 
@@ -183,6 +185,12 @@ def _group(archive: Archive) -> dict[str, Sample]:
             key = f"{folder}/{stem}".lstrip("/")
             samples.setdefault(key, {})[ending.lower()] = f"{folder}/{name}".lstrip("/")
     return samples
+
+
+def _name_sample(video: str) -> str:
+    """The path of a video without all that follows the first dot of its name."""
+    folder, _, name = video.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}"
 
 
 def _find_videos(sample: Sample) -> list[str]:

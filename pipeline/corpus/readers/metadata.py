@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.corpus import LabelRow, match_split_folders, number_repeats, parse_split
+from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
@@ -40,7 +41,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
         change = _clear_null if table.path.suffix.lower() == ".csv" else None
         numbered = classes or number_names(table.path, columns.caption)
-        rows += make_rows(table, own, named, cells, numbered, change)
+        found = list(make_rows(table, own, named, cells, numbered, change))
+        rows += keep_together(found, [f"{table.folder} {row.place[1]}".strip() for row in found])
     refuse_numbers(rows)
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:

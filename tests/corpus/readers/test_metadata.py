@@ -117,7 +117,9 @@ def test_tables_lie_at_any_depth_and_folders_of_splits_below_others(tmp_path):
 def test_several_videos_of_a_row_are_clips_of_their_own(tmp_path):
     rows = [{"video_file_names": ["a.mp4", "b.mp4"], "caption": "x"}, {"video_file_names": [], "caption": "none"}]
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert [row[1:3] for row in seen(read_rows(tmp_path, columns()))] == [("a.mp4", "x"), ("b.mp4", "x"), ("", "none")]
+    read = read_rows(tmp_path, columns())
+    assert [row[1:3] for row in seen(read)] == [("a.mp4", "x"), ("b.mp4", "x"), ("", "none")]
+    assert [row.group for row in read] == ["line 1", "line 1", ""]  # they stay in one split
 
 
 @pytest.mark.parametrize(

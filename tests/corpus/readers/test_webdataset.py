@@ -38,6 +38,13 @@ def test_texts_in_the_encodings_of_text_files(tmp_path, capsys, encoding):
     assert ("read as Windows-1252" in capsys.readouterr().err) == (encoding == "cp1252")
 
 
+def test_the_videos_of_one_sample_stay_together(tmp_path):
+    write_tar(tmp_path / "x.tar", {"a.left.mp4": b"l", "a.right.mp4": b"r", "a.txt": b"A dog", **sample("b", "A cat")})
+    assert [row.group for row in read(tmp_path)] == ["x.tar/a", "x.tar/a", ""]
+    write_tar(tmp_path / "x.tar", {"a.left.mp4": b"l", "a.right.mp4": b"r", "a.json": b'{"caption": "x", "take": 3}'})
+    assert [row.group for row in read(tmp_path, group="take")] == ["3", "3"]
+
+
 @pytest.fixture
 def shards(tmp_path):
     """Two shards of video2dataset with their tables and statistics; two downloads have failed."""
