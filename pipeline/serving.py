@@ -172,6 +172,8 @@ class Server(ThreadingHTTPServer):
     request_queue_size = CONNECTIONS
 
     def __init__(self, host: str, port: int, renderer: ClipRenderer, page: Path) -> None:
+        if not host:  # which would be all networks
+            raise UserError("--host: names no address; 127.0.0.1 is this machine alone, 0.0.0.0 all its networks")
         self.renderer, self.page, self.host = renderer, page, host
         self.is_loopback = _is_loopback(host)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)

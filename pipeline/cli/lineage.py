@@ -63,7 +63,7 @@ def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
     tree |= _compare_code(facts)
     if "model" in facts:
         try:
-            with open_model(facts["model"], model) as folder:
+            with open_model(str(facts["model"]), model) as folder:
                 tree["model"] = describe_model(folder, root)
         except UserError as error:
             tree["model"] = {"weights": facts["model"], "not here": str(error)}
@@ -114,7 +114,7 @@ def _read_making(folder: Path) -> Tree:
 def _compare_code(facts: Tree) -> Tree:
     """Whether the code of a stage is that of this folder."""
     maker, code = facts.get("made_by", ""), facts.get("code")
-    if not code or maker not in modules():
+    if not code or not isinstance(maker, str) or maker not in modules():
         return {}
     return {"code here": "the same" if digest_maker(maker) == code else "other code"}
 

@@ -4,10 +4,14 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError, naming
+from pipeline.errors import UserError, describe_fault, naming
 from pipeline.files import replacing
 from pipeline.repository import COMMIT, find_repository, git
+
+if TYPE_CHECKING:
+    from dvc.config import Config
 
 TEMPLATE = "plots.html"  # relative to .dvc/, as DVC reads it
 PAGE = """<!DOCTYPE html>
@@ -61,7 +65,7 @@ def configure_dvc(root: Path) -> None:
     """Set in .dvc/config.local what depends on this machine: `core.no_scm` exactly while git cannot be used."""
     from dvc.config import Config  # takes a second
 
-    config = Config(str(root / ".dvc"), validate=False)
+    config = open_config(root / ".dvc")
     local = config.read("local")
     core = {key: value for key, value in local["core"].items() if key != "no_scm"}
     if find_repository(root) is None:
@@ -80,12 +84,26 @@ def configure_dvc(root: Path) -> None:
         changed.replace(path)
 
 
+def open_config(folder: Path) -> "Config":
+    """DVC's settings for a project, unchecked. Raises UserError, which names the file, where one is broken."""
+    from dvc.config import Config, ConfigError  # takes a second
+
+    shared = [Path(Config.get_dir(level)) / Config.CONFIG for level in Config.SYSTEM_LEVELS]
+    for path in (*shared, folder / Config.CONFIG, folder / Config.CONFIG_LOCAL):
+        try:
+            if path.is_file():
+                Config.load_file(str(path))
+        except ConfigError as error:
+            fault = describe_fault(error)
+            raise UserError(f"{path}: settings of DVC that cannot be read ({fault}); correct it") from None
+    return Config(str(folder), validate=False)
+
+
 def find_remote_fault() -> str:
     """Why `dvc exp push` would send no data, or to another place, with the way out; empty where it works."""
-    from dvc.config import Config  # these take a second
-    from dvc.config_schema import RelPath
+    from dvc.config_schema import RelPath  # takes a second
 
-    config = Config(str(CONFIG.parent), validate=False)
+    config = open_config(CONFIG.parent)
     levels = {level: config.read(level) for level in ("repo", "local")}
     name = levels["local"]["core"].get("remote") or levels["repo"]["core"].get("remote")
     if not name:

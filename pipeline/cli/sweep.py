@@ -249,8 +249,9 @@ def find_free_name(name: str) -> str:
     taken = {run.rpartition("-")[0] for run in find_experiments()} | {path.name for path in FOLDER.glob("*")}
     if name and name in taken:
         raise UserError(f"--name {name}: there are experiments of that name already; choose another one")
-    if name and git("check-ref-format", f"refs/exps/{name}").returncode:
-        raise UserError(f"--name {name}: cannot be part of a git name; use letters, digits and hyphens")
+    parted = {"/", ","} & set(name)  # git takes them, but a folder and a list of Slurm's jobs end there
+    if name and (parted or git("check-ref-format", f"refs/exps/{name}").returncode):
+        raise UserError(f"--name {name}: cannot name experiments; use letters, digits and hyphens")
     return name or next(free for free in map("sweep-{}".format, range(1, len(taken) + 2)) if free not in taken)
 
 
@@ -259,7 +260,8 @@ def run_pool(
 ) -> None:
     """Run the pool with a live table on a terminal, a line per start and end elsewhere."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # they too should stop the points that run
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which the end of a login must not stop
+            signal.signal(number, signal.default_int_handler)  # they too should stop the points that run
     console = Console()
     if console.is_terminal:
         with Live(get_renderable=lambda: draw_table(list(work.values())), console=console, refresh_per_second=2):

@@ -74,8 +74,8 @@ def report(
         raise UserError(f"{out}: can draw .svg and .png")
     results = read_results(name, (fidelity, diversity))
     shown = metric or [one for one in SHOWN if one in results.metrics]
-    for one in [*shown, fidelity, diversity]:
-        if one not in results.metrics and (metric or one not in SHOWN):
+    for one in [*(metric or ()), *(one for one in (fidelity, diversity) if one not in SHOWN)]:
+        if one not in results.metrics:
             raise UserError(f"{one}: no run of {name} has such a metric{find_near(one, results.metrics)}")
     if out:
         draw_report(results, shown, (fidelity, diversity), out)

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
-from pipeline.errors import UserError
+from pipeline.cli.prepare import open_config
+from pipeline.errors import UserError, describe_fault
+from pipeline.provenance.locks import quote_setting
 
 TRAIN = "train"
 
@@ -57,13 +60,18 @@ def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
 
 @contextmanager
 def _open_project() -> Iterator[Any]:
-    """The project as DVC has it. Raises UserError where its databases have no room."""
+    """The project as DVC has it. Raises UserError where its files are broken, or its databases have no room."""
     from dvc.dirs import site_cache_dir
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    open_config(Path(".dvc"))  # names the file that is broken, as DVC does not
     try:
         with Repo() as repo:
             yield repo
+    except DvcException as error:
+        fault = describe_fault(error)
+        raise UserError(f"DVC cannot read this project: {fault}; `dvc status` tells when it can") from None
     except OperationalError as error:
         raise UserError(
             f"{site_cache_dir()}: {error}, says DVC, which keeps databases there or where core.site_cache_dir says; "
@@ -100,7 +108,8 @@ def settings_for_copies() -> str:
     """DVC's settings for a copy of this project: the same cache, no git, nothing sent; `[core]` comes last."""
     with _open_project() as repo:
         links = repo.config["cache"].get("type")
-        cache = [f"dir = {repo.cache.local_cache_dir}", *([f"type = {','.join(links)}"] if links else [])]
+        folder = quote_setting(repo.cache.local_cache_dir)
+        cache = [f"dir = {folder}", *([f"type = {','.join(links)}"] if links else [])]
     return "\n".join(["[cache]", *cache, "[core]", "no_scm = true", "analytics = false", "check_update = false", ""])
 
 

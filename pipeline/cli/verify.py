@@ -6,6 +6,7 @@ are held against the lock files.
 
 import contextlib
 import io
+import os
 import runpy
 import shutil
 import sys
@@ -25,7 +26,7 @@ from pipeline.cli.sample import MADE_BY, sample
 from pipeline.errors import UserError, ending, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
-from pipeline.params import read_yaml
+from pipeline.params import check_params, read_yaml
 from pipeline.provenance.credentials import Algorithm, read_signature, sign_media
 from pipeline.provenance.locks import check_outputs, find_makers, open_model, read_steps
 from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
@@ -83,15 +84,35 @@ def reproduce(
 
     Example: t2v reproduce data/samples
     """
-    files = [read_media(file) for path in paths for file in list_media(path)]
+    files = [read_media(file) for file in _list_once(paths)]
     if not files:
         raise UserError(f"{', '.join(map(str, paths))}: no file that was rendered")
+    if out is not None:
+        _check_places([media.path for media in files], out)
     failed = 0
     for outcome in remake_all(files, model, Path("data"), out):
         failed += not outcome.is_equal
         print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _list_once(paths: Sequence[Path]) -> list[Path]:
+    """The files of all paths, each once, although a folder and a file in it are named."""
+    found: dict[Path, Path] = {}
+    for file in (file for path in paths for file in list_media(path)):
+        found.setdefault(Path(os.path.abspath(file)), file)  # noqa: PTH100  not resolved: DVC may link equal files
+    return list(found.values())
+
+
+def _check_places(files: Sequence[Path], out: Path) -> None:
+    """Raise UserError where a file made again would take the place of another one, or of the one to compare with."""
+    taken: dict[str, Path] = {}
+    for file in files:
+        if (out / file.name).resolve() == file.resolve():
+            raise UserError(f"--out {out}: {file} would be overwritten by what is made again; name another folder")
+        if (other := taken.setdefault(file.name, file)) is not file:
+            raise UserError(f"--out {out}: {other} and {file} have one name there; make them again one after another")
 
 
 def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
@@ -185,16 +206,20 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
 
 
 def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
-    """Run a stage with these facts, in the environment that they name and a folder of its own -> why that failed."""
+    """Run a stage with these facts, in the environment that they name and a folder of its own -> why that failed.
+
+    Raises UserError for facts that are no params.
+    """
     from pipeline.inference import use_environment
 
     if "environment" in facts:
         use_environment(facts["environment"])
     stage, root = STAGES[facts["made_by"]], Path.cwd()
-    params = read_yaml(Path("params.yaml")) | {stage.section: facts[stage.section]}
+    params = (read_yaml(Path("params.yaml")) or {}) | {stage.section: facts[stage.section]}
     if "steps" in facts:
         params["sampling"] = {name: facts[name] for name in ("steps", "guidance")}
     places = {name: data / name for name in stage.folders} | {"model": model, "out": out}
+    check_params(params, f"params.yaml with what the file says of {stage.section}")
     if stage.section == "evaluate":
         places |= {"weights": Path(params["evaluate"]["pretrained"]["weights"]), "metrics": out / "metrics.json"}
     words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
@@ -236,7 +261,7 @@ def verify(
         raise UserError(f"{absent[0]}: no such file or folder")
     steps = read_steps(Path())
     locked, faults = check_outputs(steps, Path(), places)
-    found = [file for path in places for file in list_media(path)]
+    found = _list_once(places)
     outputs = {Path(name).resolve() for step in steps for name in step.outs}
     if paths is None and outputs:  # a whole project may also hold pictures from elsewhere
         found = [file for file in found if file.parent.resolve() in outputs]

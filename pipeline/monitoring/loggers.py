@@ -113,7 +113,9 @@ class GifLogger:
             temporary.write_bytes(encode_gif(clips, json.dumps(told, ensure_ascii=False)))
         with replacing(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
-        for path in sorted(self._folder.glob("samples-*.gif"))[: -self._keep]:
+        # By time: of an equal run that was trained before, there may be pictures after more clips.
+        drawn = sorted(self._folder.glob("samples-*.gif"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        for path in drawn[: -self._keep]:
             path.unlink()
 
     def close(self) -> None:

@@ -17,12 +17,14 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
 from pipeline.repository import git
 
 LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders that draw or fetch data
+# Of DVC's settings: within quotes, or up to a comment.
+SETTING = re.compile(r"""(?P<quote>["'])(?P<quoted>.*)(?P=quote)\s*(#.*)?|(?P<bare>[^#]*?)\s*(#.*)?""", re.DOTALL)
 FOLDER = ".dir"  # ends the digest of a folder
 
 MODEL_FOLDER = "data/model"
@@ -85,8 +87,18 @@ def find_cache(root: Path) -> Path:
     """The folder in which DVC keeps files by their MD5."""
     folder = root / ".dvc"
     config = configparser.ConfigParser(strict=False, interpolation=None)
-    config.read([folder / "config", folder / "config.local"], encoding="utf-8")
-    return folder / config.get("cache", "dir", fallback="cache") / "files" / "md5"
+    for path in (folder / "config", folder / "config.local"):
+        try:
+            config.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: settings of DVC that cannot be read ({first_line(error)}); correct it") from None
+    found = SETTING.fullmatch(config.get("cache", "dir", fallback="cache"))
+    return folder / ((found["quoted"] or found["bare"] or "") if found else "") / "files" / "md5"
+
+
+def quote_setting(path: str | Path) -> str:
+    """A path in DVC's settings, where `#` begins a comment and a comma parts the values of a list."""
+    return f"'{path}'" if '"' in str(path) else f'"{path}"'
 
 
 def locate(cache: Path, digest: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.errors import UserError, naming
 from pipeline.files import replacing
-from pipeline.provenance.locks import digest_folder, find_cache, locate
+from pipeline.provenance.locks import digest_folder, find_cache, locate, quote_setting
 from pipeline.repository import child_environment, git
 from pipeline.sweeping import Origin
 from pipeline.sweeping.axes import put_values
@@ -95,7 +95,7 @@ class WorkingCopy:
         (self.folder / "tree").mkdir(parents=True)
         self._git("read-tree", self.origin.snapshot)
         self._git("checkout-index", "--all", "--force", "--index")
-        settings = f"{self.origin.settings}site_cache_dir = {self.folder / 'site'}\n"
+        settings = f"{self.origin.settings}site_cache_dir = {quote_setting(self.folder / 'site')}\n"
         path = self.project / ".dvc" / "config.local"
         with naming(path):
             path.write_text(settings, encoding="utf-8")

@@ -1,12 +1,16 @@
 """`t2v lineage` finds models of every commit, and names the nearest figure for one that there is not."""
 
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.cli.lineage import trace_metric
+from pipeline.cli.lineage import trace_file, trace_metric
 from pipeline.errors import UserError
-from pipeline.provenance.locks import list_locked_models
+from pipeline.provenance.locks import find_cache, list_locked_models
+from pipeline.provenance.media import read_media
+from pipeline.rendering.export import export_picture
 
 
 def test_of_a_misspelt_figure_the_nearest_is_named(tmp_path):
@@ -38,3 +42,32 @@ def test_a_model_is_found_whose_branch_was_merged_and_its_lock_was_not_taken(tmp
     run("merge", "--quiet", "--strategy=ours", "--message", "merged", "side")
     run("branch", "--quiet", "-D", "side")
     assert {digests["data/model"] for digests, _ in list_locked_models(tmp_path)} == {"aa.dir", "bb.dir", "cc.dir"}
+
+
+@pytest.mark.parametrize("facts", [{"model": 5}, {"made_by": ["a"], "code": "b"}, {"code": {"a": 1}}])
+def test_facts_of_a_stranger_that_nothing_here_writes_end_in_no_fault(tmp_path, monkeypatch, facts):
+    monkeypatch.chdir(tmp_path)
+    export_picture(np.zeros((4, 4, 3), np.uint8), Path("odd.png"), facts)
+    tree = trace_file(read_media(Path("odd.png")), None, Path())
+    assert tree["file"] == "odd.png"
+    if "model" in facts:
+        assert tree["model"]["not here"].startswith("made by the model 5, which is neither")
+
+
+@pytest.mark.parametrize(
+    ("setting", "folder"),
+    [
+        ("/a b", "/a b"),
+        ('"/a, b"', "/a, b"),
+        ("'/a#b'  # of all", "/a#b"),
+        ("/a # of all", "/a"),
+        ("../b", ".dvc/../b"),
+    ],
+)
+def test_the_cache_is_where_dvc_has_it(tmp_path, setting, folder):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text(f"[core]\n    analytics = false\n[cache]\n    dir = {setting}\n")
+    assert find_cache(tmp_path) == tmp_path / folder / "files/md5"
+    (tmp_path / ".dvc/config.local").write_text("[cache\n")
+    with pytest.raises(UserError, match=r"config\.local: settings of DVC that cannot be read"):
+        find_cache(tmp_path)

@@ -67,6 +67,18 @@ def test_files_that_were_deleted_are_made_again_to_the_byte(capsys):
         assert (Path("again") / path.name).read_bytes() == data, path
 
 
+def test_files_made_again_overwrite_neither_each_other_nor_what_they_are_compared_with(capsys):
+    shutil.copytree("made", "more")
+    with pytest.raises(UserError, match=r"--out again: made/0\.png and more/0\.png have one name there"):
+        reproduce([Path("made"), Path("more")], out=Path("again"))
+    kept = Path("made/0.png").read_bytes()
+    with pytest.raises(UserError, match=r"--out more/[.][.]/made: made/0\.png would be overwritten"):
+        reproduce([Path("made/0.png")], out=Path("more/../made"))
+    assert not Path("again").exists()
+    assert Path("made/0.png").read_bytes() == kept
+    assert said(capsys, "made/0.png", "made/0.png") == {"made/0.png": "equal"}
+
+
 def test_the_threads_and_instructions_of_the_file_are_used_again(capsys):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -144,6 +156,16 @@ def test_a_picture_names_no_code_to_import(capsys):
     frames = np.zeros((4, 16, 16, 3), np.uint8)
     export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
     assert "needs code that params.yaml does not name: os:system" in said(capsys, "odd.png", code=1)["odd.png"]
+
+
+@pytest.mark.parametrize("section", ["evaluate", "render"])
+def test_a_section_that_is_none_of_params_is_refused(capsys, section):
+    made = {"evaluate": "stages.evaluate_model", "render": "stages.render_samples"}[section]
+    told = {"made_by": made, "environment": {"threads": 1}, section: {}}
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
+    answer = said(capsys, "odd.png", code=1)["odd.png"]
+    assert answer.startswith(f"not made again; params.yaml with what the file says of {section} has ")
 
 
 def test_another_torch_and_another_processor_are_told():

@@ -1,15 +1,19 @@
 """`t2v sweep` before its first point starts: devices, names, and the stages that all points share."""
 
 import io
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from rich.console import Console
 
-from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free_name
-from pipeline.cli.sweep_stages import split_stages
+from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free_name, run_pool
+from pipeline.cli.sweep_stages import settings_for_copies, split_stages
 from pipeline.errors import UserError
+from pipeline.provenance.locks import find_cache
 from pipeline.sweeping import Origin, Plan, Sweep
 from pipeline.sweeping.clusters import check_slurm_jobs, end_jobs, end_slurm_jobs
 from pipeline.sweeping.pool import Job, SlotQueue
@@ -87,6 +91,41 @@ def test_databases_of_dvc_that_cannot_be_opened_are_told(root, tmp_path, monkeyp
         path.mkdir()
     with pytest.raises(UserError, match=f"^{tmp_path}: unable to open database file, says DVC"):
         split_stages(["seed"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("dvc.yaml", "stages:\n  a: [", "DVC cannot read this project: unable to read: 'dvc.yaml', YAML file"),
+        ("dvc.yaml", "stages: {a: {cmd: 'echo ${no}'}}", "DVC cannot read this project: failed to parse"),
+        (
+            ".dvc/config.local",
+            "[core\n",
+            r"\.dvc/config\.local: settings of DVC that cannot be read \(config file error",
+        ),
+    ],
+)
+def test_a_project_that_dvc_cannot_read_ends_with_a_message(tmp_path, monkeypatch, name, text, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"^{told}"):
+        split_stages(["seed"])
+
+
+@pytest.mark.parametrize("name", ["a, b", "c#", "it's", 'a "b"'])
+def test_copies_use_the_cache_of_a_project_whatever_its_folder_is_called(tmp_path, monkeypatch, name):
+    """A comment of DVC's settings begins at #, and a comma makes a list."""
+    folder, copy = tmp_path / name, tmp_path / "copy"
+    for place in (folder, copy):
+        (place / ".dvc").mkdir(parents=True)
+        (place / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    monkeypatch.chdir(folder)
+    (copy / ".dvc/config.local").write_text(settings_for_copies())
+    with Repo(copy) as repo:
+        assert Path(repo.cache.local_cache_dir) == folder / ".dvc/cache"
+    assert find_cache(copy) == folder / ".dvc/cache/files/md5"
 
 
 def test_a_user_of_other_data_never_draws_the_demo(project, monkeypatch):
@@ -176,6 +215,28 @@ def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
     assert find_free_name("") == "sweep-2"
     with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
         find_free_name("sweep-1")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a,b", "a b"])
+def test_a_name_that_no_folder_or_list_of_jobs_can_hold_is_refused(tmp_path, monkeypatch, name):
+    """With a slash, points would be done and never found; with a comma, Slurm would end none of their jobs."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    with pytest.raises(UserError, match=f"--name {name}: cannot name experiments; use letters"):
+        find_free_name(name)
+
+
+def test_under_nohup_the_end_of_a_login_does_not_stop_a_sweep(tmp_path):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for ignored, handled in ((signal.SIG_IGN, signal.SIG_IGN), (signal.SIG_DFL, signal.default_int_handler)):
+            signal.signal(signal.SIGHUP, ignored)
+            run_pool({}, lambda: None, 1, SlotQueue("job", [], 0, tmp_path), lambda _: None)
+            assert signal.getsignal(signal.SIGHUP) is handled
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_gpus_are_lent_by_their_names_on_the_machine_and_told_by_their_places(monkeypatch, tmp_path):

@@ -30,15 +30,17 @@ def sweep(tmp_path, monkeypatch):
     return made
 
 
-def record(made, measure):
-    """Save the sweep, and of each run that has not failed an experiment with the density that `measure` gives."""
+def show_density(density):
+    return {"density": density, "recall": 1 - density, "frechet": None, "recall_ceiling": 1.0}
+
+
+def record(made, measure, show=show_density):
+    """Save the sweep, and of each run that has not failed an experiment with what `show` makes of its measure."""
     made.save()
     for name, run in made.runs.items():
         if run.failure:
             continue
-        density = measure(run)
-        figures = {"density": density, "recall": 1 - density, "frechet": None, "recall_ceiling": 1.0}
-        Path("metrics.json").write_text(json.dumps(figures))
+        Path("metrics.json").write_text(json.dumps(show(measure(run))))
         git("add", "metrics.json")
         git(*PERSON, "commit", "--quiet", "--message", name)
         git("update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD")
@@ -121,6 +123,16 @@ def test_points_without_numbers_are_rows_with_the_names_of_their_values_alone():
     rows = spec["concat"][0]["data"]["values"]
     assert [(row["series"], row["mean"]) for row in rows] == [("hinge", 0.5), ("classic", 1.0)]
     assert spec["concat"][0]["encoding"]["y"]["field"] == "series"
+
+
+def test_a_metric_is_shown_also_where_those_of_the_trade_off_have_no_value():
+    """They are withdrawn, or were not measured; nobody has asked for them."""
+    made = Sweep("few", Plan(("train.adversarial=hinge,classic",)), Origin("", "", (), (), (), "", 1))
+    for word in ("hinge", "classic"):
+        made.add_point({"train.adversarial": word}, [17])
+    record(made, lambda run: run.point / 2, lambda value: {"joint_accuracy": value, "density": None, "recall": None})
+    assert "0.500" in answer("few", "--metric", "joint_accuracy")
+    assert "no run of few has such a metric" in answer("few", "--metric", "density", code=1)
 
 
 def test_a_sweep_whose_points_measure_nothing_says_so(sweep):

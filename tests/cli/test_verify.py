@@ -232,3 +232,8 @@ def test_nothing_here_is_no_file():
 def test_a_file_is_read_with_what_it_tells():
     media = read_media(Path("made/0.png"))
     assert (media.is_signed, media.has_seal, media.is_whole) == (False, True, True)
+
+
+def test_a_file_that_is_named_twice_is_counted_once(capsys):
+    verify([Path("made"), Path("made/0.png")], quick=True)
+    assert capsys.readouterr().out.startswith("8 of 8 rendered files are whole")

@@ -50,6 +50,17 @@ def test_the_newest_pictures_are_kept_with_their_captions(tmp_path):
         assert (picture.n_frames, picture.size) == (4, (48, 16))
 
 
+def test_pictures_of_an_equal_run_that_was_trained_before_make_room_for_the_newest(tmp_path):
+    for _ in range(2):
+        (logger,) = open_loggers(logging(keep_pictures=2), tmp_path, 0, [])
+        for clips_seen in (8, 16, 24):
+            logger.log_clips(clips_seen, CLIPS, CAPTIONS)
+            newest = max(tmp_path.glob("samples-*.gif"), key=lambda path: path.stat().st_mtime_ns)
+            assert newest.name == f"samples-{clips_seen:09}.gif"
+            time.sleep(0.02)  # a file system may tell time by hundredths of a second
+    assert len(list(tmp_path.glob("samples-*.gif"))) == 2
+
+
 def test_tensorboard_shows_what_a_resumed_run_went_on_from_and_not_what_it_repeats(tmp_path):
     (logger,) = open_loggers(logging(tensorboard=True), tmp_path, 0, [])
     report(logger, rows(4))

@@ -182,3 +182,5 @@ def test_a_port_in_use_and_an_address_of_others_are_told(server, model, tmp_path
         Server("127.0.0.1", server.server_address[1], ClipRenderer(model), tmp_path)
     with pytest.raises(UserError, match="no address of this machine"):
         Server("203.0.113.1", 0, ClipRenderer(model), tmp_path)
+    with pytest.raises(UserError, match=r"--host: names no address; 127\.0\.0\.1 is this machine"):  # as "$UNSET"
+        Server("", 0, ClipRenderer(model), tmp_path)

@@ -7,13 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import COMMANDS, app
-from pipeline.cli.prepare import configure_dvc, write_plots_template
+from pipeline.cli.prepare import configure_dvc, find_remote_fault, write_plots_template
+from pipeline.errors import UserError
 from pipeline.repository import COMMIT, IDENTITY, find_repository, git_fault
 from tools import install
 
@@ -68,6 +70,17 @@ def test_settings_for_which_there_is_no_room_leave_those_of_the_user_as_they_are
     assert kept.strip().splitlines()[-1] in path.read_bytes()
     assert b"html_template" in path.read_bytes()
     assert sorted(one.name for one in path.parent.iterdir()) == ["config", "config.local"]
+
+
+@pytest.mark.parametrize("name", ["config", "config.local"])
+def test_settings_that_dvc_cannot_read_are_named_and_left_alone(dvc_folder, monkeypatch, name):
+    monkeypatch.chdir(dvc_folder)
+    path = Path(".dvc") / name
+    path.write_text("[core\n    remote = mine\n")
+    for call in (find_remote_fault, lambda: configure_dvc(Path())):
+        with pytest.raises(UserError, match=f"^{path}: settings of DVC that cannot be read .*; correct it$"):
+            call()
+    assert path.read_text() == "[core\n    remote = mine\n"
 
 
 def test_a_sub_folder_of_a_repository_is_used_with_git_unless_it_is_ignored_there(tmp_path):
