@@ -100,22 +100,27 @@ def _holds_frames(names: Sequence[str]) -> bool:
 
 
 def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
-    """Folder -> official split, where the folders of classes lie in folders of splits; else empty.
+    """Folder -> official split, where folders of classes lie in folders of splits; else empty.
 
-    Before it, how many folders hold those of the splits: one on the Hugging Face Hub, `data`.
+    Before it, how many folders hold those of the splits, one on the Hugging Face Hub, `data`, or else those of the
+    classes: such a folder with all videos in it says nothing.
     """
     videos = [file for file in files if len(file.parts) > 1]
-    for above in (0, 1):
-        # Classes may be called `train` and `test`, too: then the videos are directly in them.
-        if not all(len(file.parts) > above + 2 for file in videos) or len({file.parts[:above] for file in videos}) > 1:
-            continue
-        if splits := match_split_folders({file.parts[above] for file in videos}):
+    shared = 0
+    while videos and all(
+        len(file.parts) > shared + 2 and file.parts[shared] == videos[0].parts[shared] for file in videos
+    ):
+        shared += 1
+    for above in range(shared + 1):
+        # Classes may be called `train` and `test`, too: then the videos are directly in all of them.
+        has_classes = any(len(file.parts) > above + 2 for file in videos)
+        if has_classes and (splits := match_split_folders({file.parts[above] for file in videos})):
             return above, splits
-    return 0, {}
+    return shared, {}
 
 
 def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit]) -> LabelRow:
     split = splits.get(file.parts[above], "all") if len(file.parts) > above + 1 else "all"
-    folders = file.parts[above + 1 : -1] if split != "all" else file.parts[:-1]
+    folders = file.parts[above + 1 : -1] if split != "all" else file.parts[0 if splits else above : -1]
     category = folders[0] if folders else ""
     return make_path_row(path, spell_out(category), category, split, (path, ""))

@@ -72,6 +72,27 @@ def test_folders_called_like_splits_that_hold_videos_or_have_others_beside_them_
     }
 
 
+def test_videos_of_a_split_without_folders_of_classes_have_no_class(tmp_path):
+    fill(tmp_path, "train/up/1.mp4", "train/down/2.mp4", "test/3.mp4")
+    assert [(r.video, r.template, r.official_split) for r in read_rows(tmp_path)] == [
+        ("test/3.mp4", "", "test"),
+        ("train/down/2.mp4", "down", "train"),
+        ("train/up/1.mp4", "up", "train"),
+    ]
+
+
+def test_folders_that_all_videos_are_in_are_no_class(tmp_path):
+    fill(tmp_path, "set/UCF-101/up/1.mp4", "set/UCF-101/down/deeper/2.mp4", "set/notes.txt", "README.md")
+    assert {r.video: r.template for r in read_rows(tmp_path)} == {
+        "README.md": "",
+        "set/UCF-101/down/deeper/2.mp4": "down",
+        "set/UCF-101/up/1.mp4": "up",
+        "set/notes.txt": "",
+    }
+    fill(tmp_path / "only", "up/1.mp4", "up/2.mp4")
+    assert {r.template for r in read_rows(tmp_path / "only")} == {"up"}
+
+
 def test_hidden_files_are_passed_over_and_others_are_rows_whatever_they_are(tmp_path):
     fill(tmp_path, "up/1.mp4", "up/.DS_Store", ".git/x.mp4", "up/notes.txt", "top.mp4")
     (tmp_path / "linked").symlink_to(tmp_path / "up")
@@ -89,11 +110,11 @@ def test_an_absent_folder_is_named(tmp_path):
 
 
 def test_splits_may_lie_in_one_folder_as_on_the_hub(tmp_path):
-    for name in ("data/train/cat/a.mp4", "data/test/dog/b.mp4"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_bytes(b"v")
-    rows = readers.read_rows(tmp_path, reading("folders", tmp_path))
-    assert [(row.label, row.official_split) for row in rows] == [("dog", "test"), ("cat", "train")]
+    for top in ("one", "two/data", "three/set/data"):
+        fill(tmp_path / top, "train/cat/a.mp4", "test/dog/b.mp4")
+        folder = tmp_path / top.partition("/")[0]
+        rows = readers.read_rows(folder, reading("folders", folder))
+        assert [(row.label, row.official_split) for row in rows] == [("dog", "test"), ("cat", "train")]
 
 
 @pytest.mark.parametrize("kind", ["folders", "auto"])
