@@ -17,12 +17,12 @@ from typer.core import TyperGroup
 
 from pipeline.cli.prepare import find_remote_fault
 from pipeline.cli.sweep_report import report
-from pipeline.cli.sweep_stages import run_shared_stages, settings_for_copies, split_stages
+from pipeline.cli.sweep_stages import SweptStages, run_shared_stages, settings_for_copies, split_stages
 from pipeline.errors import Interrupted, UserError
 from pipeline.params import load_params, read_yaml
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
 from pipeline.repository import child_environment, git, require_git
-from pipeline.sweeping import FOLDER, Origin, Plan, Schedule, Sweep, list_sweeps, lock_sweep, require_optuna
+from pipeline.sweeping import FOLDER, Origin, Plan, Schedule, Sweep, is_taken, list_sweeps, lock_sweep, require_optuna
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes
 from pipeline.sweeping.clusters import ENGINES, check_cluster, end_jobs, make_job
 from pipeline.sweeping.experiments import (
@@ -89,9 +89,12 @@ def run(
     check_cluster(on, job_options)
     found = find_sweep(plan, name)
     if found is None:
-        seed = params.seed if params.training_seed is None else params.training_seed
-        found = begin_sweep(plan, read, find_free_name(name), seed, jobs)
-    with lock_sweep(found.folder):
+        stages = choose_stages(plan, read)
+    folder = found.folder if found else FOLDER / find_free_name(name)
+    with lock_sweep(folder):  # already while the shared stages run: no other sweep may take the name meanwhile
+        if found is None:
+            seed = params.seed if params.training_seed is None else params.training_seed
+            found = begin_sweep(plan, read, stages, folder.name, seed, jobs)
         end_jobs(found, found.runs, PATIENCE)  # of a call that was killed
         end_processes(found.folder, patience=PATIENCE)
         continue_sweep(found, read, jobs, on, job_options)
@@ -141,13 +144,18 @@ def find_sweep(plan: Plan, name: str) -> Sweep | None:
     return next((sweep for sweep in equal if not differ(sweep.origin.snapshot, now)), None)
 
 
-def begin_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int) -> Sweep:
-    """Make what all points share, and note what each of them starts from."""
+def choose_stages(plan: Plan, axes: Sequence[Axis]) -> SweptStages:
+    """The stages that points share, and those that they run. Raises UserError where those do not fit the plan."""
     stages = split_stages([axis.key for axis in axes] + ([SEED] if plan.seeds > 1 else []), plan.until)
     if not stages.swept:
         raise UserError(f"no stage depends on {', '.join(axis.key for axis in axes)}: all points would be the same")
     if plan.metric and METRICS not in stages.kept_by_git:
         raise UserError(f"points are chosen by {plan.metric}, and of {', '.join(stages.swept)} none writes {METRICS}")
+    return stages
+
+
+def begin_sweep(plan: Plan, axes: Sequence[Axis], stages: SweptStages, name: str, seed: int, jobs: int) -> Sweep:
+    """Make what all points share, and note what each of them starts from."""
     run_shared_stages(stages.shared, child_environment())
     baseline, snapshot = take_snapshot()
     keep_snapshot(name, snapshot)
@@ -246,7 +254,9 @@ def read_metric(run: str, metric: str) -> float | None:
 
 def find_free_name(name: str) -> str:
     """The name if no other sweep has it, else the first free one. Raises UserError."""
-    taken = {run.rpartition("-")[0] for run in find_experiments()} | {path.name for path in FOLDER.glob("*")}
+    taken = {run.rpartition("-")[0] for run in find_experiments()} | {
+        path.name for path in FOLDER.glob("*") if is_taken(path)
+    }
     if name and name in taken:
         raise UserError(f"--name {name}: there are experiments of that name already; choose another one")
     parted = {"/", ","} & set(name)  # git takes them, but a folder and a list of Slurm's jobs end there

@@ -151,6 +151,17 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether a sweep is there, or a process is about to begin one: the record comes after what its points share."""
+    if (folder / FILE).exists() or not (folder / LOCK).exists():
+        return (folder / FILE).exists()
+    try:
+        with lock_sweep(folder):
+            return False
+    except UserError:
+        return True
+
+
 class Trial(NamedTuple):
     """A point that has been begun: its score, the mean over its seeds, is None until they have ended."""
 

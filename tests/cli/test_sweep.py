@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 from rich.console import Console
+from typer.testing import CliRunner
 
-from pipeline.cli.sweep import check_plan, describe_slots, draw_table, find_free_name, run_pool
+from pipeline.cli.sweep import app, check_plan, describe_slots, draw_table, find_free_name, run_pool
 from pipeline.cli.sweep_stages import settings_for_copies, split_stages
 from pipeline.errors import UserError
 from pipeline.provenance.locks import find_cache
-from pipeline.sweeping import Origin, Plan, Sweep
+from pipeline.sweeping import FOLDER, Origin, Plan, Sweep, lock_sweep
 from pipeline.sweeping.clusters import check_slurm_jobs, end_jobs, end_slurm_jobs
 from pipeline.sweeping.pool import Job, SlotQueue
 
@@ -215,6 +216,27 @@ def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
     assert find_free_name("") == "sweep-2"
     with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
         find_free_name("sweep-1")
+
+
+def test_a_name_is_taken_from_the_start_of_a_sweep_and_free_again_where_it_was_not_begun(tmp_path, monkeypatch):
+    """What all points share may take hours, in which another sweep would write its record over that of the first."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    with lock_sweep(FOLDER / "sweep-1"):
+        assert find_free_name("") == "sweep-2"
+        with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
+            find_free_name("sweep-1")
+    assert find_free_name("") == find_free_name("sweep-1") == "sweep-1"
+
+
+@pytest.mark.slow
+def test_the_name_is_held_while_the_shared_stages_run(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    names = []
+    monkeypatch.setattr("pipeline.cli.sweep.run_shared_stages", lambda *_: names.append(find_free_name("")))
+    monkeypatch.setattr("pipeline.cli.sweep.continue_sweep", lambda sweep, *_: names.append(sweep.name))
+    CliRunner().invoke(app, ["train.penalties.r1=1.0"], catch_exceptions=False)
+    assert names == ["sweep-2", "sweep-1"]
 
 
 @pytest.mark.parametrize("name", ["a/b", "a,b", "a b"])
