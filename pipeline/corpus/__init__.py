@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -168,6 +169,13 @@ def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     """Folder -> official split, where every folder is named as one; otherwise they are classes, and it is empty."""
     splits = {folder: split for folder in folders if (split := parse_split(folder))}
     return splits if len(splits) == len(folders) else {}
+
+
+def count_common_folders(paths: Collection[str]) -> int:
+    """How many folders, not named as splits, all paths have in common: 1, `data`, of `data/train` and `data/test`."""
+    folders = {PurePosixPath(path).parts[:-1] for path in paths}
+    common = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    return len(list(takewhile(lambda names: parse_split(names[0]) is None, common)))
 
 
 def hash_to_unit(*parts: str) -> float:

@@ -7,12 +7,11 @@ Where all videos lie in folders named as splits, those are the splits, unless `d
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.corpus import LabelRow, match_split_folders, number_repeats, parse_split
+from pipeline.corpus import LabelRow, count_common_folders, match_split_folders, number_repeats
 from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import number_names, read_named_classes
@@ -47,7 +46,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows
-    above = _find_common_folders(rows)
+    above = count_common_folders([row.video for row in rows])
     splits = match_split_folders({_find_top_folder(row, above) for row in rows})
     return [row._replace(official_split=splits[_find_top_folder(row, above)]) for row in rows] if splits else rows
 
@@ -100,13 +99,6 @@ def _expand(listed: Iterable[LocatedCells], index: int) -> Iterator[LocatedCells
 def _clear_null(row: dict[str, Any]) -> dict[str, Any]:
     """The row without the words that the Hub's own reader takes for a missing caption in a CSV file."""
     return {**row, "caption": "" if row["caption"] in NULLS else row["caption"]}
-
-
-def _find_common_folders(rows: Sequence[LabelRow]) -> int:
-    """How many folders, not named as splits, all videos have in common: `data` of `data/train` and `data/test`."""
-    folders = {PurePosixPath(row.video).parts[:-1] for row in rows}
-    common = list(takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
-    return len(list(takewhile(lambda names: parse_split(names[0]) is None, common)))
 
 
 def _find_top_folder(row: LabelRow, above: int) -> str:

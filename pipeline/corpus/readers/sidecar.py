@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.corpus import (
     LabelRow,
     as_text,
+    count_common_folders,
     make_path_row,
     make_relative,
     match_split_folders,
@@ -50,17 +51,25 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     # What JSON without a video is about is not known.
     without = {name for name, text in texts.items() if name not in beside and text.suffix.lower() != ".json"}
     named = sorted([*map(str, videos), *without])
-    splits = match_split_folders({PurePosixPath(path).parts[0] if "/" in path else "" for path in named})
+    telling = list(map(str, videos)) or named  # a text without a video, README.txt, may lie above the splits
+    above = count_common_folders(telling)
+    splits = match_split_folders({_find_folder(path, above) for path in telling})
     rows = []
     for path in named:
         text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
-        split = splits.get(path.partition("/")[0], "all")
+        split = splits.get(_find_folder(path, above), "all")
         place = (str(text or path), "")
         rows += [
             make_path_row(path, caption, category, split, place)
             for caption, category in _read_captions(labels, text, dataset)
         ]
     return number_repeats(rows)
+
+
+def _find_folder(path: str, above: int) -> str:
+    """The folder at this depth on the way to a file; empty where there is none."""
+    folders = path.split("/")[above:-1]
+    return folders[0] if folders else ""
 
 
 def find_texts(files: Iterable[WalkedFile]) -> Texts:

@@ -108,9 +108,12 @@ def test_texts_may_lie_in_a_folder_of_their_own(tmp_path, above):
     assert [row[1:3] for row in seen(tmp_path)] == [("x", f"{above}videos/1.mp4"), ("no video", f"{above}videos/2")]
 
 
-def test_folders_named_as_splits_are_splits(tmp_path):
-    write(tmp_path, {"train/a.mp4": "v", "train/a.txt": "x", "val/b.mp4": "v", "val/b.txt": "y"})
-    assert [row[3] for row in seen(tmp_path)] == ["train", "validation"]
+@pytest.mark.parametrize("above", ["", "data/", "my/set/"])
+def test_folders_named_as_splits_are_splits(tmp_path, above):
+    files = {"train/a.mp4": "v", "train/a.txt": "x", "val/b.mp4": "v", "val/b.txt": "y"}
+    write(tmp_path, {"README.txt": "no caption", **{above + name: text for name, text in files.items()}})
+    rows = {label: split for _, label, _, split in seen(tmp_path)}
+    assert rows == {"no caption": "all", "x": "train", "y": "validation"}
 
 
 @pytest.mark.parametrize("name", ["prompts.txt", "prompt.txt", "captions.txt"])
