@@ -271,7 +271,9 @@ def _decode_film(media: Media) -> NDArray[np.uint8]:
         path = Path(folder) / media.path.name
         with naming(path):
             path.write_bytes(media.payload)
-        read = PyavReader(path, most).read(lambda timeline: range(len(timeline.timestamps)), lambda _: [])
+        read = PyavReader(path, most).read(
+            lambda timeline: range(len(timeline.timestamps)), lambda _: [("format", "gbrp")]
+        )
     return np.stack([np.asarray(frame, np.uint8) for _, frame in sorted(read.frames.items())])
 
 
