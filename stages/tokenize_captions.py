@@ -1,6 +1,7 @@
 """Stage `tokenize`: clips.parquet -> captions.parquet, vocabulary.json, word vectors, corrections, drops, report."""
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -50,10 +51,18 @@ def tokenize_captions(
         captions_without_object=sum(not caption.object_ids for caption in done.captions),
         captions_with_unknown_words={split: unknown[split] for split in SPLITS},
     )
+    _tell_revealed(done.revealed)
     for warning in embeddings.warnings if embeddings else []:
         print(f"tokenize: {warning}")
     print(f"tokenize: {len(done.captions)} captions, {len(done.vocabulary)} words, {len(done.drops)} dropped")
     report_drops("tokenize", done.drops, out / DROPS)
+
+
+def _tell_revealed(revealed: Mapping[str, str]) -> None:
+    if revealed:
+        pairs = ", ".join(f"{word} ({known})" for word, known in revealed.items())
+        told = "tokenize.lemmas makes held-out words the same as words of the train split, in brackets"
+        print(f"tokenize: {told}: {pairs}; add these to filter.test_words, or set tokenize.lemmas: false")
 
 
 def main(

@@ -37,6 +37,7 @@ class TokenizedClips:
     drops: list[Drop]
     corrections: list[Correction]  # by alphabet
     vocabulary: Vocabulary
+    revealed: dict[str, str]  # held-out word -> a word of the train split that has the same lemma
 
 
 def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedClips:
@@ -46,8 +47,10 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
     """
     tokenized, drops = tokenize_each(clips, options.model, options.max_tokens)
     tokenized, corrections = _correct(tokenized, options.spelling)
+    revealed: dict[str, str] = {}
     if options.lemmas:
-        lemmas = lemmatise([one.tokens for one in tokenized], options.model)
+        lemmas = list(lemmatise([one.tokens for one in tokenized], options.model))
+        revealed = find_revealed(tokenized, lemmas)
         tokenized = [replace(one, tokens=tokens) for one, tokens in zip(tokenized, lemmas, strict=True)]
     if options.oov == "drop":
         rare = drop_rare(tokenized, options.min_word_count)
@@ -60,7 +63,8 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
         for one in _leave_out(tokenized, unknown)
     ]
     reasons = {drop.id: drop for drop in drops + unknown}
-    return TokenizedClips(captions, [reasons[clip.id] for clip in clips if clip.id in reasons], corrections, vocabulary)
+    listed = [reasons[clip.id] for clip in clips if clip.id in reasons]
+    return TokenizedClips(captions, listed, corrections, vocabulary, revealed)
 
 
 def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[TokenizedClip], list[Drop]]:
@@ -103,6 +107,23 @@ def find_corrections(
             if meant and _could_mean(word, meant) and not {word, meant} & held_out and meant not in KEPT:
                 found[word] = meant
     return found
+
+
+def find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Held-out word -> a word of the train split with the same lemma, by which it is known after all; by alphabet."""
+    pairs = [list(zip(one.tokens, roots, strict=True)) for one, roots in zip(tokenized, lemmas, strict=True)]
+    trained: dict[str, str] = {}
+    for one, words in zip(tokenized, pairs, strict=True):
+        if one.clip.split == "train":
+            trained.update((root, token) for token, root in words)
+    found = {
+        token: trained[root]
+        for one, words in zip(tokenized, pairs, strict=True)
+        for (token, root), slot in zip(words, one.slots, strict=True)
+        if one.clip.split == "test_words" and slot > 0 and root in trained
+    }
+    seen = {token for one in tokenized if one.clip.split == "train" for token in one.tokens}
+    return {word: found[word] for word in sorted(found.keys() - seen)}
 
 
 def drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:

@@ -8,10 +8,13 @@ from captions import TEMPLATES, pushed
 from settings import tokenizing
 
 from pipeline.errors import UserError
+from pipeline.records import Clip
+from pipeline.tables import write_table
 from pipeline.text import tokenizer
 from pipeline.text.captions import tokenize_clips
 from pipeline.text.parsing import encode
 from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
+from stages.tokenize_captions import tokenize_captions
 
 needs_table = pytest.mark.skipif(
     find_spec("spacy_lookups_data") is None, reason="spaCy's table of lemmas, t2v[lemmas], is not installed"
@@ -102,6 +105,18 @@ def test_a_model_in_a_folder_parts_words_and_makes_lemmas(model):
 def test_a_typed_caption_is_parted_by_the_model_of_training(model):
     done = tokenize_clips([pushed("1", "o'takeaway")], tokenizing(model=model, lemmas=True))
     assert encode("pushing mugs o'takeaway", done.vocabulary, 9).caption.tokens == ("pushing", "mug", "o'take", "away")
+
+
+def test_held_out_words_that_training_has_in_another_form_are_told(model, tmp_path, capsys):
+    held = [pushed("1", "mug", "test_words"), pushed("2", "cup", "test_words")]
+    write_table(tmp_path / "clips.parquet", Clip, [*held, pushed("3", "mugs")])
+    tokenize_captions(tmp_path, tmp_path, tmp_path / "with", tokenizing(model=model, lemmas=True))
+    told = (
+        "tokenize.lemmas makes held-out words the same as words of the train split, in brackets: mug (mugs); add these"
+    )
+    assert told in capsys.readouterr().out
+    tokenize_captions(tmp_path, tmp_path, tmp_path / "without", tokenizing(model=model, lemmas=False))
+    assert "held-out" not in capsys.readouterr().out
 
 
 def test_a_model_without_lemmas_and_one_that_is_not_there_are_named(tmp_path):
