@@ -17,6 +17,8 @@ LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһАВЕКМНОРСТУХІЈЅοανΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhABEKMHOPCTYXIJSoavABEZHIKMNOPTYX"
 )
 CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # nearly every caption: ASCII without \ and `
+# A line break that a program has spelt out; `left\\next` is none.
+SPELT_BREAK = re.compile(r"\\n(?![a-z])|(?<=[\s.,:;!?])\\n")
 ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
 
 NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
@@ -34,7 +36,7 @@ def clean_text(text: str) -> str:
     if not text.isascii():
         text = _strip_unprintable(unicodedata.normalize("NFKC", text))
     text = text.translate(QUOTES)
-    text = ESCAPED_QUOTE.sub("", text).replace("\\", " ")
+    text = ESCAPED_QUOTE.sub("", SPELT_BREAK.sub(" ", text)).replace("\\", " ")
     if not text.isascii():
         text = _replace_lookalikes(text)
     return " ".join(text.split())

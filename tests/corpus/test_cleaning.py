@@ -14,6 +14,8 @@ from pipeline.corpus.captions import LOOKALIKES, clean_text
         ('pushing \\"a book\\" up', 'pushing "a book" up'),
         ("pushing one\\'s book", "pushing one's book"),
         ("either\\or", "either or"),
+        ("left\\next", "left next"),
+        ("A dog runs.\\nThe cat \\nsleeps\\n", "A dog runs. The cat sleeps"),
         ("  pushing\ta\n\nbook  ", "pushing a book"),
         ("pushing a bo\x7fx", "pushing a bo x"),
         ("pushing a\x00book", "pushing a book"),

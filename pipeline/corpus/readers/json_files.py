@@ -2,8 +2,9 @@
 
 Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
 the two inside an object with other facts; columns as lists; an object per video with lists of its parts; a list of
-videos beside one of sentences about them, as in MSR-VTT; and objects tracked in videos. The labels are one file, or a
-folder with `captions.json`, with files named after their splits, or with one.
+videos beside one of sentences about them, as in MSR-VTT; objects tracked in videos; and JSON lines, which `to_json` of
+the library `datasets` writes under any name. The labels are one file, or a folder with `captions.json`, with files
+named after their splits, or with one.
 
 The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
 the last. The labels are one such file, or a folder with those for training and validation.
@@ -19,6 +20,7 @@ from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, h
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.readers.tracks import join_tracks
+from pipeline.corpus.text_files import open_text
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
@@ -37,6 +39,8 @@ SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
     "train": ("train.json", "something-something-v2-train.json"),
     "validation": ("validation.json", "something-something-v2-validation.json"),
 }
+
+LONGEST_LINE = 1 << 20  # bytes of the first of JSON lines
 
 _kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
 
@@ -62,10 +66,23 @@ def read_content(path: Path, remedy: str = REMEDY) -> Any:
     found = path.stat()
     key = str(path), found.st_ino, found.st_size, found.st_mtime_ns
     if key not in _kept:
-        content: Any = read_json(path, remedy)
+        content: Any = _read_lines(path) or read_json(path, remedy)
         _kept.clear()
         _kept[key] = content
     return _kept[key]
+
+
+def _read_lines(path: Path) -> list[Any]:
+    """The objects of a file that is JSON lines, whatever its ending; empty for any other file."""
+    with path.open("rb") as file:
+        starts = [file.readline(LONGEST_LINE).strip() for _ in range(2)]
+    if not all(line[:1] == b"{" and line[-1:] == b"}" for line in starts):
+        return []
+    try:
+        with open_text(path) as file:
+            return [json.loads(line) for line in file if line.strip()]
+    except (ValueError, RecursionError):
+        return []
 
 
 def forget_content() -> None:

@@ -23,6 +23,18 @@ def seen(labels, content=None, /, **columns):
 DOG, CAT = ("a.mp4", "A dog", "a.mp4", "all"), ("s+b.mp4", "A cat", "s/b.mp4", "all")
 
 
+@pytest.mark.parametrize("kind", ["json", "auto"])
+def test_json_lines_are_read_under_any_name(tmp_path, kind):
+    lines = [{"path": "a.mp4", "caption": "A dog"}, {"path": "s/b.mp4", "caption": "A\u2028cat"}]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
+    rows = read_rows(tmp_path / "x.json", reading(kind, tmp_path / "x.json"))
+    assert [(row.video, row.label) for row in rows] == [("a.mp4", "A dog"), ("s/b.mp4", "A\u2028cat")]
+    (tmp_path / "x.json").write_text(text + "\n{", encoding="utf-8")
+    with pytest.raises(UserError, match="not JSON"):
+        read_rows(tmp_path / "x.json", reading(kind, tmp_path / "x.json"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
