@@ -55,7 +55,11 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if dataset.format != "folders":  # the reader of which applies the pattern with the names of the classes
         found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")
     found = place_foreign_paths(found, Path(dataset.videos))
-    return found if compile_group_pattern(dataset.path_pattern) else group_by_origin(found)
+    if compile_group_pattern(dataset.path_pattern) is None:
+        return group_by_origin(found)
+    if dataset.format in READERS and dataset.columns.group is None:  # the pattern goes before what is known of a set
+        found = [row._replace(group="") for row in found]
+    return found
 
 
 def _settle_format(labels: Path, dataset: DatasetParams) -> DatasetParams:

@@ -18,6 +18,7 @@ from pipeline.corpus.readers.set_cells import (
     group_film,
     group_numbered,
     group_pieces,
+    group_spans,
     join_narrations,
     leave_negatives,
     mark_ambiguous,
@@ -282,7 +283,13 @@ SETS: dict[str, tuple[Variant, ...]] = {
         )
         for columns in ({"path": "{VideoID}_{Start}_{End}"}, {"path": "VideoID", "start": "Start", "end": "End"})
     ),
-    "openvid": (Variant({"path": "video", "caption": "caption"}, ("video", "caption", "temporal consistency score")),),
+    "openvid": (
+        Variant(
+            {"path": "video", "caption": "caption"},
+            ("video", "caption", "temporal consistency score"),
+            change=group_spans,
+        ),
+    ),
     "panda70m": (
         Variant(
             {"path": "videoID", "caption": "caption", "segment": "timestamp"},

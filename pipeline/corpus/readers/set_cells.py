@@ -10,6 +10,7 @@ from pipeline.corpus.segments import parse_list
 Row = dict[str, Any]  # cells by the keys of dataset.columns
 
 PIECE = re.compile(r"(.+)_(\d{6})_(\d{6})")  # of VATEX: video, start, end
+SPAN = re.compile(r"(.+)_\d+_\d+to\d+(?:\.\w+)?")  # of OpenVid: video, part, frames
 GYM = re.compile(r"(?P<video>.+)_E_(?P<event>\d+)_(?P<event_end>\d+)_A_(?P<start>\d+)_(?P<end>\d+)")
 ANSWERERS = {"gpt", "assistant"}
 NO_TEXT = {"", "none", "null", "nan"}
@@ -178,6 +179,12 @@ def gather_answers(row: Row) -> Row:
 def group_numbered(row: Row) -> Row:
     """Koala-36M numbers the clips of a video, `<id>_12`: they are a group."""
     return row | {"group": row["path"].rpartition("_")[0]}
+
+
+def group_spans(row: Row) -> Row:
+    """OpenVid cuts a video into clips, `<id>_13_0to241.mp4`: they are a group."""
+    found = SPAN.fullmatch(row["path"])
+    return row | {"group": found[1]} if found else row
 
 
 def take_source(row: Row) -> Row:

@@ -215,9 +215,18 @@ def _read_variant(
         cells = json_files.list_cells(source.path, source.content, named)
     else:
         cells = read_cells(source.path, named, dataset.delimiter)
-    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, variant.change))
+    change = _keep_named(variant, dataset.columns)
+    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, change))
     rows = _take_listed_splits(rows, labels / variant.splits) if variant.splits and labels.is_dir() else rows
     return _merge_repeats(source.path, rows) if variant.merge_repeats else rows
+
+
+def _keep_named(variant: Variant, columns: ColumnParams) -> table.Change | None:
+    """The variant's change, which leaves alone what columns that params name say of groups and categories."""
+    named = {key: getattr(columns, key) for key in ("group", "category")}
+    kept = [key for key, column in named.items() if column not in (None, variant.columns.get(key))]
+    change = variant.change
+    return (lambda row: change(row) | {key: row[key] for key in kept}) if change and kept else change
 
 
 def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:

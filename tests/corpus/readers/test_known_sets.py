@@ -198,6 +198,19 @@ def test_charades_rows_without_a_part_say_why(place):
     ]
 
 
+def test_groups_and_categories_that_params_name_go_before_those_of_the_set(place):
+    rows = "a,HR43,Hall,6,7,Yes,S.,o,D,c012 0.00 4.00;c000 1.00 2.00,9\nb,HR43,Bed,6,7,Yes,S.,o,D,c012 0.00 4.00,9\n"
+    labels = place({**CLASSES, "Charades_v1_train.csv": CHARADES + rows})
+    found = seen("charades", labels, group="subject", category="scene")
+    assert [row[1:3] + row[5:] for row in found] == [
+        ("opening a door", "Hall", "HR43"),
+        ("holding some clothes", "Hall", "HR43"),
+        ("opening a door", "Bed", "HR43"),
+    ]
+    dataset = section("charades", labels).model_copy(update={"path_pattern": r"(\w)"})
+    assert {row.group for row in read_rows(labels, dataset)} == {""}  # the pattern finds them later
+
+
 def test_both_views_of_charades_ego_are_a_group_and_the_json_of_i3d_is_read(place):
     header = CHARADES.replace("length", "length,egocentric,charades_video")
     rows = "46GP8EGO,S,S,6,7,Yes,S.,o,,c012 0.00 4.00,9,Yes,LNEAG\n46GP8,S,S,6,7,Yes,S.,o,,c012 0.00 4.00,9,No,LNEAG\n"
