@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
+MOST_SEED = 2**63 - 1  # with more, `t2v reproduce` would not make a file again
+MOST_GUIDANCE = 1000
 MOST_FPS = 100  # of render.fps as well: GIFs count hundredths of a second
 FEW = 16  # clips that are drawn at once, without progress
 FILMS = (".gif", ".mp4")  # show every pixel of every frame, enlarged
@@ -31,7 +33,7 @@ MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 def sample(
     caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
     out: Annotated[Path, typer.Option("-o", "--out", help="by its ending: gif, mp4, png (film strips) or npz")],
-    seed: Annotated[int, typer.Option(min=0, help="names the noise: equal seeds give equal clips")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="names the noise: equal seeds give equal clips")] = 0,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="how many clips")] = 4,
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
     steps: Annotated[
@@ -39,7 +41,10 @@ def sample(
         typer.Option(min=1, help="of a model trained by flow: from noise to a clip; else as in training"),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(min=0, help="of a model trained by flow: how far the caption counts; 1: as learned")
+        float | None,
+        typer.Option(
+            min=0, max=MOST_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"
+        ),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do, as stages do")

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 import yaml
 
-from pipeline.cli.sample import MADE_BY, sample
+from pipeline.cli.sample import MADE_BY, MOST_GUIDANCE, MOST_SEED, sample
 from pipeline.errors import UserError, ending, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
@@ -33,12 +33,12 @@ from pipeline.provenance.media import Media, explain_facts, explain_pixels, list
 
 ALTERED = "made alike here, so the file has been altered"
 LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: kinds, from, to
-    "seed": (int, 0, 2**63 - 1),
+    "seed": (int, 0, MOST_SEED),
     "n": (int, 1, 4096),
     "scale": (int, 1, 64),
     "fps": (int, 1, 240),
     "steps": (int, 1, 4096),
-    "guidance": ((int, float), 0, 1000),
+    "guidance": ((int, float), 0, MOST_GUIDANCE),
     "threads": (int, 1, 1024),
 }
 SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` among the facts
@@ -177,7 +177,8 @@ def check_facts(facts: dict[str, Any]) -> None:
     for name, (kinds, least, most) in LIMITS.items():
         value = known.get(name, least)
         if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
-            raise UserError(f"what it says of how it was made cannot be: {name} {value!r}")
+            detail = f"{name} is {value!r}, no number from {least} to {most}"
+            raise UserError(f"what it says of how it was made is not done again: {detail}")
     if facts["made_by"] == MADE_BY:
         if not isinstance(facts.get("caption"), str):
             raise UserError("what it says of how it was made names no caption")
@@ -294,7 +295,7 @@ def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -
 def check_marks(media: Media, trust: Path | None) -> str:
     """What is wrong with the facts, the seal or the signature of a file; empty where nothing is."""
     if not media.has_seal:
-        return "has no seal: not written here, or written anew by another program"
+        return "has no seal: from the logs of a training, not written here, or written anew by another program"
     if not media.is_whole:
         return "its seal does not fit: bytes have changed"
     if media.facts is None:

@@ -16,7 +16,8 @@ from training_sets import H, T, W, train_project
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.sample import MOST_FPS, sample
+from pipeline.cli.sample import MADE_BY, MOST_FPS, sample
+from pipeline.cli.verify import check_facts
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.files import digest_file
@@ -97,6 +98,15 @@ def test_more_clips_than_memory_holds_are_refused_before_they_are_drawn(trained,
     assert str(caught.value).startswith(f"{name}: 1000000000 clips ")
     assert str(caught.value).endswith(f" GB are free; lower --n (another --seed draws other clips){way_out}")
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seed", str(2**63)), ("--guidance", "inf")])
+def test_what_would_not_be_made_again_is_not_drawn(tmp_path, option, value):
+    answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", str(tmp_path / "a.gif"), option, value])
+    assert answer.exit_code == 2
+    assert option in answer.output
+    with pytest.raises(UserError, match=f"{option[2:]} is .*, no number from 0 to "):
+        check_facts({"made_by": MADE_BY, "caption": CAPTION, option[2:]: float(value)})
 
 
 def test_no_more_frames_a_second_than_a_gif_can_show(trained, tree):
