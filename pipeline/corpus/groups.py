@@ -89,7 +89,7 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[
         clip._replace(group=joined.find_first(group) if group else "")
         for clip, group in zip(clips, groups, strict=True)
     ]
-    _refuse_split_groups(grouped, rows)
+    _refuse_split_groups(grouped, rows, "dataset.path_pattern" if find else "dataset.columns.group")
     return grouped
 
 
@@ -99,7 +99,7 @@ def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
     return find if find and (not find.groupindex or "group" in find.groupindex) else None
 
 
-def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -> None:
+def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow], key: str) -> None:
     first: dict[str, Candidate] = {}
     for clip in clips:
         before = first.setdefault(clip.group, clip)
@@ -107,8 +107,8 @@ def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow]) -
             place = {row.id: row.place for row in rows}
             detail = " and ".join(f"{describe_place(place[one.id])} in {one.official_split}" for one in (before, clip))
             raise UserError(
-                f"dataset.columns.group: the group {clip.group!r} is in two official splits: {detail}; "
-                "let the groups or the splits go, dataset.columns.group: null or dataset.columns.split: null"
+                f"{key}: the group {clip.group!r} is in two official splits: {detail}; let the groups go, {key}: null, "
+                "or the splits: one file of labels, and dataset.columns.split: null"
             )
 
 

@@ -151,9 +151,8 @@ def _correct(tokenized: list[TokenizedClip], rarer_than: int | None) -> tuple[li
     held_out = {
         token
         for one in tokenized
-        if one.clip.split == "test_words"
         for token, slot in zip(one.tokens, one.slots, strict=True)
-        if slot and token not in trained
+        if _may_be_held_out(one, slot) and token not in trained
     }
     meant = find_corrections(counts, trained, rarer_than, held_out)
     corrected = [replace(one, tokens=tuple(meant.get(token, token) for token in one.tokens)) for one in tokenized]
@@ -207,10 +206,14 @@ def _count_words(tokenized: Iterable[TokenizedClip]) -> Counter[str]:
     return Counter(token for one in tokenized if one.clip.split == "train" for token in one.tokens)
 
 
+def _may_be_held_out(one: TokenizedClip, slot: int) -> bool:
+    """Whether a word may be one of `test_words`: it is of an object, or the caption has no objects that are known."""
+    return one.clip.split == "test_words" and (slot != 0 or not any(one.slots))
+
+
 def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) -> Drop | None:
     for token, slot in zip(one.tokens, one.slots, strict=True):
-        held_out = slot and one.clip.split == "test_words"
-        if counts[token] < min_count and not held_out:
+        if counts[token] < min_count and not _may_be_held_out(one, slot):
             detail = (
                 f"{token!r} stands {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
             )

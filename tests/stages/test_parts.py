@@ -192,4 +192,5 @@ def test_a_group_in_two_official_splits_is_refused_with_its_rows(dataset):
     rows = [["long.mp4", "one", "0", "2", "train"], ["other.mp4", "two", "0", "2", "test"]]
     with pytest.raises(UserError) as caught:
         choose(dataset, rows, {"path_pattern": "(mp4)"}, split="film")
-    assert "the group 'mp4' is in two official splits: line 2 of labels.csv in train and line 3" in str(caught.value)
+    told = "dataset.path_pattern: the group 'mp4' is in two official splits: line 2 of labels.csv in train and line 3"
+    assert told in str(caught.value) and "let the groups go, dataset.path_pattern: null" in str(caught.value)

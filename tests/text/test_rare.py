@@ -40,6 +40,11 @@ def test_clips_with_rare_words_are_dropped_but_for_the_objects_of_test_words():
     assert unknown == {"held_out": "blicket"}
 
 
+def test_held_out_words_of_captions_without_objects_drop_no_clip():
+    clips = [make_clip("1", "a cup falls"), make_clip("2", "a blicket falls", "test_words")]
+    assert tokenize_clips(clips, tokenizing(oov="drop")).drops == []
+
+
 def test_a_word_that_becomes_rare_by_a_drop_drops_its_clips_as_well():
     clips = [
         make_clip("1", "a b"),
