@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
 from pipeline.repository import git
@@ -44,8 +44,14 @@ class Step:
 
 
 def read_steps(root: Path) -> list[Step]:
-    """The stages of all lock files of a project; none where it has no lock file."""
-    return [step for pattern in LOCKS for path in sorted(root.glob(pattern)) for step in _read_lock(path, root)]
+    """The stages of all lock files of a project; none where it has no lock file. Raises UserError for a broken one."""
+    steps: list[Step] = []
+    for path in (path for pattern in LOCKS for path in sorted(root.glob(pattern))):
+        try:
+            steps += _read_lock(path, root)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: no lock file of DVC ({describe_fault(error)}); `git checkout {path}`") from None
+    return steps
 
 
 def _read_lock(path: Path, root: Path) -> Iterator[Step]:

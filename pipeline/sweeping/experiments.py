@@ -65,9 +65,16 @@ def find_experiments() -> dict[str, str]:
 
 
 def read_metrics(commit: str) -> dict[str, float | None]:
-    """The figures of a commit by name, None for one without a value; none where it has no such file."""
+    """The figures of a commit by name, None for one without a value; none where it has no such file.
+
+    Raises UserError where the file is broken, as by a merge.
+    """
     answer = git("show", f"{commit}:./{METRICS}")
-    tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
+    try:
+        tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
+    except ValueError as error:
+        fault = f"{METRICS} of the commit {commit}: not JSON ({error})"
+        raise UserError(f"{fault}; let `dvc repro evaluate` make it anew, and commit it") from None
     return {name: float(value) if isinstance(value, int | float) else None for name, value in tree.items()}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.cli.lineage import trace_file, trace_metric
 from pipeline.errors import UserError
-from pipeline.provenance.locks import find_cache, list_locked_models
+from pipeline.provenance.locks import find_cache, list_locked_models, read_steps
 from pipeline.provenance.media import read_media
 from pipeline.rendering.export import export_picture
 
@@ -71,3 +71,10 @@ def test_the_cache_is_where_dvc_has_it(tmp_path, setting, folder):
     (tmp_path / ".dvc/config.local").write_text("[cache\n")
     with pytest.raises(UserError, match=r"config\.local: settings of DVC that cannot be read"):
         find_cache(tmp_path)
+
+
+@pytest.mark.parametrize("stages", ["5", "{a: 5}", "{a: {outs: [{md5: b}]}}", "{a: {outs: 5}}"])
+def test_a_lock_file_of_another_shape_is_named(tmp_path, stages):
+    (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages: {stages}\n")
+    with pytest.raises(UserError, match=f"^{tmp_path}/dvc.lock: no lock file of DVC .*; `git checkout "):
+        read_steps(tmp_path)

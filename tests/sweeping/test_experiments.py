@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.errors import UserError
 from pipeline.sweeping import Origin
 from pipeline.sweeping.experiments import WorkingCopy, differ, find_experiments, read_metrics, take_snapshot
 
@@ -145,3 +146,12 @@ def test_metrics_of_an_experiment_are_its_numbers_and_names_without_one(project)
     git("commit", "--quiet", "--message", "measured")
     assert read_metrics("HEAD") == {"recall": 0.5, "fvd": None, "withdrawn": 0.0}
     assert read_metrics("HEAD~1") == {}
+
+
+def test_figures_that_a_merge_has_broken_are_named_with_their_commit(project):
+    assert read_metrics("HEAD") == {}
+    (project / "metrics.json").write_text("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> other\n")
+    git("add", "metrics.json")
+    git("commit", "--quiet", "--message", "merged")
+    with pytest.raises(UserError, match=r"^metrics\.json of the commit HEAD: not JSON .* `dvc repro evaluate`"):
+        read_metrics("HEAD")
