@@ -20,6 +20,8 @@ MOVING, GROWING = 0.3, 0.1
 # to nothing. Out of the frame nothing tells a layer the way back. And pictures of objects would shrink to what most of
 # them fill: all would have straight sides, and tall ones be cut off.
 FARTHEST, SMALLEST = 1.5, 0.7
+# The same of the scale of object layers, downwards: they shrank early, and what they show of their picture with them.
+SHRINKING = 0.1
 # Objects are drawn in the middle of their layers, which fade to nothing within so much outside of it. Layers that were
 # free to use all of their picture held an object for each direction, side by side, and moved so that one was seen. Of
 # an object that was only seen in one direction, only one of the two had learned anything.
@@ -87,17 +89,25 @@ def build_window(shape: ClipParams, extent: float) -> Tensor:
 
 
 class Placement(nn.Module):
-    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE], before `bound`."""
+    """Codes of the steps [B,S,K] -> where each layer is in each frame: [B,T,N,PLACE], before `bound`.
+
+    The first `full` layers are hardly smaller than the frame.
+    """
 
     pace: Tensor
     reach: Tensor
+    reach_below: Tensor
 
-    def __init__(self, code: int, layers: int, frames: int) -> None:
+    def __init__(self, code: int, layers: int, frames: int, full: int = 0) -> None:
         super().__init__()
         self.count, self.frames = layers, frames
         self.places = linear(code, layers * PLACE, scale=0.6)
         self.register_buffer("pace", torch.tensor([MOVING, MOVING, GROWING, GROWING]), persistent=False)
         self.register_buffer("reach", torch.tensor([FARTHEST, FARTHEST, SMALLEST, SMALLEST]), persistent=False)
+        below = self.reach.repeat(layers, 1)
+        below[:full, 2:] = SHRINKING
+        # Saved where it differs, so that models without it, whose layers did shrink, are refused rather than drawn otherwise.
+        self.register_buffer("reach_below", below, persistent=full > 0)
 
     def forward(self, code: Tensor) -> Tensor:
         places = F.interpolate(self.places(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
@@ -105,8 +115,8 @@ class Placement(nn.Module):
         return places * self.pace
 
     def bound(self, places: Tensor) -> Tensor:
-        """Places [...,PLACE] without bounds -> within FARTHEST and SMALLEST, hardly changed about the middle."""
-        return places / (1 + places.abs() / self.reach)
+        """Places [...,N,PLACE] without bounds -> within their reach, hardly changed about the middle."""
+        return places / (1 + places.abs() / torch.where(places < 0, self.reach_below, self.reach))
 
 
 def compose(background: Tensor, layers: Tensor, places: Tensor) -> Tensor:
@@ -237,8 +247,9 @@ class ResidualGenerator(Generator):
         moving = params.background != "still"
         self.background = Still(_enlarge_shape(shape) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
-        self.placement = Placement(code, params.layers, shape.frames)
         window = None if params.object_extent >= 1 else build_window(shape, params.object_extent)
+        full = 0 if window is None else params.object_layers
+        self.placement = Placement(code, params.layers, shape.frames, full)
         self.register_buffer("window", window, persistent=False)
         self.offset = linear(code, params.object_layers * PLACE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None

@@ -143,6 +143,16 @@ def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -
     torch.testing.assert_close(gradient[10], torch.ones(4))
 
 
+def test_layers_of_objects_hardly_shrink_and_can_be_enlarged() -> None:
+    for extent, smallest in ((0.65, 0.9), (1.0, 0.49)):
+        params = tiny_params(generator={"layers": 3, "object_layers": 2, "object_extent": extent}).train.generator
+        placement = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8).placement
+        sides = placement.bound(torch.tensor([-50.0, 0, 50])[:, None, None].expand(3, 3, 4))[..., 2:].exp()
+        assert smallest < sides[0, :2].min() <= sides[0, :2].max() < smallest + 0.02
+        assert 0.49 < sides[0, 2].min() <= sides[0, 2].max() < 0.51
+        assert sides[2].min() > 1.9
+
+
 def test_objects_are_in_the_middle_of_their_layers() -> None:
     torch.manual_seed(0)
     for extent in (0.5, 1.0):

@@ -4,6 +4,7 @@
 const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
 const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
 const REACH = [1.5, 1.5, 0.7, 0.7]; // how far a place may be from 0
+const SHRINKING = 0.1; // the same of the scale of layers that hardly shrink, downwards
 const FADING = 0.2; // within which layers of objects fade to nothing
 const [OBJECTS_CLEAR, OTHERS_CLEAR] = [1, 3]; // taken from the logit of the layers' alpha
 const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
@@ -29,7 +30,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const frames = drawBackground(weights, params, clip, setting, codes, steps);
   const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
   addOffset(places, linear(weights, "generator.offset", look), layers.length);
-  keepNear(places);
+  keepNear(places, layers.length, params.object_extent < 1 ? params.object_layers : 0);
   layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
@@ -88,9 +89,13 @@ function addOffset(places, offset, layers) {
   }
 }
 
-// Places within their reach, hardly changed about the middle; in place.
-function keepNear(places) {
-  places.forEach((value, index) => (places[index] = value / (1 + Math.abs(value) / REACH[index % PLACE])));
+// Places of so many layers within their reach, hardly changed about the middle; the first `full` hardly shrink. In place.
+function keepNear(places, layers = 1, full = 0) {
+  places.forEach((value, index) => {
+    const [layer, part] = [Math.floor(index / PLACE) % layers, index % PLACE];
+    const reach = value < 0 && part >= 2 && layer < full ? SHRINKING : REACH[part];
+    places[index] = value / (1 + Math.abs(value) / reach);
+  });
 }
 
 function drawBackground(weights, params, clip, setting, codes, steps) {
