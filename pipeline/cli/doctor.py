@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
@@ -188,7 +189,10 @@ def _remote() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
-    halves = [path.stat().st_size for path in CACHE.glob("files/md5/*/.*.tmp")]
+    halves = []
+    for path in CACHE.glob("files/md5/*/.*.tmp"):
+        with suppress(FileNotFoundError):  # of a DVC that runs just now, and has ended it meanwhile
+            halves.append(path.stat().st_size)
     if halves:
         text = (
             f"{text}; DVC left {len(halves)} unfinished copies of {sum(halves) / 10**9:.1f} GB, as on a full disk: "

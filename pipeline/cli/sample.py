@@ -29,6 +29,13 @@ COPIES = 3  # of the frames: as they are drawn, as a grid, and in the making of 
 SURELY_THERE = 1 << 30  # bytes that are not asked for
 MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=MOST_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"
+    ),
+]
+
 
 def sample(
     caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
@@ -40,12 +47,7 @@ def sample(
         int | None,
         typer.Option(min=1, help="of a model trained by flow: from noise to a clip; else as in training"),
     ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=MOST_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"
-        ),
-    ] = None,
+    guidance: Guidance = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do, as stages do")
     ] = False,

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,14 +88,8 @@ def run(
     read = read_axes(plan.axes)
     check_plan(plan, read, both=bool(maximise and minimise))
     check_cluster(on, job_options)
-    found = find_sweep(plan, name)
-    if found is None:
-        stages = choose_stages(plan, read)
-    folder = found.folder if found else FOLDER / find_free_name(name)
-    with lock_sweep(folder):  # already while the shared stages run: no other sweep may take the name meanwhile
-        if found is None:
-            seed = params.seed if params.training_seed is None else params.training_seed
-            found = begin_sweep(plan, read, stages, folder.name, seed, jobs)
+    seed = params.seed if params.training_seed is None else params.training_seed
+    with hold_sweep(plan, read, name, seed, jobs) as found:
         end_jobs(found, found.runs, PATIENCE)  # of a call that was killed
         end_processes(found.folder, patience=PATIENCE)
         continue_sweep(found, read, jobs, on, job_options)
@@ -123,6 +118,20 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
                 f"{plan.metric}: has no value in metrics.json of the last commit; choose another metric, or let "
                 "`dvc repro evaluate` measure it and commit that file"
             )
+
+
+@contextmanager
+def hold_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int) -> Iterator[Sweep]:
+    """Yield the sweep that this call goes on with, or a new one, held for this process alone.
+
+    A new one is held while its shared stages run: no other sweep may take its name meanwhile.
+    """
+    found = find_sweep(plan, name)
+    if found is None:
+        stages = choose_stages(plan, axes)
+    folder = found.folder if found else FOLDER / find_free_name(name)
+    with lock_sweep(folder):
+        yield found or begin_sweep(plan, axes, stages, folder.name, seed, jobs)
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:

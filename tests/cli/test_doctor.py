@@ -87,6 +87,17 @@ def test_halves_of_copies_that_dvc_left_in_its_cache_are_told(tmp_path, monkeypa
     assert [path.name for path in half.parent.iterdir()] == ["0123456789abcdef"]
 
 
+def test_a_copy_that_dvc_ends_meanwhile_is_not_counted(tmp_path, monkeypatch):
+    """A link to nothing stands for a file that is gone once it is looked at."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".dvc/cache/files/md5/ab"
+    folder.mkdir(parents=True)
+    (folder / ".gone.tmp").symlink_to("away")
+    assert "unfinished copies" not in CHECKS["disk"]().text
+    (folder / ".left.tmp").write_bytes(b"half")
+    assert "DVC left 1 unfinished copies" in CHECKS["disk"]().text
+
+
 def test_a_version_is_held_against_its_own_line():
     assert read_numbers("n9.0.2-17-g2a571b6068-20260930") == (9, 0, 2)
     first, second = FIXES["FFmpeg"]
