@@ -106,7 +106,7 @@ class Placement(nn.Module):
         self.register_buffer("reach", torch.tensor([FARTHEST, FARTHEST, SMALLEST, SMALLEST]), persistent=False)
         below = self.reach.repeat(layers, 1)
         below[:full, 2:] = SHRINKING
-        # Saved where it differs, so that models without it, whose layers did shrink, are refused and not drawn otherwise.
+        # Saved where it differs, so that models without it, whose layers did shrink, are refused and not drawn wrongly.
         self.register_buffer("reach_below", below, persistent=full > 0)
 
     def forward(self, code: Tensor) -> Tensor:
