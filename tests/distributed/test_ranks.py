@@ -19,7 +19,9 @@ from stages.train_model import main
 FOUR_STEPS = {"total_clips": 32, "penalty_every": 2}
 TWENTY_STEPS = {"total_clips": 160, "report_clips": 40, "penalty_every": 2}
 WAYS = {
-    "the default generator and two exact penalties": {"penalties": {"r1": 1.0, "r2": 1.0}},
+    # With seed 17 a gradient lies so near 0 that rounding decides a whole step of Adam, and all that follows; with 5
+    # and 18 none does, whichever instruction sets round.
+    "the default generator and two exact penalties": {"penalties": {"r1": 1.0, "r2": 1.0}, "seed": 5},
     "batch norm, augmentation, single frames, finite differences at every second clip": {
         "penalties": {"zero_gp": 1.0, "r1_fd": 1.0},
         "penalty_shrink": 2,
@@ -86,19 +88,11 @@ def apart(one, other):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_one_two_and_four_processes_come_to_the_same_weights(tmp_path, way):
-    """Within a twentieth of the way they went in 20 steps, with one of three seeds.
-
-    Adam turns rounding of gradients near 0 into whole steps: with one seed in six all that follows goes another way. A
-    fault would show with each.
-    """
+    """Within a twentieth of the way they went in 20 steps: Adam turns rounding of gradients near 0 into steps."""
     train = TWENTY_STEPS | WAYS[way]
-    assert any(agree(tmp_path / str(seed), train | {"seed": seed}) for seed in (17, 18, 19))
-
-
-def agree(folder, train):
-    """Whether two and four processes come to the weights of one."""
-    one = on(1, folder / "1", train)
-    return all(max(apart(one, on(world, folder / str(world), train))) < 0.05 for world in (2, 4))
+    one = on(1, tmp_path / "1", train)
+    for world in (2, 4):
+        assert max(apart(one, on(world, tmp_path / str(world), train))) < 0.05
 
 
 @pytest.fixture(scope="module")
