@@ -153,8 +153,10 @@ def lock_sweep(folder: Path) -> Iterator[None]:
 
 def is_taken(folder: Path) -> bool:
     """Whether a sweep is there, or a process is about to begin one: the record comes after what its points share."""
-    if (folder / FILE).exists() or not (folder / LOCK).exists():
-        return (folder / FILE).exists()
+    if (folder / FILE).exists():
+        return True
+    if not (folder / LOCK).exists():
+        return False
     try:
         with lock_sweep(folder):
             return False
