@@ -6,7 +6,7 @@ import pytest
 import torch
 from settings import clip_shape
 
-from pipeline.models.residual_generator import FLOW_KNOTS, Camera, move, warp
+from pipeline.models.residual_generator import FLOW_KNOTS, Camera, transform, warp
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)
@@ -22,13 +22,13 @@ def at(y: float = 0.0, x: float = 0.0, tall: float = 0.0, wide: float = 0.0) -> 
     return torch.tensor([y, x, tall, wide]).expand(2, 3, 4)
 
 
-def view(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def view(picture: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
     """What a camera without a flow sees: frames [B,3,T,H,W]."""
-    return move(picture[:, None], places[:, :, None], SIDES)[:, 0]
+    return transform(picture[:, None], poses[:, :, None], SIDES)[:, 0]
 
 
-def both(places: torch.Tensor) -> list[torch.Tensor]:
-    return [view(canvas(), places), warp(canvas(), places, NO_FLOW, SIDES)]
+def both(poses: torch.Tensor) -> list[torch.Tensor]:
+    return [view(canvas(), poses), warp(canvas(), poses, NO_FLOW, SIDES)]
 
 
 def test_a_camera_at_rest_sees_the_middle_pixel_for_pixel() -> None:

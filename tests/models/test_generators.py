@@ -144,14 +144,14 @@ def build_by_words(**words: bool) -> TextToVideo:
 def test_an_object_looks_the_same_whatever_is_done_with_it():
     torch.manual_seed(0)
     model = build_by_words(mug=True, left=False, right=False)
-    seen = record_outputs(model.generator.look)
+    seen = record_outputs(model.generator.object_code)
     z = torch.randn(1, model.z_width).expand(2, -1)
     left, right = model(z, torch.tensor([[2, 3], [2, 4]]))
     torch.testing.assert_close(seen[0][0], seen[0][1])
     assert (left - right).abs().max() > 0.01  # but it moves another way
 
 
-@pytest.mark.parametrize("part", ["helping", "placement"])
+@pytest.mark.parametrize("part", ["other_code", "pose_head"])
 def test_what_helps_an_object_along_and_where_all_is_are_the_same_whatever_the_object(part):
     torch.manual_seed(0)
     model = build_by_words(mug=True, book=True, left=False)
@@ -165,20 +165,20 @@ def test_what_helps_an_object_along_and_where_all_is_are_the_same_whatever_the_o
 def test_the_offset_of_an_object_is_the_same_in_every_frame_and_motion():
     torch.manual_seed(0)
     model = build_by_words(mug=True, book=True, left=False, right=False).generator
-    placed = record_outputs(model.placement)
+    placed = record_outputs(model.pose_head)
     z, cond = inputs(model)
     moved = []
     for action in (cond, -cond):
         model(z, cond, cond, action)
-        look = activate(model.look(torch.cat((z[:, : model.content], cond), dim=1)))
-        moved.append(model._add_offset(placed[-1], look) - placed[-1])
+        code = activate(model.object_code(torch.cat((z[:, : model.content], cond), dim=1)))
+        moved.append(model._add_offset(placed[-1], code) - placed[-1])
     torch.testing.assert_close(moved[0], moved[1])
     torch.testing.assert_close(moved[0], moved[0][:, :1].expand_as(moved[0]))
     layers = PARAMS.train.generator.object_layers
     assert moved[0][:, :, :layers].abs().min() > 0 and not moved[0][:, :, layers:].any()
 
 
-def test_a_volume_hears_objects_and_actions():
+def test_a_volume_is_conditioned_on_objects_and_actions():
     torch.manual_seed(0)
     params = tiny_params(generator={"volume_width": 4}).train
     named = torch.tensor([False, False, True, True, False, False])

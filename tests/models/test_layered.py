@@ -6,14 +6,22 @@ import torch
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.models.residual_generator import Placement, ResidualGenerator, Still, compose, enlarge, move, split_layers
+from pipeline.models.residual_generator import (
+    ImageDecoder,
+    PoseHead,
+    ResidualGenerator,
+    compose,
+    enlarge,
+    split_layers,
+    transform,
+)
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled
 
 
-def moved_picture(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """One layer [B,C,H,W] at places [B,T,PLACE] -> [B,C,T,H,W]."""
-    return move(picture[:, None], places[:, :, None])[:, 0]
+def moved_picture(picture: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
+    """One layer [B,C,H,W] at poses [B,T,POSE] -> [B,C,T,H,W]."""
+    return transform(picture[:, None], poses[:, :, None])[:, 0]
 
 
 def picture(seed: int = 0) -> torch.Tensor:
@@ -64,21 +72,21 @@ def test_pictures_are_enlarged_without_steps() -> None:
 
 
 def test_every_frame_has_its_own_place() -> None:
-    places = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]])
-    frames = moved_picture(picture(), places)
+    poses = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]])
+    frames = moved_picture(picture(), poses)
     torch.testing.assert_close(frames[:, :, 0, :, :-2], frames[:, :, 1, :, 2:])
 
 
 def test_a_transparent_layer_shows_the_background_and_an_opaque_one_hides_it() -> None:
     background = torch.full((1, 3, 8, 8), 0.25)
     layers = picture()[:, None].repeat(1, 2, 1, 1, 1)
-    places = STILL[:, :, None].repeat(1, 3, 2, 1)  # 3 frames, 2 layers
+    poses = STILL[:, :, None].repeat(1, 3, 2, 1)  # 3 frames, 2 layers
     layers[:, :, 3] = 0
     torch.testing.assert_close(
-        compose(background[:, :, None], layers, places), background[:, :, None].expand(-1, -1, 3, -1, -1)
+        compose(background[:, :, None], layers, poses), background[:, :, None].expand(-1, -1, 3, -1, -1)
     )
     layers[:, 1, 3] = 1
-    frames = compose(background[:, :, None], layers, places)
+    frames = compose(background[:, :, None], layers, poses)
     torch.testing.assert_close(frames, layers[:, 1, :3, None].expand(-1, -1, 3, -1, -1))
     assert frames.is_contiguous(memory_format=torch.channels_last_3d)
 
@@ -93,8 +101,8 @@ def test_the_last_layer_lies_on_top() -> None:
 def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> None:
     torch.manual_seed(0)
     shape = clip_shape(6, 16, 16)
-    background = Still(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
-    layers = split_layers(Still(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10), 1.0).clamp(-1, 1)
+    background = ImageDecoder(shape, 3, code=8, width=4)(torch.randn(5, 8) * 10).clamp(-1, 1)
+    layers = split_layers(ImageDecoder(shape, 12, code=8, width=4)(torch.randn(5, 8) * 10), 1.0).clamp(-1, 1)
     assert background.shape == (5, 3, 16, 16)
     assert layers.shape == (5, 3, 4, 16, 16)
     frames = compose(background[:, :, None], layers, torch.randn(5, 6, 3, 4))
@@ -103,12 +111,12 @@ def test_frames_of_colours_in_range_stay_in_range_wherever_the_layers_are() -> N
 
 def test_places_follow_the_codes_over_time() -> None:
     torch.manual_seed(0)
-    placement = Placement(8, 2, 16)
+    pose_head = PoseHead(8, 2, 16)
     code = torch.randn(3, 1, 8).expand(-1, 8, -1)
-    places = placement(code)
-    assert places.shape == (3, 16, 2, 4)
-    torch.testing.assert_close(places, places[:, :1].expand_as(places))  # one code at all steps: nothing moves
-    assert placement(torch.randn(3, 8, 8)).diff(dim=1).abs().max() > 0
+    poses = pose_head(code)
+    assert poses.shape == (3, 16, 2, 4)
+    torch.testing.assert_close(poses, poses[:, :1].expand_as(poses))  # one code at all steps: nothing moves
+    assert pose_head(torch.randn(3, 8, 8)).diff(dim=1).abs().max() > 0
 
 
 def test_the_gradient_with_regard_to_a_place_points_the_way_of_the_motion() -> None:
@@ -128,17 +136,17 @@ def test_layers_of_objects_show_before_the_others_do() -> None:
     params = tiny_params(generator={"layers": 2, "object_layers": 1}).train.generator
     model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
     model(torch.randn(16, model.z_width), torch.randn(16, 8)).square().sum().backward()
-    objects, others = (float(part.last.weight.grad[:3].norm()) for part in (model.layers, model.helpers))
+    objects, others = (float(part.last.weight.grad[:3].norm()) for part in (model.object_layers, model.other_layers))
     assert objects > 2 * others > 0
 
 
 def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -> None:
-    places = torch.linspace(-50, 50, 21)[:, None].expand(-1, 4).clone().requires_grad_()
-    near = Placement(8, 1, 4).bound(places[:, None])[:, 0]
+    poses = torch.linspace(-50, 50, 21)[:, None].expand(-1, 4).clone().requires_grad_()
+    near = PoseHead(8, 1, 4).bound(poses[:, None])[:, 0]
     assert near[:, :2].abs().max() < 1.5
     assert near[:, 2:].abs().max() < 0.7
     assert (near.diff(dim=0) > 0).all()
-    (gradient,) = torch.autograd.grad(near.sum(), places)
+    (gradient,) = torch.autograd.grad(near.sum(), poses)
     assert gradient.min() > 1e-4
     torch.testing.assert_close(gradient[10], torch.ones(4))
 
@@ -146,8 +154,8 @@ def test_no_layer_is_far_out_of_the_frame_or_tiny_and_all_can_still_be_moved() -
 def test_layers_of_objects_hardly_shrink_and_can_be_enlarged() -> None:
     for extent, smallest in ((0.65, 0.9), (1.0, 0.49)):
         params = tiny_params(generator={"layers": 3, "object_layers": 2, "object_extent": extent}).train.generator
-        placement = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8).placement
-        sides = placement.bound(torch.tensor([-50.0, 0, 50])[:, None, None].expand(3, 3, 4))[..., 2:].exp()
+        pose_head = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8).pose_head
+        sides = pose_head.bound(torch.tensor([-50.0, 0, 50])[:, None, None].expand(3, 3, 4))[..., 2:].exp()
         assert smallest < sides[0, :2].min() <= sides[0, :2].max() < smallest + 0.02
         assert 0.49 < sides[0, 2].min() <= sides[0, 2].max() < 0.51
         assert sides[2].min() > 1.9

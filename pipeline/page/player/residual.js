@@ -1,15 +1,15 @@
-// The residual generator: still layers, each moved and scaled over time, over a background that may be moved or bent, as
-// pipeline/models/residual_generator.py has it.
+// The residual generator: image layers, each moved and scaled over time, over a background that may be moved or warped; the
+// counterpart of pipeline/models/residual_generator.py, which gives the reasons.
 
-const PLACE = 4; // centre y, centre x, log scale y, log scale x; the frame reaches from -1 to 1
-const PACE = [0.3, 0.3, 0.1, 0.1]; // how much slower a layer moves and grows than weights change
-const REACH = [1.5, 1.5, 0.7, 0.7]; // how far a place may be from 0
-const SHRINKING = 0.1; // the same of the scale of layers that hardly shrink, downwards
-const FADING = 0.2; // within which layers of objects fade to nothing
-const [OBJECTS_CLEAR, OTHERS_CLEAR] = [1, 3]; // taken from the logit of the layers' alpha
-const LARGER = 2; // sides of a background that the camera moves over, to those of the frame
-const FLOW_KNOTS = 4; // on each side of the grid that a flow is smooth between
-const BENDING = 0.1; // how much slower a flow changes than weights do
+const POSE = 4; // centre y, centre x, log scale y, log scale x; the frame spans -1 to 1
+const RATE = [0.3, 0.3, 0.1, 0.1]; // learning rates of a pose relative to those of the weights
+const LIMIT = [1.5, 1.5, 0.7, 0.7]; // soft bounds on a pose
+const MAX_OBJECT_SHRINKING = 0.1; // the bound on how far the log scale of an object layer may fall below 0
+const FADE_WIDTH = 0.2; // over which object layers fade to transparent
+const [OBJECT_ALPHA_BIAS, OTHER_ALPHA_BIAS] = [1, 3]; // subtracted from the logit of a layer's alpha
+const CANVAS_SCALE = 2; // sides of a background under a moving camera, relative to the frame's
+const FLOW_KNOTS = 4; // a flow is interpolated from a grid of this many values on each side
+const FLOW_RATE = 0.1; // learning rate of a flow relative to that of the weights
 
 // Noise and the vectors of a caption -> a map of frames, about -1 to 1.
 function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
@@ -20,18 +20,18 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const steps = clip.frames / time;
   const curves = smoothCurves(z.subarray(params.content_width), steps);
   const codes = encodeSteps(weights, join(content, actions), curves, steps);
-  const look = activate(linear(weights, "generator.look", join(content, objects)));
-  const layers = cutOut(drawStill(weights, "generator.layers", look, sides), OBJECTS_CLEAR, params.object_extent);
-  if (weights["generator.helpers.start.weight"]) {
-    const helping = activate(linear(weights, "generator.helping", join(content, actions)));
-    layers.push(...cutOut(drawStill(weights, "generator.helpers", helping, sides), OTHERS_CLEAR));
+  const objectCode = activate(linear(weights, "generator.object_code", join(content, objects)));
+  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, sides), OBJECT_ALPHA_BIAS, params.object_extent);
+  if (weights["generator.other_layers.start.weight"]) {
+    const otherCode = activate(linear(weights, "generator.other_code", join(content, actions)));
+    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, sides), OTHER_ALPHA_BIAS));
   }
-  const setting = activate(linear(weights, "generator.setting", content));
-  const frames = drawBackground(weights, params, clip, setting, codes, steps);
-  const places = readPlaces(weights, "generator.placement", codes, steps, clip.frames);
-  addOffset(places, linear(weights, "generator.offset", look), layers.length);
-  keepNear(places, layers.length, params.object_extent < 1 ? params.object_layers : 0);
-  layers.forEach((layer, number) => lay(frames, layer, places, number, layers.length));
+  const backgroundCode = activate(linear(weights, "generator.background_code", content));
+  const frames = drawBackground(weights, params, clip, backgroundCode, codes, steps);
+  const poses = readPoses(weights, "generator.pose_head", codes, steps, clip.frames);
+  addOffset(poses, linear(weights, "generator.object_pose_offset", objectCode), layers.length);
+  boundPoses(poses, layers.length, params.object_extent < 1 ? params.object_layers : 0);
+  layers.forEach((layer, number) => composeLayer(frames, layer, poses, number, layers.length));
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
 
@@ -43,26 +43,26 @@ function encodeSteps(weights, still, curves, steps) {
     return wave < CURVE_KNOTS ? Math.sin(angle) : Math.cos(angle);
   });
   const features = joinRows(steps, { data: still, width: still.length }, { data: curves, width: curves.length / steps });
-  const first = linear(weights, "generator.code.first", features);
-  const second = linear(weights, "generator.code.second", activate(add(first, linear(weights, "generator.code.place", waves))));
-  return activate(linear(weights, "generator.code.third", activate(second)));
+  const first = linear(weights, "generator.step_encoder.first", features);
+  const second = linear(weights, "generator.step_encoder.second", activate(add(first, linear(weights, "generator.step_encoder.time", waves))));
+  return activate(linear(weights, "generator.step_encoder.third", activate(second)));
 }
 
-function drawStill(weights, name, code, sides) {
+function decodeImage(weights, name, code, sides) {
   return convolve(weights, `${name}.last`, growMap(weights, name, code, sides), { rectified: true });
 }
 
-// A picture of 4 channels for each layer -> the layers, colours multiplied by their alpha, so that none bleeds in from
-// transparent pixels. Beyond `extent` of the way from the middle to the border they fade.
-function cutOut(picture, clear, extent = 1) {
-  const { height, width, channels, data } = picture;
+// An image of 4 channels for each layer -> RGBA layers with premultiplied alpha, so that colours of transparent pixels do
+// not bleed in. Beyond `extent` of the way from the middle to the border they fade.
+function splitLayers(image, alphaBias, extent = 1) {
+  const { height, width, channels, data } = image;
   const rows = fade(height, extent);
   const columns = fade(width, extent);
   return Array.from({ length: channels / 4 }, (_, layer) => {
     const out = makeMap(1, height, width, 4);
     for (let pixel = 0; pixel < height * width; pixel++) {
       const from = pixel * channels + layer * 4;
-      const alpha = sigmoid(data[from + 3] - clear) * rows[Math.floor(pixel / width)] * columns[pixel % width];
+      const alpha = sigmoid(data[from + 3] - alphaBias) * rows[Math.floor(pixel / width)] * columns[pixel % width];
       for (let colour = 0; colour < 3; colour++) out.data[pixel * 4 + colour] = data[from + colour] * alpha;
       out.data[pixel * 4 + 3] = alpha;
     }
@@ -70,56 +70,56 @@ function cutOut(picture, clear, extent = 1) {
   });
 }
 
-// How much is left of the pixels along a side.
+// The window along one side.
 function fade(side, extent) {
-  const far = Array.from({ length: side }, (_, pixel) => Math.abs((pixel + 0.5) * (2 / side) - 1));
-  return far.map((place) => (extent >= 1 ? 1 : Math.min(Math.max((extent + FADING - place) / FADING, 0), 1)));
+  const distances = Array.from({ length: side }, (_, pixel) => Math.abs((pixel + 0.5) * (2 / side) - 1));
+  return distances.map((distance) => (extent >= 1 ? 1 : Math.min(Math.max((extent + FADE_WIDTH - distance) / FADE_WIDTH, 0), 1)));
 }
 
-// Where each layer is in each frame: [frames, layers, PLACE].
-function readPlaces(weights, name, codes, steps, frames) {
-  const places = stretch(linear(weights, `${name}.places`, codes), steps, frames);
-  return places.map((value, index) => value * PACE[index % PLACE]);
+// Unbounded poses: [frames, layers, POSE].
+function readPoses(weights, name, codes, steps, frames) {
+  const poses = stretch(linear(weights, `${name}.poses`, codes), steps, frames);
+  return poses.map((value, index) => value * RATE[index % POSE]);
 }
 
-// A constant offset, in place and size, of the layers of objects, which are the first, by their look; in place.
-function addOffset(places, offset, layers) {
-  for (let first = 0; first < places.length; first += layers * PLACE) {
-    offset.forEach((value, index) => (places[first + index] += value * PACE[index % PLACE]));
+// Adds a constant offset to the poses of the object layers, which are the first ones; in place.
+function addOffset(poses, offset, layers) {
+  for (let first = 0; first < poses.length; first += layers * POSE) {
+    offset.forEach((value, index) => (poses[first + index] += value * RATE[index % POSE]));
   }
 }
 
-// Places of so many layers within their reach, hardly changed about the middle; the first `full` hardly shrink. In place.
-function keepNear(places, layers = 1, full = 0) {
-  places.forEach((value, index) => {
-    const [layer, part] = [Math.floor(index / PLACE) % layers, index % PLACE];
-    const reach = value < 0 && part >= 2 && layer < full ? SHRINKING : REACH[part];
-    places[index] = value / (1 + Math.abs(value) / reach);
+// Poses within their soft limits; close to 0 they hardly change. The first `unshrunk` layers hardly shrink. In place.
+function boundPoses(poses, layers = 1, unshrunk = 0) {
+  poses.forEach((value, index) => {
+    const [layer, part] = [Math.floor(index / POSE) % layers, index % POSE];
+    const limit = value < 0 && part >= 2 && layer < unshrunk ? MAX_OBJECT_SHRINKING : LIMIT[part];
+    poses[index] = value / (1 + Math.abs(value) / limit);
   });
 }
 
-function drawBackground(weights, params, clip, setting, codes, steps) {
+function drawBackground(weights, params, clip, backgroundCode, codes, steps) {
   const { frames, height, width } = clip;
   const moving = params.background !== "still";
-  const picture = drawStill(weights, "generator.background", setting, moving ? [LARGER * height, LARGER * width] : [height, width]);
+  const image = decodeImage(weights, "generator.background", backgroundCode, moving ? [CANVAS_SCALE * height, CANVAS_SCALE * width] : [height, width]);
   const out = makeMap(frames, height, width, 3);
   if (!moving) {
-    for (let t = 0; t < frames; t++) out.data.set(picture.data, t * picture.data.length);
+    for (let t = 0; t < frames; t++) out.data.set(image.data, t * image.data.length);
     return out;
   }
-  const places = readPlaces(weights, "generator.camera.placement", codes, steps, frames);
-  keepNear(places);
+  const poses = readPoses(weights, "generator.camera.pose_head", codes, steps, frames);
+  boundPoses(poses);
   if (params.background === "warped") {
-    bend(out, picture, places, readFlow(weights, codes, steps, clip));
+    warp(out, image, poses, readFlow(weights, codes, steps, clip));
     return out;
   }
-  return likeMap(out, moveLayer(picture, places, out, true));
+  return likeMap(out, transform(image, poses, out, true));
 }
 
-// A layer over the frames, in place.
-function lay(frames, layer, places, number, count) {
-  const own = places.filter((_, index) => Math.floor(index / PLACE) % count === number);
-  const moved = moveLayer(layer, own, frames, false);
+// Draws a layer over the frames, in place.
+function composeLayer(frames, layer, poses, number, count) {
+  const own = poses.filter((_, index) => Math.floor(index / POSE) % count === number);
+  const moved = transform(layer, own, frames, false);
   const { data } = frames;
   for (let from = 0, to = 0; from < moved.length; from += 4, to += 3) {
     const clear = 1 - moved[from + 3];
@@ -127,29 +127,29 @@ function lay(frames, layer, places, number, count) {
   }
 }
 
-// A picture at its place in each frame [frames, PLACE], as much of it as a frame shows -> [frames, height, width, channels].
-function moveLayer(picture, places, { frames, height, width }, goesOn) {
+// An image at its pose in each frame [frames, POSE] -> [frames, height, width, channels].
+function transform(image, poses, { frames, height, width }, repeatsBorder) {
   const moves = Array.from({ length: frames }, (_, t) => {
-    const [centreY, centreX, logY, logX] = places.subarray(t * PLACE, (t + 1) * PLACE);
+    const [centreY, centreX, logY, logX] = poses.subarray(t * POSE, (t + 1) * POSE);
     return {
-      rows: findSources(height, centreY, logY, picture.height, goesOn),
-      columns: findSources(width, centreX, logX, picture.width, goesOn),
+      rows: findSources(height, centreY, logY, image.height, repeatsBorder),
+      columns: findSources(width, centreX, logX, image.width, repeatsBorder),
     };
   });
-  return kernel.resample(picture, moves);
+  return kernel.resample(image, moves);
 }
 
-// Which pixels of a picture are in each pixel of a frame along one side, and how much: the mean of two samples, by the
-// rule of Gauss, since one sample of a picture that is shrunk would pass over pixels.
-function findSources(side, centre, logScale, length, goesOn) {
-  const shrinking = Math.exp(-logScale);
-  const aside = Math.max(shrinking - 1, 0) / Math.sqrt(12);
+// Which pixels of an image are in each pixel of a frame along one side, and with which weight: the mean of two samples, by
+// two-point Gauss quadrature, since a single sample of an image that is reduced would alias.
+function findSources(side, centre, logScale, length, repeatsBorder) {
+  const inverseScale = Math.exp(-logScale);
+  const offset = Math.max(inverseScale - 1, 0) / Math.sqrt(12);
   const [places, shares] = [new Int32Array(4 * side), new Float32Array(4 * side)];
   for (let pixel = 0, at = 0; pixel < side; pixel++) {
-    const place = (pixel + 0.5) * (2 / side) - 1;
-    const source = ((place - centre) * shrinking + length / side) * (side / 2) - 0.5;
-    for (let sample of [source - aside, source + aside]) {
-      if (goesOn) sample = Math.min(Math.max(sample, 0), length - 1);
+    const position = (pixel + 0.5) * (2 / side) - 1;
+    const source = ((position - centre) * inverseScale + length / side) * (side / 2) - 0.5;
+    for (let sample of [source - offset, source + offset]) {
+      if (repeatsBorder) sample = Math.min(Math.max(sample, 0), length - 1);
       const low = Math.floor(sample);
       for (const near of [low, low + 1]) {
         const seen = near >= 0 && near < length;
@@ -163,7 +163,7 @@ function findSources(side, centre, logScale, length, goesOn) {
 
 // How far each pixel of each frame is taken from elsewhere, down and right: [frames, height, width, 2].
 function readFlow(weights, codes, steps, { frames, height, width }) {
-  const knots = stretch(linear(weights, "generator.camera.flow", codes), steps, frames).map((value) => value * BENDING);
+  const knots = stretch(linear(weights, "generator.camera.flow", codes), steps, frames).map((value) => value * FLOW_RATE);
   const [rows, columns] = [height, width].map(findCubicShares);
   const flow = new Float32Array(frames * height * width * 2);
   let at = 0;
@@ -195,19 +195,19 @@ function findCubicShares(side) {
   });
 }
 
-// What a camera sees of a larger picture through a flow, bilinear; beyond its border the picture goes on.
-function bend(out, picture, places, flow) {
+// What a camera sees of a larger image through a flow, bilinear; border pixels are repeated outside.
+function warp(out, image, poses, flow) {
   const { frames, height, width } = out;
   const find = (place, length) => Math.min(Math.max(((place + 1) * length - 1) / 2, 0), length - 1);
   let at = 0;
   for (let t = 0; t < frames; t++) {
-    const [centreY, centreX, logY, logX] = places.subarray(t * PLACE, (t + 1) * PLACE);
-    const [shrinkY, shrinkX] = [Math.exp(-logY) / LARGER, Math.exp(-logX) / LARGER];
+    const [centreY, centreX, logY, logX] = poses.subarray(t * POSE, (t + 1) * POSE);
+    const [shrinkY, shrinkX] = [Math.exp(-logY) / CANVAS_SCALE, Math.exp(-logX) / CANVAS_SCALE];
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++, at++) {
         const y = ((2 * (row + 0.5)) / height - 1 + flow[2 * at] - centreY) * shrinkY;
         const x = ((2 * (column + 0.5)) / width - 1 + flow[2 * at + 1] - centreX) * shrinkX;
-        sample(out.data, at * 3, picture, find(y, picture.height), find(x, picture.width));
+        sample(out.data, at * 3, image, find(y, image.height), find(x, image.width));
       }
     }
   }
