@@ -1,6 +1,6 @@
-"""The one place that joins labels, captions and shards: a dataset, and one split of it as training sees it.
+"""Joins labels, captions and shards: a dataset, and a split of it that gives batches for training.
 
-A training step is given a `Batch` of it. The two conversions of frames live here and nowhere else.
+The two conversions between uint8 frames and float clips are here and nowhere else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ REMEDY = "`dvc repro filter` makes it"
 
 
 def to_training(frames: Tensor) -> Tensor:
-    """uint8 [B,T,H,W,C] in 0..255 -> float32 [B,C,T,H,W] in [-1,1], with channels_last_3d strides and no reordering."""
+    """uint8 [B,T,H,W,C] in 0..255 -> float32 [B,C,T,H,W] in [-1,1], with channels_last_3d strides, so no reordering."""
     return frames.float().mul_(2 / 255).sub_(1).permute(0, 4, 1, 2, 3)
 
 
@@ -53,13 +53,13 @@ class Batch:
     def mismatches(self) -> Tensor:
         """1 where the mismatched caption differs from the clip's own, 0 where it reads the same: float32 [B].
 
-        It does where the set holds one meaning alone, or where the words that differ are both unknown.
+        It reads the same if the dataset has only one meaning, or if the words that differ are both unknown.
         """
         return (self.token_ids != self.mismatched_ids).any(dim=1).float()
 
 
 def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
-    """Which of the words name an object more often than not: bool [words]; all of them where no caption has any."""
+    """Which words name an object more often than not: bool [words]; all of them if no caption names one."""
     balance = torch.zeros(words, dtype=torch.int64)
     for caption in captions:
         for token, slot in zip(caption.token_ids, caption.slots, strict=True):
@@ -70,10 +70,10 @@ def select_object_words(captions: Sequence[Caption], words: int) -> Tensor:
 
 
 class Meanings:
-    """Clips grouped by what is done with what: "a mug" and "the mug" pushed to the right are one meaning.
+    """Clips grouped by category and objects: "a mug" and "the mug" pushed to the right have the same meaning.
 
-    Where the objects alone condition the networks the category does not count: equal conditions are no mismatch. Where
-    neither objects nor categories tell clips apart, as in tables of free captions, each caption is a meaning.
+    If only the objects condition the networks, the category is ignored: equal conditions are no mismatch. If clips
+    differ in neither, as in tables of free captions, each caption is a meaning.
     """
 
     def __init__(self, clips: Sequence[Clip], device: torch.device, conditioning: Conditioning = "caption") -> None:
@@ -90,9 +90,9 @@ class Meanings:
         self.starts = self.sizes.cumsum(0) - self.sizes
 
     def others(self, rows: Tensor) -> Tensor:
-        """For each row, one of a different meaning, every meaning alike: int64 [B] -> int64 [B].
+        """For each row, a random one of a different meaning, all meanings equally likely: int64 [B] -> int64 [B].
 
-        With a single meaning in the set there is no other, and the rows themselves come back.
+        If there is only one meaning, the rows themselves are returned.
         """
         if self.count == 1:
             return rows
@@ -112,9 +112,9 @@ def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
 def encode_opposites(
     captions: Sequence[Caption], known: Iterable[Caption], directions: Directions
 ) -> list[tuple[int, ...]]:
-    """The token ids of each caption with its direction reversed; empty where it needs words beyond those of `known`.
+    """The token ids of each caption with its direction reversed; empty if that needs words that `known` lack.
 
-    "from left to right" and "from right to left" hold the same words, so these are the hardest negatives there are.
+    "from left to right" and "from right to left" consist of the same words, so these are the hardest negatives.
     """
     ids = {token: number for caption in known for token, number in zip(caption.tokens, caption.token_ids, strict=True)}
     reversed_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
@@ -135,24 +135,24 @@ class DataFolders:
 
     @property
     def vectors(self) -> Path:
-        """The word vectors; there is no such file where they are learned."""
+        """The pretrained word vectors; the file does not exist if vectors are learned."""
         return self.captions / VECTORS
 
     def list_files(self) -> list[Path]:
-        """The files whose digests name this data; the index of the shards holds the digests of their frames."""
+        """The files whose digests identify this data; the index of the shards holds the digests of their frames."""
         captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
         paths = [self.labels / "clips.parquet", self.labels / DIRECTIONS, self.clips / INDEX, *captions]
         return [*paths, self.vectors] if self.vectors.exists() else paths
 
     def digest(self) -> dict[str, str]:
-        """What names this data: file, as labels/clips.parquet wherever the folder lies -> SHA-256."""
+        """What identifies this data: names such as labels/clips.parquet, wherever the folders are -> SHA-256."""
         return {f"{path.parent.name}/{path.name}": digest_file(path) for path in self.list_files()}
 
 
 class Dataset:
-    """The clips that have a label, frames and a caption. A row is a place in the shards.
+    """The clips that have a label, frames and a caption. Rows are positions in the shards.
 
-    A row is a window of a video, so the same clip may have several. Raises UserError where a file is missing.
+    A row is a window of a video, so a clip may have several. Raises UserError if a file is missing.
     """
 
     def __init__(self, folders: DataFolders) -> None:
@@ -171,23 +171,23 @@ class Dataset:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The words that the token ids of the captions stand for."""
+        """The words of the token ids."""
         return read_vocabulary(self.folders.captions / "vocabulary.json")
 
     @cached_property
     def directions(self) -> Directions:
-        """What the captions say of directions, as `filter` decided."""
+        """The rules for directions in captions, as `filter` wrote them."""
         return open_directions(self.folders.labels / DIRECTIONS)
 
     def require_shape(self, shape: ClipParams) -> None:
-        """Raises UserError where the clips have another shape than `clip` in params.yaml."""
+        """Raises UserError if the clips have another shape than `clip` in params.yaml."""
         if self.shape != (shape.frames, shape.height, shape.width, 3):
             raise UserError(
                 f"{self.folders.clips}: holds clips of {self.shape}, but `clip` differs; run `dvc repro transcode`"
             )
 
     def rows(self, split: Split | None = None, most: int | None = None) -> list[int]:
-        """The rows of a split, or of all of them, in order; of more than `most`, so many spread evenly over it."""
+        """The rows of a split, or all rows, in order; at most `most` of them, evenly spread."""
         return select_evenly([row for row, clip in self._clips.items() if split in (None, clip.split)], most)
 
     def find_rows(self, ids: Iterable[str]) -> list[int]:
@@ -196,7 +196,7 @@ class Dataset:
         return [row_of[clip_id] for clip_id in ids]
 
     def clips(self, rows: Iterable[int] | None = None) -> list[Clip]:
-        """What the labels say of these rows; of all rows in order without any."""
+        """The labels of these rows, or of all rows in order."""
         return [self._clips[row] for row in (self._clips if rows is None else rows)]
 
     def frames(self, rows: Sequence[int]) -> Frames:
@@ -204,14 +204,14 @@ class Dataset:
         return self.shards.frames(rows)
 
     def read_vectors(self) -> Tensor | None:
-        """The pretrained vectors of the vocabulary [V,D]; None where they are learned."""
+        """The pretrained vectors of the vocabulary [V,D]; None if vectors are learned."""
         return read_vectors(self.folders.vectors)
 
 
 class TrainingSplit:
-    """One split of a dataset, ready on `device`: rows are counted within the split, `source` gives the frames.
+    """One split of a dataset on `device`: rows are counted within the split, `source` gives the frames.
 
-    Raises UserError where the split is empty, or has to lie on the device and does not fit.
+    Raises UserError if the split is empty, or does not fit into the device's memory although `loading` is `resident`.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class TrainingSplit:
         by_caption = conditioning == "caption"
         opposites = encode_opposites(captions, captions, dataset.directions) if by_caption else [()] * len(captions)
         ids = pad([*(select_condition_ids(caption, conditioning) for caption in captions), *opposites]).to(device)
-        # The second half are the captions with their direction reversed: zeros where there is none.
+        # The second half are captions with their direction reversed; zeros for those without.
         self.token_ids, self.opposite_ids = ids[: len(captions)], ids[len(captions) :]
         self.meanings = Meanings(self.clips, device, conditioning)
 
@@ -242,14 +242,14 @@ class TrainingSplit:
         return len(self.clips)
 
     def read_ahead(self, coming: Iterable[NDArray[np.int64]]) -> AbstractContextManager[None]:
-        """Within it, frames are read before they are asked for; `coming` are the rows of this rank's batches."""
+        """A context in which frames are prefetched; `coming` are the rows of this rank's batches."""
         return self.source.read_ahead(coming)
 
     def batch(self, rows: NDArray[np.int64], z_width: int, share: slice, opposites: float = 0.0) -> Batch:
         """This rank's `share` of the clips at `rows`, with mismatched captions and noise.
 
-        Of the mismatched captions the share `opposites` is the clip's own with its direction reversed, where it has
-        one. Random numbers are drawn for all rows, so that they do not depend on how many ranks there are.
+        A share `opposites` of the mismatched captions are the clip's own with its direction reversed, if it has one.
+        Random numbers are drawn for all rows, so that they do not depend on the number of ranks.
         """
         places = send(torch.from_numpy(rows), self.token_ids.device)
         others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
@@ -269,7 +269,7 @@ def select_evenly(rows: Sequence[int], most: int | None) -> list[int]:
 
 
 def read_vectors(path: Path) -> Tensor | None:
-    """The pretrained vectors of a vocabulary [V,D]; None where there is no such file, since they are learned."""
+    """The pretrained vectors of a vocabulary [V,D]; None if there is no such file: vectors are learned."""
     try:
         return load_file(path)["vectors"]
     except FileNotFoundError:
@@ -280,7 +280,7 @@ def read_vectors(path: Path) -> Tensor | None:
 
 
 def open_directions(path: Path) -> Directions:
-    """The rules for directions that `filter` wrote. Raises UserError where they are absent or broken."""
+    """The rules for directions that `filter` wrote. Raises UserError if they are missing or broken."""
     try:
         return read_directions(read_json(path, REMEDY))
     except (TypeError, KeyError) as error:

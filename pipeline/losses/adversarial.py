@@ -51,53 +51,53 @@ RELATIVISTIC = Adversarial(  # Jolicoeur-Martineau 2018, arXiv:1807.00734
 
 
 def relativistic(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor) -> Tensor:
-    """A clip must score higher under its own caption: the pairing of arXiv:1807.00734, beside any adversarial loss."""
+    """A clip must score higher with its own caption: the pairing of arXiv:1807.00734, added to the adversarial loss."""
     return adversarial(real, fake) + weight * softplus(mismatched - real)
 
 
 def reed(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor) -> Tensor:
-    """The mean of the adversarial loss over both kinds of negatives, Reed's formula where it is `nonsaturating`."""
+    """The mean of the adversarial loss over both kinds of negatives: arXiv:1605.05396 with `nonsaturating`."""
     return (adversarial(real, fake) + weight * adversarial(real, mismatched)) / (1 + weight)
 
 
 def thirds(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor) -> Tensor:
-    """Real, fake and mismatched weigh a third each: for `nonsaturating` alone. arXiv:1804.08264, the seed's."""
+    """Real, fake and mismatched have equal weights, for `nonsaturating` only: the 2019 project's. arXiv:1804.08264."""
     return (adversarial(real, fake) + weight * softplus(mismatched)) / (2 + weight)
 
 
 def spread_shares(uniform: Tensor, edge: float) -> Tensor:
-    """Numbers drawn evenly from 0 to 1 -> shares drawn evenly from [0, edge] and [1 - edge, 1]: [G] -> [G]."""
-    places = uniform * 2 * edge
-    return torch.where(places < edge, places, places + 1 - 2 * edge)
+    """Uniform numbers in [0, 1] -> shares uniform in [0, edge] and [1 - edge, 1]: [G] -> [G]."""
+    shares = uniform * 2 * edge
+    return torch.where(shares < edge, shares, shares + 1 - 2 * edge)
 
 
 def first_rows(shares: Tensor, group: int) -> Tensor:
-    """Which rows are real where each group begins with so many of them, rounded: [G] -> bool [G*N].
+    """Shares of real rows [G] -> which rows are real, the first ones of each group: bool [G*N].
 
-    Where in its group a clip stands makes no difference to a discriminator that is fit for groups.
+    The position of a clip in its group makes no difference to a permutation-equivariant discriminator.
     """
     counts = (shares * group).round()
     return (torch.arange(group, device=shares.device) < counts[:, None]).flatten()
 
 
 def realised_shares(is_real: Tensor, group: int) -> Tensor:
-    """The share of real rows in each group, which is its label: bool [G*N] -> float32 [G]."""
+    """The share of real rows in each group, which the discriminator predicts: bool [G*N] -> float32 [G]."""
     return is_real.float().view(-1, group).mean(dim=1)
 
 
 def divergence(logits: Tensor, shares: Tensor) -> Tensor:
-    """KL(Ber(share) || Ber(sigmoid(logit))), each for itself; 0 where the logit is right."""
+    """KL(Ber(share) || Ber(sigmoid(logit))), elementwise; 0 where the logit is right."""
     entropy = -torch.xlogy(shares, shares) - torch.xlogy(1 - shares, 1 - shares)
     return binary_cross_entropy_with_logits(logits, shares, reduction="none") - entropy
 
 
 def bgan(logits: Tensor, shares: Tensor) -> Tensor:
-    """One answer for each group, the mean of its logits."""
+    """One prediction per group, the mean of its logits."""
     return divergence(logits.view(len(shares), -1).mean(dim=1), shares)
 
 
 def mbgan(logits: Tensor, shares: Tensor) -> Tensor:
-    """One answer for each clip; the mean of their losses."""
+    """One prediction per clip; the mean of their losses."""
     rows = logits.view(len(shares), -1)
     return divergence(rows, shares[:, None].expand_as(rows)).mean(dim=1)
 
@@ -108,7 +108,7 @@ ADVERSARIAL: dict[str, Adversarial] = {
     "hinge": HINGE,
     "wasserstein": WASSERSTEIN,
 }
-RISING = ("relativistic", "nonsaturating", "wasserstein")  # the discriminator's rises with every fake logit
+RISING = ("relativistic", "nonsaturating", "wasserstein")  # the discriminator's loss increases in every fake logit
 ADVERSARIAL_LOSS = Signature(
     "a pipeline.losses.adversarial:Adversarial of two functions (real logits [B], fake logits [B]) -> loss [B]",
     base=Adversarial,
@@ -127,7 +127,7 @@ GROUP_LOSS = Signature(
 
 
 def check_losses(adversarial: str, matching: str, mixed: str) -> None:
-    """Raise UserError where a loss that params name does not give one loss for each clip or group."""
+    """Raise UserError if a loss that params name does not return one value per clip or group."""
     logits = torch.zeros(2)
     pair = find_adversarial(adversarial)
     for role in Adversarial._fields:

@@ -13,10 +13,10 @@ Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond 
 
 @dataclass(frozen=True)
 class SharedRng:
-    """Random numbers for the rows of the whole batch, of which this process takes its share.
+    """Random numbers for all rows of the global batch, of which each process takes its share.
 
-    The numbers of a row do not depend on how many processes there are, as long as all of them draw in the same order
-    from the same seed.
+    The numbers of a row do not depend on the number of processes, as long as all draw in the same order from the same
+    seed.
     """
 
     rows: int  # of the whole batch
@@ -24,7 +24,7 @@ class SharedRng:
     device: torch.device
 
     def uniform(self, *widths: int) -> Tensor:
-        """Evenly from 0 to 1, float32 [rows of the share, *widths]."""
+        """Uniform in [0, 1), float32 [rows of the share, *widths]."""
         return torch.rand(self.rows, *widths, device=self.device)[self.share]
 
     def normal(self, *widths: int) -> Tensor:
@@ -36,8 +36,8 @@ class SharedRng:
 class DiscriminatorOutputs:
     """A discriminator's inputs and outputs for one batch, so that no penalty needs a second pass over the clips.
 
-    `real` and `fake` require their gradients where a penalty differentiates their logits: `r1`, `r2`, or a user's own.
-    Logits of moved clips are there where `r1_fd` or `r2_fd` is due; the gradient where it has been taken already.
+    `real` and `fake` require gradients if a penalty differentiates their logits: `r1`, `r2`, or a user's own. Logits of
+    noisy clips are set if `r1_fd` or `r2_fd` is due, and the gradient if it has been computed already.
     """
 
     discriminator: Discriminator
@@ -48,7 +48,7 @@ class DiscriminatorOutputs:
     fake_logits: Tensor  # [B]
     rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
-    fake_gradient: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], to be differentiated again
+    fake_gradient: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], with a graph
     moved_real_logits: Tensor | None = None  # [B], of `move_clips`
     moved_fake_logits: Tensor | None = None
 
@@ -72,7 +72,7 @@ def _squared_norm(gradient: Tensor) -> Tensor:
 
 
 def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
-    """A random point on the line from each real clip to its fake: [B,C,T,H,W] each -> the same, requiring gradient."""
+    """Random points between each real clip and a fake one: [B,C,T,H,W] each -> the same, requiring gradient."""
     share = rng.uniform(*[1] * (real.dim() - 1)).to(real.dtype)
     return torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
 
@@ -91,7 +91,7 @@ def r2(outputs: DiscriminatorOutputs) -> Tensor:
 
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
-    """R1 by finite differences: in the mean over the noise it tends to r1 as sigma does to 0. arXiv:2501.08316."""
+    """R1 by finite differences: its expectation over the noise tends to r1 as sigma tends to 0. arXiv:2501.08316."""
     return _difference(outputs.moved_real_logits, outputs.real_logits, outputs.sigma) / 2
 
 
@@ -118,7 +118,7 @@ def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
 
 
 def _difference(moved: Tensor | None, logits: Tensor, sigma: float) -> Tensor:
-    """(D(x + sigma n) - D(x))^2 / sigma^2 -> [B]; no second derivative is taken."""
+    """(D(x + sigma n) - D(x))^2 / sigma^2 -> [B]; needs no second derivative."""
     assert moved is not None, "finite differences need the logits of moved clips"
     return ((moved - logits) / sigma).square()
 

@@ -16,12 +16,12 @@ from pipeline.records import PAD_ID, UNKNOWN_ID
 class WordVectors(nn.Module):
     """Token ids [B,L], padded with 0 at the end -> word vectors [B,L,E], zero where padded.
 
-    Without `pretrained` vectors each of the `count` words learns its own. With them (float [V,D], V >= count; a row of
-    zeros for a word that has none) the vectors pass through a learned projection, so that a word never trained on is
-    read like its neighbours: all ids from `count` on are such words. The others add a learned vector of their own: all
-    of them if they are `trained`, else those without a pretrained one. Any other word is unknown.
-    The mean of the vectors of the `count` words is subtracted first. `pretrained` is not part of the state: it is saved
-    beside the model.
+    Without `pretrained` vectors, each of the `count` words has a learned vector. With them (float [V,D], V >= count; a
+    row of zeros for a word that has none), vectors are centred by the mean of the first `count` and projected by a
+    learned matrix, so that a word that was not trained on is encoded like its neighbours: these are all ids from
+    `count` on. A learned vector is added to the words that were: to all of them if they are `trained`, else to those
+    without a pretrained vector. Any other word is unknown. `pretrained` is not part of the state: it is saved beside
+    the model.
     """
 
     mean: Tensor
@@ -40,7 +40,7 @@ class WordVectors(nn.Module):
             self.register_buffer("free", torch.ones_like(missing) if trained else missing, persistent=False)
             self.project = linear(pretrained.shape[1], width, bias=False)
             with torch.no_grad():
-                self.own.weight.mul_(missing)  # a word with a vector starts from that alone
+                self.own.weight.mul_(missing)  # a word with a pretrained vector starts from that alone
 
     def forward(self, token_ids: Tensor) -> Tensor:
         learned = token_ids < self.own.num_embeddings
@@ -53,28 +53,28 @@ class WordVectors(nn.Module):
         return read
 
     def add(self, vectors: Tensor) -> None:
-        """Take in more words that were not trained on: [N,D], in place of any taken in before.
+        """Add words that were not trained on, by their vectors [N,D]; they replace any added before.
 
-        Their ids follow on the last one that this was built with.
+        Their ids follow those of the vectors that this was built with.
         """
         self.pretrained = torch.cat((self.pretrained[: self.given], self._centred(vectors.to(self.pretrained))))
 
     def _centred(self, vectors: Tensor) -> Tensor:
-        """Each row less the mean, and as loud as a learned vector at its start; rows of zeros stay."""
+        """Rows minus the mean, with a mean square of 1 as learned vectors have initially; rows of zeros stay."""
         rows = (vectors.float() - self.mean) * vectors.any(dim=1, keepdim=True)
         return rows * rows.square().mean(dim=1, keepdim=True).clamp(min=1e-20).rsqrt()
 
 
 def _mean_vector(vectors: Tensor) -> Tensor:
-    """Of the rows that are not zero: [V,D] -> [D]; 0 where there are no two, since a single one would vanish."""
+    """Of the rows that are not zero: [V,D] -> [D]; 0 if there are fewer than two, since a single one would vanish."""
     rows = vectors[vectors.any(dim=1)].float()
     return rows.mean(dim=0) if len(rows) > 1 else vectors.new_zeros(vectors.shape[1], dtype=torch.float32)
 
 
 class CaptionEncoder(nn.Module):
-    """Token ids [B,L], padded with 0 at the end -> cond [B,E], float32; `read` gives the states of words as well.
+    """Token ids [B,L], padded with 0 at the end -> cond [B,E], float32; `read` also returns a state per word.
 
-    A subclass is built with (words, params): the word vectors and the section train.captions.
+    Subclasses are built with (words, params): the word vectors and the section train.captions.
     """
 
     def __init__(self, words: WordVectors) -> None:
@@ -92,7 +92,7 @@ class CaptionEncoder(nn.Module):
 
 
 class MeanCaptionEncoder(CaptionEncoder):
-    """What the caption is about, whatever the order of its words. The states are the words themselves."""
+    """A projection of the mean word vector, whatever the order of the words. The states are the word vectors."""
 
     def __init__(self, words: WordVectors, params: CaptionParams) -> None:  # noqa: ARG002
         super().__init__(words)
@@ -104,10 +104,10 @@ class MeanCaptionEncoder(CaptionEncoder):
 
 
 class GruCaptionEncoder(CaptionEncoder):
-    """The mean of the word vectors, and a recurrent network that reads the words in both directions.
+    """The mean word vector and the last states of two GRUs, which read the words in both directions.
 
-    The mean says what the caption is about from the first step on. The recurrent part adds the order of the words,
-    since "from left to right" and "from right to left" hold the same ones. Cho et al. 2014, arXiv:1406.1078.
+    The mean tells captions apart from the first step on. The GRUs add the order of the words: "from left to right" and
+    "from right to left" consist of the same ones. Cho et al. 2014, arXiv:1406.1078.
     """
 
     def __init__(self, words: WordVectors, params: CaptionParams) -> None:  # noqa: ARG002
@@ -119,8 +119,8 @@ class GruCaptionEncoder(CaptionEncoder):
     def read(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         words = self.words(token_ids)  # [B,L,E]
         lengths = _mask(token_ids).sum(dim=1)
-        # Reversed before the padding, each caption can be read backwards from its own last word. Packed sequences do
-        # the same, but they fetch the lengths from the device, and a GPU would stand still for that at every step.
+        # Captions are reversed without their padding, so that each is read backwards from its last word. Packed
+        # sequences would do, but they fetch the lengths from the device, which synchronises with a GPU at every step.
         places = torch.arange(token_ids.shape[1], device=token_ids.device)
         mirrored = (lengths[:, None] - 1 - places).clamp(min=0)[:, :, None].expand_as(words)
         onward, homeward = self.forwards(words)[0], self.backwards(words.gather(1, mirrored))[0]
@@ -166,13 +166,13 @@ def build_caption_encoder(params: CaptionParams, words: int, pretrained: Tensor 
 
 
 def _mask(token_ids: Tensor) -> Tensor:
-    """Where there are words: bool [B,L]. A caption without any counts as one silent word."""
+    """Where there are words: bool [B,L]. An empty caption counts as one padding word."""
     first = torch.arange(token_ids.shape[1], device=token_ids.device) == 0
     return (token_ids != PAD_ID) | first
 
 
 def _mean(words: Tensor, token_ids: Tensor) -> Tensor:
-    """[B,L,E] -> [B,E]; the root keeps the variance of a single word."""
+    """[B,L,E] -> [B,E]; divided by the root of the count, which keeps the variance of a single word."""
     mean: Tensor = words.sum(dim=1) / _mask(token_ids).sum(dim=1, keepdim=True).sqrt()
     return mean
 
@@ -183,7 +183,7 @@ def _normalise_length(cond: Tensor) -> Tensor:
 
 
 def _positions(token_ids: Tensor, width: int) -> Tensor:
-    """Waves of growing length over the places [L,E]: no caption is too long for them."""
+    """Sinusoidal position encoding [L,E], defined for captions of any length."""
     places = torch.arange(token_ids.shape[1], device=token_ids.device, dtype=torch.float32)
     rates = torch.exp(torch.arange(0, width, 2, device=token_ids.device) * (-math.log(10_000) / width))
     angles = places[:, None] * rates

@@ -1,4 +1,4 @@
-"""The generator of the seed, with its mistakes mended: a GRU over codes, and ConvGRUs between blocks of frames."""
+"""The generator of the 2019 project, with its mistakes corrected: a GRU over codes, and ConvGRUs between blocks."""
 
 import itertools
 
@@ -15,10 +15,9 @@ class ConvGruGenerator(Generator):
     """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] in [-1,1].
 
     A GRU turns content, caption and smooth motion curves into a code per frame: Tulyakov et al. 2018, arXiv:1707.04993.
-    Each frame is drawn from its code by residual blocks; a ConvGRU behind each block (`frame_memory`) lets a frame
-    remember the ones before it, place by place: Ballas et al. 2016, arXiv:1511.06432. Without it, frames are tied to
-    each other by their codes alone. With `caption_in_blocks` the content noise and the caption enter every block beside
-    the code.
+    Each frame is decoded from its code by residual blocks. A ConvGRU after each block (`frame_memory`) carries a state
+    from frame to frame at every pixel: Ballas et al. 2016, arXiv:1511.06432; without it, frames depend on each other
+    through their codes alone. With `caption_in_blocks`, content noise and caption also modulate every block.
     """
 
     def __init__(self, shape: ClipParams, params: ConvGruParams, cond: int) -> None:
@@ -74,7 +73,7 @@ class FrameBlock(nn.Module):
 
 
 class ConvGru(nn.Module):
-    """A GRU at each place, whose gates are convolutions: frames in order [B,C,T,H,W] -> its states [B,C,T,H,W]."""
+    """A convolutional GRU over time: frames [B,C,T,H,W] -> states [B,C,T,H,W]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Discriminators, and the layers that let them see a group of clips and not their order, for mixed batches.
+"""Discriminators, and permutation-equivariant layers that let them judge a group of clips, for mixed batches.
 
 y_i = Theta x_i + Lambda mean_j(x_j) + b: Lucas et al. 2018, arXiv:1806.07185.
 """
@@ -27,9 +27,9 @@ from pipeline.params import ClipParams, DiscriminatorParams, count_doublings
 
 
 class Symmetric(nn.Module):
-    """A layer for rows that come in groups, [G*N,...]: what the group has in common is added to each row's own output.
+    """A permutation-equivariant layer on groups of rows [G*N,...]: the group's mean contributes to each row's output.
 
-    Permuting the rows of a group permutes its output alike and changes nothing else.
+    Permuting the rows of a group permutes the output and changes nothing else.
     """
 
     def __init__(self, own: nn.Conv3d | nn.Linear, group: int) -> None:
@@ -37,7 +37,7 @@ class Symmetric(nn.Module):
         self.own, self.group = own, group
         self.common = copy.deepcopy(own)
         self.common.bias = None  # one is enough
-        with torch.no_grad():  # both alike, and together as strong as the layer was; 0 where that starts at 0
+        with torch.no_grad():  # equal variances whose sum is that of the layer; 0 if it starts at 0
             self.common.weight.copy_(torch.randn_like(own.weight) * own.weight.std() * math.sqrt(0.5))
             own.weight.mul_(math.sqrt(0.5))
 
@@ -48,7 +48,7 @@ class Symmetric(nn.Module):
 
 
 def make_symmetric(model: nn.Module, group: int) -> None:
-    """Put a Symmetric layer in place of every convolution and linear layer of `model`."""
+    """Replace every convolution and linear layer of `model` by a Symmetric one."""
     for name, child in list(model.named_children()):
         if isinstance(child, nn.Conv3d | nn.Linear):
             setattr(model, name, Symmetric(child, group))
@@ -59,25 +59,25 @@ def make_symmetric(model: nn.Module, group: int) -> None:
 class Discriminator(nn.Module):
     """Scores clips: frames [B,3,T,H,W] in [-1,1], cond [B,E] -> raw logits [B]; losses own the sigmoid.
 
-    Features and logits are float32, also where clips are read in less. A subclass is built with (shape, params, cond):
-    the shape of the clips, the section train.discriminator, the width of the captions' vectors.
+    Features and logits are float32, also under autocast. Subclasses are built with (shape, params, cond): the shape of
+    the clips, the section train.discriminator, the width of the captions' vectors.
     """
 
     feature_width: int  # F, the number of features of a clip; set when it is built
 
     def extract_features(self, frames: Tensor) -> Tensor:
-        """Features of the clips, before any caption: [B,3,T,H,W] -> [B,F]."""
+        """Features of the clips, independent of the caption: [B,3,T,H,W] -> [B,F]."""
         raise NotImplementedError
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        """Logits of clips, from their features, for any captions: features [B,F], cond [B,E] -> [B]."""
+        """Logits of clips with captions, from the clips' features: features [B,F], cond [B,E] -> [B]."""
         raise NotImplementedError
 
     def compute_logits(self, features: Tensor, cond: Tensor) -> Tensor:
-        """The same in float32. Raises UserError where it is not one logit for each clip."""
+        """`score` in float32. Raises UserError if it does not return one logit per clip."""
         with in_float32(features):
             logits = self.score(features, cond)
-        if logits.dim() != 1:  # [B,1] would be spread over [B,B] where it meets weights [B]
+        if logits.dim() != 1:  # [B,1] would broadcast to [B,B] with weights [B]
             raise UserError(
                 f"train.discriminator: {type(self).__name__} scores {list(logits.shape)}; it must be "
                 "one logit for each clip, [B]"
@@ -89,10 +89,10 @@ class Discriminator(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Frames [B,3,T,H,W] -> features with their places [B,C,t,h,w].
+    """Frames [B,3,T,H,W] -> a small feature volume [B,C,t,h,w].
 
-    Residual stages, each at half the height and width of the one before, down to a small volume of features. Time is
-    read throughout, or by a head behind stages that see one frame at a time.
+    Residual stages, each at half the height and width of the one before. Temporal convolutions are part of every stage,
+    or of a head after stages that process single frames.
     """
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams) -> None:
@@ -102,7 +102,7 @@ class Trunk(nn.Module):
         layers = 2 if params.time == "head" and shape.frames > 1 else 0
         halvings = count_doublings(shape)
         channels = [min(params.width << i, 4 * params.width) for i in range(halvings)]
-        # Overlapping patches: the gradient of patches side by side would draw their borders into the samples.
+        # Overlapping patches: with adjacent ones, the gradient would draw their borders into the samples.
         self.stem = conv(3, channels[0], (time, 4, 4), stride=(time, 2, 2), padding=(0, 1, 1))
         self.stages = nn.ModuleList(ResidualBlock(width, temporal=throughout) for width in channels)
         self.widen = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(channels))
@@ -125,12 +125,12 @@ class Trunk(nn.Module):
         return activate(x)
 
     def weights_of_places(self) -> nn.Parameter:
-        """One weight for each place and channel in place of a mean, so that "where" and "when" count."""
+        """Pooling weights, one per position and channel: unlike with a mean, position and time matter."""
         return nn.Parameter(torch.randn(1, self.channels, *self.volume) / math.sqrt(math.prod(self.volume)))
 
 
 class ProjectionDiscriminator(Discriminator):
-    """The fit is the product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637."""
+    """Inner product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637."""
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class ProjectionDiscriminator(Discriminator):
 
 
 class StackedDiscriminator(Discriminator):
-    """The caption is laid beside the features at every place, and both are read together: arXiv:1605.05396."""
+    """The caption is concatenated to the features at every position: Reed et al. 2016, arXiv:1605.05396."""
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
         super().__init__()
@@ -178,9 +178,9 @@ class StackedDiscriminator(Discriminator):
 
 
 class ClipsAndFrames(Discriminator):
-    """The logit of the whole clip plus the mean logit of single frames, evenly spaced: how it moves, how it looks.
+    """The logit of the whole clip plus the mean logit of evenly spaced single frames, as in MoCoGAN, arXiv:1707.04993.
 
-    The mean, not the sum: the frames' share does not depend on how many there are. arXiv:1707.04993.
+    A mean instead of a sum, so that the weight of the frames does not depend on their number.
     """
 
     def __init__(self, clips: Discriminator, frames: Discriminator, count: int) -> None:
@@ -190,7 +190,7 @@ class ClipsAndFrames(Discriminator):
 
     def extract_features(self, frames: Tensor) -> Tensor:
         steps = frames.shape[2]
-        each = frames.unbind(2)  # rather than an index from a list, for which a GPU would have to be waited
+        each = frames.unbind(2)  # an index from a list would synchronise with the GPU
         chosen = torch.stack([each[step * steps // self.count] for step in range(self.count)], dim=1)  # [B,k,3,H,W]
         single = chosen.flatten(0, 1)[:, :, None]  # [B*k,3,1,H,W], clip after clip
         of_frames = self.frames.extract_features(single.contiguous(memory_format=torch.channels_last_3d))
@@ -205,7 +205,7 @@ class ClipsAndFrames(Discriminator):
 
 
 def build_discriminator(shape: ClipParams, params: DiscriminatorParams, cond: int, group: int = 1) -> Discriminator:
-    """The discriminator that params ask for; with a `group`, one that judges `group` clips together."""
+    """The discriminator that params name; with a `group`, one that judges `group` clips together."""
     kind = find_discriminator(params)
     clips = kind(shape, params, cond)
     if group > 1:

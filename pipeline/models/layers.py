@@ -9,21 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-SLOPE = 0.2  # of the leaky rectifier
-GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which its output has the mean square of a normal input
+SLOPE = 0.2  # of the leaky ReLU
+GAIN = math.sqrt(2 / (1 + SLOPE**2))  # makes the mean square of its output that of a normal input
 
 MOMENTUM, EPSILON = 0.1, 1e-5
-SMALLEST = 1e-4  # is added to a mean square that is divided by
+SMALLEST = 1e-4  # added to a mean square before dividing by its root
 Mean = Callable[[Tensor], Tensor]  # a tensor -> its mean over all processes of the run, with gradient
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky rectifier with its gain, so that the variance stays; never in place, since skips share the tensor."""
+    """Leaky ReLU times its gain, which keeps the variance; never in place, since skips share the tensor."""
     return rectify(x) * GAIN
 
 
 def rectify(x: Tensor) -> Tensor:
-    """Leaky rectifier for a `conv(rectified=True)`, whose weights carry the gain: they are fewer than the values."""
+    """Leaky ReLU before a `conv(rectified=True)`, whose weights carry the gain: they are fewer than the values."""
     return F.leaky_relu(x, SLOPE)
 
 
@@ -31,9 +31,9 @@ Triple = tuple[int, int, int]  # time, height, width
 
 
 class Convolution(nn.Conv3d):
-    """A 3-d convolution. One that does not mix frames, or not places, is done in two dimensions on the same memory.
+    """A 3-d convolution. Kernels of one frame or one pixel run as 2-d convolutions on the same memory.
 
-    On CPUs those have the faster kernels, and a kernel of one value is a matrix product.
+    CPUs have faster kernels for these. A kernel of a single value is a matrix product.
     """
 
     gain = 1.0  # of all weights
@@ -53,13 +53,13 @@ class Convolution(nn.Conv3d):
 
 
 def in_frames(change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`change` of every frame as a picture of its own, [B*T,C,H,W]: [B,C,T,H,W] -> [B,C,T,H,W], of any C, H and W."""
+    """Apply `change` to every frame as an image [B*T,C,H,W]: [B,C,T,H,W] -> [B,C,T,H,W], with any C, H and W."""
     frames = x.transpose(1, 2)
     return torch.unflatten(change(frames.flatten(0, 1)), 0, frames.shape[:2]).transpose(1, 2)
 
 
 def along_time(change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`change` of clips as pictures of time and place, [B,C,T,H*W]: [B,C,T,H,W] -> [B,C,T,H,W], of any C and T."""
+    """Apply `change` to clips as images of time by pixel [B,C,T,H*W]: [B,C,T,H,W] -> [B,C,T,H,W], with any C and T."""
     return torch.unflatten(change(x.flatten(3)), 3, x.shape[3:])
 
 
@@ -73,7 +73,7 @@ def conv(
     padding: Triple | None = None,
     rectified: bool = False,
 ) -> Convolution:
-    """A convolution; weights start with variance scale^2/fan_in, biases at zero. Keeps T,H,W without `padding`."""
+    """A convolution; initial weights have variance scale^2/fan_in, biases are zero. Keeps T,H,W by default."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2) if padding is None else padding
     layer = Convolution(inputs, outputs, kernel, stride, padding)
     layer.gain = GAIN if rectified else 1.0
@@ -83,7 +83,7 @@ def conv(
 
 
 def linear(inputs: int, outputs: int, *, scale: float = 1.0, bias: bool = True) -> nn.Linear:
-    """A linear layer; weights start with variance scale^2/inputs, biases at zero."""
+    """A linear layer; initial weights have variance scale^2/inputs, biases are zero."""
     layer = nn.Linear(inputs, outputs, bias=bias)
     nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs))
     if bias:
@@ -94,7 +94,7 @@ def linear(inputs: int, outputs: int, *, scale: float = 1.0, bias: bool = True) 
 class Modulation(nn.Module):
     """h -> (1 + gain(code)) * h + bias(code): h [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W].
 
-    One gain per frame, so that motion reaches every block. "1 + gain": Brock et al. 2019, arXiv:1809.11096.
+    One gain per frame, so that every block depends on the motion. "1 + gain": Brock et al. 2019, arXiv:1809.11096.
     """
 
     def __init__(self, channels: int, code: int) -> None:
@@ -107,9 +107,9 @@ class Modulation(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + space-then-time convolutions of x: [B,C,T,H,W] -> the same; `code` modulates where it is given.
+    """x + a spatial and then a temporal convolution of x: [B,C,T,H,W] -> the same, modulated by `code` if given.
 
-    `normalised`: the convolutions see x normalised at each place.
+    `normalised`: the convolutions are applied to x normalised at each pixel.
     """
 
     def __init__(
@@ -131,48 +131,48 @@ class ResidualBlock(nn.Module):
 
 
 def per_clip(values: Tensor) -> Tensor:
-    """One value for each clip, to be multiplied with clips: [B] -> [B,1,1,1,1]."""
+    """One value per clip, shaped to broadcast over clips: [B] -> [B,1,1,1,1]."""
     return values[:, None, None, None, None]
 
 
 def in_float32(x: Tensor) -> torch.autocast:
-    """A context in which nothing is done in less than float32, on the device of `x`."""
+    """A context without autocast on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """`x` in float32, or as it is where it has more digits."""
+    """`x` in float32, or in its own type where that is more precise."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def channels_last(model: nn.Module) -> None:
-    """Lay the weights of 3-d convolutions out like the frames they meet, in place: 1.5x on CPUs, and no reordering."""
+    """Give the weights of 3-d convolutions the memory format of frames, in place: 1.5x on CPUs, and no reordering."""
     for parameter in model.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Each pixel twice in height and width: [B,C,T,H,W] -> [B,C,T,2H,2W]."""
+    """Nearest-neighbour upsampling: [B,C,T,H,W] -> [B,C,T,2H,2W]."""
     return F.interpolate(x, scale_factor=(1, 2, 2), mode="nearest")
 
 
 def downsample(x: Tensor, *, time: bool) -> Tensor:
     """Means over 2x2 pixels, and over 2 frames if `time`: [B,C,T,H,W] -> [B,C,T or T/2,H/2,W/2]."""
-    # In two dimensions: avg_pool3d has no fast path for channels_last_3d on CPUs; gradients of slices lose the strides.
+    # In 2-d: avg_pool3d has no fast path for channels_last_3d on CPUs, and gradients of slices lose the strides.
     x = in_frames(partial(F.avg_pool2d, kernel_size=2), x)
     return along_time(partial(F.avg_pool2d, kernel_size=(2, 1)), x) if time else x
 
 
 def normalise(x: Tensor) -> Tensor:
-    """Channels with a mean square of 1 at each place: [B,C,T,H,W] -> the same."""
+    """Pixel normalisation: channels with a mean square of 1 at each pixel, [B,C,T,H,W] -> the same."""
     with in_float32(x):
         scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + SMALLEST)
     return x * scale.to(x.dtype)
 
 
 def fold(frames: Tensor, patch: Triple) -> Tensor:
-    """Each patch as one place: [B,C,T,H,W] -> [B,t*h*w*C,T/t,H/h,W/w], channels_last_3d strides."""
+    """Patches into channels: [B,C,T,H,W] -> [B,t*h*w*C,T/t,H/h,W/w], channels_last_3d strides."""
     batch, channels, *sides = frames.shape
     t, h, w = (side // width for side, width in zip(sides, patch, strict=True))
     parts = frames.reshape(batch, channels, t, patch[0], h, patch[1], w, patch[2])
@@ -180,7 +180,7 @@ def fold(frames: Tensor, patch: Triple) -> Tensor:
 
 
 def unfold(x: Tensor, patch: Triple) -> Tensor:
-    """The reverse of `fold`: [B,t*h*w*C,T,H,W] -> [B,C,T*t,H*h,W*w], channels_last_3d strides."""
+    """The inverse of `fold`: [B,t*h*w*C,T,H,W] -> [B,C,T*t,H*h,W*w], channels_last_3d strides."""
     batch, _, t, h, w = x.shape
     parts = x.permute(0, 2, 3, 4, 1).reshape(batch, t, h, w, *patch, -1)
     sides = (t * patch[0], h * patch[1], w * patch[2])
@@ -190,8 +190,8 @@ def unfold(x: Tensor, patch: Triple) -> Tensor:
 class ConditionalBatchNorm(nn.Module):
     """(1 + gain(code)) * norm(h) + bias(code): h [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W].
 
-    In training the moments are those of the batch, over all processes where `synchronise` has been called; otherwise
-    running means of them. de Vries et al. 2017, arXiv:1707.00683.
+    In training the moments are those of the batch, over all processes if `synchronise` was called; otherwise running
+    means of them. de Vries et al. 2017, arXiv:1707.00683.
     """
 
     running: Tensor
@@ -216,17 +216,17 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def synchronise(model: nn.Module, over_processes: Mean) -> None:
-    """Let every batch norm of `model` take its moments over all processes."""
+    """Make every batch norm of `model` use moments over all processes."""
     for module in model.modules():
         if isinstance(module, ConditionalBatchNorm):
             module.over_processes = over_processes
 
 
 def normalise_weights(model: nn.Module) -> None:
-    """Divide the weight of every convolution and linear layer by its largest singular value, for as long as it lives.
+    """Spectral normalisation of every convolution and linear layer.
 
-    A layer that starts at zero starts at full strength instead: a norm of zero cannot be divided by, and any scale that
-    a weight is given on purpose would be erased. Miyato et al. 2018, arXiv:1802.05957.
+    A layer initialised with zeros gets normal weights instead: a norm of zero cannot be divided by, and any initial
+    scale is removed anyway. Miyato et al. 2018, arXiv:1802.05957.
     """
     for module in list(model.modules()):
         if isinstance(module, nn.Conv3d | nn.Linear):

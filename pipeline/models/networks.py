@@ -1,4 +1,4 @@
-"""The two networks of a run, each with a caption encoder of its own, built from params."""
+"""The two networks of a run, each with its own caption encoder, built from params."""
 
 import itertools
 import math
@@ -21,16 +21,16 @@ ALL_FRAMES = slice(None)
 
 
 class Generator(nn.Module):
-    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] about [-1,1]: what every kind of generator looks like.
+    """Noise z [B,Z], cond [B,E] -> frames [B,3,T,H,W] about [-1,1]: the base class of all generators.
 
-    It is called with (z, cond); where `separates_objects` asks for it, with (z, cond, object_cond, action_cond), of
-    which `object_cond` [B,E] is made of the words that name objects and `action_cond` [B,E] of all the others; both are
-    made of all words where no caption of the data names an object. It is built with (shape, params, cond): the shape of
-    the clips, the section train.generator, the width E of the captions.
+    `forward` takes (z, cond), or, if `separates_objects` is true, (z, cond, object_cond, action_cond): `object_cond`
+    [B,E] encodes the words that name objects and `action_cond` [B,E] all others; both encode all words if no caption of
+    the data names an object. Subclasses are built with (shape, params, cond): the shape of the clips, the section
+    train.generator, the width E of the captions' vectors.
     """
 
     z_width: int  # Z, noise values per clip; set when it is built
-    draws_chosen_frames = False  # True: `forward` takes `frames=` as well, a slice, and draws these alone
+    draws_chosen_frames = False  # True: `forward` also takes a slice `frames=` and draws only these
 
     @classmethod
     def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003
@@ -39,33 +39,33 @@ class Generator(nn.Module):
 
 
 class FlowGenerator(Generator):
-    """A generator that is trained by flow: it draws by going from noise to a clip along a path, in few steps.
+    """A generator trained by flow matching: it follows a path from noise to a clip in a few steps.
 
-    A kind of it defines `predict`. The noise that it starts from has the shape of a clip. Times run from 0, a clip, to
-    1, noise alone: between them lies (1 - time) * clip + time * noise.
+    Subclasses define `predict`. The noise has the shape of a clip. Times run from 0 (clip) to 1 (noise); between them
+    the path is (1 - time) * clip + time * noise.
     """
 
     def __init__(self, shape: ClipParams) -> None:
         super().__init__()
         self._frames = (shape.frames, shape.height, shape.width, 3)
         self.z_width = math.prod(self._frames)
-        self.steps, self.guidance = 1, 1.0  # of `forward`; they may be set at any time
-        self.takes_long_steps = True  # False: it is only ever asked with `end` equal to `time`
-        self.time_shift = 0.0  # of the logit of evenly spaced times: above 0 most steps are taken amid much noise
+        self.steps, self.guidance = 1, 1.0  # of `forward`; may be set at any time
+        self.takes_long_steps = True  # False: `predict` is only called with `end` equal to `time`
+        self.time_shift = 0.0  # of the logit of evenly spaced times; above 0, most steps are at high noise levels
 
     def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
         """The clip that a straight step from `time` [B] to `end` [B] leads towards: [B,3,T,H,W] of the same.
 
-        A row of `cond` [B,E] that is all zeros stands for no caption.
+        A row of zeros in `cond` [B,E] means no caption.
         """
         raise NotImplementedError
 
     def shape_noise(self, z: Tensor) -> Tensor:
-        """Noise [B,Z] as a clip [B,3,T,H,W], laid out in memory as clips are."""
+        """Noise [B,Z] as a clip [B,3,T,H,W] with channels_last_3d strides."""
         return z.view(-1, *self._frames).permute(0, 4, 1, 2, 3)
 
     def velocity(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
-        """The mean velocity from `end` to `time`, by what `predict` says: [B,3,T,H,W]."""
+        """The mean velocity from `end` to `time` that follows from `predict`: [B,3,T,H,W]."""
         velocity: Tensor = (noisy - at_least_float32(self.predict(noisy, end, time, cond))) / per_clip(time)
         return velocity
 
@@ -84,22 +84,21 @@ class FlowGenerator(Generator):
 
 @cache
 def _list_times(steps: int, shift: float) -> list[float]:
-    """From 1 to 0 in so many steps. Kept, since a generator is exported as it runs the second time."""
+    """Times from 1 to 0. Cached by the first run of a generator, so that they are constants when it is exported."""
     times: list[float] = shift_times(torch.linspace(1, 0, steps + 1), shift).tolist()
     return times
 
 
 def shift_times(times: Tensor, by: float) -> Tensor:
-    """Times whose logit is so much larger; 0 and 1 stay. Esser et al. 2024, arXiv:2403.03206."""
+    """Times with their logit shifted by `by`; 0 and 1 stay. Esser et al. 2024, arXiv:2403.03206."""
     return math.exp(by) * times / (1 + math.expm1(by) * times)
 
 
 class TextToVideo(nn.Module):
     """Noise z [B,Z], token ids [B,L] -> frames [B,3,T,H,W] about [-1,1], float32 with channels_last_3d strides.
 
-    Motion is conditioned on the whole caption. Appearance may be conditioned on less: the layers of objects on the
-    words alone that name objects, bool [words], and the other layers on all but those. Then an object looks the same
-    whatever is done with it, also in a pair of both that training never showed.
+    A generator may separate objects from actions: `names_object`, bool [words], says which words name objects. Then an
+    object looks the same whatever is done with it, also in a pair of object and action that training never showed.
     """
 
     names_object: Tensor
@@ -134,7 +133,7 @@ class TextToVideo(nn.Module):
         self.z_width = self.generator.z_width
 
     def forward(self, z: Tensor, token_ids: Tensor, condition: float = 1.0, chosen: slice = ALL_FRAMES) -> Tensor:
-        """`condition` scales the caption's vectors: below 1 only while training begins. `chosen`: of the frames."""
+        """`condition` scales the caption's vectors, below 1 only early in training. `chosen`: the frames to return."""
         generate: Callable[..., Tensor] = self.generator
         if early := chosen != ALL_FRAMES and self.generator.draws_chosen_frames:
             generate = partial(self.generator, frames=chosen)
@@ -142,7 +141,7 @@ class TextToVideo(nn.Module):
             frames: Tensor = generate(z, self.caption_encoder(token_ids) * condition)
         else:
             named = self._named(token_ids)
-            hidden = named & ~self.names_object.all()  # captions that name no object tell of actions all the same
+            hidden = named & ~self.names_object.all()  # without object words, all words describe the action
             both = self.caption_encoder(torch.cat((token_ids, token_ids.where(~hidden, UNKNOWN_ID)))) * condition
             cond, action_cond = both.unflatten(0, (2, -1)).unbind()
             frames = generate(z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond)
@@ -157,22 +156,22 @@ class TextToVideo(nn.Module):
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 
     def add_words(self, vectors: Tensor) -> None:
-        """Take in words that were not trained on, by their vectors [N,D], in place of any taken in before."""
+        """Add words that were not trained on, by their vectors [N,D]; they replace any added before."""
         for encoder in (self.caption_encoder, self.object_encoder):
             if encoder is not None:
                 encoder.words.add(vectors)
 
     def _named(self, token_ids: Tensor) -> Tensor:
-        """Which words name objects; one never trained on nearly always does. Padding does not."""
+        """Which words name objects; a word that was not trained on nearly always does. Padding does not."""
         learned = len(self.names_object)
         named = self.names_object[token_ids.clamp(max=learned - 1)] | (token_ids >= learned) | (token_ids == UNKNOWN_ID)
         return named & (token_ids != PAD_ID)
 
 
 class CaptionedDiscriminator(nn.Module):
-    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; both of its parts may be called apart.
+    """Frames [B,3,T,H,W] in [-1,1], token ids [B,L] -> logits [B]; both of its parts may be called separately.
 
-    With a `frame_stride` the clip's discriminator is built for every so many frames: of a whole clip it is shown those
+    With a `frame_stride` the clip discriminator is built for every stride-th frame. Given a whole clip, it takes these
     from the first one on.
     """
 
@@ -192,7 +191,7 @@ class CaptionedDiscriminator(nn.Module):
         return logits
 
     def _freeze_level(self) -> None:
-        """Keep the level of all logits at zero: where differences alone count, Adam moves it by its rounding errors."""
+        """Fix the bias of the logits at zero: if only differences count, Adam moves it by rounding errors alone."""
         for name, parameter in self.clip_discriminator.named_parameters():
             if name.endswith("realness.bias"):
                 parameter.requires_grad_(False)

@@ -1,8 +1,8 @@
 """Differentiable augmentation of what the discriminator sees, real and generated clips alike.
 
-Each clip gets one transform for all of its frames, so that no motion is made up. Nothing is mirrored or reversed in
-time: the caption would be wrong then. On both kinds of clips, and differentiable: Zhao et al. 2020, arXiv:2006.10738;
-each kind with a probability: Karras et al. 2020, arXiv:2006.06676.
+All frames of a clip get the same transform, so that no motion is added. Nothing is mirrored or reversed in time, which
+would make the caption wrong. Differentiable and applied to both real and generated clips: Zhao et al. 2020,
+arXiv:2006.10738; each kind with a probability: Karras et al. 2020, arXiv:2006.06676.
 """
 
 import torch
@@ -14,9 +14,9 @@ from pipeline.params import AugmentationParams
 
 
 def augment(frames: Tensor, probability: float, params: AugmentationParams, rng: SharedRng) -> Tensor:
-    """Clips [B,3,T,H,W] in [-1,1] -> the same shape; each kind of transform meets a clip with `probability`.
+    """Clips [B,3,T,H,W] in [-1,1] -> the same shape; each kind of transform is applied to a clip with `probability`.
 
-    Values may leave the range. With a probability of 0 the clips come back as they are and nothing is drawn.
+    Values may leave the range. With a probability of 0 the clips are returned unchanged and no random number is drawn.
     """
     if probability == 0:
         return frames
@@ -32,8 +32,8 @@ def augment(frames: Tensor, probability: float, params: AugmentationParams, rng:
 def translate(frames: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Clips moved by whole pixels, int64 [B] each; grey, 0, comes in from outside.
 
-    As two matrix products rather than an index, whose gradient is not deterministic on a GPU; in float32, where they
-    only pick values.
+    Two matrix products instead of indexing, whose gradient is not deterministic on GPUs; in float32, where they are
+    exact.
     """
     rows, columns = _shift(frames.shape[3], down, frames.dtype), _shift(frames.shape[4], right, frames.dtype)
     with torch.autocast(frames.device.type, enabled=False):
@@ -42,7 +42,7 @@ def translate(frames: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def recolour(frames: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Clips with `brightness` added, then stretched by two factors: colours off their grey, all off the clip's mean."""
+    """Clips with `brightness` added, then scaled about the grey of each pixel and about the mean of the clip."""
     frames = frames + _wide(brightness, frames)
     grey = frames.mean(dim=1, keepdim=True)
     frames = torch.lerp(grey, frames, _wide(saturation, frames))
@@ -51,7 +51,7 @@ def recolour(frames: Tensor, brightness: Tensor, saturation: Tensor, contrast: T
 
 
 def cut_out(frames: Tensor, centre: Tensor, share: float, chosen: Tensor) -> Tensor:
-    """Chosen clips with a grey box of `share` of both sides around `centre`, [B,2] from 0 to 1; it may stick out."""
+    """Chosen clips with a grey box of `share` of both sides around `centre` [B,2] in 0..1; it may leave the frame."""
     inside = []
     for side, at in ((frames.shape[3], centre[:, 0]), (frames.shape[4], centre[:, 1])):
         middles = (torch.arange(side, device=frames.device) + 0.5) / side
@@ -61,7 +61,7 @@ def cut_out(frames: Tensor, centre: Tensor, share: float, chosen: Tensor) -> Ten
 
 
 def _shifts(frames: Tensor, share: float, probability: float, rng: SharedRng) -> tuple[Tensor, Tensor]:
-    """Pixels down and to the right, evenly up to `share` of the sides both ways; 0 where a clip is left alone."""
+    """Pixels down and to the right, uniform up to `share` of the sides either way; 0 for clips that are not moved."""
     chosen, both = rng.uniform() < probability, rng.uniform(2) * 2 - 1
     height, width = frames.shape[3:]
     down, right = both[:, 0] * (height * share), both[:, 1] * (width * share)
@@ -76,9 +76,9 @@ def _changes(strength: float, probability: float, rng: SharedRng) -> tuple[Tenso
 
 
 def _shift(side: int, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """What moves one side by `pixels`: 1 at [new place, old place], [B,side,side]."""
-    places = torch.arange(side, device=pixels.device)
-    return (places[:, None] - places == pixels[:, None, None]).to(dtype)
+    """Matrices that shift one side by `pixels`: 1 at [new position, old position], [B,side,side]."""
+    positions = torch.arange(side, device=pixels.device)
+    return (positions[:, None] - positions == pixels[:, None, None]).to(dtype)
 
 
 def _wide(values: Tensor, frames: Tensor) -> Tensor:

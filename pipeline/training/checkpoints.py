@@ -46,26 +46,26 @@ def digest_inputs(settings: dict[str, Any], files: Iterable[Path]) -> dict[str, 
 
 
 def fingerprint(inputs: Mapping[str, str]) -> str:
-    """Names a run by its inputs; where the files lie does not count."""
+    """The name of a run, from its inputs; the paths of the files do not matter."""
     return digest_value(list(inputs.values()))
 
 
 class Checkpoints:
     """The newest `keep` checkpoints of one run: each a mapping of tensors and plain values, its `step` among them.
 
-    `every_clips` is how many clips lie between two of them; without it a run is saved when it is asked to stop, and at
-    its end.
+    `every_clips` is the number of training clips between two of them; without it, a run is saved only when it is asked
+    to stop and at its end.
     """
 
     def __init__(self, name: str, root: Path = STATES, keep: int = 2, every_clips: int | None = None) -> None:
         self.folder, self.every_clips, self._keep = root / f"{KIND}-{name}", every_clips, keep
 
     def paths(self) -> list[Path]:
-        """The checkpoints there are, the newest first."""
+        """The existing checkpoints, the newest first."""
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
     def save(self, state: dict[str, Any]) -> None:
-        # Through memory: torch hides from its caller that the disk is full.
+        # Through memory: torch does not report a full disk to its caller.
         file = io.BytesIO()
         torch.save({"layout": LAYOUT, **state}, file)
         with replacing(self.folder / f"step-{state['step']:09}.pt") as temporary:
@@ -74,7 +74,7 @@ class Checkpoints:
             path.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest checkpoint that can be used, or None; one that cannot is reported in a line and passed over."""
+        """The newest readable checkpoint, or None; others are skipped with a notice."""
         for path in self.paths():
             try:
                 return _read_checkpoint(path, device)
@@ -83,7 +83,7 @@ class Checkpoints:
         return None
 
     def forget(self) -> None:
-        """Remove the checkpoints of a run that has ended well."""
+        """Remove the checkpoints of a finished run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
@@ -96,7 +96,7 @@ class Checkpoints:
 
 
 def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Raises ValueError where it was written by a version of this project that laid checkpoints out differently."""
+    """Raises ValueError if it was written by a version of this project with another layout of checkpoints."""
     _require_whole(path)
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     if not isinstance(state, dict) or state.pop("layout", None) != LAYOUT:
@@ -105,14 +105,14 @@ def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _require_whole(path: Path) -> None:
-    """Raises BadZipFile where bytes differ from their checksums, which torch writes and does not look at again."""
+    """Raises BadZipFile if a checksum does not match; torch writes them but does not check them."""
     with ZipFile(path) as parts:
         if damaged := parts.testzip():
             raise BadZipFile(f"{damaged} is damaged")
 
 
 def start_run(checkpoints: Checkpoints, settings: Mapping[str, Any], inputs: Mapping[str, str], keep_runs: int) -> None:
-    """Note what this run is, and report once how it differs from one that was stopped, where it cannot resume that.
+    """Record what this run is, and print how it differs from a stopped run, if it cannot resume that one.
 
     All but the `keep_runs` newest runs lose their checkpoints.
     """
@@ -129,7 +129,7 @@ def start_run(checkpoints: Checkpoints, settings: Mapping[str, Any], inputs: Map
 
 
 def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
-    """The records of other runs that were stopped after they had saved a checkpoint, the newest first."""
+    """The records of other stopped runs with a checkpoint, the newest first."""
     folders = [path for path in own.parent.glob(f"{KIND}-*") if path != own and (path / RUN).exists()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with hold_folder(folder, wait=False) as stopped:
@@ -138,7 +138,7 @@ def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
-    """What a run has noted of itself; None, and a line that says so, where an older version laid it out differently."""
+    """The record of a run; None, with a notice, if it was written by a version with another layout."""
     try:
         record = read_json(path, "passed over")
     except UserError as error:

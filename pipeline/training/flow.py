@@ -1,7 +1,7 @@
-"""What a generator is asked to minimise on one batch of method `flow`.
+"""The loss of method `flow` on one batch.
 
-Rectified flow, arXiv:2209.03003, whose mean velocity over a step is learned beside the one at a moment, so that few
-steps are enough: MeanFlow, arXiv:2505.13447.
+Rectified flow, arXiv:2209.03003. The mean velocity over a step is learned besides the instantaneous one, so that few
+steps suffice: MeanFlow, arXiv:2505.13447.
 """
 
 import math
@@ -18,15 +18,16 @@ from pipeline.params import FlowParams
 from pipeline.training.history import Values
 from pipeline.training.objectives import StepContext, uncompiled
 
-EARLIEST = 0.05  # of the times that are learned: before it velocities are large and of no use
-NEAREST = 1e-4  # to 0 and 1 of the shares that become values of a normal distribution
-SETTLED = 1e-2  # a squared error so small that the weight of a clip grows no more
+EARLIEST = 0.05  # time that is learned; velocities at earlier ones are large and of no use
+NEAREST = 1e-4  # distance from 0 and 1 of quantiles of the normal distribution
+SETTLED = 1e-2  # squared error below which the weight of a clip hardly grows
 
 
 def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: StepContext) -> tuple[Tensor, Values]:
-    """How far the velocities of the generator are from those of the paths from `clean` [B,3,T,H,W] to `batch.z`.
+    """The error of the generator's velocities along the paths from `clean` [B,3,T,H,W] to `batch.z`, and values to log.
 
-    Each clip counts by its own error, so that those at early times, with large velocities, do not outweigh the rest.
+    Each clip is weighted by the inverse of its error: otherwise those at early times, whose velocities are large, would
+    dominate.
     """
     generator, rng, params = text_to_video.generator, context.rng, context.params.flow
     assert isinstance(generator, FlowGenerator)

@@ -30,7 +30,7 @@ class NonFinite(NamedTuple):
 
 
 class MetricAccumulator:
-    """The values of the steps since the last row, on one rank. They stay on the device until they are needed."""
+    """The values of the steps since the last row, on one rank. They stay on the device until they are read."""
 
     def __init__(self, rank: Rank) -> None:
         self._rank = rank
@@ -41,7 +41,7 @@ class MetricAccumulator:
         self._steps.append(values)
 
     def average_over_ranks(self, step: int) -> NonFinite | None:
-        """Replace this rank's own values by the means over all ranks; the first wrong one of any, where there is one.
+        """Replace this rank's values by the means over all ranks -> the first value that is not finite, if any.
 
         `step` is the number of steps taken. All ranks call this together.
         """
@@ -53,7 +53,7 @@ class MetricAccumulator:
         return None
 
     def take_row(self) -> MetricRow:
-        """The mean of each value over the steps that have it, by name in order; they are forgotten then."""
+        """The mean of each value over the steps that have it, sorted by name; clears the accumulator."""
         names = sorted({name for step in self._steps for name in step})
         row = {n: float(torch.stack([step[n] for step in self._steps if n in step]).mean()) for n in names}
         self._steps, self._averaged = [], 0
@@ -68,7 +68,7 @@ class MetricAccumulator:
         self._averaged = len(state)
 
     def _first_wrong(self, new: list[Values], step: int) -> NonFinite | None:
-        """On the ranks' own values, so that it can be said on which one the first wrong value came up."""
+        """From the ranks' own values, so that the rank of the first wrong value is known."""
         earliest, place, value = math.inf, 0, 0.0
         for number, values in enumerate(new, step - len(new) + 1):
             own = torch.stack(list(values.values())).tolist()
@@ -86,7 +86,7 @@ class MetricAccumulator:
 def save_history(folder: Path, history: list[MetricRow]) -> None:
     """Write every row for `dvc plots`, and the last one for `dvc metrics`.
 
-    Validations have a table of their own, since the plots would take an empty cell for 0.
+    Validations have a table of their own, since DVC plots an empty cell as 0.
     """
     ordinary = [{name: value for name, value in row.items() if not name.startswith(VAL)} for row in history]
     validated = [

@@ -1,4 +1,4 @@
-"""The training loop: from nothing, or from a checkpoint of an equal run that was stopped, to the end of the budget."""
+"""The training loop: from the start, or from a checkpoint of an equal stopped run, to the end of the budget."""
 
 import copy
 import math
@@ -28,33 +28,33 @@ from pipeline.training.validation import BestCheckpoint, ValidationSet
 
 
 class Monitor(Protocol):
-    """Watches a run on its first rank: nothing that it does changes the result. See `pipeline.monitoring`."""
+    """Observes a run on rank 0 without changing its result. See `pipeline.monitoring`."""
 
     @property
     def sample_clips(self) -> int | None:
-        """Clips between two calls of `sample`."""
+        """Training clips between two calls of `sample`; None: never."""
 
     def watch(self, total_clips: int, clips_seen: int, history: Sequence[MetricRow]) -> AbstractContextManager[object]:
-        """Entered while the run trains; `history` holds the rows so far."""
+        """A context around the training; `history` holds the rows so far."""
 
     def measure(self, step: Callable[[], Values], *, penalised: bool) -> Values:
-        """What `step` returns."""
+        """Run `step` and return its values."""
 
     def advance(self, clips_seen: int) -> None:
         """A step has ended."""
 
     def report(self, clips_seen: int, row: MetricRow, waited: float) -> None:
-        """A new row of the history; `waited` are the seconds so far in which the next clips were not there yet."""
+        """A new row of the history; `waited`: seconds so far spent waiting for data."""
 
     def sample(self, clips_seen: int, generator: TextToVideo) -> None:
-        """Time to look at samples of the averaged generator."""
+        """Samples of the averaged generator are due."""
 
     def warn(self, message: str) -> None:
-        """Something to know about the run."""
+        """A message about the run."""
 
 
 class NoMonitor:
-    """Reports nothing."""
+    """Does nothing."""
 
     sample_clips = None
 
@@ -127,7 +127,7 @@ class Trainer:
         self.step = 0
         self.history: list[MetricRow] = []
         self._metrics = MetricAccumulator(rank)
-        self._best = BestCheckpoint(run.params, validation)  # the first rank's alone has a validation to look at
+        self._best = BestCheckpoint(run.params, validation)  # only that of rank 0 has a validation set
         self._ended = False  # before its budget was used up
         self._sampler = Sampler(run.seed, len(clips), run.params)
         self._checkpoints = checkpoints  # None: nothing is saved
@@ -143,7 +143,7 @@ class Trainer:
         return self.step == self.steps or self._ended
 
     def train(self) -> None:
-        """Train to the end of the budget, or until validation brings nothing better for too long.
+        """Train to the end of the budget, or until early stopping.
 
         Raises Interrupted after saving the state when asked to stop, and UserError where a loss is not finite; the
         last good state stays in both cases, and an equal run goes on from it.
@@ -168,7 +168,7 @@ class Trainer:
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
 
     def take_steps(self, steps: int) -> Iterator[None]:
-        """Take the next steps, one for each turn, without reports and validation; nothing is saved."""
+        """Take the next steps, one per iteration, without reports, validation and checkpoints."""
         with self.clips.read_ahead(self._sampler.upcoming(range(self.step, self.step + steps), self.share)):
             for _ in range(steps):
                 self._take_step()
@@ -218,7 +218,7 @@ class Trainer:
         return self.finished or (every is not None and before // every < self.clips_seen // every)
 
     def _validate(self) -> MetricRow:
-        """Figures of the first rank, which decides for all whether the run goes on."""
+        """Metrics on rank 0, which decides for all whether the run ends early."""
         row = self._best.validate(self.clips_seen, self.nets) if self.rank.rank == 0 else {}
         self._ended = self.rank.any_rank(self._best.out_of_patience)
         if self._ended:
@@ -228,7 +228,7 @@ class Trainer:
         return row
 
     def load_exported_weights(self) -> int:
-        """Give the first rank's networks the weights to export -> the clips that they had been shown."""
+        """Load the weights to export into the networks of rank 0 -> the clips that they had been trained on."""
         return self._best.load_exported_weights(self.clips_seen, self.nets)
 
     def _require_finite(self) -> None:
@@ -243,7 +243,7 @@ class Trainer:
         raise UserError(f"{what}{kept}. Lower the learning rates or raise the gammas under `train`")
 
     def _state(self) -> dict[str, Any]:
-        # Values that are in no row yet are kept, so that a resumed history has the same rows.
+        # With the values that are in no row yet, so that a resumed history has the same rows.
         return {
             "step": self.step,
             "ended": self._ended,
@@ -255,7 +255,7 @@ class Trainer:
 
     def _restore(self) -> None:
         saved = self._checkpoints
-        # All begin with what the first rank has, down to the last bit: processors of other kinds may round otherwise.
+        # All ranks start with the exact state of rank 0: processors of another kind may round differently.
         state = self.rank.broadcast_from_rank0(
             lambda: (saved.load(torch.device("cpu")) if saved else None) or self._state()
         )

@@ -1,4 +1,4 @@
-"""What each network is asked to minimise on one batch, and the settings that change in the course of a run."""
+"""The losses of both networks on one batch, and the settings that follow a schedule."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
 from pipeline.training.history import Values
 
-FINEST_IN_BF16 = 0.1  # step of finite differences: of 0.01 bf16's rounding makes three times the penalty, of 0.1 1.03
+FINEST_IN_BF16 = 0.1  # step of finite differences in bf16; with 0.01, rounding triples the penalty, with 0.1 it is 1.03
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class ScheduleValues:
     gamma_share: float  # of every penalty's gamma
     mismatched: float  # weight of mismatched captions
     beta2: float
-    condition: float  # how far the caption is let into both networks, 0 to 1
+    condition: float  # scale of the caption vectors in both networks, 0 to 1
     augmentation: float  # probability of each kind
     ema_decay: float
 
 
 def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
-    """Everything annealed together by half a cosine, as in R3GAN, arXiv:2501.05441.
+    """All schedules follow the same half cosine, as in R3GAN, arXiv:2501.05441.
 
-    The average of the generator reaches back over a tenth of the run so far at most, so that it forgets the start. The
-    caption is let in evenly over the first part of the run: arXiv:2201.06578.
+    The half-life of the generator's average is at most a tenth of the run so far, so that it forgets the start. The
+    caption is faded in linearly over the first part of the run: arXiv:2201.06578.
     """
     done = min(clips_seen / params.total_clips, 1.0)
     left = (1 + math.cos(math.pi * done)) / 2  # 1 -> 0
@@ -71,53 +71,53 @@ def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
 
 @dataclass(frozen=True)
 class StepContext:
-    """The settings of one step, and where its random numbers come from."""
+    """The settings of one step and its random numbers."""
 
     params: TrainParams
     schedule: ScheduleValues
-    gammas: dict[str, float]  # of the penalties that are due; empty in the steps between
+    gammas: dict[str, float]  # of the penalties that are due in this step
     rng: SharedRng
-    shown: slice  # which frames of clips the discriminator is shown; the others are not drawn
+    shown: slice  # the frames that the discriminator is shown; no others are generated
 
     def penalised(self, rows: Tensor) -> Tensor:
-        """Those of a batch at which penalties are taken; the tensor itself where they are taken at all."""
+        """The rows of a batch at which penalties are taken; the tensor itself if these are all rows."""
         return rows if self.params.penalty_shrink == 1 else rows[:: self.params.penalty_shrink]
 
     @property
     def penalty_rng(self) -> SharedRng:
-        """Random numbers for these rows."""
+        """Random numbers for the penalised rows."""
         share = self.rng.share
         return replace(self.rng, share=slice(share.start, share.stop, self.params.penalty_shrink))
 
     def real(self, batch: Batch) -> Tensor:
-        """The real clips of a batch, of the frames that are shown."""
+        """The real clips of a batch, with the frames that are shown."""
         return to_training(batch.frames[:, self.shown])
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Networks are run within as params say."""
+        """A context with the precision that params ask for."""
         with torch.autocast(self.rng.device.type, torch.bfloat16, self.params.precision == "bf16"):
             yield
 
     def augment(self, frames: Tensor) -> Tensor:
-        """Clips as the discriminator gets to see them."""
+        """Clips with the augmentation that the discriminator sees."""
         probability = self.schedule.augmentation
         return augment(frames, probability, self.params.augmentation, self.rng) if probability > 0 else frames
 
 
 class Objective(NamedTuple):
-    """Both take (discriminator, real, fake, batch, context): clips as the discriminator gets to see them."""
+    """Both take (discriminator, real, fake, batch, context), with augmented clips."""
 
     discriminator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], tuple[Tensor, Values]]
     generator: Callable[[CaptionedDiscriminator, Tensor, Tensor, Batch, StepContext], Tensor]
 
 
 def choose_frames(stride: int) -> slice:
-    """Every `stride`-th frame, from a random one of the first.
+    """Every `stride`-th frame, starting at a random one of the first `stride`.
 
-    Discriminators learn from few frames of a clip: of long ones from every so many, from a random one on, in Saito et
-    al. 2018 (TGANv2), arXiv:1811.09245, from three in Skorokhodov et al. 2021 (StyleGAN-V), arXiv:2112.14683. Here they
-    are evenly spaced, so that it is seen how fast things move; all frames are shown in the course of a run.
+    Discriminators learn from few frames of a clip: from every stride-th one in TGANv2, Saito et al. 2018,
+    arXiv:1811.09245; from three in StyleGAN-V, Skorokhodov et al. 2021, arXiv:2112.14683. Here they are evenly spaced,
+    so that speeds can be judged; in the course of a run, all frames are shown.
     """
     return ALL_FRAMES if stride == 1 else slice(int(torch.randint(stride, ()).numpy()), None, stride)
 
@@ -125,7 +125,7 @@ def choose_frames(stride: int) -> slice:
 def discriminator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
-    """Adversarial loss, matching and penalties as one loss, so that one backward serves all of them."""
+    """Adversarial loss, matching and penalties as one loss, for a single backward pass."""
     loss, values, outputs = compare_clips(discriminator, *require_gradients(real, fake, context.gammas), batch, context)
     return add_penalties(loss, values, outputs, context.gammas)
 
@@ -133,8 +133,8 @@ def discriminator_loss(
 def compare_clips(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values, DiscriminatorOutputs]:
-    """Adversarial loss and matching, without penalties, and the passes that they come from."""
-    # Read together: a recurrent encoder takes hardly longer for twice the captions.
+    """Adversarial loss and matching without penalties, values to log, and the outputs that penalties need."""
+    # In one batch: a recurrent encoder takes hardly longer for twice the captions.
     both = (
         discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * context.schedule.condition
     )
@@ -151,20 +151,22 @@ def compare_clips(
         losses = find_matching(context.params.matching)(
             adversarial, real_logits, fake_logits, mismatched_logits, weight
         )
-        values["loss/matching"] = softplus(mismatched_logits - real_logits).mean()  # of any kind: log 2 if ignored
+        values["loss/matching"] = softplus(
+            mismatched_logits - real_logits
+        ).mean()  # whatever the kind; log 2 if captions are ignored
     outputs = collect_outputs(on_real, on_fake, real_logits, fake_logits, context)
     return losses.mean(), values, outputs
 
 
 @dataclass(frozen=True)
 class ClipReading:
-    """What the discriminator makes of B clips."""
+    """A discriminator's features of B clips."""
 
     model: Discriminator
     cond: Tensor  # [B,E]
     features: Tensor  # [B,F]
-    penalised: Tensor  # [b,C,T,H,W], the clips at which penalties are taken: all, or every so many
-    moved_features: Tensor | None = None  # of those with noise, where a penalty compares them [b,F]
+    penalised: Tensor  # [b,C,T,H,W], the clips at which penalties are taken: all, or every k-th
+    moved_features: Tensor | None = None  # of the same with noise, for finite differences [b,F]
 
     def score(self) -> Tensor:
         """The logits [B]."""
@@ -178,11 +180,11 @@ class ClipReading:
 
 
 def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
-    """One pass over the clips; where `penalty`, r1 or r2, is taken at some alone, these and the others apart.
+    """One pass over the clips; two, of these and of the rest, if `penalty`, r1 or r2, is taken at some only.
 
-    Penalised gradients are small differences, so what they are taken of is float32, as are differences over small
-    steps. Compiled code cannot be differentiated twice, so what such a gradient is taken of runs uncompiled. Clips with
-    noise lie in one batch with those that they are compared with.
+    Passes whose gradients are penalised run in float32 and uncompiled, since compiled code cannot be differentiated
+    twice. Finite differences over small steps are float32 as well; clips with noise are in one batch with those that
+    they are compared with.
     """
     moved, differentiated = f"{penalty}_fd" in context.gammas, needs_gradient(context.gammas, penalty)
     shrink, penalised = context.params.penalty_shrink, context.penalised(frames)
@@ -208,7 +210,7 @@ def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: Step
 def collect_outputs(
     real: ClipReading, fake: ClipReading, real_logits: Tensor, fake_logits: Tensor, context: StepContext
 ) -> DiscriminatorOutputs:
-    """What penalties are computed of."""
+    """The inputs of the penalties."""
     return DiscriminatorOutputs(
         real.model,
         context.penalised(real.cond),
@@ -226,7 +228,7 @@ def collect_outputs(
 def generator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> Tensor:
-    """The generator's loss; gradients reach `fake` but not the discriminator."""
+    """The generator's loss; `fake` gets a gradient, the discriminator's weights do not."""
     with frozen(discriminator):
         cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
         with context.autocast():
@@ -239,7 +241,7 @@ def generator_loss(
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """What `model` computes within has no gradient in its weights, and keeps nothing in memory for one."""
+    """Within the block, the weights of `model` get no gradient, and nothing is kept in memory for one."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
@@ -251,13 +253,13 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def uncompiled() -> AbstractContextManager[None]:
-    """Within, what was compiled runs as it was before."""
+    """A context in which compiled modules run uncompiled."""
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance
 
 
 def require_gradients(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple[Tensor, Tensor]:
-    """Both clips as starts of graphs, requiring their gradients where one of these penalties takes it."""
+    """Both clips as leaves, requiring gradients if one of these penalties differentiates at them."""
     of_real, of_fake = needs_gradient(names, "r1"), needs_gradient(names, "r2")
     return real.detach().requires_grad_(of_real), fake.detach().requires_grad_(of_fake)
 
@@ -265,7 +267,7 @@ def require_gradients(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple
 def add_penalties(
     loss: Tensor, values: Values, outputs: DiscriminatorOutputs, gammas: dict[str, float]
 ) -> tuple[Tensor, Values]:
-    """The loss with every penalty that has a gamma, and the values with what they came to."""
+    """The loss plus every penalty that has a gamma, and the values to log with these penalties."""
     if not gammas:
         return loss, values
     with uncompiled():
@@ -278,9 +280,9 @@ def add_penalties(
 def mixed_discriminator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> tuple[Tensor, Values]:
-    """How wrong the shares are that the discriminator tells of groups of clips, and of captions; and penalties.
+    """The error of the predicted shares of real clips in mixed groups, that of mismatched captions, and penalties.
 
-    Of the penalties, `r1` is taken at the groups and `r2` at their counterparts.
+    `r1` is taken at the groups and `r2` at their complements.
     """
     group_loss, group = find_group_loss(context.params.mixed.loss), context.params.mixed.group
     is_real = _some_rows(context)
@@ -306,7 +308,7 @@ def mixed_discriminator_loss(
 def mixed_generator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> Tensor:
-    """How far the answers on the groups are from "all real"; gradients reach `fake` but not the discriminator."""
+    """How far predictions for the groups are from "all real"; the discriminator's weights get no gradient."""
     group_loss, all_real = (
         find_group_loss(context.params.mixed.loss),
         real.new_ones(len(real) // context.params.mixed.group),
@@ -319,9 +321,9 @@ def mixed_generator_loss(
 
 
 def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Batch, context: StepContext) -> Tensor:
-    """The same with real clips alone, of which some have another clip's caption: those count as not real.
+    """The same loss on real clips, some with another clip's caption: these count as not real.
 
-    A caption that reads the same as the clip's own counts as that.
+    A caption that reads the same as the clip's own counts as its own.
     """
     own = _some_rows(context) | (batch.mismatches() == 0)
     token_ids = torch.where(own[:, None], batch.token_ids, batch.mismatched_ids)
@@ -332,19 +334,19 @@ def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Ba
 
 
 def _some_rows(context: StepContext) -> Tensor:
-    """Which rows of each group are real, by the law of the shares: bool [B]."""
+    """Which rows of each group are real, with randomly drawn shares: bool [B]."""
     shares = spread_shares(context.rng.uniform()[:: context.params.mixed.group], context.params.mixed.edge)
     return first_rows(shares, context.params.mixed.group)
 
 
 def _mix(real: Tensor, fake: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
-    """Real clips in some rows and generated ones in the others, and the other way round."""
+    """Groups of real clips in some rows and generated ones in the others, and their complements."""
     chosen = per_clip(is_real)
     return torch.where(chosen, real, fake), torch.where(chosen, fake, real)
 
 
 def check_references(params: TrainParams) -> None:
-    """Raise UserError where a reference in the section `train` does not lead to what it should, before any work."""
+    """Raise UserError if a reference in the section `train` is not what it should be, before any work."""
     check_losses(params.adversarial, params.matching, params.mixed.loss)
     for name in params.penalties:
         find_penalty(name)

@@ -1,4 +1,4 @@
-"""One step: networks are updated as the method says, then the average; schedules say with which settings."""
+"""One training step: updates of both networks, with the settings of the schedule, and of the generator's average."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -33,10 +33,10 @@ from pipeline.training.objectives import (
     require_gradients,
 )
 
-SMALLEST = 1e-30  # of what is divided by: a clip that the discriminator has no doubts about
+SMALLEST = 1e-30  # divisor, for clips about which the discriminator is certain
 
 COMPILED = (Generator, Trunk)
-MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's first one: two networks that chase each other do without
+MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's beta1; 0 is usual for GANs
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
@@ -54,17 +54,17 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def compile_networks(device: torch.device, *models: nn.Module) -> bool:
-    """Let the parts of the models that make or read clips be compiled when they are first called; whether they will be.
+    """Compile the parts of the models that generate or score clips, when they are first called -> whether they will be.
 
-    Says so and leaves them as they are where there is no working compiler. Gradients of what is compiled cannot be
-    differentiated again: `torch.compiler.set_stance("force_eager")` goes around it.
+    Without a working compiler, prints a notice and changes nothing. Gradients of compiled code cannot be differentiated
+    again: `torch.compiler.set_stance("force_eager")` runs it uncompiled.
     """
     if reason := _obstacle(device):
         print(f"train.compile: {reason}; training goes on without", file=sys.stderr)
         return False
     for model in models:
         for part in model.modules():
-            if isinstance(part, FlowGenerator):  # called in many steps, of which each is compiled by itself
+            if isinstance(part, FlowGenerator):  # `forward` is a loop, of which each step is compiled by itself
                 part.predict = torch.compile(part.predict, dynamic=False)  # type: ignore[method-assign]
             elif isinstance(part, COMPILED):
                 part.compile(dynamic=False)
@@ -72,7 +72,7 @@ def compile_networks(device: torch.device, *models: nn.Module) -> bool:
 
 
 def _obstacle(device: torch.device) -> str:
-    """Why nothing can be compiled for `device`; empty where it can. By trial, since much may be missing."""
+    """Why nothing can be compiled for `device`, found by a trial; empty if it can."""
     try:
         torch.compile(torch.sin)(torch.ones(8, device=device))
     except BackendCompilerFailed as error:
@@ -81,7 +81,7 @@ def _obstacle(device: torch.device) -> str:
 
 
 class Networks:
-    """The networks of a run and their optimizers, on one device; of method flow there is no discriminator."""
+    """The networks of a run and their optimizers, on one device; method flow has no discriminator."""
 
     discriminator: CaptionedDiscriminator | None
     discriminator_adam: torch.optim.Adam | None
@@ -146,7 +146,7 @@ def train_step(
 ) -> Values:
     """Update the networks and the average in place -> means over the batch by name, each a scalar without gradient.
 
-    There is a batch for each update of the network that is updated more often; the values are those of the last one.
+    `batches` has one batch for each update of the network that is updated more often; the values are of the last one.
     """
     nets.set_rates(params, schedule)
     share = schedule.gamma_share * params.penalty_every if penalise else 0.0
@@ -185,11 +185,11 @@ def _update_together(
 class OnePass:
     """Both networks of a GAN from one pass of the discriminator: Shen et al. 2021, arXiv:2103.00430.
 
-    Each logit depends on its own clip alone. So the gradients of both losses in a generated clip are the gradient of
-    its logit, times a number that each loss gives: its derivative in that logit.
+    Each logit depends on its own clip alone. So the gradients of both losses at a generated clip are the gradient of
+    its logit times the derivative of the loss in that logit.
 
-    It has the discriminator's `loss` on one batch and the `values` of both networks; `fake` is the start of a graph.
-    Once the loss is differentiated, also by the tensors of `leaves`, `generator_gradient` is at hand.
+    `loss` is the discriminator's on one batch, `values` are those of both networks, `fake` is a leaf. Once the loss has
+    been differentiated, also with respect to `leaves`, `generator_gradient` is available.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ def _update_in_turn(
         _update_discriminator(nets, context.real(batch), fake, batch, context, average_gradients)
     real, fake = context.real(last), _draw(nets, last, context)
     values = _update_discriminator(nets, real, fake, last, context, average_gradients)
-    # These fakes are used again: only the discriminator has changed since they were made.
+    # The same fakes serve the generator: only the discriminator has changed since they were generated.
     values["loss/generator"] = _update_generator(nets, real, fake, last, context, average_gradients)
     for batch in batches[-params.generator_steps : -1]:
         real, fake = context.real(batch), _draw(nets, batch, context)
@@ -252,7 +252,7 @@ def _update_discriminator(
 ) -> Values:
     assert nets.discriminator is not None and nets.discriminator_adam is not None
     real, fake = context.augment(real), context.augment(fake.detach())
-    with cached():  # weights divided by their norm stay the same for the whole loss
+    with cached():  # spectrally normalised weights are computed once per loss
         loss, values = _objective(context).discriminator(nets.discriminator, real, fake, batch, context)
     _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
     return values
@@ -285,9 +285,10 @@ def _update(
     gradient: Tensor | None = None,
     also: Sequence[Tensor] = (),
 ) -> None:
-    """One update along the gradient of `loss`, or of what is behind it, if its own `gradient` is known already.
+    """One update along the gradient of `loss`; `gradient` is that of a further loss with respect to it, if known.
 
-    `also` get a gradient besides the weights. Nothing else does: penalised clips require one, and nobody reads it.
+    The tensors in `also` get a gradient besides the weights. Nothing else does: penalised clips require one for their
+    penalties only.
     """
     adam.zero_grad(set_to_none=True)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]

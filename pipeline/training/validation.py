@@ -1,4 +1,4 @@
-"""What is measured on the split val while a training goes on, which generator was the best, and when to stop early."""
+"""Validation on the split val during training, the best checkpoint, and early stopping."""
 
 import math
 import sys
@@ -33,7 +33,7 @@ from pipeline.training.history import MetricRow
 from pipeline.training.objectives import uncompiled
 from pipeline.training.step import Networks
 
-LEAST = 20  # clips: a figure of fewer would be chance
+LEAST = 20  # clips; metrics of fewer would be chance
 
 SIGNS: dict[ValidationName, float] = {"discrepancy": -1.0, "motion_direction": 1.0}  # 1: the larger the better
 Weights = dict[str, dict[str, Tensor]]
@@ -41,17 +41,17 @@ Weights = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class RealClips:
-    """Real clips with what their labels say."""
+    """Real clips and what their labels say about them."""
 
-    moves: Sequence[str]  # which way each goes, a name of WAYS; others where none is known
+    moves: Sequence[str]  # direction of motion of each, a name of WAYS; any other string if unknown
     frames: Frames  # uint8 [N,T,H,W,3]
     token_ids: Tensor  # int64 [N,L]
 
 
 class ValidationSet:
-    """Measures the networks of a run: on the same clips of val, with the same captions and noise, each time.
+    """Validates the networks of a run, each time on the same clips of val with the same captions and noise.
 
-    `train` holds as many training clips. No more than `at_once` clips go through a network together.
+    `train` has as many training clips. At most `at_once` clips go through a network together.
     """
 
     def __init__(self, seed: int, train: RealClips, val: RealClips, at_once: int) -> None:
@@ -60,13 +60,14 @@ class ValidationSet:
         self._features = compute_features(val.frames)
 
     def measure(self, nets: Networks) -> MetricRow:
-        """Figures by name; `val/motion_direction` is missing where too few captions say which way things move.
+        """Metrics by name; without `val/motion_direction` if too few captions state a direction.
 
-        The discriminator's gap is its mean logit on train less that on val, which grows as it learns its clips by
-        heart: Thanh-Tung et al. 2019, arXiv:1902.03984. Beside it the same of val less samples. Method flow has none.
+        The discriminator gap is its mean logit on train minus that on val, which grows as it memorises its training
+        clips: Thanh-Tung et al. 2019, arXiv:1902.03984. A second one is that on val minus samples. Method flow has
+        neither.
         """
         row: MetricRow = {}
-        with torch.no_grad(), uncompiled():  # at rest a network would be compiled once more
+        with torch.no_grad(), uncompiled():  # networks would be compiled once more for inference
             z = draw_noise(self._seed, len(self._val.moves), nets.average.z_width).to(self._val.token_ids.device)
             samples = [nets.average(z[part], self._val.token_ids[part]) for part in self._parts()]
             if nets.discriminator is not None:
@@ -98,7 +99,7 @@ class ValidationSet:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within it, `model` learns nothing from what it sees, as its spectral norms do in training."""
+    """Within the block, `model` is in eval mode: its spectral norms are not updated."""
     training = model.training
     model.eval()
     try:
@@ -108,7 +109,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def compute_features(clips: Frames) -> list[Features]:
-    """What clips look like: details by size [N,12], and where there is what [N,768]."""
+    """Two kinds of features: Laplacian energies by scale [N,12], and thumbnails [N,768]."""
     return [
         np.array([measure_laplacian_energies(clip) for clip in clips]),
         np.array([make_thumbnails(average_parts(clip)) for clip in clips]),
@@ -116,7 +117,7 @@ def compute_features(clips: Frames) -> list[Features]:
 
 
 def measure_discrepancy(real: Sequence[Features], fake: Sequence[Features]) -> float:
-    """How far two sets of clips are from each other by their looks, of which each kind has the same weight."""
+    """MMD between two sets of clips, with equal weights for both kinds of features."""
     kinds = [(*standardise(a, b), a.shape[1]) for a, b in zip(real, fake, strict=True)]
     width = sum(features for *_, features in kinds)
     weights = [np.sqrt(width / (len(kinds) * features)) for *_, features in kinds]
@@ -135,7 +136,7 @@ def open_validation_set(
     device: torch.device,
     at_once: int,
 ) -> ValidationSet | None:
-    """The validation of a run on the split val; None, and a sentence that says so, where there is too little of it."""
+    """The validation set of a run; None, with a notice, if the split val has too few clips."""
     val, train = dataset.rows("val"), dataset.rows("train")
     # The discriminator of mixed batches judges whole groups.
     count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
@@ -159,9 +160,9 @@ def open_validation_set(
 
 
 def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
-    """For each clip wanted the place of one like it, none twice: of its meaning, else of its category, else any.
+    """For each wanted clip the index of a similar one, none twice: same category and objects, else category, else any.
 
-    What a discriminator says depends on what is seen; only with equal contents does a difference tell seen from unseen.
+    Logits depend on the content of a clip; only between sets of equal contents does a gap show memorisation.
     """
     free = dict.fromkeys(range(len(clips)))
     alike: dict[object, list[int]] = defaultdict(list)
@@ -169,7 +170,7 @@ def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
         for kind in _kinds(clip):
             alike[kind].append(place)
     found = [-1] * len(wanted)
-    for step in range(3):  # what is alike is dealt out first, so that no clip takes it from one it fits better
+    for step in range(3):  # best matches first, so that no clip takes one from a better match
         for row, clip in enumerate(wanted):
             if found[row] < 0:
                 found[row] = next((place for place in alike[_kinds(clip)[step]] if place in free), -1)
@@ -182,7 +183,7 @@ def _kinds(clip: Clip) -> tuple[object, object, object]:
 
 
 class BestCheckpoint:
-    """Remembers the best of a run by `train.validation.metric`, with its weights where `train.export` asks for them."""
+    """Tracks the best validation by `train.validation.metric`, and its weights if `train.export` is `best`."""
 
     def __init__(self, params: TrainParams, validation: ValidationSet | None) -> None:
         self._metric, self._patience = params.validation.metric, params.validation.patience
@@ -193,14 +194,14 @@ class BestCheckpoint:
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether so many validations brought nothing better that the run should end."""
+        """Whether `train.validation.patience` validations in a row brought no improvement."""
         return self._patience is not None and self._since >= self._patience
 
     def __str__(self) -> str:
         return f"best {self._metric} {self._best:.4g} after {self._clips} clips"
 
     def validate(self, clips_seen: int, nets: Networks) -> MetricRow:
-        """Figures for the row of the history; none where there is no validation."""
+        """Metrics for a row of the history; empty without a validation set."""
         row = {} if self._validation is None else self._validation.measure(nets)
         value = row.get(f"val/{self._metric}")
         if value is None:
@@ -214,7 +215,7 @@ class BestCheckpoint:
         return row
 
     def load_exported_weights(self, clips_seen: int, nets: Networks) -> int:
-        """Give the networks the weights that `train.export` asks for -> the clips that they had been shown."""
+        """Load the weights that `train.export` names into the networks -> the clips that they had been trained on."""
         for name, weights in self._weights.items():
             _list_exported(nets)[name].load_state_dict(weights)
         return self._clips if self._weights else clips_seen
@@ -228,12 +229,12 @@ class BestCheckpoint:
 
 
 def _list_exported(nets: Networks) -> dict[str, nn.Module]:
-    """The networks that become the model, by name."""
+    """The networks that are exported, by name."""
     if nets.discriminator is None:
         return {"average": nets.average}
     return {"average": nets.average, "discriminator": nets.discriminator}
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, where they lie until they are needed."""
+    """A copy on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in weights.items()}
