@@ -72,6 +72,12 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def outer_lines(text: str) -> str:
+    """The first and the last line of a text, where many libraries name the fault and its cause; joined, or the one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+
+
 def describe_fault(error: BaseException) -> str:
     """What is wrong with a file, in one line, by the error that reading it raised.
 

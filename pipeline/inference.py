@@ -24,7 +24,6 @@ from pipeline.params import ClipParams, SamplingParams, TrainParams
 from pipeline.records import (
     DESCRIPTION,
     DISCRIMINATOR,
-    EXPORTED_DESCRIPTION,
     GENERATOR,
     VECTORS,
     Caption,
@@ -47,8 +46,6 @@ class Model:
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
         files = find_model_files(folder)
-        exported = files.description.name == EXPORTED_DESCRIPTION
-        remedy = "download the folder again, or `t2v export` it again" if exported else "run `dvc repro -f train`"
         self.description = read_json(files.description, "`dvc repro train` makes it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
@@ -61,7 +58,7 @@ class Model:
             self.generator.eval().requires_grad_(False)
             weights = load_file(files.weights)
             if weights.keys() != self.generator.state_dict().keys():
-                raise UserError(_outdated(folder, remedy))
+                raise UserError(_outdated(folder, files.remedy))
             self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training: other strides, other rounding
             self.digest = digest_file(files.weights)
@@ -70,11 +67,11 @@ class Model:
         except FileNotFoundError:
             raise UserError(f"{files.weights}: no such file; `dvc repro train` makes it") from None
         except ValidationError:
-            raise UserError(_outdated(folder, remedy)) from None
+            raise UserError(_outdated(folder, files.remedy)) from None
         except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"{folder}: {files.weights.name} and {files.description.name} do not fit each other "
-                f"({describe_fault(error)}); {remedy}"
+                f"({describe_fault(error)}); {files.remedy}"
             ) from None
 
     @property

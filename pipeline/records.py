@@ -203,6 +203,16 @@ class ModelFiles:
     vectors: Path  # of words; absent where the generator has learned them
     graph: Path  # the same generator as ONNX; may be absent
 
+    @property
+    def exported(self) -> bool:
+        """Whether `t2v export` made them, and not the stages."""
+        return self.description.name == EXPORTED_DESCRIPTION
+
+    @property
+    def remedy(self) -> str:
+        """What to do about weights or a description that are absent or damaged."""
+        return "download the folder again, or repeat `t2v export`" if self.exported else "`dvc repro -f train`"
+
 
 def find_model_files(folder: Path) -> ModelFiles:
     """The files of the model in a folder: of an exported one where it holds a config.json."""

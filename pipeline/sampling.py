@@ -165,14 +165,9 @@ class VideoModel:
         try:
             return open_graph(self._files)
         except GraphUnfit as reason:
-            remedy = "repeat `t2v export`" if _is_exported(self._files) else "`dvc repro export` makes it anew"
+            remedy = "repeat `t2v export`" if self._files.exported else "`dvc repro export` makes it anew"
             print(f"note: torch draws, not {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
             return None
-
-
-def _is_exported(files: ModelFiles) -> bool:
-    """Whether `t2v export` made them, and not the stages."""
-    return files.description.name == EXPORTED_DESCRIPTION
 
 
 def _check_files(files: ModelFiles) -> None:
@@ -180,12 +175,9 @@ def _check_files(files: ModelFiles) -> None:
     if not files.description.exists():
         detail = f"no such file, and no {EXPORTED_DESCRIPTION}"
         raise UserError(f"{files.description}: {detail}; `dvc repro train` makes data/model, `t2v export` others")
-    remedy = "`dvc repro train` makes it"
-    if _is_exported(files):
-        remedy = "download the folder again, or repeat `t2v export`"
     for path in (files.description, files.weights):
         if not path.is_file():
-            raise UserError(f"{path}: no such file; {remedy}")
+            raise UserError(f"{path}: no such file; {files.remedy}")
         refuse_pointer(path)
 
 

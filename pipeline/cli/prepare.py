@@ -6,8 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError, describe_fault, naming
+from pipeline.errors import UserError, naming
 from pipeline.files import replacing
+from pipeline.provenance.locks import refuse_settings
 from pipeline.repository import COMMIT, find_repository, git
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ def open_config(folder: Path) -> "Config":
             if path.is_file():
                 Config.load_file(str(path))
         except ConfigError as error:
-            fault = describe_fault(error)
-            raise UserError(f"{path}: settings of DVC that cannot be read ({fault}); correct it") from None
+            raise refuse_settings(path, error) from None
     return Config(str(folder), validate=False)
 
 

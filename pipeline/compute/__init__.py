@@ -19,7 +19,7 @@ from pipeline.compute.child import ChildFault
 from pipeline.compute.isolation import find_missing
 from pipeline.compute.pool import Worker, distribute
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
-from pipeline.errors import UserError
+from pipeline.errors import UserError, outer_lines
 from pipeline.params import ComputeParams, worker_count
 from pipeline.records import Progress, silent
 
@@ -144,9 +144,7 @@ def _cluster_workers(
     address = os.environ.get("RAY_ADDRESS") or LOCAL
     options = LOCAL_OPTIONS if address == LOCAL else {}
     try:
-        _check_reachable(address)
-        with _Joining(address):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        join_cluster(ray, address, **options)
         cpus = int(ray.cluster_resources().get("CPU", 1))
         start = partial(ray.remote(num_cpus=1)(_RemoteSandbox).remote, function, seconds, mode)
         count = min(cpus if workers == "auto" else workers, tasks)
@@ -186,18 +184,21 @@ class _Joining:
             raise _cluster_error(self.address, error) from None
 
 
-def _check_reachable(address: str) -> None:
-    """Try host:port, since Ray itself would try for many minutes; other addresses are left to it."""
+def join_cluster(ray: Any, address: str, **options: Any) -> None:
+    """Have this process join the Ray cluster at an address. Raises UserError where it does not answer.
+
+    Of host:port it is tried first whether anything listens: Ray itself would try for many minutes.
+    """
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         try:
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise _cluster_error(address, error) from None
+    with _Joining(address):
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
 
 def _cluster_error(address: str, error: object) -> UserError:
-    """Ray names the fault in its first line and the cause in its last one; between are ids and tracebacks."""
-    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines() if line.strip()]
-    detail = " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+    detail = outer_lines(re.sub(r"\x1b\[[0-9]*m", "", str(error)))  # between are ids and tracebacks
     return UserError(f"Ray ({address}): {detail}; see docs/how-to/transcode-on-ray.md, then run the same command again")

@@ -22,7 +22,7 @@ from typing import Any, Literal, NoReturn, Protocol
 
 from pipeline.compute.isolation import SINGLE_THREADED, Permissions, isolate_process, reduce_environment
 from pipeline.compute.messages import ANSWER, ERROR, MOST_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
-from pipeline.errors import DEBUG, LONGEST_FAULT, UserError
+from pipeline.errors import DEBUG, LONGEST_FAULT, UserError, outer_lines
 
 _CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 OWN_CODE = str(Path(__file__).parents[1])
@@ -184,6 +184,5 @@ def _summarize(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((frame for frame in reversed(frames) if frame.filename.startswith(OWN_CODE)), frames[-1])
     place = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")
-    lines = str(error).strip().splitlines() or [""]
-    told = " ... ".join(dict.fromkeys([lines[0], lines[-1]]))  # torch names the cause in its last line
-    return f"{textwrap.shorten(f'{type(error).__name__}: {told}', LONGEST_FAULT)} ({place}, line {frame.lineno})"
+    told = textwrap.shorten(f"{type(error).__name__}: {outer_lines(str(error))}", LONGEST_FAULT)
+    return f"{told} ({place}, line {frame.lineno})"

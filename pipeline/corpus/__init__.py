@@ -4,8 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from itertools import takewhile
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -171,11 +170,29 @@ def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     return splits if len(splits) == len(folders) else {}
 
 
-def count_common_folders(paths: Collection[str]) -> int:
-    """How many folders, not named as splits, all paths have in common: 1, `data`, of `data/train` and `data/test`."""
-    folders = {PurePosixPath(path).parts[:-1] for path in paths}
-    common = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
-    return len(list(takewhile(lambda names: parse_split(names[0]) is None, common)))
+def find_split_folders(paths: Iterable[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
+    """How many folders the paths share, and the splits that those below are named as; empty unless all of them are.
+
+    `data/train/a.mp4` and `data/test/b.mp4` share 1, `data`. A folder that is named as a split is one also where all
+    paths share it.
+    """
+    folders = {path.parts[:-1] for path in paths}
+    depth = 0
+    while True:
+        names = {parts[depth] if depth < len(parts) else "" for parts in folders}
+        splits = match_split_folders(names)
+        if splits or len(names) != 1 or "" in names:
+            return depth, splits
+        depth += 1
+
+
+def match_splits(paths: Sequence[str], telling: Sequence[str] = ()) -> list[OfficialSplit]:
+    """The official split of each path, by the folders that `telling` lie in, or else all paths do; `all` without."""
+    depth, splits = find_split_folders(PurePosixPath(path) for path in telling or paths)
+    if not splits:
+        return ["all"] * len(paths)
+    folders = (PurePosixPath(path).parts[:-1][depth : depth + 1] for path in paths)
+    return [splits.get("".join(folder), "all") for folder in folders]
 
 
 def hash_to_unit(*parts: str) -> float:

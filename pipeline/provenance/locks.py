@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import UserError, describe_fault, first_line
+from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
 from pipeline.repository import git
@@ -97,9 +97,14 @@ def find_cache(root: Path) -> Path:
         try:
             config.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: settings of DVC that cannot be read ({first_line(error)}); correct it") from None
+            raise refuse_settings(path, error) from None
     found = SETTING.fullmatch(config.get("cache", "dir", fallback="cache"))
     return folder / ((found["quoted"] or found["bare"] or "") if found else "") / "files" / "md5"
+
+
+def refuse_settings(path: Path, error: Exception) -> UserError:
+    """The error for a file of DVC's settings that cannot be read."""
+    return UserError(f"{path}: settings of DVC that cannot be read ({describe_fault(error)}); correct it")
 
 
 def quote_setting(path: str | Path) -> str:

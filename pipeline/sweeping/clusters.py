@@ -7,11 +7,9 @@ gone, Ray ends the process that started the point, and the point notices, saves 
 """
 
 import hashlib
-import logging
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.compute import load_ray
+from pipeline.compute import join_cluster, load_ray
 from pipeline.errors import Interrupted, UserError, first_line, run
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS
 from pipeline.sweeping import FILE, Sweep
@@ -34,7 +32,6 @@ NOTICE = int(PATIENCE)  # seconds before its time is over in which a training sa
 NOT_ONE_JOB = ("--array", "--test-only")  # options of sbatch that make several jobs of a point, or none
 
 ADDRESS = "RAY_ADDRESS"
-CONNECT_SECONDS = 10
 KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what a task may ask for, and Ray's name of it on a node
 
 
@@ -210,11 +207,7 @@ def _joined() -> Iterator[Any]:
     if not (host and port.isdigit()):
         raise UserError(f"--on ray: {ADDRESS} is {address!r}; it names the head of a cluster, such as head-node:6379")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()  # Ray would try for minutes
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:  # another version of Ray or Python, too
-        raise UserError(f"Ray ({address}): {first_line(error)}") from None
-    try:
+        join_cluster(ray, address)
         yield ray
     finally:
         ray.shutdown()

@@ -139,7 +139,7 @@ def test_a_damaged_export_is_to_be_fetched_again_and_not_trained_again():
     export("mine", "--no-onnx")
     weights = Path("mine/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-8])
-    with pytest.raises(UserError, match="download the folder again, or `t2v export` it again"):
+    with pytest.raises(UserError, match="download the folder again, or repeat `t2v export`"):
         from_pretrained("mine")
     described = json.loads(Path("mine/config.json").read_text(encoding="utf-8"))
     Path("mine/config.json").write_text(json.dumps(described | {"train": {}}), encoding="utf-8")

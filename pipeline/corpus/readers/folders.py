@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pipeline.corpus import LabelRow, OfficialSplit, make_path_row, match_split_folders, parse_split
+from pipeline.corpus import (
+    LabelRow,
+    OfficialSplit,
+    find_split_folders,
+    make_path_row,
+    match_split_folders,
+    parse_split,
+)
 from pipeline.corpus.contained import list_members
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.path_patterns import find_kind, label_rows, names_labels, spell_out
@@ -106,17 +113,11 @@ def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, Offici
     classes: such a folder with all videos in it says nothing.
     """
     videos = [file for file in files if len(file.parts) > 1]
-    shared = 0
-    while videos and all(
-        len(file.parts) > shared + 2 and file.parts[shared] == videos[0].parts[shared] for file in videos
-    ):
-        shared += 1
-    for above in range(shared + 1):
-        # Classes may be called `train` and `test`, too: then the videos are directly in all of them.
-        has_classes = any(len(file.parts) > above + 2 for file in videos)
-        if has_classes and (splits := match_split_folders({file.parts[above] for file in videos})):
-            return above, splits
-    return shared, {}
+    above, splits = find_split_folders(videos)
+    # Classes may be called `train` and `test`, too: then the videos are directly in all of them.
+    if splits and any(len(file.parts) > above + 2 for file in videos):
+        return above, splits
+    return min([above, *(len(file.parts) - 2 for file in videos)]), {}
 
 
 def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit]) -> LabelRow:

@@ -8,10 +8,10 @@ Where all videos lie in folders named as splits, those are the splits, unless `d
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from pipeline.corpus import LabelRow, count_common_folders, match_split_folders, number_repeats
+from pipeline.corpus import LabelRow, match_splits, number_repeats
 from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import number_names, read_named_classes
@@ -46,9 +46,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
         return rows
-    above = count_common_folders([row.video for row in rows])
-    splits = match_split_folders({_find_top_folder(row, above) for row in rows})
-    return [row._replace(official_split=splits[_find_top_folder(row, above)]) for row in rows] if splits else rows
+    splits = match_splits([row.video for row in rows])
+    return [row._replace(official_split=split) for row, split in zip(rows, splits, strict=True)]
 
 
 def find_tables(folder: Path) -> list[Path]:
@@ -99,9 +98,3 @@ def _expand(listed: Iterable[LocatedCells], index: int) -> Iterator[LocatedCells
 def _clear_null(row: dict[str, Any]) -> dict[str, Any]:
     """The row without the words that the Hub's own reader takes for a missing caption in a CSV file."""
     return {**row, "caption": "" if row["caption"] in NULLS else row["caption"]}
-
-
-def _find_top_folder(row: LabelRow, above: int) -> str:
-    """The folder at this depth on the way to the video; empty where there is none."""
-    folders = PurePosixPath(row.video).parts[above:-1]
-    return folders[0] if folders else ""

@@ -10,15 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.corpus import (
-    LabelRow,
-    as_text,
-    count_common_folders,
-    make_path_row,
-    make_relative,
-    match_split_folders,
-    number_repeats,
-)
+from pipeline.corpus import LabelRow, as_text, make_path_row, make_relative, match_splits, number_repeats
 from pipeline.corpus.readers.cells import look_up
 from pipeline.corpus.readers.folders import WalkedFile, walk
 from pipeline.corpus.readers.table import ONLY_CATEGORY
@@ -51,25 +43,16 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     # What JSON without a video is about is not known.
     without = {name for name, text in texts.items() if name not in beside and text.suffix.lower() != ".json"}
     named = sorted([*map(str, videos), *without])
-    telling = list(map(str, videos)) or named  # a text without a video, README.txt, may lie above the splits
-    above = count_common_folders(telling)
-    splits = match_split_folders({_find_folder(path, above) for path in telling})
+    splits = match_splits(named, list(map(str, videos)))  # a text without a video, README.txt, may lie above them
     rows = []
-    for path in named:
+    for path, split in zip(named, splits, strict=True):
         text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
-        split = splits.get(_find_folder(path, above), "all")
         place = (str(text or path), "")
         rows += [
             make_path_row(path, caption, category, split, place)
             for caption, category in _read_captions(labels, text, dataset)
         ]
     return number_repeats(rows)
-
-
-def _find_folder(path: str, above: int) -> str:
-    """The folder at this depth on the way to a file; empty where there is none."""
-    folders = path.split("/")[above:-1]
-    return folders[0] if folders else ""
 
 
 def find_texts(files: Iterable[WalkedFile]) -> Texts:
