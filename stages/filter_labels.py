@@ -22,7 +22,7 @@ from pipeline.monitoring import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
 from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
-from pipeline.text.sandboxed_vectors import read_vector_file
+from pipeline.text.sandboxed import read_vector_file
 from pipeline.transcoding import compute_signatures
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")

@@ -11,9 +11,8 @@ from pipeline.monitoring import report_drops
 from pipeline.params import TokenizeParams, load_params
 from pipeline.records import CORRECTIONS, DROPS, SPLITS, UNKNOWN_ID, VECTORS, Caption, Clip, Correction, Drop
 from pipeline.tables import read_table, write_report, write_table
-from pipeline.text.captions import tokenize_clips
+from pipeline.text.captions import read_sandboxed_source, tokenize_clips
 from pipeline.text.embeddings import make_embeddings, write_embeddings
-from pipeline.text.sandboxed_sources import read_sandboxed_source
 from pipeline.text.vocabulary import write_vocabulary
 
 

@@ -72,7 +72,7 @@ def near(
 def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[str]) -> "tuple[Lookup, Path]":
     """The vectors of a text file, or else those that `tokenize` wrote, or else those that a generator has learned."""
     from pipeline.text.embeddings import read_embeddings
-    from pipeline.text.sandboxed_vectors import read_vector_file
+    from pipeline.text.sandboxed import read_vector_file
 
     if text_file:
         sandbox = load_params().compute.sandbox if Path("params.yaml").exists() else "auto"

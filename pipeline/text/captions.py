@@ -1,23 +1,30 @@
-"""Chosen clips -> tokenized captions, their common vocabulary, and why some were dropped."""
+"""Chosen clips -> tokenized captions, their common vocabulary, why some were dropped, and vectors of the words."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 
 from spellchecker import SpellChecker
 
+from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import UserError
-from pipeline.params import TokenizeParams
+from pipeline.params import EmbeddingParams, TokenizeParams
 from pipeline.records import Caption, Clip, Correction, Drop, split_template
+from pipeline.text.embeddings import read_source
 from pipeline.text.parsing import find_slots, list_actions
+from pipeline.text.sandboxed import find_vectors
 from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
+from pipeline.text.vector_files import FoundVectors
 from pipeline.text.vocabulary import Vocabulary, build_vocabulary
 
 DISTANCE = 1  # letters left out, added, exchanged or swapped; at 2, `headfone` is nearer to `headline`
 SHORTEST = 5  # letters; one letter changed in a shorter word is too often another word
 COMMON = 1000  # in the list's own counts, of 204 million words; `scissors` has 4,708, `scissions` 50
 CLEAR = 10  # times as frequent as the next possible word, or as the rare word itself
+
+SOURCE_PACKAGES = {"file": (), "spacy": ("spacy",), "sentence": ("sentence_transformers",)}  # that read word vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,3 +226,15 @@ def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) ->
             )
             return Drop(one.clip.id, "rare_word", detail)
     return None
+
+
+def read_sandboxed_source(
+    words: Sequence[str], options: EmbeddingParams, path: Path, sandbox: SandboxMode
+) -> FoundVectors:
+    """The word vectors that `read_source` finds; with `off` in this process."""
+    if sandbox == "off":
+        return read_source(words, options, path)
+    opens = Path(options.package) if options.source == "spacy" and options.package else path
+    others = 0 if options.source == "sentence" else options.spare_words
+    needs = (SOURCE_PACKAGES[options.source], options.source == "sentence")  # torch makes machine code
+    return find_vectors(str(opens), read_source, (words, options, path), opens, (words, others), sandbox, *needs)

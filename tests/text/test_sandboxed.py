@@ -16,9 +16,9 @@ from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
 from pipeline.text import sandboxed_vectors
+from pipeline.text.captions import read_sandboxed_source
 from pipeline.text.embeddings import read_source
-from pipeline.text.sandboxed_sources import read_sandboxed_source
-from pipeline.text.sandboxed_vectors import read_vector_file
+from pipeline.text.sandboxed import read_vector_file
 from pipeline.text.vector_files import FoundVectors
 
 sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks {find_missing()}")
