@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.losses.penalties import DiscriminatorOutputs, move_clips
+from pipeline.losses import DiscriminatorOutputs, move_clips
 
 
 def collect_outputs(discriminator, cond, real, fake, rng, sigma):

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from pipeline.data.dataset import Batch
 from pipeline.distributed import Rank
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.models.flops import Operations
 from pipeline.params import ClipParams, TrainParams
 from pipeline.records import FIRST_WORD_ID

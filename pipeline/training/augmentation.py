@@ -8,7 +8,7 @@ arXiv:2006.10738; each kind with a probability: Karras et al. 2020, arXiv:2006.0
 import torch
 from torch import Tensor
 
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.models.layers import per_clip
 from pipeline.params import AugmentationParams
 

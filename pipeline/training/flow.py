@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 
 from pipeline.data.dataset import Batch
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.models.layers import in_float32, per_clip
 from pipeline.models.networks import FlowGenerator, TextToVideo, shift_times
 from pipeline.params import FlowParams

@@ -16,7 +16,7 @@ from pipeline.data.sampler import Sampler, reseed
 from pipeline.distributed import Rank
 from pipeline.distributed.launch import StopRequests
 from pipeline.errors import Interrupted, UserError
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.models.layers import channels_last, synchronise
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams

@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pipeline.data.dataset import Batch, to_training
-from pipeline.losses.adversarial import (
+from pipeline.losses import (
+    DiscriminatorOutputs,
+    SharedRng,
     check_losses,
     find_adversarial,
     find_group_loss,
     find_matching,
+    find_penalty,
     first_rows,
+    move_clips,
+    needs_gradient,
     realised_shares,
     spread_shares,
 )
-from pipeline.losses.penalties import DiscriminatorOutputs, SharedRng, find_penalty, move_clips, needs_gradient
 from pipeline.models.caption_encoders import find_caption_encoder
 from pipeline.models.discriminators import Discriminator, find_discriminator
 from pipeline.models.layers import in_float32, per_clip

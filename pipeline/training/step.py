@@ -11,8 +11,7 @@ from torch.nn.utils.parametrize import cached
 
 from pipeline.data.dataset import Batch, to_training
 from pipeline.errors import first_line
-from pipeline.losses.adversarial import RISING, find_adversarial
-from pipeline.losses.penalties import SharedRng, gradient_at, needs_gradient
+from pipeline.losses import RISING, SharedRng, find_adversarial, gradient_at, needs_gradient
 from pipeline.models.discriminators import Trunk
 from pipeline.models.layers import per_clip
 from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, FlowGenerator, Generator, TextToVideo

@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeCopyMode, FakeTensorMode
 from training_sets import CPU, tiny_params, tiny_set
 
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Networks, train_step

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.controls import FROZEN, REAL, check_controls
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.metrics import select_metrics
-from pipeline.losses.adversarial import find_adversarial
+from pipeline.losses import find_adversarial
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import check_params
 from pipeline.training.checkpoints import digest_inputs
@@ -119,7 +119,7 @@ def test_a_run_is_another_one_where_code_that_it_refers_to_has_changed(project):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("adversarial", "extensions.training.capped:capped_r1", "is no pipeline.losses.adversarial.Adversarial"),
+        ("adversarial", "extensions.training.capped:capped_r1", "is no pipeline.losses.Adversarial"),
         ("matching", "extensions.training.capped:capped_r1", "cannot be called with (adversarial, real, fake"),
         ("penalties", {"extensions.training.capped:capped": 1.0}, "has no capped in "),
         ("generator", {"kind": "extensions.training.joined:JoinedDiscriminator", "options": {}}, "is no subclass of"),
@@ -149,7 +149,7 @@ def test_an_extension_that_does_not_fit_is_refused_in_one_line_with_its_key(key,
     ],
 )
 def test_a_loss_that_is_not_one_value_for_each_clip_is_refused_before_any_work(project, key, code, told):
-    text = f"from pipeline.losses.adversarial import Adversarial\n\nLOSS = {code}\n"
+    text = f"from pipeline.losses import Adversarial\n\nLOSS = {code}\n"
     (project / "extensions/training/wrong.py").write_text(text, encoding="utf-8")
     reference = "extensions.training.wrong:LOSS"
     params = tiny_params(**{key: {"loss": reference} if key == "mixed" else reference})

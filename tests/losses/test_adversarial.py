@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from pipeline.losses.adversarial import ADVERSARIAL
+from pipeline.losses import ADVERSARIAL
 from pipeline.params import ADVERSARIAL_NAMES
 
 LOG2 = math.log(2)

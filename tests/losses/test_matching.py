@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from pipeline.losses.adversarial import ADVERSARIAL, MATCHING
+from pipeline.losses import ADVERSARIAL, MATCHING
 from pipeline.params import MATCHING_NAMES
 
 LOG2 = math.log(2)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.losses.adversarial import (
+from pipeline.losses import (
     MIXED_BATCHES,
     bgan,
     divergence,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from penalised import collect_outputs
 
-from pipeline.losses.penalties import PENALTIES, DiscriminatorOutputs, SharedRng, between, move_clips
+from pipeline.losses import PENALTIES, DiscriminatorOutputs, SharedRng, between, move_clips
 from pipeline.params import PENALTY_NAMES
 
 B, SHAPE = 3, (2, 4, 3, 5)  # C,T,H,W

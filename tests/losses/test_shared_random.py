@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from penalised import collect_outputs
 from settings import clip_shape
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import PENALTIES, SharedRng
+from pipeline.losses import PENALTIES, SharedRng
 from pipeline.models.discriminators import DISCRIMINATORS, ProjectionDiscriminator, build_discriminator
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import CONDITION_NAMES

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_sets import CPU, tiny_params, tiny_set, write_project
 
 from pipeline.data.sampler import reseed
-from pipeline.losses.penalties import PENALTIES, SharedRng
+from pipeline.losses import PENALTIES, SharedRng
 from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput
 from pipeline.monitoring.throughput import Throughput, ThroughputMeter, measure_matmul_rate, measure_memory

@@ -98,7 +98,7 @@ DOORS = {
         "pipeline/evaluation",
         "pipeline/inference.py",
         "pipeline/judges",
-        "pipeline/losses",
+        "pipeline/losses.py",
         "pipeline/models",
         "pipeline/monitoring",
         "pipeline/onnx/export.py",

@@ -6,5 +6,5 @@ from tools.house import LAYERS, read_params, trace_step
 def test_a_penalised_step_is_followed_in_at_most_eight_files():
     calls = trace_step(read_params())
     followed = sorted(name for name in calls if not name.startswith(LAYERS))
-    assert "pipeline/losses/penalties.py" in followed
+    assert "pipeline/losses.py" in followed
     assert len(followed) <= 8, followed

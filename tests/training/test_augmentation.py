@@ -6,7 +6,7 @@ import pytest
 import torch
 from training_sets import tiny_params
 
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.training.augmentation import augment, cut_out, recolour, translate
 
 CPU = torch.device("cpu")

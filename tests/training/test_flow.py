@@ -15,7 +15,7 @@ from pipeline.data.dataset import Batch, to_training
 from pipeline.data.sampler import draw_noise
 from pipeline.distributed import Rank
 from pipeline.errors import UserError
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.models.layers import per_clip
 from pipeline.models.unet_generator import UNetGenerator
 from pipeline.params import check_params

@@ -13,8 +13,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.dataset import Batch, to_training
 from pipeline.distributed import Rank
 from pipeline.errors import UserError
-from pipeline.losses.adversarial import MIXED_BATCHES
-from pipeline.losses.penalties import PENALTIES, SharedRng
+from pipeline.losses import MIXED_BATCHES, PENALTIES, SharedRng
 from pipeline.models.discriminators import Discriminator, make_symmetric
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import StepContext, compute_schedule, mixed_discriminator_loss, mixed_generator_loss

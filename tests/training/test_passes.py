@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training_sets import CPU, FLOW, T, tiny_params, tiny_set
 
 from pipeline.data.sampler import reseed
-from pipeline.losses.penalties import SharedRng
+from pipeline.losses import SharedRng
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import compile_networks, train_step

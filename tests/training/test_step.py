@@ -12,7 +12,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.dataset import to_training
 from pipeline.data.sampler import reseed
 from pipeline.errors import UserError
-from pipeline.losses.penalties import PENALTIES, SharedRng
+from pipeline.losses import PENALTIES, SharedRng
 from pipeline.params import check_params
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
