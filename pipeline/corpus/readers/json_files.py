@@ -2,8 +2,9 @@
 
 Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
 the two inside an object with other facts; columns as lists; an object per video with lists of its parts; a list of
-videos beside one of sentences about them, as in MSR-VTT; objects tracked in videos; and JSON lines, which `to_json` of
-the library `datasets` writes under any name. The labels are one file, or a folder with `captions.json`, with files
+videos beside one of sentences about them, as in MSR-VTT; objects tracked in videos, as lists of `videos`, `annotations`
+and `categories` (YouTube-VIS, OVIS, TAO) or `sequences` (BURST); and JSON lines, which `to_json` of the library
+`datasets` writes under any name. The labels are one file, or a folder with `captions.json`, with files
 named after their splits, or with one.
 
 The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
@@ -19,7 +20,6 @@ from pipeline.corpus import LabelRow, OfficialSplit, as_text, find_split, number
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
-from pipeline.corpus.readers.tracks import join_tracks
 from pipeline.corpus.text_files import open_text
 from pipeline.errors import UserError
 from pipeline.files import read_json
@@ -43,6 +43,10 @@ SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
 LONGEST_LINE = 1 << 20  # bytes of the first of JSON lines
 
 _kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
+
+# Of a row of tracked objects: where the pictures of the video are, and the categories of its objects, each once; no row
+# has these where nothing is annotated.
+TRACKED_FOLDER, TRACKED_OBJECTS = "video_folder", "object_names"
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
@@ -291,3 +295,55 @@ def _make_row(item: Any, split: OfficialSplit, path: Path, where: str) -> LabelR
 def _shorten(item: Any) -> str:
     text = json.dumps(item)
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
+    """A row per video of tracked objects, also for those without any; None where the file has no such lists.
+
+    A category that has no name is None, so that its row is dropped with a reason.
+    """
+    names = {str(one.get("id")): one.get("name") for one in _list_objects(content, "categories")}
+    sequences = _list_objects(content, "sequences")
+    videos = sequences or _list_objects(content, "videos")
+    if not videos or not names or not all(isinstance(name, str) for name in names.values()):
+        return None
+    if sequences:
+        found = [_list_tracked(video) for video in sequences]
+    else:
+        annotated = _find_annotated(content)
+        found = [annotated.get(str(video.get("id")), []) for video in videos]
+    rows = [{**video, TRACKED_FOLDER: _find_folder(video)} for video in videos]
+    if any(found):
+        for row, numbers in zip(rows, found, strict=True):
+            row[TRACKED_OBJECTS] = [names.get(number) for number in dict.fromkeys(numbers)]
+    return rows
+
+
+def _list_objects(content: Mapping[str, Any], name: str) -> list[Row]:
+    """The list under a name, if it is one of objects only."""
+    listed = content.get(name)
+    return listed if isinstance(listed, list) and all(isinstance(one, dict) for one in listed) else []
+
+
+def _list_tracked(video: Row) -> list[str]:
+    tracked = video.get("track_category_ids")
+    return [str(number) for number in tracked.values()] if isinstance(tracked, dict) else []
+
+
+def _find_annotated(content: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Video -> the numbers of its categories; what is annotated in a picture belongs to the video of the picture."""
+    pictures = {str(one.get("id")): one.get("video_id") for one in _list_objects(content, "images")}
+    found: dict[str, list[str]] = {}
+    for one in _list_objects(content, "annotations"):
+        video = one.get("video_id", pictures.get(str(one.get("image_id"))))
+        found.setdefault(str(video), []).append(str(one.get("category_id")))
+    return found
+
+
+def _find_folder(video: Row) -> str | None:
+    """The folder of the pictures: that of the first, or what the video is called."""
+    pictures = video.get("file_names")
+    if isinstance(pictures, list) and pictures:
+        return str(pictures[0]).replace("\\", "/").rpartition("/")[0] or None
+    parts = [video.get("dataset"), video.get("seq_name", video.get("name"))]
+    return "/".join(part for part in parts if isinstance(part, str)) or None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.corpus.readers.json_files import KEY
+from pipeline.corpus.readers.json_files import KEY, TRACKED_FOLDER, TRACKED_OBJECTS
 from pipeline.corpus.readers.set_cells import (
     blank_placeholders,
     blank_translations,
@@ -40,7 +40,6 @@ from pipeline.corpus.readers.set_cells import (
     take_whole,
 )
 from pipeline.corpus.readers.table import Change
-from pipeline.corpus.readers.tracks import FOLDER, OBJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,12 @@ def _list_tracked_variants(name: str) -> tuple[Variant, ...]:
     """Objects tracked in videos that are folders of pictures; `name` tells which set's videos they are."""
     return tuple(
         Variant(
-            {"path": path, "caption": OBJECTS, "category": OBJECTS},
-            (name, FOLDER),
+            {"path": path, "caption": TRACKED_OBJECTS, "category": TRACKED_OBJECTS},
+            (name, TRACKED_FOLDER),
             kind="json",
             change=spell_labels,
         )
-        for path in (f"JPEGImages/{{{FOLDER}}}", f"{{{FOLDER}}}")  # there may be masks of the same name
+        for path in (f"JPEGImages/{{{TRACKED_FOLDER}}}", f"{{{TRACKED_FOLDER}}}")  # there may be masks of the same name
     )
 
 
