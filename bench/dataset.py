@@ -11,7 +11,7 @@ import ffmpeg
 import numpy as np
 from PIL import Image
 
-from pipeline.compute.pool import map_ordered
+from pipeline.compute import map_ordered
 from pipeline.demo import draw_frames
 from pipeline.demo.plan import ClipPlan, plan_clips
 from pipeline.files import digest_file

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from pipeline.compute.pool import map_ordered
+from pipeline.compute import map_ordered
 from pipeline.demo import FPS, draw_frames
 from pipeline.demo.plan import CATEGORIES, ClipPlan, plan_clips
 from pipeline.errors import UserError, run

@@ -10,7 +10,7 @@ import pytest
 from locations import ROOT
 from waiting import alive, within
 
-from pipeline.compute.pool import map_ordered
+from pipeline.compute import map_ordered
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.monitoring import progress
@@ -18,7 +18,7 @@ from pipeline.monitoring import progress
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from pipeline.compute.pool import map_ordered
+from pipeline.compute import map_ordered
 
 def hang(folder):
     Path(folder, str(os.getpid())).touch()
