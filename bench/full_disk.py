@@ -78,7 +78,7 @@ TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found i
 # DVC has words of its own, and those of its database; a sweep tells of a run that failed in one line.
 BY_DVC = re.compile(r"(?m)^ERROR: .+")
 OF_RUN = re.compile(r"filled-\d+ .*: failed( \(\d+\))?: .*(No space left on device|disk is full|disk I/O error).*")
-HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.replacing` gives it
+HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.atomic_write` gives it
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from bench.measuring import ROOT, run_stage
 from pipeline.cli.recipe import merge
 from pipeline.errors import run
 from pipeline.evaluation.controls import SECOND_REAL
-from pipeline.files import digest_value, read_json, replacing
+from pipeline.files import atomic_write, digest_value, read_json
 from pipeline.params import check_params, read_yaml
 from pipeline.records import Clip
 from pipeline.tables import read_table, write_table
@@ -184,7 +184,7 @@ def _lay_out(cell: Cell, tree: Any, folder: Path) -> None:
 
 
 def _write_params(tree: Any, folder: Path) -> None:
-    with replacing(folder / "params.yaml") as temporary:
+    with atomic_write(folder / "params.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 
 

@@ -33,7 +33,7 @@ LOCK = "lock"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes that name only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending stays last, since encoders choose their format by it.
@@ -51,19 +51,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON with sorted keys: equal values give equal bytes."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table of comma-separated values: equal cells give equal bytes."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         table.writerows(rows)
 
 
-def is_pointer(path: Path) -> bool:
+def is_lfs_pointer(path: Path) -> bool:
     """Whether a file holds only what Git LFS puts in place of the one that is meant."""
     try:
         with path.open("rb") as file:
@@ -72,15 +72,15 @@ def is_pointer(path: Path) -> bool:
         return False
 
 
-def refuse_pointer(path: Path) -> None:
+def refuse_lfs_pointer(path: Path) -> None:
     """Raise UserError for a pointer of Git LFS, with the way to the file itself."""
-    if path.is_file() and path.stat().st_size <= LONGEST_POINTER and is_pointer(path):
+    if path.is_file() and path.stat().st_size <= LONGEST_POINTER and is_lfs_pointer(path):
         raise UserError(f"{path}: a pointer of Git LFS in place of the file; `git lfs pull` fetches it")
 
 
 def read_json(path: Path, remedy: str) -> Any:
     """Read a file of JSON. Raises UserError that names the file, what is wrong with it and the remedy."""
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     try:
         content = path.read_bytes()
         # Some programs put a byte order mark first, or write UTF-16. Deep nesting ends in RecursionError.
@@ -113,7 +113,7 @@ def digest_value(value: Any) -> str:
 
 
 @contextmanager
-def hold_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
+def lock_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the folder for this run alone and yield whether it is ours: where an equal run has it, `wait` decides.
 
     The lock falls when the process ends, however it does.
@@ -139,7 +139,7 @@ def remove_abandoned(root: Path, kind: str, keep: int) -> None:
     """
     folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
-        with hold_folder(folder, wait=False) as is_ours:
+        with lock_folder(folder, wait=False) as is_ours:
             if is_ours:
                 shutil.rmtree(folder)
 

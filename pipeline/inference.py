@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.data.dataset import pad, read_vectors, to_frames, to_training
 from pipeline.errors import UserError, describe_fault, first_line
-from pipeline.files import digest_file, digest_value, read_json, replacing, write_json
+from pipeline.files import atomic_write, digest_file, digest_value, read_json, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
 from pipeline.params import ClipParams, SamplingParams, TrainParams
@@ -153,7 +153,7 @@ def save_model(
 def save_vectors(source: Path, folder: Path) -> None:
     """Copy the word vectors of a run to its model, which is read without its data; there may be none."""
     if source.exists():
-        with replacing(folder / VECTORS) as temporary:
+        with atomic_write(folder / VECTORS) as temporary:
             shutil.copyfile(source, temporary)
     else:
         (folder / VECTORS).unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def _find_best_instructions() -> str:
 
 def _save(model: nn.Module, path: Path) -> None:
     data = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 

@@ -114,7 +114,7 @@ ADVERSARIAL: dict[str, Adversarial] = {
 }
 RISING = ("relativistic", "nonsaturating", "wasserstein")  # the discriminator's loss increases in every fake logit
 ADVERSARIAL_LOSS = Signature(
-    "a pipeline.losses.adversarial:Adversarial of two functions (real logits [B], fake logits [B]) -> loss [B]",
+    "a pipeline.losses:Adversarial of two functions (real logits [B], fake logits [B]) -> loss [B]",
     base=Adversarial,
 )
 

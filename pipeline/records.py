@@ -80,7 +80,7 @@ GRAPHS = "onnx"  # the folder beside that of a model which the stage `export` wr
 
 
 @contextmanager
-def silent(_label: str, _total: int) -> Iterator[Callable[[], None]]:
+def no_progress(_label: str, _total: int) -> Iterator[Callable[[], None]]:
     """Show no progress."""
     yield lambda: None
 

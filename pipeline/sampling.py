@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.corpus.captions import clean_text
 from pipeline.errors import UserError
-from pipeline.files import read_json, refuse_pointer
+from pipeline.files import read_json, refuse_lfs_pointer
 from pipeline.onnx.graph import GraphUnfit, open_graph
 from pipeline.records import (
     EXPORTED_DESCRIPTION,
@@ -178,7 +178,7 @@ def _check_files(files: ModelFiles) -> None:
     for path in (files.description, files.weights):
         if not path.is_file():
             raise UserError(f"{path}: no such file; {files.remedy}")
-        refuse_pointer(path)
+        refuse_lfs_pointer(path)
 
 
 def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:

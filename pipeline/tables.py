@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import replacing, write_json
+from pipeline.files import atomic_write, write_json
 from pipeline.records import Drop
 
 Record = TypeVar("Record")
@@ -25,7 +25,7 @@ BATCH_ROWS = 1024
 def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
     """Write dataclass instances as one Parquet file, few at a time; equal rows give equal bytes."""
     schema = _build_schema(record)
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
         for part in split_batches(rows, GROUP_ROWS):
             columns = {name: [getattr(row, name) for row in part] for name in schema.names}
             file.write_table(pa.table(columns, schema=schema))

@@ -10,7 +10,7 @@ from pipeline.compute import map_ordered
 from pipeline.demo import FPS, draw_frames
 from pipeline.demo.plan import CATEGORIES, ClipPlan, plan_clips
 from pipeline.errors import UserError, run
-from pipeline.files import digest_file, replacing, write_json
+from pipeline.files import atomic_write, digest_file, write_json
 from pipeline.monitoring import progress
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.ffmpeg import encode_clips
@@ -28,7 +28,7 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     digests = map_ordered(partial(draw_clips, videos), parts, workers, label=label, progress=progress)
     drawn = sorted(zip(plans, chain.from_iterable(digests), strict=True), key=lambda pair: int(pair[0].id))
     # With these lines the labels folder changes whenever a video does, so whoever depends on it sees both.
-    with replacing(labels / "checksums.txt") as temporary:
+    with atomic_write(labels / "checksums.txt") as temporary:
         lines = [f"{digest}  {plan.id}.webm\n" for plan, digest in drawn]
         temporary.write_text("".join(lines), encoding="utf-8")
     write_json(labels / "labels.json", {_name(category.template): category.number for category in CATEGORIES})

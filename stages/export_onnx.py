@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import run
-from pipeline.files import replacing, write_json
+from pipeline.files import atomic_write, write_json
 from pipeline.inference import Model
 from pipeline.onnx.export import ONE, export_generator
 from pipeline.records import GRAPH
@@ -16,7 +16,7 @@ def export_onnx(model: Path, out: Path) -> None:
         (out / GRAPH).unlink(missing_ok=True)
         print(f"export: {exported.fault}; t2v sample draws by torch")
     else:
-        with replacing(out / GRAPH) as temporary:
+        with atomic_write(out / GRAPH) as temporary:
             temporary.write_bytes(exported.graph)
         size = len(exported.graph) / 1e6
         print(f"export: {GRAPH} of {size:.1f} MB, at most {exported.grey_levels} grey levels from torch")

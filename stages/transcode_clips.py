@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
-from pipeline.files import STATES, hold_folder, remove_abandoned
+from pipeline.files import STATES, lock_folder, remove_abandoned
 from pipeline.monitoring import progress, report_drops
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import DROPS, Clip, Drop
@@ -36,7 +36,7 @@ def transcode_clips(
     clips = count_rows(table, Clip)
     require_fitting_shards(clips, shape, options)
     state = states.absolute() / f"transcode-{fingerprint(table, shape, options)}"
-    with hold_folder(state, wait=True):
+    with lock_folder(state, wait=True):
         remove_abandoned(states, "transcode", KEPT_STATES)
         ordered = require_order(iterate_table(table, Clip), table)
         label = "transcode, shards"
@@ -55,7 +55,10 @@ def transcode_clips(
 def _clear(out: Path) -> None:
     """Remove an earlier run's shards, the index first: without it the folder is not whole. And what a kill left."""
     (out / INDEX).unlink(missing_ok=True)
-    for path in [*out.glob("clips-*"), *out.rglob(".*.*.*")]:  # the second are temporary names, see `files.replacing`
+    for path in [
+        *out.glob("clips-*"),
+        *out.rglob(".*.*.*"),
+    ]:  # the second are temporary names, see `files.atomic_write`
         path.unlink()
     out.mkdir(parents=True, exist_ok=True)
 

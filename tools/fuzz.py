@@ -31,7 +31,7 @@ from pipeline.corpus.readers import read_rows
 from pipeline.errors import UserError, explain
 from pipeline.files import digest_file, write_json
 from pipeline.params import ClipParams, Params, load_params
-from pipeline.records import Clip, Drop, silent
+from pipeline.records import Clip, Drop, no_progress
 from pipeline.shards import INDEX, Shard, ShardReader, write_index
 from pipeline.tables import LostItems
 from pipeline.text.vector_files import read_vectors
@@ -226,7 +226,7 @@ def _transcode(folder: Path, videos: Sequence[Path], params: Params) -> tuple[Dr
             params.compute,
             total=len(clips),
             label="fuzz",
-            progress=silent,
+            progress=no_progress,
         )
         manifests = [manifest for _, manifest in read_manifests(shards)]
     kept = sum(manifest.shard.clips for manifest in manifests if manifest.shard)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError, naming
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.provenance.locks import refuse_settings
 from pipeline.repository import COMMIT, find_repository, git
 
@@ -58,7 +58,7 @@ def write_plots_template(path: Path) -> None:
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
     page = PAGE.replace("%(mark)s", mark)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page.replace("%(bundle)s", bundle), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
 from pipeline.params.base import find_near
 from pipeline.yaml_editor import read_to_edit, write_edited
@@ -82,7 +82,7 @@ def write(
     if homeless and not force:
         keys = ", ".join(homeless)
         raise UserError(f"{to}: {name} has no key for your comments at {keys}; keep a copy, then repeat with --force")
-    with replacing(to) as temporary:
+    with atomic_write(to) as temporary:
         temporary.write_text(text, encoding="utf-8")
     gone = f"; your comments at {', '.join(homeless)} are gone with their keys" if homeless else ""
     print(f"{to}: {name}; `t2v recipe diff` lists what differs from the defaults{gone}")

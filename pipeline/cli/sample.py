@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 
 if TYPE_CHECKING:
     from pipeline.records import Progress
@@ -81,9 +81,9 @@ def _find_progress(n: int) -> "Progress":
         from pipeline.monitoring import progress
 
         return progress
-    from pipeline.records import silent
+    from pipeline.records import no_progress
 
-    return silent
+    return no_progress
 
 
 def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, int]) -> None:
@@ -119,7 +119,7 @@ def describe_command(name: str) -> dict[str, str]:
     told = describe_maker(name)
     if MEMO.parents[1].is_dir():
         try:
-            with replacing(MEMO) as temporary:
+            with atomic_write(MEMO) as temporary:
                 temporary.write_text(json.dumps({"key": key, "told": told}), encoding="utf-8")
         except PermissionError:  # of a project that is read only
             pass

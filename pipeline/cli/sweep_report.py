@@ -11,7 +11,7 @@ import typer
 
 from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.params import show_value
 from pipeline.params.base import find_near
 from pipeline.sweeping import FILE, FOLDER, Sweep, list_sweeps, read_sweep
@@ -210,7 +210,7 @@ def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str,
     import vl_convert  # takes a second
 
     spec = build_spec(results, metrics, trade)
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         if out.suffix.lower() == ".png":
             temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=PIXELS))
         else:

@@ -27,7 +27,7 @@ from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError, outer_lines
 from pipeline.params import ComputeParams, worker_count
-from pipeline.records import Progress, silent
+from pipeline.records import Progress, no_progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -53,7 +53,12 @@ class Worker(Protocol[TaskIn, ResultOut]):
 
 
 def map_ordered(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, label: str, progress: Progress = silent
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    *,
+    label: str,
+    progress: Progress = no_progress,
 ) -> Iterator[Result]:
     """Yield `function(task)` in the order of `tasks`, computed by `workers` spawned processes (1: in this one).
 
@@ -184,7 +189,7 @@ def map_sandboxed(
     *,
     seconds: float,
     label: str,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Iterator[Result]:
     """Yield the results of `total` tasks in their order; an item that takes more than `seconds` counts as failed.
 

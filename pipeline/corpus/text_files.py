@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.errors import UserError
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 
 BLOCK = 1 << 20  # bytes read at once
 MARKS = {  # at the start of a file; that of UTF-16 is also the start of another one
@@ -49,7 +49,7 @@ def read_text_lines(path: Path) -> list[str]:
     """The lines without their ends, of any system. Raises UserError if there is no such file, or it is no text."""
     if not path.is_file():  # a pipe would keep us reading for ever
         raise UserError(f"{path}: no such file of text")
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     try:
         with path.open(encoding=find_encoding(path)) as file:
             text = file.read()

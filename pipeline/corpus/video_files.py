@@ -27,7 +27,7 @@ from pipeline.corpus.video_names import (
     split_ending,
 )
 from pipeline.errors import UserError
-from pipeline.files import LONGEST_POINTER, is_pointer
+from pipeline.files import LONGEST_POINTER, is_lfs_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
@@ -306,7 +306,7 @@ class VideosFolder:
             raise NoVideo("missing_video", f"{file} is not a regular file")
         if found.st_size == 0:
             raise NoVideo("empty_video", f"{file} holds no bytes")
-        if found.st_size <= LONGEST_POINTER and is_pointer(Path(self._root, file)):
+        if found.st_size <= LONGEST_POINTER and is_lfs_pointer(Path(self._root, file)):
             raise NoVideo("missing_video", f"{file} is a pointer of Git LFS; `git lfs pull` fetches the video")
         return True
 

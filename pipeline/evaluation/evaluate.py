@@ -35,7 +35,7 @@ from pipeline.judges import WEIGHTS, Classes, Judge, Prompt, load_judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams, SamplingParams
 from pipeline.pretrained import Networks
-from pipeline.records import Frames, Progress, silent
+from pipeline.records import Frames, Progress, no_progress
 
 NEW, REAL_NEW = "model, words", "real words"
 WORST_SAMPLES = 3  # of a caption
@@ -92,7 +92,7 @@ def open_inputs(
 
 
 def evaluate_generator(
-    inputs: Inputs, networks: Networks, options: EvaluateParams, progress: Progress = silent
+    inputs: Inputs, networks: Networks, options: EvaluateParams, progress: Progress = no_progress
 ) -> GeneratorEvaluation:
     """Measure the generator, real clips and controls."""
     dataset, model, classes = inputs.dataset, inputs.model, inputs.classes
@@ -131,7 +131,7 @@ def evaluate_sets(
     given: dict[str, ClipSet],
     params: EvaluateParams,
     networks: Networks,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure the given sets of clips, whoever made them, real clips and controls."""
     metrics = select_metrics(params.metrics)

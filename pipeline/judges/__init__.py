@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from pipeline.data.dataset import to_training
 from pipeline.directions import WAYS
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import read_json, replacing, write_json
+from pipeline.files import atomic_write, read_json, write_json
 from pipeline.models.layers import linear
 from pipeline.params import ClipParams, count_doublings
 from pipeline.records import UNKNOWN_ID, Caption, Clip, Frames
@@ -252,7 +252,7 @@ class CaptionTower(nn.Module):
 
 def save_judge(folder: Path, judge: Judge, description: dict[str, Any]) -> None:
     """Write the weights, then the description (`clip`, `width`, `words`, `objects`, `categories`, `clips`, ...)."""
-    with replacing(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({key: value.contiguous() for key, value in judge.state_dict().items()}))
     write_json(folder / DESCRIPTION, description)
 

@@ -14,7 +14,7 @@ from pipeline.directions import Directions, find_twin_fault, make_twin
 from pipeline.errors import UserError
 from pipeline.judges import Classes, Judge, Prompt, select_classes
 from pipeline.params import ClipParams, JudgeParams
-from pipeline.records import Clip, Frames, Progress, silent
+from pipeline.records import Clip, Frames, Progress, no_progress
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
@@ -79,7 +79,7 @@ def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions
 
 
 def train_on_split(
-    dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int, progress: Progress = silent
+    dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int, progress: Progress = no_progress
 ) -> tuple[Judge, dict[str, Any]]:
     """A judge trained on clips that the generator never sees, and its description, with its accuracy on the split val.
 
@@ -110,7 +110,7 @@ def train_judge(
     examples: Examples,
     options: JudgeParams,
     seed: int,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Judge:
     """A new judge, trained where there are enough clips; equal seeds, equal judges. Raises UserError if it diverges."""
     torch.manual_seed(seed)

@@ -21,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from pipeline.data.dataset import TrainingSplit, to_frames
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.models.networks import TextToVideo
 from pipeline.monitoring.throughput import CostLogger, ThroughputMeter
 from pipeline.params import LoggingParams, TrainParams
@@ -108,10 +108,10 @@ class GifLogger:
         pass
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
-        with replacing(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
+        with atomic_write(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
             told = {"made_by": "stages.train_model", "clips": clips_seen, "captions": list(captions)}
             temporary.write_bytes(encode_gif(clips, json.dumps(told, ensure_ascii=False)))
-        with replacing(self._folder / "captions.txt") as temporary:
+        with atomic_write(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
         # By time: of an equal run that was trained before, there may be pictures after more clips.
         drawn = sorted(self._folder.glob("samples-*.gif"), key=lambda path: (path.stat().st_mtime_ns, path.name))

@@ -16,7 +16,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from pipeline.errors import UserError
-from pipeline.files import read_json, replacing, write_json
+from pipeline.files import atomic_write, read_json, write_json
 from pipeline.models.flops import Result, count_flops
 from pipeline.params import TrainParams
 from pipeline.records import Frames
@@ -152,7 +152,7 @@ def profile_steps(trainer: Trainer, steps: int, file: Path) -> StepProfile:
     costs: list[OperationCost] = []
 
     def keep(traced: profile) -> None:
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             traced.export_chrome_trace(str(temporary))
         costs.extend(_costs(traced, steps, on_gpu=on_gpu))
 

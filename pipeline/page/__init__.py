@@ -31,7 +31,7 @@ from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, rea
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
 from pipeline.params import ReportParams, SamplingParams
-from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, silent
+from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, no_progress
 from pipeline.shards import INDEX
 from pipeline.tables import iterate_table
 
@@ -44,7 +44,7 @@ PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
 
-def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = silent) -> str:
+def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
     """The page of one run, whatever of it is there."""
     with progress("report", 5 + len(PICTURES) + len(INSETS)) as advance:
         done = partial(_pass_on, advance)
@@ -74,7 +74,7 @@ def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = s
     )
 
 
-def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progress: Progress = silent) -> str:
+def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
     """The page of several runs side by side. Raises UserError where two have one name."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import UserError, first_line
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.provenance.media import Media
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
@@ -50,7 +50,7 @@ def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm
             builder.sign(signer, CONTAINERS[media.kind], io.BytesIO(media.payload), signed)
     except c2pa.C2paError as error:
         raise UserError(f"{certificates}: {_explain(first_line(error), key, algorithm)}") from None
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_bytes(signed.getvalue())
 
 

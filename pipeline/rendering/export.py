@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.records import Frames
 from pipeline.rendering import Block, Row, Window, compose_grid, compose_sheet
 from pipeline.video.ffmpeg import Codec, encode_frames
@@ -61,7 +61,7 @@ def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, pro
     check_ending(path)
     kind = path.suffix.lower()
     provenance = {**provenance, "encoder": f"{_ENCODERS[kind]} {version(_ENCODERS[kind])}"}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         if kind == ".png":
             _write_png(compose_sheet(rows, scale=scale), temporary, provenance)
         elif kind == ".npz":
@@ -74,7 +74,7 @@ def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, pro
 
 def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
     """Write uint8 [H,W,3] as PNG: whole or not at all, sealed."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _write_png(picture, temporary, provenance)
         temporary.write_bytes(seal(temporary.read_bytes(), ".png"))
 
@@ -84,7 +84,7 @@ def export_page(page: str, path: Path, provenance: Provenance) -> None:
     text = to_text(provenance).replace("<", "\\u003c")  # stays within its element, whatever a value holds
     element = f'<script type="application/json" id="{PAGE_ELEMENT}">{text}</script>\n'
     head, body, tail = page.rpartition("</body>")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(seal(f"{head}{element}{body}{tail}".encode(), ".html"))
 
 

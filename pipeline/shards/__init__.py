@@ -26,7 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import STATES, digest_file, digest_value, hold_folder, read_json, replacing, write_json
+from pipeline.files import STATES, atomic_write, digest_file, digest_value, lock_folder, read_json, write_json
 from pipeline.records import Frames
 from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet, write_npz, write_parquet
 
@@ -63,7 +63,7 @@ class Index:
 def write_shard(path: Path, rows: Sequence[tuple[str, str, Frames]]) -> Shard:
     """Write (id, caption, frames [T,H,W,3]) rows as one file; its ending, .parquet or .npz, chooses the format."""
     write = write_npz if path.suffix == ".npz" else write_parquet
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         write(temporary, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
     return Shard(path.name, len(rows), digest_file(path))
 
@@ -222,7 +222,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
     """
     shards = read_index(folder).shards
     kept = checked / digest_value([shard.digest for shard in shards])[:16]
-    with hold_folder(kept, wait=True):
+    with lock_folder(kept, wait=True):
         stamps, read = [_read_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
         if new := [shard for shard, stamp in zip(shards, stamps, strict=True) if read.get(stamp) != shard.digest]:
             require_digests(folder, new)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.files import CACHED, LONGEST_POINTER
-from pipeline.sources.limits import SourceFault, refuse_pointer
+from pipeline.sources.limits import SourceFault, refuse_lfs_pointer
 
 ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
 ANIMATION = 2  # flag in the header of a WebP
@@ -266,7 +266,7 @@ def read_picture(path: Path, root: Path) -> bytes:
     if not path.is_file():  # a pipe would keep us reading for ever
         raise SourceFault(f"{path.name} is not a regular file")
     content = path.read_bytes()
-    refuse_pointer(path.name, content)
+    refuse_lfs_pointer(path.name, content)
     return content
 
 
@@ -295,5 +295,5 @@ def _measure(folder: int, name: str, links: list[str]) -> int:
         raise SourceFault(f"{name} holds no bytes")
     if found.st_size <= LONGEST_POINTER:
         with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder), "rb") as file:  # noqa: PTH123  by descriptor
-            refuse_pointer(name, file.read(LONGEST_POINTER))
+            refuse_lfs_pointer(name, file.read(LONGEST_POINTER))
     return found.st_size

@@ -18,7 +18,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.limits import SourceFault
 
 PARQUET, ARROW = ".parquet", ".arrow"
@@ -243,7 +243,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 @contextmanager
 def _open(path: Path, buffer_bytes: int = 0) -> Iterator[_Table]:
     """A table; with a buffer its columns are not read whole."""
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     of_arrow = path.name.lower().endswith(ARROW)
     try:
         if of_arrow:

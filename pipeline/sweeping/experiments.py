@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError, naming
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.provenance.locks import digest_folder, find_cache, locate, quote_setting
 from pipeline.repository import child_environment, git
 from pipeline.sweeping import Origin
@@ -115,7 +115,7 @@ class WorkingCopy:
         path = self.project / PARAMS
         tree = read_to_edit(path.read_text(encoding="utf-8"))
         put_values(tree, values)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def leave_out(self) -> None:
@@ -130,7 +130,7 @@ class WorkingCopy:
         empty = digest_folder({})
         kept = locate(find_cache(self.project), empty)
         if not kept.exists():
-            with replacing(kept) as temporary:
+            with atomic_write(kept) as temporary:
                 temporary.write_text("[]", encoding="utf-8")
                 temporary.chmod(0o444)  # as DVC has it
         path = self.project / LOCKS[0]
@@ -139,7 +139,7 @@ class WorkingCopy:
         for stage, outs in self.origin.left_out.items():
             entries = [{"path": out, "hash": "md5", "md5": empty, "size": 0, "nfiles": 0} for out in outs]
             tree.setdefault("stages", {})[stage] = {"cmd": "not run by t2v sweep", "outs": entries}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def commit(self) -> None:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipeline.errors import UserError, describe_fault, first_line
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.params import EmbeddingParams
 from pipeline.text.vector_files import FoundVectors, Vector, Vectors, read_vectors
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
@@ -129,7 +129,7 @@ def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
     }
     # One entry of metadata alone: safetensors does not promise the order of several.
     data = save({"vectors": embeddings.vectors, "spare": embeddings.spare}, {"about": json.dumps(about)})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 

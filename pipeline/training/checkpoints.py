@@ -17,12 +17,12 @@ from pipeline.errors import UserError, first_line
 from pipeline.extensions import digest_references
 from pipeline.files import (
     STATES,
+    atomic_write,
     digest_file,
     digest_value,
-    hold_folder,
+    lock_folder,
     read_json,
     remove_abandoned,
-    replacing,
     write_json,
 )
 from pipeline.source_code import digest_maker
@@ -68,7 +68,7 @@ class Checkpoints:
         # Through memory: torch does not report a full disk to its caller.
         file = io.BytesIO()
         torch.save({"layout": LAYOUT, **state}, file)
-        with replacing(self.folder / f"step-{state['step']:09}.pt") as temporary:
+        with atomic_write(self.folder / f"step-{state['step']:09}.pt") as temporary:
             temporary.write_bytes(file.getbuffer())
         for path in self.paths()[self._keep :]:
             path.unlink()
@@ -89,7 +89,7 @@ class Checkpoints:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this run alone. Raises UserError while an equal run is in progress."""
-        with hold_folder(self.folder, wait=False) as is_ours:
+        with lock_folder(self.folder, wait=False) as is_ours:
             if not is_ours:
                 raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it")
             yield
@@ -132,7 +132,7 @@ def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
     """The records of other stopped runs with a checkpoint, the newest first."""
     folders = [path for path in own.parent.glob(f"{KIND}-*") if path != own and (path / RUN).exists()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        with hold_folder(folder, wait=False) as stopped:
+        with lock_folder(folder, wait=False) as stopped:
             if stopped and any(folder.glob("step-*.pt")) and (record := _read_record(folder / RUN)):
                 yield record
 

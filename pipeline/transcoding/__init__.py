@@ -19,9 +19,9 @@ from typing import NamedTuple
 from pipeline.compute import map_sandboxed
 from pipeline.duplicates import FRAMES, GRID, Leak, count_leaks, find_leaks
 from pipeline.errors import UserError
-from pipeline.files import digest_file, digest_value, replacing
+from pipeline.files import atomic_write, digest_file, digest_value
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams
-from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Progress, Signature, Split, silent
+from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Progress, Signature, Split, no_progress
 from pipeline.shards import Shard, write_index
 from pipeline.source_code import digest_code
 from pipeline.tables import split_batches, write_report, write_table
@@ -158,7 +158,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             shutil.copyfile(source, temporary)
 
 
@@ -183,7 +183,7 @@ def compute_signatures(
     clips: Sequence[Clip],
     options: TranscodeParams,
     compute: ComputeParams,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[Signature]:
     """The signatures of clips, which are sorted by id; one that cannot be decoded has none."""
     if not clips:

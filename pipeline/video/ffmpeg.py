@@ -20,7 +20,7 @@ import ffmpeg
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.records import Frames
 
 Done = subprocess.CompletedProcess[bytes]
@@ -157,7 +157,7 @@ def encode_frames(
     if codec == "h264":
         frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
     comment = json.dumps(metadata, sort_keys=True, ensure_ascii=False) if metadata else ""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         target = _describe_output("pipe:", frames, temporary, fps, codec, comment)
         try:
             temporary.touch()  # ffmpeg does not say why it cannot write a file in a way that is the same everywhere
@@ -179,7 +179,7 @@ def encode_clips(clips: Sequence[tuple[Frames, Path]], *, fps: int) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         targets = []
         for number, (frames, path) in enumerate(clips):
-            temporary = stack.enter_context(replacing(path))
+            temporary = stack.enter_context(atomic_write(path))
             temporary.touch()
             pixels = folder / f"{number}.rgb"
             pixels.write_bytes(frames.tobytes())

@@ -12,7 +12,7 @@ from waiting import alive, within
 
 from pipeline.compute import map_ordered
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import atomic_write
 from pipeline.monitoring import progress
 
 PROGRAM = """
@@ -55,7 +55,7 @@ def fill_the_disk(path: Path) -> None:
     if path.name == "0":
         assert within(20, begun.exists)
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half of it")
         begun.touch()
         time.sleep(1)

@@ -6,13 +6,13 @@ import gc
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.files import read_json, replacing
+from pipeline.files import atomic_write, read_json
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file_and_is_told_with_its_name(tmp_path):
     path = tmp_path / "kept.txt"
     path.write_text("old")
-    with pytest.raises(OSError) as told, replacing(path) as temporary:
+    with pytest.raises(OSError) as told, atomic_write(path) as temporary:
         temporary.write_text("half of the ne")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert told.value.filename == str(path)

@@ -15,7 +15,7 @@ from pipeline.compute.isolation import find_missing
 from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
-from pipeline.text import sandboxed_vectors
+from pipeline.text import sandboxed as module
 from pipeline.text.captions import read_sandboxed_source
 from pipeline.text.embeddings import read_source
 from pipeline.text.sandboxed import read_vector_file
@@ -25,7 +25,7 @@ sandboxed = pytest.mark.skipif(bool(find_missing()), reason=f"this kernel lacks 
 LINES = "the 9 9 9\nbook 1 2 3\nbad 1 2\nalbum 1 2 4\n\nM\u00fcsli 0 1 0.1\nthe 1 1 1\n"
 TWO = struct.pack("=6f", 1, 2, 3, 4, 5, 6) + pack_texts(["book", "mug"])
 SHAPE = {"count": 2, "width": 3, "warnings": []}
-receive = partial(sandboxed_vectors._receive_vectors, ["book", "mug"], 1)
+receive = partial(module._receive_vectors, ["book", "mug"], 1)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_an_answer_that_holds_no_such_vectors_is_refused(change, content):
     ],
 )
 def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(vec, monkeypatch, attempt, message):
-    monkeypatch.setattr(sandboxed_vectors, "_send_vectors", planted_readers.send_vectors)
+    monkeypatch.setattr(module, "_send_vectors", planted_readers.send_vectors)
     (vec.parent / "home").mkdir()
     (vec.parent / "home" / "secret").write_text("secret")
     plan = {"secret": str(vec.parent / "home" / "secret"), "outside": str(vec.parent / "home" / "made"), "port": "1"}

@@ -15,7 +15,7 @@ from clip_sets import OPTIONS, SHAPE, by, contents, draw_dataset, transcode, wri
 from waiting import within
 
 from pipeline.errors import UserError
-from pipeline.files import hold_folder, remove_abandoned
+from pipeline.files import lock_folder, remove_abandoned
 from pipeline.records import Clip
 from pipeline.tables import read_table
 from pipeline.transcoding import fingerprint
@@ -158,7 +158,7 @@ def test_abandoned_states_go_but_for_the_newest_and_those_in_use(tmp_path):
         folder.mkdir()
         os.utime(folder, (number, number))
     (tmp_path / "train-1").mkdir()
-    with hold_folder(tmp_path / "transcode-0", wait=True):
+    with lock_folder(tmp_path / "transcode-0", wait=True):
         os.utime(tmp_path / "transcode-0", (0, 0))
         remove_abandoned(tmp_path, "transcode", 2)
     left = {path.name for path in tmp_path.iterdir()}
@@ -169,12 +169,12 @@ def test_a_folder_that_its_last_owner_removed_is_made_again_for_the_next(tmp_pat
     order = []
 
     def second():
-        with hold_folder(tmp_path / "state", wait=True):
+        with lock_folder(tmp_path / "state", wait=True):
             order.append("second")
             assert (tmp_path / "state" / "lock").exists()
 
     thread = threading.Thread(target=second)
-    with hold_folder(tmp_path / "state", wait=True):
+    with lock_folder(tmp_path / "state", wait=True):
         thread.start()
         assert not within(0.3, lambda: order)
         order.append("first")

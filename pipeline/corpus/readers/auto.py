@@ -31,7 +31,7 @@ from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_col
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 from pipeline.errors import UserError
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import is_archive
@@ -68,7 +68,7 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     if labels.is_file():
-        refuse_pointer(labels)
+        refuse_lfs_pointer(labels)
     found = _detect_in_folder(labels, dataset) if labels.is_dir() else _detect_file(labels, dataset)
     if not found:
         raise UserError(

@@ -14,7 +14,7 @@ from pipeline.corpus.readers import spreadsheets
 from pipeline.corpus.segments import find_doubtful_columns, find_segment_columns
 from pipeline.corpus.text_files import open_text, refuse_encoding
 from pipeline.errors import UserError
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.tables import ARROW, PARQUET, is_cache, is_table, read_column_names, read_columns
 
 csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
@@ -58,7 +58,7 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
         return read_column_names(path)
     if path.suffix.lower() in spreadsheets.ENDINGS:
         return next((_list_titles(cells) for _, cells in spreadsheets.read_sheet(path, tell=False)), [])
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     of_json = path.suffix.lower() == ".jsonl"
     try:
         with open_text(path) as file:
@@ -86,7 +86,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
         raise UserError(f"{path}: a table ends in {', '.join(FORMATS)}; see dataset.labels")
     if not path.is_file():
         raise UserError(f"{path}: no such table; see dataset.labels")
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     try:
         yield from reader(path, columns, delimiter)
     except UnicodeDecodeError as error:

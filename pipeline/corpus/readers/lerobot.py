@@ -17,7 +17,7 @@ from pipeline.corpus.readers.cells import read_cells, read_header
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import read_json, refuse_pointer
+from pipeline.files import read_json, refuse_lfs_pointer
 from pipeline.params import DatasetParams
 
 INFO = "info.json"
@@ -64,7 +64,7 @@ def find_meta(labels: Path) -> Path | None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     """The object in a file; empty for another one. Raises UserError for a pointer in place of the file."""
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     try:
         content = read_json(path, REMEDY)
     except UserError:  # of another kind, which other readers may know

@@ -18,7 +18,7 @@ from pipeline.corpus.readers.table import Table
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex
 from pipeline.errors import UserError
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
@@ -86,7 +86,7 @@ def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
             content = json_files.read_content(path)
             yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
         else:
-            refuse_pointer(path)
+            refuse_lfs_pointer(path)
             line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
             names = read_header(path) if ending in FORMATS else []
             yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)

@@ -18,7 +18,7 @@ from xml.parsers import expat
 from zlib import error as DeflateError
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import refuse_pointer
+from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.limits import SourceFault, check_growth
 
 ENDINGS = (".xlsx", ".xlsm")
@@ -51,7 +51,7 @@ def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
 
     Raises UserError for a file that is no spreadsheet, or may not be opened, and where openpyxl is not installed.
     """
-    refuse_pointer(path)
+    refuse_lfs_pointer(path)
     try:
         import openpyxl
     except ModuleNotFoundError:
