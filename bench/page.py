@@ -33,9 +33,9 @@ from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.page import build_comparison
 from pipeline.page.blind_test import build_blind_test
-from pipeline.page.inset import Inset
 from pipeline.page.player import build_player
 from pipeline.page.run import Run, RunFolders
+from pipeline.page.widget import Widget
 from pipeline.params import Params, load_params
 from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import export_samples, read_samples
@@ -159,7 +159,7 @@ def save_untrained(recipe: str, folder: Path) -> Path:
     return folder
 
 
-def write_page(player: Inset) -> str:
+def write_page(player: Widget) -> str:
     """The smallest page that holds a player."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Player</title><style>{player.style}</style>'

@@ -59,7 +59,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def guard(command: Callable[[], Any]) -> None:
     """Call `command`; turn the errors that a user can act on into a message and an exit code."""
-    if ended := ending(command):
+    if ended := catch_fault(command):
         message, code = ended
         if code == INTERRUPTED:
             message = f"{message or 'nothing half-written was kept'}; run the same command again"
@@ -91,7 +91,7 @@ def describe_fault(error: BaseException) -> str:
     return textwrap.shorten(text, LONGEST_FAULT) or type(error).__name__
 
 
-def ending(command: Callable[[], Any]) -> tuple[str, int] | None:
+def catch_fault(command: Callable[[], Any]) -> tuple[str, int] | None:
     """Call `command` -> the message and the exit code of an error that a user can act on, None where all went well."""
     try:
         command()

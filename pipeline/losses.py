@@ -229,7 +229,7 @@ def _squared_norm(gradient: Tensor) -> Tensor:
     return gradient.square().flatten(1).sum(1)
 
 
-def between(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
     """Random points between each real clip and a fake one: [B,C,T,H,W] each -> the same, requiring gradient."""
     share = rng.uniform(*[1] * (real.dim() - 1)).to(real.dtype)
     return torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
@@ -260,7 +260,7 @@ def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
 
 def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
     """The squared gradient norm between real and fake. Thanh-Tung 2019, arXiv:1902.03984."""
-    point = between(outputs.real, outputs.fake, outputs.rng)
+    point = interpolate(outputs.real, outputs.fake, outputs.rng)
     return squared_gradient_norm(outputs.discriminator(point, outputs.cond), point)
 
 

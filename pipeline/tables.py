@@ -60,7 +60,7 @@ def split_batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ..
         yield part
 
 
-class LostItems(AssertionError):
+class CountMismatch(AssertionError):
     """Read does not equal kept + dropped: a fault of the stage, never of its input."""
 
 
@@ -68,7 +68,7 @@ def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **c
     """Write what was read, kept and dropped as JSON, without a clock. Raises LostItems if the sums differ."""
     dropped = Counter(drop.reason for drop in drops)
     if read != kept + dropped.total():
-        raise LostItems(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")
+        raise CountMismatch(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")
     write_json(path, {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), **counts})
 
 

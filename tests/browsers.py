@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.page.inset import Inset
 from pipeline.page.player import POLICY
+from pipeline.page.widget import Widget
 
 CHROMIUM, FIREFOX = shutil.which("chromium"), shutil.which("firefox")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open a page with")
@@ -21,7 +21,7 @@ needs_firefox = pytest.mark.skipif(FIREFOX is None, reason="no firefox to open a
 LONGEST = 120  # seconds until a page has to have reported
 
 
-def write_page(player: Inset, path: Path, *, more: str = "", allowed: dict[str, str] | None = None) -> Path:
+def write_page(player: Widget, path: Path, *, more: str = "", allowed: dict[str, str] | None = None) -> Path:
     """A page that holds a player alone, under as strict a policy as it works with; `more` is a script besides."""
     sources = {
         "default-src": "'none'",

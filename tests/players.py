@@ -21,8 +21,8 @@ from pipeline.data.sampler import draw_noise
 from pipeline.directions import Directions
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
-from pipeline.page.inset import Inset, read_scripts, read_source
 from pipeline.page.player import WORKER, build_player
+from pipeline.page.widget import Widget, read_scripts, read_source
 from pipeline.records import VECTORS, Frames
 from pipeline.text.vocabulary import Vocabulary
 
@@ -65,17 +65,17 @@ def save_generator(
     return folder
 
 
-def make_player(folder: Path) -> Inset:
+def make_player(folder: Path) -> Widget:
     """The player of a saved generator."""
     return build_player(folder, CAPTIONS, Directions(), 8)
 
 
-def read_element(player: Inset, name: str) -> str:
+def read_element(player: Widget, name: str) -> str:
     """The text of one of a player's elements of data."""
     return player.data.split(f'<script id="player-{name}"', 1)[1].split(">", 1)[1].split("</script>", 1)[0].strip()
 
 
-def draw_in_node(player: Inset, scenes: list[dict[str, Any]], before: str = "") -> Frames:
+def draw_in_node(player: Widget, scenes: list[dict[str, Any]], before: str = "") -> Frames:
     """What the worker of the page answers to scenes: uint8 [N,T,H,W,3]. Raises AssertionError with what it says."""
     given = {
         "description": json.loads(read_element(player, "model")),

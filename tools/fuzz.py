@@ -33,7 +33,7 @@ from pipeline.files import digest_file, write_json
 from pipeline.params import ClipParams, Params, load_params
 from pipeline.records import Clip, Drop, no_progress
 from pipeline.shards import INDEX, Shard, ShardReader, write_index
-from pipeline.tables import LostItems
+from pipeline.tables import CountMismatch
 from pipeline.text.vector_files import read_vectors
 from pipeline.transcoding import make_shards
 from pipeline.transcoding.shard_maker import ShardMaker, read_manifests
@@ -232,7 +232,7 @@ def _transcode(folder: Path, videos: Sequence[Path], params: Params) -> tuple[Dr
     kept = sum(manifest.shard.clips for manifest in manifests if manifest.shard)
     drops = tuple(drop for manifest in manifests for drop in manifest.drops)
     if sum(manifest.read for manifest in manifests) != len(clips) or kept + len(drops) != len(clips):
-        raise LostItems(f"{len(clips)} clips were handed over, {kept} kept and {len(drops)} dropped")
+        raise CountMismatch(f"{len(clips)} clips were handed over, {kept} kept and {len(drops)} dropped")
     return drops
 
 

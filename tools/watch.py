@@ -28,7 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from pipeline.compute import kernel
+from pipeline.compute import linux
 from pipeline.compute.isolation import Permissions, list_rights
 
 _FILTER = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)  # seccomp
@@ -44,7 +44,7 @@ _RESTRICT = 446  # landlock_restrict_self
 _HERE = 0xFFFFFF9C  # AT_FDCWD: relative to the folder that the process is in
 _PAGE, _LONGEST = 4096, 4096
 
-_TO_ADD = kernel.ADD & ~kernel.WRITE
+_TO_ADD = linux.ADD & ~linux.WRITE
 _TO_REMOVE = 1 << 62  # which no sandbox permits
 
 
@@ -62,10 +62,10 @@ _CALLS = (
     _Call("open", (2, None), ((None, 0),), flags=1),
     _Call("openat", (257, 56), ((0, 1),), flags=2),
     _Call("openat2", (437, 437), ((0, 1),), flags=2),
-    _Call("creat", (85, None), ((None, 0),), kernel.WRITE),
-    _Call("truncate", (76, 45), ((None, 0),), kernel.WRITE),
-    _Call("execve", (59, 221), ((None, 0),), kernel.EXECUTE),
-    _Call("execveat", (322, 281), ((0, 1),), kernel.EXECUTE),
+    _Call("creat", (85, None), ((None, 0),), linux.WRITE),
+    _Call("truncate", (76, 45), ((None, 0),), linux.WRITE),
+    _Call("execve", (59, 221), ((None, 0),), linux.EXECUTE),
+    _Call("execveat", (322, 281), ((0, 1),), linux.EXECUTE),
     _Call("mkdir", (83, None), ((None, 0),), _TO_ADD),
     _Call("mkdirat", (258, 34), ((0, 1),), _TO_ADD),
     _Call("mknod", (133, None), ((None, 0),), _TO_REMOVE),
@@ -84,7 +84,7 @@ _CALLS = (
 _BY_NUMBER = {
     number: call
     for call in _CALLS
-    for machine, number in zip(kernel.MACHINES, call.numbers, strict=True)
+    for machine, number in zip(linux.MACHINES, call.numbers, strict=True)
     if number is not None and machine == platform.machine()
 }
 
@@ -92,13 +92,13 @@ _BY_NUMBER = {
 def find_obstacle() -> str:
     """Why nothing can be watched on this machine; empty where it can."""
     machine = platform.machine()
-    if sys.platform != "linux" or machine not in kernel.MACHINES:
+    if sys.platform != "linux" or machine not in linux.MACHINES:
         return f"{sys.platform} on {machine} has no seccomp that is known here"
     found = re.match(r"(\d+)\.(\d+)", platform.release())
     if not found or tuple(map(int, found.groups())) < _SINCE:
         return f"Linux {platform.release()} is older than {'.'.join(map(str, _SINCE))}"
     action = ctypes.c_uint32(_NOTIFY)
-    if kernel.call(_FILTER, _GET_ACTION, 0, ctypes.addressof(action)) != 0:
+    if linux.call(_FILTER, _GET_ACTION, 0, ctypes.addressof(action)) != 0:
         return "this kernel or container has no notification by seccomp"
     return ""
 
@@ -107,14 +107,14 @@ def _install() -> int:
     """Install the filter in this process and what it starts -> its listener. Raises OSError where it is refused."""
     machine = platform.machine()
     watched = [*_BY_NUMBER, _RESTRICT, _FILTER]
-    steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, kernel.MACHINES[machine]), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, 0)]
+    steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, linux.MACHINES[machine]), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, 0)]
     for number in watched:
         steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _NOTIFY)]
     steps.append((_RETURN, 0, 0, _ALLOW))
     buffer = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in steps))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer)))
-    kernel.forgo_privileges()
-    listener = kernel.call(_FILTER, _SET_FILTER, _NEW_LISTENER, ctypes.addressof(program))
+    linux.set_no_new_privs()
+    listener = linux.call(_FILTER, _SET_FILTER, _NEW_LISTENER, ctypes.addressof(program))
     if listener < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return listener
@@ -151,7 +151,7 @@ class Watch:
         """Note what the children may: what they have done so far was asked for with it, too."""
         rights = [(f"{os.path.realpath(path)}/", mask) for path, mask in list_rights(permissions, "")]
         if permissions.folder:
-            rights.append((f"{os.path.realpath(permissions.folder)}/.scratch-", kernel.ADD))
+            rights.append((f"{os.path.realpath(permissions.folder)}/.scratch-", linux.ADD))
         for start, mask in rights:
             self._rights[start] = self._rights.get(start, 0) | mask
 
@@ -212,11 +212,11 @@ def _read_requests(number: int, process: int, arguments: list[int]) -> Iterator[
         if call.name == "openat2":  # a structure that begins with them
             flags = int.from_bytes(_read_memory(process, flags, 8), sys.byteorder)
         writes = flags & (os.O_ACCMODE | os.O_TRUNC)
-        need = (kernel.WRITE if writes else 0) | (_TO_ADD if flags & os.O_CREAT else 0)
+        need = (linux.WRITE if writes else 0) | (_TO_ADD if flags & os.O_CREAT else 0)
     for folder, place in call.paths:
         text = os.fsdecode(_read_memory(process, arguments[place], _LONGEST).split(b"\0")[0])
         path = os.path.normpath(_find_folder(process, _HERE if folder is None else arguments[folder]) / text)
-        read = kernel.READ_FOLDER if os.path.isdir(path) else kernel.READ_FILE  # noqa: PTH112
+        read = linux.READ_FOLDER if os.path.isdir(path) else linux.READ_FILE  # noqa: PTH112
         yield call.name, re.sub(rf"^/proc/{process}(?=/|$)", "/proc/self", path), need or read
 
 

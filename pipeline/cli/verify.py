@@ -23,7 +23,7 @@ import typer
 import yaml
 
 from pipeline.cli.sample import MADE_BY, MOST_GUIDANCE, MOST_SEED, sample
-from pipeline.errors import UserError, ending, naming
+from pipeline.errors import UserError, catch_fault, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
 from pipeline.params import check_params, read_yaml
@@ -202,7 +202,7 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
     named = [name for name in SAMPLED if name in facts and not (by_graph and name in ("steps", "guidance"))]
     options = {name: facts[name] for name in named} | {"exact": not by_graph}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        failed = ending(lambda: sample(facts["caption"], out, model=model, **options))
+        failed = catch_fault(lambda: sample(facts["caption"], out, model=model, **options))
     return failed[0] if failed else None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from pipeline.compute import kernel
+from pipeline.compute import linux
 
 FILES = "files outside (Landlock, from Linux 5.13)"
 CALLS = "system calls (seccomp, on x86-64 and aarch64)"
@@ -92,8 +92,8 @@ def find_missing() -> list[str]:
     """The parts of a sandbox that this machine lacks, of PARTS."""
     if sys.platform != "linux":
         return [FILES, CALLS]
-    missing = [] if kernel.read_landlock_version() else [FILES]
-    return missing + ([] if kernel.has_seccomp() else [CALLS])
+    missing = [] if linux.read_landlock_version() else [FILES]
+    return missing + ([] if linux.has_seccomp() else [CALLS])
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -120,11 +120,11 @@ def isolate_process(permissions: Permissions, scratch: str) -> list[str]:
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             missing.append(THREADS)
         _drop_capabilities()
-        if not _is_done(partial(kernel.restrict_files, list_rights(permissions, scratch))):
+        if not _is_done(partial(linux.restrict_files, list_rights(permissions, scratch))):
             missing.append(FILES)
-    bounded = FILES not in missing and kernel.bounds_signals()
+    bounded = FILES not in missing and linux.bounds_signals()
     restrict = partial(
-        kernel.restrict_calls,
+        linux.restrict_calls,
         programs=bool(permissions.programs),
         signals=bounded,
         machine_code=permissions.machine_code,
@@ -146,24 +146,24 @@ def list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, i
     """Each path that a sandboxed process may use, with all that is in it, and how: a mask of `kernel`."""
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
-        yield paths[name], kernel.READ
+        yield paths[name], linux.READ
     for entry in sys.path:
         if entry.endswith(PACKAGES):
-            yield entry, kernel.READ
-    yield str(Path(__file__).parents[1]), kernel.READ
-    yield os.devnull, kernel.WRITE
+            yield entry, linux.READ
+    yield str(Path(__file__).parents[1]), linux.READ
+    yield os.devnull, linux.WRITE
     for path in permissions.read:
-        yield path, kernel.READ
+        yield path, linux.READ
     if permissions.machine_code:
         for path in PROCESSOR:
-            yield path, kernel.READ
+            yield path, linux.READ
     if permissions.programs:
         for path in (*permissions.programs, *LOADERS):
-            yield path, kernel.READ_FILE | kernel.EXECUTE
+            yield path, linux.READ_FILE | linux.EXECUTE
         for path in LIBRARIES:
-            yield path, kernel.READ
+            yield path, linux.READ
     if scratch:
-        yield scratch, kernel.ADD
+        yield scratch, linux.ADD
 
 
 def _limit(memory_bytes: int, scratch: str) -> None:
@@ -202,7 +202,7 @@ def _drop_capabilities() -> None:
     if number is None or kept == permitted:
         return
     header, sets = struct.pack("=Ii", _CAPABILITIES_VERSION, 0), struct.pack("=6I", kept, kept, 0, 0, 0, 0)
-    if kernel.call(number, header, sets) != 0:
+    if linux.call(number, header, sets) != 0:
         raise OSError("capabilities cannot be dropped")
 
 

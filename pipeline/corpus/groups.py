@@ -42,13 +42,13 @@ class Groups:
         return [clip for name in names for clip in self._clips[name]]
 
 
-class JoinedNames:
+class UnionFind:
     """Names of groups, of which some turn out to be one group, called as the first of them."""
 
     def __init__(self) -> None:
         self._above: dict[str, str] = {}
 
-    def find_first(self, name: str) -> str:
+    def find(self, name: str) -> str:
         """The first name of its group; its own where it was joined with none before it."""
         first = name
         while first in self._above:
@@ -57,9 +57,9 @@ class JoinedNames:
             self._above[name] = first  # so that the next search is short
         return first
 
-    def join(self, one: str, other: str) -> None:
+    def union(self, one: str, other: str) -> None:
         """From now on the groups of both are one."""
-        first, later = sorted((self.find_first(one), self.find_first(other)))
+        first, later = sorted((self.find(one), self.find(other)))
         if first != later:
             self._above[later] = first
 
@@ -79,15 +79,14 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[
     if not any(named):
         return list(clips)
     recordings = [clip.recording or clip.video or clip.id for clip in clips]
-    joined = JoinedNames()
+    joined = UnionFind()
     of_recording: dict[str, str] = {}  # recording -> one of its groups
     for recording, group in zip(recordings, named, strict=True):
         if group:
-            joined.join(group, of_recording.setdefault(recording, group))
+            joined.union(group, of_recording.setdefault(recording, group))
     groups = [group or of_recording.get(name, "") for name, group in zip(recordings, named, strict=True)]
     grouped = [
-        clip._replace(group=joined.find_first(group) if group else "")
-        for clip, group in zip(clips, groups, strict=True)
+        clip._replace(group=joined.find(group) if group else "") for clip, group in zip(clips, groups, strict=True)
     ]
     _refuse_split_groups(grouped, rows, "dataset.path_pattern" if find else "dataset.columns.group")
     return grouped
@@ -199,15 +198,13 @@ def _drop_later(
 
 def _group_duplicates(clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """With all groups that share near-duplicates in one group, called as the first of them."""
-    names = JoinedNames()
+    names = UnionFind()
     for same in sets:
         _refuse_split_duplicates(same)
         for clip in same:
-            names.join(name_group(same[0]), name_group(clip))
+            names.union(name_group(same[0]), name_group(clip))
     joined = {name_group(clip) for same in sets for clip in same}
-    return [
-        clip._replace(group=names.find_first(name)) if (name := name_group(clip)) in joined else clip for clip in clips
-    ]
+    return [clip._replace(group=names.find(name)) if (name := name_group(clip)) in joined else clip for clip in clips]
 
 
 def _refuse_split_duplicates(same: Sequence[Candidate]) -> None:

@@ -20,9 +20,9 @@ from pipeline.corpus.video_names import (
     TRIED,
     NoVideo,
     VideoIndex,
-    compose,
     find_nearest,
     has_video_ending,
+    normalise_name,
     rank_ending,
     split_ending,
 )
@@ -162,7 +162,7 @@ class VideosFolder:
         """The folder of pictures with that name, if no video has it; trying every ending would be slow."""
         folder, _, last = name.rpartition("/")
         listed = self._folders(folder)
-        known = listed is None or compose(split_ending(last)[0]) in self._names(listed)
+        known = listed is None or normalise_name(split_ending(last)[0]) in self._names(listed)
         return None if known else self.contained.find_pictures(name)
 
     def find_path(self, text: str) -> str:
@@ -234,7 +234,7 @@ class VideosFolder:
         stem, ending = split_ending(name)
         fitting = [
             (rank, known)
-            for rank, known in self._names(found).get(compose(stem), [])
+            for rank, known in self._names(found).get(normalise_name(stem), [])
             if not ending or known.lower().endswith(ending)
         ]
         best = [known for rank, known in fitting if rank == fitting[0][0]]
@@ -254,7 +254,9 @@ class VideosFolder:
         if found is None:
             return None
         with os.scandir(f"{self._root}/{found}") as entries:
-            same = sorted(entry.name for entry in entries if compose(entry.name) == compose(name) and entry.is_dir())
+            same = sorted(
+                entry.name for entry in entries if normalise_name(entry.name) == normalise_name(name) and entry.is_dir()
+            )
         path = f"{found}/{same[0]}".lstrip("/") if len(same) == 1 else None
         return path if path and self._holds(f"{self._root}/{path}") else None
 
@@ -264,7 +266,7 @@ class VideosFolder:
         for name in (path.name for path in Path(self._root, folder).iterdir()):
             stem, ending = split_ending(name)
             if ending and name[0] != ".":
-                listed[compose(stem)].append((rank_ending(ending), name))
+                listed[normalise_name(stem)].append((rank_ending(ending), name))
         return {stem: sorted(known) for stem, known in listed.items()}
 
     def _suggest(self, path: str) -> str:
@@ -273,7 +275,7 @@ class VideosFolder:
         found = self._folders(folder)
         if found is None:
             return self._suggest_tail(path)
-        near = find_nearest(compose(split_ending(name)[0]).casefold(), self._stems(found))
+        near = find_nearest(normalise_name(split_ending(name)[0]).casefold(), self._stems(found))
         file = f"{found}/{near}".lstrip("/")
         return f"; the nearest is {file}" if near and file != path else ""
 

@@ -37,7 +37,7 @@ def rank_ending(ending: str) -> int:
     return TRIED.index(ending) if ending in TRIED else len(TRIED)
 
 
-def compose(name: str) -> str:
+def normalise_name(name: str) -> str:
     """The name as it may be typed: its accents composed, plain blanks in place of macOS' narrow ones."""
     return name if name.isascii() else re.sub(r"\s", " ", unicodedata.normalize("NFC", name))
 
@@ -77,9 +77,9 @@ class VideoIndex:
         in which these are tried elsewhere.
         """
         stem, ending = split_ending(name.rstrip("."))
-        above, _, last = compose(stem).rpartition("/")
+        above, _, last = normalise_name(stem).rpartition("/")
         found = [path for path in self._paths.get(last, ()) if not above or _lies_in(path, above)]
-        found = [path for path in found if compose(split_ending(path)[0]) == compose(stem)] or found
+        found = [path for path in found if normalise_name(split_ending(path)[0]) == normalise_name(stem)] or found
         exact = [path for path in found if split_ending(path)[1] == ending]
         best: dict[str, str] = {}
         for path in sorted(exact or found, key=_rank_ending):
@@ -88,7 +88,7 @@ class VideoIndex:
 
     def suggest(self, name: str) -> str:
         """The nearest name there is; empty where none is near."""
-        return find_nearest(compose(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
+        return find_nearest(normalise_name(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
 
     def list_paths(self) -> list[str]:
         """All videos, from the folder."""
@@ -101,7 +101,7 @@ class VideoIndex:
             if self._known is None:
                 self._known = defaultdict(list)
                 for path in self._listed:
-                    self._known[compose(split_ending(path.rpartition("/")[2])[0])].append(path)
+                    self._known[normalise_name(split_ending(path.rpartition("/")[2])[0])].append(path)
         return self._known
 
     @cached_property
@@ -110,7 +110,7 @@ class VideoIndex:
 
 
 def _lies_in(path: str, above: str) -> bool:
-    folder = compose(path.rpartition("/")[0])
+    folder = normalise_name(path.rpartition("/")[0])
     return folder == above or folder.endswith(f"/{above}")
 
 

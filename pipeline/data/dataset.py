@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.data.loading import open_source, send
+from pipeline.data.loading import open_source, to_device
 from pipeline.directions import Directions, read_directions
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file, read_json
@@ -251,7 +251,7 @@ class TrainingSplit:
         A share `opposites` of the mismatched captions are the clip's own with its direction reversed, if it has one.
         Random numbers are drawn for all rows, so that they do not depend on the number of ranks.
         """
-        places = send(torch.from_numpy(rows), self.token_ids.device)
+        places = to_device(torch.from_numpy(rows), self.token_ids.device)
         others, z = self.meanings.others(places)[share], torch.randn(len(rows), z_width, device=places.device)[share]
         mismatched = self.token_ids[others]
         if opposites:

@@ -69,7 +69,8 @@ class Resident:
 
     def take(self, rows: Rows) -> Tensor:
         """The clips at `rows` of the split: uint8 [len(rows),T,H,W,3] on the device."""
-        return self._frames.index_select(0, send(torch.from_numpy(rows), self._frames.device))  # copies whole clips
+        places = to_device(torch.from_numpy(rows), self._frames.device)
+        return self._frames.index_select(0, places)  # copies whole clips
 
     @contextmanager
     def read_ahead(self, coming: Iterable[Rows]) -> Iterator[None]:  # noqa: ARG002
@@ -150,6 +151,6 @@ def open_source(
     )
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on the device, without waiting for what a GPU is still at."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

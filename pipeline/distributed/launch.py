@@ -22,7 +22,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline.distributed import PeerLost, Rank, use_device
-from pipeline.errors import INTERRUPTED, Interrupted, UserError, ending, first_line
+from pipeline.errors import INTERRUPTED, Interrupted, UserError, catch_fault, first_line
 
 PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples
 SAVING = 300  # seconds that ranks have for saving their state once they are asked to stop
@@ -99,7 +99,7 @@ def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tu
         sys.exit(LOST)
     report = told / os.environ["RANK"]
     try:
-        ended = ending(lambda: _join(devices, task, arguments))
+        ended = catch_fault(lambda: _join(devices, task, arguments))
     except PeerLost as error:
         report.write_text(_lost(error), encoding="utf-8")
         _linger()

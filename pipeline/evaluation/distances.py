@@ -57,7 +57,7 @@ def limit_of_line(counts: NDArray[np.int64], values: NDArray[np.float64]) -> flo
     return float(limit)
 
 
-def principal(real: Features, fake: Features) -> tuple[Features, Features]:
+def project_pca(real: Features, fake: Features) -> tuple[Features, Features]:
     """Both sets in the main directions of both together, in which one unit is what `real` varies by overall.
 
     In the directions of `real` alone all would be lost in which no real clip differs from another, but the fakes do.
@@ -74,18 +74,18 @@ def measure_energy_distance(real: Features, fake: Features) -> float:
 
     Szekely & Rizzo 2013, "Energy statistics: A class of statistics based on distances".
     """
-    own = spread(real)
-    return (2 * float(cdist(real, fake).mean()) - own - spread(fake)) / (own or 1.0)
+    own = mean_distance(real)
+    return (2 * float(cdist(real, fake).mean()) - own - mean_distance(fake)) / (own or 1.0)
 
 
-class Coverage(NamedTuple):
+class Prdc(NamedTuple):
     precision: float
     recall: float
     density: float
     coverage: float
 
 
-def cover(real: Features, fake: Features) -> Coverage:
+def compute_prdc(real: Features, fake: Features) -> Prdc:
     """How many fakes lie among reals and the other way round, by balls that reach to the 5th neighbour.
 
     Kynkaanniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
@@ -93,7 +93,7 @@ def cover(real: Features, fake: Features) -> Coverage:
     between = cdist(real, fake)
     real_reach, fake_reach = _reach(real), _reach(fake)
     in_real = between < real_reach[:, None]
-    return Coverage(
+    return Prdc(
         precision=float(in_real.any(axis=0).mean()),
         recall=float((between < fake_reach[None, :]).any(axis=1).mean()),
         density=float(in_real.sum(axis=0).mean() / NEIGHBOUR),
@@ -116,7 +116,7 @@ def _reach(features: Features) -> NDArray[np.float64]:
     return reach
 
 
-def spread(features: Features) -> float:
+def mean_distance(features: Features) -> float:
     """Mean distance between two of the set; 0 for fewer than two."""
     count = len(features)
     return float(cdist(features, features).sum() / (count * (count - 1))) if count > 1 else 0.0

@@ -32,12 +32,12 @@ from pipeline.evaluation.controls import (
 from pipeline.evaluation.distances import (
     LEAST,
     LEAST_FRECHET,
-    cover,
+    compute_prdc,
     explain_outliers,
     frechet,
     frechet_at_infinity,
-    principal,
-    spread,
+    mean_distance,
+    project_pca,
 )
 from pipeline.evaluation.intervals import Figure, interval
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
@@ -186,8 +186,8 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     count = sum(len(mine[meaning]) for meaning in both)
     if count < FEWEST:
         return Figure(None, clips=count, reason=f"{count} clips with another one of the caption, {FEWEST} are needed")
-    fakes = np.array([spread(fake[mine[meaning]]) for meaning in both])
-    reals = np.array([spread(real[theirs[meaning]]) for meaning in both])
+    fakes = np.array([mean_distance(fake[mine[meaning]]) for meaning in both])
+    reals = np.array([mean_distance(real[theirs[meaning]]) for meaning in both])
     if not reals.all():
         return Figure(None, clips=count, reason="real clips of a caption are all the same")
     low, high = interval(
@@ -281,30 +281,30 @@ DISTANCES: dict[str, SetMetric] = {
         mmd, LEAST, Rule(MEAN, "above", 1.0, of_real=True), Rule(SHUFFLED, "above", 1.0, of_real=True)
     ),
     "frechet": _build_distance(
-        lambda real, fake: frechet(*principal(real, fake)),
+        lambda real, fake: frechet(*project_pca(real, fake)),
         LEAST_FRECHET,
         Rule(MEAN, "above", 1.0, of_real=True),
         Rule(SHUFFLED, "above", 2.0, of_real=True),
     ),
     "frechet_at_infinity": _build_distance(
-        lambda real, fake: frechet_at_infinity(*principal(real, fake)),
+        lambda real, fake: frechet_at_infinity(*project_pca(real, fake)),
         LEAST_FRECHET,
         Rule(SHUFFLED, "above", 2.0, of_real=True),
     ),
     "precision": _build_distance(
-        lambda real, fake: cover(real, fake).precision,
+        lambda real, fake: compute_prdc(real, fake).precision,
         LEAST,
         Rule(SHUFFLED, "below", 0.8, of_real=True),
         explain=explain_outliers,
     ),
     "recall": _build_distance(
-        lambda real, fake: cover(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
     ),
     "density": _build_distance(
-        lambda real, fake: cover(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
     "coverage": _build_distance(
-        lambda real, fake: cover(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
 }
 METRICS: dict[str, Metric] = {

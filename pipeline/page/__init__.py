@@ -24,12 +24,12 @@ from pipeline.evaluation.intervals import Figure
 from pipeline.page.blind_test import build_blind_test
 from pipeline.page.figures import Chart, compare_figures, compare_params, name_points, read_charts, read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
-from pipeline.page.inset import Inset, embed_json, explain
 from pipeline.page.player import POLICY, build_player
 from pipeline.page.run import Run, flatten, format_setting, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
+from pipeline.page.widget import Widget, embed_json, explain_missing
 from pipeline.params import ReportParams, SamplingParams
 from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, no_progress
 from pipeline.shards import INDEX
@@ -46,7 +46,7 @@ NO_INTERVAL = "–"  # noqa: RUF001
 
 def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
     """The page of one run, whatever of it is there."""
-    with progress("report", 5 + len(PICTURES) + len(INSETS)) as advance:
+    with progress("report", 5 + len(PICTURES) + len(WIDGETS)) as advance:
         done = partial(_pass_on, advance)
         evaluation = done(read_evaluation(run))
         stages = done(read_stages(run, evaluation))
@@ -54,14 +54,14 @@ def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = n
         pictures = {name: done(read_pictures(run, name)) for name in PICTURES}
         data = done(read_data(run, options.clips))
         charts = done(read_charts([run]))
-        insets = {name: done(open_inset(run, fps, build)) for name, build in INSETS.items()}
+        widgets = {name: done(open_widget(run, fps, build)) for name, build in WIDGETS.items()}
     shown = [*sheets, *data, *(Sheet("", cards) for cards in pictures.values())]
     return _render(
         "run.html",
         _find_shapes(shown),
         fps,
         charts,
-        insets,
+        widgets,
         run=run,
         summary=summarise_run(run, evaluation),
         evaluation=evaluation,
@@ -115,15 +115,15 @@ def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
 
 
-def open_inset(run: Run, fps: int, build: Callable[[Run, int], Inset | None]) -> Inset | None:
+def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) -> Widget | None:
     """What `build` makes of the run; of a model that does not open here, as of an earlier version, the reason."""
     try:
         return build(run, fps)
     except UserError as error:
-        return explain(str(error))
+        return explain_missing(str(error))
 
 
-def open_player(run: Run, fps: int) -> Inset | None:
+def open_player(run: Run, fps: int) -> Widget | None:
     """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
@@ -135,7 +135,7 @@ def open_player(run: Run, fps: int) -> Inset | None:
     return build_player(folders.model, sorted(captions), directions, fps, _read_sampling(run))
 
 
-def open_blind_test(run: Run, fps: int) -> Inset | None:
+def open_blind_test(run: Run, fps: int) -> Widget | None:
     """Pairs of real and generated clips; None where there is no model, or no data. Raises UserError."""
     folders = run.folders
     data = DataFolders(folders.labels, folders.clips, folders.captions)
@@ -154,7 +154,7 @@ def _read_sampling(run: Run) -> SamplingParams | None:
         raise UserError(f"{run.name}: its params have no section sampling that holds ({fault})") from None
 
 
-INSETS = {"player": open_player, "blind_test": open_blind_test}
+WIDGETS = {"player": open_player, "blind_test": open_blind_test}
 
 
 def _render(
@@ -162,18 +162,20 @@ def _render(
     shapes: Sequence[tuple[int, int, int]],
     fps: int,
     charts: Sequence[Chart],
-    insets: Mapping[str, Inset | None],
+    widgets: Mapping[str, Widget | None],
     **given: Any,
 ) -> str:
     environment = _open_templates()
     own = environment.get_template("style.css").render(shapes=shapes, fps=fps)
-    there = [inset for inset in insets.values() if inset]
-    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), *(inset.style for inset in there)]))
-    scripts = [Markup(text) for text in (*map(_read, SCRIPTS), *(inset.script for inset in there)) if text]
+    there = [widget for widget in widgets.values() if widget]
+    style = Markup("\n".join([own, _read("uplot/uPlot.min.css"), *(widget.style for widget in there)]))
+    scripts = [Markup(text) for text in (*map(_read, SCRIPTS), *(widget.script for widget in there)) if text]
     return environment.get_template(template).render(
-        policy=_build_policy(style, scripts, draws=any(inset.script for inset in there)),
-        insets={name: inset and {"reason": inset.reason, "html": Markup(inset.html)} for name, inset in insets.items()},
-        inset_data=Markup("".join(inset.data for inset in there)),
+        policy=_build_policy(style, scripts, draws=any(widget.script for widget in there)),
+        widgets={
+            name: widget and {"reason": widget.reason, "html": Markup(widget.html)} for name, widget in widgets.items()
+        },
+        widget_data=Markup("".join(widget.data for widget in there)),
         style=style,
         scripts=scripts,
         shapes=shapes,

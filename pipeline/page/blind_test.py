@@ -10,8 +10,8 @@ from pipeline.data.dataset import DataFolders, Dataset
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.files import digest_value
 from pipeline.inference import Model, sample
-from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts, read_source
 from pipeline.page.strips import encode_strip
+from pipeline.page.widget import Widget, embed, embed_json, explain_missing, read_scripts, read_source
 from pipeline.params import SamplingParams
 from pipeline.records import Frames
 from pipeline.rendering.contact_sheet import order_round_robin
@@ -32,7 +32,7 @@ class Pair:
 
 def build_blind_test(
     folders: DataFolders, model_folder: Path, seed: int, fps: int, sampling: SamplingParams | None = None
-) -> Inset:
+) -> Widget:
     """The test of a trained model against real clips of the split `test`, with as many captions as can be.
 
     Equal runs give equal bytes. Raises UserError where there are no such products.
@@ -40,7 +40,7 @@ def build_blind_test(
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
     if not rows:
-        return explain("There is no blind test: the split test has no clip with frames and a caption.")
+        return explain_missing("There is no blind test: the split test has no clip with frames and a caption.")
     pairs = draw_pairs(dataset, model, rows, seed)
     frames = pairs[0].real
     shown = [
@@ -54,7 +54,7 @@ def build_blind_test(
     }
     data = embed("blind-pairs", "application/json", embed_json(test))
     script = read_scripts(("files", "blind_test"))
-    return Inset(read_source("blind_test.html"), read_source("blind_test.css"), data, script)
+    return Widget(read_source("blind_test.html"), read_source("blind_test.css"), data, script)
 
 
 def draw_pairs(dataset: Dataset, model: Model, rows: Sequence[int], seed: int) -> list[Pair]:

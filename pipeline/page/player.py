@@ -28,7 +28,7 @@ from pipeline.inference import Model
 from pipeline.models.flops import step_flops
 from pipeline.models.layers import Convolution
 from pipeline.models.networks import TextToVideo
-from pipeline.page.inset import Inset, embed, embed_json, explain, read_scripts, read_source
+from pipeline.page.widget import Widget, embed, embed_json, explain_missing, read_scripts, read_source
 from pipeline.params import SamplingParams
 from pipeline.params.training import ENCODER_NAMES, GENERATORS
 from pipeline.records import DESCRIPTION
@@ -75,7 +75,7 @@ def build_player(
     directions: Directions,
     fps: int,
     sampling: SamplingParams | None = None,
-) -> Inset:
+) -> Widget:
     """The player of a trained model; `captions` are offered to choose from, `fps` is frames per second.
 
     Equal models give equal bytes. Raises UserError where there is no model.
@@ -84,14 +84,14 @@ def build_player(
     vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
     reason = _find_obstacle(model)
     if reason:
-        return explain(reason)
+        return explain_missing(reason)
     description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
     data = (
         embed("player-model", "application/json", embed_json(description))
         + embed("player-engine", "text/plain", read_scripts(WORKER))
         + embed("player-weights", "text/plain", pack_weights(model))
     )
-    return Inset(read_source("player.html"), read_source("player.css"), data, read_scripts(INTERFACE))
+    return Widget(read_source("player.html"), read_source("player.css"), data, read_scripts(INTERFACE))
 
 
 def _find_obstacle(model: Model) -> str:

@@ -217,7 +217,7 @@ def most_held_memory(device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class ClipFlops:
     """Floating-point operations for one clip; those of matrix products and convolutions count."""
 
     generator: int  # drawing it
@@ -249,7 +249,7 @@ class TrainingPlan:
     devices: list[str]
     parameters: dict[str, int]  # that are trained, by network and part of it
     memory: MemoryFit
-    arithmetic: Arithmetic
+    arithmetic: ClipFlops
     measured: MeasuredSteps | None  # None where not even the smallest step fits
 
 
@@ -271,7 +271,7 @@ def plan_training(
     fit = estimate_fit(task, penalised, available, resident_bytes(params, known.clips, available))
     costs = [kind.needs(task.share).flops // task.step_share for kind in (plain, penalised)]
     drawing, judging = count_forward_flops(task)
-    arithmetic = Arithmetic(drawing, judging, costs[0], costs[1], _average_steps(task, costs[0], costs[1]))
+    arithmetic = ClipFlops(drawing, judging, costs[0], costs[1], _average_steps(task, costs[0], costs[1]))
     measured = None
     if most := min(task.share, fit.largest_batch // task.world):
         speed = measure_speed(task, most, seconds)
@@ -295,7 +295,7 @@ def count_parameters(task: TrainingTask) -> dict[str, int]:
     }
 
 
-def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: Arithmetic) -> dict[str, float]:
+def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: ClipFlops) -> dict[str, float]:
     """What such steps come to over a run."""
     params, step = task.params, _average_steps(task, speed.plain, speed.penalised)
     dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32

@@ -41,7 +41,7 @@ DAMAGED_NPZ = (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile,
 DIGITS = 64  # of a SHA-256 in hex
 
 
-def to_text(provenance: Provenance) -> str:
+def format_provenance(provenance: Provenance) -> str:
     """One line of JSON; equal values give equal text."""
     return json.dumps(provenance, sort_keys=True, ensure_ascii=False)
 
@@ -81,7 +81,7 @@ def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
 
 def export_page(page: str, path: Path, provenance: Provenance) -> None:
     """Write a page of HTML: whole or not at all, sealed; what made it stands before the end of its body."""
-    text = to_text(provenance).replace("<", "\\u003c")  # stays within its element, whatever a value holds
+    text = format_provenance(provenance).replace("<", "\\u003c")  # stays within its element, whatever a value holds
     element = f'<script type="application/json" id="{PAGE_ELEMENT}">{text}</script>\n'
     head, body, tail = page.rpartition("</body>")
     with atomic_write(path) as temporary:
@@ -90,7 +90,7 @@ def export_page(page: str, path: Path, provenance: Provenance) -> None:
 
 def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:
     info = PngInfo()
-    info.add_text(KEY, to_text(provenance))
+    info.add_text(KEY, format_provenance(provenance))
     Image.fromarray(picture).save(path, "PNG", pnginfo=info, optimize=True)
 
 
@@ -110,7 +110,7 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
             blocks=np.array(blocks),
             rows=np.array(numbers),
             titles=np.array([row.title for row in rows]),
-            provenance=np.array(to_text(provenance)),
+            provenance=np.array(format_provenance(provenance)),
         )
 
 

@@ -41,7 +41,7 @@ def split_container(path: str) -> tuple[Path, str] | None:
     return None
 
 
-def prepare(videos: Path, video: str) -> None:
+def index_archive(videos: Path, video: str) -> None:
     """List the archive that a video is in, which takes long for a large one and is done once in a process.
 
     What is the matter with it is told when the video is opened.
@@ -125,7 +125,7 @@ def needs_copies(videos: Path, video: str) -> bool:
 
 
 @contextmanager
-def opened(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]:
+def open_video(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]:
     """Yield the file to decode, which may be a copy in the folder `scratch`, or the pictures.
 
     Raises OSError where there is none, and SourceFault where it cannot be read.

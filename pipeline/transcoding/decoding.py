@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Clip, Reason
-from pipeline.sources import digest_source, opened, prepare
+from pipeline.sources import digest_source, index_archive, open_video
 from pipeline.sources.limits import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video import DecodeError
@@ -64,7 +64,7 @@ _Found = dict[str, DecodedVideo | Undecoded]  # by part, as `Clip.part` has it
 def prepare_videos(task: ShardTask) -> None:
     """List the archives that the videos of a shard are in."""
     for clip in task.clips:
-        prepare(task.videos, clip.video)
+        index_archive(task.videos, clip.video)
 
 
 def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], scratch: str) -> Work:
@@ -78,7 +78,7 @@ def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], s
     yield video
     _check_unchanged(task.videos, video, clips[0].digest)
     found: _Found = {}
-    with opened(task.videos, video, Path(scratch)) as source:
+    with open_video(task.videos, video, Path(scratch)) as source:
         if parts.pop("", None):
             found[""] = _try_decoding(task, partial(decode_video, source, task.shape, task.options, key=video))
         if parts:

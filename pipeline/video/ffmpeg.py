@@ -97,7 +97,7 @@ def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  #
     return _check_output(done, messages)
 
 
-def listen(stream: Any, *, seconds: float, at_most: int) -> str:
+def read_log(stream: Any, *, seconds: float, at_most: int) -> str:
     """Run a command -> the last `at_most` bytes of its log. Raises FfmpegError."""
     done, messages = _call(stream, "repeat+info", None, seconds, at_most)
     _check_output(done, messages)

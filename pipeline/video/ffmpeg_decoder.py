@@ -44,7 +44,7 @@ from pipeline.video.colour import (
     read_colour,
 )
 from pipeline.video.container_headers import find_end, read_header
-from pipeline.video.ffmpeg import FfmpegError, listen, run
+from pipeline.video.ffmpeg import FfmpegError, read_log, run
 from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
@@ -134,7 +134,7 @@ class FfmpegReader:
         command = self._build_command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
         with _refusing():
-            text = listen(command, seconds=self._limits.seconds, at_most=kept)
+            text = read_log(command, seconds=self._limits.seconds, at_most=kept)
         survey = _parse(text.splitlines(), None if self.demuxing else self._path, self._limits)
         if not survey.turned:
             return survey

@@ -11,7 +11,7 @@ import pytest
 from clip_sets import by
 from sandboxed_functions import Act, Words
 
-from pipeline.compute import kernel, map_sandboxed
+from pipeline.compute import linux, map_sandboxed
 from pipeline.compute.isolation import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
 from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, clean_text
 from pipeline.compute.sandbox import check_disk_use
@@ -30,18 +30,18 @@ def test_calls_have_the_numbers_of_the_kernels_own_headers(machine):
         pytest.skip("needs the kernel's headers (linux-libc-dev)")
     found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[machine].read_text())
     numbers = {name: int(number) for name, number in found}
-    for table in kernel.CALL_TABLES:
+    for table in linux.CALL_TABLES:
         for name, number in table[machine].items():
             known = numbers.get(name, numbers.get(RENAMED.get(name, "")))
             assert known in (number, None), name
-    assert {name for name in kernel.CALL_TABLES[0][machine] if name not in numbers} <= {*RENAMED, "futex_waitv"}
+    assert {name for name in linux.CALL_TABLES[0][machine] if name not in numbers} <= {*RENAMED, "futex_waitv"}
 
 
 @pytest.mark.parametrize("machine", HEADERS)
 @pytest.mark.parametrize("programs", [False, True])
 @pytest.mark.parametrize("machine_code", [False, True])
 def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs, machine_code):
-    steps = kernel.build_filter(machine, 1234, programs=programs, signals=True, machine_code=machine_code)
+    steps = linux.build_filter(machine, 1234, programs=programs, signals=True, machine_code=machine_code)
     assert len(steps) < 4096  # the kernel's limit
     for place, step in enumerate(steps):
         assert step.code == 0x06 or place + 1 + max(step.if_so, step.if_not) < len(steps)
@@ -63,13 +63,13 @@ def test_every_path_through_the_filter_ends_in_a_verdict(machine, programs, mach
     for call in (("mmap", 0, 4096, 7, 0x22), ("mprotect", 0, 4096, 5)):  # code that is in no file
         assert decide(steps, machine, *call) == ("allow" if machine_code else "fail 1")
     assert decide(steps, machine, "mmap", 0, 4096, 3, 0x21) == "fail 1"
-    assert run(steps, kernel.MACHINES[machine], 9999, []) == "fail 38"
+    assert run(steps, linux.MACHINES[machine], 9999, []) == "fail 38"
     assert run(steps, 0x40000003, 3, []) == "kill"  # the calls of another machine
 
 
 def decide(steps, machine, name, *arguments):
-    number = next(table[machine][name] for table in kernel.CALL_TABLES if name in table[machine])
-    return run(steps, kernel.MACHINES[machine], number, arguments)
+    number = next(table[machine][name] for table in linux.CALL_TABLES if name in table[machine])
+    return run(steps, linux.MACHINES[machine], number, arguments)
 
 
 def run(steps, machine, number, arguments):
@@ -92,7 +92,7 @@ def run(steps, machine, number, arguments):
 
 
 def test_a_machine_without_a_part_is_told_of_it_once_or_refused(monkeypatch, capsys):
-    monkeypatch.setattr(kernel, "read_landlock_version", lambda: 0)
+    monkeypatch.setattr(linux, "read_landlock_version", lambda: 0)
     missing = find_missing()
     assert FILES in missing
     assert set(missing) <= set(PARTS)
@@ -106,9 +106,9 @@ def test_a_machine_without_a_part_is_told_of_it_once_or_refused(monkeypatch, cap
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has these parts")
 def test_this_machine_is_asked_and_not_guessed():
-    version = kernel.read_landlock_version()
+    version = linux.read_landlock_version()
     assert (FILES in find_missing()) == (version == 0)
-    assert (CALLS in find_missing()) == (not kernel.has_seccomp())
+    assert (CALLS in find_missing()) == (not linux.has_seccomp())
 
 
 def test_no_secret_of_the_environment_is_handed_down():

@@ -9,7 +9,7 @@ from pictures import number_names, write_tar, write_zip
 
 from pipeline.corpus.video_files import NoVideo, VideosFolder, digest_videos, find_videos
 from pipeline.records import Drop
-from pipeline.sources import opened
+from pipeline.sources import open_video
 from pipeline.sources.limits import SourceFault
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 132735\n"
@@ -223,12 +223,15 @@ def test_links_to_what_dvc_keeps_are_followed(tmp_path):
     assert find(videos, "x.tar/a.mp4") == "x.tar/a.mp4"
     assert find_videos(videos / "x.tar", [("a", "")], 1) == ["a.mp4"]
     assert digest_videos(videos / "x.tar", ["a.mp4"], 1) == digest_videos(videos, ["x.tar/a.mp4"], 1)
-    with opened(videos, "clip/*.jpg", tmp_path) as pictures:
+    with open_video(videos, "clip/*.jpg", tmp_path) as pictures:
         assert [pictures.read(name) for name in pictures.numbered.names] == [b"picture"] * 3
     (videos / "clip" / "00002.jpg").unlink()
     write_files(tmp_path, ["secret.jpg"])
     (videos / "clip" / "00002.jpg").symlink_to(tmp_path / "secret.jpg")
-    with opened(videos, "clip/*.jpg", tmp_path) as pictures, pytest.raises(SourceFault, match="link out of the videos"):
+    with (
+        open_video(videos, "clip/*.jpg", tmp_path) as pictures,
+        pytest.raises(SourceFault, match="link out of the videos"),
+    ):
         pictures.read("00002.jpg")
 
 

@@ -1,21 +1,21 @@
 """Distances between sets, against plain loops, closed forms, the formula of the paper and the package prdc."""
 
 import numpy as np
+import prdc
 import pytest
-from prdc import compute_prdc
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import pdist
 
 from pipeline.evaluation.distances import (
     COMPONENTS,
     NEIGHBOUR,
-    cover,
+    compute_prdc,
     explain_outliers,
     frechet,
     frechet_at_infinity,
     limit_of_line,
-    principal,
-    spread,
+    mean_distance,
+    project_pca,
 )
 from pipeline.measures import mmd, standardise
 
@@ -109,16 +109,16 @@ def test_frechet_at_infinity_takes_off_most_of_what_few_fakes_add():
 @pytest.mark.parametrize(("count", "scale", "shift"), [(80, 1.0, 0.0), (80, 0.3, 0.4), (21, 2.0, 0.0)])
 def test_precision_recall_density_and_coverage_are_those_of_prdc(count, scale, shift, capsys):
     real, fake = normal(1, 70, 6), normal(2, count, 6, scale, shift)
-    expected = compute_prdc(real, fake, nearest_k=NEIGHBOUR)
+    expected = prdc.compute_prdc(real, fake, nearest_k=NEIGHBOUR)
     capsys.readouterr()  # prdc prints
-    assert cover(real, fake)._asdict() == pytest.approx(expected, abs=1e-4)
+    assert compute_prdc(real, fake)._asdict() == pytest.approx(expected, abs=1e-4)
 
 
 def test_spread_is_the_mean_distance_of_pairs():
     features = normal(1, 12, 4)
-    assert spread(features) == pytest.approx(pdist(features).mean())
-    assert spread(features[:1]) == 0
-    assert spread(np.ones((4, 2))) == 0
+    assert mean_distance(features) == pytest.approx(pdist(features).mean())
+    assert mean_distance(features[:1]) == 0
+    assert mean_distance(np.ones((4, 2))) == 0
 
 
 def test_features_become_alike_and_silent_ones_stay_silent():
@@ -133,7 +133,7 @@ def test_the_main_directions_keep_distances_and_count_them_in_overall_deviations
     plane = np.zeros((60, 40))
     plane[:, :COMPONENTS] = normal(1, 60, COMPONENTS)
     turn, _ = np.linalg.qr(normal(3, 40, 40))
-    a, b = principal(plane @ turn, plane[::-1] @ turn)
+    a, b = project_pca(plane @ turn, plane[::-1] @ turn)
     assert a.shape == (60, COMPONENTS)
     assert a.var(axis=0).sum() == pytest.approx(1)
     assert pdist(a) == pytest.approx(pdist(plane) / np.sqrt(plane.var(axis=0).sum()))
@@ -145,5 +145,6 @@ def test_balls_tell_nothing_where_a_far_clip_has_a_wide_one():
     assert explain_outliers(real) == ""
     far = np.concatenate((real, np.full((1, 20), 10.0)))
     assert "times as wide as most" in explain_outliers(far)
-    assert cover(far, normal(1, 60, 20, scale=0.2, shift=5.0)).precision == 1.0  # none of them lies among the others
+    # None of these lies among the others.
+    assert compute_prdc(far, normal(1, 60, 20, scale=0.2, shift=5.0)).precision == 1.0
     assert explain_outliers(np.zeros((10, 3))) == ""

@@ -7,7 +7,7 @@ import sys
 import pytest
 from locations import ROOT
 
-from pipeline.errors import UserError, describe_fault, ending, first_line, naming
+from pipeline.errors import UserError, catch_fault, describe_fault, first_line, naming
 from pipeline.files import write_json
 
 
@@ -28,7 +28,7 @@ def test_a_message_has_no_signs_that_a_terminal_obeys():
         )
 
     told = "no column 'path'; its columns: \\x1b]0;another title\\x07, \\x9b2J, \\u202eabc, título 題\nin two lines"
-    assert ending(refuse) == (told, 1)
+    assert catch_fault(refuse) == (told, 1)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_of_a_copy_that_found_no_room_the_target_is_named():
     def copy():
         raise OSError(errno.ENOSPC, "No space left on device", "/here/whole", None, "/there/full")
 
-    assert ending(copy) == (
+    assert catch_fault(copy) == (
         "No space left on device (/there/full); make room or correct the permissions, then run the same command again",
         1,
     )
@@ -65,7 +65,7 @@ def test_of_a_copy_that_found_no_room_the_target_is_named():
 def test_a_file_or_a_folder_in_the_way_is_named(tmp_path, place):
     (tmp_path / "picture.gif").touch()
     (tmp_path / "folder").mkdir()
-    told, code = ending(lambda: write_json(tmp_path / place, {}))
+    told, code = catch_fault(lambda: write_json(tmp_path / place, {}))
     assert code == 1
     assert told.startswith(f"{tmp_path / place.partition('/')[0]}")
     assert told.endswith(": a file where a folder is needed, or a folder where a file is; name another place")
@@ -79,7 +79,7 @@ def test_what_writes_to_a_full_disk_is_told_with_the_name_of_its_file(tmp_path):
         with naming(tmp_path / "card.md"):
             (tmp_path / "card.md").write_text("whole")
 
-    assert ending(write) == (
+    assert catch_fault(write) == (
         f"No space left on device ({tmp_path / 'card.md'}); make room or correct the permissions, then run the same "
         "command again",
         1,

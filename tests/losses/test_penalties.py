@@ -4,7 +4,7 @@ import pytest
 import torch
 from penalised import collect_outputs
 
-from pipeline.losses import PENALTIES, DiscriminatorOutputs, SharedRng, between, move_clips
+from pipeline.losses import PENALTIES, DiscriminatorOutputs, SharedRng, interpolate, move_clips
 from pipeline.params import PENALTY_NAMES
 
 B, SHAPE = 3, (2, 4, 3, 5)  # C,T,H,W
@@ -128,14 +128,14 @@ def test_zero_gp_and_wgan_gp_are_taken_at_one_point_between_real_and_fake(clips,
     discriminator = quadratic_discriminator(weight)
     for name, of_slope in (("zero_gp", lambda s: s), ("wgan_gp", lambda s: (s.sqrt() - 1).square())):
         torch.manual_seed(5)
-        point = between(real, fake, RNG)
+        point = interpolate(real, fake, RNG)
         found = penalty_of(name, discriminator, clips, seed=5)
         torch.testing.assert_close(found, of_slope(squares(weight * point)))
 
 
 def test_points_between_lie_on_the_line_anywhere_each_clip_at_its_own():
     real, fake = torch.zeros(2000, *SHAPE), torch.ones(2000, *SHAPE)
-    points = between(real, fake, SharedRng(2000, slice(0, 2000), CPU)).flatten(1)
+    points = interpolate(real, fake, SharedRng(2000, slice(0, 2000), CPU)).flatten(1)
     assert (points == points[:, :1]).all()
     share = points[:, 0]
     assert share.min() >= 0

@@ -32,8 +32,8 @@ def build(folder, seed=3):
     return build_blind_test(open_dataset(folder).folders, folder / "model", seed, 8)
 
 
-def read_test(inset):
-    return json.loads(inset.data.split(">", 1)[1].split("</script>", 1)[0])
+def read_test(widget):
+    return json.loads(widget.data.split(">", 1)[1].split("</script>", 1)[0])
 
 
 def test_pairs_are_of_the_test_split_with_samples_of_the_same_captions(folder):
@@ -69,17 +69,17 @@ def test_equal_runs_give_equal_bytes_and_another_seed_another_test(folder):
 def test_a_run_without_test_clips_says_so(tmp_path):
     write_data(tmp_path, tiny_clips(6))
     save_generator(tmp_path / "model", (T, H, W))
-    inset = build(tmp_path)
-    assert "split test" in inset.reason
-    assert inset.reason in inset.html
-    assert inset.script == inset.data == ""
+    widget = build(tmp_path)
+    assert "split test" in widget.reason
+    assert widget.reason in widget.html
+    assert widget.script == widget.data == ""
 
 
 @needs_chromium
 def test_answers_become_a_sheet_that_is_read(folder, tmp_path):
-    inset = build(folder)
-    pairs = read_test(inset)["pairs"]
-    with open_chromium(write_page(inset, tmp_path / "page.html"), accept_downloads=True) as page:
+    widget = build(folder)
+    pairs = read_test(widget)["pairs"]
+    with open_chromium(write_page(widget, tmp_path / "page.html"), accept_downloads=True) as page:
         for number, pair in enumerate(pairs):
             shown = "(text) => document.querySelector('#blind-caption').textContent === text"
             page.wait_for_function(shown, arg=pair["caption"])

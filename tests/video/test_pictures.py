@@ -8,7 +8,7 @@ from pictures import draw_picture, number_names, read_folder_as_members, write_p
 from PIL import Image, ImageOps
 from settings import clip_shape, transcoding
 
-from pipeline.sources import opened
+from pipeline.sources import open_video
 from pipeline.sources.limits import SourceFault
 from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
@@ -39,7 +39,7 @@ TURNED = {
 
 
 def decode(videos, video, shape=SHAPE, **options):
-    with opened(videos, video, videos / "scratch") as source:
+    with open_video(videos, video, videos / "scratch") as source:
         return decode_video(source, shape, transcoding(**options), key="a")
 
 
@@ -123,7 +123,7 @@ def test_a_rate_makes_seconds_of_pictures(tmp_path):
 def test_parts_of_a_folder_are_cut_by_the_rate(tmp_path):
     write_pictures(tmp_path / "clip", number_names(40, "{:02}.png"))
     parts = [Part(1.0, 2.0, "a"), Part(3.0, 4.0, "b")]
-    with opened(tmp_path, "clip/*.png", tmp_path) as source:
+    with open_video(tmp_path, "clip/*.png", tmp_path) as source:
         found = list(decode_parts(source, parts, clip_shape(5, 48, 64), transcoding(picture_rate=10.0)))
     for part, numbers in zip(found, ((11, 13, 15, 17, 19), (31, 33, 35, 37, 39)), strict=True):
         assert isinstance(part, DecodedVideo)

@@ -31,7 +31,7 @@ from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
-from pipeline.corpus.video_names import ANYWHERE, VideoIndex, compose, split_ending
+from pipeline.corpus.video_names import ANYWHERE, VideoIndex, normalise_name, split_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
@@ -113,12 +113,15 @@ def read_address(named: str) -> str:
 def _count_tail(path: str, parts: Sequence[str]) -> int:
     """How many of the last folders of a path and of what an export says are the same."""
     pairs = list(zip(path.split("/")[-2::-1], parts[-2::-1], strict=False))
-    return next((number for number, (one, other) in enumerate(pairs) if compose(one) != compose(other)), len(pairs))
+    return next(
+        (number for number, (one, other) in enumerate(pairs) if normalise_name(one) != normalise_name(other)),
+        len(pairs),
+    )
 
 
 def _spell_upload(name: str) -> str:
     """The stem as a web server spells the name of an uploaded file: no blanks, no signs, in any case."""
-    return re.sub(r"[^-\w.]", "", compose(split_ending(name)[0]).strip().replace(" ", "_")).casefold()
+    return re.sub(r"[^-\w.]", "", normalise_name(split_ending(name)[0]).strip().replace(" ", "_")).casefold()
 
 
 class Export(NamedTuple):

@@ -12,7 +12,7 @@ from settings import reading
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.video_files import digest_videos, find_videos
 from pipeline.errors import UserError
-from pipeline.sources import opened
+from pipeline.sources import open_video
 
 NAMES = ["PullUp", "push_up"]
 
@@ -73,7 +73,7 @@ def test_its_videos_are_read_in_any_order(tmp_path, indexed, compression):
     found = find_videos(tmp_path, [(row.id, row.video) for row in rows], 1)
     assert digest_videos(tmp_path, found, 2) == [hashlib.sha256(content).hexdigest() for content in contents]
     for place in (6, 3, 4, 1, 0):
-        with opened(tmp_path, found[place], tmp_path / "scratch") as file:
+        with open_video(tmp_path, found[place], tmp_path / "scratch") as file:
             assert file.read_bytes() == contents[place]
 
 

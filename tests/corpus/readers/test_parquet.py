@@ -10,7 +10,7 @@ from settings import reading
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.video_files import digest_videos, find_videos
 from pipeline.errors import UserError
-from pipeline.sources import opened
+from pipeline.sources import open_video
 
 
 def read(labels, kind="parquet", videos=None, **columns):
@@ -59,7 +59,7 @@ def test_cells_are_digested_and_opened_in_any_order(hub, tmp_path):
     expected = [b"test", *(f"video {part} {number}".encode() for part in (0, 1) for number in range(7))]
     assert digest_videos(hub, found, 2) == [hashlib.sha256(content).hexdigest() for content in expected]
     for place in (14, 3, 4, 9, 1, 0):
-        with opened(hub, found[place], tmp_path / "scratch") as file:
+        with open_video(hub, found[place], tmp_path / "scratch") as file:
             assert file.read_bytes() == expected[place]
 
 

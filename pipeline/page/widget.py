@@ -12,7 +12,7 @@ SOURCES = Path(__file__).parent / "player"
 
 
 @dataclass(frozen=True, slots=True)
-class Inset:
+class Widget:
     """Markup `html` where it is to be seen, and the texts of a `style` and a `script` element.
 
     `data` are elements for the end of the body, before the script. Where it cannot be had, `reason` says why, as plain
@@ -26,9 +26,9 @@ class Inset:
     reason: str = ""
 
 
-def explain(reason: str) -> Inset:
+def explain_missing(reason: str) -> Widget:
     """In place of a part that cannot be had: why, for the reader, too."""
-    return Inset(f"<p>{escape(reason)}</p>\n", reason=reason)
+    return Widget(f"<p>{escape(reason)}</p>\n", reason=reason)
 
 
 def read_source(name: str) -> str:

@@ -63,7 +63,7 @@ def call(number: int, *arguments: int | bytes | None) -> int:
     return int(_library().syscall(ctypes.c_long(number), *ready))
 
 
-def forgo_privileges() -> None:
+def set_no_new_privs() -> None:
     """Let no program give this process or a child of it more rights than it has. Raises OSError."""
     if _library().prctl(_NO_NEW_PRIVILEGES, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS is refused")
@@ -95,7 +95,7 @@ def restrict_files(rights: Iterable[tuple[str, int]]) -> None:
     try:
         for path, right in rights:
             _allow(ruleset, path, right & handled)
-        forgo_privileges()
+        set_no_new_privs()
         _check(call(_RESTRICT, ruleset, 0))
     finally:
         os.close(ruleset)
@@ -210,7 +210,7 @@ def restrict_calls(*, programs: bool, signals: bool, machine_code: bool) -> None
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
     header = ctypes.create_string_buffer(program, len(program))
-    forgo_privileges()
+    set_no_new_privs()
     if call(_SECCOMP[platform.machine()], _SET_FILTER, 1, ctypes.addressof(header)) != 0:  # 1: all threads
         raise OSError(ctypes.get_errno(), "seccomp is refused")
 
