@@ -211,7 +211,7 @@ class ModelFiles:
     @property
     def remedy(self) -> str:
         """What to do about weights or a description that are absent or damaged."""
-        return "download the folder again, or repeat `t2v export`" if self.exported else "`dvc repro -f train`"
+        return "download the folder again, or repeat `t2v export`" if self.exported else "run `dvc repro -f train`"
 
 
 def find_model_files(folder: Path) -> ModelFiles:
