@@ -1,1 +1,1 @@
-"""How good a generator is: a judge that was trained on other clips, metrics, and controls that they must reject."""
+"""Evaluation of a generator: metrics, some by a judge trained on other clips, and the controls that test them."""

@@ -1,4 +1,4 @@
-"""The sets of clips of one evaluation: generated, real, controls, and those of unseen words."""
+"""The sets of clips of an evaluation: generated clips, real ones, controls, and clips of unseen words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]
-FEW = 0.1  # of the clips of a split
+FEW = 0.1  # of the clips of a split: leaving out fewer needs no reordering
 
 Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> a clip each; equal rows and seeds, equal noise
 
@@ -31,13 +31,13 @@ class NewWords(NamedTuple):
 
     held_out: list[Prompt]  # one for each real clip of the split test_words
     inserted: list[Prompt]  # words of evaluate.new_words in captions of the split test
-    vectors: NDArray[np.float32]  # [N,D] of the words that the generator has yet to take in
+    vectors: NDArray[np.float32]  # [N,D] of the words that must be added to the generator
 
 
 def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams) -> NewWords:
-    """Held-out objects and new words, each asking for the seen object with the nearest vector.
+    """Prompts of held-out objects and new words; the wanted class of each is the seen object with the nearest vector.
 
-    Raises UserError where new words have no vectors.
+    Raises UserError if there are no vectors for the new words.
     """
     rows = dataset.rows("test_words", options.real_clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
@@ -64,7 +64,7 @@ def _list_objects(dataset: Dataset, split: Split, most: int) -> list[str]:
 def assign_neighbours(
     prompts: Sequence[Prompt], names: Sequence[str], seen: SeenObjects, classes: Classes
 ) -> list[Prompt]:
-    """Prompts of held-out objects by name, each asking for the nearest seen one: the judge was trained on no other."""
+    """Prompts whose wanted class is the seen object nearest to `names`, since the judge knows seen ones only."""
     return [
         _assign_neighbour(prompt, name, seen.find_nearest(name), classes)
         for prompt, name in zip(prompts, names, strict=True)
@@ -74,7 +74,7 @@ def assign_neighbours(
 def insert_new_words(
     words: Iterable[str], hosts: Sequence[Host], seen: SeenObjects, vocabulary: Vocabulary, classes: Classes
 ) -> list[Prompt]:
-    """Each new word in place of the first object of each host. Raises UserError for a word that has no vector."""
+    """Each new word in place of the first object of each host. Raises UserError for a word without a vector."""
     prompts = []
     for word in words:
         near = seen.find_nearest(word)
@@ -105,14 +105,14 @@ def _assign_neighbour(prompt: Prompt, name: str, near: Neighbour | None, classes
 
 
 def build_opposites(dataset: Dataset, classes: Classes, options: EvaluateParams) -> dict[str, Prompt]:
-    """Caption of the split test -> the same with the opposite direction, where it has one."""
+    """Captions of the split test -> prompts of the opposite direction; captions without one are left out."""
     clips = dataset.clips(dataset.rows("test", options.real_clips))
     pairs = ((clip.caption, _build_opposite(clip, classes, dataset)) for clip in clips)
     return {caption: prompt for caption, prompt in pairs if prompt is not None}
 
 
 def _build_opposite(clip: Clip, classes: Classes, dataset: Dataset) -> Prompt | None:
-    """None where the caption has no opposite, or the clip moves no way that can be measured."""
+    """None if the caption has no opposite, or the clip's direction of motion cannot be measured."""
     caption, template = (dataset.directions.find_opposite(text) for text in (clip.caption, clip.template))
     if caption is None or clip.moves not in WAYS:
         return None
@@ -122,7 +122,7 @@ def _build_opposite(clip: Clip, classes: Classes, dataset: Dataset) -> Prompt | 
 
 
 class RealClips(NamedTuple):
-    """Real clips by split, uint8 [N,T,H,W,3], with what they show."""
+    """Real clips by split, uint8 [N,T,H,W,3], with their prompts."""
 
     test: ClipSet
     val: ClipSet
@@ -132,7 +132,7 @@ class RealClips(NamedTuple):
 
 
 def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) -> RealClips:
-    """The real clips of a run, no more of each split than `params` allows. Raises UserError where there are too few."""
+    """The real clips of each split, at most as many as `params` says. Raises UserError if test or train has none."""
 
     def read(split: Split, most: int) -> ClipSet:
         rows = dataset.rows(split, most)
@@ -155,9 +155,9 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
 
 
 def spread_first(clips: ClipSet, count: int) -> ClipSet:
-    """The clips in an order in which the first `count`, that distances compare, are spread evenly over all.
+    """Reorder clips so that the first `count`, which distances compare, are spread evenly over all of them.
 
-    They come in the order of their names, which may begin with a category. Where few are left out the order stays.
+    Clips are sorted by name, which may begin with a category. If hardly any are left out, the order is kept.
     """
     if not count or len(clips.prompts) - count <= FEW * len(clips.prompts):
         return clips
@@ -169,9 +169,9 @@ def spread_first(clips: ClipSet, count: int) -> ClipSet:
 def generate_clips(
     draw: Draw, reals: RealClips, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
 ) -> dict[str, ClipSet]:
-    """What the generator makes of captions of the test splits, and of captions with `new` objects.
+    """Samples for the captions of the test splits, and for the prompts with `new` objects.
 
-    `opposites` holds captions of the opposite direction by caption.
+    `opposites` maps captions to the prompts of the opposite direction.
     """
     seen = repeat(reals.test.prompts, params.samples)
     turned = [prompt for prompt in seen if prompt.caption.text in opposites]
@@ -188,7 +188,7 @@ def generate_clips(
         if prompts
     }
     if turned:
-        # The same noise under both captions: all that differs is the direction.
+        # The same noise for both captions, so that they differ in the direction only.
         back = [opposites[prompt.caption.text] for prompt in turned]
         sets["model, turned from"] = ClipSet(draw(turned, params.seed + len(wanted)), turned)
         sets["model, turned to"] = ClipSet(draw(back, params.seed + len(wanted)), back)
@@ -216,12 +216,12 @@ def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
 
 
 def repeat(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
-    """`count` prompts: these in order, from the start again where they are fewer."""
+    """`count` prompts: these in order, repeated as often as needed."""
     return [prompts[index % len(prompts)] for index in range(count)] if prompts else []
 
 
 def select_distinct(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
-    """The first prompt of each meaning, `most` at most."""
+    """The first prompt of each meaning, at most `most` of them."""
     first: dict[int, Prompt] = {}
     for prompt in prompts:
         first.setdefault(prompt.meaning, prompt)

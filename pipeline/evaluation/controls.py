@@ -1,6 +1,6 @@
-"""Controls: clips made from real ones that are wrong in a known way, and the rules that metrics must pass on them.
+"""Controls: clips that are wrong in a known way, made from real ones, and the rules that metrics must pass on them.
 
-A metric that a control does not move as its rules demand is withdrawn from the headline.
+A metric that breaks a rule on a control is withdrawn from the headline.
 """
 
 from collections import Counter
@@ -19,44 +19,44 @@ NOISE = 8.0  # grey levels
 
 # Sets of clips, by name.
 REAL = "real test"
-SECOND_REAL = "real val"  # what a perfect generator would get
+SECOND_REAL = "real val"  # scores as a perfect generator would
 TRAIN_COPY, NOISY_COPY, MEAN = "train copy", "noisy train copy", "mean clip"
 FROZEN, SHUFFLED, BACKWARDS = "frozen", "shuffled frames", "backwards"
-CHANCE = "shuffled captions"  # what is right by chance alone
+CHANCE = "shuffled captions"  # accuracies at chance level
 NOISE_ALONE = "noise"
 FASTER, OTHER_CATEGORY = "double speed", "other category"
-SPECIAL = (FASTER, OTHER_CATEGORY)  # planted for the metrics whose rules name them alone
+SPECIAL = (FASTER, OTHER_CATEGORY)  # only measured by metrics whose rules name them
 CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE, *SPECIAL)
 
 ABSENT = Figure(None, reason="there are no such clips")
 ONE_CLASS = "there is nothing to tell apart: all clips are of one class"
-UNLIKELY = 0.001  # the chance that guessing passes for knowing, and that an honest metric is withdrawn by accident
+UNLIKELY = 0.001  # significance level: guesses pass for knowledge, or a sound metric is withdrawn, this rarely
 
 Side = Literal["below", "above"]
 Chance = Callable[[Sequence[Prompt], int], float]  # prompts, number of wrong captions -> share right by chance
 
 
 class Rule(NamedTuple):
-    """The metric of the set `control` must lie on one side of a limit.
+    """The value of the set `control` must be on one side of a limit.
 
-    `unless` says of some real clips why that cannot be asked of them; it returns an empty text for all others.
+    `unless` returns why the rule does not apply to the given real clips; empty if it does.
     """
 
     control: str
     side: Side
     limit: float
-    of_real: bool = False  # a share of what real clips get; above, of the upper end of their interval
+    of_real: bool = False  # relative to the value of `real val`; "above": to the upper end of its interval
     unless: Callable[[MeasuredClips], str] | None = None
 
 
 class AtChance(NamedTuple):
-    """Clips with each other's captions must not be right more often than by chance."""
+    """With shuffled captions, clips must not be right more often than by chance."""
 
     chance: Chance
 
 
 class BeyondChance(NamedTuple):
-    """Real clips must be right more often than by chance: otherwise nothing can measure what the metric asks for."""
+    """Real clips must be right more often than by chance: otherwise the metric measures nothing."""
 
     chance: Chance
 
@@ -66,7 +66,7 @@ Table = Mapping[str, Mapping[str, Figure]]  # set of clips -> metric -> figure
 
 
 class Check(NamedTuple):
-    """The outcome of a demand; `passed` is None where it cannot be tried, and `reason` says why."""
+    """The outcome of a demand; `passed` is None if it could not be tried, and `reason` says why."""
 
     metric: str
     control: str
@@ -79,11 +79,11 @@ class Check(NamedTuple):
 def check_controls(
     table: Table, demands: Mapping[str, Sequence[Demand]], real: MeasuredClips, distractors: int
 ) -> list[Check]:
-    """Every demand, by metric, on the figures of the controls, which are made of the real clips.
+    """Check all demands, given by metric, on the figures of the controls, which were made from the `real` clips.
 
-    Each of those was compared with so many wrong captions.
+    Each clip was compared with `distractors` wrong captions.
     """
-    # Several metrics see the same shuffled captions: each may fail by accident the more rarely.
+    # Bonferroni: several metrics are tested on the same shuffled captions.
     tries = sum(isinstance(demand, AtChance) for some in demands.values() for demand in some)
     checks = []
     prompts = real.prompts
@@ -126,13 +126,13 @@ def _check_beyond_chance(metric: str, chance: float, table: Table) -> Check:
 
 
 def _compute_chance(found: Figure, chance: float) -> float:
-    """The probability that at least this many of the clips are right, each with this chance."""
+    """The p-value: the probability that at least as many clips are right if each is right with this chance."""
     right = round((found.value or 0.0) * found.clips)
     return float(binom.sf(right - 1, found.clips, chance))
 
 
 def select_withdrawn(checks: Sequence[Check]) -> set[str]:
-    """The metrics that their controls do not move."""
+    """The metrics that failed a check."""
     return {check.metric for check in checks if check.passed is False}
 
 
@@ -148,14 +148,14 @@ def compute_ranking_chance(prompts: Sequence[Prompt], distractors: int, best: in
 
 
 def scale_figure(value: float | None, floor: float | None, ceiling: float | None) -> float | None:
-    """A figure on a scale from 0 at the floor to 1 at the ceiling; None where an end is absent or both are equal."""
+    """The value on a scale from 0 at the floor to 1 at the ceiling; None if an end is missing or both are equal."""
     if value is None or floor is None or ceiling is None or floor == ceiling:
         return None
     return (value - floor) / (ceiling - floor)
 
 
 def copy_train(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt], rng: np.random.Generator) -> ClipSet:
-    """For each wanted prompt a training clip of the same meaning, a different one while there are any."""
+    """For each wanted prompt a training clip of the same meaning, none twice unless they run out."""
     rows: list[int] = []
     taken: set[int] = set()
     for prompt in wanted:
@@ -167,23 +167,23 @@ def copy_train(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt],
 
 
 def add_noise(frames: Frames, rng: np.random.Generator) -> Frames:
-    """The clips a pixel or two to the side, with noise: a copy in disguise."""
+    """Disguised copies: the clips shifted by a pixel or two, with noise."""
     moved = np.stack([_shift(clip, *rng.choice([-2, -1, 1, 2], 2)) for clip in frames])
     grain = rng.normal(0, NOISE, moved.shape)
     return (moved + grain).round().clip(0, 255).astype(np.uint8)
 
 
 def _shift(clip: Frames, down: int, right: int) -> Frames:
-    """The clip that far to the side, its edges repeated where nothing else is in view."""
+    """The clip shifted by `down` and `right` pixels, with its border pixels repeated."""
     height, width = clip.shape[1:3]
     rows, columns = np.arange(height) - down, np.arange(width) - right
     return clip[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
 
 
 def average_clips(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Prompt]) -> ClipSet:
-    """For each wanted prompt the mean of all training clips of its meaning: right on average, and no clip at all.
+    """For each wanted prompt the mean of all training clips of its meaning: right on average, but no realistic clip.
 
-    Prompts that no training clip shows are left out.
+    Prompts whose meaning no training clip has are left out.
     """
     trained = {prompt.meaning for prompt in shown}
     kept = [prompt for prompt in wanted if prompt.meaning in trained]
@@ -195,28 +195,28 @@ def average_clips(train: Frames, shown: Sequence[Prompt], wanted: Sequence[Promp
 
 
 def freeze(frames: Frames) -> Frames:
-    """The middle frame of each clip, all the time."""
+    """The middle frame of each clip, repeated."""
     middle = frames.shape[1] // 2
     return np.repeat(frames[:, middle : middle + 1], frames.shape[1], axis=1)
 
 
 def shuffle_frames(frames: Frames, rng: np.random.Generator) -> Frames:
-    """The frames of each clip in disorder."""
+    """The frames of each clip in random order."""
     return np.stack([clip[rng.permutation(len(clip))] for clip in frames])
 
 
 def reverse(frames: Frames) -> Frames:
-    """Each clip played from its end."""
+    """Each clip played backwards."""
     return np.ascontiguousarray(frames[:, ::-1])
 
 
 def double_speed(frames: Frames) -> Frames:
-    """Every second frame of each clip: clips half as long, in which all goes twice as fast."""
+    """Every second frame of each clip: half as many frames, twice the speed."""
     return np.ascontiguousarray(frames[:, ::2])
 
 
 def swap_categories(prompts: Sequence[Prompt], rng: np.random.Generator) -> dict[int, Prompt]:
-    """For each row whose category is known a prompt of another one; none where there is one category alone."""
+    """For each row with a known category a prompt of another category; empty if there is only one category."""
     others = {
         own: [prompt for prompt in prompts if prompt.category not in (own, -1)]
         for own in {prompt.category for prompt in prompts} - {-1}
@@ -226,10 +226,10 @@ def swap_categories(prompts: Sequence[Prompt], rng: np.random.Generator) -> dict
 
 
 def shuffle_captions(prompts: Sequence[Prompt], rng: np.random.Generator) -> list[Prompt]:
-    """The prompts in random order: some clips get their own meaning again."""
+    """The prompts in random order; some clips keep their meaning."""
     return [prompts[row] for row in rng.permutation(len(prompts))]
 
 
 def draw_noise(count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Frames:
-    """Clips without anything in them: how bad a distance can get."""
+    """Clips of uniform noise: the worst case of a distance."""
     return rng.integers(0, 256, (count, *shape), dtype=np.uint8)

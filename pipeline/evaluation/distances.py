@@ -1,6 +1,6 @@
 """Distances between two sets of clips in the features of a judge, float64 [N,F] each.
 
-Linear algebra is numpy's and scipy's; tests compare with the formulas of the papers and with the package prdc.
+Tests compare them with the formulas of the papers and with the package prdc.
 """
 
 import math
@@ -14,33 +14,33 @@ from scipy.spatial.distance import cdist
 from pipeline.measures import Features
 
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
-WIDEST = 2.0  # ball around a real clip, in shares of the median one
-LEAST = 4 * NEIGHBOUR  # clips on either side, below which no distance is given
-COMPONENTS = 16  # principal ones that a Frechet distance compares
-LEAST_FRECHET = 3 * COMPONENTS  # clips on either side: fewer say little about this many variances
-POINTS, ORDERS = 6, 4  # of the line to endlessly many fakes, and random choices of fakes for each point
+WIDEST = 2.0  # radius of the ball around a real clip, relative to the median
+LEAST = 4 * NEIGHBOUR  # clips on either side; with fewer no distance is given
+COMPONENTS = 16  # principal components that a Frechet distance compares
+LEAST_FRECHET = 3 * COMPONENTS  # clips on either side; fewer estimate this many variances badly
+POINTS, ORDERS = 6, 4  # points of the line that is extrapolated, and random subsets of fakes per point
 
 
 def frechet(real: Features, fake: Features) -> float:
     """Squared Frechet distance of two normal distributions fitted to the sets. Heusel et al. 2017, arXiv:1706.08500."""
     difference = real.mean(axis=0) - fake.mean(axis=0)
     a, b = _factor(real), _factor(fake)
-    # With covariances a'a and b'b the trace of the root of their product is the sum of the singular values of ab': no
-    # root of a matrix is taken, so sets without any spread are as exact as others.
+    # With covariances a'a and b'b, the trace of the square root of their product is the nuclear norm of ab'. Without a
+    # matrix square root, singular covariances are no problem.
     return float(difference @ difference + (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc"))
 
 
 def _factor(features: Features) -> Features:
-    """A triangle r with r'r the covariance."""
+    """An upper triangular r with r'r the covariance."""
     centred = (features - features.mean(axis=0)) / math.sqrt(len(features) - 1)
     factor: Features = qr(centred, mode="r")[0]
     return factor
 
 
 def frechet_at_infinity(real: Features, fake: Features) -> float:
-    """The Frechet distance extrapolated to endlessly many fakes, the reals being as many as they are.
+    """The Frechet distance extrapolated to infinitely many fakes, for the given reals.
 
-    It falls as a line in 1/n. Chong & Forsyth 2020, arXiv:1911.07023.
+    It is linear in 1/n. Chong & Forsyth 2020, arXiv:1911.07023.
     """
     generator = np.random.default_rng(len(fake))
     counts = np.linspace(len(fake) // 2, len(fake), POINTS).astype(int)
@@ -52,15 +52,15 @@ def frechet_at_infinity(real: Features, fake: Features) -> float:
 
 
 def limit_of_line(counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:
-    """Where a line in 1/count through these values ends at endlessly large counts."""
+    """The limit at infinite counts of a line in 1/count fitted to these values."""
     _, limit = np.polyfit(1 / counts, values, 1)
     return float(limit)
 
 
 def project_pca(real: Features, fake: Features) -> tuple[Features, Features]:
-    """Both sets in the main directions of both together, in which one unit is what `real` varies by overall.
+    """Both sets projected on their joint principal components, in units of the total deviation of `real`.
 
-    In the directions of `real` alone all would be lost in which no real clip differs from another, but the fakes do.
+    The components of `real` alone would miss directions in which only the fakes vary.
     """
     centre = real.mean(axis=0)
     _, _, directions = np.linalg.svd(np.concatenate((real, fake)) - centre, full_matrices=False)
@@ -86,7 +86,7 @@ class Prdc(NamedTuple):
 
 
 def compute_prdc(real: Features, fake: Features) -> Prdc:
-    """How many fakes lie among reals and the other way round, by balls that reach to the 5th neighbour.
+    """Precision, recall, density and coverage, from balls that reach to the 5th nearest neighbour.
 
     Kynkaanniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
     """
@@ -102,7 +102,7 @@ def compute_prdc(real: Features, fake: Features) -> Prdc:
 
 
 def explain_outliers(real: Features) -> str:
-    """Why balls around real clips tell nothing: those of a few far ones hold nearly everything; empty if not so."""
+    """Why balls around real clips are meaningless: an outlier's contains nearly everything; empty if none does."""
     reach = _reach(real)
     width = float(reach.max() / (np.median(reach) or 1.0))
     if width <= WIDEST:
@@ -111,12 +111,12 @@ def explain_outliers(real: Features) -> str:
 
 
 def _reach(features: Features) -> NDArray[np.float64]:
-    """The distance from each to its 5th neighbour among the others: [N]."""
+    """The distance of each row from its 5th nearest neighbour: [N]."""
     reach: NDArray[np.float64] = np.partition(cdist(features, features), NEIGHBOUR, axis=1)[:, NEIGHBOUR]
     return reach
 
 
 def mean_distance(features: Features) -> float:
-    """Mean distance between two of the set; 0 for fewer than two."""
+    """The mean distance between two rows; 0 for fewer than two."""
     count = len(features)
     return float(cdist(features, features).sum() / (count * (count - 1))) if count > 1 else 0.0

@@ -1,6 +1,6 @@
-"""Evaluates sets of clips: one code path for generated clips, real ones and controls.
+"""Evaluates sets of clips: generated clips, real ones and controls share one code path.
 
-Those worth looking at are selected here, too: the most suspicious, the worst, reversed ones, and those of new words.
+Also selects clips for pictures: possible copies, the worst samples, opposite captions, and new words.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ from pipeline.pretrained import Networks
 from pipeline.records import Frames, Progress, no_progress
 
 NEW, REAL_NEW = "model, words", "real words"
-WORST_SAMPLES = 3  # of a caption
+WORST_SAMPLES = 3  # shown per caption
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an evaluation of a generator reads."""
+    """The inputs of an evaluation of a generator."""
 
     dataset: Dataset
     model: Model
-    discriminator: TrainedDiscriminator | None  # None of a generator that was trained without one
+    discriminator: TrainedDiscriminator | None  # None with method flow
     judge: Judge
     classes: Classes
     judge_digest: str
@@ -66,20 +66,20 @@ class Inputs:
 
 @dataclass(frozen=True)
 class GeneratorEvaluation:
-    """The evaluation, the logits that the discriminator gave to sets of clips, and how all of it was done."""
+    """An evaluation, the discriminator's logits by set of clips, and the protocol."""
 
     evaluation: Evaluation
     classes: Classes
     logits: dict[str, Floats]
     options: EvaluateParams
     protocol: dict[str, Any]
-    provenance: dict[str, Any]  # of pictures
+    provenance: dict[str, Any]  # for the pictures
 
 
 def open_inputs(
     folders: DataFolders, model_folder: Path, judge_folder: Path, sampling: SamplingParams | None
 ) -> Inputs:
-    """Read everything but clips. Raises UserError where the model, the judge and the data do not fit each other."""
+    """Open everything but clips. Raises UserError if model, judge and data differ in clip shape or vocabulary."""
     judge, classes, shape = load_judge(judge_folder)
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
@@ -133,7 +133,7 @@ def evaluate_sets(
     networks: Networks,
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Measure the given sets of clips, whoever made them, real clips and controls."""
+    """Measure the given sets of clips, real clips and controls."""
     metrics = select_metrics(params.metrics)
     known = (reals.test, reals.val, reals.train, reals.pairs)
     everyone = [prompt for clips in known for prompt in clips.prompts]
@@ -164,7 +164,7 @@ def evaluate_sets(
 
 
 def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]:
-    """The discriminator's logits of clips that it was trained on, of unseen ones, and of samples; none of flow."""
+    """The discriminator's logits of training clips, of unseen ones and of samples; empty with method flow."""
     discriminator = inputs.discriminator
     if discriminator is None:
         return {}
@@ -179,7 +179,7 @@ def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]
 
 
 def measure_cost(model: Model) -> dict[str, float]:
-    """The number of the generator's weights, and the billions of floating-point operations that one clip takes."""
+    """The number of the generator's weights, and the floating-point operations per clip in billions."""
     generator = model.generator
     z, ids = torch.zeros(1, generator.z_width), torch.ones(1, model.max_tokens, dtype=torch.int64)
     with torch.no_grad():
@@ -191,14 +191,14 @@ def measure_cost(model: Model) -> dict[str, float]:
 
 
 class Strip(NamedTuple):
-    """A line of a picture: a caption, and clips [T,H,W,3] under their headings."""
+    """A row of a picture: a caption, and clips [T,H,W,3] by heading."""
 
     caption: str
     clips: dict[str, Frames]
 
 
 def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
-    """The lines of each picture by its name, which may be none."""
+    """The rows of each picture by its name; possibly empty."""
     count = found.options.pictures
     return {
         "nearest": select_nearest(found.evaluation, count),
@@ -209,7 +209,7 @@ def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
 
 
 def select_nearest(found: Evaluation, count: int) -> list[Strip]:
-    """The samples nearest to a training clip in any space, the most suspicious first, with the nearest clip in each."""
+    """The samples nearest to a training clip in any space, nearest first, with the nearest clip of each space."""
     clips, copies = found.clips["model"], found.reference.copies
     near = {space: copies.find_nearest(clips, space).rows for space in SPACES}
     close = copies.measure_closeness(clips)
@@ -231,9 +231,9 @@ def select_nearest(found: Evaluation, count: int) -> list[Strip]:
 
 
 def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
-    """The captions whose samples show the right object and category least often: wrong samples first, and a real clip.
+    """The captions with the lowest joint accuracy: some samples each, wrong ones first, and a real clip.
 
-    Captions whose samples are all right are selected only where there are no others.
+    Captions whose samples are all right are selected only if there are no others.
     """
     lines: list[tuple[float, int, Strip]] = []
     for name, real in (("model", REAL), ("model, pairs", "real pairs")):
@@ -244,7 +244,7 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
         examples = reals.group_by_meaning()
         for meaning, rows in clips.group_by_meaning().items():
             if np.isnan(right[rows[0]]):
-                continue  # the judge has no such class, so it cannot say what is wrong
+                continue  # the judge does not know the class
             first = sorted(rows, key=lambda row: float(right[row]))[:samples]
             shown = {
                 f"generated {index}, {'right' if right[row] else 'wrong'}": clips.frames[row]
@@ -258,7 +258,7 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
 
 
 def select_opposites(found: Evaluation, count: int) -> list[Strip]:
-    """A sample of each caption that has an opposite, with the sample of the same noise under that opposite."""
+    """A sample of each caption that has an opposite, and the sample of the opposite with the same noise."""
     if "model, turned from" not in found.clips:
         return []
     before, after = found.clips["model, turned from"], found.clips["model, turned to"]
@@ -273,7 +273,7 @@ def select_opposites(found: Evaluation, count: int) -> list[Strip]:
 
 
 def select_words(found: Evaluation, count: int) -> list[Strip]:
-    """A sample of each new word, the nearest to a seen one first, with real clips of both where there are any."""
+    """A sample of each new word, nearest to a seen one first, with real clips of both if there are any."""
     if NEW not in found.clips:
         return []
     clips, train, reals = found.clips[NEW], found.reference.copies.train, found.clips.get(REAL_NEW)

@@ -1,4 +1,4 @@
-"""95 % confidence intervals of figures, over clips; and which differences between two evaluations are significant."""
+"""95 % confidence intervals of figures over clips, and significant differences between two evaluations."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,17 +12,17 @@ from pipeline.errors import UserError
 from pipeline.files import read_json
 
 INSIDE = (2.5, 97.5)  # percent
-NORMAL = 1.96  # deviations of a normal distribution to either side hold as many
-Formula = Callable[..., NDArray[np.float64]]  # of means, one for each set
+NORMAL = 1.96  # standard deviations of a normal distribution for the same interval
+Formula = Callable[..., NDArray[np.float64]]  # a function of the means of several sets
 
-UNLIKELY = 0.05  # a real difference comes about by chance less often, over all figures that are compared
-OF_THE_REALS = ("_ceiling", "_of_real")  # endings of figures that say nothing of who made the clips
+UNLIKELY = 0.05  # family-wise significance level over all figures that are compared
+OF_THE_REALS = ("_ceiling", "_of_real")  # suffixes of figures that do not depend on the generator
 REMEDY = "name data/evaluation, which `dvc repro evaluate` makes, or a json of `t2v evaluate`"
-PSEUDO = 2  # right and as many wrong answers added to a share of 0 or 1. Agresti & Coull 1998
+PSEUDO = 2  # successes and failures added to a share of 0 or 1. Agresti & Coull 1998
 
 
 class Figure(NamedTuple):
-    """One metric of one set of clips; None with a reason where there is nothing to measure."""
+    """The value of a metric for a set of clips; None, with a reason, if it cannot be measured."""
 
     value: float | None
     low: float | None = None  # of the 95 % interval
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 def interval(
     count: int, resamples: int, rng: np.random.Generator, figure: Callable[[NDArray[np.int64]], float]
 ) -> tuple[float, float]:
-    """The interval of `figure`, which takes the rows to compute it on, when `count` rows are drawn with return.
+    """The bootstrap interval of `figure`, a function of the rows, of which `count` are drawn with replacement.
 
     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife".
     """
@@ -46,10 +46,10 @@ def interval(
 def interval_by_halves(
     value: float, count: int, halves: int, rng: np.random.Generator, figure: Callable[[NDArray[np.int64]], float]
 ) -> tuple[float, float]:
-    """The interval of a distance `value`: random halves of its clips differ as much as it does from the truth.
+    """The interval of a distance `value`, from its standard deviation over random halves of the clips.
 
-    Delete-half jackknife, Shao & Wu 1989. The bootstrap would not do: it draws clips twice, which counts as nearness,
-    and a distance of fewer clips is larger, so that the value itself would often lie outside.
+    Delete-half jackknife, Shao & Wu 1989. The bootstrap is biased here: clips drawn twice make sets seem closer, and a
+    distance of fewer distinct clips is larger, so that the value itself would often be outside its interval.
     """
     figures = [figure(rng.permutation(count)[: count // 2]) for _ in range(halves)]
     reach = NORMAL * float(np.std(figures))
@@ -64,29 +64,29 @@ def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random
 def interval_of_means(
     sets: Sequence[NDArray[np.float64]], resamples: int, rng: np.random.Generator, formula: Formula
 ) -> tuple[float, float]:
-    """The interval of a formula of the means of several sets, each resampled on its own."""
+    """The interval of a formula of the means of several sets, each resampled independently."""
     drawn = [some[rng.integers(0, len(some), (resamples, len(some)))].mean(axis=1) for some in sets]
     low, high = np.percentile(formula(*drawn), INSIDE)
     return float(low), float(high)
 
 
 class Difference(NamedTuple):
-    """The figure of B less that of A; None where either has none, or no interval."""
+    """The figure of B minus that of A; None if either has no value or no interval."""
 
     a: Figure
     b: Figure
     value: float | None = None
     low: float | None = None  # of the 95 % interval
     high: float | None = None
-    chance: float | None = None  # how often chance makes as large a difference, corrected for how many are compared
+    chance: float | None = None  # p-value, corrected for the number of comparisons
     real: bool = False
 
 
 def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
-    """The difference in each figure that A and B have in common, in the order of A.
+    """The differences in the figures that A and B have in common, in the order of A.
 
-    Both are taken as independent and as normally distributed. Where they share captions or noise, less is called real
-    than could be. The chances are corrected by Holm 1979, which holds however the figures depend on each other.
+    Both are assumed independent and normally distributed; if they share captions or noise, the test is conservative.
+    p-values are corrected by Holm 1979, which is valid for dependent figures too.
     """
     names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
     found = {name: _subtract(a[name], b[name]) for name in names}
@@ -106,10 +106,10 @@ def _subtract(a: Figure, b: Figure) -> Difference:
 
 
 def compute_error(figure: Figure) -> float:
-    """The standard error that a figure's interval amounts to.
+    """The standard error that corresponds to a figure's interval.
 
-    Where no clip failed, or every one, all resamples are alike and the interval is a point: there the error is that of
-    a share of that many clips, with a few right and wrong ones added.
+    A share of 0 or 1 has an interval of width 0, since all resamples are equal: its error is computed after adding a
+    few successes and failures.
     """
     if figure.low is None or figure.high is None:
         return 0.0
@@ -121,7 +121,7 @@ def compute_error(figure: Figure) -> float:
 
 
 def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
-    """Each chance corrected for their number: the least one times all of them, the next one times one less, ..."""
+    """Holm's correction: the smallest p-value times their number n, the next times n - 1, ...; never decreasing."""
     corrected: dict[str, float] = {}
     highest = 0.0
     for index, name in enumerate(sorted(chances, key=lambda name: chances[name])):
@@ -131,7 +131,7 @@ def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
 
 
 def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> bool:
-    """Whether figures of real clips are the same, and so the judge and the clips were; False where unknown."""
+    """Whether the figures of real clips, and so the judge and the clips, are the same; False if unknown."""
     names = [name for name in a if name in b and name.endswith(OF_THE_REALS)]
     pairs = [(a[name].value, b[name].value) for name in names]
     same = [x == y or (x is not None and y is not None and math.isclose(x, y, abs_tol=1e-6)) for x, y in pairs]
@@ -139,12 +139,12 @@ def have_same_reference(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> boo
 
 
 def read_figures(path: Path) -> dict[str, Figure]:
-    """Figures by name, of an intervals.json or of what `t2v evaluate` wrote. Raises UserError if it is neither."""
+    """Figures by name, from an intervals.json or the output of `t2v evaluate`. Raises UserError if it is neither."""
     return parse_figures(read_json(path, REMEDY), str(path))
 
 
 def parse_figures(tree: Any, source: str) -> dict[str, Figure]:
-    """The same of what its JSON holds."""
+    """Figures by name, from the decoded JSON of such a file."""
     figures = tree.get("figures", tree) if isinstance(tree, dict) else tree
     if not isinstance(figures, dict):
         raise UserError(f"{source}: holds no figures of an evaluation by their names; {REMEDY}")

@@ -1,4 +1,4 @@
-"""Measurements of a set of clips, by the judge, by optical flow and in pixels: each on demand, and once."""
+"""Measurements of a set of clips by the judge, by optical flow and in pixels, computed on demand and cached."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -27,39 +27,39 @@ from pipeline.measures import (
 from pipeline.pretrained import Network
 from pipeline.records import Frames
 
-EDGE = 2  # pixels left out all round in thumbnails, so that a clip shifted by as many still overlaps the other
+EDGE = 2  # pixels cropped on each side of thumbnails, so that clips shifted by up to as many still overlap
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CELLS = 16  # per side, of the pictures of the flow
-REGIONS = 4  # per side, in which velocities are tallied
-HALVES = 2  # of the time
+CELLS = 16  # per side, of the flow images
+REGIONS = 4  # per side, of the velocity histograms
+HALVES = 2  # of the clip's duration, of the velocity histograms
 
 
 class ClipSet(NamedTuple):
-    """Clips uint8 [N,T,H,W,3] and what each should show."""
+    """Clips uint8 [N,T,H,W,3] and their prompts."""
 
     frames: Frames
     prompts: Sequence[Prompt]
 
 
 class CaptionBank(NamedTuple):
-    """One prompt of each meaning, and how many wrong captions a clip's own caption has to beat."""
+    """One prompt of each meaning, and the number of wrong captions that a clip's own caption is ranked against."""
 
     prompts: Sequence[Prompt]
     distractors: int
 
     def rank(self, own: Tensor, cosines: Tensor, prompts: Sequence[Prompt]) -> Tensor:
-        """For each clip, how many captions of other meanings have a larger cosine than its own: [N].
+        """For each clip, how many of `distractors` captions of other meanings have a larger cosine than its own: [N].
 
-        `own` [N] are the cosines with its own caption, `cosines` [N,K] those with the captions of the bank. nan where
-        the bank holds fewer than `distractors` captions of other meanings.
+        `own` [N] are the cosines with its own caption, `cosines` [N,K] those with the captions of the bank. nan if the
+        bank has fewer than `distractors` captions of other meanings.
         """
         meanings = torch.tensor([prompt.meaning for prompt in self.prompts])
         ranks = []
         for row, prompt in enumerate(prompts):
-            # Which wrong captions a clip meets must not depend on chance: they follow its own around the bank.
+            # Distractors are deterministic: a window of the bank whose start depends on the clip.
             start = prompt.meaning * 7 + row
             others = (torch.arange(len(self.prompts)) + start) % len(self.prompts)
             others = others[meanings[others] != prompt.meaning][: self.distractors]
@@ -69,16 +69,16 @@ class CaptionBank(NamedTuple):
 
 
 class MeasuredClips:
-    """N clips, and everything that metrics ask of them. Rows of every measurement belong to the rows of `prompts`.
+    """N clips and their measurements, each of which has one row per clip, in the order of `prompts`.
 
-    A measurement is taken when it is first asked for, and kept. `frames` are uint8 [N,T,H,W,3]; a metric takes its own
+    Measurements are computed on first access and cached. `frames` are uint8 [N,T,H,W,3]; metrics compute their own
     measurements of them with `measure_each`.
     """
 
     def __init__(
         self, clips: ClipSet, judge: Judge | None = None, bank: CaptionBank | None = None, **known: NDArray[Any]
     ) -> None:
-        """`known` holds measurements, by name, that need not be taken."""
+        """`known` holds precomputed measurements by name."""
         self.frames, self.prompts = clips
         self._judge, self._bank = judge, bank
         self._parts: tuple[MeasuredClips, ...] = ()
@@ -89,25 +89,25 @@ class MeasuredClips:
         return len(self.frames)
 
     def measure_each(self, measure: Callable[[Frames], Any]) -> Floats:
-        """`measure` of each clip uint8 [T,H,W,3], a number or an array: [N] or [N,...]. Taken once per function."""
+        """`measure` of each clip uint8 [T,H,W,3], a number or an array: [N] or [N,...]. Cached by function."""
         return self.keep(measure, lambda clips: np.array([measure(clip) for clip in clips.frames], np.float64))
 
     def keep(self, key: Hashable, measure: Callable[["MeasuredClips"], NDArray[Any]]) -> NDArray[Any]:
-        """What `measure` returns for this set, a row for each clip; computed once for each key."""
+        """The result of `measure` for this set, a row for each clip; cached by `key`."""
         if key not in self._known:
             parts = [part.keep(key, measure) for part in self._parts]
             self._known[key] = np.concatenate(parts) if parts else measure(self)
         return self._known[key]
 
     def extract(self, network: Network, most: int) -> Floats:
-        """Features [N,F] by a pretrained network, of the first `most` clips."""
+        """Features [N,F] of the first `most` clips by a pretrained network; cached."""
         key = (network, most)
         if key not in self._known:
             self._known[key] = network.extract_all(self.frames[:most])
         return self._known[key]
 
     def join(self, other: "MeasuredClips") -> "MeasuredClips":
-        """The clips of both; nothing is measured again."""
+        """The clips of both sets; measurements of either are reused."""
         clips = ClipSet(np.concatenate((self.frames, other.frames)), [*self.prompts, *other.prompts])
         joined = MeasuredClips(clips, self._judge, self._bank)
         joined._parts = (self, other)
@@ -125,32 +125,32 @@ class MeasuredClips:
 
     @property
     def statistics(self) -> Floats:
-        """Statistics of the judge's layers [N,S]."""
+        """Statistics of the judge's activations [N,S]."""
         return self.keep("statistics", lambda clips: clips._extracted[1].double().numpy())
 
     @property
     def objects(self) -> Ints:
-        """The object that the judge sees [N]."""
+        """The object that the judge predicts [N]."""
         return self.keep("objects", lambda clips: _classify(clips._trained.objects, clips._extracted[0]))
 
     @property
     def categories(self) -> Ints:
-        """The category that the judge sees [N]."""
+        """The category that the judge predicts [N]."""
         return self.keep("categories", lambda clips: _classify(clips._trained.categories, clips._extracted[0]))
 
     @property
     def ranks(self) -> Floats:
-        """How many captions of other meanings fit the clip better than its own [N], nan with too few of them."""
+        """How many captions of other meanings fit the clip better than its own [N]; nan if there are too few."""
         return self.keep("ranks", MeasuredClips._rank)
 
     @property
     def laplacian_energies(self) -> Floats:
-        """Detail by size [N,D]."""
+        """Laplacian energies by scale [N,D]."""
         return self.keep("laplacian_energies", lambda clips: clips.measure_each(measure_laplacian_energies))
 
     @property
     def energies(self) -> Floats:
-        """Mean change from frame to frame [N]."""
+        """Mean absolute difference between frames [N]."""
         return self.keep("energies", lambda clips: clips.measure_each(measure_energy))
 
     @property
@@ -170,12 +170,12 @@ class MeasuredClips:
 
     @property
     def flow_pictures(self) -> NDArray[np.float32]:
-        """The optical flow, small, in shares of the height [N,2*(T-1),CELLS,CELLS]."""
+        """The downsampled optical flow, relative to the height [N,2*(T-1),CELLS,CELLS]."""
         return self._measure_flow("flow_pictures")
 
     @property
     def velocities(self) -> Floats:
-        """Tallies of velocities and of their changes [N,2,V]."""
+        """Histograms of velocities and of their changes [N,2,V]."""
         return self._measure_flow("velocities")
 
     @property
@@ -184,7 +184,7 @@ class MeasuredClips:
         return self.keep("pixels", lambda clips: make_clip_thumbnails([average_parts(clip) for clip in clips.frames]))
 
     def _measure_flow(self, name: str) -> NDArray[Any]:
-        """A measure of the optical flow; with the first one all are taken."""
+        """A measurement of the optical flow; the first access computes all of them."""
         if name not in self._known and not self._parts:
             self._known = measure_flows(self.frames) | self._known
         return self.keep(name, lambda clips: clips._measure_flow(name))
@@ -220,24 +220,24 @@ def _pad_captions(prompts: Sequence[Prompt]) -> Tensor:
 
 
 def make_clip_thumbnails(clips: Sequence[NDArray[np.float32]], down: int = 0, right: int = 0) -> Floats:
-    """Thumbnails [N,P] of the insides of clips, given as `average_parts`, shifted down and right by these pixels."""
+    """Thumbnails [N,P] of cropped clips, given by their `average_parts`, with the crop moved `down` and `right`."""
     height, width = clips[0].shape[1:3]
     rows, columns = slice(EDGE + down, height - EDGE + down), slice(EDGE + right, width - EDGE + right)
     return np.array([make_thumbnails(parts[:, rows, columns]) for parts in clips])
 
 
 def draw_flow(flow: Flow) -> NDArray[np.float32]:
-    """The flow as one picture, in shares of its height: [2*(T-1),CELLS,CELLS]."""
+    """The flow as one image, relative to its height: [2*(T-1),CELLS,CELLS]."""
     cells = [cv2.resize(step, (CELLS,) * 2, interpolation=cv2.INTER_AREA) for step in flow]
     pictures: NDArray[np.float32] = (np.asarray(cells, np.float32) / flow.shape[1]).transpose(0, 3, 1, 2)
     return pictures.reshape(-1, CELLS, CELLS)
 
 
 def tally_velocities(flow: Flow) -> NDArray[np.float64]:
-    """The velocities and their changes from frame to frame: [2,V].
+    """Histograms of velocities and of their changes from frame to frame: [2,V].
 
-    Of each, how far it goes right, down, left and up, in each region and half of the time, on a logarithmic scale.
-    After the histograms of Liu et al. 2024, "Frechet Video Motion Distance", arXiv:2407.16124.
+    Each has the mean speed to the right, down, left and up in each region and half of the clip, on a logarithmic
+    scale. After Liu et al. 2024, "Frechet Video Motion Distance", arXiv:2407.16124.
     """
     speeds = flow / flow.shape[1]
     changes = np.diff(speeds, axis=0) if len(speeds) > 1 else np.zeros_like(speeds)
@@ -260,7 +260,7 @@ FLOW_MEASURES: dict[str, Callable[[Flow], NDArray[Any]]] = {
 
 
 def measure_flows(frames: Frames) -> dict[str, NDArray[Any]]:
-    """Every measure of FLOW_MEASURES, by name, of clips [N,T,H,W,3]: a row for each clip."""
+    """All measurements of FLOW_MEASURES, by name, of clips [N,T,H,W,3]: a row for each clip."""
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in FLOW_MEASURES}
     for clip in frames:
         flow = measure_flow(clip)

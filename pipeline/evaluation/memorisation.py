@@ -1,7 +1,7 @@
-"""Memorisation: how near clips are to training clips, in three spaces, and how the discriminator scores those.
+"""Memorisation: distances to the nearest training clips in three spaces, and the discriminator gap.
 
-The gap of the discriminator is the test of Thanh-Tung et al. 2019, "Improving Generalization and Stability of
-Generative Adversarial Networks" (arXiv:1902.03984): one that generalises scores training clips and unseen ones alike.
+The gap is the test of Thanh-Tung et al. 2019, "Improving Generalization and Stability of Generative Adversarial
+Networks" (arXiv:1902.03984): a discriminator that generalises scores training clips and unseen ones alike.
 """
 
 from collections.abc import Mapping
@@ -19,28 +19,28 @@ from pipeline.measures import average_parts
 from pipeline.params import SearchName
 from pipeline.records import Frames
 
-AT_ONCE = 4_000_000  # distances in memory
-CANDIDATES = 4  # that faiss finds in float32; the nearest of them in float64 is the nearest of all
+AT_ONCE = 4_000_000  # distances in memory at a time
+CANDIDATES = 4  # found by faiss in float32; the nearest of them is then selected in float64
 
 SPACES = ("pixels", "features", "flows")
-# A clip counts as a copy where it is nearer than this share of the unseen real clips: 1 % over all spaces together.
+# A clip counts as a copy if it is nearer than this quantile of the unseen real clips: 1 % over all spaces together.
 QUANTILE = 0.01 / len(SPACES)
-LEAST_UNSEEN = 50  # real clips: with fewer, the nearest one does not show how near is too near
+LEAST_UNSEEN = 50  # real clips; with fewer, this quantile cannot be estimated
 
 TRAINED, UNSEEN, GENERATED = "real train", "real unseen", "model"  # sets of clips that the discriminator scores
 LEAST_SCORED = 10  # clips of each set
 
 
 def find_nearest_rows(asked: Floats, base: Floats, by: SearchName) -> tuple[Ints, Floats]:
-    """The nearest row of `base` for each row of `asked` [N], and how far it is [N]."""
+    """The index of the nearest row of `base` for each row of `asked` [N], and its distance [N]."""
     rows = _search_by_faiss(asked, base) if by == "faiss" else _search_by_numpy(asked, base)
     distances: Floats = np.linalg.norm(asked - base[rows], axis=1)
     return rows, distances
 
 
 def _search_by_numpy(asked: Floats, base: Floats) -> Ints:
-    """By products of matrices, |a - b|^2 being |a|^2 - 2 ab + |b|^2: several times as fast as pair by pair."""
-    centre = base.mean(axis=0)  # near 0 differences keep the digits that distinguish near rows
+    """By matrix products, as |a - b|^2 = |a|^2 - 2 ab + |b|^2: several times as fast as pairwise differences."""
+    centre = base.mean(axis=0)  # near 0, cancellation loses fewer digits
     asked, base = asked - centre, base - centre
     lengths = (base**2).sum(axis=1)
     step = max(AT_ONCE // len(base), 1)
@@ -49,14 +49,14 @@ def _search_by_numpy(asked: Floats, base: Floats) -> Ints:
 
 
 def _search_by_faiss(asked: Floats, base: Floats) -> Ints:
-    """By a flat index in float32: at times faster still where there are many rows."""
+    """By a flat index in float32: sometimes faster still for many rows."""
     try:
         import faiss
     except ModuleNotFoundError:
         raise UserError(
             "evaluate.search: faiss is not installed; pip install 't2v[faiss]', or set it to numpy"
         ) from None
-    centre = base.mean(axis=0)  # float32 then keeps the digits that distinguish near rows
+    centre = base.mean(axis=0)  # near 0, cancellation loses fewer digits
     index = faiss.IndexFlatL2(base.shape[1])
     index.add(np.ascontiguousarray(base - centre, np.float32))
     _, found = index.search(np.ascontiguousarray(asked - centre, np.float32), min(CANDIDATES, len(base)))
@@ -67,16 +67,16 @@ def _search_by_faiss(asked: Floats, base: Floats) -> Ints:
 
 @dataclass(frozen=True)
 class NearestClips:
-    """For each clip its nearest training clip in one space."""
+    """The nearest training clip of each clip in one space."""
 
     rows: Ints  # [N] of the training clips
     distances: NDArray[np.float64]  # [N]
 
 
 class CopySearch:
-    """Finds the nearest training clip of every clip, and compares the distance with those of unseen real clips.
+    """Finds the nearest training clips, and compares their distances with those of unseen real clips.
 
-    Unseen clips that are near-duplicates of training clips, `repeated` in number, are no yardstick: they are left out.
+    Unseen clips that are near-duplicates of training clips, `repeated` in number, are left out of this reference.
     """
 
     def __init__(self, train: MeasuredClips, unseen: MeasuredClips, by: SearchName) -> None:
@@ -88,7 +88,7 @@ class CopySearch:
         self.limits = {space: _find_limit(self.find_nearest(unseen, space).distances[fresh]) for space in SPACES}
 
     def _search(self, clips: MeasuredClips, space: str) -> NearestClips:
-        """The nearest training clip of each clip in one of SPACES; of pixels, wherever the clip is shifted to."""
+        """The nearest training clip of each clip in one of SPACES; in pixels, over all shifts of the clip."""
         versions = _shift(clips.frames) if space == "pixels" else [getattr(clips, space)]
         found = [find_nearest_rows(version, getattr(self.train, space), self.by) for version in versions]
         rows, distances = (np.stack(parts) for parts in zip(*found, strict=True))  # [versions,N]
@@ -96,16 +96,16 @@ class CopySearch:
         return NearestClips(rows[best], distances[best])
 
     def measure_closeness(self, clips: MeasuredClips) -> dict[str, Floats]:
-        """For each space, the distance to the nearest training clip by its limit: below 1 a clip counts as a copy."""
+        """For each space, the distance to the nearest training clip over its limit: below 1 a clip counts as a copy."""
         near = {space: self.find_nearest(clips, space).distances for space in SPACES}
         return {space: near[space] / limit if (limit := self.limits[space]) else near[space] + 1 for space in SPACES}
 
     def find_copies(self, clips: MeasuredClips) -> dict[str, NDArray[np.bool_]]:
-        """For each space, which clips are nearer to a training clip than all but the nearest unseen real ones."""
+        """For each space, which clips are nearer to a training clip than its limit: [N]."""
         return {space: self.find_nearest(clips, space).distances < self.limits[space] for space in SPACES}
 
     def compare_objects(self, clips: MeasuredClips) -> Floats:
-        """1 where the nearest training clip, by features, shows another object than the clip should, nan if unknown."""
+        """1 if the nearest training clip, by features, shows another object than the prompt, nan if that is unknown."""
         rows = self.find_nearest(clips, "features").rows
         wanted = np.array([prompt.object for prompt in clips.prompts])
         found = np.array([self.train.prompts[row].object for row in rows])
@@ -119,19 +119,19 @@ def find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
 
 
 def _find_limit(distances: Floats) -> float:
-    """The lower neighbour of the quantile: no more unseen clips than the quantile says are nearer. 0 without any."""
+    """The quantile, rounded down to one of the distances, so that at most this share is nearer; 0 if empty."""
     return float(np.quantile(distances, QUANTILE, method="lower")) if len(distances) else 0.0
 
 
 def _shift(frames: Frames) -> list[Floats]:
-    """Thumbnails of the clips shifted by up to EDGE pixels: a shifted copy is a copy."""
+    """Thumbnails of the clips at all shifts up to EDGE pixels, since a shifted copy is a copy."""
     steps = range(-EDGE, EDGE + 1)
     parts = [average_parts(clip) for clip in frames]
     return [make_clip_thumbnails(parts, down, right) for down in steps for right in steps]
 
 
 def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict[str, Figure]:
-    """Mean logit of training clips less that of unseen ones, and that divided by training less generated clips."""
+    """The mean logit of training clips minus that of unseen ones; and its ratio to training minus generated clips."""
     if not logits:
         absent = Figure(None, reason="the generator was trained by flow, without a discriminator")
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
@@ -140,7 +140,7 @@ def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict
     if count < LEAST_SCORED:
         absent = Figure(None, clips=count, reason=f"{count} clips of each kind, {LEAST_SCORED} are needed")
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
-    # Equal numbers, spread evenly, so that both means are equally precise.
+    # Equally many, spread evenly, so that both means are equally precise.
     trained, unseen = (some[np.linspace(0, len(some) - 1, count).round().astype(int)] for some in (trained, unseen))
 
     def figure(formula: Formula, *sets: Floats) -> Figure:

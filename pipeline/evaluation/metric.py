@@ -1,6 +1,6 @@
-"""The interface of a metric: what it receives, what it returns, and how controls must change it.
+"""The interface of a metric: its inputs, its result, and the rules for its controls.
 
-A metric of your own is an instance of `ClipMetric` or `SetMetric` in a file of your own; see docs/extending.md.
+User-defined metrics are instances of `ClipMetric` or `SetMetric` in the user's own module; see docs/extending.md.
 """
 
 from abc import ABC, abstractmethod
@@ -19,38 +19,38 @@ from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
 from pipeline.pretrained import NetworkName, Networks
 
-FEWEST = 10  # clips that say anything about a share
-HALVES = 40  # of the clips, for the interval of a distance, at most: each costs a whole distance
+FEWEST = 10  # clips; no mean of fewer is given
+HALVES = 40  # at most, for the interval of a distance: each costs as much as the distance
 NO_CAPTIONS = CaptionBank((), 0)
 NOT_MEASURED = "not measured on this set, since it takes long"
 NO_CONTROL_OF_IT = "a control of other metrics"
 SAME = "what the others are compared with"
-STILL_QUANTILE = 0.05  # of the real clips' energy: a clip below it stands still
+STILL_QUANTILE = 0.05  # of the energy of real clips: a clip below it is static
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What every set of clips is measured against."""
+    """The data and settings that all sets of clips are compared with."""
 
-    real: MeasuredClips  # unseen real clips: the split that the figures are reported on
-    pool: MeasuredClips  # more unseen real clips of the same meanings, for the variety within a caption
-    copies: CopySearch  # the training clips
-    equal: int  # clips on either side of a distance, the same for all sets that are large enough
+    real: MeasuredClips  # unseen real clips of the split test
+    pool: MeasuredClips  # all unseen real clips, for the diversity within a meaning
+    copies: CopySearch  # in the training clips
+    equal: int  # clips on either side of a distance, the same for all sufficiently large sets
     resamples: int  # for intervals
     seed: int
-    unavailable_reason: str = ""  # why the judge's answers mean nothing, if they do not
+    unavailable_reason: str = ""  # why the judge's predictions cannot be used; empty if they can
     networks: Networks = field(default_factory=dict)
-    pretrained_clips: int = 0  # of each set that pretrained networks read, at most
+    pretrained_clips: int = 0  # of each set, at most, for pretrained networks
     bank: CaptionBank = NO_CAPTIONS
 
     @cached_property
     def still(self) -> float:
-        """A clip with less change from frame to frame than this stands still."""
+        """The energy below which a clip is static."""
         return float(np.quantile(self.real.energies, STILL_QUANTILE))
 
 
 class Scale(NamedTuple):
-    """The sets of clips whose figures count as 0 and as 1."""
+    """The sets of clips whose figures are scaled to 0 and 1."""
 
     floor: str
     ceiling: str
@@ -61,30 +61,30 @@ ACCURACY_SCALE, DISTANCE_SCALE = Scale(CHANCE, REAL), Scale(NOISE_ALONE, SECOND_
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
-    """One figure for each set of clips: the generator's, real ones and planted controls."""
+    """A figure for each set of clips: generated clips, real ones and controls."""
 
-    rules: tuple[Demand, ...]  # at least one; where a control breaks one of them, the metric is withdrawn
-    scale: Scale | None = None  # for the column `scaled`; without one, less is neither better nor worse
-    headline: str = "model"  # the set whose figure is in metrics.json; empty: the metric is in table.csv alone
-    judged: bool = False  # whether it reads answers of the judge, which an untrained one cannot give
-    network: NetworkName | None = None  # the pretrained network that it needs
-    spared: tuple[str, ...] = ()  # sets of clips that it is not measured on, since it takes long
+    rules: tuple[Demand, ...]  # at least one; if one is broken, the metric is withdrawn
+    scale: Scale | None = None  # for the column `scaled`; None if larger is neither better nor worse
+    headline: str = "model"  # the set whose figure is in metrics.json; empty: only in table.csv
+    judged: bool = False  # whether it needs the judge's predictions, which an untrained judge lacks
+    network: NetworkName | None = None  # the pretrained network it needs
+    spared: tuple[str, ...] = ()  # sets of clips that it is not measured on, to save time
 
     @abstractmethod
     def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
-        """The figure of a set; one without a value gives the reason. `name` is the metric's own, for messages."""
+        """The figure of a set; without a value, it has a reason. `name` is the metric's name, for messages."""
 
     def find_obstacle(self, reference: Reference) -> str:
-        """Why there is no figure for any set; empty where there is one."""
+        """Why no set can be measured; empty if they can."""
         return reference.unavailable_reason if self.judged else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipMetric(Metric):
-    """The mean of one number per clip, with its interval by bootstrap."""
+    """The mean of one number per clip, with a bootstrap interval."""
 
-    values: Callable[[MeasuredClips, Reference], Floats]  # [N], nan for clips that the metric says nothing about
-    which: str = "clips that it applies to"  # those others, for the reason where they are too few
+    values: Callable[[MeasuredClips, Reference], Floats]  # [N]; nan for clips that it does not apply to
+    which: str = "clips that it applies to"  # describes the clips without nan, for the reason if there are too few
 
     def measure(self, clips: MeasuredClips, reference: Reference, name: str) -> Figure:
         if reason := self.find_obstacle(reference):
@@ -100,7 +100,7 @@ class ClipMetric(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class SetMetric(Metric):
-    """One figure of a set as a whole; `average` and `measure_distance` below help to make one."""
+    """One figure of a set as a whole; see the helpers `average` and `measure_distance` below."""
 
     figure: Callable[[MeasuredClips, Reference], Figure]
 
@@ -123,7 +123,7 @@ def measure_all(
     of: str = "",
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Figure]:
-    """Every metric of the set of clips that is called `of`; `advance` is called after each."""
+    """All metrics of the set of clips named `of`; `advance` is called after each."""
     figures = {}
     for name, metric in metrics.items():
         spared = _explain_unasked(metric, of)
@@ -133,7 +133,7 @@ def measure_all(
 
 
 def _explain_unasked(metric: Metric, of: str) -> str:
-    """Why a metric is not measured on the set of this name; empty where it is."""
+    """Why a metric is not measured on the set of this name; empty if it is."""
     if of in SPECIAL and not any(isinstance(rule, Rule) and rule.control == of for rule in metric.rules):
         return NO_CONTROL_OF_IT
     return NOT_MEASURED if of in metric.spared else ""
@@ -144,10 +144,10 @@ def compare_with_real(
     least: int,
     most: Callable[[Reference], int] = lambda reference: reference.equal,
 ) -> Callable[[MeasuredClips, Reference], Figure]:
-    """The `figure` of a SetMetric that compares clips with as many real ones.
+    """The `figure` of a SetMetric that compares equally many generated and real clips.
 
-    `compare` is given their number, `most(reference)` at most. The real clips themselves have no figure, and neither
-    have sets of fewer clips than `least`.
+    `compare` receives their number, at most `most(reference)`. The real clips themselves have no figure, nor do sets of
+    fewer than `least` clips.
     """
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
@@ -162,7 +162,7 @@ def compare_with_real(
 
 
 def average(values: Floats, reference: Reference, which: str = "clips that it applies to") -> Figure:
-    """The mean of one value per clip, those that are nan left out; `which` says of what the others are too few."""
+    """The mean of one value per clip, ignoring nan; `which` describes the clips that count, for the reason."""
     values = values[~np.isnan(values)]
     if len(values) < FEWEST:
         return Figure(None, clips=len(values), reason=f"{which}: {len(values)}, needed: {FEWEST}")
@@ -171,14 +171,14 @@ def average(values: Floats, reference: Reference, which: str = "clips that it ap
 
 
 def divide_means(values: Floats, others: Floats, reference: Reference) -> Figure:
-    """The mean of one value per clip divided by that of other clips; values that are nan left out."""
+    """The mean of one value per clip divided by that of other clips, ignoring nan."""
     sets = [some[~np.isnan(some)] for some in (values, others)]
     count = min(len(some) for some in sets)
     if count < FEWEST:
         return Figure(None, clips=count, reason=f"clips that it applies to: {count}, needed: {FEWEST}")
     if not sets[1].any():
         return Figure(None, clips=count, reason="the other clips are all wrong")
-    least = 1 / len(sets[1])  # one right answer: resamples of a few may hold none
+    least = 1 / len(sets[1])  # one right answer: small resamples may have none
     rng = np.random.default_rng(reference.seed)
     low, high = interval_of_means(sets, reference.resamples, rng, lambda a, b: a / np.maximum(b, least))
     return Figure(float(sets[0].mean() / sets[1].mean()), low, high, count)
@@ -187,9 +187,9 @@ def divide_means(values: Floats, others: Floats, reference: Reference) -> Figure
 def measure_distance(
     between: Callable[[Features, Features], float], real: Features, fake: Features, reference: Reference
 ) -> Figure:
-    """A distance between as many clips on either side, with its interval."""
+    """A distance between sets of `len(fake)` clips, with its interval."""
     count = len(fake)
-    if not np.ptp(real, axis=0).any():  # deviations of equal clips are not 0, for rounding
+    if not np.ptp(real, axis=0).any():  # not by the deviation, which rounding makes nonzero
         return Figure(None, clips=count, reason="the real clips are all the same")
     value = between(real, fake)
     low, high = interval_by_halves(

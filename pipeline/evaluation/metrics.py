@@ -1,6 +1,6 @@
-"""The built-in metrics, each with the rules for its controls; docs/reference/evaluation.md explains them.
+"""The built-in metrics with the rules for their controls; docs/reference/evaluation.md explains them.
 
-A new metric is an entry of METRICS at the foot of this file; what it measures of clips can stand beside it.
+A new metric is an entry of METRICS at the end of this file.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ from pipeline.measures import Features, is_along, measure_sharpness, mmd, standa
 CAUGHT, GONE = 0.9, 0.1
 KNOWN = "clips that name a known"
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
-HEADLINES = ("model", "model, varied", "")  # sets of samples that every evaluation has; empty: in table.csv alone
+HEADLINES = ("model", "model, varied", "")  # sets of samples of every evaluation; empty: only in table.csv
 FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
 
 
@@ -114,14 +114,14 @@ def _demand_chance(chance: Chance) -> tuple[Demand, ...]:
 
 
 def _build_accuracy(values: Callable[[MeasuredClips, Reference], Floats], which: str, chance: Chance) -> ClipMetric:
-    """Whether the judge finds in a clip what its caption names."""
+    """Whether the judge predicts what the caption of a clip names."""
     return ClipMetric(
         values=values, which=f"{KNOWN} {which}", rules=_demand_chance(chance), scale=ACCURACY_SCALE, judged=True
     )
 
 
 def _build_r_precision(best: int) -> ClipMetric:
-    """Whether a clip's own caption is among the `best` captions that fit it best."""
+    """Whether a clip's own caption is among the `best` best-fitting captions."""
     return ClipMetric(
         values=lambda clips, _: np.where(np.isnan(clips.ranks), np.nan, clips.ranks < best),
         which="clips that evaluate.distractors captions of other categories or objects can be compared with",
@@ -132,7 +132,7 @@ def _build_r_precision(best: int) -> ClipMetric:
 
 
 def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline: str = "") -> SetMetric:
-    """The share of clips that are copies of a training clip in any of these spaces."""
+    """The share of clips that are copies of training clips in any of these spaces."""
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
         unseen, repeated = reference.copies.unseen, reference.copies.repeated
@@ -152,9 +152,9 @@ def _build_distance(
     *rules: Demand,
     explain: Callable[[Features], str] = lambda _: "",
 ) -> SetMetric:
-    """A distance from real clips at equal numbers of clips, since most distances fall as the numbers grow.
+    """A distance from real clips, at equal sample sizes, since most distances fall with the sample size.
 
-    `explain` says of some real clips why it tells nothing.
+    `explain` returns why the distance from the given real clips is meaningless; empty if it is not.
     """
 
     def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
@@ -171,7 +171,7 @@ def _concatenate(clips: MeasuredClips) -> Features:
 
 
 def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
-    """Mean distance between two clips of one meaning, by what `select` selects, over that of real clips."""
+    """Mean distance, over that of real clips, between clips of the same meaning, in what `select` returns."""
     return SetMetric(
         figure=lambda clips, reference: measure_diversity(select(clips), select(reference.pool), clips, reference),
         rules=(Rule(MEAN, "below", GONE),),
@@ -180,7 +180,7 @@ def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
 
 
 def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, reference: Reference) -> Figure:
-    """Mean distance between two clips of one meaning, over that of real clips; rows of `fake` belong to `clips`."""
+    """Mean distance between clips of the same meaning, over that of real clips; rows of `fake` belong to `clips`."""
     mine, theirs = clips.group_by_meaning(), reference.pool.group_by_meaning()
     both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
     count = sum(len(mine[meaning]) for meaning in both)
@@ -200,7 +200,7 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
 
 
 def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules: Rule) -> SetMetric:
-    """How often a fresh network tells clips from real ones by what `read` reads; 0.5 is perfect."""
+    """The accuracy of a new network at telling clips from real ones by the inputs from `read`; 0.5 is perfect."""
     needed = {rule.control for rule in rules}
     spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
@@ -213,14 +213,14 @@ def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules:
 
 
 def _compare_sharpness(clips: MeasuredClips, reference: Reference) -> Floats:
-    """Sharpness over that of real clips."""
+    """Sharpness relative to the mean of real clips."""
     return clips.measure_each(measure_sharpness) / (reference.real.measure_each(measure_sharpness).mean() or np.nan)
 
 
 def select_metrics(references: Sequence[str]) -> dict[str, Metric]:
-    """The built-in metrics, and the user's own that `evaluate.metrics` refers to, by the name of the object.
+    """The built-in metrics and those that `evaluate.metrics` refers to, by the name of the object.
 
-    Raises UserError that names a metric which does not fit.
+    Raises UserError for an invalid metric.
     """
     metrics = dict(METRICS)
     for reference in references:
@@ -233,7 +233,7 @@ def select_metrics(references: Sequence[str]) -> dict[str, Metric]:
 
 
 def _find_fault(metric: Metric, name: str) -> str:
-    """What is wrong with a metric of the user's; empty where it fits."""
+    """What is wrong with a user-defined metric; empty if it is valid."""
     if name in METRICS:
         return "" if metric is METRICS[name] else f"has the name of a built-in metric; call it other than {name}"
     if not metric.rules:

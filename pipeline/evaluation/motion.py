@@ -1,8 +1,8 @@
-"""Distance of the motion of clips from that of real ones, by histograms of velocities: of sets and within categories.
+"""Distances between the motion of clips and of real ones, by histograms of velocities: of sets and by category.
 
-The idea is that of Liu et al. 2024, "Frechet Video Motion Distance", arXiv:2407.16124: histograms of velocity and of
-acceleration. Ours are tallies of dense flow, and their distance is the energy distance, which is unbiased and so can be
-had for the few clips of one category. Szekely & Rizzo 2013, "Energy statistics".
+Histograms of velocity and of acceleration are from Liu et al. 2024, "Frechet Video Motion Distance", arXiv:2407.16124.
+Ours are of dense flow, and are compared by the energy distance, which is unbiased and therefore works for the few clips
+of a category. Szekely & Rizzo 2013, "Energy statistics".
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from pipeline.evaluation.metric import DISTANCE_SCALE, SAME, Reference, SetMetri
 from pipeline.measures import GRID, STILL
 
 LEAST_OF_CATEGORY = 10  # clips on either side
-ONE_WAY = 0.5  # of the movement of a category's clips: what goes back and forth reads the same backwards
+ONE_WAY = 0.5  # share of the motion of a category; back-and-forth motion is the same when reversed
 
 
 def _measure_sets(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
@@ -34,7 +34,7 @@ def _measure_sets(clips: MeasuredClips, reference: Reference, count: int) -> Fig
 
 
 def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
-    """The mean over all clips of the distance between those of a category and the real ones of it."""
+    """The distance between the clips of a category and the real ones, averaged with the numbers of clips as weights."""
     if clips is reference.real:
         return Figure(None, reason=SAME)
     real, fake = group_by_category(reference.real), group_by_category(clips)
@@ -50,7 +50,7 @@ def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
     rows = np.flatnonzero(of_row >= 0)
 
     def between(_: Floats, chosen: Floats) -> float:
-        """`chosen` are clips by their tallies, and their category in the last column."""
+        """`chosen` [N,2V+1]: histograms, and the category in the last column."""
         own = chosen[:, -1].astype(int)
         parts = [measure_energy_distance(a[real[name]], chosen[own == name, :-1]) for name in known]
         return float(np.average(parts, weights=[(own == name).sum() for name in known]))
@@ -59,7 +59,7 @@ def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
 
 
 def _scale(real: Floats, fake: Floats) -> tuple[Floats, Floats]:
-    """Velocities and their changes [N,2,V] side by side [N,2V], each in units of how much the real ones vary."""
+    """Velocities and their changes [N,2,V] concatenated [N,2V], each in units of the real ones' total deviation."""
     scale = np.sqrt(real.var(axis=0).sum(axis=1, keepdims=True))
     scale = np.where(scale > 0, scale, 1.0)
     a, b = ((side / scale).reshape(len(side), -1) for side in (real, fake))
@@ -67,13 +67,13 @@ def _scale(real: Floats, fake: Floats) -> tuple[Floats, Floats]:
 
 
 def group_by_category(clips: MeasuredClips) -> Mapping[int, Ints]:
-    """The rows of each category that the judge's classes name."""
+    """The rows of each category that is a class of the judge."""
     categories = np.array([prompt.category for prompt in clips.prompts])
     return {int(name): np.flatnonzero(categories == name) for name in np.unique(categories) if name >= 0}
 
 
 def explain_both_ways(real: MeasuredClips) -> str:
-    """Why nothing can be asked of real clips played backwards: their movement goes back and forth; empty if not."""
+    """Why reversed real clips need not have a larger distance: their motion goes both ways; empty if it does not."""
     share = measure_one_way(real)
     if share >= ONE_WAY:
         return ""
@@ -81,12 +81,12 @@ def explain_both_ways(real: MeasuredClips) -> str:
 
 
 def measure_one_way(clips: MeasuredClips) -> float:
-    """How much of the movement is common to the clips of a category, and reversed where they run backwards.
+    """The share of the motion that the clips of a category have in common and that reverses when they play backwards.
 
-    1 where all move alike and one way, 0 where what moves comes back, or half of the clips go the other way.
+    1 if all move alike in one direction; 0 if motion returns to its start, or half of the clips go the other way.
     """
     flows = clips.flows.reshape(len(clips), -1, 2 * GRID**2)  # [N,P,...]
-    turned = (flows + flows[:, ::-1]) / 2  # played backwards, the parts are in reverse and point the other way
+    turned = (flows + flows[:, ::-1]) / 2  # played backwards, the order of the parts and the vectors are reversed
     large = [rows for rows in group_by_category(clips).values() if len(rows) >= LEAST_OF_CATEGORY]
     lengths = [_measure_length(flows[rows]).mean() for rows in large]
     if max(lengths, default=0.0) <= STILL * clips.frames.shape[2]:

@@ -1,6 +1,6 @@
-"""Metrics by pretrained networks: FVD and its relatives, and how well clips fit their captions by CLIP.
+"""Metrics by pretrained networks: FVD, similar distances, and how well clips fit their captions by CLIP.
 
-The same sets of clips at the same numbers as every other metric; docs/how-to/pretrained-metrics.md names the protocols.
+Measured on the same sets of clips as all other metrics; docs/how-to/pretrained-metrics.md names the protocols.
 """
 
 import math
@@ -42,12 +42,12 @@ from pipeline.pretrained.sandboxed import load_sandboxed_networks
 
 
 def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> Networks:
-    """The networks in a folder, on the first device of a run. Raises UserError where one of them cannot be used."""
+    """The networks in a folder, on the first of the devices. Raises UserError if one of them cannot be used."""
     return load_sandboxed_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
 
 
 def population_frechet(real: Features, fake: Features) -> float:
-    """The Frechet distance as FVDs have it: covariances are divided by n, where `frechet` divides by n - 1."""
+    """The Frechet distance as implemented for FVD: covariances are divided by n; `frechet` divides by n - 1."""
     return frechet(*(_shrink_deviations(features) for features in (real, fake)))
 
 
@@ -59,7 +59,7 @@ def _shrink_deviations(features: Features) -> Features:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedMetric(Metric):
-    """A figure that a pretrained network is needed for."""
+    """A figure that needs a pretrained network."""
 
     network: NetworkName
     figure: Callable[[MeasuredClips, Reference], Figure]
@@ -84,7 +84,7 @@ def _build_distance(
         real, fake = (side.extract(network, most)[:count] for side in (reference.real, clips))
         width = real.shape[1]
         if between is population_frechet and count <= width:
-            # With fewer clips than features a covariance is empty in most directions, and the distance is all bias.
+            # With fewer clips than features the covariance is singular, and the distance mostly bias.
             return Figure(None, clips=count, reason=f"{count} clips on either side, {width + 1} are needed")
         return measure_distance(between, real, fake, reference)
 
@@ -122,7 +122,7 @@ def _compare_captions(clips: MeasuredClips, reference: Reference) -> Floats:
 
 FIRST_BY_CHANCE = partial(compute_ranking_chance, best=1)
 BLUR = Rule(MEAN, "above", 1.0, of_real=True)
-DISORDER = Rule(SHUFFLED, "above", 1.0, of_real=True)  # CLIP reads frames one by one, and would not notice
+DISORDER = Rule(SHUFFLED, "above", 1.0, of_real=True)  # not for CLIP, which reads frames independently
 
 PRETRAINED_METRICS: dict[str, PretrainedMetric] = {
     "clip_r_precision_at_1": PretrainedMetric(

@@ -1,4 +1,4 @@
-"""Writes an evaluation: CSV for `dvc plots`, metrics.json for `dvc metrics`, and a summary for the terminal."""
+"""Reports of an evaluation: CSV for `dvc plots`, metrics.json for `dvc metrics`, and a summary for the terminal."""
 
 import math
 from collections import defaultdict
@@ -21,7 +21,7 @@ from pipeline.judges import Classes, NewWord
 
 OF_PAIRS = ("object_accuracy", "joint_accuracy", "motion_direction")
 RATIOS = {"pairs_joint_ratio": "joint_accuracy", "pairs_motion_ratio": "motion_direction"}  # held-out to seen pairs
-# Figures of the headline that are made of a metric with another name.
+# Figures of the headline -> the metric from which they are computed, if its name differs.
 MADE_OF = {
     **RATIOS,
     "new_words_accuracy": "object_accuracy",
@@ -38,12 +38,12 @@ Kind = TypeVar("Kind", bound=Hashable)
 
 BY_CLASS = ("object_accuracy", "category_accuracy", "motion_direction")
 NEW_WORDS = ("clips", "looks_like_nearest", "low", "high")
-BIN = 10  # per 1: new words are binned by tenths of the cosine to the nearest seen one
+BIN = 10  # bins per unit: new words are binned by tenths of the cosine to the nearest seen object
 PASSED = {True: "yes", False: "no", None: "not tried"}
 
 
 def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Iterator[str]:
-    """Write all files but the pictures -> the lines of the summary."""
+    """Write all files except pictures -> the lines of the summary."""
     evaluation, options = found.evaluation, found.options
     figures = summarise_generator(evaluation) | measure_gap(found.logits, options.resamples, options.seed)
     write_figures(folder / "table.csv", evaluation)
@@ -66,7 +66,7 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
 
 
 def summarise_generator(found: Evaluation) -> dict[str, Figure]:
-    """Name -> figure of the generator, in the order of the summary. A withdrawn metric has no value here."""
+    """The generator's figures by name, in the order of the summary. Withdrawn metrics have no value."""
     figures, real = found.figures, found.figures[REAL]
     headline: dict[str, Figure] = {}
     for name, metric in found.metrics.items():
@@ -90,13 +90,13 @@ def summarise_generator(found: Evaluation) -> dict[str, Figure]:
 
 
 def summarise_set(found: Evaluation, name: str) -> dict[str, Figure]:
-    """The figures of another set of clips than the generator's, by the same names, with the same ceilings."""
+    """The figures of any other set of clips, with the same names and ceilings as the generator's."""
     ceilings = {f"{metric}_ceiling": found.figures[REAL][metric] for metric in list_ceilings(found.metrics)}
     return _remove_withdrawn(found.figures[name] | ceilings, select_withdrawn(found.checks))
 
 
 def list_ceilings(metrics: Mapping[str, Metric]) -> list[str]:
-    """The metrics whose figure for real clips is the best that can be had."""
+    """The metrics whose ceiling is the figure of real clips."""
     return [name for name, metric in metrics.items() if _has_ceiling(metric)]
 
 
@@ -119,7 +119,7 @@ def _remove_value(figure: Figure) -> Figure:
 
 
 def _compare_pairs(found: Evaluation, name: str) -> Figure:
-    """A share of right answers on held-out pairs, divided by that on seen ones."""
+    """The accuracy on held-out pairs, divided by that on seen ones."""
     if "model, pairs" not in found.clips:
         return NO_PAIRS
     metric = CLIP_METRICS[name]
@@ -130,7 +130,7 @@ def _compare_pairs(found: Evaluation, name: str) -> Figure:
 
 
 def _compare_objects(found: Evaluation, name: str) -> Figure:
-    """How often the training clip nearest to a clip of a held-out pair shows another object."""
+    """How often the nearest training clip of a clip of a held-out pair shows another object."""
     if name not in found.clips:
         return NO_PAIRS
     if found.reference.unavailable_reason:
@@ -139,7 +139,7 @@ def _compare_objects(found: Evaluation, name: str) -> Figure:
 
 
 def _measure_flips(found: Evaluation) -> Figure:
-    """How often the movement is reversed with the caption, while the object stays and the noise is the same."""
+    """How often the opposite caption, with the same noise, reverses the movement and keeps the object."""
     if "model, turned to" not in found.clips:
         return Figure(None, reason="no caption of the split test has an opposite")
     if found.reference.unavailable_reason:
@@ -147,20 +147,20 @@ def _measure_flips(found: Evaluation) -> Figure:
     before, after = found.clips["model, turned from"], found.clips["model, turned to"]
     directions = [prompt.moves for prompt in before.prompts]
     along = [_project(clips.movements, directions) for clips in (before, after)]
-    # From the direction in the caption to its opposite: of clips that move at random half change their sign.
+    # From the caption's direction to the opposite one; with any change of sign, random movement would score 0.5.
     flips = (along[0] > 0) & (along[1] < 0) & (before.objects == after.objects)
     return average(np.where(np.isnan(along[0]), np.nan, flips), found.reference)
 
 
 def _project(movements: Floats, directions: Sequence[tuple[float, float] | None]) -> Floats:
-    """How far each clip moves in a direction; nan where there is none."""
+    """How far each clip moves in its direction; nan without one."""
     ways = np.array([(np.nan, np.nan) if way is None else way for way in directions], float)
     along: Floats = (movements * ways).sum(axis=1)
     return along
 
 
 def group_reasons(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
-    """Why figures of the clips have no value -> their names."""
+    """Reasons why figures have no value -> the names of the figures; those of real clips are left out."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, figure in figures.items():
         if figure.value is None and not name.endswith(OF_THE_REALS):
@@ -169,7 +169,7 @@ def group_reasons(figures: Mapping[str, Figure]) -> dict[str, list[str]]:
 
 
 def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterator[str]:
-    """The figures as a few lines for people."""
+    """The figures as lines for the terminal."""
     absent = group_reasons(figures)
     for name, figure in figures.items():
         if name.endswith(OF_THE_REALS):
@@ -188,7 +188,7 @@ def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterato
 
 
 def report_repeated(copies: CopySearch) -> Iterator[str]:
-    """A line where unseen clips are near-duplicates of training clips."""
+    """A line if unseen clips are near-duplicates of training clips."""
     if copies.repeated:
         yield (
             f"evaluate: {copies.repeated} of {copies.repeated + copies.unseen} unseen real clips are near-duplicates "
@@ -197,23 +197,23 @@ def report_repeated(copies: CopySearch) -> Iterator[str]:
 
 
 def write_words(folder: Path, found: Evaluation) -> None:
-    """Write words.csv, every new word and whether it looks like the nearest seen one, and nearness.csv, in bins."""
+    """Write words.csv, how often new words look like the nearest seen object, and nearness.csv, the same in bins."""
     write_csv(folder / "words.csv", ("name", "nearest", "cosine", *NEW_WORDS), _list_words(found))
     write_csv(folder / "nearness.csv", ("cosine_from", "cosine_to", "words", *NEW_WORDS), _list_nearness(found))
 
 
 def write_figures(path: Path, found: Evaluation) -> None:
-    """Write every figure of every set of clips as csv."""
+    """Write the figures of all sets of clips as CSV."""
     write_csv(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _list_figures(found))
 
 
 def round_value(value: float | None) -> float | None:
-    """Six digits: further ones differ between machines."""
+    """Six significant digits: further ones differ between machines."""
     return None if value is None else float(f"{value:.6g}")
 
 
 def format_value(value: float | None) -> str:
-    """The same as a cell."""
+    """A value as a CSV cell, with six significant digits."""
     return "" if value is None else f"{value:.6g}"
 
 
@@ -241,14 +241,14 @@ def _list_classes(found: Evaluation, classes: Classes, kind: str) -> Iterable[Se
 
 
 def _list_words(found: Evaluation) -> Iterable[Sequence[object]]:
-    """Each new word, the nearest to a seen one first."""
+    """A row for each new word, nearest to a seen object first."""
     rows = _group_new_words(found, lambda new: new)
     for new, own in sorted(rows.items(), key=lambda item: (-item[0].cosine, item[0].name)):
         yield new.name, new.near, f"{new.cosine:.4f}", *_measure_likeness(found, own)
 
 
 def _list_nearness(found: Evaluation) -> Iterable[Sequence[object]]:
-    """All new words that are about equally near to a seen one."""
+    """A row for each bin of new words by their cosine to the nearest seen object."""
     rows = _group_new_words(found, lambda new: math.floor(round(new.cosine * BIN, 6)))
     for nearness, own in sorted(rows.items(), reverse=True):
         words = {found.clips[NEW].prompts[row].new for row in own}
@@ -257,7 +257,7 @@ def _list_nearness(found: Evaluation) -> Iterable[Sequence[object]]:
 
 
 def _group_new_words(found: Evaluation, kind: Callable[[NewWord], Kind]) -> dict[Kind, list[int]]:
-    """The samples of new words whose neighbour is a class of the judge, by something about the word."""
+    """The samples of new words whose neighbour is a class of the judge, grouped by `kind`."""
     rows: dict[Kind, list[int]] = defaultdict(list)
     known = NEW in found.clips and not found.reference.unavailable_reason
     for row, prompt in enumerate(found.clips[NEW].prompts if known else ()):
@@ -267,7 +267,7 @@ def _group_new_words(found: Evaluation, kind: Callable[[NewWord], Kind]) -> dict
 
 
 def _measure_likeness(found: Evaluation, rows: Sequence[int]) -> tuple[object, ...]:
-    """How often these samples look as they should."""
+    """The number of samples, and how often they look like the nearest seen object, with the interval."""
     values = CLIP_METRICS["object_accuracy"].values(found.clips[NEW], found.reference)[rows]
     low, high = interval_of_mean(values, found.reference.resamples, np.random.default_rng(found.reference.seed))
     return len(rows), *map(format_value, (float(values.mean()), low, high))

@@ -1,8 +1,8 @@
-"""Classifier two-sample tests: can a small new network learn to tell generated clips from real ones?
+"""Classifier two-sample tests: can a small network learn to tell generated clips from real ones?
 
-It learns on one half of the clips and is marked on the other, and the other way round; a perfect generator leaves it
-at 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier Two-Sample Tests", arXiv:1610.06545. One test sees single frames,
-and so nothing of their order; one sees optical flow alone, and so nothing of what is shown.
+Two-fold cross-validation; its accuracy for a perfect generator is 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier
+Two-Sample Tests", arXiv:1610.06545. One test sees single frames, so not their order; the other sees optical flow only,
+so not the appearance.
 """
 
 import itertools
@@ -19,22 +19,22 @@ from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.records import Frames
 
 SEEN_FRAMES = 4  # of each clip
-LONGEST_SIDE = 64  # pixels that the network sees, at most
-LARGEST_FLOW = 4.0  # deviations of real clips; what is faster counts as fast
+LONGEST_SIDE = 64  # pixels, of the frames that the network sees
+LARGEST_FLOW = 4.0  # in standard deviations of real clips; larger values are clipped
 STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2  # STEPS is the maximum
-SETTLED, LOOK = 0.01, 20  # a mean loss this low over LOOK steps: nothing is left to learn from these clips
-LEAST = 40  # clips on either side, half of which are learned from
+SETTLED, LOOK = 0.01, 20  # training stops at a mean loss below SETTLED over LOOK steps
+LEAST = 40  # clips on either side, half of which are trained on
 
-Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S pictures of each clip
+Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S images of each clip
 
 
 def read_frames(clips: MeasuredClips, count: int) -> Inputs:
-    """A few frames of each of the first clips as pictures in [-1,1]: [N,S,3,H,W]."""
+    """A few frames of each of the first `count` clips, in [-1,1]: [N,S,3,H,W]."""
     return clips.keep((read_frames, count), lambda clips: np.stack([_resize(clip) for clip in clips.frames[:count]]))
 
 
 def read_motion(clips: MeasuredClips, count: int) -> Inputs:
-    """The flow of each of the first clips as one picture: [N,1,2*(T-1),H,W]."""
+    """The flow of each of the first `count` clips as one image: [N,1,2*(T-1),H,W]."""
     return clips.flow_pictures[:count, None]
 
 
@@ -48,11 +48,11 @@ def _resize(clip: Frames) -> Inputs:
 
 
 def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
-    """Whether a network that had not seen a clip classified it correctly: [2N] of 0 and 1, N clips on either side."""
+    """Whether the network not trained on a clip classifies it correctly: 0 or 1 [2N], for N clips on either side."""
     scale = float(real.std()) or 1.0
     clips = torch.from_numpy(np.concatenate((real, fake)) / scale).clamp(-LARGEST_FLOW, LARGEST_FLOW)
     labels = torch.cat((torch.ones(len(real)), torch.zeros(len(fake))))
-    halves = torch.arange(len(clips)) % len(real) % 2  # a clip and what was made of it are in one half
+    halves = torch.arange(len(clips)) % len(real) % 2  # a clip and the control made from it are in the same half
     right = torch.zeros(len(clips))
     for half in (0, 1):
         with torch.random.fork_rng(devices=[]):
@@ -65,7 +65,7 @@ def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
 
 
 def _train(clips: Tensor, labels: Tensor) -> nn.Module:
-    """A network that learned these clips; once it has settled, its answers on others hardly change (0.025 of them)."""
+    """Train a network until its loss is low: after that few predictions on other clips change (0.025 of them)."""
     network = _build_network(clips.shape[2])
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     sides = [torch.nonzero(labels == side).flatten() for side in (0, 1)]
@@ -94,6 +94,6 @@ def _build_network(channels: int) -> nn.Module:
 
 
 def _answer(network: nn.Module, clips: Tensor) -> Tensor:
-    """The mean logit of each clip's pictures."""
+    """The mean logit of each clip's images."""
     logits: Tensor = network(clips.flatten(0, 1)).view(clips.shape[:2])
     return logits.mean(dim=1)
