@@ -207,8 +207,8 @@ class DiscriminatorOutputs:
     rng: SharedRng
     sigma: float  # step of finite differences, in the unit of the frames
     fake_gradient: Tensor | None = None  # of each logit at its clip [B,C,T,H,W], with a graph
-    moved_real_logits: Tensor | None = None  # [B], of `move_clips`
-    moved_fake_logits: Tensor | None = None
+    perturbed_real_logits: Tensor | None = None  # [B], of `perturb_clips`
+    perturbed_fake_logits: Tensor | None = None
 
 
 Penalty = Callable[[DiscriminatorOutputs], Tensor]  # -> [B]
@@ -250,12 +250,12 @@ def r2(outputs: DiscriminatorOutputs) -> Tensor:
 
 def r1_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R1 by finite differences: its expectation over the noise tends to r1 as sigma tends to 0. arXiv:2501.08316."""
-    return _difference(outputs.moved_real_logits, outputs.real_logits, outputs.sigma) / 2
+    return _difference(outputs.perturbed_real_logits, outputs.real_logits, outputs.sigma) / 2
 
 
 def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
     """R2 by finite differences, as r1_fd."""
-    return _difference(outputs.moved_fake_logits, outputs.fake_logits, outputs.sigma) / 2
+    return _difference(outputs.perturbed_fake_logits, outputs.fake_logits, outputs.sigma) / 2
 
 
 def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
@@ -269,16 +269,16 @@ def wgan_gp(outputs: DiscriminatorOutputs) -> Tensor:
     return (torch.sqrt(zero_gp(outputs) + 1e-12) - 1).square()  # the root's own gradient is infinite at 0
 
 
-def move_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
+def perturb_clips(frames: Tensor, rng: SharedRng, sigma: float) -> Tensor:
     """Clips with noise: x + sigma n with n standard normal, [B,C,T,H,W] -> the same shape and strides."""
     noise = rng.normal(*frames.shape[1:]).to(frames.dtype)
     return torch.add(frames.detach(), noise, alpha=sigma)
 
 
-def _difference(moved: Tensor | None, logits: Tensor, sigma: float) -> Tensor:
+def _difference(perturbed: Tensor | None, logits: Tensor, sigma: float) -> Tensor:
     """(D(x + sigma n) - D(x))^2 / sigma^2 -> [B]; needs no second derivative."""
-    assert moved is not None, "finite differences need the logits of moved clips"
-    return ((moved - logits) / sigma).square()
+    assert perturbed is not None, "finite differences need the logits of perturbed clips"
+    return ((perturbed - logits) / sigma).square()
 
 
 PENALTIES: dict[str, Penalty] = {

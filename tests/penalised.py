@@ -2,15 +2,15 @@
 
 import torch
 
-from pipeline.losses import DiscriminatorOutputs, move_clips
+from pipeline.losses import DiscriminatorOutputs, perturb_clips
 
 
 def collect_outputs(discriminator, cond, real, fake, rng, sigma):
-    """Logits of moved clips as well; whatever draws noise draws the same."""
+    """Logits of perturbed clips as well; whatever draws noise draws the same."""
     clips = [each.detach().requires_grad_() for each in (real, fake)]
     logits = [discriminator(each, cond) for each in clips]
-    moved = []
+    perturbed = []
     for each in clips:
         with torch.random.fork_rng():
-            moved.append(discriminator(move_clips(each, rng, sigma), cond))
-    return DiscriminatorOutputs(discriminator, cond, *clips, *logits, rng, sigma, None, *moved)
+            perturbed.append(discriminator(perturb_clips(each, rng, sigma), cond))
+    return DiscriminatorOutputs(discriminator, cond, *clips, *logits, rng, sigma, None, *perturbed)

@@ -20,8 +20,8 @@ from pipeline.losses import (
     find_matching,
     find_penalty,
     first_rows,
-    move_clips,
     needs_gradient,
+    perturb_clips,
     realised_shares,
     spread_shares,
 )
@@ -170,17 +170,17 @@ class ClipReading:
     cond: Tensor  # [B,E]
     features: Tensor  # [B,F]
     penalised: Tensor  # [b,C,T,H,W], the clips at which penalties are taken: all, or every k-th
-    moved_features: Tensor | None = None  # of the same with noise, for finite differences [b,F]
+    perturbed_features: Tensor | None = None  # of the same with noise, for finite differences [b,F]
 
     def score(self) -> Tensor:
         """The logits [B]."""
         return self.model.compute_logits(self.features, self.cond)
 
-    def score_moved(self, context: StepContext) -> Tensor | None:
+    def score_perturbed(self, context: StepContext) -> Tensor | None:
         """The logits of the clips with noise [b]."""
-        if self.moved_features is None:
+        if self.perturbed_features is None:
             return None
-        return self.model.compute_logits(self.moved_features, context.penalised(self.cond))
+        return self.model.compute_logits(self.perturbed_features, context.penalised(self.cond))
 
 
 def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: StepContext, penalty: str) -> ClipReading:
@@ -190,25 +190,25 @@ def read_clips(model: Discriminator, frames: Tensor, cond: Tensor, context: Step
     twice. Finite differences over small steps are float32 as well; clips with noise are in one batch with those that
     they are compared with.
     """
-    moved, differentiated = f"{penalty}_fd" in context.gammas, needs_gradient(context.gammas, penalty)
+    perturbed, differentiated = f"{penalty}_fd" in context.gammas, needs_gradient(context.gammas, penalty)
     shrink, penalised = context.params.penalty_shrink, context.penalised(frames)
-    if not (moved or differentiated):
+    if not (perturbed or differentiated):
         with context.autocast():
             return ClipReading(model, cond, model.extract_features(frames), penalised)
     exact = differentiated or context.params.penalty_sigma < FINEST_IN_BF16
     with in_float32(frames) if exact else context.autocast(), uncompiled() if differentiated else nullcontext():
-        if moved:
-            both = torch.cat((penalised, move_clips(penalised, context.penalty_rng, context.params.penalty_sigma)))
-            features, of_moved = model.extract_features(both).chunk(2)
+        if perturbed:
+            both = torch.cat((penalised, perturb_clips(penalised, context.penalty_rng, context.params.penalty_sigma)))
+            features, of_perturbed = model.extract_features(both).chunk(2)
         else:
-            features, of_moved = model.extract_features(penalised), None
+            features, of_perturbed = model.extract_features(penalised), None
     if shrink > 1:
         others = frames.detach().reshape(-1, shrink, *frames.shape[1:])[:, 1:].flatten(0, 1)
         with context.autocast():
             of_others = model.extract_features(others)
         whole = torch.cat((features[:, None], of_others.reshape(-1, shrink - 1, *of_others.shape[1:])), 1)
         features = whole.flatten(0, 1)
-    return ClipReading(model, cond, features, penalised, of_moved)
+    return ClipReading(model, cond, features, penalised, of_perturbed)
 
 
 def collect_outputs(
@@ -224,8 +224,8 @@ def collect_outputs(
         context.penalised(fake_logits),
         context.penalty_rng,
         context.params.penalty_sigma,
-        moved_real_logits=real.score_moved(context),
-        moved_fake_logits=fake.score_moved(context),
+        perturbed_real_logits=real.score_perturbed(context),
+        perturbed_fake_logits=fake.score_perturbed(context),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from penalised import collect_outputs
 
-from pipeline.losses import PENALTIES, DiscriminatorOutputs, SharedRng, interpolate, move_clips
+from pipeline.losses import PENALTIES, DiscriminatorOutputs, SharedRng, interpolate, perturb_clips
 from pipeline.params import PENALTY_NAMES
 
 B, SHAPE = 3, (2, 4, 3, 5)  # C,T,H,W
@@ -115,9 +115,9 @@ def test_finite_differences_need_no_second_derivative(clips, weight):
             return None, grad.sum().expand(SHAPE)
 
     real, _, cond = clips
-    moved = Once.apply(move_clips(real, RNG, SIGMA), weight)
+    perturbed = Once.apply(perturb_clips(real, RNG, SIGMA), weight)
     outputs = DiscriminatorOutputs(
-        None, cond, real, None, Once.apply(real, weight), None, RNG, SIGMA, moved_real_logits=moved
+        None, cond, real, None, Once.apply(real, weight), None, RNG, SIGMA, perturbed_real_logits=perturbed
     )
     PENALTIES["r1_fd"](outputs).sum().backward()
     assert weight.grad is not None
