@@ -1,6 +1,8 @@
 """What several test files share."""
 
+import fcntl
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +21,19 @@ os.environ.setdefault(
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-WHOLE = "tests/whole"  # one copy of this project, reproduced once, serves all of them
+WHOLE = "tests/whole/"  # each test of these takes many times as long as others marked slow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where tests run side by side, a long file begun last would run alone."""
-    groups: dict[str, list[pytest.Item]] = {}
+    files: dict[str, list[pytest.Item]] = {}
     for item in items:
-        groups.setdefault(find_group(item.nodeid), []).append(item)
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
 
     def weight(name: str) -> tuple[bool, int]:
-        return name == WHOLE, sum(item.get_closest_marker("slow") is not None for item in groups[name])
+        return name.startswith(WHOLE), sum(item.get_closest_marker("slow") is not None for item in files[name])
 
-    items[:] = [item for name in sorted(groups, key=weight, reverse=True) for item in groups[name]]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With --dist loadfile, one process runs a file, or all files of WHOLE."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Groups(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return find_group(nodeid)
-
-    return Groups(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-def find_group(nodeid: str) -> str:
-    """What runs in one process, since its tests share what took long to make."""
-    return WHOLE if nodeid.startswith(f"{WHOLE}/") else nodeid.partition("::")[0]
+    items[:] = [item for name in sorted(files, key=weight, reverse=True) for item in files[name]]
 
 
 @pytest.fixture
@@ -76,8 +62,20 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A tiny copy of this project after `dvc repro`, its lock files committed. Shared: work on `reproduced.copy()`."""
-    project = Project(tmp_path_factory.mktemp("reproduced") / "project")
-    project.dvc("repro")
-    project.commit("lock")
-    return project
+    """A tiny copy of this project after `dvc repro`, its lock files committed. Shared: work on `reproduced.copy()`.
+
+    Where tests run side by side, the first process that asks makes it, and the others wait for it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "reproduced.pickle"
+    with (folder / "reproduced.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            project = Project(tmp_path_factory.mktemp("reproduced") / "project")
+            project.dvc("repro")
+            project.commit("lock")
+            made.write_bytes(pickle.dumps(project))
+        found: Project = pickle.loads(made.read_bytes())
+    return found

@@ -11,7 +11,7 @@ from settings import changed
 from training_sets import tiny_clips, tiny_params, write_data
 
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.evaluation import two_sample
+from pipeline.evaluation import metric, two_sample
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
 from stages.train_judge import train_judge
@@ -60,8 +60,9 @@ def tiny() -> Params:
     return tiny_params()
 
 
-def shorten_two_sample_tests() -> Iterator[None]:
-    """For tests that do not ask how well clips are told apart: learning that takes most of an evaluation of a few."""
+def shorten_evaluations() -> Iterator[None]:
+    """For tests that ask neither how well clips are told apart nor how wide intervals are, which takes most time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(two_sample, "STEPS", 10)
+        patch.setattr(metric, "HALVES", 4)
         yield

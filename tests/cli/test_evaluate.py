@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from evaluation_sets import evaluating, judged, make_clips, shorten_two_sample_tests
+from evaluation_sets import evaluating, judged, make_clips, shorten_evaluations
 from training_sets import LEFT, RIGHT, T, moving_square, tiny_params
 from typer.testing import CliRunner
 
@@ -31,7 +31,7 @@ CODECS = (("h264", "mp4"), ("vp9", "webm"), ("gif", "gif"))
 COUNTS = {"train": 30, "judge": 48, "test": 54}  # without val, so that an evaluation takes seconds
 
 
-short = pytest.fixture(scope="module", autouse=True)(shorten_two_sample_tests)
+short = pytest.fixture(scope="module", autouse=True)(shorten_evaluations)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,16 @@ def run(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """What an export with a graph prints, and the folder that it makes. Shared: write nothing into it."""
+    folder = tmp_path_factory.mktemp("exported")
+    save_stirred(folder / "data/model", tiny_params())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return export("mine", "--json", "--licence", "cc-by-4.0", "--data-licence", "our own clips"), folder / "mine"
+
+
 def export(*arguments):
     answer = CliRunner().invoke(app, ["export", *arguments], catch_exceptions=False)
     assert answer.exit_code == 0, answer.output
@@ -105,17 +115,16 @@ def test_a_grid_is_taken_along_where_it_says_that_this_model_drew_it(run, owner)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("run")
-def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_clips():
-    said = json.loads(export("mine", "--json", "--licence", "cc-by-4.0", "--data-licence", "our own clips"))
-    assert set(said["files"]) == {"README.md", "config.json", "generator.onnx", "model.safetensors"}
-    card = Path("mine/README.md").read_text(encoding="utf-8")
+def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_clips(exported):
+    printed, folder = exported
+    assert set(json.loads(printed)["files"]) == {"README.md", "config.json", "generator.onnx", "model.safetensors"}
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert 'license: "cc-by-4.0"' in card and "- data: our own clips" in card
     assert "of any number of clips in a pass" in card
-    assert find_model_files(Path("mine")).graph.exists()
-    quick = from_pretrained("mine", exact=False)
+    assert find_model_files(folder).graph.exists()
+    quick = from_pretrained(folder, exact=False)
     assert quick.provenance(quick.encode(CAPTION))["runtime"] == "onnxruntime"
-    exact = from_pretrained("mine").sample(CAPTION, seed=4, n=2).astype(int)
+    exact = from_pretrained(folder).sample(CAPTION, seed=4, n=2).astype(int)
     assert np.abs(quick.sample(CAPTION, seed=4, n=2) - exact).max() <= 1
 
 
@@ -147,9 +156,10 @@ def test_a_damaged_export_is_to_be_fetched_again_and_not_trained_again():
         from_pretrained("mine")
 
 
-@pytest.mark.usefixtures("run")
-def test_a_damaged_graph_of_an_export_is_to_be_exported_again(capsys):
-    export("mine")
+@pytest.mark.slow
+def test_a_damaged_graph_of_an_export_is_to_be_exported_again(exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported[1], "mine")
     graph = Path("mine/generator.onnx")
     graph.write_bytes(graph.read_bytes()[:-8])
     from_pretrained("mine", exact=False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluation_sets import COUNTS, evaluating, judged, make_clips, shorten_two_sample_tests
+from evaluation_sets import COUNTS, evaluating, judged, make_clips, shorten_evaluations
 from locations import ROOT
 from markdown_pages import Page
 from PIL import Image
@@ -24,7 +24,7 @@ from pipeline.inference import Model
 from stages.evaluate_model import Places, evaluate_model
 
 pytestmark = pytest.mark.slow
-short = pytest.fixture(scope="module", autouse=True)(shorten_two_sample_tests)
+short = pytest.fixture(scope="module", autouse=True)(shorten_evaluations)
 
 FILES = ["categories.csv", "controls.csv", "intervals.json", "logits.csv", "nearest.npz", "nearest.png", "nearness.csv"]
 FILES += ["objects.csv", "opposites.npz", "opposites.png", "protocol.json", "provenance.json", "table.csv", "words.csv"]

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -138,14 +139,11 @@ def test_as_many_captions_as_something_something_has_take_little_memory(tmp_path
     things = ["".join(draw.choice(letters[place % 2]) for place in range(draw.randint(3, 9))) for _ in range(12_000)]
     chances = [1 / (number + 1) for number in range(len(things))]
     drawn = iter(draw.choices(things, chances, k=440_000))
-    clips = [
-        make_clip(
-            str(number),
-            f"pretending to put a {next(drawn)} {next(drawn)} next to it, from left to right",
-            objects=("book",),
-        )
-        for number in range(220_000)
-    ]
+    clip = make_clip("0", "pretending to put a thing next to it, from left to right", objects=("book",))
+    captions = (
+        f"pretending to put a {next(drawn)} {next(drawn)} next to it, from left to right" for _ in range(220_000)
+    )
+    clips = [replace(clip, id=str(n), caption=caption, original=caption) for n, caption in enumerate(captions)]
     write_table(tmp_path / "clips.parquet", Clip, clips)
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
