@@ -93,6 +93,8 @@ class Project:
     def _moved(self, repository: Path) -> "Project":
         other = copy.copy(self)
         other.folder, other.repository = repository / self.folder.relative_to(self.repository), repository
+        slots = repository.with_name(f"{repository.name}-slots")  # nor is a sweep of another copy waited for
+        other.environment = self.environment | {"T2V_SLOTS": str(slots)}
         return other
 
     def params(self) -> Any:
