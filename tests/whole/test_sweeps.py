@@ -102,7 +102,7 @@ def test_a_sweep_needs_no_git_identity_and_a_failed_point_is_its_exit_code(proje
         if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER")):
             del project.environment[name]
     # Steps of that length leave every number behind: training stops on the first loss that is none.
-    printed = project.t2v("sweep", "train.generator_lr=1.0e+30,0.001", "--jobs", "1", code=1)
+    printed = project.t2v("sweep", "train.generator_lr=1.0e+30,0.001", "--until", "train", "--jobs", "1", code=1)
     assert "sweep-1-1 train.generator_lr=1.0e+30: failed (255): error: " in printed
     assert "its log is runs/sweeps/sweep-1/sweep-1-1.log" in printed
     assert list(experiments(project)) == ["sweep-1-2"]
