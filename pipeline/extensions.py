@@ -1,7 +1,7 @@
-"""Members of a registry by name: built-in ones, or a user's own by a reference `package.module:object`.
+"""Members of a registry by name: built-in ones, or user-defined ones by a reference `package.module:object`.
 
-This is the one place that imports a module that params name. References are found in the project's folder
-and among the installed packages.
+Only here are modules imported that params name. References are found in the project's folder and in installed
+packages.
 """
 
 import ast
@@ -24,7 +24,7 @@ from pipeline.source_code import digest_code, modules, parse
 Member = TypeVar("Member")
 
 OURS = ("pipeline", "stages")
-RAISED = (  # by code that is imported; an error of the machine, such as a full disk, is none of the module
+RAISED = (  # by imported code; errors of the machine, such as a full disk, are not its fault
     *(ArithmeticError, AssertionError, AttributeError, FileNotFoundError, ImportError, LookupError, NameError),
     *(RuntimeError, SyntaxError, TypeError, ValueError),
 )
@@ -32,16 +32,16 @@ RAISED = (  # by code that is imported; an error of the machine, such as a full 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a member of a registry looks like."""
+    """The requirements on a member of a registry."""
 
     text: str  # for messages: "a function (real logits [B], fake logits [B]) -> loss [B]"
-    arguments: tuple[str, ...] = ()  # positional ones that it is called with; empty: it is not called
-    keywords: tuple[str, ...] = ()  # that it is called with besides
-    base: type | None = None  # the class that it is an instance of
-    is_class: bool = False  # it is a subclass of `base` instead
+    arguments: tuple[str, ...] = ()  # positional arguments of a call; empty: it is not called
+    keywords: tuple[str, ...] = ()  # keyword arguments of a call
+    base: type | None = None  # the class it must be an instance of
+    is_class: bool = False  # it must be a subclass of `base` instead
 
     def find_fault(self, member: object) -> str:
-        """What is wrong with `member`; empty where it fits."""
+        """What is wrong with `member`; empty if nothing is."""
         if self.base is not None:
             name = f"{self.base.__module__}.{self.base.__name__}"
             if self.is_class and not (isinstance(member, type) and issubclass(member, self.base)):
@@ -63,14 +63,14 @@ class Signature:
 
 
 def is_reference(name: str) -> bool:
-    """Whether `name` reads `package.module:object`."""
+    """Whether `name` has the form `package.module:object`."""
     return re.fullmatch(REFERENCE, name) is not None
 
 
 def resolve(name: str, registry: Mapping[str, Member], key: str, signature: Signature) -> Member:
-    """The member of `registry` that is called `name`, or the object that `name` refers to.
+    """The member of `registry` named `name`, or the object that `name` refers to.
 
-    Raises UserError that names the key of params.yaml, its value, the built-in names and what a reference must lead to.
+    Raises UserError that names the key of params.yaml, its value, the built-in names and the expected signature.
     """
     if name in registry:
         return registry[name]
@@ -85,12 +85,12 @@ def resolve(name: str, registry: Mapping[str, Member], key: str, signature: Sign
 
 
 def list_references(values: Any) -> list[str]:
-    """Every reference in a tree of params, also among the keys of its mappings."""
+    """All references in a tree of params, including the keys of mappings."""
     return sorted(set(_find_references(values)))
 
 
 def digest_references(values: Any) -> dict[str, str]:
-    """Reference -> digest of the files of code behind it: its module and what that imports of the user's own."""
+    """Reference -> digest of its code: the module and the user's modules that it imports."""
     return {reference: _digest_module(reference.partition(":")[0]) for reference in list_references(values)}
 
 
@@ -112,9 +112,9 @@ def _find_references(values: Any) -> Iterator[str]:
 
 
 def _import(reference: str) -> tuple[object, str]:
-    """The object that is referred to, and what is wrong; one of the two is empty."""
+    """The object of a reference, or None, and what is wrong; empty if nothing is."""
     module, _, name = reference.partition(":")
-    if module not in sys.modules:  # losses are asked for in every step
+    if module not in sys.modules:  # called in every training step
         _see_project()
     try:
         return getattr(importlib.import_module(module), name), ""
@@ -129,14 +129,14 @@ def _import(reference: str) -> tuple[object, str]:
 
 
 def _see_project() -> None:
-    """Let modules in the project's folder be imported, as `python -m` does; console commands do not."""
+    """Make the project's folder importable, as it is with `python -m` but not in console commands."""
     importlib.invalidate_caches()
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))
 
 
 def _digest_module(module: str) -> str:
-    """Names the code of a module of the user's: its file and those that it imports, as far as they are the user's."""
+    """The digest of the code of a user's module and of all modules that it imports from the user or this package."""
     _see_project()
     files: dict[str, str] = {}
     waiting = [module]
@@ -151,7 +151,7 @@ def _digest_module(module: str) -> str:
 
 
 def _belongs(name: str, module: str) -> bool:
-    """Whether a module is the user's own: in the same top package as `module`, or in the project's folder."""
+    """Whether a module is the user's: in the same top-level package as `module`, or in the project's folder."""
     top = name.partition(".")[0]
     if top in OURS:
         return False
@@ -164,17 +164,17 @@ def _belongs(name: str, module: str) -> bool:
 
 
 def _find_file(name: str) -> Path | None:
-    """The source of a module, None where there is no such module or it has none."""
+    """The source file of a module; None if there is none."""
     try:
         found = find_spec(name)
-    except RAISED:  # a name from a module is no module, and what it is part of may raise
+    except RAISED:  # the name may be no module, and importing its parent may raise
         return None
     origin = found.origin if found else None
     return Path(origin) if origin and origin.endswith(".py") else None
 
 
 def _list_imports(name: str, path: Path) -> Iterator[str]:
-    """Names that the module at `path` imports anywhere, and everything that may be a module of them."""
+    """The modules that the file at `path` imports, including imported names that may be modules."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):

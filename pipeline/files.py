@@ -1,8 +1,8 @@
-"""Files: written whole or not at all, read as JSON, and named by what is in them; and the folders of unfinished runs.
+"""Files: atomic writes, JSON and CSV, digests; and state folders of unfinished runs.
 
-Such a folder is for what a run keeps outside the DVC graph, under a name that only an equal run has. DVC deletes a
-stage's outputs before it runs, and a file kept inside the graph would be handed to every point of a sweep. So what an
-interrupted run goes on from lies in `$DVC_ROOT/.dvc/tmp/state/<name>`, where the name covers params, inputs and code.
+An interrupted run resumes from its state folder, `$DVC_ROOT/.dvc/tmp/state/<name>`, whose name depends on params,
+inputs and code. It is outside the DVC graph: DVC deletes a stage's outputs before it runs, and hands the files of the
+graph to every point of a sweep.
 """
 
 import csv
@@ -20,11 +20,11 @@ from typing import Any, TextIO
 
 from pipeline.errors import UserError
 
-BLOCK = 1 << 16  # bytes read at once
+BLOCK = 1 << 16  # bytes per read
 POINTER = b"version https://git-lfs.github.com/spec/"
 LONGEST_POINTER = 1024  # bytes
 
-# Where a link leads that DVC has put in the place of a tracked file; before it, the cache as a whole.
+# The target of a link with which DVC replaced a tracked file; group 1 is the cache folder.
 CACHED = re.compile(r"(.*/(?:files/md5|\.dvc/cache))/[0-9a-f]{2}/[0-9a-f]{30}\Z", re.DOTALL)
 
 STATES = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "state"
@@ -36,13 +36,13 @@ LOCK = "lock"
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes that name only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last, since encoders choose their format by it.
+    # The suffix is kept, since encoders choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # what writes to a full disk does not know the file's name
+        error.filename = error.filename or str(path)  # errors of writes, such as on a full disk, name no file
         raise
     finally:
         with suppress(FileNotFoundError):
@@ -50,13 +50,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON with sorted keys: equal values give equal bytes."""
+    """Write `value` as JSON with sorted keys; equal values give equal bytes."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table of comma-separated values: equal cells give equal bytes."""
+    """Write a table as CSV; equal cells give equal bytes."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
@@ -68,7 +68,7 @@ def is_lfs_pointer(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(len(POINTER)) == POINTER
-    except OSError:  # what cannot be read is told where it is needed
+    except OSError:  # reported when the file is used
         return False
 
 
@@ -79,11 +79,11 @@ def refuse_lfs_pointer(path: Path) -> None:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """Read a file of JSON. Raises UserError that names the file, what is wrong with it and the remedy."""
+    """Read a JSON file. Raises UserError that names the file, the fault and the remedy."""
     refuse_lfs_pointer(path)
     try:
         content = path.read_bytes()
-        # Some programs put a byte order mark first, or write UTF-16. Deep nesting ends in RecursionError.
+        # Some programs write a byte order mark, or UTF-16. Deep nesting raises RecursionError.
         return json.loads(content.decode(json.detect_encoding(content)))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; {remedy}") from None
@@ -92,7 +92,7 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of a JSON object that is an object itself; empty where it is none."""
+    """The object at a key of a JSON object; empty if there is none."""
     section = tree.get(name)
     return section if isinstance(section, dict) else {}
 
@@ -100,8 +100,8 @@ def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
 def digest_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
-    # Unbuffered: for a small file a large buffer costs more than its bytes.
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a path of text is opened sooner
+    # Unbuffered: for small files allocating a buffer costs more than reading.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  faster for a str
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -114,9 +114,9 @@ def digest_value(value: Any) -> str:
 
 @contextmanager
 def lock_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the folder for this run alone and yield whether it is ours: where an equal run has it, `wait` decides.
+    """Lock a folder and yield whether that succeeded. If an equal run holds the lock, `wait` for it, or yield False.
 
-    The lock falls when the process ends, however it does.
+    The lock is released when the process ends, in whatever way.
     """
     file = _lock_file(folder)
     try:
@@ -134,8 +134,8 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
 def remove_abandoned(root: Path, kind: str, keep: int) -> None:
     """Remove the states `<kind>-*` except those in use and the `keep` newest.
 
-    A state is abandoned when params, inputs or code change before its run is whole. Some are kept, since the points
-    of an interrupted sweep come back to theirs; all of them would fill the disk in silence.
+    A state is abandoned if params, inputs or code change before its run is complete. Some are kept, since the points
+    of an interrupted sweep resume from them; keeping all would fill the disk.
     """
     folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
@@ -150,7 +150,7 @@ def _lock_file(folder: Path) -> TextIO:
 
 
 def _lock(file: TextIO, folder: Path, *, wait: bool) -> bool:
-    """Whether the lock is ours now, and still the one in the folder: its last holder may have removed that."""
+    """Whether this process got the lock, and it is still in the folder: its last holder may have removed that."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""A trained model from its folder, and samples of it."""
+"""Trained models: reading them from a folder, writing them, and sampling."""
 
 import os
 import platform
@@ -32,16 +32,16 @@ from pipeline.records import (
     select_condition_ids,
 )
 
-INSTRUCTIONS = ("DEFAULT", "AVX2", "AVX512")  # the least first
+INSTRUCTIONS = ("DEFAULT", "AVX2", "AVX512")  # ascending
 
-AT_ONCE = 16  # clips in one pass, or one group that a discriminator compares, where that is more
+AT_ONCE = 16  # clips in one pass; one group of the discriminator, if that is more
 
 
 class Model:
     """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`.
 
-    `params` are those that it was trained with, `learned` is how many words of the vocabulary it has learned. One that
-    was trained by flow draws as `sampling` says; without it, as it drew in the course of its training.
+    `params` are those of its training; `learned` is the number of words it was trained on. With method flow, `sampling`
+    sets the steps and the guidance; by default they are those of the training.
     """
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
@@ -60,7 +60,7 @@ class Model:
             if weights.keys() != self.generator.state_dict().keys():
                 raise UserError(_outdated(folder, files.remedy))
             self.generator.load_state_dict(weights)
-            channels_last(self.generator)  # as in training: other strides, other rounding
+            channels_last(self.generator)  # as in training, since the strides affect rounding
             self.digest = digest_file(files.weights)
             if sampling is not None and self.flow is not None:
                 self.flow.steps, self.flow.guidance = sampling.steps, sampling.guidance
@@ -76,7 +76,7 @@ class Model:
 
     @property
     def flow(self) -> FlowGenerator | None:
-        """The part that draws in steps; None of a generator that was trained otherwise."""
+        """The flow network; None with another method."""
         return self.generator.generator if isinstance(self.generator.generator, FlowGenerator) else None
 
     def condition(self, caption: Caption) -> tuple[int, ...]:
@@ -84,27 +84,27 @@ class Model:
         return select_condition_ids(caption, self.params.captions.conditioning)
 
     def add_words(self, vectors: NDArray[np.float32]) -> None:
-        """Take in words that were never trained on, by their vectors [N,D], in place of any taken in before.
+        """Add words that were not trained on, by their vectors [N,D]; they replace those added before.
 
-        Their ids follow on the last one of the vocabulary.
+        Their ids follow the last id of the vocabulary.
         """
         self.generator.add_words(torch.from_numpy(vectors))
 
     def describe(self) -> dict[str, Any]:
-        """What names this model, and how it draws."""
+        """What identifies this model, and its sampling params."""
         return {"model": self.digest, "params": digest_value(self.description), **self.sampling()}
 
     def provenance(self) -> dict[str, Any]:
-        """The same, and the machine that it draws on."""
+        """The same, and the environment on which its bytes depend."""
         return self.describe() | {"environment": describe_environment()}
 
     def sampling(self) -> dict[str, Any]:
-        """The steps and the guidance that clips are drawn with; empty where a generator draws in one pass."""
+        """Sampling steps and guidance; empty without method flow."""
         return {} if self.flow is None else {"steps": self.flow.steps, "guidance": self.flow.guidance}
 
 
 class TrainedDiscriminator:
-    """The discriminator of a run as it was at the end, read from the folder of its model, of method gan."""
+    """The final discriminator of a run with method gan, read from the folder of its model."""
 
     def __init__(self, folder: Path, model: Model) -> None:
         vectors = read_vectors(folder / VECTORS)
@@ -122,12 +122,12 @@ class TrainedDiscriminator:
         channels_last(self._network.eval().requires_grad_(False))
 
     def compute_logits(self, frames: Frames, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-        """How real each clip looks under its own caption: uint8 [N,T,H,W,3] and ids as of `condition` -> logits [N].
+        """Logits [N] of clips uint8 [N,T,H,W,3] with their captions, as token ids from `Model.condition`.
 
-        Where the discriminator compares clips in groups, neighbouring clips form one.
+        If the discriminator compares clips in groups, consecutive clips form one.
         """
         count, step = len(frames), max(AT_ONCE // self._group, 1) * self._group
-        rows = np.arange(-(-count // self._group) * self._group) % count  # the last group is filled from the start
+        rows = np.arange(-(-count // self._group) * self._group) % count  # fills up the last group
         ids = pad(token_ids)[rows]
         with torch.inference_mode():
             parts = [
@@ -141,7 +141,7 @@ class TrainedDiscriminator:
 def save_model(
     folder: Path, generator: TextToVideo, discriminator: CaptionedDiscriminator | None, description: dict[str, Any]
 ) -> None:
-    """Write the networks and then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
+    """Write the networks, then their description (`clip`, `train`, `vocabulary`, `max_tokens` and more)."""
     _save(generator, folder / GENERATOR)
     if discriminator is None:
         (folder / DISCRIMINATOR).unlink(missing_ok=True)
@@ -151,7 +151,7 @@ def save_model(
 
 
 def save_vectors(source: Path, folder: Path) -> None:
-    """Copy the word vectors of a run to its model, which is read without its data; there may be none."""
+    """Copy the word vectors of a run, if any, to its model, so that it can be read without the data."""
     if source.exists():
         with atomic_write(folder / VECTORS) as temporary:
             shutil.copyfile(source, temporary)
@@ -160,10 +160,10 @@ def save_vectors(source: Path, folder: Path) -> None:
 
 
 def describe_environment(device: torch.device | None = None) -> dict[str, Any]:
-    """What bytes depend on besides params, data and code: torch, the instruction sets, the threads, the device.
+    """What bytes depend on besides params, data and code: torch, instruction sets, threads, device.
 
-    MKL, which multiplies matrices, has other code for processors of other makers, and heeds none of the limits of torch
-    and oneDNN: `findings/torch-matmul-ignores-capability.sh`.
+    MKL's matrix products depend on the CPU vendor, and ignore the limits of torch and oneDNN:
+    `findings/torch-matmul-ignores-capability.sh`.
     """
     name = torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else "cpu"
     return {
@@ -177,9 +177,9 @@ def describe_environment(device: torch.device | None = None) -> dict[str, Any]:
 
 
 def use_environment(environment: dict[str, Any]) -> None:
-    """Compute from here on as described, as far as this machine can; before anything else is computed.
+    """Reproduce an environment as far as this machine can. To be called before any computation.
 
-    torch and oneDNN read these variables when they first need them; threads may be more than there are cores.
+    torch and oneDNN read these variables on first use; there may be more threads than cores.
     """
     best = INSTRUCTIONS.index(_find_best_instructions())
     for key, variable in (("cpu", "ATEN_CPU_CAPABILITY"), ("onednn", "ONEDNN_MAX_CPU_ISA")):
@@ -190,14 +190,14 @@ def use_environment(environment: dict[str, Any]) -> None:
 
 
 def _describe_blas() -> str:
-    """The library of matrix products, the maker of the processor, and what limits it by the environment."""
+    """The BLAS library, the CPU vendor, and the environment variables that limit MKL."""
     library = "MKL" if torch.backends.mkl.is_available() else "not MKL"  # type: ignore[no-untyped-call]
     limits = (os.environ.get(name) for name in ("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"))
     return " ".join((library, "on", find_processor_maker(), *filter(None, limits)))
 
 
 def find_processor_maker() -> str:
-    """As the processor tells it ("GenuineIntel"); where Linux does not show it, the architecture."""
+    """The CPU vendor, such as "GenuineIntel", from /proc/cpuinfo; without it, the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -207,7 +207,7 @@ def find_processor_maker() -> str:
 
 
 def _find_best_instructions() -> str:
-    """Of this machine, in torch's words."""
+    """The best instruction set of this machine, by torch's name."""
     known = {"AVX2": torch.cpu._is_avx2_supported(), "AVX512": torch.cpu._is_avx512_supported()}
     return next((name for name in reversed(INSTRUCTIONS) if known.get(name)), INSTRUCTIONS[0])
 
@@ -223,9 +223,9 @@ def _outdated(folder: Path, remedy: str) -> str:
 
 
 def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frames:
-    """One clip for each caption and row of z [N,Z] -> uint8 [N,T,H,W,3], on the CPU.
+    """A clip for each caption and row of z [N,Z] -> uint8 [N,T,H,W,3], on the CPU.
 
-    Raises UserError where the generator draws what is no number, which would look like a black clip.
+    Raises UserError if pixels are not finite: they would become a black clip.
     """
     ids = pad(token_ids)
     parts = []

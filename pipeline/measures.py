@@ -1,4 +1,4 @@
-"""What is measured of clips without a network: optical flow, thumbnails, Laplacian energies, MMD."""
+"""Measurements of clips without a network: optical flow, thumbnails, Laplacian energies, MMD."""
 
 import itertools
 from typing import Any
@@ -10,43 +10,43 @@ from numpy.typing import NDArray
 from pipeline.records import Frames
 
 Flow = NDArray[np.float32]  # [T-1,H,W,2]: pixels to the right and down from one frame to the next
-STILL = 0.01  # of the frame's height per frame: less movement than this is noise of the estimate
-LEAST_MOVING = 0.01  # of the pixels: the estimate finds a few even in a still picture
-WITHIN = np.cos(np.pi / 4)  # of the angle between a movement and the direction in the caption
+STILL = 0.01  # of the frame's height per frame; slower flow is estimation noise
+LEAST_MOVING = 0.01  # of the pixels; the estimate has a few moving ones even in a static clip
+WITHIN = np.cos(np.pi / 4)  # cosine of the largest angle between a movement and the caption's direction
 
 GRID = 8  # cells per side
-PARTS = 4  # of the time
+PARTS = 4  # of a clip's duration
 
 Volume = Frames | NDArray[np.float32]  # [T,H,W,C]: a clip, or its flow
 
-LEVELS = 3  # of the pyramid, each half the size of the one before
+LEVELS = 3  # of the pyramid, each with half the sides of the one before
 
 Features = NDArray[np.float64]  # [N,F]
-CONSTANT = 1e-6  # of the largest deviation: what varies less among real clips varies by rounding
+CONSTANT = 1e-6  # of the largest deviation; smaller ones are rounding errors
 
 
 def measure_flow(frames: Frames) -> Flow:
-    """Optical flow of one clip, uint8 [T,H,W,3] -> [T-1,H,W,2]; a single frame stands still."""
+    """Optical flow of one clip, uint8 [T,H,W,3] -> [T-1,H,W,2]; zeros [1,H,W,2] for a single frame."""
     height, width = frames.shape[1:3]
-    # At its right and lower border OpenCV finds movement in textures that stand still, so the border is moved away.
+    # OpenCV finds spurious flow in static textures at the right and lower border, so the frames are padded.
     margin = max(height // 4, 4)
     grey = [_extend(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), margin) for frame in frames]
     window = max(height // 3, 5)
     flow = np.zeros((max(len(frames) - 1, 1), height, width, 2), np.float32)
     for index, (a, b) in enumerate(itertools.pairwise(grey)):
-        # OpenCV's types know no call without a flow to begin with, which these flags leave unread.
+        # OpenCV's type stubs require an initial flow; with these flags it is not read.
         found = cv2.calcOpticalFlowFarneback(a, b, np.empty(0), 0.5, 3, window, 3, 5, 1.1, 0)
         flow[index] = found[margin : margin + height, margin : margin + width]
     return flow
 
 
 def _extend(picture: NDArray[Any], margin: int) -> NDArray[Any]:
-    """The picture with its outermost pixels repeated all round."""
+    """The image padded with its border pixels."""
     return cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
 
 
 def measure_movement(flow: Flow) -> NDArray[np.float64]:
-    """The mean movement of what moves, weighted by its speed: (right, down), zero where nothing moves."""
+    """The mean flow of the moving pixels: (right, down); zero if hardly any pixel moves."""
     speed = np.linalg.norm(flow, axis=-1)
     moving = speed > STILL * flow.shape[1]
     if moving.mean() < LEAST_MOVING:
@@ -56,7 +56,7 @@ def measure_movement(flow: Flow) -> NDArray[np.float64]:
 
 
 def is_along(movement: NDArray[np.float64], direction: tuple[float, float]) -> bool:
-    """Whether a movement is within 45 degrees of a direction; standing still is along none."""
+    """Whether a movement is within 45 degrees of a direction; False without movement."""
     length = float(np.linalg.norm(movement) * np.hypot(*direction))
     return length > 0 and float(movement @ np.array(direction)) >= WITHIN * length
 
@@ -67,32 +67,32 @@ def measure_energy(frames: Frames) -> float:
 
 
 def measure_jerk(frames: Frames) -> float:
-    """Mean absolute second difference over time, in grey levels: large where a clip flickers."""
+    """Mean absolute second difference over time, in grey levels; large if a clip flickers."""
     return float(np.abs(np.diff(frames.astype(np.float32), n=2, axis=0)).mean()) if len(frames) > 2 else 0.0
 
 
 def measure_sharpness(frames: Frames) -> float:
-    """Mean length of the brightness's gradient, in grey levels per pixel."""
+    """Mean magnitude of the luminance gradient, in grey levels per pixel."""
     grey = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # [T,H,W]
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return float(np.hypot(down, right).mean())
 
 
 def average_parts(volume: Volume) -> NDArray[np.float32]:
-    """Means over a few parts of the time: [T,H,W,C] -> at most [PARTS,H,W,C]."""
+    """Means over consecutive parts of a clip: [T,H,W,C] -> at most [PARTS,H,W,C]."""
     return np.stack([part.mean(axis=0, dtype=np.float32) for part in np.array_split(volume, PARTS) if len(part)])
 
 
 def make_thumbnails(parts: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The cells of a coarse grid over each part, flat."""
+    """Each part downsampled to GRID x GRID, all flattened: [P,H,W,C] -> [P*GRID*GRID*C]."""
     cells = [cv2.resize(part, (GRID, GRID), interpolation=cv2.INTER_AREA) for part in parts]
     return np.concatenate([cell.ravel() for cell in cells]).astype(np.float64)
 
 
 def measure_laplacian_energies(frames: Frames) -> NDArray[np.float64]:
-    """Of uint8 [T,H,W,3], for each level: the log of the mean detail of each colour, and of the mean change over time.
+    """Of uint8 [T,H,W,3], for each level: log of the mean absolute detail per channel, and of the change over time.
 
-    The detail of a level is what halving the size loses: a Laplacian pyramid. Burt & Adelson 1983.
+    The detail of a level is what downsampling by 2 loses: a Laplacian pyramid. Burt & Adelson 1983.
     """
     values: list[float] = []
     pictures = [frame.astype(np.float32) for frame in frames]
@@ -125,7 +125,7 @@ def _kernel(a: Features, b: Features) -> Features:
 
 
 def standardise(real: Features, fake: Features) -> tuple[Features, Features]:
-    """Both sets in units of the deviation of each feature in `real`, so that no feature outweighs the others."""
+    """Both sets with each feature standardised by `real`, so that no feature outweighs the others."""
     centre, scale = real.mean(axis=0), real.std(axis=0)
     scale = np.where(scale > CONSTANT * scale.max(), scale, scale.max() or 1.0)
     return (real - centre) / scale, (fake - centre) / scale

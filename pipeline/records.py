@@ -1,7 +1,7 @@
-"""What the stages hand to each other: one clip's label, its caption, why a clip was left out, and the files of a model.
+"""The records that stages exchange: labels of clips, captions, dropped items; and the file names of a model.
 
-Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[B,C,T,H,W]` in [-1,1]; the
-two conversions live in `pipeline/data/dataset.py` and nowhere else.
+Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[B,C,T,H,W]` in [-1,1]; only
+`pipeline/data/dataset.py` converts between the two.
 """
 
 import math
@@ -26,12 +26,12 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-DIRECTIONS = "directions.json"  # what captions say of directions, beside the chosen clips
-VECTORS = "vectors.safetensors"  # of words, beside the captions and beside the model; absent where they are learned
+DIRECTIONS = "directions.json"  # the rules for directions, beside clips.parquet
+VECTORS = "vectors.safetensors"  # word vectors, beside the captions and the model; absent if learned
 
-PAD_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2  # token ids: of padding, of an unknown word, of the first known one
+PAD_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2  # token ids: padding, unknown word, first known word
 
-# Tables with other columns than the product beside them: in folders of their own, so that *.parquet is the product.
+# Tables with other columns than the products beside them are in subfolders, so that *.parquet is the product.
 DROPS = "dropped/dropped.parquet"
 CORRECTIONS = "corrections/corrections.parquet"
 SIGNATURES = "signatures/signatures.parquet"
@@ -74,9 +74,9 @@ PLAIN_SLOT = re.compile(r"\b(something)\b", re.IGNORECASE)  # in a template writ
 
 GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.safetensors", "model.json"
 EXPORTED_GENERATOR, EXPORTED_DESCRIPTION = "model.safetensors", "config.json"  # as the Hugging Face hub names them
-PROVENANCE = "provenance.json"  # what made a model, or an evaluation
+PROVENANCE = "provenance.json"  # of a model or an evaluation
 GRAPH = "generator.onnx"
-GRAPHS = "onnx"  # the folder beside that of a model which the stage `export` writes
+GRAPHS = "onnx"  # the output folder of the stage `export`, beside that of the model
 
 
 @contextmanager
@@ -87,26 +87,26 @@ def no_progress(_label: str, _total: int) -> Iterator[Callable[[], None]]:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One chosen clip: a row of `clips.parquet`."""
+    """A chosen clip: a row of `clips.parquet`."""
 
     id: str
-    caption: str  # as the dataset has it, white space and stray characters cleaned
-    original: str  # the caption before cleaning, letter for letter
+    caption: str  # cleaned of extra white space and stray characters
+    original: str  # the caption before cleaning
     category: str  # slug of the template: pushing-something-from-left-to-right
-    template: str  # the template as the dataset writes it
-    objects: tuple[str, ...]  # what fills the slots, lower case, without article: ("rubber duck",)
+    template: str  # as the dataset writes it
+    objects: tuple[str, ...]  # the fillers of the slots, lower case, without article: ("rubber duck",)
     split: Split
     video: str  # file name, relative to `dataset.videos`
-    digest: str  # SHA-256 of the video file while filtering
-    mirrored: bool  # its frames are flipped, and its caption and category say so
-    start: float = 0.0  # of the part of the video that is the clip, in seconds from the first frame
-    end: float = math.inf  # outside the part; infinite: to the end of the video
+    digest: str  # SHA-256 of the video file, computed by `filter`
+    mirrored: bool  # frames are flipped, caption and category adapted
+    start: float = 0.0  # of the clip within the video, in seconds from the first frame
+    end: float = math.inf  # exclusive, in seconds; infinite: the end of the video
     group: str = ""  # clips of one group are in one split
-    moves: str = ""  # which way the picture moves: left, right, up, down, `up left` ...; still: none; empty: unknown
+    moves: str = ""  # direction of motion: left, right, up, down, `up left` ...; still; empty: unknown
 
     @property
     def part(self) -> str:
-        """The part of the video that is the clip, as text in seconds: `1.5-3.25`; empty for the whole of it."""
+        """The clip's range within the video as text, in seconds: `1.5-3.25`; empty for the whole video."""
         if self.start == 0 and math.isinf(self.end):
             return ""
         return f"{self.start:.10g}-{'end' if math.isinf(self.end) else format(self.end, '.10g')}"
@@ -114,13 +114,13 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One tokenized caption: a row of `captions.parquet`."""
+    """A tokenized caption: a row of `captions.parquet`."""
 
     id: str
     text: str
     tokens: tuple[str, ...]  # L tokens, lower case
-    token_ids: tuple[int, ...]  # the same as ids into the vocabulary; 0 is padding, 1 is <unk>
-    slots: tuple[int, ...]  # of each token: 0 = of the action, n = of the n-th object, -n = an article before it
+    token_ids: tuple[int, ...]  # ids in the vocabulary; 0 is padding, 1 is <unk>
+    slots: tuple[int, ...]  # per token: 0 = action, n = n-th object, -n = article of the n-th object
 
     @property
     def action_tokens(self) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ class Caption:
 
     @property
     def object_tokens(self) -> tuple[str, ...]:
-        """The words of all objects in order, without their articles; empty where the caption names none."""
+        """The words of all objects in order, without articles; empty if the caption names none."""
         return tuple(token for token, slot in zip(self.tokens, self.slots, strict=True) if slot > 0)
 
     @property
@@ -141,26 +141,26 @@ class Caption:
 
 
 def select_condition_ids(caption: Caption, conditioning: str) -> tuple[int, ...]:
-    """The token ids of a caption that condition the networks: of the whole `caption`, or of its `object` alone.
+    """The token ids of a caption that condition the networks: of the whole `caption`, or of the `object` words only.
 
-    All of them where it names no object.
+    All of them if the caption names no object.
     """
     return caption.token_ids if conditioning == "caption" else caption.object_ids or caption.token_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """One word that was taken for another one misspelt: a row of `corrections.parquet`."""
+    """A corrected spelling: a row of `corrections.parquet`."""
 
     written: str
     meant: str
-    count: int  # how often it was corrected, in the captions of all splits
-    distance: int  # letters left out, added, exchanged or swapped with the next one
+    count: int  # in the captions of all splits
+    distance: int  # letters deleted, inserted, substituted or swapped with the next
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What near-duplicates are found by: a row of `signatures.parquet`, for each row of the shards."""
+    """The perceptual signature of a row of the shards: a row of `signatures.parquet`."""
 
     id: str
     grey: str  # 5 frames of 8x8 cells of grey, a byte each, in base64
@@ -168,7 +168,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """One item left out: a row of `dropped.parquet`."""
+    """A dropped item: a row of `dropped.parquet`."""
 
     id: str
     reason: Reason
@@ -177,11 +177,10 @@ class Drop:
 
 @cache
 def slugify(template: str) -> str:
-    """A template's name for params: `Pushing [something] up` -> `pushing-something-up`. A slug's slug is itself.
+    """The name of a template in params: `Pushing [something] up` -> `pushing-something-up`. Idempotent.
 
-    Brackets, case and punctuation do not count, so both ways to write a template have one slug. Symbols count by their
-    names: `C++` -> `c-plus-plus`, `-1` -> `minus-1`. Empty where the template holds neither a letter nor a digit nor
-    a symbol.
+    Brackets, case and punctuation are ignored, so both notations of a template have the same slug. Symbols are spelled
+    out: `C++` -> `c-plus-plus`, `-1` -> `minus-1`. Empty if the template has no letter, digit or symbol.
     """
     plain = spell_symbols(unicodedata.normalize("NFKC", template)).lower()
     plain = re.sub("['’]", "", unicodedata.normalize("NFKC", plain))  # noqa: RUF001
@@ -189,18 +188,18 @@ def slugify(template: str) -> str:
 
 
 def split_template(template: str) -> tuple[list[str], list[str]]:
-    """The texts around the slots of a template, one more than it has slots, and the names of the slots."""
+    """The texts around the slots of a template, one more than there are slots, and the names of the slots."""
     pieces = (SLOT if SLOT.search(template) else PLAIN_SLOT).split(template)
     return pieces[::2], pieces[1::2]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Where the parts of a generator are; that a file is named does not say that it exists."""
+    """The paths of the files of a model, which need not exist."""
 
     weights: Path
     description: Path
-    vectors: Path  # of words; absent where the generator has learned them
+    vectors: Path  # of words; absent if they are learned
     graph: Path  # the same generator as ONNX; may be absent
 
     @property
@@ -215,7 +214,7 @@ class ModelFiles:
 
 
 def find_model_files(folder: Path) -> ModelFiles:
-    """The files of the model in a folder: of an exported one where it holds a config.json."""
+    """The files of the model in a folder, which is an exported one if it has a config.json."""
     if (folder / EXPORTED_DESCRIPTION).exists():
         weights, description, graph = EXPORTED_GENERATOR, EXPORTED_DESCRIPTION, folder / GRAPH
     else:

@@ -1,4 +1,4 @@
-"""Records <-> Parquet files. Arrow is used here, in `shards` and in `sources.tables` only."""
+"""Records <-> Parquet files. Only this module, `shards` and `sources.tables` use Arrow."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,12 @@ from pipeline.records import Drop
 Record = TypeVar("Record")
 Item = TypeVar("Item")
 
-GROUP_ROWS = 32768  # that a reader has in memory at once
+GROUP_ROWS = 32768  # rows of a row group, which a reader loads as a whole
 BATCH_ROWS = 1024
 
 
 def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
-    """Write dataclass instances as one Parquet file, few at a time; equal rows give equal bytes."""
+    """Stream dataclass instances to a Parquet file; equal rows give equal bytes."""
     schema = _build_schema(record)
     with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
         for part in split_batches(rows, GROUP_ROWS):
@@ -32,12 +32,12 @@ def write_table(path: Path, record: type[Record], rows: Iterable[Record]) -> Non
 
 
 def read_table(path: Path, record: type[Record]) -> list[Record]:
-    """Read the rows of `write_table` back. Raises UserError if the file is absent or another table."""
+    """Read the rows written by `write_table`. Raises UserError if the file is missing or another table."""
     return list(iterate_table(path, record))
 
 
 def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
-    """The same rows one by one, without holding the table in memory."""
+    """The same rows one by one, without loading the whole table."""
     schema = _build_schema(record)
     listed = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_list(kind)]
     with _open_own(path, record) as file:
@@ -48,24 +48,24 @@ def iterate_table(path: Path, record: type[Record]) -> Iterator[Record]:
 
 
 def count_rows(path: Path, record: type[Any]) -> int:
-    """How many rows there are, without reading them."""
+    """The number of rows, without reading them."""
     with _open_own(path, record) as file:
         return int(file.metadata.num_rows)
 
 
 def split_batches(items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
-    """The items in tuples of `length`, the last one as short as it has to be."""
+    """The items in tuples of `length`; the last one may be shorter."""
     rest = iter(items)
     while part := tuple(islice(rest, length)):
         yield part
 
 
 class CountMismatch(AssertionError):
-    """Read does not equal kept + dropped: a fault of the stage, never of its input."""
+    """Read is not kept + dropped: a bug in the stage, never a fault of its input."""
 
 
 def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **counts: object) -> None:
-    """Write what was read, kept and dropped as JSON, without a clock. Raises LostItems if the sums differ."""
+    """Write the numbers read, kept and dropped as JSON, without times. Raises LostItems if the sums differ."""
     dropped = Counter(drop.reason for drop in drops)
     if read != kept + dropped.total():
         raise CountMismatch(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")

@@ -1,7 +1,6 @@
-"""The judge: a network trained on real clips of the split `judge`, which measures generated ones.
+"""The judge: a network trained on real clips of the split `judge`, which measures generated clips.
 
-Here are the objects, categories and captions in numbers, as it classifies them, and names parsed from a caption; its
-network, and how that is saved and loaded. It is trained in `training`.
+Its classes, prompts, network and files; `training` trains it.
 """
 
 import itertools
@@ -31,11 +30,11 @@ Meaning = tuple[str, tuple[str, ...]]  # category and objects
 
 Tokens = tuple[str, ...]
 
-MOST_FRAMES = 8  # frames of a clip that the judge reads, at most
-GROUPS = 4  # of the norms; the judge's width is a multiple
+MOST_FRAMES = 8  # frames of a clip that the judge reads at most
+GROUPS = 4  # of the group norms; the judge's width must be a multiple
 EMBEDDING = 64
-FEWEST_CLIPS = 20  # a judge that was trained on fewer says nothing about what clips show
-AT_ONCE = 32  # clips in one pass: memory stays small however many there are
+FEWEST_CLIPS = 20  # a judge with fewer is not trained: its predictions would be meaningless
+AT_ONCE = 32  # clips in one pass, to limit memory
 
 WEIGHTS, DESCRIPTION = "judge.safetensors", "judge.json"
 REMEDY = "`dvc repro judge` makes it"
@@ -43,7 +42,7 @@ REMEDY = "`dvc repro judge` makes it"
 
 @dataclass(frozen=True)
 class NewWord:
-    """An object that training never showed, and the seen object whose word vector is nearest."""
+    """An object without training clips, and the seen object with the nearest word vector."""
 
     name: str
     near: str
@@ -52,26 +51,26 @@ class NewWord:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a clip should show, in the judge's classes."""
+    """What a clip should show, as classes of the judge."""
 
     caption: Caption
-    object: int  # class of the first object, -1 where the judge has none of that name
+    object: int  # class of the first object; -1 if the judge has none of that name
     category: int
-    meaning: int  # number of the pair of category and objects
-    moves: tuple[float, float] | None  # right and down, where the clip's labels name a direction
-    new: NewWord | None = None  # where the object is an unseen one; `object` is then the seen one it should look like
+    meaning: int  # index of category and objects
+    moves: tuple[float, float] | None  # (right, down); None if the label has no direction
+    new: NewWord | None = None  # for an unseen object; `object` is then its nearest seen one
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What the judge classifies. A clip's object is the first one that its caption names."""
+    """The classes of the judge. Of a clip's objects only the first counts."""
 
     objects: tuple[str, ...]
     categories: tuple[str, ...]
     _meanings: dict[Meaning, int] = field(default_factory=dict, compare=False)
 
     def build_prompt(self, clip: Clip, caption: Caption) -> Prompt:
-        """The clip's caption in numbers; -1 for what the judge has no class for."""
+        """The prompt of a clip; -1 for an object or category that is no class of the judge."""
         return Prompt(
             caption=caption,
             object=self.find_object(clip.objects[0] if clip.objects else ""),
@@ -81,16 +80,16 @@ class Classes:
         )
 
     def find_object(self, name: str) -> int:
-        """The class of an object by name; -1 where there is none."""
+        """The class of an object by name; -1 if there is none."""
         return _find(self.objects, name)
 
     def build_prompts(self, clips: Sequence[Clip], captions: Mapping[str, Caption]) -> list[Prompt]:
-        """A prompt for each clip; `captions` by clip id."""
+        """A prompt for each clip; `captions` are by clip id."""
         return [self.build_prompt(clip, captions[clip.id]) for clip in clips]
 
 
 def select_classes(clips: Sequence[Clip], min_clips: int) -> Classes:
-    """The first objects and the categories of at least `min_clips` of the clips, in alphabetical order."""
+    """The first objects and the categories that at least `min_clips` clips have, in alphabetical order."""
     objects = Counter(clip.objects[0] for clip in clips if clip.objects)
     categories = Counter(clip.category for clip in clips)
     return Classes(_select_frequent(objects, min_clips), _select_frequent(categories, min_clips))
@@ -105,7 +104,7 @@ def _find(names: Sequence[str], name: str) -> int:
 
 
 class CaptionParser:
-    """Finds the category and the objects that a caption names, by the words that the captions of a run use for them."""
+    """Finds the category and the objects of a caption, by the words that the given captions use for them."""
 
     def __init__(self, clips: Iterable[Clip], captions: Mapping[str, Caption]) -> None:
         categories: dict[Tokens, Counter[str]] = defaultdict(Counter)
@@ -113,14 +112,14 @@ class CaptionParser:
         for clip in clips:
             caption = captions[clip.id]
             categories[caption.action_tokens][clip.category] += 1
-            # A caption may lack one of the objects, so each is found by its slot.
+            # By slot, since a caption may lack one of the objects.
             for number, name in enumerate(clip.objects, 1):
                 objects[_select_slot(caption, number)][name] += 1
         objects.pop((), None)
         self._categories, self._objects = _commonest(categories), _commonest(objects)
 
     def parse(self, caption: Caption) -> Meaning:
-        """The category, empty where the words around the objects are those of none, and the objects."""
+        """The category, empty if the action words are those of none, and the objects."""
         numbers = range(1, max(caption.slots, default=0) + 1)
         parts = [tokens for number in numbers if (tokens := _select_slot(caption, number))]
         objects = tuple(self._objects.get(tokens, " ".join(tokens)) for tokens in parts)
@@ -136,7 +135,7 @@ def _commonest(names: Mapping[Tokens, Counter[str]]) -> dict[Tokens, str]:
 
 
 class Trunk(nn.Module):
-    """A few frames, each with its change since the one before, through 2-d convolutions, then a GRU.
+    """2-d convolutions over a few frames, each with the difference from the frame before, then a GRU.
 
     Frames [B,3,T,H,W] in [-1,1] -> features [B,F] and feature statistics [B,S].
     """
@@ -168,7 +167,7 @@ class Trunk(nn.Module):
 
 
 def _summarise(x: Tensor) -> list[Tensor]:
-    """Activations without their places: mean, deviation over places and change over time, [B,C,T,P] -> [B,C] each."""
+    """Mean, deviation over positions and mean change over time of activations [B,C,T,P] -> [B,C] each."""
     change = torch.diff(x, dim=2).abs().sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])
     return [x.mean(dim=(2, 3)), x.std(dim=3).mean(dim=2), change]
 
@@ -176,11 +175,11 @@ def _summarise(x: Tensor) -> list[Tensor]:
 class Judge(nn.Module):
     """Classifies clips and compares them with captions: frames [B,3,T,H,W] in [-1,1], token ids [B,L], 0 is padding.
 
-    Whether a clip fits a caption is the cosine of `clip_vectors` and `caption_vectors`. Radford et al. 2021 (CLIP),
-    arXiv:2103.00020.
+    The similarity of a clip and a caption is the cosine of `clip_vectors` and `caption_vectors`. Radford et al. 2021
+    (CLIP), arXiv:2103.00020.
     """
 
-    training_clips: int  # how many clips it was trained on
+    training_clips: int  # in its training set
 
     def __init__(self, shape: ClipParams, width: int, objects: int, categories: int, words: int) -> None:
         super().__init__()
@@ -191,32 +190,32 @@ class Judge(nn.Module):
         self.categories = linear(self.trunk.features, max(categories, 1))
         self.clips = linear(self.trunk.features, EMBEDDING)
         self.captions = CaptionTower(words, EMBEDDING)
-        self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))  # of the contrastive loss
+        self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))  # log inverse temperature of the contrastive loss
 
     @property
     def untrained(self) -> bool:
-        """Whether its weights are still random: its features can be compared, its answers mean nothing."""
+        """Whether its weights are still random: features can be compared, predictions are meaningless."""
         return self.training_clips < FEWEST_CLIPS
 
     @property
     def unavailable_reason(self) -> str:
-        """Why an untrained judge gives no figures; empty for a trained one."""
+        """Why an untrained judge's predictions cannot be used; empty for a trained one."""
         if not self.untrained:
             return ""
         had = f"the judge had {self.training_clips} clips to learn from"
         return f"{had}, {FEWEST_CLIPS} are needed; see filter.shares.judge"
 
     def extract(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B,F], which the answers are computed from, and statistics of every layer [B,S].
+        """Features [B,F], from which the predictions are computed, and statistics of every layer [B,S].
 
-        Distances compare both: the features drop whatever does not tell classes apart, so that a blurred mean of clips
-        has the best of features.
+        Distances compare both: features alone discard whatever does not distinguish classes, so that a blurred mean of
+        clips would score best.
         """
         features, statistics = self.trunk(frames)
         return features, statistics
 
     def extract_all(self, frames: Frames) -> tuple[Tensor, Tensor]:
-        """The same for any number of clips, uint8 [N,T,H,W,3], a few at a time and without gradients."""
+        """`extract` for any number of clips uint8 [N,T,H,W,3], in batches, without gradients."""
         with torch.inference_mode():
             parts = [
                 self.extract(to_training(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))))
@@ -230,12 +229,12 @@ class Judge(nn.Module):
         return F.normalize(self.clips(features), dim=1)
 
     def caption_vectors(self, token_ids: Tensor) -> Tensor:
-        """Unit vectors [B,E] of captions; words that were added after the judge was trained count as unknown."""
+        """Unit vectors [B,E] of captions; words added after the judge was trained are unknown."""
         return F.normalize(self.captions(token_ids.where(token_ids < self.words, UNKNOWN_ID)), dim=1)
 
 
 class CaptionTower(nn.Module):
-    """Token ids [B,L], 0 is padding -> [B,E]: means over neighbouring words: "from left" is not "from right"."""
+    """Token ids [B,L], 0 is padding -> [B,E]. A convolution over words distinguishes "from left" and "from right"."""
 
     def __init__(self, words: int, width: int) -> None:
         super().__init__()
@@ -258,7 +257,7 @@ def save_judge(folder: Path, judge: Judge, description: dict[str, Any]) -> None:
 
 
 def load_judge(folder: Path) -> tuple[Judge, Classes, ClipParams]:
-    """The judge, ready for inference. Raises UserError where files are absent or do not fit each other."""
+    """The judge, ready for inference. Raises UserError if files are missing or inconsistent."""
     description = read_json(folder / DESCRIPTION, REMEDY)
     if not (folder / WEIGHTS).exists():
         raise UserError(f"{folder / WEIGHTS}: no such file; {REMEDY}")

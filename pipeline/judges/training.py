@@ -1,4 +1,4 @@
-"""Training the judge on the real clips of one split, and measuring how often it is right on another."""
+"""Trains the judge on the real clips of one split, and measures its accuracy on another."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 SHIFT = 8  # a clip is shifted by up to 1/SHIFT of its height and width
-SMOOTHING = 0.05  # of the labels, since a network soon memorises a few clips per object
+SMOOTHING = 0.05  # label smoothing, since few clips per object are soon memorised
 
-Accuracy = dict[str, float | None]  # of "object" and "category"; None without clips that the judge has classes for
+Accuracy = dict[str, float | None]  # for "object" and "category"; None without clips of known classes
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Examples:
     token_ids: Tensor  # int64 [N,L]
     objects: Tensor  # int64 [N]
     categories: Tensor  # int64 [N]
-    meanings: Tensor  # int64 [N]: equal where category and objects are
-    twin_ids: Tensor  # int64 [N,L]: the caption of the mirror image, where the clip is flippable
+    meanings: Tensor  # int64 [N]; equal if category and objects are
+    twin_ids: Tensor  # int64 [N,L]; of the mirrored clip, if flippable
     twin_categories: Tensor  # int64 [N]
     twin_meanings: Tensor  # int64 [N]
     flippable: Tensor  # bool [N]
@@ -43,7 +43,7 @@ class Examples:
 
 
 def build_examples(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Prompt | None]) -> Examples:
-    """Clips uint8 [N,T,H,W,3], what each shows, and what its mirror image shows: None where it may not be flipped."""
+    """Examples from clips uint8 [N,T,H,W,3], their prompts, and those of their mirror images; None: no flipping."""
     shown = [twin or prompt for prompt, twin in zip(prompts, twins, strict=True)]
     ids = pad([prompt.caption.token_ids for prompt in (*prompts, *shown)])
     token_ids, twin_ids = ids[: len(prompts)], ids[len(prompts) :]
@@ -61,7 +61,7 @@ def build_examples(frames: Frames, prompts: Sequence[Prompt], twins: Sequence[Pr
 
 
 def read_examples(dataset: Dataset, options: JudgeParams) -> tuple[Classes, Examples]:
-    """The classes that the split `judge` has clips for, and those clips."""
+    """The classes with enough clips in the split `judge`, and the clips of that split."""
     rows = dataset.rows("judge", options.clips)
     clips = dataset.clips(rows)
     classes = select_classes(clips, options.min_class_clips)
@@ -71,7 +71,7 @@ def read_examples(dataset: Dataset, options: JudgeParams) -> tuple[Classes, Exam
 
 
 def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions: Directions) -> Prompt | None:
-    """What the mirror image of a clip shows, None where it must not be flipped."""
+    """The prompt of the mirror image of a clip; None if it must not be flipped."""
     if find_twin_fault(clip, directions):
         return None
     twin = make_twin(clip, directions)
@@ -81,12 +81,12 @@ def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions
 def train_on_split(
     dataset: Dataset, shape: ClipParams, options: JudgeParams, seed: int, progress: Progress = no_progress
 ) -> tuple[Judge, dict[str, Any]]:
-    """A judge trained on clips that the generator never sees, and its description, with its accuracy on the split val.
+    """A judge trained on the split `judge`, and its description, with its accuracy on the split `val`.
 
-    The description holds what `load_judge` needs to build the judge again.
+    The description has what `load_judge` needs to build the judge.
     """
     classes, examples = read_examples(dataset, options)
-    # The "b" is left over from a pair of judges; it stays so that equal params still give equal weights.
+    # There once were two judges; the "b" remains so that equal params still give equal weights.
     seed = derive_seed(seed, "judge", "b")
     judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, seed, progress)
     rows = dataset.rows("val", options.clips)
@@ -112,7 +112,7 @@ def train_judge(
     seed: int,
     progress: Progress = no_progress,
 ) -> Judge:
-    """A new judge, trained where there are enough clips; equal seeds, equal judges. Raises UserError if it diverges."""
+    """A new judge, trained if there are enough clips; deterministic in `seed`. Raises UserError if it diverges."""
     torch.manual_seed(seed)
     judge = Judge(shape, options.width, len(classes.objects), len(classes.categories), words)
     judge.training_clips = len(examples)
@@ -126,7 +126,7 @@ def train_judge(
 
 
 def measure_accuracy(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) -> Accuracy:
-    """The share of clips whose object and category the judge names right, among those that it has classes for."""
+    """The accuracy of the judge's objects and categories, over the clips of known classes."""
     accuracy: Accuracy = {"object": None, "category": None}
     if not prompts or judge.untrained:
         return accuracy
@@ -144,7 +144,7 @@ def measure_accuracy(judge: Judge, frames: Frames, prompts: Sequence[Prompt]) ->
 def fit(
     judge: Judge, examples: Examples, options: JudgeParams, generator: torch.Generator, advance: Callable[[], None]
 ) -> None:
-    """Train in place; `generator` is the only source of randomness, and `advance` is called after each step."""
+    """Train in place; `generator` is the only source of randomness; `advance` is called after each step."""
     optimizer = torch.optim.AdamW(judge.parameters(), lr=options.lr, weight_decay=0.05)
     judge.train()
     for step in range(options.steps):
@@ -177,7 +177,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _contrastive_loss(judge: Judge, features: Tensor, token_ids: Tensor, meanings: Tensor) -> Tensor:
-    """Each clip finds its caption and each caption its clip among the batch; equal meanings are all right answers."""
+    """Symmetric contrastive loss between the clips and captions of a batch; equal meanings are all positives."""
     cosines = judge.clip_vectors(features) @ judge.caption_vectors(token_ids).T * judge.sharpness.exp()
     right = (meanings[:, None] == meanings).float()
     right = right / right.sum(dim=1, keepdim=True)
@@ -185,7 +185,7 @@ def _contrastive_loss(judge: Judge, features: Tensor, token_ids: Tensor, meaning
 
 
 def augment(frames: Tensor, flips: Tensor, generator: torch.Generator) -> Tensor:
-    """Clips [B,3,T,H,W] flipped where `flips` is true, and shifted, brightened and grained, each clip as a whole."""
+    """Clips [B,3,T,H,W], flipped if `flips` [B] is true, shifted, with random gain and offset per clip, and noise."""
     count, _, _, height, width = frames.shape
     frames = torch.where(flips[:, None, None, None, None], frames.flip(4), frames)
     reach = height // SHIFT, width // SHIFT

@@ -1,9 +1,9 @@
-"""Grids of samples: clips playing in blocks, or film strips on one still picture, with text in any script.
+"""Grids of samples: animated clips in blocks, or film strips on a still image, with text in many scripts.
 
-The fonts come with packages, so that every machine draws the same. Pillow's draws what it has all letters for; it has
-no accents. OpenCV's draws the rest: Latin, Greek, Cyrillic, Chinese, Japanese, Korean, Hebrew and Arabic, the last with
-its letters apart. What it lacks, such as Hindi, is question marks. Beside this are contact sheets, and the files that
-pictures and samples are written to.
+Fonts come with packages, so that all machines draw the same. Pillow's font is used if it has all letters of a text; it
+has no accents. OpenCV's draws all others: Latin, Greek, Cyrillic, Chinese, Japanese, Korean, Hebrew and Arabic (with
+isolated letters). Scripts that it lacks, such as Hindi, become question marks. The package also has contact sheets, and
+the file formats of pictures and samples.
 """
 
 import math
@@ -30,39 +30,39 @@ INK: Colour = (34, 36, 40)
 PALE_INK: Colour = (96, 100, 108)
 RADIUS = 8  # of a panel's corners, pixels
 
-TITLE, HEADING, LABEL = 28, 20, 16  # sizes of text, pixels: a README shows the page at about half its width
+TITLE, HEADING, LABEL = 28, 20, 16  # text sizes, pixels; a README shows the page at about half its width
 
 MARGIN = 24  # around everything, pixels
-GAP = 8  # between windows, and around them in their block
+GAP = 8  # between windows, and between them and the edge of their block
 BLOCK_GAP = 16
-TITLE_LINE, HEADING_LINE, LABEL_LINE = 46, 30, 24  # heights of lines of text with the space below them
+TITLE_LINE, HEADING_LINE, LABEL_LINE = 46, 30, 24  # line heights, including the space below
 
-STILLS = 6  # frames in a strip, the first and the last among them
+STILLS = 6  # frames in a strip, including the first and the last
 STILL_GAP = 2
 LABEL_WIDTH = 120
-WIDTH = 1800  # pixels; the clips are enlarged less where the sheet would be wider
+WIDTH = 1800  # pixels; clips are enlarged less if the sheet would be wider
 
-NO_LETTER = "\uffff"  # is in no font, so it shows as what a font has for letters that it lacks
+NO_LETTER = "\uffff"  # in no font, so it is drawn as a font's placeholder for missing letters
 RIGHT_TO_LEFT = re.compile(r"([\u0590-\u065f\u066a-\u06ef\u06fa-\u08ff]+\s*)+(?<!\s)")  # all but digits
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Page:
-    """A white page of height x width pixels; places are the upper left corners of things."""
+    """A blank page of height x width pixels; positions are upper left corners."""
 
     def __init__(self, height: int, width: int) -> None:
         self.image = Image.new("RGB", (width, height), PAPER)
         self._draw = ImageDraw.Draw(self.image)
 
     def panel(self, x: int, y: int, width: int, height: int) -> None:
-        """A sheet with round corners."""
+        """Draw a white rectangle with rounded corners."""
         self._draw.rounded_rectangle((x, y, x + width - 1, y + height - 1), RADIUS, PANEL)
 
     def text(
         self, x: int, y: int, text: str, size: int, *, width: int, colour: Colour = INK, centred: bool = False
     ) -> None:
-        """One line, `size` pixels high, cut with an ellipsis where it is wider than `width`."""
+        """Draw one line, `size` pixels high, truncated with an ellipsis if it is wider than `width`."""
         line = " ".join(text.split())
         while line and measure_text(line, size) > width:
             line = line.removesuffix("…")[:-1].rstrip() + "…" if line != "…" else ""
@@ -71,18 +71,18 @@ class Page:
         draw_text(self._draw, x, y, line, size, colour)
 
     def pixels(self) -> Frames:
-        """The page as uint8 [H,W,3], free to write on."""
+        """A writable copy of the page as uint8 [H,W,3]."""
         return np.array(self.image, np.uint8)
 
 
 def enlarge(frames: Frames, scale: int) -> Frames:
-    """Each pixel of [T,H,W,3] as a square of scale x scale: what the model made, and nothing in between."""
+    """Upsample [T,H,W,3] by nearest neighbours, so that the model's pixels remain visible as they are."""
     return frames.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One clip under its name."""
+    """One clip and its label."""
 
     label: str
     frames: Frames  # [T,H,W,3], the same shape in all windows
@@ -90,7 +90,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The windows of one seed, or the real clips."""
+    """The windows of one seed, or of the real clips."""
 
     title: str
     windows: Sequence[Window]
@@ -105,12 +105,12 @@ class Row:
 
 
 def build_row(title: str, clips: Mapping[str, Frames]) -> Row:
-    """A row of single clips [T,H,W,3], each under its heading."""
+    """A row of single clips [T,H,W,3] by heading."""
     return Row(title, [Block(heading, [Window("", frames)]) for heading, frames in clips.items()])
 
 
 def compose_grid(rows: Sequence[Row], *, scale: int) -> Frames:
-    """All windows moving at once, `scale` pixels per pixel of a clip: uint8 [T,H,W,3]."""
+    """All windows, animated, with `scale` pixels per pixel of a clip: uint8 [T,H,W,3]."""
     sizes = [_row_size(row, scale) for row in rows]
     widest = max(width for _, width in sizes)
     page = Page(2 * MARGIN + sum(height for height, _ in sizes) + BLOCK_GAP * (len(rows) - 1), 2 * MARGIN + widest)
@@ -154,7 +154,7 @@ def _row_size(row: Row, scale: int) -> tuple[int, int]:
 
 
 def _draw_block(page: Page, x: int, y: int, block: Block, scale: int) -> Iterator[tuple[int, int, Window]]:
-    """Draw the panel and its text; yield where each window goes."""
+    """Draw the panel and its text; yield the position of each window."""
     block_height, block_width = _block_size(block, scale)
     height, width = _window_size(block, scale)
     page.panel(x, y, block_width, block_height)
@@ -168,7 +168,7 @@ def _draw_block(page: Page, x: int, y: int, block: Block, scale: int) -> Iterato
 
 
 def compose_sheet(rows: Sequence[Row], *, scale: int) -> Frames:
-    """A line per object and in it a strip per block, at most `scale` pixels per pixel of a clip: uint8 [H,W,3]."""
+    """A line per object with a strip per block, at most `scale` pixels per pixel of a clip: uint8 [H,W,3]."""
     labels = LABEL_WIDTH if any(window.label for row in rows for window in row.blocks[0].windows) else GAP
     scale = _fitting_scale(rows, scale)
     strips = [[[film_strip(window.frames, scale) for window in block.windows] for block in row.blocks] for row in rows]
@@ -208,7 +208,7 @@ def _fitting_scale(rows: Sequence[Row], scale: int) -> int:
 
 
 def film_strip(frames: Frames, scale: int) -> Frames:
-    """STILLS frames of [T,H,W,3] from the first to the last, side by side: uint8 [H,W,3], enlarged."""
+    """STILLS evenly spaced frames of [T,H,W,3], enlarged, side by side: uint8 [H,W,3]."""
     numbers = np.linspace(0, len(frames) - 1, min(STILLS, len(frames))).round().astype(int)
     stills = enlarge(frames[numbers], scale)
     apart = np.pad(stills, ((0, 0), (0, 0), (0, STILL_GAP), (0, 0)), constant_values=255)
@@ -220,20 +220,20 @@ def measure_text(text: str, size: int) -> float:
     """The width of a line of text in pixels; `size` is the height of its letters."""
     if _is_plain(text):
         return _load_plain(size).getlength(text)
-    import cv2  # takes a tenth of a second, and few texts need it
+    import cv2  # here, since it takes a tenth of a second and few texts need it
 
     _, _, width, _ = cv2.getTextSize((0, 0), _order(text), (0, 0), _load_other(), size)
     return width
 
 
 def draw_text(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: tuple[int, int, int]) -> None:
-    """Draw a line whose upper left corner is at (x, y)."""
+    """Draw a line with its upper left corner at (x, y)."""
     if _is_plain(text):
         draw.text((x, y), text, colour, _load_plain(size))
         return
     import cv2
 
-    mask = np.zeros((3 * size, int(measure_text(text, size)) + size), np.uint8)  # with room for accents and tails
+    mask = np.zeros((3 * size, int(measure_text(text, size)) + size), np.uint8)  # with room for accents and descenders
     cv2.putText(mask, _order(text), (0, 2 * size), (255,), _load_other(), size)
     draw.bitmap((x, y - size), Image.fromarray(mask), colour)
 
@@ -261,5 +261,5 @@ def _load_other() -> "cv2.FontFace":
 
 
 def _order(text: str) -> str:
-    """Letters as they stand from left to right, which is how OpenCV draws them, each in one with its accents."""
+    """The text in visual order, from left to right, as OpenCV draws it, with composed accents."""
     return RIGHT_TO_LEFT.sub(lambda found: found[0][::-1], unicodedata.normalize("NFC", text))

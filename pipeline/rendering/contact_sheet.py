@@ -1,4 +1,4 @@
-"""Contact sheets: a few clips of each category, or pairs of clips, as film strips with captions."""
+"""Contact sheets: film strips with captions of a few clips per category, or of pairs of clips."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,7 +15,7 @@ from pipeline.shards import ShardReader
 
 COLUMNS = 2  # strips side by side
 MOST_CATEGORIES = 24
-LEAST_HEIGHT = 90  # of a strip, pixels: smaller clips are enlarged
+LEAST_HEIGHT = 90  # of a strip, pixels; smaller clips are enlarged
 CAPTION_LINE, PAD = 24, 4
 
 
@@ -30,14 +30,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The cards under one heading."""
+    """The cards below one heading."""
 
     title: str
     cards: Sequence[Card]
 
 
 def choose_cards(shards: ShardReader, labels: Mapping[str, Clip], clips_per_category: int) -> list[Part]:
-    """The commonest categories, of each as many objects as fit in; without labels all clips are one category."""
+    """Clips of the commonest categories, with as many objects as possible; unlabelled clips are one category."""
     by_category: dict[str, list[int]] = {}
     for row in np.random.default_rng(0).permutation(len(shards)).tolist():
         clip = labels.get(shards.ids[row])
@@ -52,7 +52,7 @@ def choose_cards(shards: ShardReader, labels: Mapping[str, Clip], clips_per_cate
 
 
 def pair_cards(title: str, pairs: Sequence[NearPair], shards: ShardReader, splits: Mapping[str, Split]) -> Part:
-    """The two clips of each pair side by side, with their splits and how far apart they are."""
+    """The two clips of each pair side by side, with their splits and their distance."""
     cards = [
         Card(shards.captions[row], f"{shards.ids[row]} · {splits[shards.ids[row]]} · {pair.distance:.3f}", row)
         for pair in pairs
@@ -62,7 +62,7 @@ def pair_cards(title: str, pairs: Sequence[NearPair], shards: ShardReader, split
 
 
 def write_sheet(path: Path, parts: Sequence[Part], shards: ShardReader) -> None:
-    """Draw the parts below each other: whole or not at all."""
+    """Draw the parts below each other and write them atomically."""
     shown = [shards.ids[card.row] for part in parts for card in part.cards]
     export_picture(compose(parts, shards), path, {"made_by": "t2v clips", "clips": shown})
 
@@ -98,13 +98,13 @@ def compose(parts: Sequence[Part], shards: ShardReader) -> Frames:
 
 
 def _mixed(rows: Sequence[int], shards: ShardReader, labels: Mapping[str, Clip]) -> list[int]:
-    """The rows, with another object each before any comes twice."""
+    """The rows reordered so that objects alternate."""
     clips = [labels.get(shards.ids[row]) for row in rows]
     return order_round_robin(rows, [clip.objects if clip else () for clip in clips])
 
 
 def order_round_robin(rows: Sequence[int], shown: Sequence[Hashable]) -> list[int]:
-    """The rows, those first that show a thing for the first time, then those that show it for the second time."""
+    """The rows reordered: first occurrences of the values in `shown`, then second ones, and so on."""
     times: Counter[Hashable] = Counter()
     turns = []
     for thing in shown:

@@ -1,8 +1,8 @@
-"""Samples -> a file of the kind that its name asks for, with its provenance inside, and sealed.
+"""Samples -> a file in the format of its suffix, with its provenance inside, and sealed.
 
-A seal at the end of a file is the digest of all its other bytes, so that a changed bit shows without making it again.
-It stands where readers of each format pass over it, and proves no maker: whoever alters a file can seal it anew. That
-is what signatures and making it again are for.
+The seal at the end of a file is the digest of all its other bytes: it reveals changes without a reproduction of the
+file. Readers of each format skip it. It does not prove the origin, since anyone can seal an altered file again; for
+that there are signatures and reproduction.
 """
 
 import hashlib
@@ -25,38 +25,37 @@ from pipeline.records import Frames
 from pipeline.rendering import Block, Row, Window, compose_grid, compose_sheet
 from pipeline.video.ffmpeg import Codec, encode_frames
 
-Provenance = dict[str, Any]  # what JSON can hold
+Provenance = dict[str, Any]  # JSON-serialisable
 
 KEY = "Comment"  # of a PNG; in a GIF and an MP4 it is the comment, in an NPZ the array `provenance`
 PAGE_ELEMENT = "t2v-provenance"  # the id of a script element with JSON
 
-# Ending -> the package whose version decides how equal samples are written.
+# Suffix -> the package on whose version the bytes of a file depend.
 _ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
 ENDINGS = tuple(_ENCODERS)
 
-# What numpy raises for an npz of which some bytes are not as they were: a RuntimeError says that a member is packed in
-# a way that there is not, or encrypted.
+# What numpy raises for a damaged npz; RuntimeError: a member has an unknown compression method, or is encrypted.
 DAMAGED_NPZ = (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 DIGITS = 64  # of a SHA-256 in hex
 
 
 def format_provenance(provenance: Provenance) -> str:
-    """One line of JSON; equal values give equal text."""
+    """A line of JSON; equal values give equal text."""
     return json.dumps(provenance, sort_keys=True, ensure_ascii=False)
 
 
 def check_ending(path: Path) -> None:
-    """Raises UserError where `export_samples` could not write this file; call it before the long work."""
+    """Raises UserError if `export_samples` cannot write this format; to be called before long work."""
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: cannot write {path.suffix or 'a file without an ending'}; use {', '.join(ENDINGS)}")
 
 
 def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, provenance: Provenance) -> None:
-    """Write the samples by the ending of `path`: whole or not at all, equal samples as equal bytes.
+    """Write samples atomically in the format of the suffix of `path`; equal samples give equal bytes.
 
-    png: a sheet of film strips; gif, mp4: the moving grid; npz: `frames` uint8 [N,T,H,W,3] and `labels`, in the
-    order of rows, blocks and windows, with the block and the number of the row of each, and `titles` of the rows.
+    png: a sheet of film strips; gif, mp4: the animated grid; npz: `frames` uint8 [N,T,H,W,3] and their `labels`,
+    `blocks` and `rows` (indices), in the order of rows, blocks and windows, and the `titles` of the rows.
     """
     check_ending(path)
     kind = path.suffix.lower()
@@ -73,15 +72,15 @@ def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, pro
 
 
 def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
-    """Write uint8 [H,W,3] as PNG: whole or not at all, sealed."""
+    """Write uint8 [H,W,3] atomically as a sealed PNG."""
     with atomic_write(path) as temporary:
         _write_png(picture, temporary, provenance)
         temporary.write_bytes(seal(temporary.read_bytes(), ".png"))
 
 
 def export_page(page: str, path: Path, provenance: Provenance) -> None:
-    """Write a page of HTML: whole or not at all, sealed; what made it stands before the end of its body."""
-    text = format_provenance(provenance).replace("<", "\\u003c")  # stays within its element, whatever a value holds
+    """Write a sealed HTML page atomically, with the provenance at the end of its body."""
+    text = format_provenance(provenance).replace("<", "\\u003c")  # no value can close the element
     element = f'<script type="application/json" id="{PAGE_ELEMENT}">{text}</script>\n'
     head, body, tail = page.rpartition("</body>")
     with atomic_write(path) as temporary:
@@ -102,7 +101,7 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
         for window in block.windows
     ]
     numbers, blocks, windows = zip(*places, strict=True)
-    with path.open("wb") as file:  # by name, numpy would append ".npz" to ".NPZ"
+    with path.open("wb") as file:  # given a name, numpy would append ".npz" to ".NPZ"
         np.savez_compressed(
             file,
             frames=np.stack([window.frames for window in windows]),
@@ -115,7 +114,7 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
 
 
 def read_samples(path: Path) -> list[Row]:
-    """The rows that `export_samples` wrote as npz. Raises UserError where the file holds none."""
+    """The rows that `export_samples` wrote as npz. Raises UserError if the file has none."""
     try:
         with np.load(path, allow_pickle=False) as file:
             frames, numbers = file["frames"], file["rows"].tolist()
@@ -133,7 +132,7 @@ def read_samples(path: Path) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """`before` + digest + `after` stand in front of the last `behind` bytes, instead of the bytes `replaced`."""
+    """`before` + digest + `after` are inserted before the last `behind` bytes, instead of the bytes `replaced`."""
 
     before: bytes
     after: bytes = b""
@@ -156,7 +155,7 @@ KINDS = tuple(_PLACES)
 
 
 def seal(data: bytes, kind: str) -> bytes:
-    """The file with a seal; `kind` is its ending, one of KINDS. It must not have one."""
+    """The file with a seal, which it must not have yet; `kind` is its suffix, one of KINDS."""
     place = _PLACES[kind]
     cut = len(data) - place.behind
     head = data[:cut].removesuffix(place.replaced)
@@ -166,7 +165,7 @@ def seal(data: bytes, kind: str) -> bytes:
 
 
 def unseal(data: bytes, kind: str) -> bytes | None:
-    """The file as it was before it was sealed; None where it has no seal, or one that the bytes do not fit."""
+    """The file as it was before it was sealed; None if it has no valid seal."""
     place = _PLACES[kind]
     cut = len(data) - place.behind
     bare = data[: cut - len(place)] + place.replaced + data[cut:]
@@ -174,7 +173,7 @@ def unseal(data: bytes, kind: str) -> bytes | None:
 
 
 def has_seal(data: bytes, kind: str) -> bool:
-    """Whether there is a seal, right or wrong."""
+    """Whether there is a seal, valid or not."""
     place = _PLACES[kind]
     start = len(data) - place.behind - len(place)
     return start >= 0 and data[start : start + len(place.before)] == place.before

@@ -1,4 +1,4 @@
-"""The grid of samples: a row for each category and each new word, with samples next to real clips."""
+"""The grid of samples: a row for each category and each new word, with samples beside real clips."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,22 +14,22 @@ from pipeline.text.embeddings import Embeddings, extend_vocabulary
 from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
 from pipeline.text.vocabulary import Vocabulary
 
-HELD_OUT = ("test_pairs", "test_words")  # splits of what the generator was never trained on
+HELD_OUT = ("test_pairs", "test_words")  # splits that the generator is not trained on
 STAR = "*"
 
-Draw = Callable[[Sequence[Caption], int], Frames]  # captions and a seed -> a clip each, all from the same noise
+Draw = Callable[[Sequence[Caption], int], Frames]  # captions and a seed -> a clip for each, all from the same noise
 ReadFrames = Callable[[Sequence[str]], Frames]  # ids of clips -> uint8 [N,T,H,W,3]
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One window of every block of its category."""
+    """What one window of every block of a category shows."""
 
     template: str
-    label: str  # the object, with a star where its clips of this category were held out
+    label: str  # the objects, with a star if their clips of this category are held out
     caption: str
     clip: str  # id of a real clip with this caption
-    new: tuple[str, ...]  # its objects that no training clip shows
+    new: tuple[str, ...]  # its objects that are in no training clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class GridPlan:
-    """The rows of a grid, and the vectors [N,D] of the words in them that the generator has yet to take in."""
+    """The rows of a grid, and the vectors [N,D] of the words in them that must be added to the generator."""
 
     rows: list[RowPlan]
     vectors: NDArray[np.float32] | None = None
@@ -57,7 +57,7 @@ def plan_grid(
     objects: int,
     new_words: Sequence[str],
 ) -> GridPlan:
-    """A row for each category with at most `objects` objects, then one for each new word in each category.
+    """A row for each category with at most `objects` objects, then one for each new word and category.
 
     `captions` are by clip id. New words need embeddings.
     """
@@ -79,7 +79,7 @@ def plan_grid(
 
 
 def render_rows(plan: GridPlan, seeds: Sequence[int], draw: Draw, read_frames: ReadFrames) -> list[Row]:
-    """Every caption once per seed, with real clips next to them."""
+    """Generate every caption once per seed, and add the real clips."""
     rows = []
     for row in plan.rows:
         labels, captions = zip(*row.generated, strict=True)
@@ -103,7 +103,7 @@ def _plan_row(roles: Sequence[Role], captions: Mapping[str, Caption], likeness: 
 def _plan_new_word(
     word: str, near: Neighbour, clips: Sequence[Clip], captions: Mapping[str, Caption], vocabulary: Vocabulary
 ) -> list[RowPlan]:
-    """A new word and its neighbour in place of the first object of a caption of each category."""
+    """The new word, and its neighbour, in place of the first object of a caption of each category."""
     hosts = select_hosts([clip for clip in clips if 1 in captions[clip.id].slots], near.name)
     if not hosts:
         raise UserError(f"render.new_words: no caption names an object that {word!r} could replace")
@@ -116,9 +116,9 @@ def _plan_new_word(
 
 
 def select_roles(clips: Sequence[Clip], available: Collection[str], most: int) -> list[list[Role]]:
-    """The roles of each category by name: the `most` objects with most clips, each in its commonest words.
+    """The roles of each category, sorted: the `most` objects with most clips, each with its commonest caption.
 
-    Only clips whose id is `available` count.
+    Clips whose id is not `available` are ignored.
     """
     seen = {name for clip in clips if clip.split == "train" for name in clip.objects}
     by_category: dict[str, dict[tuple[str, ...], list[Clip]]] = {}
@@ -143,9 +143,9 @@ def _build_role(clips: Sequence[Clip], seen: Collection[str]) -> Role:
 
 
 def select_hosts(clips: Sequence[Clip], name: str) -> list[Clip]:
-    """One clip of each category by name: with `name` as its first object, and of the train split, where there is one.
+    """One clip of each category, sorted; preferably with `name` as its first object, then of the split train.
 
-    Of these it is one with the commonest caption.
+    Among equals, one with the commonest caption.
     """
     hosts = []
     for category in sorted({clip.category for clip in clips}):
@@ -158,7 +158,7 @@ def select_hosts(clips: Sequence[Clip], name: str) -> list[Clip]:
 
 
 def build_title(roles: Sequence[Role], likeness: Mapping[str, str]) -> str:
-    """The template of a row, what a star means where there is one, and what its new objects are like, where known."""
+    """The template of a row, with the meaning of the star if it is used, and the neighbours of new objects if known."""
     notes = [f"{STAR} held out of training"] if any(role.label.endswith(STAR) for role in roles) else []
     notes += [likeness[name] for role in roles for name in role.new if name in likeness]
     return roles[0].template + (f"   ({'; '.join(dict.fromkeys(notes))})" if notes else "")
