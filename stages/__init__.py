@@ -1,4 +1,4 @@
-"""The stages of the graph, a module each; run as `python -m stages.NAME`."""
+"""The stages of the graph, one module each; run as `python -m stages.NAME`."""
 
 from pipeline.errors import explain_imports
 

@@ -1,4 +1,4 @@
-"""Stage `draw`: seed -> the embedded dataset, WebM clips with labels in the shape of Something-Something-V2."""
+"""Stage `draw`: seed -> the embedded dataset, WebM clips with labels in the format of Something-Something-V2."""
 
 import re
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from pipeline.monitoring import progress
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.ffmpeg import encode_clips
 
-AT_ONCE = 16  # clips that one ffmpeg encodes
+AT_ONCE = 16  # clips per ffmpeg process
 
 
 def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, workers: int) -> None:
-    """Draw every clip anew into `videos`, then write train.json, validation.json, labels.json and checksums.txt."""
+    """Draw all clips into `videos`, then write train.json, validation.json, labels.json and checksums.txt."""
     _empty(labels, r"(train|validation|labels)\.json|checksums\.txt")
     _empty(videos, r"\d+\.webm")
     plans = list(plan_clips(seed, options.clips, options.validation_share))
@@ -27,7 +27,7 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     label = f"drawing clips, {AT_ONCE} at a time"
     digests = map_ordered(partial(draw_clips, videos), parts, workers, label=label, progress=progress)
     drawn = sorted(zip(plans, chain.from_iterable(digests), strict=True), key=lambda pair: int(pair[0].id))
-    # With these lines the labels folder changes whenever a video does, so whoever depends on it sees both.
+    # With checksums, the labels folder changes whenever a video does, so stages may depend on it alone.
     with atomic_write(labels / "checksums.txt") as temporary:
         lines = [f"{digest}  {plan.id}.webm\n" for plan, digest in drawn]
         temporary.write_text("".join(lines), encoding="utf-8")
@@ -37,14 +37,14 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
 
 
 def draw_clips(videos: Path, plans: Sequence[ClipPlan]) -> list[str]:
-    """Draw and encode clips -> the SHA-256 of each one's file."""
+    """Draw and encode clips -> the SHA-256 of each file."""
     paths = [videos / f"{plan.id}.webm" for plan in plans]
     encode_clips([(draw_frames(plan), path) for plan, path in zip(plans, paths, strict=True)], fps=FPS)
     return [digest_file(path) for path in paths]
 
 
 def _empty(folder: Path, ours: str) -> None:
-    """Make an empty folder. Raises UserError if it holds a file that this stage would not have written."""
+    """Make an empty folder. Raises UserError if it has a file that this stage does not write."""
     folder.mkdir(parents=True, exist_ok=True)
     left_by_a_stop = r"\.\w+\.\d+\.(json|txt|webm)"
     for path in sorted(folder.iterdir()):
@@ -59,7 +59,7 @@ def _name(template: str) -> str:
 
 
 def main(labels: Path = Path("data/demo/labels"), videos: Path = Path("data/demo/videos")) -> None:
-    """Draw the embedded dataset as params.yaml says."""
+    """Draw the embedded dataset."""
     params = load_params()
     draw_demo(labels, videos, params.demo, params.seed, worker_count(params.compute))
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: generator + judge + real clips -> metrics.json, tables, controls and pictures of the worst."""
+"""Stage `evaluate`: generator + judge + real clips -> metrics.json, tables and pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from pipeline.rendering import build_row
 from pipeline.rendering.export import export_samples
 from pipeline.source_code import describe_maker
 
-SCALE = 2  # of a picture
-ENDINGS = ("png", "npz")  # to look at; the clips themselves, for the page
+SCALE = 2  # of the pictures
+ENDINGS = ("png", "npz")  # pictures; their clips, for the stage `report`
 MADE_BY = "stages.evaluate_model"
 
 
@@ -41,7 +41,7 @@ def evaluate_model(
     networks: Networks,
     sampling: SamplingParams | None = None,
 ) -> None:
-    """Measure the generator beside real clips and planted controls; write figures and pictures, print a summary."""
+    """Measure the generator, real clips and controls; write figures and pictures, print a summary."""
     folders = DataFolders(places.labels, places.clips, places.captions)
     inputs = open_inputs(folders, places.model, places.judge, sampling)
     found = evaluate_generator(inputs, networks, options, progress)
@@ -66,7 +66,7 @@ def main(
     out: Path = Path("data/evaluation"),
     metrics: Path = Path("metrics.json"),
 ) -> None:
-    """Evaluate the averaged generator on the splits that neither it nor the judge was trained on."""
+    """Evaluate the averaged generator on splits that neither it nor the judge was trained on."""
     params = load_params()
     networks = open_networks(weights, params.devices, params.compute.sandbox)
     places = Places(labels, clips, captions, model, judge)

@@ -1,4 +1,4 @@
-"""Stage `export`: the averaged generator -> generator.onnx, which draws without torch, and what it was found to be."""
+"""Stage `export`: the averaged generator -> generator.onnx, for sampling without torch, and a report."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.records import GRAPH
 
 
 def export_onnx(model: Path, out: Path) -> None:
-    """Export the generator; of one that torch cannot export the reason is told, and `t2v sample` draws by torch."""
+    """Export the generator. If torch cannot export it, report the reason; `t2v sample` then uses torch."""
     exported = export_generator(Model(model), ONE)
     if exported.fault:
         (out / GRAPH).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Stage `filter`: label files, videos and perhaps word vectors -> clips.parquet, drops, report.json."""
+"""Stage `filter`: label files, videos and optional word vectors -> clips.parquet, drops, report.json."""
 
 import gc
 import sys
@@ -26,7 +26,7 @@ from pipeline.text.sandboxed import read_vector_file
 from pipeline.transcoding import compute_signatures
 
 HELD_BACK: tuple[Split, ...] = ("judge", "val", "test")
-FEW, MANY = 10, 100  # clips of a split that say next to nothing, and of a dataset that has enough for more
+FEW, MANY = 10, 100  # thresholds of a warning: clips of a split, of the dataset
 
 
 def filter_labels(
@@ -40,10 +40,10 @@ def filter_labels(
     sign: ComputeSignatures = compute_no_signatures,
     sandbox: SandboxMode = "off",
 ) -> None:
-    """Choose and split the clips; nothing is written before all of it is decided.
+    """Select and split the clips; files are written only at the end.
 
-    `sandbox` confines what reads labels, vectors and archives. Raises UserError where no clip to train on is left,
-    after writing the drops and the report alone.
+    `sandbox` confines the reading of labels, vectors and archives. Raises UserError if no training clip is left, after
+    writing only the drops and the report.
     """
     rows = read_labels(labels, dataset, sandbox)
     try:
@@ -96,9 +96,9 @@ def _write_report(out: Path, read: int, choice: Choice) -> None:
 
 
 def _warn_of_oddities(choice: Choice, dataset: DatasetParams, options: FilterParams) -> None:
-    """Say where no caption tells a way, where many clips have no twin, and where a split is too small to tell anything.
+    """Warn if no rule finds directions in captions, if many clips have no mirrored twin, and if splits are too small.
 
-    Last, since whoever has to mend a path reads these lines first otherwise.
+    Printed last, so that errors in paths come first.
     """
     if dataset.language == "auto" and not choice.directions.rules and not dataset.directions:
         told = "captions do not look English, so no rule tells which way they go"
@@ -121,7 +121,7 @@ def _warn_of_oddities(choice: Choice, dataset: DatasetParams, options: FilterPar
 
 
 def _warn_of_no_test(choice: Choice) -> None:
-    """Say that nothing is left to test on: `evaluate` would find that out after the training."""
+    """Warn, before the training, that the split test is empty, so that `evaluate` would fail."""
     groups, count = _list_groups(choice), len(choice.clips)
     videos = {clip.video for clip in choice.clips}
     if count == 1:
@@ -138,12 +138,12 @@ def _warn_of_no_test(choice: Choice) -> None:
 
 
 def _list_groups(choice: Choice) -> set[str]:
-    """What is divided among the splits, each as a whole: groups, or videos where there are none."""
+    """The units that are split: groups, or videos without one."""
     return {clip.group or clip.video for clip in choice.clips}
 
 
 def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:
-    """The drops and the report, in place of everything that a run before has left."""
+    """Write the drops and the report, and delete the other outputs of an earlier run."""
     for name in ("clips.parquet", DIRECTIONS):
         (out / name).unlink(missing_ok=True)
     write_table(out / DROPS, Drop, nothing.drops)
@@ -151,14 +151,14 @@ def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:
 
 
 def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> Directions:
-    """The phrases of params, and whether the English rules hold for captions without one."""
+    """The phrases of params, and whether English rules apply to captions without one."""
     phrases = [Phrase(**phrase.model_dump()) for phrase in dataset.directions]
     rules = dataset.language == "en" or (dataset.language == "auto" and are_in_english(row.label for row in rows))
     return Directions(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
 
 
 def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams, sandbox: SandboxMode) -> Vectors:
-    """The vectors of the words in the rows, where held-out words are chosen by their distance."""
+    """The vectors of the words in the rows, if held-out words are chosen by distance."""
     if options.test_words_by == "hash":
         return NO_VECTORS
     said = {word for row in rows for text in (row.label, *row.objects) for word in find_words(text.lower())}
@@ -178,8 +178,8 @@ def main(
     vectors: Path = Path("data/no-vectors.txt"),
     out: Path = Path("data/labels"),
 ) -> None:
-    """Choose the clips that params.yaml names, and split them."""
-    gc.disable()  # no row refers to itself, and looking for such rows took a quarter of the time
+    """Select clips by params.yaml, and split them."""
+    gc.disable()  # rows have no reference cycles, and searching for them took a quarter of the time
     params = load_params(Path("params.yaml"))
     sign = partial(compute_signatures, videos, options=params.transcode, compute=params.compute, progress=progress)
     compute = params.compute

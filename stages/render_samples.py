@@ -1,4 +1,4 @@
-"""Stage `render`: the averaged generator -> grid.png, grid.gif, grid.mp4, grid.npz: samples beside real clips."""
+"""Stage `render`: the averaged generator -> samples beside real clips: grid.png, grid.gif, grid.mp4, grid.npz."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ MADE_BY = "stages.render_samples"
 def render_samples(
     folders: DataFolders, model_folder: Path, out: Path, options: RenderParams, sampling: SamplingParams | None = None
 ) -> None:
-    """Render every chosen caption once per seed; all captions of a seed share their noise."""
+    """Render each selected caption once per seed; all captions of a seed share their noise."""
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     clips = list({clip.id: clip for clip in dataset.clips()}.values())
     if not clips:

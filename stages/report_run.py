@@ -1,4 +1,4 @@
-"""Stage `report`: what all stages wrote -> index.html, one page that shows the run and needs no other file."""
+"""Stage `report`: the outputs of all stages -> index.html, a self-contained page about the run."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ MADE_BY = "stages.report_run"
 
 
 def list_settings(params: Params) -> dict[str, Any]:
-    """The sections that the products of the run depend on."""
+    """The sections of params that the outputs of the run depend on."""
     return {
         "seed": params.seed,
         "training_seed": params.training_seed,

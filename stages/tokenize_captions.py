@@ -19,9 +19,9 @@ from pipeline.text.vocabulary import write_vocabulary
 def tokenize_captions(
     labels: Path, vectors: Path, out: Path, options: TokenizeParams, sandbox: SandboxMode = "off"
 ) -> None:
-    """Tokenize the caption of every chosen clip; nothing is written before all of it is done.
+    """Tokenize the captions of all chosen clips; files are written only at the end.
 
-    Vectors from elsewhere are read in a process that `sandbox` confines.
+    External vectors are read in a process that `sandbox` confines.
     """
     clips = read_table(labels / "clips.parquet", Clip)
     done = tokenize_clips(clips, options)

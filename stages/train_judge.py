@@ -11,7 +11,7 @@ from pipeline.params import ClipParams, JudgeParams, load_params
 
 
 def train_judge(dataset: Dataset, out: Path, shape: ClipParams, options: JudgeParams, seed: int) -> None:
-    """Train the judge on clips that the generator never sees, and print its accuracy on the split val."""
+    """Train the judge on clips that the generator is not trained on, and print its accuracy on the split val."""
     judge, description = train_on_split(dataset, shape, options, seed, progress)
     save_judge(out, judge, description)
     if judge.untrained:
@@ -28,7 +28,7 @@ def main(
     captions: Path = Path("data/captions"),
     out: Path = Path("data/judge"),
 ) -> None:
-    """Train the judge on the real clips that were set aside for it."""
+    """Train the judge on the split `judge`."""
     params = load_params()
     train_judge(Dataset(DataFolders(labels, clips, captions)), out, params.clip, params.judge, params.seed)
 

@@ -1,4 +1,4 @@
-"""Stage `train`: shards of frames uint8 [T,H,W,C] + token ids -> two networks (safetensors) and their history."""
+"""Stage `train`: shards of frames uint8 [T,H,W,C] + token ids -> networks (safetensors) and their history."""
 
 import os
 from contextlib import nullcontext
@@ -30,7 +30,7 @@ MADE_BY = "stages.train_model"
 
 
 def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> None:
-    """Train on this rank; the first one watches, saves and writes the result."""
+    """Train on this rank; rank 0 monitors, saves and writes the result."""
     set_up(rank.device, deterministic=params.deterministic)
     dataset = Dataset(folders)
     dataset.require_shape(params.clip)
@@ -69,9 +69,9 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
 
 
 def describe_making(rank: Rank, folders: DataFolders, settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a model: code, data and the machine as far as bytes depend on it.
+    """The provenance of a model: code, data, and the machine as far as bytes depend on it.
 
-    Taken before the first step, since files may be edited while a training goes on.
+    Computed before the first step, since files may be edited during the training.
     """
     return {
         **describe_maker(MADE_BY),
@@ -88,11 +88,11 @@ def main(
     captions: Path = Path("data/captions"),
     out: Path = Path("data/model"),
 ) -> None:
-    """Train the conditional video GAN on the devices of params.yaml or T2V_DEVICES."""
+    """Train the generator on the devices of params.yaml or T2V_DEVICES."""
     params = load_params(Path("params.yaml"))
     check_references(params.train)
     devices = parse_devices(params.devices)
-    # Before any process starts:
+    # Checked before any process starts:
     train = params.train
     Rank(0, world_size(devices), devices[0]).share(train.batch_clips, train.shared_clips, train.sharing_key)
     require_unaltered(clips)

@@ -1,4 +1,4 @@
-"""Stage `transcode`: chosen videos -> shards of uint8 frames [T,H,W,3], whole when `index.json` is there."""
+"""Stage `transcode`: chosen videos -> shards of uint8 frames [T,H,W,3], complete if `index.json` exists."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ from pipeline.shards import INDEX
 from pipeline.tables import count_rows, iterate_table
 from pipeline.transcoding import fingerprint, make_shards, publish_shards, require_fitting_shards, require_order
 
-KEPT_STATES = 3  # of runs that were stopped, or of points of one sweep
+KEPT_STATES = 3  # of stopped runs, or of points of a sweep
 
 
 def transcode_clips(
@@ -26,11 +26,10 @@ def transcode_clips(
     compute: ComputeParams,
     states: Path = STATES,
 ) -> None:
-    """Decode every chosen clip; one that fails is listed with its reason, never lost.
+    """Decode all chosen clips; those that fail are listed with a reason.
 
-    Finished shards lie in a folder of `states` until all are there: a run that was stopped goes on from them. Raises
-    UserError where a shard would be too large, where a video is no longer the one that `filter` chose, and where no
-    clip is left.
+    Finished shards are kept in a folder of `states` until all exist, so that a stopped run resumes. Raises UserError if
+    a shard would be too large, a video has changed since `filter`, or no clip is left.
     """
     table = labels / "clips.parquet"
     clips = count_rows(table, Clip)
@@ -53,7 +52,7 @@ def transcode_clips(
 
 
 def _clear(out: Path) -> None:
-    """Remove an earlier run's shards, the index first: without it the folder is not whole. And what a kill left."""
+    """Remove an earlier run's shards, index first, since it marks the folder as complete, and temporary files."""
     (out / INDEX).unlink(missing_ok=True)
     for path in [
         *out.glob("clips-*"),
@@ -66,7 +65,7 @@ def _clear(out: Path) -> None:
 def main(
     videos: Path = Path("data/demo/videos"), labels: Path = Path("data/labels"), out: Path = Path("data/clips")
 ) -> None:
-    """Decode the chosen clips to the shape that params.yaml gives."""
+    """Decode the chosen clips to the shape in params.yaml."""
     params = load_params()
     transcode_clips(labels, videos, out, params.clip, params.transcode, params.compute)
 

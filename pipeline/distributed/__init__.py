@@ -1,6 +1,6 @@
-"""Devices, process groups and launching: the only place that knows torch.distributed.
+"""Devices, process groups and launching: only this package uses torch.distributed.
 
-Here: which devices a run uses, how its process is set up, and how the ranks talk to each other.
+This module selects devices, sets up processes, and has the collective operations of the ranks.
 """
 
 import ctypes
@@ -25,21 +25,21 @@ LARGEST = 1 << 30  # bytes
 
 
 class PeerLost(Exception):
-    """Another process of the run has ended, or did not come to where all meet in time."""
+    """Another process of the run has ended, or did not reach a collective operation in time."""
 
 
 @dataclass(frozen=True)
 class Rank:
-    """One process of a run. What it does together with the others raises PeerLost where one of them is gone."""
+    """One process of a run. Its collective operations raise PeerLost if another process is gone."""
 
     rank: int
     world: int
     device: torch.device
 
     def share(self, batch: int, group: int = 1, key: str = "") -> slice:
-        """This rank's rows of a batch. Raises UserError if the ranks cannot share it evenly, in whole groups.
+        """This rank's rows of a batch. Raises UserError if it does not divide evenly among the ranks, in whole groups.
 
-        Groups are `TrainParams.shared_clips`, by the key of params.yaml that `TrainParams.sharing_key` names.
+        `group` is `TrainParams.shared_clips`; `key`, for the message, is `TrainParams.sharing_key`.
         """
         if batch % self.world:
             raise UserError(f"train.batch_clips {batch} does not divide over {self.world} devices; change either")
@@ -52,7 +52,7 @@ class Rank:
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over the ranks, in place; all ranks give the same number and shapes."""
+        """Replace each tensor by its mean over the ranks, in place; all ranks pass the same number and shapes."""
         if self.world == 1 or not tensors:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -63,24 +63,24 @@ class Rank:
             tensor.copy_(mean.view_as(tensor))
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean of a tensor over the ranks, through which gradients pass; all ranks give the same shape."""
+        """The differentiable mean of a tensor over the ranks; all ranks pass the same shape."""
         averaged: Tensor = _Mean.apply(tensor, self.world)  # type: ignore[no-untyped-call]
         return averaged
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the ranks.
 
-        By hand, since the penalties' second derivative passes by the hooks of DistributedDataParallel.
+        Explicitly, since the second derivatives of penalties bypass the hooks of DistributedDataParallel.
         """
         self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def any_rank(self, flag: bool) -> bool:
-        """Whether the flag is up on any rank: all ranks get the same answer, and none goes on before all have asked."""
+        """Whether the flag is set on any rank; a barrier."""
         return any(self.all_gather(flag))
 
     def all_gather(self, number: float) -> list[float]:
-        """The number that each rank gives, in order, on all of them; none goes on before all have given theirs."""
-        numbers = torch.zeros(self.world, dtype=torch.float64)  # on the CPU, so that no GPU has to be waited for
+        """The numbers of all ranks, in order, on all ranks; a barrier."""
+        numbers = torch.zeros(self.world, dtype=torch.float64)  # on the CPU, to avoid a GPU synchronisation
         numbers[self.rank] = number
         if self.world > 1:
             with _meeting():
@@ -89,9 +89,9 @@ class Rank:
         return answer
 
     def broadcast_from_rank0(self, make: Callable[[], T]) -> T:
-        """What `make` gives on the first rank, on all of them; it is called there alone.
+        """The value of `make`, which is called on rank 0 only, on all ranks.
 
-        Tensors, which come on the CPU, and plain values. So only the first rank's node has to hold saved states.
+        Values are plain or tensors, which are received on the CPU. So only the node of rank 0 needs saved states.
         """
         if self.world == 1:
             return make()
@@ -107,7 +107,7 @@ class Rank:
         return value
 
     def assert_same(self, parts: Mapping[str, str]) -> None:
-        """Raises UserError on every rank unless all are about to make the same run: name -> digest of a part."""
+        """Raises UserError on all ranks if their runs differ; `parts` maps names to digests of parts of the run."""
         theirs = self.broadcast_from_rank0(lambda: dict(parts))
         differing = sorted(name for name in theirs.keys() | parts.keys() if theirs.get(name) != parts.get(name))
         others = [str(rank) for rank, differs in enumerate(self.all_gather(bool(differing))) if differs]
@@ -121,15 +121,15 @@ class Rank:
 
 @contextmanager
 def _meeting() -> Iterator[None]:
-    """Within it, all ranks wait for each other."""
+    """The context of a collective operation."""
     try:
         yield
-    except RuntimeError as error:  # gloo has no class of its own for a connection that is closed or a time that is over
+    except RuntimeError as error:  # gloo has no exception class for closed connections and timeouts
         raise PeerLost(first_line(error)) from error
 
 
 class _Mean(torch.autograd.Function):
-    """The mean over the ranks. Its gradient is the mean too: gradients are averaged over the ranks in the end."""
+    """The mean over the ranks. Its gradient is the mean too, since gradients are averaged over the ranks afterwards."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, world: int) -> Tensor:
@@ -147,9 +147,8 @@ class _Mean(torch.autograd.Function):
 def parse_devices(text: str, option: str = "") -> list[torch.device]:
     """`auto`, `cpu`, `cpu:2` (processes), `3-5` or `0,2` (GPUs) -> one device per process.
 
-    `text` is the key of the params; T2V_DEVICES wins over it, and `option`, that of a command, over both. GPUs are
-    counted among those that CUDA_VISIBLE_DEVICES leaves visible, as torch counts them. Raises UserError for another
-    word, or a GPU that is not there.
+    `text` is the value in params; T2V_DEVICES overrides it, and `option`, of a command, overrides both. GPUs are
+    numbered as by torch, among those in CUDA_VISIBLE_DEVICES. Raises UserError for any other text, or a missing GPU.
     """
     source = "--devices" if option else DEVICES_VARIABLE if DEVICES_VARIABLE in os.environ else "devices"
     text = (option or os.environ.get(DEVICES_VARIABLE, text)).strip()
@@ -173,7 +172,7 @@ def parse_devices(text: str, option: str = "") -> list[torch.device]:
 
 
 def _describe_gpus(present: int) -> str:
-    """Which GPUs torch sees, why that may be none, and what to name instead."""
+    """Which GPUs torch sees, why there may be none, and the alternatives."""
     shown = f" ({VISIBLE_GPUS}={os.environ[VISIBLE_GPUS]})" if VISIBLE_GPUS in os.environ else ""
     if present:
         there = "0 alone" if present == 1 else f"0 to {present - 1}"
@@ -186,15 +185,15 @@ def _describe_gpus(present: int) -> str:
 
 
 def use_device(device: torch.device, *, sharers: int = 1) -> None:
-    """Make `device` this process's own: the current GPU, or its share of the CPU's cores.
+    """Assign `device` to this process: as the current GPU, or its share of the CPU cores.
 
-    Raises UserError where another process has the GPU for itself, or all of its memory.
+    Raises UserError if the GPU cannot be used, for example because another process has all of its memory.
     """
     if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
         try:
             torch.cuda.set_device(device)
-            torch.empty(1, device=device)  # a GPU in use shows itself at the first allocation
+            torch.empty(1, device=device)  # fails here if the GPU is in use
         except RuntimeError as error:
             raise UserError(
                 f"GPU {device.index} cannot be used: {first_line(error)}. Another process may have it "
@@ -205,9 +204,9 @@ def use_device(device: torch.device, *, sharers: int = 1) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library not to give large freed buffers back, if it is glibc; whether it agreed.
+    """Make glibc keep large freed buffers -> whether that succeeded; False with another C library.
 
-    Otherwise every step on a CPU maps its activations anew, and the kernel clears their pages.
+    Otherwise every step on a CPU maps new memory for its activations, which the kernel fills with zeros.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -217,27 +216,27 @@ def keep_freed_memory() -> bool:
 
 
 def set_up(device: torch.device, *, deterministic: bool = True) -> None:
-    """Equal steps give equal bytes, as far as the device can, and memory that they free is used again.
+    """Make computations deterministic as far as the device allows, and reuse freed memory.
 
-    On a GPU only if `deterministic`: otherwise the fastest kernels are searched for and taken.
+    GPUs are made deterministic only if `deterministic`; otherwise cuDNN benchmarks kernels and uses the fastest.
     """
     keep_freed_memory()
     gpu = device.type == "cuda"
-    # Some gradients have no deterministic form on a GPU; there, torch warns, and equal bytes are not promised.
+    # Some gradients have no deterministic implementation on GPUs; torch warns about them.
     torch.use_deterministic_algorithms(deterministic or not gpu, warn_only=gpu)
     torch.backends.cudnn.benchmark = gpu and not deterministic
-    # Nothing reads memory before it is written; filling it was a tenth of a step.
+    # No code reads uninitialised memory, and filling it took a tenth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 @contextmanager
 def explain_out_of_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
-    """Turns running out of memory within its block into a UserError that says what to lower."""
+    """Convert out-of-memory errors within the block into a UserError that says what to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and "can't allocate memory" not in str(error):  # on a CPU torch has no class of its own for it
+        if not known and "can't allocate memory" not in str(error):  # torch has no exception class for it on CPUs
             raise
         part = batch_clips // rank.world
         raise UserError(

@@ -1,4 +1,4 @@
-"""The processes of a run: one per device, started here or by torchrun, asked to stop, and explained when one fails."""
+"""Starts the processes of a run, one per device, unless torchrun does; handles stop requests and explains failures."""
 
 import logging
 import multiprocessing
@@ -24,11 +24,11 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from pipeline.distributed import PeerLost, Rank, use_device
 from pipeline.errors import INTERRUPTED, Interrupted, UserError, catch_fault, first_line
 
-PATIENCE = timedelta(minutes=10)  # that ranks wait for one another: the first of them saves states and draws samples
-SAVING = 300  # seconds that ranks have for saving their state once they are asked to stop
-LINGER = 5.0  # seconds; the launcher looks at its processes ten times a second
+PATIENCE = timedelta(minutes=10)  # timeout of collectives: the others wait while rank 0 saves states and draws samples
+SAVING = 300  # seconds for ranks to save their state after a stop request
+LINGER = 5.0  # seconds; the launcher polls its processes ten times a second
 LOST = 76  # exit code of a rank that has lost another
-NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # as torchrun gives them
+NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # set by torchrun
 PYTHON = re.compile(r"(python|pypy)[\d.]*")
 Task = Callable[..., None]  # (rank, *arguments)
 
@@ -44,9 +44,9 @@ def world_size(devices: list[torch.device]) -> int:
 
 
 def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
-    """Call `task(rank, *arguments)` in one process per device; with a single device, in this one.
+    """Call `task(rank, *arguments)` in one process per device; for a single device, in this one.
 
-    Under torchrun, this process is one of the ranks already. Raises Interrupted or UserError where a rank did.
+    Under torchrun, this process already is one of the ranks. Raises Interrupted or UserError if a rank did.
     """
     if under_torchrun():
         try:
@@ -75,17 +75,17 @@ def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tupl
         start_method="spawn",
         shutdown_timeout=SAVING,
     )
-    logging.disable(logging.ERROR)  # the launcher would add tracebacks to what is said below
+    logging.disable(logging.ERROR)  # the launcher would log tracebacks
     try:
         elastic_launch(config, _launched)(told, devices, task, arguments)
-    except SignalException:  # it was handed on to the ranks, and all of them have ended
+    except SignalException:  # it was forwarded to the ranks, and all of them have ended
         raise Interrupted("training was asked to stop and has saved its state, unless it had just begun") from None
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         report = told / str(rank)
         if failure.exitcode == INTERRUPTED:
             raise Interrupted(report.read_text(encoding="utf-8")) from None
-        if failure.exitcode > 0 and not report.exists():  # a fault of the program: its traceback is in the error
+        if failure.exitcode > 0 and not report.exists():  # a bug: its traceback is in the error
             raise
         raise UserError(_explain_failure(told, devices, rank, failure)) from None
     finally:
@@ -93,9 +93,9 @@ def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tupl
 
 
 def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
-    """A launched rank: leaves in `told` what ended it, for the launcher to say once."""
+    """The main function of a rank: writes what ended it to a file in `told`, for the launcher to report."""
     launcher = multiprocessing.parent_process()
-    if launcher is None or not launcher.is_alive():  # killed before it was noted that this process is to end with it
+    if launcher is None or not launcher.is_alive():  # killed before this process could register to end with it
         sys.exit(LOST)
     report = told / os.environ["RANK"]
     try:
@@ -111,7 +111,7 @@ def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tu
 
 
 def _explain_failure(told: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
-    """What ended the run, whose first failure was that of `rank`."""
+    """What ended the run, in which `rank` failed first."""
     if failure.exitcode == LOST:
         silent = [number for number in range(len(devices)) if not (told / str(number)).exists()]
         if silent:
@@ -136,14 +136,14 @@ def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -
         )
     device = devices[local % len(devices)]
     use_device(device, sharers=here)
-    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would notice it only after the wait
+    waiting = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would handle it only after the wait
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except RuntimeError as error:
         raise PeerLost(first_line(error)) from error
     signal.signal(signal.SIGINT, waiting)
     task(Rank(rank, world, device), *arguments)
-    dist.destroy_process_group()  # not after an error: it would wait for ranks that are gone
+    dist.destroy_process_group()  # not after an error, since it would wait for lost ranks
 
 
 def _lost(error: PeerLost) -> str:
@@ -151,15 +151,15 @@ def _lost(error: PeerLost) -> str:
 
 
 def _linger() -> None:
-    """Give whoever watches the ranks time to see the one whose end was the first, and end at once when told to."""
+    """Wait, so that the launcher first sees the rank that failed first; SIGTERM ends the wait."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(LINGER)
 
 
 class StopRequests:
-    """While entered, a first signal only raises the flag; a second one acts as it always does, unless `patient`.
+    """Within the context, a first signal only sets the flag; a second one acts as usual, unless `patient`.
 
-    DVC does not hand SIGTERM on to its stages: a trainer that outlives its DVC stops, too.
+    The flag is also set if the parent DVC process has ended, since DVC does not forward SIGTERM to its stages.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
@@ -187,7 +187,7 @@ class StopRequests:
 
 
 def is_dvc(command: Sequence[str]) -> bool:
-    """Whether a command line runs DVC itself, as `dvc` or `python -m dvc`, and does not only mention it."""
+    """Whether a command line runs DVC, as `dvc` or `python -m dvc`, not merely mentions it."""
     names = [PurePath(word).name for word in command]
     if not names or names[0] == "dvc":
         return bool(names)
@@ -205,7 +205,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    try:  # a process that nobody has asked about since it ended still counts as running
+    try:  # psutil may report an ended process that was not yet reaped as running
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
