@@ -1,8 +1,7 @@
-"""What only observes a run: loggers, progress, throughput, profiler. No stage is hashed on it: it changes no output.
+"""Observation of runs: loggers, progress, throughput, profiler. It changes no output, so no stage depends on it.
 
-Here is what a stage says of its work: how far it is, and in its last line what it left out. Progress and the time left
-are a bar on a terminal, else a line every few seconds; both on stderr. Of `12 kept` alone nobody would look for the
-other three.
+This module has the progress of a stage, on stderr as a bar on a terminal, otherwise as a line every few seconds, and
+the line that says what the stage dropped.
 """
 
 import sys
@@ -20,7 +19,7 @@ from pipeline.records import Drop
 
 SECONDS_BETWEEN_LINES = 5.0
 
-LONGEST_DETAIL = 160  # letters of a line
+LONGEST_DETAIL = 160  # characters of an example
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def _lines(label: str, total: int) -> Callable[[], None]:
 
 
 class DropCount(NamedTuple):
-    """How many items a stage left out for one reason, and the first of them with what was said about it."""
+    """The number of items dropped for one reason, and the first of them."""
 
     reason: str
     items: int
@@ -67,7 +66,7 @@ class DropCount(NamedTuple):
 
 
 def count_drops(drops: Iterable[Drop]) -> list[DropCount]:
-    """The reasons, the commonest first; the drops are gone through once."""
+    """The reasons, commonest first; `drops` is iterated once."""
     counts: Counter[str] = Counter()
     first: dict[str, Drop] = {}
     for drop in drops:
@@ -77,7 +76,7 @@ def count_drops(drops: Iterable[Drop]) -> list[DropCount]:
 
 
 def report_drops(stage: str, drops: Iterable[Drop], table: Path) -> None:
-    """Print what was left out and where all of it is listed; nothing where nothing was."""
+    """Print what was dropped and the table that lists it; nothing if nothing was dropped."""
     counted = count_drops(drops)
     if counted:
         told = ", ".join(f"{one.items} {one.reason} ({one.example[:LONGEST_DETAIL]})" for one in counted)

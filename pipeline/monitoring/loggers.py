@@ -34,7 +34,7 @@ SAMPLES = 8  # clips side by side
 
 
 class Logger(Protocol):
-    """Takes what a run reports, with the number of clips seen."""
+    """Receives the reports of a run, with the number of clips seen."""
 
     def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None: ...
 
@@ -55,7 +55,7 @@ class TensorBoardLogger:
             self._writer.add_scalar(name, value, clips_seen)
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
-        """As one animated picture in the image tab, with the captions from left to right."""
+        """Log an animated image, with the captions from left to right as text."""
         count, _, height, width, _ = clips.shape
         image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=encode_gif(clips))
         summary = Summary(value=[Summary.Value(tag="samples", image=image)])
@@ -67,10 +67,10 @@ class TensorBoardLogger:
 
 
 class DvcLiveLogger:
-    """Files of DVCLive in `dvclive/`, rewritten from the history of the run so far; git ignores the folder.
+    """DVCLive files in `dvclive/`, which git ignores, rewritten from the history of the run so far.
 
-    It saves no experiment, writes no dvc.yaml and no report: those are the pipeline's own, and would be changes in git.
-    Raises UserError where the package is not installed.
+    Saves no experiment and writes no dvc.yaml or report, which would change tracked files. Raises UserError if the
+    package is not installed.
     """
 
     def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
@@ -92,7 +92,7 @@ class DvcLiveLogger:
         self._live.sync()
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
-        """Nothing: of a moving picture DVCLive keeps one frame."""
+        """Does nothing: DVCLive would keep one frame of an animated image."""
 
     def close(self) -> None:
         self._live.end()
@@ -113,7 +113,7 @@ class GifLogger:
             temporary.write_bytes(encode_gif(clips, json.dumps(told, ensure_ascii=False)))
         with atomic_write(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
-        # By time: of an equal run that was trained before, there may be pictures after more clips.
+        # By time, since an earlier equal run may have left pictures of later steps.
         drawn = sorted(self._folder.glob("samples-*.gif"), key=lambda path: (path.stat().st_mtime_ns, path.name))
         for path in drawn[: -self._keep]:
             path.unlink()
@@ -125,7 +125,7 @@ class GifLogger:
 def open_loggers(
     logging: LoggingParams | None, folder: Path, clips_seen: int, history: Sequence[Mapping[str, float]]
 ) -> list[Logger]:
-    """The loggers that params ask for, which continue after `clips_seen` clips and these rows of the history."""
+    """The loggers that params select; they continue after `clips_seen` clips and these rows of the history."""
     loggers: list[Logger] = []
     if logging and logging.tensorboard:
         loggers.append(TensorBoardLogger(folder, clips_seen))
@@ -137,7 +137,7 @@ def open_loggers(
 
 
 def encode_gif(clips: Frames, comment: str = "") -> bytes:
-    """Clips [N,T,H,W,3] side by side as an endless GIF, with a comment in it."""
+    """Clips [N,T,H,W,3] side by side as a looping GIF, with a comment."""
     images = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in clips.transpose(1, 0, 2, 3, 4)]
     file = io.BytesIO()
     options = {"comment": comment.encode()} if comment else {}
@@ -146,7 +146,7 @@ def encode_gif(clips: Frames, comment: str = "") -> bytes:
 
 
 class RunMonitor:
-    """The monitor of one run: reports to the terminal and the loggers, counts what it costs, shows fixed samples."""
+    """The monitor of a run: reports to the terminal and the loggers, measures throughput, logs fixed samples."""
 
     def __init__(
         self,
@@ -173,12 +173,12 @@ class RunMonitor:
 
     @property
     def sample_clips(self) -> int | None:
-        """Clips between two pictures of the samples."""
+        """Training clips between two sets of samples; None: no samples."""
         return self._logging.sample_clips if self._logging else None
 
     @contextmanager
     def watch(self, total_clips: int, clips_seen: int, history: Sequence[MetricRow]) -> Iterator[None]:
-        """Loggers are open, and the bar is live, until the run ends in whatever way."""
+        """A context in which loggers are open and the progress bar is live."""
         self._total = total_clips
         self._loggers = open_loggers(self._logging, self._folder, clips_seen, history)
         if self._logging:
@@ -193,15 +193,15 @@ class RunMonitor:
                 logger.close()
 
     def measure(self, step: Callable[[], Values], *, penalised: bool) -> Values:
-        """What `step` returns; the first step of each kind has its operations counted."""
+        """Run `step` and return its values; the operations of the first step of each kind are counted."""
         return self._throughput.measure(step, penalised=penalised)
 
     def advance(self, clips_seen: int) -> None:
-        """Move the live bar."""
+        """Update the progress bar."""
         self._progress.update(self._task, completed=clips_seen)
 
     def report(self, clips_seen: int, row: MetricRow, waited: float) -> None:
-        """One row of the history and what it took: to the loggers and the terminal."""
+        """Send a row of the history and the throughput to the loggers and the terminal."""
         rates = self._throughput.read(clips_seen, waited)
         for logger in self._loggers:
             logger.log_scalars(clips_seen, row | rates.scalars())
@@ -216,18 +216,18 @@ class RunMonitor:
             )
 
     def sample(self, clips_seen: int, generator: TextToVideo) -> None:
-        """Show the fixed samples as they are now."""
+        """Generate and log the fixed samples."""
         clips = self._samples.generate(generator)
         for logger in self._loggers:
             logger.log_clips(clips_seen, clips, self._samples.captions)
 
     def warn(self, message: str) -> None:
-        """Print a line above the live bar."""
+        """Print a line above the progress bar."""
         self._console.print(message, markup=False, highlight=False)
 
 
 class FixedSamples:
-    """Samples with the same captions and the same noise throughout a run: `captions`, from left to right."""
+    """Samples with the same captions and the same noise throughout a run; `captions` are from left to right."""
 
     def __init__(self, seed: int, clips: TrainingSplit) -> None:
         self._seed = seed
@@ -243,9 +243,9 @@ class FixedSamples:
 
 
 def select_varied(clips: Sequence[Clip], count: int) -> list[int]:
-    """Rows of `count` clips: every category in turn, of each the commonest objects first.
+    """The rows of `count` clips: categories in turn, with the commonest objects of each first.
 
-    Of more categories than that a part is taken, evenly by name; with fewer meanings than that they come again.
+    If there are more categories, an evenly spaced selection by name; if there are fewer meanings, they are repeated.
     """
     found = Counter((clip.category, clip.objects) for clip in clips)
     first = {(clip.category, clip.objects): row for row, clip in reversed(list(enumerate(clips)))}

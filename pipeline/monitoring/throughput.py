@@ -1,7 +1,7 @@
-"""The throughput of a training: clips/s, time spent waiting for data, memory, and FLOP/s compared with the peak.
+"""The throughput of a training: clips/s, time spent waiting for data, memory, and FLOP/s relative to matrix products.
 
-These are clock times, so they go to the terminal, the loggers and a file of the cost next to their logs, never into an
-output. A few steps under torch's profiler say which operations take longest.
+As clock times, they go to the terminal, the loggers and a cost file beside their logs, never into an output. Also
+profiles a few steps, to find the operations that take longest.
 """
 
 import time
@@ -27,7 +27,7 @@ MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}  # large enough for full speed, small 
 MATMUL_SECONDS = 0.1
 Clock = Callable[[], float]
 
-WARM_STEPS = 3  # at least: memory is taken, kernels are chosen and compiled in the first ones
+WARM_STEPS = 3  # at least: the first ones allocate memory, and select and compile kernels
 
 COST = "cost.json"
 MEMORY = "speed/memory_gb"
@@ -36,9 +36,9 @@ MEMORY = "speed/memory_gb"
 def measure_matmul_rate(
     device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter
 ) -> float:
-    """Floating-point operations per second in a product of square matrices, the best of those in a tenth of a second.
+    """FLOP/s of a product of square matrices, the best of those within a tenth of a second.
 
-    Its numbers come from a generator of its own, so those of a run stay as they are.
+    Uses its own random generator, so that a run's random numbers do not change.
     """
     side = MATMUL_SIDE[device.type]
     generator = torch.Generator(device).manual_seed(0)
@@ -55,9 +55,9 @@ def measure_matmul_rate(
 
 
 def measure_memory(device: torch.device) -> int:
-    """Bytes: the most that was ever held of a GPU; else what this process holds now, without the files it has mapped.
+    """Peak reserved bytes of a GPU; on a CPU, the current bytes of this process without mapped files.
 
-    Freed memory stays with a process that trains on a CPU, so there it is the most that was held, too.
+    A process that trains on a CPU keeps freed memory, so its current memory is its peak, too.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
@@ -67,16 +67,16 @@ def measure_memory(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What happened from one report to the next; memory and operations are those of one device."""
+    """Measured between two reports; memory and FLOP/s are of one device."""
 
     clips: float  # per second, over all devices
-    waiting: float  # share of the time in which the next clips were not there yet
+    waiting: float  # share of the time spent waiting for data
     memory: int  # bytes
-    flops: float | None  # per second; None where they are not counted
-    matmul: float  # operations per second of matrix products alone
+    flops: float | None  # per second; None if not counted
+    matmul: float  # FLOP/s of matrix products, for comparison
 
     def scalars(self) -> dict[str, float]:
-        """By name, for the loggers."""
+        """Values by name, for the loggers."""
         found = {"clips_per_second": self.clips, "waiting_for_data": self.waiting, "memory_gb": self.memory / 1e9}
         if self.flops is not None:
             found |= {"gflops": self.flops / 1e9, "share_of_matmul": self.flops / self.matmul}
@@ -90,19 +90,19 @@ class Throughput:
 
 
 class ThroughputMeter:
-    """Watches the steps of one process."""
+    """Measures the steps of one process."""
 
     def __init__(self, device: torch.device, params: TrainParams, clips_seen: int) -> None:
-        # On a GPU the tensor cores set the mark, whatever a run makes of them.
+        # On a GPU always compared with the tensor cores, even if a run does not use them.
         fast = device.type == "cuda" or params.precision == "bf16"
         self._device, self._matmul = device, measure_matmul_rate(device, torch.bfloat16 if fast else torch.float32)
-        self._counts = not params.compile  # a step that is counted runs uncompiled, and so rounds otherwise
+        self._counts = not params.compile  # counted steps run uncompiled, which changes rounding
         self._flops: dict[bool, int] = {}  # of a step, by whether it is penalised
         self._steps: Counter[bool] = Counter()  # since the last report, by the same key
         self._since, self._seen, self._waited = time.perf_counter(), clips_seen, 0.0
 
     def measure(self, step: Callable[[], Result], *, penalised: bool) -> Result:
-        """What `step` returns. The first of each kind is counted; others cost the same."""
+        """Run `step` and return its result. The first of each kind is counted; the others cost the same."""
         self._steps[penalised] += 1
         if penalised in self._flops or not self._counts:
             return step()
@@ -110,7 +110,7 @@ class ThroughputMeter:
         return result
 
     def read(self, clips_seen: int, waited: float) -> Throughput:
-        """Since the last call; `waited` are the seconds since the start in which the next clips were not there yet."""
+        """The throughput since the last call; `waited`: seconds since the start spent waiting for data."""
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         clips, waiting = (clips_seen - self._seen) / seconds, (waited - self._waited) / seconds
@@ -128,24 +128,24 @@ def _finish(device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class OperationCost:
-    """One operation, without those that it calls."""
+    """One operation, without the operations that it calls."""
 
     name: str
     calls: float  # in a step
-    seconds: float  # in a step: of the GPU where training is on one, else by the clock
+    seconds: float  # in a step, on the GPU or else the CPU
     share: float  # of the time of all operations
 
 
 @dataclass(frozen=True)
 class StepProfile:
-    """What some steps were spent on."""
+    """The cost of a few steps by operation."""
 
     costs: Sequence[OperationCost]  # costliest first
-    presence: float  # share of the time by the clock that this thread had a core; `costs` on a CPU are all of it
+    presence: float  # CPU time of this thread over wall time; `costs` on a CPU are of wall time
 
 
 def profile_steps(trainer: Trainer, steps: int, file: Path) -> StepProfile:
-    """Trace warm steps, the first of them a penalised one; `file` is the trace."""
+    """Trace steps after a warm-up, the first of them penalised, and write the trace to `file`."""
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -172,7 +172,7 @@ def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:
     found = {
         event.key: (event.count, event.self_device_time_total if on_gpu else event.self_cpu_time_total)
         for event in traced.key_averages()
-        if event.device_type == DeviceType.CPU and not event.key.startswith("ProfilerStep")  # kernels count by callers
+        if event.device_type == DeviceType.CPU and not event.key.startswith("ProfilerStep")  # callers include kernels
     }
     whole = max(sum(microseconds for _, microseconds in found.values()), 1e-9)
     costs = [OperationCost(name, n / steps, time / 1e6 / steps, time / whole) for name, (n, time) in found.items()]
@@ -180,9 +180,9 @@ def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:
 
 
 class CostLogger:
-    """Keeps seconds, CPU seconds and memory of the first process, with the last row of the history.
+    """Writes seconds, CPU seconds and memory of rank 0, with the last row of the history.
 
-    A run that was stopped goes on from what its file says, so that the sums are those of the whole training.
+    A resumed run adds to the values in the file, so that they are those of the whole training.
     """
 
     def __init__(self, folder: Path, clips_seen: int) -> None:
@@ -211,7 +211,7 @@ class CostLogger:
 
 
 def find_cost(logs: Path, summary: Mapping[str, float]) -> dict[str, float]:
-    """The cost of the training that ended with this row, a `training.json`, from the logs of all; empty for none."""
+    """The cost, among all logs, of the training whose last row is `summary`, a `training.json`; empty if not found."""
     for path in sorted(logs.glob(f"*/{COST}")):
         cost = _read_cost(path)
         row = cost.pop("row", None)
@@ -221,7 +221,7 @@ def find_cost(logs: Path, summary: Mapping[str, float]) -> dict[str, float]:
 
 
 def _read_cost(path: Path) -> dict[str, float]:
-    """What the file holds; empty where it is absent or broken, since it is a help alone."""
+    """The content of the file; empty if it is missing or damaged, since it is not essential."""
     try:
         cost = read_json(path, "")
     except UserError:

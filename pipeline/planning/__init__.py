@@ -1,4 +1,4 @@
-"""Predicts memory, arithmetic and hours of a training before it starts, and the batch that fits."""
+"""Predicts the memory, FLOPs and hours of a training before it starts, and the largest batch that fits."""
 
 import math
 import re
@@ -31,29 +31,29 @@ from pipeline.planning.dry_run import (
 from pipeline.records import select_condition_ids
 from pipeline.training.step import Networks
 
-WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed: of a vocabulary, of the longest caption, of vectors from a file
+WORDS, TOKENS, WIDTH = 2000, 12, 300  # assumed sizes: vocabulary, longest caption, vectors from a file
 
-SPARE = 0.1  # of what is free: for whatever else runs here
-# What a process takes for a step, over the bytes of its tensors. MeasuredSteps on CPUs (docs/experiments/memory.md):
-# kernels have scratch space, and the C library keeps freed pieces. Not measured on GPUs: a guess upwards.
+SPARE = 0.1  # of the free memory, left to other processes
+# Memory of a process for a step, relative to its tensors: kernels need workspace, and the C library keeps freed memory.
+# Measured on CPUs (docs/experiments/memory.md); for GPUs a generous guess.
 SCRATCH = {"cpu": 2.1, "cuda": 1.3}
 
-ROUNDS = 3  # of a plain and a penalised step, at most, after those that warm up
+ROUNDS = 3  # of a plain and a penalised step, at most, after the warm-up
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What a plan needs of the data."""
+    """What a plan needs to know about the data."""
 
     words: int  # that are learned
     tokens: int  # of the longest caption
     vectors: Tensor | None  # vectors of words
-    clips: int  # of the train split; 0 where there are no data yet
+    clips: int  # of the split train; 0 if there is no data yet
     told: str  # where this comes from
 
 
 def read_assumptions(params: Params, folders: DataFolders) -> Assumptions:
-    """Counted in the data where it is there and of the right shape, else assumed."""
+    """Counted in the data if it exists and has the right shape, otherwise assumed."""
     try:
         dataset = Dataset(folders)
         dataset.require_shape(params.clip)
@@ -68,7 +68,7 @@ def read_assumptions(params: Params, folders: DataFolders) -> Assumptions:
 
 
 def resident_bytes(params: Params, clips: int, available: int) -> int:
-    """What the training clips take on each device: nothing where they are read from their shards meanwhile."""
+    """The bytes of the training clips on each device; 0 if they are read from their shards during training."""
     shape, loading = params.clip, params.compute.loading
     whole = clips * shape.frames * shape.height * shape.width * 3
     return whole if loading == "resident" or (loading == "auto" and whole <= available * RESIDENT_SHARE) else 0
@@ -85,13 +85,13 @@ def _assumed_vectors(params: Params) -> Tensor | None:
 
 @dataclass(frozen=True)
 class MemoryFit:
-    """Memory of one device, in bytes; batches are of all devices together."""
+    """Memory of one device, in bytes; batches are over all devices."""
 
     weights: int  # of generator, averaged generator and discriminator
     optimiser: int
     step: int  # activations, gradients and clips of the largest step
-    scratch: int  # what kernels and the allocator take besides
-    data: int  # the training clips, where they are kept on the device
+    scratch: int  # overhead of kernels and the allocator
+    data: int  # the training clips, if they are kept on the device
     available: int
     batch: int  # clips
     largest_batch: int  # that fits, 0 if none does
@@ -106,10 +106,10 @@ class MemoryFit:
 
 
 def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int = 0) -> MemoryFit:
-    """How the largest step of a task, by the dry run, fits into memory with `data` bytes of training clips."""
+    """How the largest step of a task fits into memory, by a dry run, with `data` bytes of training clips."""
     needs = dry_run.needs(task.share)
     kept = needs.weights + needs.optimiser
-    room = kept + round((available - data - kept) / SCRATCH[task.device.type])  # for tensors alone
+    room = kept + round((available - data - kept) / SCRATCH[task.device.type])  # for tensors
     return MemoryFit(
         weights=needs.weights,
         optimiser=needs.optimiser,
@@ -123,21 +123,21 @@ def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int 
 
 
 def estimate_memory(task: TrainingTask, needs: StepCosts) -> int:
-    """What a process takes for such a step."""
+    """The bytes of a process for a step with these tensors."""
     kept = needs.weights + needs.optimiser
     return kept + round((needs.peak - kept) * SCRATCH[task.device.type])
 
 
 def available_memory(task: TrainingTask) -> int:
-    """Bytes that each process of a run may take: of its own GPU, or its part of what all of them share."""
+    """The bytes available to each process: of its own GPU, or its share of the machine's memory."""
     free = measure_free_memory(task.device) // (1 if task.device.type == "cuda" else task.world)
     return int(free * (1 - SPARE))
 
 
 def require_fit(task: TrainingTask) -> None:
-    """Raise UserError, with the batch that would fit, where training would run out of memory.
+    """Raise UserError, with the batch that would fit, if training would run out of memory.
 
-    Told by the smallest steps there are: a real one that does not fit may be ended by the system, without a word.
+    Extrapolated from the smallest steps: the kernel may kill a process whose step does not fit, without a message.
     """
     available = available_memory(task)
     fit = estimate_fit(task, dry_run_steps(task, penalise=True), available)
@@ -153,7 +153,7 @@ def require_fit(task: TrainingTask) -> None:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of steps with a device's whole share of the batch, as measured with `clips`."""
+    """Seconds of steps with a device's share of the batch, measured with `clips`."""
 
     clips: int
     plain: float
@@ -161,10 +161,10 @@ class Speed:
 
 
 def measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
-    """Take real steps with up to `most_clips`, or as many as fit into about so many seconds.
+    """Time real steps with up to `most_clips`, or as many as are possible in about `seconds`.
 
-    With each number of clips the first steps warm up. Of those that follow the fastest counts: others were disturbed.
-    Where they had fewer clips than a share, smaller ones tell how much of a step does not depend on its clips.
+    For each number of clips, the first steps are a warm-up, then the fastest counts. If that number is less than a
+    device's share, smaller steps are timed as well, to separate the constant part of a step from the part per clip.
     """
     set_up(task.device)
     if task.device.type == "cpu":
@@ -188,7 +188,7 @@ def measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
         pair(clips)
     large = fastest(clips)
     few, small = (group, fastest(group)) if group < clips < task.share else (0, [0.0, 0.0])
-    each = [max(a - b, 0) / (clips - few) for a, b in zip(large, small, strict=True)]  # clip more
+    each = [max(a - b, 0) / (clips - few) for a, b in zip(large, small, strict=True)]  # seconds per clip
     plain, penalised = (a + more * (task.share - clips) for a, more in zip(large, each, strict=True))
     return Speed(clips, plain, penalised)
 
@@ -202,63 +202,63 @@ def _time_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool
 
 
 def held_memory(device: torch.device) -> int:
-    """Bytes that this process has of the device's memory."""
+    """The bytes of the device's memory that this process holds."""
     return torch.cuda.memory_reserved(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
 
 
 def most_held_memory(device: torch.device) -> int:
-    """The most that it ever had of it."""
+    """The peak of `held_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     status = Path("/proc/self/status")
-    if status.exists():  # Linux counts in `ru_maxrss` what the process had that started this program, too
+    if status.exists():  # on Linux `ru_maxrss` includes the peak before exec
         return int(re.findall(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @dataclass(frozen=True)
 class ClipFlops:
-    """Floating-point operations for one clip; those of matrix products and convolutions count."""
+    """Floating-point operations per clip, in matrix products and convolutions."""
 
-    generator: int  # drawing it
-    discriminator: int  # judging it; 0 of method flow, which has no discriminator
-    plain: int  # its part of a step without penalties: generator and discriminator, forwards and backwards
-    penalised: int  # of one with them
+    generator: int  # generating it
+    discriminator: int  # scoring it; 0 with method flow, which has no discriminator
+    plain: int  # of a step without penalties: both networks, forward and backward
+    penalised: int  # of a step with penalties
     average: float  # over a run
 
 
 @dataclass(frozen=True)
 class MeasuredSteps:
-    """What real steps say of the whole run."""
+    """Measurements of real steps, extrapolated to the whole run."""
 
-    clips: int  # that each step had on the device
-    memory: int  # bytes that the process took for it
-    estimated: int  # what was estimated for as many
-    plain: float  # seconds of a step with the device's whole share of the batch
+    clips: int  # of each step on the device
+    memory: int  # bytes, measured
+    estimated: int  # bytes, estimated for as many clips
+    plain: float  # seconds of a step with the device's share of the batch
     penalised: float
     clips_per_second: float  # of the run, over all devices
     hours: float
-    matmul_share: float  # of the rate of matrix products alone
+    matmul_share: float  # FLOP/s relative to matrix products
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Of one training."""
+    """The plan of one training."""
 
-    data: str  # where counts of words and clips come from
+    data: str  # the source of the numbers of words and clips
     devices: list[str]
-    parameters: dict[str, int]  # that are trained, by network and part of it
+    parameters: dict[str, int]  # numbers of trained values, by network and submodule
     memory: MemoryFit
     arithmetic: ClipFlops
-    measured: MeasuredSteps | None  # None where not even the smallest step fits
+    measured: MeasuredSteps | None  # None if not even the smallest step fits
 
 
 def plan_training(
     params: Params, devices: Sequence[torch.device], folders: DataFolders, seconds: float
 ) -> TrainingPlan:
-    """Watch the smallest steps, then measure larger ones on the first device for about so many seconds.
+    """Dry-run the smallest steps, then time larger ones on the first device for about `seconds`.
 
-    In float32 where bf16 would be imitated: that takes many times as long, and tells nothing of the devices it is for.
+    In float32 if bf16 would be emulated, which takes many times as long and says nothing about devices with bf16.
     """
     known, told = read_assumptions(params, folders), ""
     if params.train.precision == "bf16" and not has_bf16(devices[0]):
@@ -281,12 +281,12 @@ def plan_training(
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bf16, and does not only imitate it."""
+    """Whether the device computes in bf16 without emulation."""
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def count_parameters(task: TrainingTask) -> dict[str, int]:
-    """Values that are trained, by network and part of it."""
+    """Numbers of trained values, by network and submodule."""
     nets = build_task_networks(task)
     return {
         f"{network}.{name}": sum(p.numel() for p in part.parameters())
@@ -296,7 +296,7 @@ def count_parameters(task: TrainingTask) -> dict[str, int]:
 
 
 def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: ClipFlops) -> dict[str, float]:
-    """What such steps come to over a run."""
+    """The fields of MeasuredSteps that follow from the times of steps."""
     params, step = task.params, _average_steps(task, speed.plain, speed.penalised)
     dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
     return {
@@ -309,5 +309,5 @@ def _extrapolated(task: TrainingTask, speed: Speed, arithmetic: ClipFlops) -> di
 
 
 def _average_steps(task: TrainingTask, plain: float, penalised: float) -> float:
-    """The average over the steps of a run, one in `penalty_every` of which is penalised."""
+    """The average over the steps of a run, of which one in `penalty_every` is penalised."""
     return plain + (penalised - plain) / task.params.penalty_every

@@ -1,4 +1,4 @@
-"""Memory and arithmetic of a training step, measured on steps with random clips and captions."""
+"""The memory and FLOPs of a training step, counted on small steps with random clips and captions."""
 
 import weakref
 from collections.abc import Iterable, Sequence
@@ -19,29 +19,29 @@ from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
 
-MOST_FOR_ONE = 8  # clips of a small step, at most
+MOST_FOR_ONE = 8  # clips of the smallest step, at most
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What is to be trained, on one of how many devices, and how large the captions are."""
+    """What is trained on one of `world` devices, and the size of the captions."""
 
     shape: ClipParams
     params: TrainParams
     device: torch.device
     world: int  # devices of the run
-    words: int  # of the vocabulary that are learned
+    words: int  # learned words of the vocabulary
     tokens: int  # L, of the longest caption
-    vectors: Tensor | None = None  # vectors [V,D] of the vocabulary, where they come from elsewhere
+    vectors: Tensor | None = None  # pretrained vectors [V,D]; None: learned
 
     @property
     def share(self) -> int:
-        """Clips of a batch on one device."""
+        """The clips of a batch on one device."""
         return self.params.batch_clips // self.world
 
     @property
     def step_share(self) -> int:
-        """Real clips that a device sees in one step."""
+        """The real clips of a step on one device."""
         return self.params.step_clips // self.world
 
 
@@ -51,9 +51,9 @@ def describe_task(run: Run, rank: Rank, tokens: int) -> TrainingTask:
 
 
 def build_task_networks(task: TrainingTask, *, compiled: bool = False) -> Networks:
-    """The networks and their optimizers as training begins with them.
+    """The networks and their optimizers at the start of training.
 
-    Uncompiled unless asked for: compiling takes minutes, anew for every number of clips.
+    Not compiled by default, since compiling takes minutes for each number of clips.
     """
     params = task.params if compiled else task.params.model_copy(update={"compile": False})
     run = Run(0, task.shape, params, task.words, task.vectors)
@@ -61,7 +61,7 @@ def build_task_networks(task: TrainingTask, *, compiled: bool = False) -> Networ
 
 
 def take_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool) -> None:
-    """One step on this device, with random batches of this many clips."""
+    """One step on this device, with random batches of `clips` clips."""
     step_on(task, nets, draw_batches(task, nets, clips), penalise=penalise)
 
 
@@ -73,7 +73,7 @@ def step_on(
     penalise: bool,
     average_gradients: Averager = None,
 ) -> None:
-    """One step with these batches, at the settings of the middle of the run."""
+    """One step with these batches, with the schedule of the middle of the run."""
     clips = len(batches[0].z)
     train_step(
         nets,
@@ -87,12 +87,12 @@ def step_on(
 
 
 def draw_batches(task: TrainingTask, nets: Networks, clips: int) -> list[Batch]:
-    """The batches of a step, of this many clips each."""
+    """The batches of a step, with `clips` clips each."""
     return [draw_batch(task, nets, clips) for _ in range(task.params.step_clips // task.params.batch_clips)]
 
 
 def draw_batch(task: TrainingTask, nets: Networks, clips: int) -> Batch:
-    """Clips of the task's shape under captions of its longest, all of them noise."""
+    """Random clips and random captions of the maximum length."""
     shape, device = task.shape, task.device
     frames = torch.randint(256, (clips, shape.frames, shape.height, shape.width, 3), dtype=torch.uint8, device=device)
     own, other = (
@@ -103,7 +103,7 @@ def draw_batch(task: TrainingTask, nets: Networks, clips: int) -> Batch:
 
 
 class CostCounter(Operations):  # type: ignore[no-untyped-call]
-    """Counts besides, within its block, the bytes of all tensors alive (`live`) and the most there were (`peak`)."""
+    """Also tracks, within its block, the bytes of all living tensors (`live`) and their maximum (`peak`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class CostCounter(Operations):  # type: ignore[no-untyped-call]
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def watch(self, tensors: Iterable[Tensor]) -> None:
-        """Count these tensors as well until they are gone; views of one storage count once."""
+        """Count these tensors until they are freed; views of one storage count once."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
             if id(storage) not in self._known:
@@ -136,37 +136,37 @@ class CostCounter(Operations):  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True)
 class StepCosts:
-    """What a step holds and computes on one device."""
+    """The memory and operations of a step on one device."""
 
     weights: int  # bytes of generator, averaged generator and discriminator
     optimiser: int  # bytes
-    peak: int  # bytes of all tensors together, those two and the clips of the step among them
+    peak: int  # bytes of all tensors, including weights, optimizer state and clips
     flops: int
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """The smallest steps there are, watched: every group of clips more costs what the second one did."""
+    """The costs of steps of one and two groups of clips; each further group costs as much as the second."""
 
     group: int  # clips
     one: StepCosts
     two: StepCosts
 
     def needs(self, clips: int) -> StepCosts:
-        """The memory that a step with this many clips needs on one device."""
+        """The costs of a step with `clips` clips on one device."""
         more = clips / self.group - 1
         peak = round(self.one.peak + (self.two.peak - self.one.peak) * more)
         flops = round(self.one.flops + (self.two.flops - self.one.flops) * more)
         return replace(self.one, peak=peak, flops=flops)
 
     def most_clips(self, room: int) -> int:
-        """The most clips, in whole groups, of a step that fits into this many bytes."""
+        """The largest number of clips, in whole groups, of a step that fits into `room` bytes."""
         groups = (room - self.one.peak) // (self.two.peak - self.one.peak) + 1
         return max(groups, 0) * self.group
 
 
 def dry_run_steps(task: TrainingTask, *, penalise: bool) -> DryRun:
-    """Watch steps of one and of two groups of clips: as many can be afforded wherever training can be thought of."""
+    """Count the costs of steps of one and of two groups of clips."""
     nets, group = build_task_networks(task), _smallest_step(task.params)
     take_step(task, nets, group, penalise=False)  # now the optimisers have their momenta
     one, two = (_watch(task, nets, clips, penalise=penalise) for clips in (group, 2 * group))
@@ -174,14 +174,14 @@ def dry_run_steps(task: TrainingTask, *, penalise: bool) -> DryRun:
 
 
 def _smallest_step(params: TrainParams) -> int:
-    """Clips that a step's costs grow by: what a discriminator judges together; of flow, those with one long step."""
+    """The clips per group: those that the discriminator shares; with flow, so many that one has a long step."""
     if params.method == "flow" and params.flow.long_steps:
         return min(round(1 / params.flow.long_steps), MOST_FOR_ONE)
     return params.shared_clips
 
 
 def count_forward_flops(task: TrainingTask) -> tuple[int, int]:
-    """Operations for drawing one clip and for judging one, 0 without a discriminator; not what learning costs."""
+    """The forward operations of generating a clip, and of scoring one; the latter is 0 without a discriminator."""
     nets, group = build_task_networks(task), task.params.group_clips
     batch = draw_batch(task, nets, group)
     with torch.no_grad(), CostCounter() as drawing:
