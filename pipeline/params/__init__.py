@@ -1,6 +1,6 @@
 """`params.yaml` as frozen, strict models.
 
-They hold no default values: DVC cannot see a default, so changing one would leave old outputs in place.
+They have no default values: DVC does not see them, so changing one would leave outdated outputs.
 """
 
 import os
@@ -125,7 +125,7 @@ __all__ = [
 
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
 
-# Keys that have had another name, so that a params.yaml of an older version is refused with the new one: old -> new.
+# Renamed keys, old -> new, for the message about a params.yaml of an older version.
 OLD_KEYS = {
     "states": "checkpoints",
     "train.generator.looks_hear": "train.generator.conditioning",
@@ -208,13 +208,13 @@ class Params(Section):
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check the whole file, so that a typo under `train` stops `filter`.
 
-    Raises UserError that names every wrong key, its value and the nearest right one.
+    Raises UserError that names every invalid key, its value and the nearest valid key.
     """
     return check_params(read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds, unchecked. Raises UserError where there is none, or it is no YAML."""
+    """The content of a YAML file, unchecked. Raises UserError if the file is missing or not YAML."""
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -222,7 +222,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """A YAML file with its comments. Raises UserError where there is none, or it is no text."""
+    """The text of a YAML file. Raises UserError if the file is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -241,24 +241,24 @@ def check_params(tree: Any, source: str) -> Params:
         return Params.model_validate(tree)
     except ValidationError as error:
         problems = [(_spell(problem["loc"]), problem) for problem in error.errors()]
-        renamed = {OLD_KEYS[where] for where, _ in problems if where in OLD_KEYS}  # not to be called missing as well
+        renamed = {OLD_KEYS[where] for where, _ in problems if where in OLD_KEYS}  # not reported as missing too
         lines = [_explain(where, problem) for where, problem in problems if where not in renamed]
         raise UserError("\n  ".join([f"{source} has {len(lines)} wrong value(s):", *lines])) from None
 
 
 def show_value(value: Any) -> str:
-    """A value as YAML, in one line."""
+    """A value as YAML on one line."""
     text = str(yaml.safe_dump(value, default_flow_style=True, width=10_000))
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def worker_count(compute: ComputeParams) -> int:
-    """Processes for the data stages; `auto` is one per CPU core that this process may use."""
+    """The number of processes of the data stages; `auto`: one per CPU core that this process may use."""
     return len(os.sched_getaffinity(0)) if compute.workers == "auto" else compute.workers
 
 
 def _spell(location: tuple[Any, ...]) -> str:
-    """The dotted key of a location, without the chosen kind of a union and pydantic's mark of a key."""
+    """The dotted key of a location, without the tag of a union and pydantic's marker of a key."""
     return ".".join(part for part in map(str, location) if part != "[key]" and not part.startswith("kind="))
 
 
@@ -271,7 +271,7 @@ def _explain(where: str, problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: missing{_tell_default(where)}"
     told = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":  # a rule between values, which it names itself
+    if problem["type"] == "value_error":  # a rule between values, whose message names them
         return f"{where}: {told}" if problem["loc"] else told
     as_text = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", value, re.IGNORECASE)
     hint = " (YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6)" if as_text else ""
@@ -279,7 +279,7 @@ def _explain(where: str, problem: Any) -> str:
 
 
 def _tell_default(where: str) -> str:
-    """The value of the demo to put in, where it is a single one or a list."""
+    """The default of a key, for a message, if it is a scalar or a list."""
     value: Any = read_yaml(DEFAULTS)
     for part in where.split("."):
         value = value.get(part, {}) if isinstance(value, dict) else {}
@@ -287,7 +287,7 @@ def _tell_default(where: str) -> str:
 
 
 def _explain_extra(where: str) -> str:
-    """What a key that does not belong there may have been meant for."""
+    """The message about an unknown key, with what may have been meant."""
     if where in OLD_KEYS:
         return f"now called {OLD_KEYS[where]}; rename it"
     section, _, key = where.rpartition(".")
@@ -304,7 +304,7 @@ def _explain_kind(section: Any) -> str:
 
 
 def _list_keys(section: str) -> list[str]:
-    """The keys of a section by its dotted name, of all its kinds; none where it has no fixed ones."""
+    """The keys of a section by its dotted name, of all its kinds; empty if it has no fixed keys."""
     if section == "train.generator":
         return [key for params in GENERATORS.values() for key in params.model_fields]
     model: Any = Params

@@ -1,4 +1,4 @@
-"""What the sections of params.yaml are made of."""
+"""Shared types and checks of the sections of params.yaml."""
 
 import difflib
 import re
@@ -11,15 +11,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
-REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"  # to a user's own code: package.module:object
+REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"  # to user-defined code: package.module:object
 
 
-# What the key `devices` and the variable T2V_DEVICES may hold; the GPUs are those of `gpus`, the processes `processes`.
+# The syntax of the key `devices` and the variable T2V_DEVICES.
 DEVICES = re.compile(
     r"auto|cpu(?::(?P<processes>[1-9]\d*))?|(?P<gpus>\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)", re.ASCII
 )
-DEVICES_VARIABLE = "T2V_DEVICES"  # wins over params, so that parallel sweeps can each have their own devices
-VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"  # by which CUDA, and so torch, counts them
+DEVICES_VARIABLE = "T2V_DEVICES"  # overrides params, so that parallel sweeps can have different devices
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"  # by which CUDA, and so torch, numbers them
 NO_DEVICES = "is none of auto, cpu, cpu:2 (processes), 3-5 or 0,2 (GPUs)"
 
 
@@ -31,17 +31,17 @@ def _fits_between_quotes(path: str) -> str:
     return path
 
 
-QuotedPath = Annotated[Text, AfterValidator(_fits_between_quotes)]  # of what dvc.yaml puts between apostrophes
+QuotedPath = Annotated[Text, AfterValidator(_fits_between_quotes)]  # of a path that dvc.yaml puts between apostrophes
 
 
 def find_near(name: str, names: Iterable[str]) -> str:
-    """A question after the nearest of the names, to end a message with; empty where none is near."""
+    """A suggestion of the nearest name, for the end of a message; empty if none is near."""
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def require_one_of(*names: str) -> AfterValidator:
-    """A text is one of the built-in `names`, or a reference to a user's own code."""
+    """Check that a text is one of the built-in `names`, or a reference to user-defined code."""
 
     def check(value: str) -> str:
         if value not in names and not re.fullmatch(REFERENCE, value):

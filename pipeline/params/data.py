@@ -1,4 +1,4 @@
-"""The sections of the data half: what is read, chosen, decoded and tokenized."""
+"""The sections of the data stages: reading, selecting, decoding and tokenizing clips."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ GENERAL_FORMATS = (
     *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
     *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "vidor", "webdataset", "parquet", "auto"),
 )
-SETS = (  # published ones whose columns are known
+SETS = (  # published datasets with known columns
     "tacos",  # before activitynet, whose columns it has
     *("activitynet", "ava", "bdd_x", "burst", "charades", "charades_sta", "conversations", "didemo", "diving48"),
     *("ego4d", "epic_kitchens", "finegym", "hacs", "kinetics", "koala36m", "lsmdc", "miradata", "moments", "mpii_md"),
@@ -37,7 +37,7 @@ class DemoParams(Section):
     validation_share: Share
 
 
-Column = Text | PositiveInt  # a name, or a place from 1
+Column = Text | PositiveInt  # a name, or an index from 1
 
 
 class ColumnParams(Section):
@@ -64,7 +64,7 @@ Way = Literal["left", "right", "up", "down", "up left", "up right", "down left",
 
 
 class PhraseParams(Section):
-    """One entry of a list, whose other keys may be left out: the list as a whole is what DVC compares."""
+    """An entry of a list. Optional keys may have defaults here, since DVC compares the list as a whole."""
 
     words: Text
     moves: Way | None = None
@@ -86,7 +86,7 @@ class SegmentParams(Section):
         return self
 
 
-FOUND_IN_PATHS = ("caption", "category", "group", "split")  # by dataset.path_pattern
+FOUND_IN_PATHS = ("caption", "category", "group", "split")  # groups of dataset.path_pattern
 
 
 class DatasetParams(Section):
@@ -164,7 +164,7 @@ class FilterParams(Section):
     @field_validator("word_vectors")
     @classmethod
     def _vectors_are_no_code(cls, path: str) -> str:
-        if path == "pipeline/corpus/likeness.py":  # what an older params.yaml gave where there were no vectors
+        if path == "pipeline/corpus/likeness.py":  # the placeholder of older versions
             raise ValueError(f"{path} is no longer there; without word vectors it is now data/no-vectors.txt")
         return path
 
@@ -218,7 +218,7 @@ class EmbeddingParams(Section):
     source: Literal["learned", "subword", "file", "spacy", "sentence"]
     path: QuotedPath
     package: Text | None
-    width: Annotated[int, Field(ge=2, multiple_of=2)]  # half of it company, half of it spelling
+    width: Annotated[int, Field(ge=2, multiple_of=2)]  # half co-occurrence, half spelling
     spare_words: Annotated[int, Field(ge=0)]
 
 
@@ -242,7 +242,7 @@ class TokenizeParams(Section):
 
 
 def count_doublings(shape: ClipParams) -> int:
-    """How often the networks double both sides, from 4 to 7 pixels on the shorter. Raises ValueError if they cannot."""
+    """The number of doublings, from 4 to 7 pixels on the shorter side. Raises ValueError for unsupported sides."""
     height, width = shape.height, shape.width
     doublings = _doublings(min(height, width))
     if not _can_be_made(height, width):
@@ -254,18 +254,18 @@ def count_doublings(shape: ClipParams) -> int:
 
 
 def _doublings(side: int) -> int:
-    """How often 4 to 7 pixels are doubled on the way to so many; once at least."""
+    """The number of doublings from 4 to 7 pixels to this side; at least 1."""
     return max(side.bit_length() - 3, 1)
 
 
 def _can_be_made(height: int, width: int) -> bool:
-    """Whether both sides come from whole pixels, as often doubled as the shorter one is."""
+    """Whether both sides are divisible by the factor of the shorter one's doublings."""
     step = 1 << _doublings(min(height, width))
     return min(height, width) >= 8 and height % step == 0 and width % step == 0
 
 
 def _nearest(height: int, width: int) -> list[tuple[int, int]]:
-    """The nearest sides that can be made, of those no longer and of those no shorter, where there are any."""
+    """The nearest supported sides, one pair no larger and one no smaller, if they exist."""
     pairs: set[tuple[int, int]] = set()
     for doublings in range(1, _doublings(min(height, width)) + 2):
         highs, wides = (_multiples_around(side, 1 << doublings) for side in (height, width))
@@ -276,5 +276,5 @@ def _nearest(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _multiples_around(side: int, step: int) -> tuple[int, int]:
-    """The multiples of `step` on both sides of one, from 8 up."""
+    """The multiples of `step` below and above a side, at least 8."""
     return max(side // step * step, 8), max(-(-side // step) * step, 8)

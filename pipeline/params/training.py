@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from pipeline.params.base import REFERENCE, Positive, QuotedPath, Section, Share, Text, Weight, require_one_of
 
-# Built-in names; a reference package.module:object to a user's own code may take the place of each.
+# Built-in names; instead of each, params may have a reference package.module:object to user-defined code.
 PENALTY_NAMES = ("r1", "r2", "r1_fd", "r2_fd", "zero_gp", "wgan_gp")
 ADVERSARIAL_NAMES = ("relativistic", "nonsaturating", "hinge", "wasserstein")
 MATCHING_NAMES = ("relativistic", "reed", "thirds")
@@ -108,11 +108,11 @@ class CustomGeneratorParams(Section):
 
     @property
     def network(self) -> str:
-        """The class to build, as those of the built-in kinds name theirs."""
+        """The class to build, like `network` of the built-in kinds."""
         return self.kind
 
 
-# A new kind is its section, a line here and one in GeneratorParams, and the module that `network` names.
+# A new kind needs a section, a line here and one in GeneratorParams, and the module of `network`.
 GENERATORS: dict[str, type[ResidualParams] | type[ConvGruParams] | type[UNetParams]] = {
     "residual": ResidualParams,
     "convgru": ConvGruParams,
@@ -215,19 +215,19 @@ class TrainParams(Section):
 
     @property
     def step_clips(self) -> int:
-        """Real clips in one step: a batch for each update of the network that is updated more often."""
+        """Real clips per step: a batch for each update of the network that is updated more often."""
         if self.method == "flow":
             return self.batch_clips
         return self.batch_clips * max(self.discriminator_steps, self.generator_steps)
 
     @property
     def group_clips(self) -> int:
-        """Clips that the discriminator judges together, on one device."""
+        """Clips that the discriminator scores together, on one device."""
         return 1 if self.method == "flow" or self.mixed.loss == "none" else self.mixed.group
 
     @model_validator(mode="after")
     def _method_can_train_the_generator(self) -> Self:
-        method = getattr(self.generator, "method", self.method)  # of a user's own kind nobody knows it here
+        method = getattr(self.generator, "method", self.method)  # unknown for user-defined kinds
         if method != self.method:
             fitting = " or ".join(kind for kind, section in GENERATORS.items() if section.method == self.method)
             raise ValueError(
@@ -246,12 +246,12 @@ class TrainParams(Section):
 
     @property
     def shared_clips(self) -> int:
-        """Clips of a batch that stay on one device: a group, or those of which one is penalised for all."""
+        """Clips that must be on the same device: a group, or `penalty_shrink` clips, of which one is penalised."""
         return 1 if self.method == "flow" else max(self.group_clips, self.penalty_shrink)
 
     @property
     def sharing_key(self) -> str:
-        """The key that `shared_clips` comes from: with groups, every clip is penalised."""
+        """The key that determines `shared_clips`; groups and `penalty_shrink` exclude each other."""
         return "train.penalty_shrink" if self.penalty_shrink > 1 else "train.mixed.group"
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""Provenance of a file: read, compared with a copy made again, signed; and the lock files behind it."""
+"""The provenance of files: reading, comparing and signing it, and DVC's lock files."""

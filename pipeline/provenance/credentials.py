@@ -1,4 +1,4 @@
-"""Content credentials: a signed C2PA manifest in a rendered file, which states that a trained model made it."""
+"""Content credentials: a signed C2PA manifest in a rendered file, which states that a trained model created it."""
 
 import io
 import json
@@ -15,26 +15,26 @@ Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed255
 
 CONTAINERS = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
 MADE_BY_A_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-FACTS = "org.t2v.provenance"  # label of the assertion that holds what the file says itself
-TRUSTED, VALID = "Trusted", "Valid"  # what the library says of a manifest that fits the file
+FACTS = "org.t2v.provenance"  # label of the assertion with the file's own provenance
+TRUSTED, VALID = "Trusted", "Valid"  # validation states of a manifest that matches the file
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a manifest in a file is worth."""
+    """The result of checking a manifest."""
 
-    signer: str  # the names in the certificate, as it states them
-    is_valid: bool  # the manifest belongs to these bytes and was signed while the certificate was valid
-    is_trusted: bool  # by one of the certificates that were named
+    signer: str  # the names in the certificate
+    is_valid: bool  # it matches the bytes, and was signed while the certificate was valid
+    is_trusted: bool  # the certificate is one of the trusted ones, or issued by one
     problems: tuple[str, ...]
-    facts: dict[str, Any] | None  # what it says of how the file was made
+    facts: dict[str, Any] | None  # the provenance in the manifest
 
 
 def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm: Algorithm) -> None:
-    """Write the file with a manifest of the same facts: whole or not at all. A manifest that it has goes.
+    """Write the file atomically with a manifest of its provenance, which replaces an existing one.
 
-    `certificates` are PEM, the signer's first and then those above it. Raises UserError where the key, the certificate
-    or the kind of file will not do.
+    `certificates` is the chain in PEM, the signer's first. Raises UserError if the key, the certificate or the file
+    type is not suitable.
     """
     c2pa = _import_c2pa()
     if media.kind not in CONTAINERS:
@@ -55,7 +55,7 @@ def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm
 
 
 def build_manifest(media: Media) -> dict[str, Any]:
-    """What is signed: a trained model created the file, and the facts that it tells."""
+    """The signed claims: a trained model created the file, and its provenance."""
     created = {"action": "c2pa.created", "digitalSourceType": MADE_BY_A_MODEL}
     return {
         "claim_generator_info": [{"name": "t2v", "version": version("t2v")}],
@@ -68,9 +68,9 @@ def build_manifest(media: Media) -> dict[str, Any]:
 
 
 def read_signature(media: Media, trusted: Path | None) -> Signature:
-    """Check the manifest of a signed file; `trusted` are PEM certificates of those who may sign.
+    """Check the manifest of a signed file; `trusted` has the trusted certificates in PEM.
 
-    Raises UserError where the extra is not installed.
+    Raises UserError if the extra is not installed.
     """
     c2pa = _import_c2pa()
     settings: dict[str, Any] = {"verify": {"verify_trust": True}}

@@ -1,6 +1,6 @@
-"""The lock files and the cache of DVC, read without DVC.
+"""DVC's lock files and cache, read without DVC.
 
-They say what made each output, whether its bytes are still those of the lock, and where the model is that a file names.
+Used to find the stages of an output, outputs that have changed, and models by digest.
 """
 
 import configparser
@@ -22,19 +22,19 @@ from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
 from pipeline.repository import git
 
-LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders that draw or fetch data
-# Of DVC's settings: within quotes, or up to a comment.
+LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders with their own dvc.yaml
+# A value in DVC's config: quoted, or up to a comment.
 SETTING = re.compile(r"""(?P<quote>["'])(?P<quoted>.*)(?P=quote)\s*(#.*)?|(?P<bare>[^#]*?)\s*(#.*)?""", re.DOTALL)
-FOLDER = ".dir"  # ends the digest of a folder
+FOLDER = ".dir"  # suffix of the digest of a folder
 
 MODEL_FOLDER = "data/model"
-GRAPH_FOLDER = f"data/{GRAPHS}"  # next to that of the model
+GRAPH_FOLDER = f"data/{GRAPHS}"  # beside that of the model
 LOCKED = {path: re.compile(rf"path: {path}\n\s+hash: md5\n\s+md5: (\w+\.dir)") for path in (MODEL_FOLDER, GRAPH_FOLDER)}
 
 
 @dataclass(frozen=True)
 class Step:
-    """A stage as it last ran: paths from the root -> MD5, and the values of its params by dotted key."""
+    """The last run of a stage: MD5 by path relative to the root, and values of params by dotted key."""
 
     name: str
     command: str
@@ -44,7 +44,7 @@ class Step:
 
 
 def read_steps(root: Path) -> list[Step]:
-    """The stages of all lock files of a project; none where it has no lock file. Raises UserError for a broken one."""
+    """The stages in all lock files of a project, possibly none. Raises UserError for an invalid lock file."""
     steps: list[Step] = []
     for path in (path for pattern in LOCKS for path in sorted(root.glob(pattern))):
         try:
@@ -84,13 +84,13 @@ def _relate(path: Path, root: Path) -> str:
 
 
 def find_makers(path: Path, steps: Sequence[Step], root: Path) -> list[Step]:
-    """The stages of which an output is this file or folder, or holds it."""
+    """The stages with an output that is, or contains, this file or folder."""
     place = path.resolve()
     return [step for step in steps if any(place.is_relative_to((root / out).resolve()) for out in step.outs)]
 
 
 def find_cache(root: Path) -> Path:
-    """The folder in which DVC keeps files by their MD5."""
+    """The folder in which DVC stores files by MD5."""
     folder = root / ".dvc"
     config = configparser.ConfigParser(strict=False, interpolation=None)
     for path in (folder / "config", folder / "config.local"):
@@ -103,22 +103,22 @@ def find_cache(root: Path) -> Path:
 
 
 def refuse_settings(path: Path, error: Exception) -> UserError:
-    """The error for a file of DVC's settings that cannot be read."""
+    """The error for a DVC config file that cannot be read."""
     return UserError(f"{path}: settings of DVC that cannot be read ({describe_fault(error)}); correct it")
 
 
 def quote_setting(path: str | Path) -> str:
-    """A path in DVC's settings, where `#` begins a comment and a comma parts the values of a list."""
+    """A quoted path for DVC's config, in which `#` starts a comment and a comma separates list items."""
     return f"'{path}'" if '"' in str(path) else f'"{path}"'
 
 
 def locate(cache: Path, digest: str) -> Path:
-    """Where the cache keeps a file or the list of a folder."""
+    """The path in the cache of a file, or of the list of a folder."""
     return cache / digest[:2] / digest[2:]
 
 
 def list_folder(cache: Path, digest: str) -> dict[str, str] | None:
-    """The files of a cached folder by their path within it -> MD5; None where the cache has no such list."""
+    """MD5 of the files of a cached folder by relative path; None if the cache does not have its list."""
     try:
         entries = json.loads(locate(cache, digest).read_bytes())
         return {entry["relpath"]: entry["md5"] for entry in entries}
@@ -127,13 +127,13 @@ def list_folder(cache: Path, digest: str) -> dict[str, str] | None:
 
 
 def digest_md5(path: Path) -> str:
-    """MD5 of a file, as DVC names it."""
+    """The MD5 of a file, as DVC computes it."""
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def digest_folder(files: Mapping[str, str]) -> str:
-    """MD5 of a folder by its files' MD5, as DVC names it."""
+    """The MD5 of a folder from those of its files, as DVC computes it."""
     entries = [
         {"md5": digest, "relpath": name} for name, digest in sorted(files.items(), key=lambda item: item[0].split("/"))
     ]
@@ -141,9 +141,9 @@ def digest_folder(files: Mapping[str, str]) -> str:
 
 
 def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
-    """Hash the outputs of stages that are in any of these folders, and the copies of them in the cache.
+    """Hash the outputs of stages in any of these folders, and their copies in the cache.
 
-    -> how many files fit the lock files, and of each that does not what is wrong and the way out.
+    -> the number of files that match the lock files, and for each other one the fault and a remedy.
     """
     cache, whole = find_cache(root), 0
     faults: list[str] = []
@@ -176,7 +176,7 @@ def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -
 
 
 def _check_uncached(place: Path, path: str, digest: str) -> tuple[int, list[str]]:
-    """A folder whose list is not in the cache: its files can be hashed, but not compared one by one."""
+    """Check a folder whose list is not in the cache: it can only be compared as a whole."""
     files = {file.relative_to(place).as_posix(): digest_md5(file) for file in place.rglob("*") if file.is_file()}
     if not place.is_dir() or digest_folder(files) == digest:
         return len(files), []
@@ -184,7 +184,7 @@ def _check_uncached(place: Path, path: str, digest: str) -> tuple[int, list[str]
 
 
 def _check_file(place: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
-    """What is wrong with a file in the workspace or its copy in the cache; None where both are as locked, or away."""
+    """What is wrong with a file in the workspace or its cached copy; None if both match the lock or are missing."""
     kept = locate(cache, digest)
     here = place.is_file() and digest_md5(place) != digest
     linked = place.is_file() and kept.is_file() and place.samefile(kept)
@@ -201,9 +201,10 @@ def _check_file(place: Path, name: str, digest: str, cache: Path, stage: str) ->
 
 @contextmanager
 def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
-    """The folder of the model whose weights have this digest; only `folder` counts, if it or no digest is given.
+    """Yield the folder of the model whose weights have this digest. Raises UserError if it is not found.
 
-    Otherwise data/model, then those of all commits and experiments in the cache. Raises UserError for none.
+    Only `folder` is searched if it is given, otherwise data/model, then models of all commits and experiments in the
+    cache. Without a digest, `folder` or data/model is used.
     """
     here = folder or Path(MODEL_FOLDER)
     weights = find_model_files(here).weights
@@ -232,9 +233,9 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
 
 @functools.cache
 def list_cached_models(root: Path) -> list[dict[str, Path]]:
-    """The files of each model that a lock file of any commit, branch or experiment names, and of its graph.
+    """The cached files of all models, and their ONNX graphs, in lock files of any commit, branch or experiment.
 
-    The newest first, each file by its path in the project.
+    Newest first; each is a mapping from paths in the project to paths in the cache.
     """
     cache = find_cache(root)
     found: list[dict[str, Path]] = []
@@ -244,11 +245,11 @@ def list_cached_models(root: Path) -> list[dict[str, Path]]:
     return found
 
 
-_digest_cached = functools.cache(digest_file)  # a cached file keeps its bytes
+_digest_cached = functools.cache(digest_file)  # cached files do not change
 
 
 def list_locked_models(root: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """MD5 of the folders of a model and its graph, and the commit whose lock file names them, the newest first."""
+    """The MD5 of the folders of a model and its graph, and the commit of the lock file, newest first."""
     for commit in git("log", "--all", "--full-history", "--format=%H", "--", "dvc.lock", folder=root).stdout.split():
         text = git("show", f"{commit}:./dvc.lock", folder=root).stdout
         digests = {path: found[1] for path, pattern in LOCKED.items() if (found := pattern.search(text))}

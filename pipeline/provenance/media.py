@@ -1,7 +1,7 @@
-"""A rendered file: its provenance, whether its seal is valid, and how it differs from another one.
+"""Rendered files: their provenance, the validity of their seals, and differences between two files.
 
-A PNG, GIF, MP4, NPZ or page holds its provenance, and may be signed. A signature is a C2PA manifest. It stands in a
-chunk, extension or box of its own, so that without it a file has again the bytes that were signed.
+A PNG, GIF, MP4, NPZ or HTML page contains its provenance. It may be signed by a C2PA manifest in a separate chunk,
+extension or box; removing that restores the original bytes.
 """
 
 import io
@@ -31,16 +31,16 @@ PNG_HEADER = 8  # bytes
 C2PA_BOX = UUID("d8fec3d6-1b0e-483c-9297-5828877ec481").bytes
 C2PA_EXTENSION = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
 PAGE_FACTS = re.compile(rf'id="{PAGE_ELEMENT}">(.*?)</script>'.encode(), re.DOTALL)
-COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # where an MP4 has its comment
-INNER = {b"meta": 4, b"data": 8}  # bytes of a box before what it holds
-NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")  # each within the one before; the tables are in the last
-TABLES = {b"stco": (4, ">I"), b"co64": (8, ">Q")}  # of an MP4: offsets of its chunks of samples
+COMMENT = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # path of the comment in an MP4
+INNER = {b"meta": 4, b"data": 8}  # bytes of a box before its contents
+NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")  # nested boxes; the tables are in the last
+TABLES = {b"stco": (4, ">I"), b"co64": (8, ">Q")}  # chunk offset tables of an MP4: entry size and format
 
-# What is raised for a file of which some bytes are not as they were; Pillow has SyntaxError for a broken PNG. A JSON
-# text of many brackets ends in RecursionError, a RuntimeError.
+# What is raised for damaged files; Pillow raises SyntaxError for a broken PNG, and deeply nested JSON raises
+# RecursionError, a RuntimeError.
 UNREADABLE = (*DAMAGED_NPZ, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError)
 
-SHORT = 12  # digits of a digest in a message
+SHORT = 12  # digits of a digest in messages
 ENVIRONMENT = {
     "torch": "torch",
     "onnxruntime": "onnxruntime",
@@ -60,7 +60,7 @@ NAMES = {
 
 
 def read_facts(data: bytes, kind: str) -> dict[str, Any] | None:
-    """What the file says of how it was made; None where it says nothing, or is no whole file of its kind."""
+    """The provenance in a file; None if it has none or is damaged."""
     try:
         text = _READERS[kind](data)
         facts = json.loads(text) if text else None
@@ -70,7 +70,7 @@ def read_facts(data: bytes, kind: str) -> dict[str, Any] | None:
 
 
 def strip_manifest(data: bytes, kind: str) -> bytes:
-    """The file without a C2PA manifest; as it is where it has none."""
+    """The file without its C2PA manifest, if it has one."""
     return _STRIPPERS[kind](data) if kind in _STRIPPERS else data
 
 
@@ -104,7 +104,7 @@ _READERS = {".png": _read_picture, ".gif": _read_picture, ".npz": _read_npz, ".m
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Name, place, place of the contents and end of the boxes of an MP4 between two places."""
+    """Name, start, start of the contents and end of the boxes of an MP4 between two offsets."""
     for box in walk_boxes(io.BytesIO(data[start:end]), end - start):
         at = start + box.start
         yield box.name, at, at + box.header, min(at + box.size, end) if box.size else end
@@ -138,7 +138,7 @@ def _strip_mp4(data: bytes) -> bytes:
 
 
 def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
-    """The MP4 with the offsets of its samples after `behind` moved by `by` bytes."""
+    """The MP4 with its chunk offsets from `behind` on moved by `by` bytes."""
     moved = bytearray(data)
     for name, start, end in _tables(data, 0, len(data)):
         width, code = TABLES[name]
@@ -150,7 +150,7 @@ def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
 
 
 def _tables(data: bytes, start: int, end: int, within: tuple[bytes, ...] = NESTED) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place of the contents and end of each table; boxes that are nested otherwise, however deep, have none."""
+    """Name, start of the contents and end of each chunk offset table; only boxes nested as in `within` are searched."""
     for name, _, inner, stop in _boxes(data, start, end):
         if not within and name in TABLES:
             yield name, inner, stop
@@ -163,12 +163,12 @@ _STRIPPERS = {".png": _strip_png, ".gif": _strip_gif, ".mp4": _strip_mp4}
 
 @dataclass(frozen=True)
 class Media:
-    """A file as it was read; `facts` are None where it says nothing of how it was made."""
+    """A file that was read; `facts`, its provenance, are None if it has none."""
 
     path: Path
-    kind: str  # its ending, one of KINDS
+    kind: str  # its suffix, one of KINDS
     data: bytes
-    payload: bytes  # without a signature
+    payload: bytes  # `data` without a signature
     facts: dict[str, Any] | None
 
     @property
@@ -181,18 +181,18 @@ class Media:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has a seal that fits."""
+        """Whether it has a valid seal."""
         return unseal(self.payload, self.kind) is not None
 
     def require_facts(self) -> dict[str, Any]:
-        """Raises UserError where the file does not say how it was made."""
+        """The provenance. Raises UserError if the file has none."""
         if self.facts is None:
             raise UserError(f"{self.path}: says nothing of how it was made; another program wrote it, or wrote it anew")
         return self.facts
 
 
 def read_media(path: Path) -> Media:
-    """Raises UserError where there is no such file, or none of the kinds that this project writes."""
+    """Read a rendered file. Raises UserError if it does not exist, or has a type that this project does not write."""
     kind = path.suffix.lower()
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(KINDS)}")
@@ -207,7 +207,7 @@ def read_media(path: Path) -> Media:
 
 
 def list_media(path: Path) -> list[Path]:
-    """The file itself, or all files of KINDS in a folder but hidden ones, sorted."""
+    """The file itself, or all files of KINDS in a folder except hidden ones, sorted."""
     if not path.is_dir():
         return [path]
     found = (file for file in path.rglob("*") if file.suffix.lower() in KINDS and file.is_file())
@@ -215,7 +215,7 @@ def list_media(path: Path) -> list[Path]:
 
 
 def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What sets the making of two files apart: another model, code, torch, instruction set ..."""
+    """The differences between the provenance of two files: model, code, data, torch, instruction set ..."""
     for key, name in NAMES.items():
         if told.get(key) != now.get(key):
             yield f"other {name}: {_shorten(told.get(key))}, here {_shorten(now.get(key))}"
@@ -225,14 +225,14 @@ def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
 
 
 def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """How two machines differ as far as bytes depend on them, and as far as the first one is told."""
+    """The differences between two environments, in the keys that the first one has."""
     for key, name in ENVIRONMENT.items():
         if key in told and told[key] != now.get(key):
             yield f"other {name}: {told[key]}, here {now.get(key, 'not told')}"
 
 
 def explain_pixels(one: Media, other: Media) -> Iterator[str]:
-    """Where the pixels of two files of one kind differ; nothing where they are equal."""
+    """How the pixels of two files of the same type differ; empty if they are equal."""
     if one.kind == ".html":
         yield "the text of the page differs"
         return
@@ -249,7 +249,7 @@ def explain_pixels(one: Media, other: Media) -> Iterator[str]:
 
 
 def decode_media(media: Media) -> NDArray[np.uint8] | None:
-    """Its pixels, uint8 with colour last: [H,W,3] of a PNG, else [T,H,W,3] or [N,T,H,W,3]; None where it has none."""
+    """Its pixels, uint8, channels last: [H,W,3] of a PNG, else [T,H,W,3] or [N,T,H,W,3]; None if undecodable."""
     try:
         if media.kind == ".npz":
             with np.load(io.BytesIO(media.payload), allow_pickle=False) as archive:
@@ -260,7 +260,7 @@ def decode_media(media: Media) -> NDArray[np.uint8] | None:
             frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
         return frames[0] if media.kind == ".png" else np.stack(frames)
     except (*UNREADABLE, DecodeError) as error:
-        if isinstance(error, OSError) and explain(error):  # the disk is full, which says nothing of the file
+        if isinstance(error, OSError) and explain(error):  # an error of the machine, such as a full disk
             raise
         return None
 

@@ -1,9 +1,8 @@
-"""A sweep: its record in `runs/sweeps/NAME/sweep.json`, enough to go on after any end, and its next run.
+"""A sweep: its record in `runs/sweeps/NAME/sweep.json`, from which it can always be resumed, and its next run.
 
-Next are the runs in the record that are not done, then points chosen by what those gave. Points are chosen by Optuna
-(the extra `optuna`), whose study is made anew from the record for each of them, so nothing but that record has to
-survive. Bergstra, Bardenet, Bengio & Kégl 2011, "Algorithms for Hyper-Parameter Optimization": the tree-structured
-Parzen estimator.
+The unfinished runs in the record come first, then points suggested by Optuna (the extra `optuna`) from their results.
+Optuna's study is rebuilt from the record for each point, so that there is no other state. Bergstra, Bardenet, Bengio &
+Kégl 2011, "Algorithms for Hyper-Parameter Optimization": the tree-structured Parzen estimator.
 """
 
 import fcntl
@@ -27,22 +26,22 @@ FOLDER = Path("runs/sweeps")
 FILE = "sweep.json"
 LOCK = "lock"
 
-LEAST_AT_RANDOM, MOST_AT_RANDOM = 3, 10  # points before the estimator says anything; a third of all in between
+LEAST_AT_RANDOM, MOST_AT_RANDOM = 3, 10  # bounds of the random points before the estimator: a third of all
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for; the same plan goes on with a sweep that is not whole."""
+    """The request for a sweep; the same plan resumes an unfinished sweep."""
 
-    axes: tuple[str, ...]  # as they were written
-    points: int | None = None  # that are drawn; None: every combination
+    axes: tuple[str, ...]  # as given on the command line
+    points: int | None = None  # number of points to draw; None: all combinations
     seeds: int = 1
-    metric: str = ""  # that the choice of points goes by; empty: none
-    largest: bool = True  # whether the largest value of it is sought
-    until: str = ""  # the stage that points end with; empty: the last one
+    metric: str = ""  # that points are optimised for; empty: none
+    largest: bool = True  # whether it is maximised
+    until: str = ""  # the last stage of each point; empty: the last of the graph
 
     def __str__(self) -> str:
-        """As the words of the command."""
+        """The arguments of the command."""
         options = {
             "points": self.points,
             "seeds": None if self.seeds == 1 else self.seeds,
@@ -55,28 +54,28 @@ class Plan:
 
 @dataclass(frozen=True)
 class Origin:
-    """What every point starts from: the same files, whatever becomes of the workspace meanwhile."""
+    """What all points start from: the same files, even if the workspace changes during the sweep."""
 
     baseline: str  # the commit that the experiments belong to
-    snapshot: str  # the commit of the tracked files as they were when the sweep began
-    stages: tuple[str, ...]  # that a point runs, in their order
-    inputs: tuple[str, ...]  # stages of which these read products
-    files: tuple[str, ...]  # that these write and git keeps, not DVC
+    snapshot: str  # a commit of the tracked files at the start of the sweep
+    stages: tuple[str, ...]  # that a point runs, in order
+    inputs: tuple[str, ...]  # stages whose outputs these read
+    files: tuple[str, ...]  # outputs of these that are in git instead of DVC's cache
     settings: str  # DVC's config.local for the copies
-    cores: int  # that each point has
-    engine: str = ""  # what its points were last given to: slurm, ray; empty: this machine
-    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stages that it does not run -> their outs
-    left_to_git: tuple[str, ...] = ()  # files that those would write and git keeps
+    cores: int  # of each point
+    engine: str = ""  # where its points last ran: slurm, ray; empty: this machine
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)  # stages that points do not run -> their outs
+    left_to_git: tuple[str, ...] = ()  # outputs of those that are in git
 
 
 @dataclass
 class Run:
-    """One training: a point with a seed."""
+    """One training: a point and a seed."""
 
     point: int
     values: Values
     seed: int
-    failure: str = ""  # the message of the last try, if that failed
+    failure: str = ""  # the message of the last attempt, if it failed
 
 
 @dataclass
@@ -112,13 +111,13 @@ class Sweep:
 
 
 def read_sweep(folder: Path) -> Sweep:
-    """The sweep in a folder. Raises UserError where there is none, or it was written by another version."""
+    """The sweep in a folder. Raises UserError if there is none, or another version wrote it."""
     tree = read_json(folder / FILE, "`t2v sweep` writes it")
     try:
         plan = Plan(**{**tree["plan"], "axes": tuple(tree["plan"]["axes"])})
         lists = {key: tuple(tree["origin"][key]) for key in ("stages", "inputs", "files")}
         lists["left_to_git"] = tuple(tree["origin"].get("left_to_git", ()))
-        keys = [axis.partition("=")[0] for axis in plan.axes]  # in their order, which JSON does not keep
+        keys = [axis.partition("=")[0] for axis in plan.axes]  # in order, which JSON does not preserve
         runs = {
             run.pop("name"): Run(**run | {"values": {key: run["values"][key] for key in keys}}) for run in tree["runs"]
         }
@@ -129,7 +128,7 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def list_sweeps() -> list[Sweep]:
-    """The sweeps of this project, the newest first; one that cannot be read is reported in a line and passed over."""
+    """The sweeps of this project, newest first; those that cannot be read are reported and skipped."""
     found = []
     for path in sorted(FOLDER.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
@@ -141,7 +140,7 @@ def list_sweeps() -> list[Sweep]:
 
 @contextmanager
 def lock_sweep(folder: Path) -> Iterator[None]:
-    """Hold the sweep for this process alone. Raises UserError while another one runs it."""
+    """Lock the sweep for this process. Raises UserError if another process runs it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as file:
         try:
@@ -152,7 +151,7 @@ def lock_sweep(folder: Path) -> Iterator[None]:
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether a sweep is there, or a process is about to begin one: the record comes after what its points share."""
+    """Whether the sweep exists, or a process is starting it: its record is written after the shared stages have run."""
     if (folder / FILE).exists():
         return True
     if not (folder / LOCK).exists():
@@ -165,7 +164,7 @@ def is_taken(folder: Path) -> bool:
 
 
 class Trial(NamedTuple):
-    """A point that has been begun: its score, the mean over its seeds, is None until they have ended."""
+    """A point that was started; its score, the mean over its seeds, is None until all have ended."""
 
     values: Values
     score: float | None
@@ -173,7 +172,7 @@ class Trial(NamedTuple):
 
 
 class Schedule:
-    """Hands out the names of runs, each once; `score` gives the metric of one that is done, None where it has none."""
+    """Returns the names of runs, each once; `score` returns the metric of a finished run, or None."""
 
     def __init__(
         self, sweep: Sweep, axes: Sequence[Axis], done: Collection[str], score: Callable[[str], float | None]
@@ -183,13 +182,13 @@ class Schedule:
         self._ended = {name for name in sweep.runs if name in done}
 
     def take(self) -> str | None:
-        """The next run; None where there is none to begin."""
+        """The next run; None if there is none at present."""
         if not self._waiting and self._may_choose():
             self._choose()
         return self._waiting.pop(0) if self._waiting else None
 
     def note_end(self, name: str) -> None:
-        """The run has ended, well or not."""
+        """Note that the run has ended, whether it succeeded or not."""
         self._ended.add(name)
 
     def _may_choose(self) -> bool:
@@ -213,7 +212,7 @@ class Schedule:
 
 
 def require_optuna() -> None:
-    """Raises UserError where it is not installed."""
+    """Raises UserError if Optuna is not installed."""
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError:
@@ -221,7 +220,7 @@ def require_optuna() -> None:
 
 
 def suggest_point(axes: Sequence[Axis], trials: Sequence[Trial], count: int, largest: bool, seed: int) -> Values:
-    """The point to try after `trials`, of `count` in all; the same for the same arguments."""
+    """The next point after `trials`, of `count` in total; deterministic."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -246,7 +245,7 @@ def suggest_point(axes: Sequence[Axis], trials: Sequence[Trial], count: int, lar
 def _distribute(axis: Axis) -> "BaseDistribution":
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if isinstance(axis, Choices):  # by their places, since Optuna takes no lists
+    if isinstance(axis, Choices):  # by index, since Optuna does not support lists
         return CategoricalDistribution(range(len(axis.values)))
     if axis.whole:
         return IntDistribution(int(axis.low), int(axis.high), log=axis.log)

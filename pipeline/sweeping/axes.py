@@ -1,4 +1,4 @@
-"""What a sweep varies: axes over keys of params.yaml, and the points that their values make."""
+"""The axes of a sweep, over keys of params.yaml, and the points that their values form."""
 
 import copy
 import itertools
@@ -15,15 +15,15 @@ from pipeline.errors import UserError
 from pipeline.params import check_params, show_value
 
 RANGE = re.compile(r"(?P<low>[^\s,\[\]]+?)\.\.(?P<high>[^\s,\[\]:]+)(?P<log>:log)?")
-DIGITS = 4  # of a number that is drawn from a range
-WEIGHT = "weight"  # what is told of mappings such as train.penalties: the number that all their names have
-TRIES = 100  # draws for one point that has not been drawn yet
-Values = dict[str, Any]  # dotted key -> value: a point
+DIGITS = 4  # significant digits of a number drawn from a range
+WEIGHT = "weight"  # column for mappings such as train.penalties: the number that all their names have
+TRIES = 100  # draws per point, to find a new one
+Values = dict[str, Any]  # a point: dotted key -> value
 
 
 @dataclass(frozen=True)
 class Choices:
-    """A key and the values that it may have."""
+    """A key and its possible values."""
 
     key: str
     values: tuple[Any, ...]
@@ -38,12 +38,12 @@ class Choices:
 
 @dataclass(frozen=True)
 class Range:
-    """A key and the numbers that lie between its bounds, whole ones where both bounds are whole."""
+    """A key and a range of numbers; integers if both bounds are."""
 
     key: str
     low: float
     high: float
-    log: bool  # whether it is drawn evenly by its logarithm
+    log: bool  # whether the logarithm is drawn uniformly
 
     @property
     def whole(self) -> bool:
@@ -61,7 +61,7 @@ class Range:
         return self.round(math.exp(drawn) if self.log else drawn)
 
     def round(self, value: float) -> float:
-        """The number as it is written into params.yaml."""
+        """The number as written to params.yaml."""
         return round(value) if self.whole else min(self.high, max(self.low, float(f"{value:.{DIGITS}g}")))
 
 
@@ -69,7 +69,7 @@ Axis = Choices | Range
 
 
 def read_axes(arguments: Sequence[str]) -> list[Axis]:
-    """The axes of `KEY=VALUE,VALUE` and `KEY=LOW..HIGH`. Raises UserError for what is none, and a key given twice."""
+    """The axes of `KEY=VALUE,VALUE` and `KEY=LOW..HIGH`. Raises UserError for invalid axes and repeated keys."""
     axes = [_read_axis(argument) for argument in arguments]
     keys = [axis.key for axis in axes]
     if len(set(keys)) != len(keys):
@@ -78,7 +78,7 @@ def read_axes(arguments: Sequence[str]) -> list[Axis]:
 
 
 def combine(axes: Sequence[Axis]) -> list[Values]:
-    """All combinations of the values. Raises UserError where an axis is a range."""
+    """All combinations of the values. Raises UserError if an axis is a range."""
     for axis in axes:
         if isinstance(axis, Range):
             raise UserError(f"{axis.key} is a range; say how many points to draw from it: --points 20")
@@ -86,7 +86,7 @@ def combine(axes: Sequence[Axis]) -> list[Values]:
 
 
 def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Values]:
-    """Different points drawn at random, the same for the same arguments; fewer where there are no more."""
+    """Distinct points drawn at random, deterministic in `seed`; fewer than `count` if there are no more."""
     rng = random.Random(seed)
     points: list[Values] = []
     for _ in range(count * TRIES):
@@ -99,20 +99,20 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Values]:
 
 
 def check_axes(axes: Sequence[Axis], tree: Any) -> None:
-    """Raises UserError where the params `tree` does not take a combination of the axes' values, or of their ends."""
+    """Raises UserError if a combination of values, or of the bounds of ranges, is invalid in the params `tree`."""
     for point in _combine(axes):
         check_point(point, tree)
 
 
 def check_point(point: Mapping[str, Any], tree: Any) -> None:
-    """Raises UserError where the params `tree` does not take the values of a point."""
+    """Raises UserError if the values of a point are invalid in the params `tree`."""
     changed = copy.deepcopy(tree)
     put_values(changed, point)
     check_params(changed, f"params.yaml with {show_point(point)}")
 
 
 def put_values(tree: Any, point: Mapping[str, Any]) -> None:
-    """Put the values of a point into the tree. Raises UserError where a key leads through a value."""
+    """Set the values of a point in the tree. Raises UserError if a section of a key is a value."""
     for key, value in point.items():
         *sections, last = key.split(".")
         place = tree
@@ -124,10 +124,10 @@ def put_values(tree: Any, point: Mapping[str, Any]) -> None:
 
 
 def lay_out(points: Mapping[int, Values]) -> dict[int, Values]:
-    """The points in the order of their values, as a reader compares them.
+    """The points sorted by their values, for display.
 
-    Where a key has mappings of equal numbers, each becomes its names and that number: of `{r1: 5.0, r2: 5.0}` the key
-    is `r1+r2` and `weight` is 5.0. The empty one is `none` and has no weight.
+    If the values of a key are mappings to equal numbers, they are split into names and number: `{r1: 5.0, r2: 5.0}`
+    becomes `r1+r2` and a `weight` of 5.0. The empty mapping is `none`, without a weight.
     """
     split = {number: dict(point) for number, point in points.items()}
     mapped = [key for key in list_keys(points) if _are_weights([point.get(key) for point in points.values()])]
@@ -153,12 +153,12 @@ def show_point(point: Mapping[str, Any]) -> str:
 
 
 def list_keys(points: Mapping[int, Values]) -> list[str]:
-    """What points differ in; not every point has all of it."""
+    """The keys of all points; not every point has all keys."""
     return list(dict.fromkeys(key for point in points.values() for key in point))
 
 
 def _are_weights(values: Sequence[Any]) -> bool:
-    """Whether the values are mappings, each of them to one number, whatever its names."""
+    """Whether the values are mappings, each with equal numbers."""
     return (
         all(isinstance(value, dict) for value in values)
         and any(values)
@@ -167,7 +167,7 @@ def _are_weights(values: Sequence[Any]) -> bool:
 
 
 def _rank(values: Sequence[Any]) -> dict[str, int]:
-    """The places of values: of numbers by their size, of others as they come."""
+    """The ranks of values, by their repr: numbers sorted, others in order of occurrence."""
     ordered = sorted(values) if all(map(is_number, values)) else values
     return {shown: index for index, shown in enumerate(dict.fromkeys(map(repr, ordered)))}
 
@@ -205,7 +205,7 @@ def _read_range(argument: str, key: str, found: re.Match[str]) -> Range:
 
 
 def _read_end(text: str) -> Any:
-    """The end of a range as YAML reads it; the text itself where it is no YAML."""
+    """A bound of a range, parsed as YAML; the text itself if it is not YAML."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

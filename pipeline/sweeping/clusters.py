@@ -1,9 +1,9 @@
-"""Where the points of a sweep run: on this machine, or on a cluster whose nodes share the project's folder.
+"""Runs points of a sweep on this machine, or on a cluster whose nodes share the project's folder.
 
-`python -m pipeline.sweeping.clusters -- NAME FOLDER POINT OPTIONS` gives a point to the cluster of this name, waits for
-it and ends as it ends; when it is stopped, so is the point. Jobs of Slurm are found by their names, so that those of a
-sweep whose machine was lost are found as well. Where the process that waits for a task of Ray (the extra `ray`) is
-gone, Ray ends the process that started the point, and the point notices, saves and stops.
+`python -m pipeline.sweeping.clusters -- CLUSTER FOLDER POINT OPTIONS` submits a point, waits for it and returns its
+exit code; stopping this process stops the point. Slurm jobs are found by name, also after the submitting machine was
+lost. If the process that waits for a Ray task (the extra `ray`) is gone, Ray ends the process that started the point;
+the point then saves and stops.
 """
 
 import hashlib
@@ -27,26 +27,26 @@ from pipeline.sweeping.axes import show_point
 from pipeline.sweeping.point import CORE_COUNT, Supervisor, build_command
 from pipeline.sweeping.pool import PATIENCE, PAUSE, Job, mark
 
-ANSWER_SECONDS = 60  # that Slurm may take for an answer; without its controller, sbatch would try for many minutes
-NOTICE = int(PATIENCE)  # seconds before its time is over in which a training saves
-NOT_ONE_JOB = ("--array", "--test-only")  # options of sbatch that make several jobs of a point, or none
+ANSWER_SECONDS = 60  # timeout of Slurm's commands; without a controller, sbatch would retry for many minutes
+NOTICE = int(PATIENCE)  # seconds before the time limit at which a training is told to save
+NOT_ONE_JOB = ("--array", "--test-only")  # sbatch options with which a point would be several jobs, or none
 
 ADDRESS = "RAY_ADDRESS"
-KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what a task may ask for, and Ray's name of it on a node
+KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # resource options of a task -> Ray's names of node resources
 
 
 def check_slurm_jobs(options: Sequence[str]) -> None:
-    """Raises UserError where Slurm would not take a job with these options of sbatch, or more or less than one."""
+    """Raises UserError if Slurm rejects these options of sbatch, or if they do not give exactly one job per point."""
     for option in options:
         name = option.split("=")[0]
-        short = len(name) > len("--") and any(full.startswith(name) for full in NOT_ONE_JOB)  # sbatch takes beginnings
+        short = len(name) > len("--") and any(full.startswith(name) for full in NOT_ONE_JOB)  # sbatch accepts prefixes
         if short or option.startswith("-a"):
             raise UserError(f"--job-options {option!r}: each point of a sweep is one job; leave {option} out")
     _ask("sbatch", "--test-only", *options, "--wrap=true")
 
 
 def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> None:
-    """Cancel the jobs of these points that wait, interrupt those that run, and end what is left after `patience`."""
+    """Cancel pending jobs of these points, interrupt running ones, and cancel the rest after `patience` seconds."""
     if not names:
         return
     jobs = f"--name={','.join(_name_job(folder, name) for name in names)}"
@@ -57,14 +57,14 @@ def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> Non
             _ask("scancel", jobs)
         elif not told:
             print(f"{folder.name}: jobs {', '.join(left)} are asked to save and stop", file=sys.stderr, flush=True)
-            _ask("scancel", "--state=PENDING", jobs)  # Slurm passes signals to jobs that run alone
+            _ask("scancel", "--state=PENDING", jobs)  # Slurm sends signals to running jobs only
             _ask("scancel", "--state=RUNNING", "--signal=INT", jobs)
             told = True
         time.sleep(PAUSE)
 
 
 def run_slurm_job(folder: Path, name: str, options: str) -> None:
-    """Run a point as a job and end with its exit code; what it prints goes to the point's log."""
+    """Run a point as a job, with its output in the point's log, and exit with its exit code."""
     supervisor = Supervisor(end=partial(end_slurm_jobs, folder, [name], PATIENCE))
     log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
     point = shlex.join(build_command(folder, name))
@@ -86,12 +86,12 @@ def run_slurm_job(folder: Path, name: str, options: str) -> None:
 
 
 def _name_job(folder: Path, name: str) -> str:
-    """The same for every call, and of no other folder."""
+    """The job name of a point: reproducible, and unique to the folder."""
     return f"t2v-{name}-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]}"
 
 
 def _ask(*command: str) -> str:
-    """What a command of Slurm prints. Raises UserError where it is not there, does not answer, or fails."""
+    """The output of a Slurm command. Raises UserError if it is missing, times out or fails."""
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def _ask(*command: str) -> str:
 
 
 def check_ray_tasks(options: Sequence[str]) -> None:
-    """Raises UserError where the cluster is not there, or has no node for a task with these options."""
+    """Raises UserError if the cluster does not answer, or no node has the resources of these options."""
     asked = _read_options(options)
     with _joined() as ray:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -119,14 +119,14 @@ def check_ray_tasks(options: Sequence[str]) -> None:
 
 
 def run_ray_task(folder: Path, name: str, options: str) -> None:
-    """Run a point as a task and end with its exit code; what it prints goes to the point's log."""
+    """Run a point as a task, with its output in the point's log, and exit with its exit code."""
     asked = _read_options(options.split())
     stop = _Stop()
-    # Ours means GPUs of this machine; on the node Ray sets it.
+    # CUDA_VISIBLE_DEVICES is of this machine; on the node Ray sets it.
     ours = {key: value for key, value in os.environ.items() if key != VISIBLE_GPUS} | mark(folder, name)
     environment = {DEVICES_VARIABLE: "auto", CORE_COUNT: str(asked["num_cpus"])} | ours
     with _joined() as ray:
-        signal.signal(signal.SIGINT, stop.note)  # Ray has set its own
+        signal.signal(signal.SIGINT, stop.note)  # Ray has replaced the handler
         task = ray.remote(max_retries=0, **asked)(_run_on_node)
         result = task.remote(
             build_command(folder, name), str(Path.cwd()), environment, str((folder / f"{name}.log").resolve())
@@ -138,7 +138,7 @@ def run_ray_task(folder: Path, name: str, options: str) -> None:
 
 
 class _Stop:
-    """Whether this process was asked to stop: by SIGINT, or by the end of the process that started it."""
+    """Whether this process was asked to stop: by SIGINT, or because its parent process has ended."""
 
     def __init__(self) -> None:
         self._parent, self._noted = os.getppid(), False
@@ -152,7 +152,7 @@ class _Stop:
 
 
 def _wait_for(ray: Any, result: Any, stop: _Stop) -> int:
-    """The exit code of the point; 1 where it was stopped. Raises UserError where its node is lost."""
+    """The exit code of the point; 1 if it was stopped. Raises UserError if its node is lost."""
     deadline = None
     while not ray.wait([result], timeout=PAUSE)[0]:
         if stop.asked and deadline is None:
@@ -170,7 +170,7 @@ def _wait_for(ray: Any, result: Any, stop: _Stop) -> int:
 
 
 def _run_on_node(command: Sequence[str], folder: str, environment: dict[str, str], log: str) -> int:
-    """The exit code of a point that runs on this node, saved and stopped when the task is cancelled."""
+    """Run a point on this node -> its exit code. If the task is cancelled, the point saves and stops."""
     seen = {VISIBLE_GPUS: os.environ.get(VISIBLE_GPUS, "")}  # set by Ray
     with Path(log).open("ab") as file:
         process = subprocess.Popen(
@@ -200,7 +200,7 @@ def _read_options(options: Sequence[str]) -> dict[str, float]:
 
 @contextmanager
 def _joined() -> Iterator[Any]:
-    """Yield Ray, joined to the cluster. Raises UserError where it is not installed or does not answer."""
+    """Yield the `ray` module, connected to the cluster. Raises UserError if it is not installed or does not answer."""
     ray = load_ray("--on ray")
     address = os.environ.get(ADDRESS, "")
     host, _, port = address.rpartition(":")
@@ -214,21 +214,21 @@ def _joined() -> Iterator[Any]:
 
 
 class Engine(NamedTuple):
-    """What gives points to a cluster."""
+    """The operations of a cluster."""
 
-    check: Callable[[Sequence[str]], None]  # raises UserError where jobs with such options would be refused
-    run: Callable[[Path, str, str], None]  # runs a point with such options, and ends this process with its exit code
-    end: Callable[[Path, Collection[str], float], None]  # ends what is left of points, after seconds in which they save
+    check: Callable[[Sequence[str]], None]  # raises UserError if jobs with these options would be rejected
+    run: Callable[[Path, str, str], None]  # runs a point with options; exits with its code
+    end: Callable[[Path, Collection[str], float], None]  # ends jobs of points, after seconds to save
 
 
 ENGINES = {
     "slurm": Engine(check_slurm_jobs, run_slurm_job, end_slurm_jobs),
-    "ray": Engine(check_ray_tasks, run_ray_task, lambda *_: None),  # Ray ends tasks of who is gone
+    "ray": Engine(check_ray_tasks, run_ray_task, lambda *_: None),  # Ray ends the tasks of lost processes
 }
 
 
 def _find_engine(sweep: Sweep) -> Engine | None:
-    """What the points of a sweep were last given to; None: this machine. Raises UserError where it is not known."""
+    """The cluster on which the points of a sweep last ran; None: this machine. Raises UserError if it is unknown."""
     name = sweep.origin.engine
     if name and name not in ENGINES:
         raise UserError(
@@ -239,7 +239,7 @@ def _find_engine(sweep: Sweep) -> Engine | None:
 
 
 def check_cluster(on: str, options: str) -> None:
-    """Refuse, before anything runs, what the cluster would. Raises UserError."""
+    """Check the options of a cluster before anything runs. Raises UserError."""
     if on and on not in ENGINES:
         raise UserError(f"--on {on}: points run on {', '.join(ENGINES)}, or without --on on this machine")
     if options and not on:
@@ -253,13 +253,13 @@ def check_cluster(on: str, options: str) -> None:
 
 
 def end_jobs(sweep: Sweep, runs: Collection[str], patience: float) -> None:
-    """End what is left of runs on the cluster that they were last given to, after seconds in which they may save."""
+    """End jobs of these runs on the cluster where they last ran, after `patience` seconds to save."""
     if engine := _find_engine(sweep):
         engine.end(sweep.folder, runs, patience)
 
 
 def make_job(sweep: Sweep, name: str, recorded: bool = False, options: str = "") -> Job:
-    """The process that trains one run, or waits for its job on a cluster, with its log in the sweep's folder."""
+    """The process that trains a run, or waits for its job on a cluster, with its log in the sweep's folder."""
     seed = {"seed": sweep.runs[name].seed} if sweep.plan.seeds > 1 else {}
     title = show_point({**sweep.runs[name].values, **seed})
     log = sweep.folder / f"{name}.log"
@@ -270,7 +270,7 @@ def make_job(sweep: Sweep, name: str, recorded: bool = False, options: str = "")
 
 
 def main(engine: str, folder: Path, name: str, options: str) -> None:
-    """Run a point on a cluster and end with its exit code."""
+    """Run a point on a cluster and exit with its exit code."""
     ENGINES[engine].run(folder, name, options)
 
 

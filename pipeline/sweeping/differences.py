@@ -1,4 +1,4 @@
-"""Which points of a sweep really differ: each metric over the seeds of each point, and what chance could have made."""
+"""Which points of a sweep differ significantly: tests of each metric over the seeds of each point."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,46 +15,46 @@ from scipy.stats import chi, norm, t
 from pipeline.evaluation.intervals import UNLIKELY, correct_by_holm
 
 Pair = tuple[int, int]
-SURE = 0.975  # quantile of an interval that holds 95 %
-NEVER = 1e-15  # a chance that sums are cut off at
-WIDEST = 20.0  # deviations that no range of normal numbers exceeds
+SURE = 0.975  # upper quantile of a 95 % interval
+NEVER = 1e-15  # probability at which integrals are truncated
+WIDEST = 20.0  # standard deviations; larger ranges of normal numbers do not occur
 
 
 class Spread(NamedTuple):
     """A metric of one point: the mean over its seeds, and the 95 % interval of that mean."""
 
     mean: float
-    low: float | None  # None where no point has two seeds
+    low: float | None  # None if no point has two seeds
     high: float | None
     seeds: int
 
 
 class MetricDifferences(NamedTuple):
-    """One metric: its spread at each point, and how often chance makes points as far apart."""
+    """One metric: its spread at each point, and p-values of the differences between points."""
 
     spreads: dict[int, Spread]
-    pairs: dict[Pair, float]  # chance of each pair, corrected; empty where nothing can be said
-    chance: float | None  # the smallest of them
+    pairs: dict[Pair, float]  # corrected p-value of each pair; empty if there can be none
+    chance: float | None  # the smallest corrected p-value
 
     @property
     def real(self) -> list[Pair]:
-        """The pairs that differ, the point with the smaller mean first."""
+        """The pairs that differ significantly, the point with the smaller mean first."""
         found = [pair for pair, chance in self.pairs.items() if chance < UNLIKELY]
         return [tuple(sorted(pair, key=lambda point: self.spreads[point].mean)) for pair in found]  # type: ignore[misc]
 
     def find_alike(self, point: int) -> list[int]:
-        """The points that are not told from this one, those with the nearest mean first."""
+        """The points that do not differ significantly from this one, nearest mean first."""
         apart = {other for pair in self.real if point in pair for other in pair}
         others = [other for other in self.spreads if other != point and other not in apart]
         return sorted(others, key=lambda other: abs(self.spreads[other].mean - self.spreads[point].mean))
 
 
 def compare_points(values: Mapping[str, Mapping[int, Sequence[float]]]) -> dict[str, MetricDifferences]:
-    """Metric -> point -> its value at each seed, compared.
+    """Compare the points of each metric; `values`: metric -> point -> value at each seed.
 
-    All points of a metric are taken to vary alike from seed to seed, by a normal distribution: with few seeds each
-    says too little of its own. Pairs are corrected for their number by Tukey 1949 (Kramer 1956 for unequal numbers),
-    metrics for theirs by Holm 1979.
+    Assumes a normal distribution over seeds with the same variance at all points, since few seeds do not suffice to
+    estimate it for each. Pairs are corrected for multiple comparisons by Tukey 1949 (Kramer 1956 for unequal numbers),
+    metrics by Holm 1979.
     """
     found = {metric: _compare(points) for metric, points in values.items()}
     smallest = {metric: min(one.pairs.values()) for metric, one in found.items() if one.pairs}
@@ -66,13 +66,13 @@ def compare_points(values: Mapping[str, Mapping[int, Sequence[float]]]) -> dict[
 
 
 def compute_range_chances(gaps: NDArray[np.float64], count: int, freedom: int) -> NDArray[np.float64]:
-    """How often `count` normal numbers have a larger range than each gap, in deviations estimated with `freedom`.
+    """The survival function of the studentized range of `count` normal numbers with `freedom` degrees of freedom.
 
-    It is scipy.stats.studentized_range.sf within 1e-5 of the chance, all at once: SciPy takes 5 ms for each, and a
-    sweep of 21 points with 34 metrics has 7,140 of them.
+    Equal to scipy.stats.studentized_range.sf within 1e-5 of the probability, but vectorised: SciPy takes 5 ms for each
+    value, and a sweep of 21 points with 34 metrics has 7,140 of them.
     """
     ends = np.log(chi.ppf(NEVER, freedom)), np.log(chi.isf(NEVER, freedom))
-    estimates = np.exp(np.linspace(*ends, 400))  # even by their logarithm: any gap then meets equally smooth a curve
+    estimates = np.exp(np.linspace(*ends, 400))  # log-spaced, so that the accuracy does not depend on the gap
     weights = chi.pdf(estimates, freedom) * estimates
     ranges = gaps[:, None] * estimates / math.sqrt(freedom)
     chances: NDArray[np.float64] = _tabulate_range(count)(np.minimum(ranges, WIDEST)) @ weights / weights.sum()
@@ -80,7 +80,7 @@ def compute_range_chances(gaps: NDArray[np.float64], count: int, freedom: int) -
 
 
 def find_front(points: Mapping[int, tuple[float, float]]) -> list[int]:
-    """The points that no other one surpasses in one of two figures without being worse in the other."""
+    """The Pareto front: the points that no other one dominates in both figures."""
     return [
         name
         for name, (one, other) in points.items()
@@ -90,19 +90,19 @@ def find_front(points: Mapping[int, tuple[float, float]]) -> list[int]:
 
 @cache
 def _tabulate_range(count: int) -> CubicSpline:
-    """How often the range of `count` normal numbers exceeds a number: 1 minus a sum over where the largest is."""
+    """The survival function of the range of `count` normal numbers, by integration over the largest."""
     ranges, largest = np.linspace(0, WIDEST, 401), np.linspace(-9, WIDEST + 9, 761)
     below = (ndtr(largest) - ndtr(largest - ranges[:, None])) ** (count - 1)
     return CubicSpline(ranges, 1 - count * below @ norm.pdf(largest) * (largest[1] - largest[0]))
 
 
 def _compare(points: Mapping[int, Sequence[float]]) -> MetricDifferences:
-    """The chances of pairs corrected for each other, not yet for other metrics."""
+    """The p-values of pairs, corrected for each other but not for other metrics."""
     freedom = sum(map(len, points.values())) - len(points)
     squares = sum(float(np.var(values)) * len(values) for values in points.values())
     deviation = math.sqrt(squares / freedom) if freedom else math.nan
     spreads = {point: _spread(values, deviation, freedom) for point, values in points.items()}
-    if len(points) < 2 or not deviation > 0:  # where all seeds agree to the last digit, nothing is known of chance
+    if len(points) < 2 or not deviation > 0:  # if all seeds give equal values, the variance is unknown
         return MetricDifferences(spreads, {}, None)
     pairs = list(combinations(points, 2))
     errors = [deviation * math.sqrt((1 / len(points[a]) + 1 / len(points[b])) / 2) for a, b in pairs]

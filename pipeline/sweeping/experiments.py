@@ -1,6 +1,6 @@
-"""Experiments of DVC, made with git alone: the files that a point starts from, and the commit of what it gave.
+"""DVC experiments by plain git: the snapshot of files that a point starts from, and the commit of its result.
 
-`dvc exp run --temp` would do it too, but two at once may take each other's task off DVC's stash, a killed one leaves
+`dvc exp run --temp` is no alternative: two at a time may take each other's task off DVC's stash, a killed one leaves
 its folder behind, and a shallow clone loses the result. So a point runs `dvc repro` in a copy of the tracked files,
 and its result is committed where DVC looks for experiments: refs/exps/<baseline>/<name>.
 """
@@ -24,14 +24,14 @@ from pipeline.yaml_editor import read_to_edit, write_edited
 PARAMS = "params.yaml"
 METRICS = "metrics.json"
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
-SNAPSHOTS = "refs/t2v/sweeps"  # keep what sweeps start from out of reach of git's garbage collection
+SNAPSHOTS = "refs/t2v/sweeps"  # protect the snapshots of sweeps from git's garbage collection
 COPIES = Path(".dvc/tmp/sweeps")
-# What decides the results of a point, to tell whether a sweep would begin with the same files again.
+# The files that determine the results of a point, to detect whether they changed since the snapshot.
 DECIDING = (PARAMS, "dvc.yaml", "pipeline", "stages", "extensions")
 
 
 def take_snapshot() -> tuple[str, str]:
-    """The last commit, and a commit of the tracked files as they are, with DVC's lock files whether tracked or not."""
+    """HEAD, and a new commit of the tracked files in the workspace and of DVC's lock files, even untracked ones."""
     baseline = _git("rev-parse", "HEAD")
     index = Path(f".dvc/tmp/snapshot-{os.getpid()}.index")
     index.parent.mkdir(parents=True, exist_ok=True)
@@ -48,26 +48,26 @@ def take_snapshot() -> tuple[str, str]:
 
 
 def keep_snapshot(name: str, snapshot: str) -> None:
-    """Keep a snapshot for as long as the sweep `name` may be gone on with."""
+    """Protect a snapshot from garbage collection by a ref of the sweep `name`."""
     _git("update-ref", f"{SNAPSHOTS}/{name}", snapshot)
 
 
 def differ(one: str, other: str) -> bool:
-    """Whether two commits differ in what decides results, or one of them is not here."""
+    """Whether two commits differ in files that determine results, or one of them does not exist."""
     return git("diff", "--quiet", one, other, "--", *DECIDING).returncode != 0
 
 
 def find_experiments() -> dict[str, str]:
-    """Name -> commit of every experiment, of whatever baseline."""
+    """Name -> commit of all experiments, of any baseline."""
     lines = _git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
     refs = [line.split(" ") for line in lines if line.count("/") == 4]  # refs/exps/ab/cdef.../name
     return {ref.rpartition("/")[2]: commit for ref, commit in refs}
 
 
 def read_metrics(commit: str) -> dict[str, float | None]:
-    """The figures of a commit by name, None for one without a value; none where it has no such file.
+    """The figures of a commit by name, None for those without a value; empty if it has no metrics file.
 
-    Raises UserError where the file is broken, as by a merge.
+    Raises UserError if the file is invalid, as after a merge conflict.
     """
     answer = git("show", f"{commit}:./{METRICS}")
     try:
@@ -79,7 +79,7 @@ def read_metrics(commit: str) -> dict[str, float | None]:
 
 
 class WorkingCopy:
-    """The files of a sweep's origin in a folder of their own, in which one point runs; gone after the block."""
+    """A temporary copy of the files of a sweep's origin, in which one point runs; a context manager."""
 
     def __init__(self, origin: Origin, name: str) -> None:
         self.origin, self.name, self.folder = origin, name, COPIES.resolve() / name
@@ -91,9 +91,9 @@ class WorkingCopy:
         }
 
     def __enter__(self) -> "WorkingCopy":
-        shutil.rmtree(self.folder, ignore_errors=True)  # of a try that was killed
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a killed attempt
         with ExitStack() as undo:
-            undo.callback(self.__exit__)  # half of a copy would stay on a full disk
+            undo.callback(self.__exit__)  # remove an incomplete copy, as on a full disk
             self._fill()
             undo.pop_all()
         return self
@@ -111,7 +111,7 @@ class WorkingCopy:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def change_params(self, values: Mapping[str, Any]) -> None:
-        """Put values into params.yaml, its comments kept."""
+        """Set values in params.yaml, preserving comments."""
         path = self.project / PARAMS
         tree = read_to_edit(path.read_text(encoding="utf-8"))
         put_values(tree, values)
@@ -119,9 +119,9 @@ class WorkingCopy:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def leave_out(self) -> None:
-        """Put empty folders in place of what an earlier run gave in the stages that the point does not run.
+        """Replace the outputs of stages that the point does not run by empty folders.
 
-        It is not of the point, and without an entry of them in the lock file `dvc exp apply` would fail.
+        Outputs of an earlier run are not the point's; without lock entries, `dvc exp apply` would fail.
         """
         for name in self.origin.left_to_git:
             (self.project / name).unlink(missing_ok=True)
@@ -132,7 +132,7 @@ class WorkingCopy:
         if not kept.exists():
             with atomic_write(kept) as temporary:
                 temporary.write_text("[]", encoding="utf-8")
-                temporary.chmod(0o444)  # as DVC has it
+                temporary.chmod(0o444)  # as in DVC's cache
         path = self.project / LOCKS[0]
         text = path.read_text(encoding="utf-8") if path.is_file() else "schema: '2.0'"
         tree = read_to_edit(text)
@@ -143,7 +143,7 @@ class WorkingCopy:
             temporary.write_text(write_edited(tree), encoding="utf-8")
 
     def commit(self) -> None:
-        """Commit what the files have become as the experiment: from here on the point is done."""
+        """Commit the files as the experiment; the point is then done."""
         self._git("add", "--update", ".")
         written = [self.project / name for name in (*LOCKS, *self.origin.files)]
         self._git("add", "--force", *(os.path.relpath(path, self.folder / "tree") for path in written if path.exists()))
@@ -158,7 +158,7 @@ class WorkingCopy:
 
 
 def _git(*arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None) -> str:
-    """What git prints. Raises UserError with its message where it fails."""
+    """The output of git. Raises UserError with its message if it fails."""
     answer = git(*arguments, folder=folder, environment=environment)
     if answer.returncode:
         raise UserError(f"git {arguments[0]} has failed: {answer.stderr.strip()}")

@@ -1,6 +1,6 @@
-"""One point of a sweep, with all that it starts: `python -m pipeline.sweeping.point FOLDER NAME`.
+"""Runs one point of a sweep: `python -m pipeline.sweeping.point FOLDER NAME`.
 
-It ends with the sweep that started it, and leaves no process behind, whoever of them is killed.
+It stops if the sweep that started it has ended, and leaves no processes behind, even if one is killed.
 """
 
 import fcntl
@@ -19,10 +19,10 @@ from pipeline.sweeping import read_sweep
 from pipeline.sweeping.experiments import WorkingCopy
 from pipeline.sweeping.pool import PATIENCE, PAUSE, SlotQueue, Slots, end_processes
 
-CORES = "T2V_CORES"  # the numbers of those that the point has
-CORE_COUNT = "T2V_CORE_COUNT"  # how many it may take of the machine that a cluster has sent it to
+CORES = "T2V_CORES"  # the indices of the point's cores
+CORE_COUNT = "T2V_CORE_COUNT"  # the number of cores it may take on a cluster node
 SEED = "training_seed"
-# Commands of DVC in one process, up to the first that fails: to start it and read the project takes 0.6 seconds.
+# DVC commands in one process, up to the first that fails; starting DVC for each would take 0.6 seconds.
 IN_TURN = (
     "import json, sys; from dvc.cli import main; "
     "sys.exit(next((code for words in json.loads(sys.argv[1]) if (code := main(words))), 0))"
@@ -30,20 +30,20 @@ IN_TURN = (
 
 
 class Supervisor:
-    """Runs commands one after another, and asks them to stop when the process that started this one has gone.
+    """Runs commands in sequence, and interrupts them if the parent process has ended.
 
-    SIGINT reaches the commands as well: they are of our group. A command that only waits is in a session of its own:
-    `end` ends what it waits for, and then it is killed.
+    Commands are in this process group, so they receive SIGINT too. With `end`, the command only waits for something
+    elsewhere: it is in its own session, and is killed after `end` has ended what it waits for.
     """
 
     def __init__(self, end: Callable[[], None] | None = None) -> None:
         self._end = end
         self._parent = os.getppid()
-        self._stopped: float | None = None  # when it was asked to stop
+        self._stopped: float | None = None  # time of the stop request
         signal.signal(signal.SIGINT, lambda *_: self._note())
 
     def call(self, command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
-        """The exit code of the command. Raises Interrupted where it was asked to stop."""
+        """Run the command -> its exit code. Raises Interrupted after a stop request."""
         self._require_going()
         process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=bool(self._end))
         while process.poll() is None:
@@ -71,14 +71,14 @@ class Supervisor:
 
 
 def build_command(folder: Path, name: str) -> list[str]:
-    """What runs the point of this name of the sweep in a folder, on whatever machine."""
+    """The command that runs a point of the sweep in `folder`, on any machine."""
     return [sys.executable, "-m", "pipeline.sweeping.point", str(folder), name]
 
 
 def take_cores() -> Slots:
-    """Stay on the cores that were given to this point, or on as many as it may have that no other one holds.
+    """Set the CPU affinity to the cores assigned to this point, or else to as many free ones as it may take.
 
-    A cluster may say how many those are and leave which they are to its jobs.
+    A cluster may set only their number, without binding its jobs to cores.
     """
     seen = sorted(os.sched_getaffinity(0))
     if cores := os.environ.get(CORES):
@@ -94,7 +94,7 @@ def take_cores() -> Slots:
 
 @contextmanager
 def lock_point(folder: Path, name: str) -> Iterator[None]:
-    """Wait until no other process has the point, such as one on a cluster that is saving. Raises UserError."""
+    """Lock the point; wait for a process that is saving it, such as on a cluster. Raises UserError on timeout."""
     deadline = time.monotonic() + 2 * PATIENCE
     with (folder / f"{name}.lock").open("w") as file:
         while True:
@@ -109,11 +109,11 @@ def lock_point(folder: Path, name: str) -> Iterator[None]:
 
 
 def main(folder: Path, name: str) -> None:
-    """Run the stages of a point in a copy of the project and commit what they give as an experiment of DVC."""
+    """Run the stages of a point in a copy of the project, and commit the result as a DVC experiment."""
     sweep = read_sweep(folder)
     point, origin = sweep.runs[name], sweep.origin
     held = take_cores()
-    environment = os.environ | {"DVC_ROOT": str(Path.cwd())}  # where states of interrupted trainings lie
+    environment = os.environ | {"DVC_ROOT": str(Path.cwd())}  # where the states of interrupted trainings are
     seeds = {SEED: point.seed} if sweep.plan.seeds > 1 else {}
     supervisor = Supervisor()
     try:

@@ -1,7 +1,7 @@
-"""A pool of points: some of them at a time, each in a process of its own with a log file, all stopped together.
+"""A pool of points: several at a time, each in its own process with a log file, stopped together.
 
-Cores and GPUs of this machine are lent to one point at a time, over all sweeps of this user. Each core and each GPU has
-a file, and who holds its lock has the device. The locks fall when the processes that hold them end, however they do.
+Each core and each GPU of this machine is assigned to one point at a time, over all sweeps of this user, by a lock file
+per device. Locks are released when the processes that hold them end, in whatever way.
 """
 
 import fcntl
@@ -24,32 +24,32 @@ import psutil
 SLOT_FOLDER = Path(os.environ.get("T2V_SLOTS") or Path(tempfile.gettempdir()) / f"t2v-slots-{os.getuid()}")
 TURN = "turn"
 
-POINT = "T2V_POINT"  # names the sweep's folder and the point
-PAUSE = 0.5  # seconds between two looks at a process
-PATIENCE = 120.0  # seconds that an interrupted training may take to save its state
+POINT = "T2V_POINT"  # the sweep's folder and the point's name
+PAUSE = 0.5  # polling interval, seconds
+PATIENCE = 120.0  # seconds for an interrupted training to save its state
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-TAIL = 1 << 14  # bytes at the end of a log in which its message is looked for
+TAIL = 1 << 14  # bytes at the end of a log that are searched for its message
 
 
 class Slots:
-    """Devices that are held by an open file each."""
+    """Devices, each held by an open lock file."""
 
     def __init__(self, kind: str, files: dict[str, TextIO]) -> None:
         self.kind, self.names, self._files = kind, tuple(files), files
 
     def descriptors(self) -> list[int]:
-        """What a process has to inherit to hold them as well."""
+        """The file descriptors that a child process must inherit to hold them."""
         return [file.fileno() for file in self._files.values()]
 
     def release(self) -> None:
-        """Hold them no longer in this process."""
+        """Close the files in this process."""
         for file in self._files.values():
             file.close()
 
 
 class SlotQueue:
-    """Lends `each` of the devices `names` of one kind at a time. Sweeps take turns, so that none waits for ever."""
+    """Assigns `each` devices of the given `names` at a time. Sweeps take turns, so that none starves."""
 
     def __init__(self, kind: str, names: Sequence[str], each: int, folder: Path = SLOT_FOLDER) -> None:
         self.kind, self.names, self.each, self.folder = kind, names, each, folder
@@ -57,12 +57,12 @@ class SlotQueue:
         self._held: dict[str, TextIO] = {}
 
     def take(self) -> Slots | None:
-        """Devices that nobody else has; None while there are too few: ask again. Does not wait."""
+        """Free devices; None if there are too few at present. Does not wait."""
         if not self.each:
             return Slots(self.kind, {})
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._turn = self._turn or self._lock(TURN)
-        if self._turn is None:  # another sweep is waiting already
+        if self._turn is None:  # another sweep is already waiting
             return None
         for name in self.names:
             if len(self._held) < self.each and name not in self._held and (file := self._lock(name)):
@@ -75,7 +75,7 @@ class SlotQueue:
         return slots
 
     def leave(self) -> None:
-        """Give back what was gathered so far, and the turn."""
+        """Release the devices collected so far, and the turn."""
         for file in [*self._held.values(), *filter(None, [self._turn])]:
             file.close()
         self._turn, self._held = None, {}
@@ -91,12 +91,12 @@ class SlotQueue:
 
 
 def mark(folder: Path, name: str) -> dict[str, str]:
-    """The variable that the processes of a point inherit."""
+    """The environment variable by which the processes of a point are found."""
     return {POINT: str(folder.resolve() / name)}
 
 
 def find_processes(folder: Path, name: str = "") -> list[psutil.Process]:
-    """The processes of a point of the sweep in `folder`, or of all its points; this one is none of them."""
+    """The processes of a point of the sweep in `folder`, or of all its points, except this process."""
     sought = f"{folder.resolve()}/{name}"
     found = []
     for process in psutil.process_iter():
@@ -108,7 +108,7 @@ def find_processes(folder: Path, name: str = "") -> list[psutil.Process]:
 
 
 def end_processes(folder: Path, name: str = "", patience: float = 0.0) -> None:
-    """End what is left of a point, or of all, after `patience` seconds in which it may end by itself."""
+    """Kill the processes of a point, or of all points, that have not ended after `patience` seconds."""
     deadline = time.monotonic() + patience
     told = False
     while left := find_processes(folder, name):
@@ -124,14 +124,14 @@ def end_processes(folder: Path, name: str = "", patience: float = 0.0) -> None:
 
 @dataclass
 class Job:
-    """One command, from waiting to its end."""
+    """A command and its state."""
 
     name: str
     title: str
     command: Sequence[str]
     log: Path
-    recorded: bool = False  # by an earlier call: there is nothing to do
-    elsewhere: Callable[[], object] | None = None  # ends what is left on other machines; None: it runs here
+    recorded: bool = False  # done by an earlier call
+    elsewhere: Callable[[], object] | None = None  # ends what runs on other machines; None: it runs here
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
     seconds: float = 0.0
@@ -146,12 +146,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it ran and is over."""
+        """Whether its process has ended."""
         return self.process is not None and self.process.returncode is not None
 
     @property
     def mark(self) -> str:
-        """What its process is marked by; a point that runs elsewhere has its own name there, which may be here."""
+        """The name by which its process is found; not the point's own if that runs on a cluster, maybe on this host."""
         return f"{self.name}@" if self.elsewhere else self.name
 
     @property
@@ -159,11 +159,11 @@ class Job:
         return self.state.startswith("failed")
 
     def last_line(self) -> str:
-        """The last line of its log that says something."""
+        """The last non-empty line of its log."""
         return next(reversed(self._tail()), "")
 
     def message(self) -> str:
-        """Why it failed: what a stage called its error, or DVC its own; else the last line before DVC tells of it."""
+        """Why it failed: the error message of a stage, else of DVC, else the last line before DVC's report."""
         lines = self._tail()
         named = [line for line in lines if line.startswith("error:")]
         before = list(itertools.takewhile(lambda line: not line.startswith("ERROR:"), lines))
@@ -186,18 +186,18 @@ def run_jobs(
     environment: Callable[[Slots], Mapping[str, str]],
     on_change: Callable[[Job], None],
 ) -> None:
-    """Run the jobs that `take` gives, until it gives None while none runs; `on_change` hears of each start and end.
+    """Run the jobs from `take`, until it returns None while none runs; `on_change` is called at each start and end.
 
-    At most `limit` run at once, each on devices that no other job of this machine has meanwhile. A KeyboardInterrupt
-    passes to every job that runs, and on when all of them have ended.
+    At most `limit` run at a time, each on its own devices. A KeyboardInterrupt is forwarded to all running jobs, and
+    raised again when they have ended.
     """
     running: list[Job] = []
     job: Job | None = None
-    told = False  # that devices are awaited
+    told = False  # whether waiting for devices was reported
     try:
         while (job := job or (take() if len(running) < limit else None)) or running:
             if job and len(running) < limit and (lent := slots.take()):
-                running.append(job)  # before it starts: a Ctrl-C in between would leave it running
+                running.append(job)  # before the start, so that Ctrl-C in between does not leave it running
                 _start(job, lent, environment(lent))
                 on_change(job)
                 job = None
@@ -218,8 +218,8 @@ def run_jobs(
 
 def _start(job: Job, lent: Slots, environment: Mapping[str, str]) -> None:
     job.log.unlink(missing_ok=True)
-    with job.log.open("ab") as log:  # to which another machine may add
-        # A session of its own: Ctrl-C reaches it once, from us, and with it all that it has started.
+    with job.log.open("ab") as log:  # another machine may append to it
+        # In its own session, so that Ctrl-C reaches it and its children once, from this process.
         job.process = subprocess.Popen(
             job.command,
             env={**environment, **mark(job.log.parent, job.mark)},
@@ -227,21 +227,21 @@ def _start(job: Job, lent: Slots, environment: Mapping[str, str]) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=lent.descriptors(),  # it holds the devices from here on, also where this process dies
+            pass_fds=lent.descriptors(),  # it holds the devices from now on, even if this process dies
         )
     lent.release()
     job.began = time.monotonic()
 
 
 def _look(job: Job) -> bool:
-    """Whether the job has ended, with its time brought up to date."""
+    """Update the job's time -> whether it has ended."""
     assert job.process is not None
     job.seconds = time.monotonic() - job.began
     return job.process.poll() is not None
 
 
 def _stop(running: Sequence[Job]) -> None:
-    """Interrupt the jobs as Ctrl-C would and wait; a second Ctrl-C, or too long a wait, kills them."""
+    """Interrupt the jobs like Ctrl-C and wait; a second Ctrl-C, or a timeout, kills them."""
     _send(running, signal.SIGINT)
     if running:
         print("stopping: waiting until the running points have saved (Ctrl-C again to kill them)", file=sys.stderr)
@@ -256,7 +256,7 @@ def _stop(running: Sequence[Job]) -> None:
 
 
 def _clear(job: Job) -> None:
-    """End what is left of a job that has ended or was killed."""
+    """End the remaining processes of a job that has ended or was killed."""
     if job.elsewhere:
         job.elsewhere()
     end_processes(job.log.parent, job.mark)
