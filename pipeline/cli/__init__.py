@@ -1,4 +1,4 @@
-"""`t2v`: the commands around `dvc repro`. A module holds one command or a few; it is imported when one is called."""
+"""`t2v`: the commands around `dvc repro`. Each module has one or a few commands, and is imported when one is called."""
 
 from importlib import import_module
 from typing import Any
@@ -8,8 +8,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from pipeline.errors import guard
 
-# Command -> its line in `t2v --help`; the help of each command says more, and would cost seconds of imports here.
-# A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` where it has sub-commands.
+# Command -> its line in `t2v --help`, here since importing the commands takes seconds.
+# A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` if it has sub-commands.
 COMMANDS = {
     "plan": "Estimate memory, arithmetic and hours of a training.",
     "train": "Train, or trace a few steps with --profile.",
@@ -31,7 +31,7 @@ COMMANDS = {
     "doctor": "Check what the pipeline needs on this machine.",
     "prepare": "Fit DVC to this machine; `make` does it.",
 }
-# Command -> the module in which it stands beside another.
+# Command -> the module of another command that it is in.
 SHARED = {
     "plan": "train",
     "serve": "sample",
@@ -50,7 +50,7 @@ class Commands(TyperGroup):
         self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command to run: here its module is imported."""
+        """The command to run, whose module is imported here."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(str(name)) if command else None, rest
 
@@ -74,5 +74,5 @@ def t2v() -> None:
 
 
 def main() -> None:
-    """Run one command; bad input ends it with a message, never with a traceback."""
+    """Run one command; invalid input ends it with a message, never with a traceback."""
     guard(app)

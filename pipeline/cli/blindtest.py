@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 COLUMNS = ["test", "person", "pair", "answer", "real"]
 SIDES = ("left", "right")
 EVERYONE = "all people"
-BESIDE = ("two_sample_frames", "two_sample_motion")  # the same by a network trained to distinguish them
+BESIDE = ("two_sample_frames", "two_sample_motion")  # the same test by a network
 EVALUATION = Path("data/evaluation")
-LONGEST = 10_000_000  # bytes of a sheet
+LONGEST = 10_000_000  # bytes of a sheet, at most
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One line of a sheet."""
+    """One row of a sheet."""
 
     test: str
     person: str
@@ -71,7 +71,7 @@ def blindtest(
 
 
 def read_sheets(paths: Sequence[Path]) -> dict[str, list[Answer]]:
-    """The answers of each person. Raises UserError, which names file and line, for anything that is no such sheet."""
+    """The answers of each person. Raises UserError with file and line for anything that is not an answer sheet."""
     answers = [answer for path in paths for answer in _read_sheet(path)]
     if not answers:
         raise UserError(f"{', '.join(map(str, paths))}: no answers; save the answers on the page first")
@@ -133,7 +133,7 @@ def _read_answer(row: list[str], where: str) -> Answer:
 
 
 def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figure]":
-    """The share of right answers of each person, and of all, in which each person counts alike."""
+    """The share of right answers of each person, and the mean over people, each with the same weight."""
     from pipeline.evaluation.intervals import Figure, interval, interval_of_mean
 
     rng = np.random.default_rng(0)
@@ -153,9 +153,9 @@ def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figu
 
 
 def _widen_degenerate(figure: "Figure") -> "Figure":
-    """Where all answers are equal so are all resamples, but the interval must not be a point.
+    """If all answers are equal, all resamples are too: replace the interval of width 0.
 
-    Then it is the exact one of Clopper & Pearson 1934: who guesses is right six times out of six by a chance of 1.6 %.
+    The exact interval of Clopper & Pearson 1934 is used: guessing is right six times out of six with probability 1.6 %.
     """
     if figure.low != figure.high or figure.value not in (0.0, 1.0) or not figure.clips:
         return figure
@@ -164,9 +164,9 @@ def _widen_degenerate(figure: "Figure") -> "Figure":
 
 
 def _read_judges(folder: Path) -> "dict[str, Figure]":
-    """The figures of an evaluation that ask the same of a network; none where nothing is in the usual folder.
+    """The figures of an evaluation for the same test by a network; empty if the default folder has none.
 
-    Raises UserError for another folder without an evaluation.
+    Raises UserError for any other folder without an evaluation.
     """
     from pipeline.evaluation.intervals import read_figures
 
@@ -180,7 +180,7 @@ def _read_judges(folder: Path) -> "dict[str, Figure]":
 
 
 def _conclude(figure: "Figure") -> str:
-    """What the interval of all people says, in a sentence."""
+    """The conclusion from the interval over all people, in a sentence."""
     if figure.low is None or figure.high is None or figure.low <= 0.5 <= figure.high:
         return "0.5 lies within the interval: these answers do not show that people know real clips from generated ones"
     if figure.low > 0.5:

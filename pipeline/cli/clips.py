@@ -1,4 +1,4 @@
-"""`t2v clips`: what a folder of shards holds, as tables, JSON and film strips; and what happened to a clip, and why."""
+"""`t2v clips`: the contents of a folder of shards as tables, JSON and film strips; and what happened to a clip."""
 
 import difflib
 import hashlib
@@ -23,14 +23,14 @@ from pipeline.rendering.contact_sheet import choose_cards, pair_cards, write_she
 from pipeline.shards import ShardReader, read_index
 from pipeline.tables import iterate_table, read_table
 
-Figures = dict[str, Any]  # what JSON can hold
+Figures = dict[str, Any]  # JSON-serialisable
 
-SAMPLE_CLIPS = 512  # whose frames are looked at, so that ten million clips take as long as a thousand
+SAMPLE_CLIPS = 512  # clips whose frames are measured, so that ten million clips take as long as a thousand
 READ_AT_ONCE = 16
-STILL = 0.5  # mean change from frame to frame, of 255 levels, below which nothing is seen to move
-FLAT = 4.0  # standard deviation of all pixels below which nothing is seen at all
+STILL = 0.5  # mean change between frames, of 255 levels; below it a clip is static
+FLAT = 4.0  # standard deviation of all pixels; below it a clip is uniform
 
-MOST_LINES = 20  # of objects; --json holds all
+MOST_LINES = 20  # of objects; --json has all
 MOST_PAIRS = 20  # of near-duplicates: the nearest ones
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ app = typer.Typer(
 
 
 def folder_figures(folder: Path, shards: ShardReader) -> Figures:
-    """Clips, shards and bytes; and what `transcode` counted, where its report is there."""
+    """Numbers of clips, shards and bytes; and the counts in the report of `transcode`, if it exists."""
     files = [folder / shard.file for shard in read_index(folder).shards]
     sizes = {"count": len(files), "bytes": sum(path.stat().st_size for path in files), "mapped": shards.mapped}
     figures = {"clips": len(shards), "ids": len(set(shards.ids)), "shape": list(shards.shape), "shards": sizes}
@@ -50,7 +50,7 @@ def folder_figures(folder: Path, shards: ShardReader) -> Figures:
 
 
 def label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
-    """Clips per split, per category and object in each split, and per pair of both."""
+    """Clips per split, per category and object by split, and per pair of category and object."""
     clips = [labels[name] for name in shards.ids if name in labels]
     return {
         "without_label": len(shards) - len(clips),
@@ -62,7 +62,7 @@ def label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
 
 
 def drop_figures(folder: Path) -> Figures:
-    """For each reason how many items a stage left out, and the first of them with what was said about it."""
+    """For each reason the number of items that a stage dropped, and the first of them with its detail."""
     if not (folder / DROPS).is_file():
         return {}
     counted = count_drops(read_table(folder / DROPS, Drop))
@@ -70,7 +70,7 @@ def drop_figures(folder: Path) -> Figures:
 
 
 def sample_figures(shards: ShardReader) -> Figures:
-    """Light and movement of at most SAMPLE_CLIPS clips, drawn evenly; all in levels of 0..255 or shares of them."""
+    """Brightness and motion of at most SAMPLE_CLIPS evenly spaced clips, in levels of 0..255 or shares of the clips."""
     count = min(SAMPLE_CLIPS, len(shards))
     rows = np.sort(np.random.default_rng(0).choice(len(shards), count, replace=False))
     looks: list[tuple[float, float, float]] = []
@@ -97,14 +97,14 @@ def _require_png(sheet: Path | None) -> None:
 
 
 def read_labels(path: Path) -> dict[str, Clip]:
-    """The chosen clips by id. Raises UserError where they are not there."""
+    """The chosen clips by id. Raises UserError if the table is missing."""
     if not (path / "clips.parquet").is_file():
         raise UserError(f"{path}: no clips.parquet in it; give the folder that `filter` wrote, or leave --labels out")
     return {clip.id: clip for clip in read_table(path / "clips.parquet", Clip)}
 
 
 def _change(frames: Frames) -> float:
-    """Mean change of a pixel from one frame to the next; 0 for a single frame."""
+    """Mean absolute change of a pixel between frames; 0 for a single frame."""
     light = frames.astype(np.int16)
     return float(np.abs(np.diff(light, axis=0)).mean()) if len(frames) > 1 else 0.0
 
@@ -123,7 +123,7 @@ def _by_split(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _ordered(counts: Counter[str]) -> dict[str, int]:
-    """The commonest first; equally common ones by name."""
+    """Sorted by count, largest first, then by name."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -184,7 +184,7 @@ def _show_labels(labels: Figures, console: Console) -> None:
             lines.append([f"… and {len(counts) - MOST_LINES:,} more", *[""] * len(columns)])
         if kind == "categories":
             lines.append(["all", *_counts(labels["splits"], splits)])
-        if lines:  # captions need not name objects
+        if lines:  # captions may name no objects
             print_table(console, [kind, *columns], lines)
     if labels["without_label"]:
         console.print(f"{labels['without_label']:,} clips have no label in this folder", highlight=False)
@@ -324,7 +324,7 @@ def why(
 
 
 def _trace(product: Path, clip_id: str) -> list[str]:
-    """What a stage did with the clip, by its product and its drops; empty where it never had the clip."""
+    """What a stage did with the clip, by its outputs and drops; empty if the clip did not reach it."""
     if not product.is_file():
         return []
     kept = {"clips.parquet": _trace_label, "index.json": _trace_frames, "captions.parquet": _trace_caption}
@@ -342,7 +342,7 @@ def _trace_label(path: Path, clip_id: str) -> list[str]:
 
 
 def _trace_frames(path: Path, clip_id: str) -> list[str]:
-    """One line for each window of the clip's video."""
+    """A line for each window of the clip's video."""
     shards = [(shard.file, index) for shard in read_index(path.parent).shards for index in range(shard.clips)]
     rows = [row for row, name in enumerate(ShardReader(path.parent).ids) if name == clip_id]
     return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} of all)" for row in rows]

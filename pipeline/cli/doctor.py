@@ -1,9 +1,8 @@
-"""`t2v doctor`: checks that this machine has what the pipeline needs; a line per check, with a fix where one fails.
+"""`t2v doctor`: checks that this machine has what the pipeline needs; a line per check, with a remedy if it fails.
 
-It knows the first versions with fixes for the latest published vulnerabilities of the libraries that read untrusted
-files. To update that table: look for newer records (cve.org, osv.dev, release notes), put in for each release line the
-newest version that fixes a vulnerability which a file can exploit, and the day. Vulnerabilities without a fix are not
-in it.
+FIXES lists the first versions that fix the latest published vulnerabilities of libraries that read untrusted files. To
+update it, look for newer records (cve.org, osv.dev, release notes), and enter for each release line the newest version
+that fixes a vulnerability which a file can exploit, and the date. Vulnerabilities without a fix are not listed.
 """
 
 import base64
@@ -34,18 +33,18 @@ from pipeline.repository import git_fault, has_identity
 from pipeline.video.ffmpeg import find_executable, read_program_version
 from pipeline.video.pyav_decoder import read_library_version
 
-CACHE = Path(".dvc/cache")  # unless DVC is told another place
+CACHE = Path(".dvc/cache")  # by default
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-DEMO_BYTES = 2 * 10**9  # what the demo's data, its cache and a few experiments take, roughly and upwards
+DEMO_BYTES = 2 * 10**9  # rounded up: the demo's data, its cache and a few experiments
 INSIDE = ("libvpx", "dav1d")  # decoders within PyAV and ffmpeg
 LEAST_BYTES = 2 * 10**8
-TRAINED, PICTURE = Path("data/model/provenance.json"), Path("docs/grid.gif")  # of the run that is locked
+TRAINED, PICTURE = Path("data/model/provenance.json"), Path("docs/grid.gif")  # of the run in dvc.lock
 
 LOOKED_UP = "2026-11-28"
 
-# What a library that PyAV's wheel carries calls its version by.
+# The symbols by which libraries in PyAV's wheel report their versions.
 FUNCTIONS = {"libvpx": "vpx_codec_version_str", "dav1d": "dav1d_version"}
-# Streams of one frame, which have ffmpeg say by what it decodes them: options, and an IVF file of 64x64 pixels.
+# Streams of one frame, for which ffmpeg reports the decoder's version: options, and an IVF file of 64x64 pixels.
 ASKED = {
     "libvpx": (
         "libvpx-vp9",
@@ -56,12 +55,12 @@ ASKED = {
         "REtJRgAAIABBVjAxQABAAAEAAAABAAAAAQAAAAAAAAAhAAAAAAAAAAAAAAASAAoLAgAABVV//Gr5gEAyEBAAugIIIEEBAAAIAJXQAYA=",
     ),
 }
-SECONDS = 60.0  # that ffmpeg may take
+SECONDS = 60.0  # timeout of ffmpeg
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `text` ends with the way out where it is not `ok`."""
+    """The result of one check; `text` ends with a remedy if it is not `ok`."""
 
     state: Literal["ok", "warn", "fail"]
     text: str
@@ -94,7 +93,7 @@ def _python() -> Finding:
 
 
 def _torch() -> Finding:
-    import torch  # takes seconds: only when its turn comes
+    import torch  # takes seconds, so only for this check
 
     build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU"
     text = f"{torch.__version__}, built {build}"
@@ -105,7 +104,7 @@ def _torch() -> Finding:
 
 
 def _compare_with_the_run() -> list[str]:
-    """What sets this machine apart from the one of the run: of the model that is here, or of the picture in git."""
+    """How this machine differs from that of the run, according to its model, or else the picture in git."""
     from pipeline.inference import describe_environment
 
     made: dict[str, Any] = {}
@@ -128,7 +127,7 @@ def _ffmpeg() -> Finding:
 
 
 def _decoders() -> Finding:
-    """Versions of the libraries that read untrusted files, and those that lack published fixes."""
+    """The versions of libraries that read untrusted files, and those without published fixes."""
     versions = {
         "FFmpeg in PyAV": read_library_version(),
         "FFmpeg in imageio-ffmpeg": read_program_version(),
@@ -191,7 +190,7 @@ def _disk() -> Finding:
     text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
     halves = []
     for path in CACHE.glob("files/md5/*/.*.tmp"):
-        with suppress(FileNotFoundError):  # of a DVC that runs just now, and has ended it meanwhile
+        with suppress(FileNotFoundError):  # a running DVC may have removed it
             halves.append(path.stat().st_size)
     if halves:
         text = (
@@ -224,14 +223,14 @@ CHECKS: dict[str, Callable[[], Finding]] = {
 
 
 class Fix(NamedTuple):
-    """The first version of a release line with the fixes, and the records that say so."""
+    """The first version of a release line with the fixes, and their records."""
 
     version: tuple[int, ...]
     why: str
     source: str
 
 
-FIXES: dict[str, tuple[Fix, ...]] = {  # several: one for each release line that still gets fixes, the oldest first
+FIXES: dict[str, tuple[Fix, ...]] = {  # one for each maintained release line, oldest first
     "FFmpeg": (
         Fix((8, 1, 3), "CVE-2026-65703 and others", "https://www.cve.org/CVERecord?id=CVE-2026-107695"),
         Fix((9, 0, 2), "CVE-2026-125201", "https://www.cve.org/CVERecord?id=CVE-2026-125201"),
@@ -246,7 +245,7 @@ FIXES: dict[str, tuple[Fix, ...]] = {  # several: one for each release line that
 
 
 def find_missing_fix(name: str, version: str) -> Fix | None:
-    """The fix that a version lacks; None where it has it, is of a newer line, or cannot be compared."""
+    """The fix that a version lacks; None if it has it, is of a newer release line, or cannot be compared."""
     numbers = read_numbers(version)
     if not is_known(version):
         return None
@@ -255,7 +254,7 @@ def find_missing_fix(name: str, version: str) -> Fix | None:
 
 
 def is_known(version: str) -> bool:
-    """Whether it is a version that can be compared, not the name of a commit, nor nothing."""
+    """Whether a version can be compared: it is neither a commit nor empty."""
     return len(read_numbers(version)) > 1
 
 
@@ -266,7 +265,7 @@ def read_numbers(version: str) -> tuple[int, ...]:
 
 
 def read_wheel_version(name: str) -> str:
-    """Which libvpx or dav1d PyAV's wheel carries; empty where it carries none, as one built on this machine."""
+    """The version of libvpx or dav1d in PyAV's wheel; empty if it has none, as when built on this machine."""
     try:
         paths = [file.locate() for file in files("av") or () if f"lib{name.removeprefix('lib')}-" in file.name]
         function = getattr(ctypes.CDLL(str(paths[0])), FUNCTIONS[name])
@@ -277,7 +276,7 @@ def read_wheel_version(name: str) -> str:
 
 
 def read_static_version(name: str) -> str:
-    """Which libvpx or dav1d the ffmpeg of imageio-ffmpeg has inside, perhaps a commit; empty where it has none."""
+    """The version, or commit, of libvpx or dav1d in the ffmpeg of imageio-ffmpeg; empty if it has none."""
     decoder, stream = ASKED[name]
     command = [find_executable(), "-hide_banner", "-v", "verbose", "-c:v", decoder, "-f", "ivf", "-i", "pipe:"]
     try:

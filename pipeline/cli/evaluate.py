@@ -1,4 +1,4 @@
-"""`t2v evaluate`: measures videos from elsewhere in the same table as the generator of a run."""
+"""`t2v evaluate`: measures external videos with the judge, real clips and controls of a run."""
 
 import sys
 from collections import Counter
@@ -40,7 +40,7 @@ ENDINGS = (".json", ".csv")
 
 @dataclass(frozen=True)
 class ExternalClips:
-    """Every row of the table is in `labelled`, with its frames, or in `drops`."""
+    """Each row of the table is either in `labelled`, with its frames, or in `drops`."""
 
     labelled: list[Labelled]  # sorted by id
     frames: Frames  # uint8 [N,T,H,W,3]
@@ -56,7 +56,7 @@ def read_external_clips(
     directions: Directions,
     parser: "CaptionParser",
 ) -> ExternalClips:
-    """Label and decode all videos that the metadata in `folder` lists. Raises UserError where none is left."""
+    """Label and decode all videos that the metadata in `folder` lists. Raises UserError if none is left."""
     dataset = params.dataset.model_copy(update={"columns": columns})
     rows = call_reader(read_rows, folder, dataset, folder, params.compute.sandbox)
     judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
@@ -77,8 +77,8 @@ def read_external_clips(
 def _label(
     row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, directions: Directions, parser: "CaptionParser"
 ) -> Labelled | Drop:
-    """What the clip should show: by the columns where they are named, else as its caption names it."""
-    from pipeline.text.parsing import encode  # brings spaCy, which takes seconds
+    """What the clip should show: by the given columns, else parsed from its caption."""
+    from pipeline.text.parsing import encode  # imports spaCy, which takes seconds
 
     text = clean_text(row.label)
     if not is_usable_id(row.id):
@@ -105,7 +105,7 @@ def _label(
 
 
 def _find(clips: Sequence[Clip], lookup: VideoLookup) -> list[Clip | Drop]:
-    """The clips with the files of their videos, or why there is none."""
+    """The clips with their video files, or drops with the reason why there is none."""
     files = lookup.find([(clip.id, clip.video) for clip in clips])
     digests = iter(lookup.digest([file for file in files if isinstance(file, str)]))
     found: list[Clip | Drop] = []
@@ -120,10 +120,10 @@ def _find(clips: Sequence[Clip], lookup: VideoLookup) -> list[Clip | Drop]:
 def _decode(
     clips: Sequence[Clip], folder: Path, shape: ClipParams, params: Params
 ) -> tuple[list[str], Frames, list[Drop]]:
-    """Ids and frames of the videos that can be decoded, and why the others cannot.
+    """Ids and frames of the videos that can be decoded, and the reasons for the others.
 
-    As `transcode` does it, in workers of this machine that a hostile video cannot harm. A generated video is a clip as
-    a whole, whatever window of real videos the params ask for.
+    As in `transcode`, in sandboxed workers of this machine. A generated video is one clip as a whole, whatever windows
+    of real videos the params select.
     """
     whole = shape.model_copy(update={"seconds": None, "stride": None})
     options = params.transcode.model_copy(update={"windows": 1, "shard_format": "parquet"})
@@ -163,7 +163,7 @@ def evaluate(
     _require_folders(folder, data)
     named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
     columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
-    name = f"{folder.resolve().name}/"  # no other set of clips is called like a folder
+    name = f"{folder.resolve().name}/"  # no other set of clips has such a name
     found, given, prompts, unknown = _evaluate_folder(folder, columns, data, name)
 
     from pipeline.evaluation.report import summarise_set, write_figures
@@ -190,7 +190,7 @@ def _require_folders(folder: Path, data: Path) -> None:
 def _evaluate_folder(
     folder: Path, columns: ColumnParams, data: Path, name: str
 ) -> "tuple[Evaluation, ExternalClips, Sequence[Prompt], dict[str, list[str]]]":
-    import numpy as np  # these bring spaCy and torch, which take seconds
+    import numpy as np  # these import spaCy and torch, which takes seconds
 
     from pipeline.data.dataset import DataFolders, Dataset
     from pipeline.evaluation.clip_sets import read_real_clips
@@ -210,7 +210,7 @@ def _evaluate_folder(
     parser = CaptionParser(dataset.clips(), dataset.captions)
     given = read_external_clips(folder, columns, shape, params, vocabulary, dataset.directions, parser)
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
-    # Distances take as many clips as there are real ones, from the first: that must be no matter of their names.
+    # Distances compare the first clips, as many as there are real ones: these must not depend on names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = ClipSet(given.frames[order], [prompts[place] for place in order])
     networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices, params.compute.sandbox)
@@ -219,7 +219,7 @@ def _evaluate_folder(
 
 
 def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last: Path) -> None:
-    """The figures next to those of the generator, where it was evaluated, of real clips and of the floor."""
+    """Print the figures beside those of the generator, if it was evaluated, of real clips and of the floor."""
     from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL
     from pipeline.evaluation.intervals import have_same_reference, read_figures
     from pipeline.evaluation.report import group_reasons
@@ -245,7 +245,7 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
 
 
 def _warn(given: "ExternalClips", unknown: "Mapping[str, Sequence[str]]", count: int) -> None:
-    """Say what was left out, and which captions no judge can hold a clip against."""
+    """Warn about dropped clips, and about captions with which the judge cannot compare clips."""
     for drop in given.drops:
         print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
     for kind, captions in unknown.items():
@@ -255,7 +255,7 @@ def _warn(given: "ExternalClips", unknown: "Mapping[str, Sequence[str]]", count:
 
 
 def list_unknown(prompts: "Sequence[Prompt]", classes: "Mapping[str, Collection[str]]") -> dict[str, list[str]]:
-    """The captions that name no object or category of a judge; none where it has learned none of that kind."""
+    """The captions that name no object or category of a judge; empty if it has no classes of that kind."""
     return {
         kind: [prompt.caption.text for prompt in prompts if getattr(prompt, kind) < 0] if known else []
         for kind, known in classes.items()

@@ -1,4 +1,4 @@
-"""`t2v export`: writes a trained model as a folder to share, laid out as on the Hugging Face Hub."""
+"""`t2v export`: writes a trained model as a folder to share, in the layout of the Hugging Face Hub."""
 
 import json
 import os
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CARD, GRID = "README.md", "grid.gif"
 DEMO = "data/demo/labels"
-DEMO_LICENCE = "apache-2.0"  # its clips are drawn by code of this project
+DEMO_LICENCE = "apache-2.0"  # its clips are drawn by this project's code
 MEANINGS = {
     EXPORTED_GENERATOR: "the weights of the generator, averaged over its training",
     EXPORTED_DESCRIPTION: "the params that it was trained with, and its vocabulary",
@@ -46,7 +46,7 @@ MEANINGS = {
     CARD: "this page",
 }
 
-SAMPLE_WORDS = 6  # of the example, where there are no clips
+SAMPLE_WORDS = 6  # of the example, if there are no clips
 HUB_LICENCE = re.compile(r"[a-z0-9]+(?:[.+-]+[a-z0-9]+)*")
 NOT_STATED = "not stated"
 MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
@@ -78,7 +78,7 @@ def export(
             description, clips = _fill(made, found, graph=graph)
             _write_card(made, folder.name, found, {"weights": licence, "data": data_licence}, description, clips)
             made.chmod(0o755)
-            os.rename(made, folder)  # noqa: PTH104  it refuses a folder that has come there meanwhile, unless empty
+            os.rename(made, folder)  # noqa: PTH104  fails if a non-empty folder was created meanwhile
         finally:
             shutil.rmtree(made, ignore_errors=True)
     files = {path.name: path for path in sorted(folder.iterdir())}
@@ -90,14 +90,14 @@ def export(
 
 
 def _fill(made: Path, run: "Run", *, graph: bool) -> tuple[dict[str, Any], str]:
-    """Copy the parts of the model, its grid where that is of this model, and export its graph.
+    """Copy the parts of the model, its grid if that is of this model, and export its graph.
 
-    The description of the model, and how many clips the graph draws in one pass; empty without a graph.
+    -> the description of the model, and how many clips the graph generates in one pass; empty without a graph.
     """
     from pipeline.inference import Model
 
     files = find_model_files(run.folders.model)
-    model = Model(run.folders.model)  # says what is wrong before anything is written
+    model = Model(run.folders.model)  # raises before anything is written
     copies = {files.weights: EXPORTED_GENERATOR, files.description: EXPORTED_DESCRIPTION, files.vectors: VECTORS}
     for source, name in copies.items():
         if source.exists():
@@ -108,14 +108,14 @@ def _fill(made: Path, run: "Run", *, graph: bool) -> tuple[dict[str, Any], str]:
 
 
 def _is_drawn_by(digest: str, grid: Path) -> bool:
-    """Whether the grid is there, and its provenance names the model."""
+    """Whether the grid exists and its provenance names the model."""
     from pipeline.provenance.media import read_media
 
     return grid.is_file() and (read_media(grid).facts or {}).get("model") == digest
 
 
 def _write_graph(model: "Model", path: Path) -> str:
-    """Export the graph -> how many clips it draws in one pass; empty, with a note, where torch cannot export it."""
+    """Export the graph -> how many clips it generates in one pass; empty, with a note, if torch cannot export it."""
     from pipeline.onnx.export import ANY, ONE, export_generator
 
     print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)
@@ -157,7 +157,7 @@ def _write_card(
 
 
 def _choose_caption(run: "Run", words: list[str]) -> str:
-    """The commonest caption of the training clips; without them, words that the model knows."""
+    """The commonest caption of the training clips; without clips, words of the vocabulary."""
     from pipeline.tables import read_table
 
     table = run.folders.labels / "clips.parquet"
@@ -181,10 +181,10 @@ def write_card(
     references: Iterable[str],
     method: str,
 ) -> str:
-    """The card in Markdown, its facts in the head as the Hugging Face hub reads them; equal runs give equal text.
+    """The model card in Markdown, with the metadata of the Hugging Face Hub in its head; equal runs give equal text.
 
-    `licences` are those of the weights and of the data, `files` say what each file is, `references` name code of a
-    user's own that the model needs, `method` is train.method.
+    `licences` are those of the weights and the data, `files` describe each file, `references` name user-defined code
+    that the model needs, `method` is train.method.
     """
     head = {"library_name": "t2v", "pipeline_tag": "text-to-video", "license": licences["weights"], "tags": [method]}
     needed = ", ".join(references)
@@ -205,7 +205,7 @@ def write_card(
 
 
 def write_example(name: str, caption: str) -> str:
-    """Five lines that draw two clips."""
+    """Five lines of code that sample two clips."""
     words = json.dumps(caption.replace("`", ""), ensure_ascii=False)
     return (
         "from pipeline.sampling import from_pretrained  # the package t2v\n\n"
@@ -216,7 +216,7 @@ def write_example(name: str, caption: str) -> str:
 
 
 def write_figures(evaluation: "EvaluationView | None") -> str:
-    """Every figure with its 95 % interval and that of real clips; n/a and withdrawn ones with their reason."""
+    """All figures with 95 % intervals, beside those of real clips; n/a and withdrawn ones with a reason."""
     if evaluation is None:
         return ""
     groups = {"The main figures": evaluation.key, **evaluation.groups}
@@ -233,11 +233,11 @@ def _list_cells(line: "Line") -> tuple[str, str, str]:
 
 
 def write_rows(header: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> str:
-    """A table in Markdown, whose cells are text and no markup."""
+    """A table in Markdown, with escaped cells."""
     lines = [header, tuple("---" for _ in header), *(tuple(escape(str(part)) for part in row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def escape(text: str) -> str:
-    """Text on one line that Markdown and HTML show as it is."""
+    """Text on one line, escaped for Markdown and HTML."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()).translate(MARKUP)

@@ -28,7 +28,7 @@ from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
-METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of their provenance
+METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of its provenance
 
 Tree = dict[str, Any]
 
@@ -57,7 +57,7 @@ def lineage(
 
 
 def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
-    """What made a file; its model, as far as it is here; and the stages behind it, where a lock file names it."""
+    """The provenance of a file, its model if it is found, and the stages behind it if a lock file has it."""
     facts = media.require_facts()
     tree: Tree = {"file": str(media.path), **{key: value for key, value in facts.items() if key != "model"}}
     tree |= _compare_code(facts)
@@ -71,7 +71,7 @@ def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
 
 
 def trace_metric(name: str, root: Path) -> Tree:
-    """Where a figure of metrics.json or of the training comes from. Raises UserError for a name that none has."""
+    """The origin of a figure of metrics.json or of the training. Raises UserError for an unknown name."""
     known: list[str] = []
     for path, folder in METRICS.items():
         values = read_json(root / path, "`dvc repro` makes it") if (root / path).is_file() else {}
@@ -91,7 +91,7 @@ def trace_metric(name: str, root: Path) -> Tree:
 
 
 def describe_model(folder: Path, root: Path) -> Tree:
-    """The weights, what trained them, and the oldest commit whose lock file names this model."""
+    """The weights, their provenance, and the oldest commit whose lock file has this model."""
     files = find_model_files(folder)
     description = read_json(files.description, "it lies beside the weights of a model")
     tree: Tree = {"weights": digest_file(files.weights)}
@@ -106,13 +106,13 @@ def describe_model(folder: Path, root: Path) -> Tree:
 
 
 def _read_making(folder: Path) -> Tree:
-    """What the stage that wrote this folder noted in it."""
+    """The provenance that a stage wrote to this folder."""
     made: Tree = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
     return made | _compare_code(made)
 
 
 def _compare_code(facts: Tree) -> Tree:
-    """Whether the code of a stage is that of this folder."""
+    """Whether the code of a stage is the same as in the working directory."""
     maker, code = facts.get("made_by", ""), facts.get("code")
     if not code or not isinstance(maker, str) or maker not in modules():
         return {}
@@ -120,14 +120,14 @@ def _compare_code(facts: Tree) -> Tree:
 
 
 def _trace_locked(path: Path, root: Path) -> Tree:
-    """The stages behind an output, the last first, each with its params, data and code as the lock files have them."""
+    """The stages behind an output, last first, each with its params, data and code from the lock files."""
     steps = read_steps(root)
     start = find_makers(path, steps, root)
     return {"stages": [_describe_step(step) for step in order_upstream(start, steps)]} if start else {}
 
 
 def order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Step]:
-    """The steps, and those whose outputs they depend on, each once."""
+    """The steps and all steps upstream of them, each once."""
     waiting, seen = list(start), set()
     while waiting:
         step = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""`t2v prepare`: DVC fitted to this machine, with git or without, and plots that need no internet."""
+"""`t2v prepare`: configures DVC for this machine, with or without git, and plots that work offline."""
 
 import shutil
 from importlib.metadata import version
@@ -32,7 +32,7 @@ PAGE = """<!DOCTYPE html>
 """
 
 CONFIG = Path(".dvc/config")
-SHORT = 7  # digits of a commit that are shown
+SHORT = 7  # digits of a commit in messages
 
 
 def prepare() -> None:
@@ -50,7 +50,7 @@ def prepare() -> None:
 
 
 def write_plots_template(path: Path) -> None:
-    """Write DVC's page with the plotting library inside: its own page loads that from a server, blank when offline."""
+    """Write DVC's page with the plotting library embedded: DVC's own loads it from a server, and is blank offline."""
     mark = f"<!-- vl-convert {version('vl-convert-python')} -->"
     if path.is_file() and mark in path.read_text(encoding="utf-8")[:1000]:
         return
@@ -63,7 +63,7 @@ def write_plots_template(path: Path) -> None:
 
 
 def configure_dvc(root: Path) -> None:
-    """Set in .dvc/config.local what depends on this machine: `core.no_scm` exactly while git cannot be used."""
+    """Set the machine's settings in .dvc/config.local: `core.no_scm` if, and only if, git cannot be used."""
     from dvc.config import Config  # takes a second
 
     config = open_config(root / ".dvc")
@@ -75,7 +75,7 @@ def configure_dvc(root: Path) -> None:
     if (core, plots) == (local["core"], local["plots"]):
         return
     path = root / ".dvc" / Config.CONFIG_LOCAL
-    # DVC writes into the file itself, and a full disk would take with it what the user has put there.
+    # DVC does not write atomically: on a full disk, the user's settings would be lost.
     with naming(path), TemporaryDirectory(prefix=".prepare-", dir=path.parent) as folder:
         changed = Path(folder) / path.name
         if path.exists():
@@ -86,7 +86,7 @@ def configure_dvc(root: Path) -> None:
 
 
 def open_config(folder: Path) -> "Config":
-    """DVC's settings for a project, unchecked. Raises UserError, which names the file, where one is broken."""
+    """DVC's config of a project, unchecked. Raises UserError with the name of an invalid file."""
     from dvc.config import Config, ConfigError  # takes a second
 
     shared = [Path(Config.get_dir(level)) / Config.CONFIG for level in Config.SYSTEM_LEVELS]
@@ -100,7 +100,7 @@ def open_config(folder: Path) -> "Config":
 
 
 def find_remote_fault() -> str:
-    """Why `dvc exp push` would send no data, or to another place, with the way out; empty where it works."""
+    """Why `dvc exp push` would push no data, or to another remote, with a remedy; empty if it works."""
     from dvc.config_schema import RelPath  # takes a second
 
     config = open_config(CONFIG.parent)
@@ -115,7 +115,7 @@ def find_remote_fault() -> str:
             f"dvc remote modify {name} url {(CONFIG.parent / url).resolve()}"
         )
     local = levels["local"]
-    if "remote" in local["core"] and "url" in local["remote"].get(name, {}):  # DVC reads these for every commit
+    if "remote" in local["core"] and "url" in local["remote"].get(name, {}):  # DVC uses these for every commit
         return ""
     if not _has_remote("HEAD"):
         return (
@@ -133,6 +133,6 @@ def find_remote_fault() -> str:
 
 
 def _has_remote(commit: str) -> bool:
-    """Whether a default remote is among DVC's settings in a commit, or it has no such settings."""
+    """Whether DVC's config in a commit has a default remote, or the commit has no config."""
     committed = git("show", f"{commit}:./{CONFIG}")
     return committed.returncode != 0 or "remote" in committed.stdout

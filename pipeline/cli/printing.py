@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def open_console() -> Console:
-    """The standard output; a pipe has no edge to wrap at."""
+    """A console on standard output, which does not wrap lines in pipes."""
     console = Console()
     if not console.is_terminal:
         console.width = 1000
@@ -22,7 +22,7 @@ def open_console() -> Console:
 def print_table(
     console: Console, header: Sequence[str], lines: Iterable[Sequence[str]], numbers: Sequence[int] | None = None
 ) -> None:
-    """Print a table; columns of `numbers` are set to the right, without it all but the first."""
+    """Print a table; the columns `numbers` are right-aligned, by default all but the first."""
     right = range(1, len(header)) if numbers is None else numbers
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for index, name in enumerate(header):
@@ -34,12 +34,12 @@ def print_table(
 
 
 def _plain(text: str) -> str:
-    """The text without control characters, its brackets no markup."""
+    """The text without control characters, with brackets escaped."""
     return "".join(letter if letter.isprintable() else " " for letter in text).replace("[", "\\[")
 
 
 def cell(figure: "Figure | None") -> str:
-    """A figure with its interval in a table."""
+    """A table cell of a figure with its interval."""
     if figure is None:
         return ""
     if figure.value is None:

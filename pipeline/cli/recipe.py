@@ -1,4 +1,4 @@
-"""`t2v recipe`: starting points for params.yaml, each stored as its differences from the defaults."""
+"""`t2v recipe`: starting points for params.yaml, stored as differences from the defaults."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +17,18 @@ from pipeline.yaml_editor import read_to_edit, write_edited
 FOLDER = Path("recipes")
 PARAMS = Path("params.yaml")
 DEMO = "demo"  # the recipe without differences
-REPLACED = {"penalties"}  # mappings of which a recipe gives all keys, as it does of a section with another `kind`
+REPLACED = {"penalties"}  # mappings that a recipe replaces as a whole, like a section with another `kind`
 ABSENT = "absent"
 KEY = re.compile(r"( *)([\w-]+):(?: |$)")  # of a line of params
-# In a line of params; a sign within quotes, or behind a letter, starts none.
+# A comment in a line of params; a # in quotes, or after a letter, does not start one.
 COMMENT = re.compile(r"""(?:[^#'"]|"[^"]*"|(?<=\w)'|'[^']*'|(?<=\S)#)*(#.*)""")
-END = "the end"  # where comments stand that no key follows
+END = "the end"  # the key of comments that no key follows
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """The recipes of the current folder that start so, for a shell that completes a name."""
+    """The recipes of the current folder with this prefix, for shell completion."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem.startswith(incomplete))
 
 
@@ -106,12 +106,12 @@ def diff(
 
 
 def load_recipe(name: str) -> Params:
-    """The params of a recipe: the defaults with its values."""
+    """The params of a recipe: the defaults, overridden by its values."""
     return check_params(_merged(name), str(_locate(name)))
 
 
 def build_text(name: str) -> str:
-    """The defaults as text, comments and columns kept, with the values of a recipe and its head."""
+    """The text of the defaults, with comments and alignment, the values of a recipe, and its head."""
     changes = _read_tree(_locate(name))
     if not changes:
         return read_text(DEFAULTS)
@@ -121,7 +121,7 @@ def build_text(name: str) -> str:
 
 
 def merge(tree: Any, changes: Any) -> None:
-    """Put the values of `changes` into `tree`, section by section; comments of ruamel.yaml stay where they are."""
+    """Merge `changes` into `tree` recursively; comments of ruamel.yaml are preserved."""
     for key, value in changes.items():
         old = tree.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
@@ -136,7 +136,7 @@ def merge(tree: Any, changes: Any) -> None:
 
 
 def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
-    """The text of params with comments above their dotted keys, and the keys that it does not have."""
+    """The text of params with comments inserted above their dotted keys, and the keys that it does not have."""
     lines, found = [], set()
     for line, key in _read_keys(text):
         if key and key in comments and key not in found:
@@ -149,7 +149,7 @@ def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str
 
 
 def _find_own_comments(text: str) -> dict[str, list[str]]:
-    """Dotted key -> the comments at it and above it that no recipe has and the defaults have not."""
+    """Dotted key -> the comments at or above it that are in no recipe and not in the defaults."""
     known = {found for path in (DEFAULTS, *FOLDER.glob("*.yaml")) for found in _list_comments(read_text(path))}
     comments: dict[str, list[str]] = {}
     above: list[str] = []
@@ -166,7 +166,7 @@ def _list_comments(text: str) -> list[str]:
 
 
 def _read_keys(text: str) -> Iterator[tuple[str, str]]:
-    """The lines of params, each with the dotted key that stands on it; empty where none does."""
+    """The lines of params, each with its dotted key; empty for lines without one."""
     above: list[tuple[int, str]] = []
     for line in text.removesuffix("\n").split("\n"):
         found = KEY.match(line)
@@ -176,7 +176,7 @@ def _read_keys(text: str) -> Iterator[tuple[str, str]]:
 
 
 def find_differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Dotted key, value in `old`, value in `new` of every key whose value is not the same, in the order of `old`."""
+    """Dotted key, old value and new value of all keys whose values differ, in the order of `old`."""
     for key in [*old, *(key for key in new if key not in old)]:
         one, other = old.get(key, ABSENT), new.get(key, ABSENT)
         if isinstance(one, dict) and isinstance(other, dict):
@@ -192,7 +192,7 @@ def _merged(name: str) -> Any:
 
 
 def _find_names() -> list[str]:
-    """The recipes of this project, the defaults first."""
+    """The recipes of this project, defaults first."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if not names:
         raise UserError(f"{FOLDER}: no recipes in {Path.cwd()}; run in the project's folder")
@@ -208,7 +208,7 @@ def _locate(name: str) -> Path:
 
 
 def _read_head(name: str) -> list[str]:
-    """The comment lines at the start of a recipe, which say what it is for."""
+    """The comment lines at the start of a recipe, which describe it."""
     lines = read_text(_locate(name)).splitlines()
     count = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:count] or [f"# {name}"]

@@ -1,4 +1,4 @@
-"""`t2v compare` and `t2v report`: runs from folders of projects, and from revisions and experiments that DVC has."""
+"""`t2v compare` and `t2v report`: runs from project folders, or from revisions and experiments in DVC."""
 
 import json
 import sys
@@ -76,7 +76,7 @@ def _told(one: "Difference") -> tuple[str, str, str]:
 
 
 def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
-    """The runs by name; those in DVC's cache are copied into `scratch`. Raises UserError."""
+    """The runs by name; those from DVC are copied into `scratch`. Raises UserError if one is not found."""
     return [
         _open_folder(Path(name)) if Path(name).is_dir() else _fetch_revision(name, scratch / str(number))
         for number, name in enumerate(names)
@@ -84,7 +84,7 @@ def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
 
 
 def read_evaluation(source: str) -> "dict[str, Figure]":
-    """The figures of an evaluation: of a file, a folder, a project's folder, or a revision of this project."""
+    """The figures of an evaluation in a file, a folder, a project's folder, or a revision of this project."""
     from pipeline.evaluation.intervals import parse_figures, read_figures
 
     path = Path(source)
@@ -98,7 +98,7 @@ def read_evaluation(source: str) -> "dict[str, Figure]":
 
 @contextmanager
 def _explain_absence(name: str, ways: str) -> Iterator[str]:
-    """Yield the path of this project from the root of its repository; what DVC does not find raises UserError."""
+    """Yield the project's path within its repository; convert DVC's errors within the block into UserError."""
     from dvc.exceptions import DvcException  # takes a second
     from dvc_data.index.index import DataIndexDirError
 
@@ -144,7 +144,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def _fetch_revision(name: str, folder: Path) -> "Run":
-    """Copy the small products of a revision or an experiment, and its params."""
+    """Copy the small outputs of a revision or an experiment, and its params."""
     from dvc.api import DVCFileSystem  # takes a second
 
     from pipeline.page.run import Run, RunFolders
@@ -164,7 +164,7 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
 
 
 def _measure(project: Path, data: Path) -> dict[str, str]:
-    """The cost of the training, where the logs of the project have it."""
+    """The cost of the training, if the logs of the project have it."""
     from pipeline.monitoring.throughput import find_cost
     from pipeline.page.run import read_object
 

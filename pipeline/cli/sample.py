@@ -1,4 +1,4 @@
-"""`t2v sample` and `t2v serve`: clips of a model for any caption, in a file or over HTTP."""
+"""`t2v sample` and `t2v serve`: clips for any caption, in a file or over HTTP."""
 
 import hashlib
 import json
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
-MOST_SEED = 2**63 - 1  # with more, `t2v reproduce` would not make a file again
+MOST_SEED = 2**63 - 1  # `t2v reproduce` rejects larger ones
 MOST_GUIDANCE = 1000
-MOST_FPS = 100  # of render.fps as well: GIFs count hundredths of a second
-FEW = 16  # clips that are drawn at once, without progress
-FILMS = (".gif", ".mp4")  # show every pixel of every frame, enlarged
-COPIES = 3  # of the frames: as they are drawn, as a grid, and in the making of the file
-SURELY_THERE = 1 << 30  # bytes that are not asked for
+MOST_FPS = 100  # as for render.fps: GIFs have a resolution of 0.01 s
+FEW = 16  # clips generated in one pass, without a progress bar
+FILMS = (".gif", ".mp4")  # with all frames, enlarged
+COPIES = 3  # of the frames in memory: generated, in the grid, and in the encoder
+SURELY_THERE = 1 << 30  # bytes, below which free memory is not checked
 MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
 Guidance = Annotated[
@@ -58,7 +58,7 @@ def sample(
 
     Example: t2v sample "pushing a mug from left to right" --seed 1 -o mug.gif
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix here, and its threads cost a start
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrices here; threads delay the start
     from pipeline.rendering.export import check_ending
     from pipeline.sampling import VideoModel, write_clips
 
@@ -76,7 +76,7 @@ def sample(
 
 
 def _find_progress(n: int) -> "Progress":
-    """None is shown of a few clips, which one pass draws: rich takes as long to import."""
+    """No progress for few clips, which take one pass: importing rich takes as long."""
     if n > FEW:
         from pipeline.monitoring import progress
 
@@ -87,7 +87,7 @@ def _find_progress(n: int) -> "Progress":
 
 
 def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, int]) -> None:
-    """Raises UserError where the clips, or the picture that shows them, do not fit into free memory."""
+    """Raises UserError if the clips, or the grid of them, do not fit into free memory."""
     clips, enlarged = n * math.prod(shape), scale**2 if out.suffix.lower() in FILMS else 1
     needed = COPIES * clips * enlarged
     if needed < SURELY_THERE:
@@ -106,13 +106,13 @@ def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, i
 
 
 def describe_command(name: str) -> dict[str, str]:
-    """As `pipeline.source_code.describe_maker`, cached until the code changes: reading it takes as long as sampling."""
+    """`pipeline.source_code.describe_maker`, cached until the code changes: hashing it takes as long as sampling."""
     key = f"{name} {version('t2v')} {_sign_code()}"
     try:
         memo = json.loads(MEMO.read_bytes())
         if memo["key"] == key and memo["told"].keys() == {"made_by", "code", "version"}:
             return {part: str(value) for part, value in memo["told"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none yet, or it is broken
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no cache yet, or an invalid one
         pass
     from pipeline.source_code import describe_maker
 
@@ -121,13 +121,13 @@ def describe_command(name: str) -> dict[str, str]:
         try:
             with atomic_write(MEMO) as temporary:
                 temporary.write_text(json.dumps({"key": key, "told": told}), encoding="utf-8")
-        except PermissionError:  # of a project that is read only
+        except PermissionError:  # the project is read-only
             pass
     return told
 
 
 def _sign_code() -> str:
-    """Names the files of code by their paths, sizes and times of change."""
+    """A signature of the code: paths, sizes and modification times."""
     digest = hashlib.sha256()
     for path in sorted(path for top in ("pipeline", "stages") for path in (ROOT / top).rglob("*.py")):
         state = path.stat()

@@ -1,4 +1,4 @@
-"""`t2v sweep`: train one model per point and seed, several at a time, and go on after any end; `t2v sweep report`."""
+"""`t2v sweep`: trains one model per point and seed, several at a time, resumable; `t2v sweep report`."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ MOST_GPUS = 64  # of one machine
 
 
 class Commands(TyperGroup):
-    """`t2v sweep KEY=...` runs a sweep; only the word `report` names another command."""
+    """`t2v sweep KEY=...` runs a sweep; only `report` is a sub-command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args if args[:1] in (["report"], ["run"]) else ["run", *args])
@@ -90,7 +90,7 @@ def run(
     check_cluster(on, job_options)
     seed = params.seed if params.training_seed is None else params.training_seed
     with hold_sweep(plan, read, name, seed, jobs) as found:
-        end_jobs(found, found.runs, PATIENCE)  # of a call that was killed
+        end_jobs(found, found.runs, PATIENCE)  # left by a killed call
         end_processes(found.folder, patience=PATIENCE)
         continue_sweep(found, read, jobs, on, job_options)
 
@@ -99,7 +99,7 @@ app.command()(report)
 
 
 def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
-    """Refuse, before anything runs, what would fail later. Raises UserError."""
+    """Check the plan before anything runs. Raises UserError if it would fail later."""
     if both or (plan.metric and plan.points is None):
         raise UserError("give one of --maximise METRIC and --minimise METRIC, with the number of --points to choose")
     if plan.seeds > 1 and any(axis.key == SEED for axis in axes):
@@ -122,9 +122,9 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
 
 @contextmanager
 def hold_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int) -> Iterator[Sweep]:
-    """Yield the sweep that this call goes on with, or a new one, held for this process alone.
+    """Yield the sweep that this call resumes, or a new one, locked for this process.
 
-    A new one is held while its shared stages run: no other sweep may take its name meanwhile.
+    A new one is locked already while its shared stages run, so that no other sweep takes its name.
     """
     found = find_sweep(plan, name)
     if found is None:
@@ -135,7 +135,7 @@ def hold_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:
-    """The sweep that this call goes on with, if there is one. Raises UserError where the name is that of another."""
+    """The sweep that this call resumes, if there is one. Raises UserError if the name belongs to another sweep."""
     known = {sweep.name: sweep for sweep in list_sweeps()}
     if not known:
         return None
@@ -154,7 +154,7 @@ def find_sweep(plan: Plan, name: str) -> Sweep | None:
 
 
 def choose_stages(plan: Plan, axes: Sequence[Axis]) -> SweptStages:
-    """The stages that points share, and those that they run. Raises UserError where those do not fit the plan."""
+    """The stages that points share, and those that they run. Raises UserError if those do not suit the plan."""
     stages = split_stages([axis.key for axis in axes] + ([SEED] if plan.seeds > 1 else []), plan.until)
     if not stages.swept:
         raise UserError(f"no stage depends on {', '.join(axis.key for axis in axes)}: all points would be the same")
@@ -164,7 +164,7 @@ def choose_stages(plan: Plan, axes: Sequence[Axis]) -> SweptStages:
 
 
 def begin_sweep(plan: Plan, axes: Sequence[Axis], stages: SweptStages, name: str, seed: int, jobs: int) -> Sweep:
-    """Make what all points share, and note what each of them starts from."""
+    """Run the shared stages, and record what the points start from."""
     run_shared_stages(stages.shared, child_environment())
     baseline, snapshot = take_snapshot()
     keep_snapshot(name, snapshot)
@@ -183,8 +183,8 @@ def begin_sweep(plan: Plan, axes: Sequence[Axis], stages: SweptStages, name: str
 
 
 def continue_sweep(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, options: str) -> None:
-    """Train what is not trained yet. Ends with exit code 1 if a run failed; raises Interrupted if it was stopped."""
-    # The project may have moved meanwhile, and what was begun on a cluster may go on here.
+    """Run the unfinished trainings. Exits with code 1 if one failed; raises Interrupted if stopped."""
+    # The project may have been moved, and a sweep may change between a cluster and this machine.
     found.origin = replace(found.origin, settings=settings_for_copies(), engine=on)
     found.save()
     done = find_experiments()
@@ -211,7 +211,7 @@ def continue_sweep(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, optio
 
 
 def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
-    """Say what failed and why, and what to do with the rest."""
+    """Print the failures with reasons, and how to resume."""
     failed = [job for job in work.values() if job.failed]
     for job in failed:
         print(f"{job.name} {job.title}: {job.state}: {job.message()}; its log is {job.log}", file=sys.stderr)
@@ -227,8 +227,8 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
 
 
 def list_devices(found: Sweep, jobs: int) -> SlotQueue:
-    """What a run has for itself: its part of the GPUs that `devices` names, else as many cores as at its start."""
-    from pipeline.distributed import parse_devices  # brings torch, which takes seconds
+    """The devices to assign to runs: shares of the GPUs in `devices`, else as many cores as at the sweep's start."""
+    from pipeline.distributed import parse_devices  # imports torch, which takes seconds
 
     devices = parse_devices(load_params(PARAMS).devices)
     gpus = [_list_gpus()[device.index] for device in devices if device.type == "cuda"]
@@ -241,7 +241,7 @@ def list_devices(found: Sweep, jobs: int) -> SlotQueue:
 
 
 def describe_slots(slots: Slots) -> dict[str, str]:
-    """The environment of a run that has the devices."""
+    """The environment variables of a run with these devices."""
     if slots.kind == "core":
         return child_environment() | {CORES: ",".join(slots.names)}
     if not slots.names:
@@ -251,24 +251,24 @@ def describe_slots(slots: Slots) -> dict[str, str]:
 
 
 def _list_gpus() -> list[str]:
-    """The names of GPUs on this machine by their places, which are counted among those that CUDA leaves visible."""
+    """The names of the GPUs by torch's index, which counts those in CUDA_VISIBLE_DEVICES."""
     visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name]
     return visible or [str(index) for index in range(MOST_GPUS)]
 
 
 def read_metric(run: str, metric: str) -> float | None:
-    """A metric of a run that is done; None where it has none."""
+    """A metric of a finished run; None if it has none."""
     return read_metrics(find_experiments().get(run, "")).get(metric)
 
 
 def find_free_name(name: str) -> str:
-    """The name if no other sweep has it, else the first free one. Raises UserError."""
+    """The name if it is free, else with the first free number. Raises UserError if it is invalid."""
     taken = {run.rpartition("-")[0] for run in find_experiments()} | {
         path.name for path in FOLDER.glob("*") if is_taken(path)
     }
     if name and name in taken:
         raise UserError(f"--name {name}: there are experiments of that name already; choose another one")
-    parted = {"/", ","} & set(name)  # git takes them, but a folder and a list of Slurm's jobs end there
+    parted = {"/", ","} & set(name)  # valid in git, but not in a folder name or a list of Slurm jobs
     if name and (parted or git("check-ref-format", f"refs/exps/{name}").returncode):
         raise UserError(f"--name {name}: cannot name experiments; use letters, digits and hyphens")
     return name or next(free for free in map("sweep-{}".format, range(1, len(taken) + 2)) if free not in taken)
@@ -277,10 +277,10 @@ def find_free_name(name: str) -> str:
 def run_pool(
     work: Mapping[str, Job], take: Callable[[], Job | None], jobs: int, slots: SlotQueue, note: Callable[[Job], None]
 ) -> None:
-    """Run the pool with a live table on a terminal, a line per start and end elsewhere."""
+    """Run the pool with a live table on a terminal, otherwise with a line per start and end."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which the end of a login must not stop
-            signal.signal(number, signal.default_int_handler)  # they too should stop the points that run
+        if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup, so that a logout does not stop it
+            signal.signal(number, signal.default_int_handler)  # these signals stop the running points, too
     console = Console()
     if console.is_terminal:
         with Live(get_renderable=lambda: draw_table(list(work.values())), console=console, refresh_per_second=2):
@@ -297,7 +297,7 @@ def run_pool(
 
 
 def draw_table(work: Sequence[Job]) -> Table:
-    """The jobs as they stand."""
+    """A table of the jobs and their states."""
     drawn = Table("experiment", "point", "state", "time", "last line of its log", expand=True)
     for job in work:
         minutes, seconds = divmod(int(job.seconds), 60)

@@ -1,4 +1,4 @@
-"""`t2v sweep report`: each metric against the swept values, which points really differ, and the trade-off."""
+"""`t2v sweep report`: metrics against swept values, significant differences between points, and the trade-off."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from pipeline.sweeping.differences import MetricDifferences, Spread
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
-MOST_PAIRS = 6  # of a metric, in a line
-LEAST_CHANCE = 0.001  # a smaller one is not results apart from it
+MOST_PAIRS = 6  # of a metric, in its line
+LEAST_CHANCE = 0.001  # smaller p-values are shown as less than this
 
-WIDE = 20  # the largest value to the smallest from which on they are laid out by their logarithms
-PIXELS = 2.0  # of a png, per unit of the drawing
+WIDE = 20  # ratio of the largest to the smallest value from which on an axis is logarithmic
+PIXELS = 2.0  # of a PNG, per unit of the drawing
 SIDE = 220
 COLUMNS = 3
-LABEL_LIMIT = 320  # of a point's name
-MOST_NAMED = 12  # points whose numbers find room in the plot of the trade-off
+LABEL_LIMIT = 320  # of a point's label
+MOST_NAMED = 12  # points whose numbers fit into the plot of the trade-off
 FAINT = 0.12
-PADDING = 12  # between the outer points and the frame
+PADDING = 12  # between the outermost points and the frame
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep with what its runs gave."""
+    """A sweep and the results of its runs."""
 
     sweep: Sweep
     metrics: "Mapping[str, MetricDifferences]"
     missing: Sequence[str]  # runs without an experiment
-    front: Sequence[int]  # points on the front of fidelity and diversity
+    front: Sequence[int]  # points on the Pareto front of the trade-off
 
     @cached_property
     def points(self) -> dict[int, Values]:
-        """The values of each point as they are shown, in their order."""
+        """The values of each point, in display order."""
         return lay_out({run.point: run.values for run in self.sweep.runs.values()})
 
     @cached_property
     def keys(self) -> list[str]:
-        """What points differ in; not every point has all of it."""
+        """The keys of all points; not every point has all keys."""
         return list_keys(self.points)
 
 
@@ -86,11 +86,11 @@ def report(
 
 
 def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
-    """What the experiments of a sweep gave. Raises UserError where there is no such sweep, or nothing done yet."""
+    """The results of a sweep's experiments. Raises UserError if there is no such sweep, or no finished run."""
     if not (FOLDER / name / FILE).is_file():
         known = [sweep.name for sweep in list_sweeps()]
         raise UserError(f"{name}: no such sweep in {FOLDER}{find_near(name, known) or '; there is none' * (not known)}")
-    from pipeline.evaluation.intervals import OF_THE_REALS  # these bring numpy and scipy, which take a second
+    from pipeline.evaluation.intervals import OF_THE_REALS  # these import numpy and scipy, which takes a second
     from pipeline.sweeping.differences import compare_points, find_front
 
     sweep, commits = read_sweep(FOLDER / name), find_experiments()
@@ -161,7 +161,7 @@ def _show_chance(chance: float | None) -> str:
 
 
 def _name_pairs(one: "MetricDifferences") -> str:
-    """The pairs; where they are many, the points with the largest and the smallest mean, and those like them."""
+    """The differing pairs; if many, the points with the largest and smallest means, and those similar to them."""
     if len(one.real) <= MOST_PAIRS:
         return ", ".join(f"{a} < {b}" for a, b in one.real)
     ends = []
@@ -206,7 +206,7 @@ def _plain(results: SweepResults) -> dict[str, Any]:
 
 
 def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str], out: Path) -> None:
-    """Write the picture as SVG or PNG, by the ending of `out`."""
+    """Write the figure as SVG or PNG, by the suffix of `out`."""
     import vl_convert  # takes a second
 
     spec = build_spec(results, metrics, trade)
@@ -218,7 +218,7 @@ def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str,
 
 
 def build_spec(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str]) -> dict[str, Any]:
-    """The Vega-Lite of the picture: a plot for each metric, and one of the two of the trade-off."""
+    """The Vega-Lite specification: a plot for each metric, and one of the trade-off."""
     key = next((key for key in results.keys if len(set(_list_numbers(results, key))) > 1), None)
     plots = [_draw_curves(results, metric, key) if key else _draw_rows(results, metric) for metric in metrics]
     return {
@@ -230,13 +230,13 @@ def build_spec(results: SweepResults, metrics: Sequence[str], trade: tuple[str, 
 
 
 def _list_numbers(results: SweepResults, key: str) -> list[float]:
-    """The values of a key that may be an axis of numbers; none where one of them is none."""
+    """The values of a key that can be a numeric axis; empty if one of them is not a number."""
     values = [values[key] for values in results.points.values() if key in values]
     return values if all(map(is_number, values)) else []
 
 
 def _list_plots(results: SweepResults, metric: str, key: str | None) -> list[dict[str, Any]]:
-    """What is drawn of each point: its mean and interval, its place on the axis `key`, and its other values."""
+    """The plotted data of each point: mean and interval, value on the axis `key`, and other values."""
     rows = []
     for point, values in results.points.items():
         if (spread := results.metrics[metric].spreads.get(point)) is None:
@@ -248,14 +248,14 @@ def _list_plots(results: SweepResults, metric: str, key: str | None) -> list[dic
 
 
 def _name_series(results: SweepResults, point: int, key: str | None) -> str:
-    """The values of a point besides that of `key`; of a single key the value alone."""
+    """The values of a point except that of `key`; of a single key, without its name."""
     others = {name: value for name, value in results.points[point].items() if name != key}
     keys = [name for name in results.keys if name != key]
     return " ".join(map(show_value, others.values())) if len(keys) == 1 or not key else show_point(others)
 
 
 def _draw_curves(results: SweepResults, metric: str, key: str) -> dict[str, Any]:
-    """A line over the numbers of `key` for each combination of the others; level where a point has no such number."""
+    """A line over the values of `key` for each combination of the others; horizontal for points without a value."""
     rows = _list_plots(results, metric, key)
     numbers = _list_numbers(results, key)
     wide = min(numbers) > 0 and max(numbers) / min(numbers) >= WIDE
@@ -274,7 +274,7 @@ def _draw_curves(results: SweepResults, metric: str, key: str) -> dict[str, Any]
 
 
 def _draw_rows(results: SweepResults, metric: str) -> dict[str, Any]:
-    """A row for each point, where no key has numbers."""
+    """A row for each point, if no key is numeric."""
     rows = _list_plots(results, metric, None)
     names = {"field": "series", "type": "nominal", "title": None, "sort": None}
     dot = _mark({"type": "point", "filled": True}, {"x": _measure("mean", metric)})

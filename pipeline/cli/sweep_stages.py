@@ -1,4 +1,4 @@
-"""What DVC's graph says of a sweep: the stages that all points share, those that each runs, and where the cache is."""
+"""The stages of a sweep, from DVC's graph: those that all points share, and those that each point runs."""
 
 import os
 import subprocess
@@ -17,28 +17,28 @@ TRAIN = "train"
 
 
 class SweptStages(NamedTuple):
-    """Names of stages, each list in the order in which they run."""
+    """Names of stages, in execution order, and files in the project's folder."""
 
-    shared: list[str]  # that no change of the swept keys reaches
+    shared: list[str]  # not affected by the swept keys
     swept: list[str]  # the others
-    inputs: list[str]  # of the shared ones: those whose products a swept stage reads
-    kept_by_git: list[str]  # files that swept stages write and DVC leaves to git, from the project's folder
-    left_out: dict[str, list[str]]  # what those that the keys reach and points do not run would give to DVC's cache
-    left_to_git: list[str]  # files that they would write and DVC leaves to git
+    inputs: list[str]  # the shared ones whose outputs a swept stage reads
+    kept_by_git: list[str]  # outputs of swept stages that are not in DVC's cache
+    left_out: dict[str, list[str]]  # affected stages that points do not run -> their cached outputs
+    left_to_git: list[str]  # outputs of those that are not in DVC's cache
 
 
 def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
-    """The stages by whether they read one of the params `keys` or follow one that does.
+    """The stages by whether they depend, directly or not, on one of the params `keys`.
 
-    Where points end with the stage `until`, it is the last one, with those that it needs. Raises UserError where that
-    is none of training and what follows it, or where the keys do not reach it.
+    Points run the stage `until`, if given, and what it needs. Raises UserError if it is neither `train` nor downstream
+    of it, or does not depend on the keys.
     """
-    import networkx  # takes a while, as DVC does, for which `t2v --help` need not wait
+    import networkx  # slow to import, like DVC
 
     with _open_project() as repo:
-        graph = repo.index.graph  # from a stage to the stages that it needs
+        graph = repo.index.graph  # edges lead from a stage to its dependencies
         ours = {stage for stage in graph if stage.path_in_repo == "dvc.yaml"}
-        needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only while it is used
+        needed = ours.union(*(networkx.descendants(graph, stage) for stage in ours))  # the demo only if it is used
         touched = {stage for stage in graph if any(_overlap(key, read) for key in keys for read in _list_params(stage))}
         reached = touched.union(*(networkx.ancestors(graph, stage) for stage in touched)) & needed
         order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage in needed]
@@ -60,12 +60,12 @@ def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
 
 @contextmanager
 def _open_project() -> Iterator[Any]:
-    """The project as DVC has it. Raises UserError where its files are broken, or its databases have no room."""
+    """Yield the project, opened by DVC. Raises UserError if its files are invalid, or the disk is full."""
     from dvc.dirs import site_cache_dir
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    open_config(Path(".dvc"))  # names the file that is broken, as DVC does not
+    open_config(Path(".dvc"))  # its error names the file; DVC's does not
     try:
         with Repo() as repo:
             yield repo
@@ -80,7 +80,7 @@ def _open_project() -> Iterator[Any]:
 
 
 def _find_last(reached: Sequence[Any], graph: Any, until: str) -> Any:
-    """The stage of this name among those that the swept keys reach, if a training may end with it."""
+    """The stage `until` among those that the swept keys affect. Raises UserError if points cannot end with it."""
     import networkx
 
     may = {
@@ -94,7 +94,7 @@ def _find_last(reached: Sequence[Any], graph: Any, until: str) -> Any:
 
 
 def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> None:
-    """`dvc repro` of the stages in the workspace. Raises UserError if one fails."""
+    """Run `dvc repro` for the stages in the workspace. Raises UserError if one fails."""
     if not stages:
         return
     print(f"what all points share: {', '.join(stages)}", flush=True)
@@ -105,7 +105,7 @@ def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> Non
 
 
 def settings_for_copies() -> str:
-    """DVC's settings for a copy of this project: the same cache, no git, nothing sent; `[core]` comes last."""
+    """DVC's config for a copy of this project: same cache, no git, no analytics; `[core]` is the last section."""
     with _open_project() as repo:
         links = repo.config["cache"].get("type")
         folder = quote_setting(repo.cache.local_cache_dir)
@@ -114,7 +114,7 @@ def settings_for_copies() -> str:
 
 
 def _list_outs(stage: Any, root: str, cached: bool) -> list[str]:
-    """What a stage writes, from the project's folder: what DVC keeps in its cache, or what it leaves to git."""
+    """The outputs of a stage, relative to the project's folder: those in DVC's cache, or those that are not."""
     return [os.path.relpath(out.fs_path, root) for out in stage.outs if out.use_cache == cached]
 
 
@@ -123,5 +123,5 @@ def _list_params(stage: Any) -> list[str]:
 
 
 def _overlap(key: str, read: str) -> bool:
-    """Whether one dotted name is the other or lies within it."""
+    """Whether one dotted name equals or contains the other."""
     return f"{key}.".startswith(f"{read}.") or f"{read}.".startswith(f"{key}.")

@@ -1,4 +1,4 @@
-"""`t2v plan`, `t2v train`: what a training will need, before it starts; the training, or some steps of it profiled."""
+"""`t2v plan`, `t2v train`: the needs of a training before it starts; a training, or a profile of a few steps."""
 
 import json
 import os
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pipeline.planning import TrainingPlan
 
 SHOWN = 15  # operations in the table
-LONGEST = 3600  # seconds of measured steps
-UNDISTURBED = 0.9  # share of the time that a training on an idle machine has a core
+LONGEST = 3600  # seconds of measured steps, at most
+UNDISTURBED = 0.9  # CPU time over wall time of a training on an idle machine
 
 
 def plan(
@@ -49,7 +49,7 @@ def plan(
     read = load_recipe(recipe) if recipe else load_params(params)
     from pipeline.data.dataset import DataFolders
     from pipeline.distributed import Rank, parse_devices
-    from pipeline.planning import plan_training  # brings torch, which takes seconds
+    from pipeline.planning import plan_training  # imports torch, which takes seconds
 
     found = parse_devices(read.devices, devices)
     Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips, read.train.sharing_key)
@@ -121,7 +121,7 @@ def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> No
 
 
 def _say(console: Console, *lines: str) -> None:
-    """Lines as they are."""
+    """Print lines without markup."""
     console.print("\n".join(lines), highlight=False, markup=False)
 
 
@@ -139,10 +139,10 @@ def train(
     """
     from pipeline.distributed import parse_devices  # torch takes seconds
 
-    found = parse_devices(load_params().devices, devices)  # before other stages have worked for a training in vain
+    found = parse_devices(load_params().devices, devices)  # before other stages run
     if devices:
         os.environ[DEVICES_VARIABLE] = devices
-    if not profile:  # in place of this process: nobody stands between the terminal, DVC and its stage
+    if not profile:  # replaces this process, so that signals reach DVC directly
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
     file, traced = _trace(found, steps)
     costs, console = traced.costs, open_console()

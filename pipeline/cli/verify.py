@@ -1,7 +1,7 @@
-"""`t2v verify`, `t2v reproduce`, `t2v sign`: rendered files and what they say of their making, checked and vouched for.
+"""`t2v verify`, `t2v reproduce`, `t2v sign`: check, reproduce and sign rendered files.
 
-Files are made again from their own provenance, where that can be, and it is told where they differ. Outputs of stages
-are held against the lock files.
+Files are reproduced from their own provenance, if possible, and compared. Outputs of stages are compared with the lock
+files.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from pipeline.provenance.locks import check_outputs, find_makers, open_model, re
 from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
 
 ALTERED = "made alike here, so the file has been altered"
-LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: kinds, from, to
+LIMITS: dict[str, tuple[Any, float, float]] = {  # of values in provenance: type, minimum, maximum
     "seed": (int, 0, MOST_SEED),
     "n": (int, 1, 4096),
     "scale": (int, 1, 64),
@@ -41,14 +41,14 @@ LIMITS: dict[str, tuple[Any, float, float]] = {  # of what a file may ask for: k
     "guidance": ((int, float), 0, MOST_GUIDANCE),
     "threads": (int, 1, 1024),
 }
-SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` among the facts
+SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` in the provenance
 
 
 class Stage(NamedTuple):
-    """How to run a single stage that renders files."""
+    """How to run a stage that renders files."""
 
-    section: str  # of params, by the names of its files
-    folders: tuple[str, ...]  # of a run that it reads, besides the model
+    section: str  # of params, also the key in the provenance
+    folders: tuple[str, ...]  # of the run that it reads, besides the model
 
 
 STAGES = {
@@ -60,11 +60,11 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file."""
+    """The result for one file."""
 
     media: Media
     state: Literal["equal", "equal pixels", "differs", "not made again"]
-    reasons: tuple[str, ...] = ()  # why it could not be made again, or where and why it differs
+    reasons: tuple[str, ...] = ()  # why it was not reproduced, or how and why it differs
 
     @property
     def is_equal(self) -> bool:
@@ -98,15 +98,15 @@ def reproduce(
 
 
 def _list_once(paths: Sequence[Path]) -> list[Path]:
-    """The files of all paths, each once, although a folder and a file in it are named."""
+    """The files of all paths without duplicates, such as a file in a folder that is given too."""
     found: dict[Path, Path] = {}
     for file in (file for path in paths for file in list_media(path)):
-        found.setdefault(Path(os.path.abspath(file)), file)  # noqa: PTH100  not resolved: DVC may link equal files
+        found.setdefault(Path(os.path.abspath(file)), file)  # noqa: PTH100  DVC may link equal files
     return list(found.values())
 
 
 def _check_places(files: Sequence[Path], out: Path) -> None:
-    """Raise UserError where a file made again would take the place of another one, or of the one to compare with."""
+    """Raise UserError if a reproduced file would overwrite another one, or the original."""
     taken: dict[str, Path] = {}
     for file in files:
         if (out / file.name).resolve() == file.resolve():
@@ -116,12 +116,12 @@ def _check_places(files: Sequence[Path], out: Path) -> None:
 
 
 def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
-    """Make each file again, those of one environment in one process."""
+    """Reproduce each file; those with equal environments in one process."""
     groups: dict[str, list[Media]] = {}
     for media in files:
         groups.setdefault(repr((media.facts or {}).get("environment")), []).append(media)
     for group in groups.values():
-        # In a new process, since torch chooses its instructions once in a process.
+        # In a new process, since torch selects its instruction set once per process.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process, TemporaryDirectory() as temporary:
             for media in group:
                 try:
@@ -135,7 +135,7 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
 
 
 def compare(media: Media, remade: Media) -> Outcome:
-    """Equal bytes; equal pixels, and what else is different in the making; or where the two differ, and why."""
+    """Whether two files have equal bytes, or equal pixels, or how they differ; with differences in provenance."""
     if media.payload == remade.payload:
         return Outcome(media, "equal")
     facts = tuple(explain_facts(media.facts or {}, remade.facts or {}))
@@ -146,13 +146,13 @@ def compare(media: Media, remade: Media) -> Outcome:
 
 
 def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
-    """The file made again within `scratch`. Raises UserError where that cannot be done here."""
+    """Reproduce a file in `scratch` -> its path. Raises UserError if that is not possible here."""
     facts = media.require_facts()
     maker = facts.get("made_by")
     if maker not in (MADE_BY, *STAGES):
         raise UserError(f"made by {maker or 'an earlier version'}, which cannot be done again by itself")
     check_facts(facts)
-    alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same of all files of one stage
+    alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same for all files of a stage
     folder = scratch / digest_value(alike)
     made = folder / (f"sample{media.kind}" if maker == MADE_BY else media.path.name)
     if not made.is_file():
@@ -171,7 +171,7 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
 
 
 def check_facts(facts: dict[str, Any]) -> None:
-    """Raises UserError for facts that nothing here has written: a file may come from anybody."""
+    """Raises UserError for provenance that this project does not write: files are untrusted."""
     environment = facts.get("environment", {"threads": 1})
     known = {**facts, "threads": environment.get("threads") if isinstance(environment, dict) else None}
     for name, (kinds, least, most) in LIMITS.items():
@@ -192,10 +192,10 @@ def check_facts(facts: dict[str, Any]) -> None:
 
 
 def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
-    """Sample by these facts, in the environment that they name -> why that failed."""
+    """Sample by the provenance `facts`, in its environment -> why that failed, or None."""
     from pipeline.inference import use_environment
 
-    # The graph draws as the model was trained to; naming steps or guidance would have torch draw.
+    # The graph has the steps and guidance of the training; giving either would make torch sample instead.
     by_graph = facts.get("runtime") == "onnxruntime"
     if not by_graph and "environment" in facts:
         use_environment(facts["environment"])
@@ -207,9 +207,9 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
 
 
 def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
-    """Run a stage with these facts, in the environment that they name and a folder of its own -> why that failed.
+    """Run a stage by the provenance `facts`, in its environment and a new folder -> why that failed, or None.
 
-    Raises UserError for facts that are no params.
+    Raises UserError if its params are invalid.
     """
     from pipeline.inference import use_environment
 
@@ -264,7 +264,7 @@ def verify(
     locked, faults = check_outputs(steps, Path(), places)
     found = _list_once(places)
     outputs = {Path(name).resolve() for step in steps for name in step.outs}
-    if paths is None and outputs:  # a whole project may also hold pictures from elsewhere
+    if paths is None and outputs:  # a project may also have pictures from other programs
         found = [file for file in found if file.parent.resolve() in outputs]
     files = [read_media(file) for file in found]
     told = {media.path: check_marks(media, trust) for media in files}
@@ -279,7 +279,7 @@ def verify(
 
 
 def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -> int:
-    """Make samples again -> how many are equal; what was altered is put into `told`, what cannot be done is printed."""
+    """Reproduce samples -> how many are equal; altered ones are added to `told`, impossible ones are printed."""
     equal = 0
     samples = [media for media in files if (media.facts or {}).get("made_by") == MADE_BY]
     for outcome in remake_all(samples, model, Path("data")):
@@ -293,7 +293,7 @@ def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -
 
 
 def check_marks(media: Media, trust: Path | None) -> str:
-    """What is wrong with the facts, the seal or the signature of a file; empty where nothing is."""
+    """What is wrong with the provenance, the seal or the signature of a file; empty if nothing is."""
     if not media.has_seal:
         return "has no seal: from the logs of a training, not written here, or written anew by another program"
     if not media.is_whole:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.text.neighbours import Lookup
     from pipeline.text.vector_files import Vector
 
-# Where a generator keeps what it has learned of words: of those that name objects, else of all.
+# The learned word embeddings in the weights: those for objects, else those for all words.
 LEARNED = ("object_encoder.words.own.weight", "caption_encoder.words.own.weight")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -70,7 +70,7 @@ def near(
 
 
 def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[str]) -> "tuple[Lookup, Path]":
-    """The vectors of a text file, or else those that `tokenize` wrote, or else those that a generator has learned."""
+    """The vectors of a text file, else those written by `tokenize`, else those learned by a generator."""
     from pipeline.text.embeddings import read_embeddings
     from pipeline.text.sandboxed import read_vector_file
 
@@ -90,7 +90,7 @@ def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[st
 
 
 def _read_learned(files: ModelFiles) -> "dict[str, Vector]":
-    """Word -> what the generator has learned of it [E]. Raises UserError where the model is broken."""
+    """Word -> its learned embedding [E]. Raises UserError if the model is invalid."""
     from safetensors import SafetensorError, safe_open
 
     description = read_json(files.description, "`dvc repro train` makes it")
