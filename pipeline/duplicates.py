@@ -1,7 +1,7 @@
-"""Near-duplicates: clips that show the same, even if re-encoded or of another brightness, found by small signatures.
+"""Near-duplicates: clips with the same content, even if re-encoded or brighter, found by perceptual signatures.
 
-A signature is a few frames in a coarse grid of grey. Two clips are told apart by what sets them apart from all others:
-the mean of all signatures, such as a background that is always there, is taken away first.
+A signature is a few frames as coarse grey thumbnails. The mean of all signatures, such as a common background, is
+subtracted before they are compared.
 """
 
 import base64
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 
 from pipeline.records import Frames, Signature, Split
 
-FRAMES, GRID = 5, 8  # of a signature: frames, and cells to a side
+FRAMES, GRID = 5, 8  # of a signature: frames, and cells per side
 LENGTH = FRAMES * GRID * GRID
-WEIGHTS = np.array([77, 150, 29], np.uint32)  # of red, green and blue in grey, of 256 in all
+WEIGHTS = np.array([77, 150, 29], np.uint32)  # of red, green and blue in grey; the sum is 256
 
-# Measured on drawn and on filmed clips: different ones were 0.188 apart and more, re-encoded ones 0.12 at most.
+# Measured distances of drawn and of filmed clips: at least 0.188 of different ones, at most 0.12 of re-encoded ones.
 NEAR = 0.18
-FAINT = 2.0  # grey levels: less contrast is not enlarged, so blank clips are alike
-ALIKE = 0.3  # of a clip's contrast: clips that differ less from the mean of all are alike
-STEADY = 10  # clips: of fewer, the mean is mostly what sets them apart, so that less of it is taken away
-AT_ONCE = 16_000_000  # distances in memory
-ROWS, COLUMNS = 1024, 4096  # distances in memory where all are compared with all
+FAINT = 2.0  # grey levels; lower contrast is not amplified, so blank clips are similar
+ALIKE = 0.3  # of a clip's contrast; clips that differ less from the mean of all are similar
+STEADY = 10  # clips; with fewer, the mean is mostly their own content, so less of it is subtracted
+AT_ONCE = 16_000_000  # distances in memory at a time
+ROWS, COLUMNS = 1024, 4096  # block of distances in memory when all are compared
 ROUNDING = 1e-3  # of a float32
 
 TRAINED: Split = "train"
-UNSEEN: tuple[Split, ...] = ("val", "test", "test_pairs", "test_words")  # what is measured on them is of unseen clips
+UNSEEN: tuple[Split, ...] = ("val", "test", "test_pairs", "test_words")  # splits of unseen clips
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
 class NearPair(NamedTuple):
-    """Two rows and how far they are apart: 0 where they show the same, some 1.4 where they have nothing in common."""
+    """Two rows and their distance: 0 for equal signatures, about 1.4 for unrelated ones."""
 
     one: int
     other: int
@@ -49,7 +49,7 @@ class Leak(NamedTuple):
 
 
 def compute_signature(frames: Frames) -> NDArray[np.uint8]:
-    """The signature of a clip uint8 [T,H,W,3]: [LENGTH]. Equal on every machine: it is made of whole numbers."""
+    """The signature of a clip uint8 [T,H,W,3]: [LENGTH]. Integer arithmetic, so equal on every machine."""
     count, height, width, _ = frames.shape
     chosen = [int((index + 0.5) * count / FRAMES) for index in range(FRAMES)]
     grey = frames[chosen].astype(np.uint32) @ WEIGHTS  # [FRAMES,H,W]
@@ -73,7 +73,7 @@ def compare_signatures(signatures: NDArray[np.uint8]) -> Floats:
 
 
 def find_nearest(asked: Floats, base: Floats) -> tuple[Ints, Floats]:
-    """For each point of `asked` the nearest row of `base`, and how far it is."""
+    """For each point of `asked` the nearest row of `base`, and its distance."""
     rows, distances = np.zeros(len(asked), np.int64), np.full(len(asked), np.inf, np.float32)
     for start, squares in _measure_squares(asked, base):
         part = slice(start, start + len(squares))
@@ -97,7 +97,7 @@ def find_sets(points: Floats) -> list[list[int]]:
         for left in range(start, stop, COLUMNS):
             columns = points[left : min(left + COLUMNS, stop)]
             if (np.append(above[start : start + len(rows)], above[left : left + len(columns)]) == above[start]).all():
-                continue  # one set holds all of them
+                continue  # all are in one set already
             squares = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ columns.T) + (columns**2).sum(axis=1)
             _join_near(above, squares <= NEAR**2, start, left)
     sets: dict[int, list[int]] = {}
@@ -149,14 +149,14 @@ def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> 
 def count_leaks(
     pairs: Sequence[NearPair], signatures: Sequence[Signature], splits: Mapping[str, Split]
 ) -> dict[Split, Leak]:
-    """For each unseen split that has clips, how many of them have a near-duplicate in train, by `find_leaks`."""
+    """For each non-empty unseen split, how many of its clips have a near-duplicate in train, from `find_leaks`."""
     near = {signatures[pair.one].id for pair in pairs}
     ids = {split: {row.id for row in signatures if splits.get(row.id) == split} for split in UNSEEN}
     return {split: Leak(len(own), len(own & near)) for split, own in ids.items() if own}
 
 
 def describe_leaks(leaks: Mapping[Split, Leak]) -> str:
-    """The counts as a sentence; empty where no clip has a near-duplicate."""
+    """The counts as a sentence; empty if no clip has a near-duplicate."""
     some = {split: leak for split, leak in leaks.items() if leak.near}
     detail = ", ".join(f"{leak.near} of {leak.clips} clips of {split}" for split, leak in some.items())
     return detail and f"{detail} have a near-duplicate in {TRAINED}"
@@ -168,7 +168,7 @@ def encode_signature(signature: NDArray[np.uint8]) -> str:
 
 
 def decode_signatures(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
-    """The same back as numbers [N,LENGTH]."""
+    """Signatures from text: uint8 [N,LENGTH]."""
     data = b"".join(base64.b64decode(signature.grey) for signature in signatures)
     return np.frombuffer(data, np.uint8).reshape(-1, LENGTH)
 

@@ -1,16 +1,16 @@
-"""Words of every script: letters and digits with the marks that belong to them; and symbols as words."""
+"""Words in any script: letters and digits with their combining marks; and symbols spelled as words."""
 
 import re
 import unicodedata
 from functools import cache
 
-JOINERS = "\u200c\u200d"  # invisible, but some scripts spell with them
+JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in some scripts
 PLAIN = re.compile(r"[^\W_]+")
-# They only change how a letter is drawn: variation selectors, and one that joins nothing
+# Marks that only change the rendering: variation selectors, and the combining grapheme joiner
 NOT_SPELT = {0x34F, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
-LAST_MARK = 0x1F000  # behind it are variation selectors alone
+LAST_MARK = 0x1F000  # above are variation selectors only
 
-# Symbols that tell one name from another, by short names; all others have those of Unicode.
+# Short names of symbols that distinguish names; all others have their Unicode names.
 SYMBOLS = {
     "+": "plus",
     "#": "sharp",
@@ -21,27 +21,27 @@ SYMBOLS = {
     "=": "equals",
     "\u2212": "minus",
 }
-NOT_COUNTED = frozenset("|`^\u2044")  # typed between names, or as quotes
+NOT_COUNTED = frozenset("|`^\u2044")  # used as separators or quotes
 MINUS = re.compile(r"(?<![^\s(\[,;:/])-(?=[.,]?\d)")
 MAY_BE_SYMBOL = re.compile(r"[^\w\s!\"'(),./:;?\[\]\\-]|(?<!\w)-")
 
 
 @cache
 def build_word_pattern() -> str:
-    """A regular expression of one word: Hindi and Thai vowels, Arabic vowels and other marks are part of it."""
+    """A regular expression of a word, including marks such as Hindi, Thai and Arabic vowels."""
     marks = _list_marks()
     return rf"[^\W_][{marks}]*(?:(?:(?<=[^\x00-\x7f])[{JOINERS}]+)?[^\W_][{marks}]*)*"
 
 
 def find_words(text: str) -> list[str]:
-    """The words of a text in order; whatever is neither a letter nor a digit nor a mark of one separates them."""
+    """The words of a text in order, separated by anything but letters, digits and their marks."""
     return (PLAIN if text.isascii() else _compile_word()).findall(text)
 
 
 def spell_symbols(text: str) -> str:
-    """The text with symbols that tell one name from another as words: `C++` -> `C plus plus`, `-1` -> `minus 1`.
+    """The text with symbols spelled as words: `C++` -> `C plus plus`, `-1` -> `minus 1`.
 
-    Punctuation, brackets and hyphens stay: they do not count where names are compared.
+    Punctuation, brackets and hyphens are kept, since comparisons of names ignore them.
     """
     if not MAY_BE_SYMBOL.search(text):
         return text
@@ -63,7 +63,7 @@ def _compile_word() -> re.Pattern[str]:
 
 @cache
 def _list_marks() -> str:
-    """All marks that are part of a word, as the inside of a class of a regular expression."""
+    """All combining marks of words, as the inside of a character class."""
     ranges: list[list[int]] = []
     for code in range(0x300, LAST_MARK):
         if unicodedata.category(chr(code)) in ("Mn", "Mc") and code not in NOT_SPELT:

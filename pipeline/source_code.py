@@ -1,8 +1,8 @@
-"""The modules of this project that a module loads, read from import statements, and the digest of their files.
+"""The modules of this project that a module imports, from its import statements, and the digest of their files.
 
-DVC does not follow imports, and a saved state must not be taken up by other code. Both questions have one answer here:
-`tests/structure/test_graph.py` holds the folders that `dvc.yaml` names against it, fingerprints of runs are made of it.
-Nothing is executed.
+DVC does not follow imports, and a checkpoint must not be resumed by other code: `tests/structure/test_graph.py`
+compares these modules with the dependencies in `dvc.yaml`, and fingerprints of runs include the digest. Nothing is
+executed.
 """
 
 import ast
@@ -15,8 +15,8 @@ from pipeline.files import digest_file, digest_value
 from pipeline.params import GENERATORS
 
 ROOT = Path(__file__).parents[1]
-# What changes no output: how threads wait; values of params are hashed themselves, errors end a command, the rest only
-# watches or tells.
+# Modules that change no output: thread settings; params, whose values are hashed; errors, which end a command; and
+# modules that only observe or report.
 EXEMPT = (
     "pipeline/__init__.py",
     "pipeline/cli/",
@@ -34,21 +34,21 @@ def parse(path: Path) -> ast.Module:
 
 
 def module_name(path: Path) -> str:
-    """Its dotted name: pipeline/video/__init__.py -> pipeline.video."""
+    """The dotted name of a file: pipeline/video/__init__.py -> pipeline.video."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @functools.cache
 def modules() -> dict[str, Path]:
-    """Every module of this project by its dotted name."""
+    """All modules of this project by dotted name."""
     paths = sorted(path for top in ("pipeline", "stages") for path in (ROOT / top).rglob("*.py"))
     return {module_name(path): path for path in paths}
 
 
 @functools.cache
 def read_imports(path: Path) -> frozenset[str]:
-    """Dotted names that the module imports anywhere, also inside functions; ours down to the module."""
+    """The dotted names that a module imports, also inside functions; for this project's, the names of modules."""
     found = set()
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def read_imports(path: Path) -> frozenset[str]:
 
 
 def find_loaded(path: Path) -> set[Path]:
-    """The module itself and every module of ours that importing it loads."""
+    """The module and all modules of this project that it imports, directly or not."""
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -77,23 +77,23 @@ def find_loaded(path: Path) -> set[Path]:
 
 
 def digest_code(*names: str) -> str:
-    """Names the code that decides what modules make: their files and those of all they load, less the exempt ones."""
+    """The digest of the code of modules: their files and those of all imported modules, except EXEMPT."""
     loaded = {path for name in names for path in find_loaded(modules()[name])}
     files = {path.relative_to(ROOT).as_posix(): path for path in loaded}
     return digest_value({name: digest_file(path) for name, path in files.items() if not name.startswith(EXEMPT)})
 
 
 def digest_maker(name: str) -> str:
-    """Names the code of the module that makes something, and of the networks of ours, which params name."""
+    """The digest of a module's code and of the built-in networks, which params select."""
     return digest_code(name, *(section.network.split(":")[0] for section in GENERATORS.values()))
 
 
 def describe_maker(name: str) -> dict[str, str]:
-    """The module that makes something, its code, and the version of this project."""
+    """Provenance: a module, the digest of its code, and the version of this project."""
     return {"made_by": name, "code": digest_maker(name), "version": f"t2v {version('t2v')}"}
 
 
 def _packages(name: str) -> Iterator[str]:
-    """a.b.c -> a, a.b, a.b.c: importing a module runs the packages around it."""
+    """a.b.c -> a, a.b, a.b.c: importing a module imports its parent packages."""
     parts = name.split(".")
     return (".".join(parts[: index + 1]) for index in range(len(parts)))
