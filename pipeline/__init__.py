@@ -1,9 +1,9 @@
-"""The parts of the pipeline; docs/explanation/architecture.md says which there are."""
+"""The packages of the pipeline; docs/explanation/architecture.md describes them."""
 
 import os
 
-# Threads of torch that wait for each other spin for microseconds and then sleep, unless the user says otherwise. By
-# default they spin for milliseconds, and take the cores from all other work, and from the thread that they wait for.
-# OpenMP reads this when torch is loaded.
+# Let waiting OpenMP threads of torch spin for microseconds before they sleep, unless the user sets a policy. By default
+# they spin for milliseconds, which takes cores from other work, even from the thread that they wait for. OpenMP reads
+# this when torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")

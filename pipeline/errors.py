@@ -1,4 +1,4 @@
-"""Errors that a user can act on, and the one way a command ends because of them."""
+"""Errors that a user can act on, and how commands end with them."""
 
 import errno
 import functools
@@ -14,25 +14,25 @@ from typing import Any
 
 import typer
 
-INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Never 0: DVC would lock half a result
-NO_SCRATCH = "No usable temporary directory"  # so says Python where no folder for temporary files takes a byte
+INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Not 0: DVC would lock an incomplete result
+NO_SCRATCH = "No usable temporary directory"  # Python's message if no folder for temporary files is writable
 
-DEBUG = "T2V_DEBUG"  # the variable that has the traceback of every error shown before its message
-LONGEST_FAULT = 400  # letters: room for what is wrong and for a long path
+DEBUG = "T2V_DEBUG"  # the environment variable that shows tracebacks before messages
+LONGEST_FAULT = 400  # characters: enough for a fault and a long path
 
 
 class UserError(Exception):
-    """Bad input or surroundings: the message names the file, the value and the remedy."""
+    """Invalid input or environment; the message names the file, the value and the remedy."""
 
 
 class Interrupted(Exception):
-    """The work was stopped on request after saving what was done."""
+    """The work was stopped on request, after its state was saved."""
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Run `main` as a command line; end with one clear message instead of a traceback.
+    """Run `main` as a command; end with a message instead of a traceback.
 
-    Exit code 1 for bad input and a full disk, 75 after an interruption.
+    Exit code 1 for invalid input and a full disk, 75 after an interruption.
     """
 
     @functools.wraps(main)
@@ -49,7 +49,7 @@ def run(main: Callable[..., Any]) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within it, an OSError that names no file names this one: what writes to a full disk does not know its name."""
+    """A context that adds this path to an OSError without one, such as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -68,20 +68,20 @@ def guard(command: Callable[[], Any]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message; the name of its class where it has none."""
+    """The first line of an error's message; without a message, the name of its class."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def outer_lines(text: str) -> str:
-    """The first and the last line of a text, where many libraries name the fault and its cause; joined, or the one."""
+    """The first and the last line of a text, joined: in many libraries' messages, the fault and its cause."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
 def describe_fault(error: BaseException) -> str:
-    """What is wrong with a file, in one line, by the error that reading it raised.
+    """What is wrong with a file, in one line, from the error raised on reading it.
 
-    Python's own words for an absent key are that key alone, and for a value of another kind they speak of our code.
+    Python's message for a missing key is only that key, and for a value of a wrong type it is about this code.
     """
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, KeyError) and text and " " not in text:  # libraries raise it with a sentence
@@ -92,7 +92,7 @@ def describe_fault(error: BaseException) -> str:
 
 
 def catch_fault(command: Callable[[], Any]) -> tuple[str, int] | None:
-    """Call `command` -> the message and the exit code of an error that a user can act on, None where all went well."""
+    """Call `command` -> the message and the exit code of an error that a user can act on; None if it succeeds."""
     try:
         command()
     except (UserError, Interrupted, KeyboardInterrupt, OSError) as error:
@@ -105,18 +105,18 @@ def catch_fault(command: Callable[[], Any]) -> tuple[str, int] | None:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """The message and the exit code of an error that a user can act on; None of any other."""
+    """The message and the exit code of an error that a user can act on; None for any other."""
     if isinstance(error, UserError):
         return escape_controls(str(error)), 1
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return escape_controls(str(error)), INTERRUPTED
     if not isinstance(error, OSError):
         return None
-    named = escape_controls(str(error.filename2 or error.filename or ""))  # of a copy: what it writes
+    named = escape_controls(str(error.filename2 or error.filename or ""))  # of a copy: the destination
     if named and error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
         return f"{named}: a file where a folder is needed, or a folder where a file is; name another place", 1
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        detail = os.strerror(error.errno) + (f" ({named})" if named else "")  # Arrow has words of its own
+        detail = os.strerror(error.errno) + (f" ({named})" if named else "")  # strerror, since Arrow has other messages
     elif NO_SCRATCH in str(error.strerror):
         detail = str(error.strerror)
     else:
@@ -125,19 +125,19 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 
 def escape_controls(text: str) -> str:
-    """The text without what a terminal would obey: messages cite names and values of strangers' files."""
+    """The text with control characters escaped, since messages quote names and values from untrusted files."""
     return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
 
 
 def explain_imports() -> None:
-    """Have an error that ends this process before its command is called, at an import, told like any other.
+    """Report errors of imports, before the command is called, like those of commands.
 
-    torch looks for a folder for temporary files as it is imported, and a full disk has none.
+    torch looks for a folder for temporary files when it is imported, and fails on a full disk.
     """
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         ended = explain(error)
-        if ended and ended[1] != INTERRUPTED:  # the exit code of what is not caught is 1
+        if ended and ended[1] != INTERRUPTED:  # the exit code of uncaught errors is 1
             print(f"error: {ended[0]}", file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, trace)

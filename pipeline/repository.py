@@ -1,4 +1,4 @@
-"""Git around a project: where the repository is, why DVC could not record experiments in it, who commits."""
+"""Git of a project: its repository, obstacles to DVC experiments, and the committer's identity."""
 
 import os
 import shutil
@@ -10,15 +10,15 @@ from pathlib import Path
 from pipeline.errors import UserError
 
 IDENTITY = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
-UNTRUSTED = "dubious ownership"  # in what git answers in a repository of another user
+UNTRUSTED = "dubious ownership"  # in git's message about a repository of another user
 COMMIT = "git add . && git commit -m start"
 
 
 def find_repository(root: Path) -> Path | None:
-    """The git repository that the project at `root` belongs to: its own, or one that it is a sub-folder of.
+    """The git repository that contains the project at `root`, which may be a sub-folder.
 
-    None where git finds none or is not installed, and where a repository above ignores the project: DVC would refuse
-    its files. A repository of another user counts, although git does not work in it: DVC does without git then.
+    None if there is none, git is not installed, or the repository ignores the project, so that DVC would refuse its
+    files. A repository of another user counts, although git does not work in it.
     """
     answer = git("rev-parse", "--show-toplevel", folder=root)
     if UNTRUSTED in answer.stderr:
@@ -31,15 +31,15 @@ def find_repository(root: Path) -> Path | None:
 def git(
     *arguments: str, folder: Path = Path(), environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The ended command, in English unless it has an `environment` of its own; exit code 127 where there is no git."""
+    """The completed git command, with English messages unless `environment` is given; exit code 127 without git."""
     if shutil.which("git") is None:
         return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
-    env = environment or os.environ | {"LC_ALL": "C"}  # whose answers are told apart here
+    env = environment or os.environ | {"LC_ALL": "C"}  # messages are matched here
     return subprocess.run(["git", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def git_fault() -> str:
-    """Why DVC cannot record experiments here, with the way out; empty where it can."""
+    """Why DVC cannot record experiments here, with a remedy; empty if it can."""
     answer = git("rev-parse", "--show-toplevel")
     if answer.returncode == 127:
         return "git is not installed, and experiments are git commits; install git"
@@ -63,20 +63,20 @@ def git_fault() -> str:
 
 
 def has_identity() -> bool:
-    """Whether git knows under whose name to commit."""
+    """Whether git has the name and email for commits."""
     return all(name in os.environ for name in IDENTITY) or all(
         git("config", name).stdout.strip() for name in ("user.name", "user.email")
     )
 
 
 def require_git() -> None:
-    """Raise UserError with the way out where DVC cannot record experiments."""
+    """Raise UserError, with a remedy, if DVC cannot record experiments."""
     if fault := git_fault():
         raise UserError(fault)
 
 
 def child_environment() -> dict[str, str]:
-    """This environment for `dvc`: the running Python first on PATH, and a git identity where there is none."""
+    """The environment variables for `dvc`: the running Python first on PATH, and a git identity if there is none."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     if not has_identity():
         environment |= dict.fromkeys(IDENTITY[::2], "t2v") | dict.fromkeys(IDENTITY[1::2], "t2v@localhost")

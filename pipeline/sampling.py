@@ -1,4 +1,4 @@
-"""A trained model draws clips of captions that someone types: `t2v sample`, `t2v serve`, and the programs of others.
+"""Samples clips for free-text captions: for `t2v sample`, `t2v serve`, and other programs.
 
     from pipeline.sampling import from_pretrained
     model = from_pretrained("my-model")
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
     from pipeline.onnx.graph import Graph
     from pipeline.text.embeddings import Embeddings
 
-KNOWN_SHOWN = 20  # words of a model that a message lists
+KNOWN_SHOWN = 20  # words of the vocabulary listed in a message
 
 
 @dataclass(frozen=True, slots=True)
 class TypedCaption:
-    """A caption that someone typed, in the words of a model."""
+    """A free-text caption, encoded with the vocabulary of a model."""
 
     caption: Caption
-    unknown: tuple[str, ...]  # words that training never showed and that have no vector
-    vectors: NDArray[np.float32] | None  # [N,D]: of words that training never showed
+    unknown: tuple[str, ...]  # words that are neither trained nor have a vector
+    vectors: NDArray[np.float32] | None  # [N,D]: of untrained words
 
 
 class VideoModel:
-    """The model in `folder`, ready to draw clips of typed captions.
+    """The model in `folder`, for sampling clips of free-text captions.
 
-    Without `exact` its ONNX graph draws where there is one of this very model, and torch is not loaded. Torch draws
-    otherwise: with `exact`, with `steps` or `guidance` (of a model trained by flow), and where a caption holds a word
-    that has a vector and was never trained on. Raises UserError where the folder holds no whole model.
+    Uses the model's ONNX graph, if there is one, without loading torch. Uses torch with `exact`, with `steps` or
+    `guidance` (of a model trained by flow), and for captions with an untrained word that has a vector. Raises UserError
+    if the folder has no complete model.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class VideoModel:
         self._max_tokens = int(self.description["max_tokens"])
 
     def sample(self, caption: str, *, seed: int = 0, n: int = 1) -> Frames:
-        """Clips of a caption -> uint8 [n,T,H,W,3]; equal seeds give equal clips, and the first do not depend on n.
+        """Clips for a caption -> uint8 [n,T,H,W,3]; deterministic in `seed`, and clip i does not depend on n.
 
-        Raises UserError for a caption that holds no word, too many, or none that the model knows.
+        Raises UserError for a caption without words, with too many, or with no known word.
         """
         return self.draw(self.encode(caption), seed, n)
 
     def encode(self, text: str) -> TypedCaption:
-        """The caption in the words of the model, and of its vectors. Raises UserError as `sample` does."""
+        """Encode a caption with the vocabulary and the vectors of the model. Raises UserError as `sample` does."""
         text, vocabulary, vectors = clean_text(text), self.vocabulary, None
         encoded = encode(text, vocabulary, self._max_tokens)
         if encoded.unknown and self._embeddings:
@@ -112,7 +112,7 @@ class VideoModel:
         return clip["frames"], clip["height"], clip["width"], 3
 
     def _draw_parts(self, typed: TypedCaption, seed: int, count: int) -> Iterator[Frames]:
-        """As many clips at a time as one pass of the generator draws."""
+        """The clips of one pass of the generator at a time."""
         if graph := self._choose_graph(typed):
             ids = select_condition_ids(typed.caption, self.description["train"]["captions"]["conditioning"])
             for first in range(count):
@@ -129,18 +129,18 @@ class VideoModel:
             yield sample(self._model, [ids] * len(z), z)
 
     def provenance(self, typed: TypedCaption) -> dict[str, Any]:
-        """What names this model, how it draws, and the machine that it draws on; by the graph, that too."""
+        """What identifies this model, its sampling params and the environment; with the graph, its runtime too."""
         if graph := self._choose_graph(typed):
             return graph.about | {"runtime": "onnxruntime", "environment": graph.describe_environment()}
         return self._model.provenance()
 
     def _choose_graph(self, typed: TypedCaption) -> "Graph | None":
-        """The graph where it draws this caption; None where torch does."""
+        """The graph if it is used for this caption; None: torch is used."""
         return self._graph if typed.vectors is None else None
 
     @cached_property
     def _model(self) -> "Model":
-        """The model by torch. Raises UserError where steps are given to a model that does not sample in steps."""
+        """The torch model. Raises UserError if steps or guidance are given for a model not trained by flow."""
         from pipeline.inference import Model
 
         model = Model(self._folder)
@@ -153,7 +153,7 @@ class VideoModel:
 
     @cached_property
     def _embeddings(self) -> "Embeddings | None":
-        """The vectors of words that training never showed; None where the generator has learned all of its own."""
+        """The pretrained vectors, also of untrained words; None if vectors are learned."""
         if not self._files.vectors.exists():
             return None
         from pipeline.text.embeddings import read_embeddings
@@ -161,7 +161,7 @@ class VideoModel:
         return read_embeddings(self._files.vectors)
 
     def _open_graph(self) -> "Graph | None":
-        """The graph next to the model; where it does not fit, a note is printed and torch draws."""
+        """The graph beside the model; None, with a note if it is not of this model, so that torch is used."""
         try:
             return open_graph(self._files)
         except GraphUnfit as reason:
@@ -171,7 +171,7 @@ class VideoModel:
 
 
 def _check_files(files: ModelFiles) -> None:
-    """Raise UserError where a part of the model is absent, a folder, or a pointer of Git LFS."""
+    """Raise UserError if a file of the model is missing, a folder, or a Git LFS pointer."""
     if not files.description.exists():
         detail = f"no such file, and no {EXPORTED_DESCRIPTION}"
         raise UserError(f"{files.description}: {detail}; `dvc repro train` makes data/model, `t2v export` others")
@@ -182,10 +182,10 @@ def _check_files(files: ModelFiles) -> None:
 
 
 def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:
-    """The model in a folder that `t2v export` or the stage `train` wrote, drawn by torch.
+    """The model in a folder written by `t2v export` or the stage `train`, sampled by torch.
 
-    Without `exact` an ONNX graph of it draws, where there is one: sooner, and equal within one grey level. Raises
-    UserError where the folder holds no model.
+    With `exact=False` its ONNX graph, if there is one, is used: it starts faster, and is equal within one grey level.
+    Raises UserError if the folder has no model.
     """
     return VideoModel(Path(folder), exact=exact)
 
@@ -193,7 +193,7 @@ def from_pretrained(folder: str | Path, *, exact: bool = True) -> VideoModel:
 def write_clips(
     path: Path, frames: Frames, caption: str, seed: int, *, scale: int, fps: int, provenance: dict[str, Any]
 ) -> None:
-    """Write the clips of a caption by the ending of `path`; what was asked for goes into their provenance."""
+    """Write the clips of a caption in the format of the suffix of `path`, with the request in their provenance."""
     from pipeline.rendering import Block, Row, Window
     from pipeline.rendering.export import export_samples
 

@@ -1,8 +1,7 @@
-"""A model over HTTP: the page of its run, and clips of captions that someone types.
+"""Serves a model over HTTP: the page of its run, and clips for free-text captions.
 
-The server has one thread a connection, few of them, each for a short time; strict headers; no path of the machine. A
-renderer draws one clip at a time, with a bounded queue. The form, into which a user types a caption to see clips, has
-no script and escapes everything that was typed.
+The server has one thread per connection, limits on their number and duration, strict headers, and reveals no local
+path. Requests are rendered one at a time, from a bounded queue. The form has no scripts and escapes all input.
 """
 
 import base64
@@ -26,19 +25,19 @@ from pipeline.rendering.export import ENDINGS
 from pipeline.sampling import TypedCaption, VideoModel, write_clips
 from pipeline.video.ffmpeg import FfmpegError
 
-MOST_LETTERS = 1000  # of a caption
+MOST_LETTERS = 1000  # characters of a caption
 MOST_CLIPS = 16
-LARGEST_SEED = 2**53 - 1  # the largest whole number that a browser's scripts know
+LARGEST_SEED = 2**53 - 1  # the largest safe integer in JavaScript
 FIELDS = ("caption", "seed", "n")
 
-QUEUE = 64  # requests that wait for their turn or are drawn
-PATIENCE = 30.0  # seconds that one waits for its turn
+QUEUE = 64  # requests that wait or are rendered
+PATIENCE = 30.0  # seconds that a request waits
 
 SCALE, FPS = 4, 8
 
-CONNECTIONS = 128  # at once
-SILENCE = 10  # seconds without a byte, after which a connection ends
-LIFETIME = 90.0  # seconds after which any connection ends
+CONNECTIONS = 128  # at a time
+SILENCE = 10  # seconds without data, after which a connection is closed
+LIFETIME = 90.0  # seconds after which any connection is closed
 BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 
@@ -61,7 +60,7 @@ OWN_POLICY = (
     f"default-src 'none'; img-src 'self'; style-src 'sha256-{STYLE_DIGEST}'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# The page of a run, which is one file, says more strictly itself which scripts run in it.
+# The self-contained page of a run has its own, stricter policy for scripts.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; worker-src blob:; "
     "connect-src data: blob:; img-src data: blob:; media-src data: blob:; font-src data:; "
@@ -79,7 +78,7 @@ HEADERS = {
 
 
 class Refused(Exception):
-    """A request that is answered with this HTTP status and one line."""
+    """A rejected request: the HTTP status, and one line for the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -88,7 +87,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClipsRequest:
-    """Clips that someone asks for."""
+    """A request for clips."""
 
     caption: str
     seed: int
@@ -96,10 +95,10 @@ class ClipsRequest:
 
 
 def parse_request(query: str) -> ClipsRequest:
-    """The fields of a query: `caption`, and `seed` and `n` where they are given. Raises Refused."""
+    """Parse a query with `caption` and optional `seed` and `n`. Raises Refused if it is invalid."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=len(FIELDS), errors="strict")
-    except ValueError:  # too many fields, or no UTF-8
+    except ValueError:  # too many fields, or not UTF-8
         raise Refused(400, f"the query holds {', '.join(FIELDS)}, once each, as UTF-8") from None
     if set(fields) - set(FIELDS) or any(len(values) > 1 for values in fields.values()):
         raise Refused(400, f"the query holds {', '.join(FIELDS)}, once each, and nothing else")
@@ -119,21 +118,21 @@ def _parse_number(name: str, text: str, least: int, most: int) -> int:
 
 
 class ClipRenderer:
-    """Draws clips of one model for many at once: one after another, and nobody waits without end."""
+    """Renders clips of a model for concurrent requests, one at a time, with a bounded queue and a timeout."""
 
     def __init__(self, model: VideoModel, queue: int = QUEUE, patience: float = PATIENCE) -> None:
         self._model, self._patience = model, patience
         self._places, self._turn = threading.BoundedSemaphore(queue), threading.Lock()
 
     def encode(self, request: ClipsRequest) -> TypedCaption:
-        """The caption in the words of the model. Raises Refused where it knows none of them."""
+        """Encode the caption. Raises Refused if the model knows none of its words."""
         try:
             return self._model.encode(request.caption)
         except UserError as error:
             raise Refused(400, first_line(error)) from None
 
     def render(self, request: ClipsRequest, ending: str) -> bytes:
-        """The clips as a file of this kind. Raises Refused where it cannot be drawn, or not now."""
+        """The clips as a file with this suffix. Raises Refused if they cannot be rendered, or the queue is full."""
         if ending not in ENDINGS:
             raise Refused(404, f"clips come as {', '.join(ENDINGS)}")
         typed = self.encode(request)
@@ -163,16 +162,16 @@ class ClipRenderer:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the page of a run and clips of its model until it is shut down; `port` 0 takes a free one.
+    """Serves the page of a run and clips of its model until it is shut down; `port` 0 selects a free one.
 
-    Raises UserError where the address cannot be had.
+    Raises UserError if it cannot listen on the address.
     """
 
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
     def __init__(self, host: str, port: int, renderer: ClipRenderer, page: Path) -> None:
-        if not host:  # which would be all networks
+        if not host:  # would listen on all interfaces
             raise UserError("--host: names no address; 127.0.0.1 is this machine alone, 0.0.0.0 all its networks")
         self.renderer, self.page, self.host = renderer, page, host
         self.is_loopback = _is_loopback(host)
@@ -185,12 +184,12 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where a browser finds it."""
+        """The URL of the server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server_address[1]}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand a connection to a thread of its own, or turn it away."""
+        """Start a thread for a connection, or answer that the server is busy."""
         if not self._slots.acquire(blocking=False):
             request.sendall(BUSY)
             self.shutdown_request(request)
@@ -198,7 +197,7 @@ class Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer one connection, and end it when its time is over."""
+        """Serve one connection, and close it after LIFETIME."""
         end = threading.Timer(LIFETIME, _hang_up, [request])
         end.daemon = True
         end.start()
@@ -209,7 +208,7 @@ class Server(ThreadingHTTPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that are gone before they are answered; anything else is a fault to be seen."""
+        """Ignore clients that disconnect early; report all other errors."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -222,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = SILENCE
 
     def do_GET(self) -> None:
-        """Answer with a page, with clips, or with one line that says why not."""
+        """Respond with a page, with clips, or with a line that says why not."""
         try:
             self._check_origin()
             address = urlsplit(self.path)
@@ -238,13 +237,13 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(404, "there is / and /draw, and clips at /clips.gif, /clips.png, /clips.mp4, /clips.npz")
         except Refused as refused:
             self._answer(refused.status, TEXT, f"{refused}\n".encode())
-        except ValueError:  # of an address that is none
+        except ValueError:  # an invalid URL
             self._answer(400, TEXT, b"the address cannot be read\n")
 
     do_HEAD = do_GET  # noqa: N815
 
     def _check_origin(self) -> None:
-        """Raise Refused for a page of others that makes a browser ask here, by a name of its own or by a picture."""
+        """Raise Refused for cross-site requests from other pages, by DNS rebinding or as embedded content."""
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         if self.server.is_loopback and not _is_loopback(host):
             raise Refused(421, "this server answers on the machine's own address alone; see t2v serve --host")
@@ -281,7 +280,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """What http.server itself refuses, as one line; it would repeat what was asked."""
+        """Errors of http.server, as one line; by default it would echo the request."""
         unsupported = code == HTTPStatus.NOT_IMPLEMENTED
         status = HTTPStatus.METHOD_NOT_ALLOWED if unsupported else HTTPStatus(code)
         self.command = self.command or "GET"
@@ -291,7 +290,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, TEXT, f"{said}\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing is logged: captions are the users'."""
+        """Log nothing, since captions are private."""
 
 
 def _is_loopback(host: str) -> bool:
@@ -304,7 +303,7 @@ def _is_loopback(host: str) -> bool:
 def _hang_up(request: socket.socket) -> None:
     try:
         request.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it has ended by itself
+    except OSError:  # already closed
         return
 
 
@@ -317,7 +316,7 @@ def _explain(error: OSError) -> str:
 
 
 def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), fault: str = "", page: bool = True) -> str:
-    """The form, and the clips of a request, with the words that training never showed and what is wrong."""
+    """The form, with the clips of a request, its unknown words, or an error."""
     caption, seed, count = (request.caption, request.seed, request.count) if request else ("", 0, 4)
     parts = [f'<p role="alert" dir="auto">{html.escape(fault)}</p>'] if fault else []
     if request:
@@ -346,7 +345,7 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
 
 
 def build_notice() -> str:
-    """The page shown for a run that has no page yet."""
+    """The page shown for a run without a page."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>No page yet</title><style>{STYLE}</style></head>
 <body><main><h1>No page yet</h1><p>This run has no page: <code>dvc repro report</code> makes it.</p>

@@ -60,7 +60,7 @@ def split_stages(keys: Sequence[str], until: str = "") -> SweptStages:
 
 @contextmanager
 def _open_project() -> Iterator[Any]:
-    """Yield the project, opened by DVC. Raises UserError if its files are invalid, or the disk is full."""
+    """Yield the project, opened by DVC. Raises UserError if its files are invalid, or DVC's databases not writable."""
     from dvc.dirs import site_cache_dir
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
