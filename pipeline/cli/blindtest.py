@@ -51,10 +51,10 @@ def blindtest(
     ] = EVALUATION,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """Tell how often people know the real clip of a pair, with 95 % intervals.
+    """Show how often people recognise the real clip of a pair, with 95 % intervals.
 
-    Who guesses is right half of the time. The interval of all people counts that other people and other pairs would
-    have given other answers; with one person it is of that person alone.
+    Guessing is right half of the time. The interval over all people includes the variation between people and pairs;
+    with one person it is for that person only.
 
     Example: t2v blindtest blind-test-Ann.csv blind-test-Bob.csv
     """

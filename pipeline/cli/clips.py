@@ -225,7 +225,7 @@ def _counts(row: dict[str, int], splits: Sequence[str]) -> list[str]:
 
 @app.callback()
 def clips() -> None:
-    """Look into the clips: what they show, which were dropped, and why."""
+    """Inspect the clips: what they show, which were dropped, and why."""
 
 
 @app.command()
@@ -239,7 +239,7 @@ def inspect(
     verify: Annotated[bool, typer.Option("--verify", help="read every shard and compare its digest")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """Count the clips, say what was left out and why, and what the frames look like.
+    """Count the clips, list dropped ones with reasons, and measure the frames.
 
     Example: t2v clips inspect data/clips --sheet sheet.png
     """
@@ -304,7 +304,7 @@ def why(
     clip_id: Annotated[str, typer.Argument(metavar="ID", help="of a clip, as the dataset has it")],
     data: Annotated[Path, typer.Option(help="the folder that holds labels, clips and captions")] = Path("data"),
 ) -> None:
-    """Say what became of a clip in each stage: kept, and where it is; or dropped, and why.
+    """Show what each stage did with a clip: kept, and where it is; or dropped, and why.
 
     Example: t2v clips why 10046
     """

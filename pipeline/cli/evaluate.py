@@ -152,9 +152,9 @@ def evaluate(
         str | None, typer.Option(metavar="COLUMN", help="holds the objects, parted by commas; else likewise")
     ] = None,
 ) -> None:
-    """Judge the videos of a folder as the generator of a run is judged: same judge, same real clips, same controls.
+    """Evaluate the videos of a folder like the generator of a run: same judge, same real clips, same controls.
 
-    The column file_name says where each video lies in the folder. Its frames are spread over the whole video.
+    The column file_name has the path of each video within the folder. Frames are sampled from the whole video.
 
     Example: t2v evaluate other-videos -o given.json
     """

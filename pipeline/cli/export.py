@@ -60,7 +60,7 @@ def export(
     graph: Annotated[bool, typer.Option("--onnx/--no-onnx", help="with generator.onnx, which takes a minute")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print the files and their digests as JSON")] = False,
 ) -> None:
-    """Write a trained model as a folder for others: safetensors, config, ONNX, and a card with its figures.
+    """Write a trained model as a folder to share: safetensors, config, ONNX, and a model card with its figures.
 
     `from pipeline.sampling import from_pretrained` reads it, without DVC.
 

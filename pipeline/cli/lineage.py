@@ -40,9 +40,9 @@ def lineage(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
 ) -> None:
-    """Say what made a file or a figure: model, params, digests of data and code, machine, and the stages behind it.
+    """Show the origin of a file or a figure: model, params, digests of data and code, machine, and stages.
 
-    A file tells the most by itself. Lock files and git add the stages and commits, where they are there.
+    Most of it is in the file itself; the stages and commits are from lock files and git, if available.
 
     Example: t2v lineage joint_accuracy
     """

@@ -36,9 +36,9 @@ SHORT = 7  # digits of a commit in messages
 
 
 def prepare() -> None:
-    """Let DVC run without git where there is none, and show plots without the internet.
+    """Configure DVC to run without git if there is none, and to show plots offline.
 
-    `make` calls it every time, so it does only what is left to do.
+    `make` calls it every time; what is done already is skipped.
 
     Example: t2v prepare
     """

@@ -42,7 +42,7 @@ def recipe() -> None:
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes of the folder `recipes`, each with what it is for.
+    """List the recipes of the folder `recipes`, each with its purpose.
 
     Example: t2v recipe list
     """
@@ -68,7 +68,7 @@ def write(
 ) -> None:
     """Write the whole params.yaml: the defaults with their comments, and the values of a recipe.
 
-    Comments of yours stay above the keys that they were written at or above.
+    Your own comments are kept, above the keys that they were at or above.
 
     Example: t2v recipe write demo-hard --to params-hard.yaml
     """
@@ -93,7 +93,7 @@ def diff(
     name: Annotated[str, typer.Argument(help="the recipe to compare with", autocompletion=complete_recipe)] = DEMO,
     params: Annotated[Path, typer.Option(help="the file that is compared")] = PARAMS,
 ) -> None:
-    """List the keys of params.yaml that depart from the defaults, or from a recipe.
+    """List the keys of params.yaml that differ from the defaults, or from a recipe.
 
     Example: t2v recipe diff demo-hard
     """

@@ -34,8 +34,8 @@ def compare(
 ) -> None:
     """Compare two evaluations, figure by figure.
 
-    A difference is real where drawing other clips would make as large a one with a chance under 5 %, over all figures
-    together. Another seed of training may differ by more than other clips do: compare several runs.
+    A difference is real if the choice of clips alone makes one as large with a probability below 5 %, over all figures
+    together. Another training seed may change figures by more than another choice of clips: compare several runs.
 
     Example: t2v compare data/evaluation given.json
     """
@@ -186,9 +186,9 @@ def report(
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="the page")] = Path("runs/report.html"),
 ) -> None:
-    """Write one HTML file that shows a run, or several runs side by side: params that differ, figures, samples.
+    """Write an HTML file that shows a run, or several runs side by side: params that differ, figures, samples.
 
-    It opens by double click, without a network. `dvc repro report` makes data/report/index.html of this project.
+    It is self-contained and works offline. `dvc repro report` makes data/report/index.html of this project.
 
     Example: t2v report -o one.html
     """

@@ -142,9 +142,9 @@ def serve(
     page: Annotated[Path, typer.Option(help="the page of the run")] = Path("data/report/index.html"),
     exact: Annotated[bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do")] = False,
 ) -> None:
-    """Serve the page of a run, and clips of any caption, also of models that are too large for the page.
+    """Serve the page of a run, and clips for any caption, also from models that are too large for the page.
 
-    Ctrl-C ends it. There is no login: everyone who reaches the address can draw.
+    Ctrl-C ends it. There is no login: everyone who reaches the address can request clips.
 
     Example: t2v serve --port 9000
     """

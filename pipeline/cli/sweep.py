@@ -74,11 +74,11 @@ def run(
     on: Annotated[str, typer.Option(metavar="CLUSTER", help=f"points run as jobs of it: {' | '.join(ENGINES)}")] = "",
     job_options: Annotated[str, typer.Option(help="what each job asks the cluster for; see the docs on sweeps")] = "",
 ) -> None:
-    """Train one model per point and seed, each as a DVC experiment; `t2v sweep report NAME` tells what differs.
+    """Train one model per point and seed, each as a DVC experiment; `t2v sweep report NAME` shows what differs.
 
-    The same command goes on with a sweep that was stopped or killed: what is done stays, what was interrupted
-    continues from its checkpoint. Points run in copies of the tracked files as they were when the sweep began,
-    committed or not; new files only after `git add`.
+    The same command resumes a sweep that was stopped or killed: finished runs are kept, interrupted ones continue from
+    their checkpoints. Points run in copies of the tracked files, committed or not, from the start of the sweep; new
+    files are included only after `git add`.
 
     Example: t2v sweep train.penalties.r1=0.1,1,10 --seeds 3 --name weights
     """

@@ -63,10 +63,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="draw curves and trade-off, as .svg or .png")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """Say which points of a sweep really differ.
+    """Show which points of a sweep really differ.
 
-    Intervals and tests are over seeds of training: a sweep with `--seeds 3` or more has them. A difference is real
-    where seeds alone would make as large a one with a chance under 5 %, over all points and all metrics together.
+    Intervals and tests are over training seeds, so use a sweep with `--seeds 3` or more. A difference is real if seeds
+    alone make one as large with a probability below 5 %, over all points and metrics together.
 
     Example: t2v sweep report weights
     """

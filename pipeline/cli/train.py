@@ -39,10 +39,10 @@ def plan(
     seconds: Annotated[float, typer.Option(min=0, max=LONGEST, help="for measured steps, about")] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """Tell the memory, arithmetic and hours of a training, and which batch fits.
+    """Predict the memory, FLOPs and hours of a training, and the largest batch that fits.
 
-    Steps are measured on the first device, with clips drawn at random, so data need not be there yet. Where a whole
-    batch would take too long, they have fewer clips, and the rest is extrapolated.
+    Steps are measured on the first device with random clips, so no data is needed. If a whole batch would take too
+    long, steps have fewer clips, and the rest is extrapolated.
 
     Example: t2v plan --devices cpu --seconds 5
     """
@@ -130,10 +130,10 @@ def train(
     profile: Annotated[bool, typer.Option("--profile", help="trace a few steps instead; writes no model")] = False,
     steps: Annotated[int, typer.Option(min=1, help="to trace, the first with penalties")] = 4,
 ) -> None:
-    """Train as `dvc repro train` does, or trace a few warm steps of that training (--profile).
+    """Train like `dvc repro train`, or trace a few steps of that training after a warm-up (--profile).
 
-    The trace is of one process: the first device with its part of the batch. It takes labels, clips and captions as
-    they are in data/, and leaves data/ and saved states alone.
+    The trace is of one process: the first device with its part of the batch. It uses the labels, clips and captions in
+    data/, and changes neither data/ nor checkpoints.
 
     Example: t2v train --devices cpu
     """

@@ -78,9 +78,9 @@ def reproduce(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="a folder that gets the files made again")] = None,
 ) -> None:
-    """Make files again with the same model, captions, seeds, threads and instruction set, and compare the bytes.
+    """Reproduce files with the same model, captions, seeds, threads and instruction set, and compare the bytes.
 
-    Exit code 1 where one differs or cannot be made again; each reason is printed.
+    Exit code 1 if one differs or cannot be reproduced; the reasons are printed.
 
     Example: t2v reproduce data/samples
     """
@@ -250,10 +250,10 @@ def verify(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="make no sample again")] = False,
 ) -> None:
-    """Check the seal and the signature of every rendered file, make samples again, and hash outputs of stages.
+    """Check the seals and signatures of rendered files, reproduce samples, and hash the outputs of stages.
 
-    A seal shows any change by accident, and by whoever does not renew it; whoever does is found by the samples made
-    again, and by the lock files of DVC. Exit code 1 where something is not as it was made.
+    A seal reveals any change, unless the file was sealed again; that is revealed by reproducing samples, and by DVC's
+    lock files. Exit code 1 if anything was changed.
 
     Example: t2v verify data/samples
     """
@@ -317,9 +317,9 @@ def sign(
     key: Annotated[Path, typer.Option(help="PEM: the private key of the first certificate")],
     algorithm: Annotated[Algorithm, typer.Option(help="of the key")] = "es256",
 ) -> None:
-    """Sign that a trained model made this file, with the facts that the file tells.
+    """Sign that a trained model made this file, together with its provenance.
 
-    Equal files signed twice differ: the signature holds chance. So the signed file lies outside the outputs of stages.
+    Signatures are random, so a file signed twice differs: signed files must be outside the outputs of stages.
 
     Example: t2v sign mug.gif -o shown/mug.gif --certificate chain.pem --key key.pem
     """

@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 @app.callback()
 def words() -> None:
-    """Ask the word vectors."""
+    """Query the word vectors."""
 
 
 @app.command()
@@ -39,9 +39,9 @@ def near(
     count: Annotated[int, typer.Option(min=1, help="how many objects")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
 ) -> None:
-    """List the objects of the training clips, the nearest first, with cosine and number of clips.
+    """List the objects of the training clips, nearest first, with cosine and number of clips.
 
-    By the vectors of tokenize.embeddings; where words are learned with the networks, as the generator tells them apart.
+    Uses the vectors of tokenize.embeddings, or the embeddings of the generator if words are learned.
 
     Example: t2v words near mug
     """
