@@ -71,7 +71,7 @@ class Cue(NamedTuple):
 
     axis: str
     side: int  # 0 or 1, where 0 is to the right and up
-    pattern: re.Pattern[str]  # a group for each part that is another in the opposite
+    pattern: str  # of regular expressions, ignoring case; a group for each part that is another in the opposite
     instead: tuple[str, ...]  # of these groups
     bare: bool  # a verb without an ending, which may be an adjective or an adverb: open, close
 
@@ -157,7 +157,7 @@ def _list_cues() -> Iterator[tuple[str, Cue]]:
     for axis, words, opposite, after in PHRASES:
         yield from _make_cues(axis, (words,), (opposite,), after, bare=False)
     for words in OTHER_COUNTERS:
-        yield words.split()[0], Cue("turn", 1, _compile_parts((words,), ""), ("clockwise",), False)
+        yield words.split()[0], Cue("turn", 1, _build_pattern((words,), ""), ("clockwise",), False)
 
 
 def _split_parts(verb: str, second: str) -> tuple[str, ...]:
@@ -170,17 +170,17 @@ def _make_cues(
     for side, parts, instead in ((0, one, other), (1, other, one)):
         first = WORD.findall(parts[0])[0]
         kept = len(parts) == 2 and parts[0] == instead[0]  # the verb: moving up, moving down
-        yield first, Cue(axis, side, _compile_parts(parts, after, kept), instead[kept:], bare)
+        yield first, Cue(axis, side, _build_pattern(parts, after, kept), instead[kept:], bare)
 
 
-def _compile_parts(parts: tuple[str, ...], after: str, kept: bool = False) -> re.Pattern[str]:
+def _build_pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> str:
     # Putting on and taking off are no motions, putting something on is one; `on top of` has an entry of its own.
     particle = parts[-1] in ("on", "off")
     gap = rf"{BETWEEN}(?:\S.*?{BETWEEN}){'' if particle else '?'}"
     last = f"(?!{BETWEEN}(?:top|of)\\b)" if particle else ""
     groups = [f"({enclose_words(part)})" for part in parts]
     groups[0] = enclose_words(parts[0]) if kept else groups[0]
-    return re.compile(gap.join(groups) + last + after, re.I)
+    return gap.join(groups) + last + after
 
 
 def _index_cues(cues: Iterable[tuple[str, Cue]]) -> dict[str, list[Cue]]:

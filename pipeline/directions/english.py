@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from pipeline.directions.cues import (
@@ -238,6 +238,12 @@ def _is_doubtful(text: str, axes: set[str]) -> bool:
     return ("side" in axes and has_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
 
 
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    """The pattern of a cue, compiled when its word first occurs: all of them take 0.4 s."""
+    return re.compile(pattern, re.I)
+
+
 def _find(text: str) -> list[CueMatch]:
     """The cues in a text; of those that overlap the one that starts first, then the longer."""
     hits: list[CueMatch] = []
@@ -245,7 +251,7 @@ def _find(text: str) -> list[CueMatch]:
         return hits
     for word in dict.fromkeys(WORD.findall(text.lower())):
         for cue in CUES.get(word, ()):
-            for match in cue.pattern.finditer(text):
+            for match in _compile(cue.pattern).finditer(text):
                 if _keeps_its_sense(text[: match.start()], cue):
                     spans = tuple(match.span(number) for number in range(1, len(cue.instead) + 1))
                     hits.append(CueMatch(cue.axis, cue.side, spans, cue.instead))
