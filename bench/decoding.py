@@ -114,7 +114,7 @@ def _one_process(path: Path, shape: ClipParams) -> Frames:
 
 
 def _opencv() -> Callable[..., Frames] | None:
-    """The way of the seed: every frame read and resized by OpenCV; None where it is not installed."""
+    """The way of the seed: every frame read and resized by OpenCV; None if it is not installed."""
     try:
         import cv2
     except ImportError:
@@ -213,7 +213,7 @@ def copy_as_mp4(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) -> Comparison | None:
-    """None where git does not know the earlier build."""
+    """None if git does not know the earlier build."""
     seconds: dict[str, list[list[float]]] = {name: [[] for _ in paths] for name in ("before", "now")}
     equal = [False] * len(paths)
     with TemporaryDirectory() as name:

@@ -28,7 +28,7 @@ class FigureTable:
         self.tree |= {"machine": describe_machine()}
 
     def find(self, kind: str, name: str, digest: str) -> Any:
-        """What was found before with equal params; None where nothing was."""
+        """What was found before with equal params; None if nothing was."""
         entry = self.tree.get(kind, {}).get(name)
         return entry if entry and entry["params"] == digest else None
 

@@ -56,7 +56,7 @@ def start(
 
 
 def wait(pid: int, seconds: float | None = None) -> int | None:
-    """The exit code of a process of `start`, negative where a signal ended it; None where it still runs by then."""
+    """The exit code of a process of `start`, negative where a signal ended it; None if it still runs by then."""
     if seconds is None:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     deadline = time.monotonic() + seconds

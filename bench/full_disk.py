@@ -111,7 +111,7 @@ class Disk:
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[Disk]:
-    """A roomy disk in an empty folder. Raises PermissionError where none may be mounted."""
+    """A roomy disk in an empty folder. Raises PermissionError if none may be mounted."""
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={ROOMY},nr_inodes={MANY}"
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "t2v", str(folder)], capture_output=True, text=True)

@@ -159,13 +159,13 @@ def watch_training(
 
 
 def find_good(looks: list[dict[str, float]], limits: Mapping[str, Any]) -> float | None:
-    """CPU seconds of training at the first look that satisfies the limits; None where none does."""
+    """CPU seconds of training at the first look that satisfies the limits; None if none does."""
     good = (look["cpu_seconds"] for look in looks if all(look[name] >= limits[name] for name in SPLITS))
     return next(good, None)
 
 
 def summarise(trainings: Mapping[str, Any]) -> dict[str, Any]:
-    """CPU seconds of each build, seed by seed and in the median; None where a training did not get there."""
+    """CPU seconds of each build, seed by seed and in the median; None if a training did not get there."""
     seconds: dict[str, dict[str, float | None]] = {}
     for name, found in sorted(trainings.items()):
         build, _, seed = name.partition("/")

@@ -111,7 +111,7 @@ def start(folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def kill(process: "subprocess.Popen[bytes]", folder: Path, victim: str, rng: random.Random) -> str:
-    """Kill one kind of process of a running sweep -> its name; the sweep itself where there is no other."""
+    """Kill one kind of process of a running sweep -> its name; the sweep itself if there is no other."""
     ours = find_processes(folder / "runs/sweeps/killed")
     kinds = {
         "point": ["pipeline.sweeping.point"],

@@ -14,12 +14,12 @@ class Measure:
     name: str
     what: str
     target: str
-    best: float | None  # None where it cannot be measured here
+    best: float | None  # None if it cannot be measured here
     median: float | None = None
 
 
 def ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -> Measure:
-    """How many times as long the other way takes; nothing where it is not installed."""
+    """How many times as long the other way takes; nothing if it is not installed."""
     if other is None:
         return Measure(name, f"{what}: not installed, see the extra `bench`", target, None)
     return Measure(name, what, target, other.best / ours.best, other.median / ours.median)

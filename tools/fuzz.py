@@ -61,7 +61,7 @@ EXPLAINED = {  # requests that were looked into; the sandbox refuses them, and d
 
 
 def explain_request(request: str) -> str:
-    """Why a worker may ask for what it may not have; empty where nobody knows."""
+    """Why a worker may ask for what it may not have; empty if nobody knows."""
     if request in {f"openat {hide_numbers(os.path.abspath(folder))}" for folder in sys.path}:  # noqa: PTH100  "" is here
         return "Python, which lists a folder again that has changed when it looks for a module"
     for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):  # as OpenCV sets it on import
@@ -290,7 +290,7 @@ def main(
     watch: Annotated[bool, typer.Option(help="whether to note which files the workers ask for")] = True,
     out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
 ) -> None:
-    """Change files and read them; exit code 1 where one is neither read nor refused by a message."""
+    """Change files and read them; exit code 1 if one is neither read nor refused by a message."""
     fuzzer = Fuzzer(out, seed, clips, decoder, watched=watch)
     if videos:
         fuzzer.watch_seeds()

@@ -57,7 +57,7 @@ def verify_runs(
     ] = None,
     source: Annotated[Path, typer.Option(help="the repository")] = ROOT,
 ) -> None:
-    """Compare two runs from clean clones, file by file; exit code 1 where they differ."""
+    """Compare two runs from clean clones, file by file; exit code 1 if they differ."""
     locked = list_outputs(source)
     with TemporaryDirectory() as temporary:
         runs = [make_clone(source, Path(temporary) / name, changes, targets or []) for name in ("one", "other")]

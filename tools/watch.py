@@ -90,7 +90,7 @@ _BY_NUMBER = {
 
 
 def find_obstacle() -> str:
-    """Why nothing can be watched on this machine; empty where it can."""
+    """Why nothing can be watched on this machine; empty if it can."""
     machine = platform.machine()
     if sys.platform != "linux" or machine not in linux.MACHINES:
         return f"{sys.platform} on {machine} has no seccomp that is known here"
@@ -104,7 +104,7 @@ def find_obstacle() -> str:
 
 
 def _install() -> int:
-    """Install the filter in this process and what it starts -> its listener. Raises OSError where it is refused."""
+    """Install the filter in this process and what it starts -> its listener. Raises OSError if it is refused."""
     machine = platform.machine()
     watched = [*_BY_NUMBER, _RESTRICT, _FILTER]
     steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, linux.MACHINES[machine]), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, 0)]

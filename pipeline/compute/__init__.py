@@ -194,7 +194,7 @@ def map_sandboxed(
     """Yield the results of `total` tasks in their order; an item that takes more than `seconds` counts as failed.
 
     `function` and the tasks must pickle by the names of their modules; `tasks` is read lazily, so memory does not
-    grow with their number. Raises UserError where a worker dies outside any item, where this program fails on one, and
+    grow with their number. Raises UserError if a worker dies outside any item, where this program fails on one, and
     where this machine lacks a part of the sandbox that `compute.sandbox` requires. However the loop ends, no worker
     outlives it.
     """
@@ -317,9 +317,9 @@ def load_ray(asked_by: str) -> Any:
 
 
 class _Joining:
-    """Around the start of Ray: turns what it raises where there is no cluster, or another version, into UserError.
+    """Around the start of Ray: turns what it raises if there is no cluster, or another version, into UserError.
 
-    Ray raises a bare Exception where one of its processes starts too late, so that is recognised by its class.
+    Ray raises a bare Exception if one of its processes starts too late, so that is recognised by its class.
     """
 
     def __init__(self, address: str) -> None:
@@ -334,7 +334,7 @@ class _Joining:
 
 
 def join_cluster(ray: Any, address: str, **options: Any) -> None:
-    """Have this process join the Ray cluster at an address. Raises UserError where it does not answer.
+    """Have this process join the Ray cluster at an address. Raises UserError if it does not answer.
 
     Of host:port it is tried first whether anything listens: Ray itself would try for many minutes.
     """

@@ -79,7 +79,7 @@ class Child:
         self.send((function, (permissions, self.scratch) if sandboxed else None))
 
     def send(self, value: object) -> None:
-        """Hand something down. Raises BrokenPipeError where the child has ended."""
+        """Hand something down. Raises BrokenPipeError if the child has ended."""
         self._tasks.send(value)
 
     def end(self) -> int:

@@ -58,7 +58,7 @@ def _library() -> Any:
 
 
 def call(number: int, *arguments: int | bytes | None) -> int:
-    """A system call by its number -> its result; -1 where it failed, and then `ctypes.get_errno` tells why."""
+    """A system call by its number -> its result; -1 if it failed, and then `ctypes.get_errno` tells why."""
     ready = [value if isinstance(value, bytes | None) else ctypes.c_long(value) for value in arguments]
     return int(_library().syscall(ctypes.c_long(number), *ready))
 
@@ -70,7 +70,7 @@ def set_no_new_privs() -> None:
 
 
 def read_landlock_version() -> int:
-    """Which version of Landlock this kernel has; 0 where it has none, or forbids it."""
+    """Which version of Landlock this kernel has; 0 if it has none, or forbids it."""
     return max(call(_CREATE, None, 0, _VERSION_FLAG), 0)
 
 
@@ -83,7 +83,7 @@ def restrict_files(rights: Iterable[tuple[str, int]]) -> None:
     """Leave this thread, and what it starts, so much right to each of these paths and to none else.
 
     Ports and, from version 6, processes outside are given up as a whole. A path that is not there is passed over.
-    Raises OSError where the kernel refuses.
+    Raises OSError if the kernel refuses.
     """
     version = read_landlock_version()
     handled = max(mask for since, mask in _FILE_RIGHTS.items() if since <= version)
@@ -121,7 +121,7 @@ def _check(result: int) -> int:
 
 
 def _read_numbers(text: str) -> dict[str, dict[str, int]]:
-    """`name:number on x86-64:number on aarch64`, empty where there is none -> machine -> name -> number."""
+    """`name:number on x86-64:number on aarch64`, empty if there is none -> machine -> name -> number."""
     rows = [word.split(":") for word in text.split()]
     return {
         machine: {row[0]: int(row[index]) for row in rows if row[index]}
@@ -200,7 +200,7 @@ def has_seccomp() -> bool:
 
 
 def restrict_calls(*, programs: bool, signals: bool, machine_code: bool) -> None:
-    """Filter the system calls of this process and all its threads. Raises OSError where the kernel refuses.
+    """Filter the system calls of this process and all its threads. Raises OSError if the kernel refuses.
 
     `programs`: others may be started, as far as files may be executed; `signals`: sending them is bounded otherwise;
     `machine_code`: memory may be made executable.

@@ -54,7 +54,7 @@ class Sender:
         os.set_inheritable(descriptor, False)
 
     def send(self, kind: bytes, value: object, contents: Sequence[memoryview] = ()) -> None:
-        """Send JSON and bytes. Raises BrokenPipeError where the parent is gone."""
+        """Send JSON and bytes. Raises BrokenPipeError if the parent is gone."""
         text = json.dumps(value).encode()
         self._write(_HEADER.pack(kind, len(text), sum(content.nbytes for content in contents)) + text)
         for content in contents:

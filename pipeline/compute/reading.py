@@ -57,7 +57,7 @@ def read_sandboxed(
 ) -> Checked:
     """What `check` makes of the answer, its value and its bytes; what the function printed is printed here.
 
-    `check` raises BadAnswer or ValueError where it cannot be one. Raises the UserError that the function raises, and
+    `check` raises BadAnswer or ValueError if it cannot be one. Raises the UserError that the function raises, and
     one where its process dies, hangs, fails or is not to be trusted.
     """
     refuse_or_warn(find_missing(), mode)

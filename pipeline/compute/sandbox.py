@@ -51,7 +51,7 @@ class SandboxedFunction(ChildFunction, Protocol[TaskIn, ResultOut]):
         ...
 
     def check(self, task: TaskIn, item: str, value: Any, content: bytearray) -> Any:
-        """The checked content of an answer. Raises BadAnswer where it cannot be one."""
+        """The checked content of an answer. Raises BadAnswer if it cannot be one."""
         ...
 
     def finish(self, task: TaskIn, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> ResultOut:
@@ -165,7 +165,7 @@ class Sandbox(Generic[Task, Result]):
         return message
 
     def _open(self, permissions: Permissions) -> Child:
-        """The child, which is started where there is none, or one that may do less than is needed."""
+        """The child, which is started if there is none, or one that may do less than is needed."""
         with self._lock:
             if self._closed:
                 raise BrokenExecutor("closed")
@@ -205,7 +205,7 @@ def describe_missing(missing: Sequence[str]) -> str:
 
 
 def check_disk_use(folder: Path) -> None:
-    """Raise BadAnswer where there is more in a folder than is left on its disk."""
+    """Raise BadAnswer if there is more in a folder than is left on its disk."""
     used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     if used > shutil.disk_usage(folder).free:
         raise BadAnswer(f"{used:,} bytes of files that it wrote, which fills the disk")

@@ -35,7 +35,7 @@ WHOLE = Segment(0.0, math.inf)
 
 
 # The name of a file, and where in it, counted from 1 as people do: `line 3`, or `row 3` and `entry 3` of a file without
-# lines of its own, such as Parquet and JSON. Empty where the file as a whole is the place.
+# lines of its own, such as Parquet and JSON. Empty if the file as a whole is the place.
 Place = tuple[str, str]
 
 
@@ -46,10 +46,10 @@ class LabelRow(NamedTuple):
     label: str
     template: str
     placeholders: tuple[str, ...]  # what should fill the slots of the template; often it does not
-    objects: tuple[str, ...]  # where the format lists them; empty where they have to be found in the label
+    objects: tuple[str, ...]  # where the format lists them; empty if they have to be found in the label
     official_split: OfficialSplit
     place: Place  # for messages
-    video: str  # path within the videos folder; empty where the id names the file
+    video: str  # path within the videos folder; empty if the id names the file
     segment: Segment = WHOLE
     segment_fault: str = ""  # why it is none, where the labels say one that cannot be
     group: str = ""  # of one recording, person or place, which stays in one split; empty: the video is a group
@@ -153,7 +153,7 @@ def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def parse_split(name: str) -> OfficialSplit | None:
-    """The official split that a name means, in upper or lower case; None where it means none."""
+    """The official split that a name means, in upper or lower case; None if it means none."""
     return OFFICIAL_SPLITS.get(name.strip().lower())
 
 

@@ -133,7 +133,7 @@ def _fill_template(literals: Sequence[str], fillers: Sequence[str]) -> str:
 
 
 def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
-    """The texts between the literals, each found at its first place; empty where the text does not fit.
+    """The texts between the literals, each found at its first place; empty if the text does not fit.
 
     A walk, not a pattern: hostile templates make a pattern with many slots take for ever.
     """

@@ -30,7 +30,7 @@ from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
 
 Chosen = tuple[list[Candidate], list[Drop]]  # what stays, and what is dropped
-FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None where nothing is
+FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None if nothing is
 
 WORD = rf"{build_word_pattern()}(?:['’]{build_word_pattern()})*"  # noqa: RUF001
 FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
@@ -51,7 +51,7 @@ class Choice:
     words: list[str]  # held out
     pairs: list[Pair]  # held out
     directions: Directions  # with the spelling of the captions
-    unmirrored: Counter[str]  # clips without a twin, by reason; empty where none was wanted
+    unmirrored: Counter[str]  # clips without a twin, by reason; empty if none was wanted
 
 
 class NothingToTrainOn(UserError):
@@ -156,7 +156,7 @@ def _fill_in_directions(clips: Sequence[Clip], directions: Directions) -> list[C
 def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -> tuple[list[Clip], Counter[str]]:
     """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
-    Raises UserError where the id of a twin is that of a clip.
+    Raises UserError if the id of a twin is that of a clip.
     """
     twins: list[Clip] = []
     without: Counter[str] = Counter()

@@ -40,7 +40,7 @@ class ContainedVideos:
     def find(self, path: str) -> str | None:
         """The pictures, member or cell of that path; its ending may be missing, or be that of the video it once was.
 
-        Raises NoVideo where there is something that is of no use.
+        Raises NoVideo if there is something that is of no use.
         """
         found = self.find_pictures(path) or self._find_member(path)
         # Folders of frames are named after the videos that they were taken from, with the ending or without.
@@ -48,7 +48,7 @@ class ContainedVideos:
         return found or next(filter(None, map(self.find_pictures, others)), None) or self._find_archived(path)
 
     def find_pictures(self, path: str) -> str | None:
-        """The folder of that path, with the pattern of its pictures; None where it is none, or has none of them."""
+        """The folder of that path, with the pattern of its pictures; None if it is none, or has none of them."""
         folder, pattern = path, self._pattern
         if is_pattern(path):
             folder, _, pattern = path.rpartition("/")

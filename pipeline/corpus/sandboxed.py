@@ -99,7 +99,7 @@ def _pack_rows(rows: Sequence[LabelRow]) -> list[bytes]:
 
 
 def _unpack_rows(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow]:
-    """The rows that `_pack_rows` packed. Raises BadAnswer where a value can be none of a row."""
+    """The rows that `_pack_rows` packed. Raises BadAnswer if a value can be none of a row."""
     ids, labels, templates, filled, filled_counts, objects, object_counts, splits, *others = columns
     files, wheres, videos, starts, ends, *rest = others
     if not SPLITS.issuperset(official := _unpack_column(splits, count)):
@@ -183,7 +183,7 @@ class VideoLookup:
         return digest_videos(self.videos, files, self.workers, self._digests)
 
     def suggest(self, missing: Sequence[str]) -> str:
-        """Where the first of the missing videos that is there lies, as the end of a message; empty where none is."""
+        """Where the first of the missing videos that is there lies, as the end of a message; empty if none is."""
         if not self._parses(missing):
             return suggest_videos_folder(self.videos, missing)
         return self._read(_receive_suggestion, _send_suggestion, missing)
@@ -205,7 +205,7 @@ class VideoLookup:
 
 
 def _send_found(videos: Path, named: Sequence[tuple[str, str]], workers: int, pictures: str | None) -> Answer:
-    """In the child: the paths, empty where there is none; the reasons and details of these; digests by file."""
+    """In the child: the paths, empty if there is none; the reasons and details of these; digests by file."""
     digests: Digests = {}
     found = find_videos(videos, named, workers, pictures, digests)
     drops = [drop for drop in found if isinstance(drop, Drop)]
@@ -227,7 +227,7 @@ def _receive_found(ids: Sequence[str], value: Any, content: bytearray) -> tuple[
 
 
 def _send_digests(videos: Path, files: Sequence[str], workers: int) -> Answer:
-    """In the child: the digests, empty where there is none; the reasons and details of these."""
+    """In the child: the digests, empty if there is none; the reasons and details of these."""
     found = digest_videos(videos, files, workers)
     faults = [fault for fault in found if isinstance(fault, NoVideo)]
     digests = ["" if isinstance(digest, NoVideo) else digest for digest in found]

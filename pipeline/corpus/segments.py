@@ -54,7 +54,7 @@ class BadSegment(ValueError):
 def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None:
     """Seconds from the first frame, of a number in `options.unit`, or of a clock: `1:02:03.5`, `02:03.5`.
 
-    None where the cell is empty. `end` says that it is where the part ends. Raises BadSegment for anything else.
+    None if the cell is empty. `end` says that it is where the part ends. Raises BadSegment for anything else.
     """
     if isinstance(value, (time, timedelta)):  # of Parquet
         return _count_seconds(value)
@@ -96,7 +96,7 @@ def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment,
 
 
 def check_segment(start: float | None, end: float | None) -> Segment:
-    """A part of a video that has a length. Raises BadSegment where it has none, or begins before the video."""
+    """A part of a video that has a length. Raises BadSegment if it has none, or begins before the video."""
     segment = Segment(round(start or 0.0, 6), math.inf if end is None else round(end, 6))
     if not math.isfinite(segment.start) or math.isnan(segment.end):
         raise BadSegment(f"from {segment.start} to {segment.end} s is no part")
@@ -192,7 +192,7 @@ def _read_pair(pair: Any, options: SegmentParams) -> tuple[Segment, str]:
 
 
 def surround_point(point: float | None, around: float) -> Segment:
-    """The part of `around` seconds before and after a point in time. Raises BadSegment where there is no point."""
+    """The part of `around` seconds before and after a point in time. Raises BadSegment if there is no point."""
     if point is None:
         raise BadSegment("there is no point in time")
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)
@@ -213,7 +213,7 @@ class Part(NamedTuple):
     caption: Any
     category: Any
     segment: Segment
-    fault: str  # why the part is none; empty where it is one
+    fault: str  # why the part is none; empty if it is one
 
 
 def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:

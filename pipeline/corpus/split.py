@@ -93,7 +93,7 @@ def _list_mentions(names: Collection[str], objects: Collection[str]) -> Mapping[
 
 
 def _find_direction(name: str, vectors: Vectors) -> NDArray[np.float64] | None:
-    """The mean direction of the words that have a vector, [D] of length 1; None where none has."""
+    """The mean direction of the words that have a vector, [D] of length 1; None if none has."""
     found = [vectors[word].astype(np.float64) for word in find_words(name.lower()) if word in vectors]
     mean = np.sum([vector / np.linalg.norm(vector) for vector in found], axis=0)
     length = np.linalg.norm(mean)
@@ -110,7 +110,7 @@ class HeldOut:
         self._pairs = frozenset(pairs)
 
     def find_split(self, caption: str, objects: Iterable[str], category: str) -> Split | None:
-        """The split of a clip that names such a word or shows such a pair, None where it does neither.
+        """The split of a clip that names such a word or shows such a pair, None if it does neither.
 
         Words come first: such a clip is in `test_words` whatever else it is.
         """
@@ -219,7 +219,7 @@ def hold_out_words(
 ) -> list[str]:
     """The held-out words, sorted. `trained` holds the ids that would otherwise be trained on.
 
-    Raises UserError for a named word that no clip contains, and where distances are wanted and no object has a vector.
+    Raises UserError for a named word that no clip contains, and if distances are wanted and no object has a vector.
     """
     counts = Counter(word for clip in clips for word in set(clip.objects))
     wanted = options.test_words

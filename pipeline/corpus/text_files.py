@@ -74,7 +74,7 @@ def read_start(path: Path, length: int) -> str:
 
 
 def find_encoding(path: Path) -> str:
-    """The name of a text file's encoding. Raises UserError where it is none of those that are read."""
+    """The name of a text file's encoding. Raises UserError if it is none of those that are read."""
     with path.open("rb") as file:
         if marked := _find_mark(file.read(4)):
             return marked
@@ -106,7 +106,7 @@ def _find_mark(start: bytes) -> str | None:
 
 
 def _check_western(path: Path, content: bytes, error: UserError) -> str:
-    """Windows-1252 where the text can be that, which is printed; raises the error where it cannot."""
+    """Windows-1252 where the text can be that, which is printed; raises the error if it cannot."""
     try:
         text = content.decode(WESTERN)
     except UnicodeDecodeError:

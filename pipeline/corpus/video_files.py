@@ -104,7 +104,7 @@ def digest_videos(
 
 
 def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
-    """Where the first of the missing videos that is there at all lies, as the end of a message; empty where none is.
+    """Where the first of the missing videos that is there at all lies, as the end of a message; empty if none is.
 
     Most often `videos` is a folder above the right one. It is listed whole, so this is for runs that fail anyway.
     """
@@ -225,7 +225,7 @@ class VideosFolder:
     def _find_respelt(self, path: str) -> str | None:
         """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.
 
-        Raises NoVideo where several do, or where the one is of no use.
+        Raises NoVideo if several do, or where the one is of no use.
         """
         folder, _, name = path.rpartition("/")
         found = self._folders(folder)
@@ -244,7 +244,7 @@ class VideosFolder:
         return file if file and self._is_video(file) else None
 
     def _find_folder(self, folder: str) -> str | None:
-        """A folder within this one by its path, its letters composed or not; None where it is not there or outside."""
+        """A folder within this one by its path, its letters composed or not; None if it is not there or outside."""
         if not self._holds(f"{self._root}/{folder}"):
             return None
         if Path(self._root, folder).is_dir():
@@ -270,7 +270,7 @@ class VideosFolder:
         return {stem: sorted(known) for stem, known in listed.items()}
 
     def _suggest(self, path: str) -> str:
-        """The nearest name there is, for a message; empty where none is near."""
+        """The nearest name there is, for a message; empty if none is near."""
         folder, _, name = path.rpartition("/")
         found = self._folders(folder)
         if found is None:
@@ -292,7 +292,7 @@ class VideosFolder:
         return sorted((stem.casefold(), listed[0][1]) for stem, listed in self._names(folder).items())
 
     def _is_video(self, file: str) -> bool:
-        """Whether there is such a file. Raises NoVideo where something of that name is of no use."""
+        """Whether there is such a file. Raises NoVideo if something of that name is of no use."""
         try:
             found = self._look_at(file)
         except (FileNotFoundError, NotADirectoryError):
@@ -313,7 +313,7 @@ class VideosFolder:
         return True
 
     def _look_at(self, file: str) -> os.stat_result:
-        """What stands there, or what it links to. Raises NoVideo where that is outside."""
+        """What stands there, or what it links to. Raises NoVideo if that is outside."""
         path, (folder, _, _) = f"{self._root}/{file}", file.rpartition("/")
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):

@@ -43,7 +43,7 @@ def normalise_name(name: str) -> str:
 
 
 def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
-    """The file, of pairs of stem and file in order, whose stem is most like this one; empty where none is like it.
+    """The file, of pairs of stem and file in order, whose stem is most like this one; empty if none is like it.
 
     Only the neighbours are compared: every row of a large set may be missing.
     """
@@ -87,7 +87,7 @@ class VideoIndex:
         return sorted(best.values())
 
     def suggest(self, name: str) -> str:
-        """The nearest name there is; empty where none is near."""
+        """The nearest name there is; empty if none is near."""
         return find_nearest(normalise_name(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
 
     def list_paths(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 `Directions` answers for a dataset: by the dataset's own phrases, and for texts that hold none of them by the rules for
 English. `mirror` is for flipped frames, `find_opposite` for counterfactuals and hard negatives, `find_motion` for
-measuring. They take captions, templates and slugs alike, and return None where there is doubt: a text that neither
+measuring. They take captions, templates and slugs alike, and return None if there is doubt: a text that neither
 knows has no direction, no opposite, and must not be flipped. Applied to their own result, `mirror` and `find_opposite`
 return the text that they were given, letter for letter. The mirror image of a clip is made by them: its frames flipped,
 its words and its way turned.
@@ -59,7 +59,7 @@ class Directions:
     counter: str = COUNTER  # how the dataset spells counter-clockwise
 
     def find_motion(self, text: str) -> Way | None:
-        """Which way the picture moves; None where the text names no way, or contradictory ones."""
+        """Which way the picture moves; None if the text names no way, or contradictory ones."""
         found = self._find(text)
         if not found:
             return english.find_motion(text) if self._knows(text) else None
@@ -67,21 +67,21 @@ class Directions:
         return ways.pop() if len(ways) == 1 else None
 
     def find_opposite(self, text: str) -> str | None:
-        """The same text for the opposite way; None where it tells no way or its opposite is not known."""
+        """The same text for the opposite way; None if it tells no way or its opposite is not known."""
         found = self._find(text)
         if not found:
             return english.find_opposite(text, self.counter) if self._knows(text) else None
         return _replace(text, [(match, phrase.opposite) for match, phrase in found])
 
     def find_mirror_fault(self, text: str) -> Fault | None:
-        """Why a clip with this text must not be flipped, None where it may."""
+        """Why a clip with this text must not be flipped, None if it may."""
         found = self._find(text)
         if found:
             return "no_mirror" if any(phrase.mirror is None for _, phrase in found) else None
         return english.find_mirror_fault(text, self.counter) or (None if self._knows(text) else "other_language")
 
     def mirror(self, text: str) -> str | None:
-        """The text of the flipped clip: the same where it names no side, None where flipping would be wrong."""
+        """The text of the flipped clip: the same where it names no side, None if flipping would be wrong."""
         if self.find_mirror_fault(text):
             return None
         found = self._find(text)
@@ -192,7 +192,7 @@ def _compile(words: str) -> re.Pattern[str]:
 
 
 def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> str | None:
-    """The text with other words in place of the matches; None where one has none."""
+    """The text with other words in place of the matches; None if one has none."""
     for match, words in sorted(pieces, key=lambda piece: -piece[0].start()):
         if words is None:
             return None
@@ -201,7 +201,7 @@ def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> s
 
 
 def find_twin_fault(clip: Clip, directions: Directions) -> Fault | None:
-    """Why the clip must not be flipped, None where it may."""
+    """Why the clip must not be flipped, None if it may."""
     return next(filter(None, (directions.find_mirror_fault(text) for text in list_texts(clip))), None)
 
 

@@ -91,7 +91,7 @@ def is_in_english(text: str) -> bool:
 
 
 def are_in_english(texts: Iterable[str]) -> bool:
-    """Whether at least half of the captions are English, of those long enough to tell; true where none tells."""
+    """Whether at least half of the captions are English, of those long enough to tell; true if none tells."""
     telling = english = 0
     for text in texts:
         words = split_words(text)
@@ -113,7 +113,7 @@ def _looks_english(words: list[str]) -> bool:
 
 @lru_cache(1 << 16)  # templates and objects come again and again
 def mirror(text: str, counter: str = COUNTER) -> str | None:
-    """The caption of the flipped clip: the same where it names no side, None where flipping would be wrong.
+    """The caption of the flipped clip: the same where it names no side, None if flipping would be wrong.
 
     `counter` is how the dataset spells counter-clockwise.
     """
@@ -122,7 +122,7 @@ def mirror(text: str, counter: str = COUNTER) -> str | None:
 
 @lru_cache(1 << 16)
 def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
-    """Why a clip with this caption must not be flipped, None where it may."""
+    """Why a clip with this caption must not be flipped, None if it may."""
     if not ONE_WAY.isdisjoint(split_words(text)) and not ONE_WAY.isdisjoint(split_words(AMOUNT.sub("", text))):
         return "writing"
     if not text.isascii() and any(letter.isalpha() and letter > LAST_LATIN for letter in text):
@@ -194,7 +194,7 @@ class CueMatch(NamedTuple):
 
 
 def find_opposite(text: str, counter: str = COUNTER) -> str | None:
-    """The same caption for the opposite direction, None where it names none, several that contradict, or another sense.
+    """The same caption for the opposite direction, None if it names none, several that contradict, or another sense.
 
     Opposite are motions that a film played backwards shows, turns, and places before and behind, above and below.
     `counter` is how the dataset spells counter-clockwise.
@@ -206,7 +206,7 @@ def find_opposite(text: str, counter: str = COUNTER) -> str | None:
 def find_motion(text: str) -> tuple[int, int] | None:
     """Which way the picture moves: (dx, dy), each -1, 0 or 1, to the right and downwards as pixels are counted.
 
-    None where the caption names neither left, right, up nor down as a way to go, or names them at odds.
+    None if the caption names neither left, right, up nor down as a way to go, or names them at odds.
     """
     found = [cue for cue in _find(text) if cue.axis in PLANE]
     ways = {(cue.axis, cue.side) for cue in found}

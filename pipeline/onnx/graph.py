@@ -35,7 +35,7 @@ class Graph:
     """A generator as ONNX: noise `z` [B,Z] and `token_ids` [B,L], padded with 0 -> `frames` [B,3,T,H,W] in [-1,1].
 
     It draws clip by clip, in one thread: then a clip depends neither on how many there are nor on the machine's cores.
-    Raises GraphUnfit where onnxruntime cannot read it.
+    Raises GraphUnfit if onnxruntime cannot read it.
     """
 
     def __init__(self, graph: Path | bytes) -> None:
@@ -57,7 +57,7 @@ class Graph:
         return {"onnxruntime": onnxruntime.__version__, "cpu": _find_instructions(), "threads": 1, "device": "cpu"}
 
     def run(self, token_ids: NDArray[np.int64], z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One pass: ids [B,L] and noise [B,Z] -> [B,3,T,H,W]. Raises GraphUnfit where it fails."""
+        """One pass: ids [B,L] and noise [B,Z] -> [B,3,T,H,W]. Raises GraphUnfit if it fails."""
         try:
             (frames,) = self._session.run([FRAMES], {TOKENS: token_ids, NOISE: z})
         except UNREADABLE as error:
@@ -98,7 +98,7 @@ def _describe_model(files: ModelFiles) -> dict[str, str]:
 
 
 def open_graph(files: ModelFiles) -> Graph | None:
-    """The graph next to a model; None where there is none. Raises GraphUnfit for a broken one, or another model's."""
+    """The graph next to a model; None if there is none. Raises GraphUnfit for a broken one, or another model's."""
     if not files.graph.exists() or not files.weights.exists() or not files.description.exists():
         return None
     graph = Graph(files.graph)

@@ -75,7 +75,7 @@ def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = n
 
 
 def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
-    """The page of several runs side by side. Raises UserError where two have one name."""
+    """The page of several runs side by side. Raises UserError if two have one name."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
@@ -124,7 +124,7 @@ def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) 
 
 
 def open_player(run: Run, fps: int) -> Widget | None:
-    """The generator of the run with its commonest captions; None where there is no model. Raises UserError."""
+    """The generator of the run with its commonest captions; None if there is no model. Raises UserError."""
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
         return None
@@ -136,7 +136,7 @@ def open_player(run: Run, fps: int) -> Widget | None:
 
 
 def open_blind_test(run: Run, fps: int) -> Widget | None:
-    """Pairs of real and generated clips; None where there is no model, or no data. Raises UserError."""
+    """Pairs of real and generated clips; None if there is no model, or no data. Raises UserError."""
     folders = run.folders
     data = DataFolders(folders.labels, folders.clips, folders.captions)
     needed = (folders.model / GENERATOR, data.labels / "clips.parquet", data.clips / INDEX)
@@ -242,7 +242,7 @@ def format_cell(text: str) -> str:
 
 
 def format_span(figure: Figure) -> str:
-    """The interval of a figure; empty where it has none."""
+    """The interval of a figure; empty if it has none."""
     if figure.low is None or figure.high is None:
         return ""
     return f"{format_value(figure.low)} to {format_value(figure.high)}"

@@ -35,7 +35,7 @@ def build_blind_test(
 ) -> Widget:
     """The test of a trained model against real clips of the split `test`, with as many captions as can be.
 
-    Equal runs give equal bytes. Raises UserError where there are no such products.
+    Equal runs give equal bytes. Raises UserError if there are no such products.
     """
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))

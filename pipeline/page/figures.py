@@ -113,7 +113,7 @@ class EvaluationView:
 
 
 def read_evaluation(run: Run) -> EvaluationView | None:
-    """The evaluation of a run; None where there is none. Raises UserError where its files are broken."""
+    """The evaluation of a run; None if there is none. Raises UserError if its files are broken."""
     folder = run.folders.evaluation
     if not (folder / "intervals.json").is_file():
         return None
@@ -152,7 +152,7 @@ def _build_line(name: str, figures: Mapping[str, Figure], cells: Mapping[tuple[s
 
 
 def find_end(metric: str, sets: Iterable[str], value: float, cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
-    """The set of clips whose figure is this end of the metric's scale; empty where it has no scale."""
+    """The set of clips whose figure is this end of the metric's scale; empty if it has no scale."""
     for name in sets:
         if (name, metric) in cells and parse_number(cells[name, metric].get("scaled")) == value:
             return name
@@ -160,7 +160,7 @@ def find_end(metric: str, sets: Iterable[str], value: float, cells: Mapping[tupl
 
 
 def place_mark(figure: Figure, floor: float | None, ceiling: float | None) -> Mark | None:
-    """Where the figure is drawn; None where it has no value or no scale."""
+    """Where the figure is drawn; None if it has no value or no scale."""
     if figure.value is None or floor is None or ceiling is None or floor == ceiling:
         return None
 
@@ -188,7 +188,7 @@ def tabulate(rows: Sequence[Mapping[str, str]]) -> Cells:
 
 
 def read_list(value: object) -> list[object]:
-    """A JSON list; empty where it is none."""
+    """A JSON list; empty if it is none."""
     return value if isinstance(value, list) else []
 
 

@@ -78,7 +78,7 @@ def build_player(
 ) -> Widget:
     """The player of a trained model; `captions` are offered to choose from, `fps` is frames per second.
 
-    Equal models give equal bytes. Raises UserError where there is no model.
+    Equal models give equal bytes. Raises UserError if there is no model.
     """
     model = Model(model_folder, sampling)
     vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
@@ -95,7 +95,7 @@ def build_player(
 
 
 def _find_obstacle(model: Model) -> str:
-    """Why a page cannot run the model; empty where it can."""
+    """Why a page cannot run the model; empty if it can."""
     kind, encoder = model.params.generator.kind, model.params.captions.encoder
     if kind not in GENERATORS:
         return f"The generator {kind} is code of this project, which a page cannot run. Use `t2v sample`."
@@ -165,7 +165,7 @@ def pack_weights(model: Model) -> str:
 
 
 def _choose_precision(model: Model) -> Precision:
-    """The smallest with which clips are as they were; the largest where there is none."""
+    """The smallest with which clips are as they were; the largest if there is none."""
     z = draw_noise(0, TRIED, model.generator.z_width)
     words = np.random.default_rng(0).integers(1, len(model.vocabulary), (TRIED, min(12, model.max_tokens)))
     ids = pad(words.tolist())

@@ -68,7 +68,7 @@ class Run:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where the file is absent. Raises UserError where it is broken."""
+    """A JSON object; empty if the file is absent. Raises UserError if it is broken."""
     if not path.is_file():
         return {}
     value = read_json(path, REMEDY)
@@ -89,7 +89,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def parse_number(text: str | None) -> float | None:
-    """The number of a cell; None where it holds none, or one that is not finite."""
+    """The number of a cell; None if it holds none, or one that is not finite."""
     try:
         number = float(text) if text else math.nan
     except ValueError:
@@ -98,7 +98,7 @@ def parse_number(text: str | None) -> float | None:
 
 
 def read_count(tree: Mapping[str, Any], name: str) -> int:
-    """A whole number of a JSON object; 0 where it is none."""
+    """A whole number of a JSON object; 0 if it is none."""
     count = tree.get(name)
     return count if isinstance(count, int) else 0
 

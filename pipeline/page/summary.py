@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
-    """The run in sentences. Raises UserError where a file is broken."""
+    """The run in sentences. Raises UserError if a file is broken."""
     model = read_object(run.folders.model / DESCRIPTION)
     return Summary(
         trained=describe_training(run, model),
@@ -107,7 +107,7 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
 
 
 def count_weights(path: Path) -> int:
-    """The number of values in a file of safetensors. Raises UserError where it is none."""
+    """The number of values in a file of safetensors. Raises UserError if it is none."""
     try:
         with safe_open(path, framework="np") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

@@ -46,14 +46,14 @@ class Network(ABC):
 
     @abstractmethod
     def find_obstacle(self, frames: int) -> str:
-        """Why it cannot read clips with this many frames; empty where it can."""
+        """Why it cannot read clips with this many frames; empty if it can."""
 
     @abstractmethod
     def extract(self, clips: Tensor) -> Tensor:
         """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
 
     def extract_all(self, frames: Frames) -> NDArray[np.float64]:
-        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError where they are not finite."""
+        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError if they are not finite."""
         with torch.inference_mode():
             parts = [
                 self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
@@ -82,7 +82,7 @@ class I3D(Network):
     """Describes clips of any height and width by 400 values; the file itself resizes to 224x224, and scales."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        """Raises UserError where the file is no such network."""
+        """Raises UserError if the file is no such network."""
         try:
             network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
         except (RuntimeError, OSError) as error:
@@ -111,7 +111,7 @@ class I3D(Network):
 
 
 def import_library() -> Any:
-    """The package `transformers`, which takes seconds to load. Raises UserError where it is not installed."""
+    """The package `transformers`, which takes seconds to load. Raises UserError if it is not installed."""
     try:
         import transformers
     except ImportError:
@@ -133,7 +133,7 @@ def import_code(name: "NetworkName") -> None:
 def open_network(folder: Path, kind: str, name: str, device: torch.device) -> Any:
     """The network of a folder in float32: `name`ForVideoClassification, less its last layer, or `name`Model.
 
-    Raises UserError where the folder holds another kind, or weights that are damaged or do not fit. Nothing is fetched
+    Raises UserError if the folder holds another kind, or weights that are damaged or do not fit. Nothing is fetched
     and nothing unpickled.
     """
     config = _read_config(folder, kind)
@@ -199,7 +199,7 @@ class Pixels:
     deviation: tuple[float, ...]
 
     def prepare(self, clips: Tensor) -> Tensor:
-        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError where that is not what the network takes."""
+        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError if that is not what the network takes."""
         x = clips.flatten(0, 1).permute(0, 3, 1, 2)  # [B*T,3,H,W]
         if self.shorter or self.resized:
             # In whole grey levels, which torch has on the CPU alone, and as Pillow does it: so they were in training.
@@ -221,7 +221,7 @@ class Pixels:
 
 
 def read_pixels(folder: Path, wanted: Sides) -> Pixels:
-    """How the folder of a network wants its frames. Raises UserError where its file is missing or cannot be used."""
+    """How the folder of a network wants its frames. Raises UserError if its file is missing or cannot be used."""
     path = next((folder / name for name in PREPROCESSOR_FILES if (folder / name).is_file()), None)
     if path is None:
         raise UserError(
@@ -373,5 +373,5 @@ def list_networks(folder: Path) -> list[NetworkName]:
 
 
 def load_networks(folder: Path, device: torch.device) -> Networks:
-    """The networks in `folder`, by name. Raises UserError where a file is not the network that its name says."""
+    """The networks in `folder`, by name. Raises UserError if a file is not the network that its name says."""
     return {name: NETWORKS[name](folder / PLACES[name], device) for name in list_networks(folder)}

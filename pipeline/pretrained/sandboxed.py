@@ -53,7 +53,7 @@ class Question(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows of values answer it; 0 where the answer is a text."""
+        """How many rows of values answer it; 0 if the answer is a text."""
         return len(self.captions) if self.clips is None else len(self.clips)
 
 
@@ -114,7 +114,7 @@ class NetworkFunction:
         return features
 
     def finish(self, _: Question, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Any:
-        """The one answer. Raises UserError where there is none."""
+        """The one answer. Raises UserError if there is none."""
         for failure in failures.values():
             raise _explain_silence(self.path, failure.detail)
         return found["answer"]
@@ -144,7 +144,7 @@ class SandboxedNetwork(Network):
     """A network whose file only a sandboxed child opens. The child ends with this object, or with this program."""
 
     def __init__(self, name: NetworkName, path: Path, mode: SandboxMode) -> None:
-        """Raises UserError where the file is no such network."""
+        """Raises UserError if the file is no such network."""
         self._sandbox = Sandbox(NetworkFunction(name, path.absolute(), torch.get_num_threads()), SECONDS, mode)
         weakref.finalize(self, self._sandbox.close)
         self.path = path
@@ -161,7 +161,7 @@ class SandboxedNetwork(Network):
         return torch.from_numpy(self._ask(Question(clips.numpy())))
 
     def _ask(self, question: Question) -> Any:
-        """The answer. Raises UserError where there is none, as where the code of a TorchScript file fails."""
+        """The answer. Raises UserError if there is none, as where the code of a TorchScript file fails."""
         try:
             return self._sandbox(question)
         except ChildFault as fault:
@@ -178,7 +178,7 @@ class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):
 def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
     """The networks in `folder`, by name, sandboxed as `compute.sandbox` says.
 
-    Raises UserError where a file is not the network that its name says, and where a sandbox is required that there
+    Raises UserError if a file is not the network that its name says, and where a sandbox is required that there
     cannot be.
     """
     if mode == "off":

@@ -75,7 +75,7 @@ def write_index(folder: Path, shape: tuple[int, int, int], shards: Iterable[Shar
 
 
 def read_index(folder: Path) -> Index:
-    """What `write_index` wrote. Raises UserError where the folder is not whole."""
+    """What `write_index` wrote. Raises UserError if the folder is not whole."""
     path = folder / INDEX
     if not path.is_file():
         raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them")
@@ -94,7 +94,7 @@ class ShardReader:
     """The clips of a folder in row order (sorted id), without loading them.
 
     `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3); `mapped` says whether any order
-    of rows is read equally fast. Raises UserError where the folder is not whole or a shard is not what the index
+    of rows is read equally fast. Raises UserError if the folder is not whole or a shard is not what the index
     says. Shards of this project's writers are mapped in place; of others (compressed, several row groups) at most
     HELD_BYTES stay in memory, or one row group if it is larger.
     """
@@ -178,7 +178,7 @@ class ShardReader:
         self._load.cache_clear()
 
     def verify(self) -> None:
-        """Read every shard once; raises UserError where its bytes are not those that were written."""
+        """Read every shard once; raises UserError if its bytes are not those that were written."""
         require_digests(self._folder, self._shards)
 
     def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -204,7 +204,7 @@ class ShardReader:
 
 
 def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
-    """Read shards whole, several at once; raises UserError where one is gone, cut off or altered."""
+    """Read shards whole, several at once; raises UserError if one is gone, cut off or altered."""
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # taking a digest leaves the other threads free
     try:
         for shard, digest in zip(shards, pool.map(lambda shard: _digest(folder / shard.file), shards), strict=True):
@@ -215,7 +215,7 @@ def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
 
 
 def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
-    """Raises UserError where a shard of the folder is gone, cut off or altered since it was written.
+    """Raises UserError if a shard of the folder is gone, cut off or altered since it was written.
 
     Each is read whole only once. After that its inode, length and time of last change stand for its bytes, as they do
     for DVC; the folder `checked` keeps them. Of several processes one reads, the others wait.

@@ -67,7 +67,7 @@ def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frame
     """One row per clip; equal clips give equal bytes.
 
     Row groups of GROUP_BYTES with the least and greatest id of each: whoever looks for one id reads one group. In a
-    group the frames are one plain page, so that they can be mapped in place. Raises ValueError where clips differ in
+    group the frames are one plain page, so that they can be mapped in place. Raises ValueError if clips differ in
     shape.
     """
     shape = frames[0].shape
@@ -167,7 +167,7 @@ def _read_group(path: Path, group: int, rows: int, width: int) -> memoryview:
 def _find_mapped_starts(
     path: Path, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, pq.ColumnChunkMetaData]], width: int
 ) -> NDArray[np.int64] | None:
-    """Where in the file each clip begins; None where a clip does not lie there as plain bytes.
+    """Where in the file each clip begins; None if a clip does not lie there as plain bytes.
 
     It does in what `write_parquet` writes: the frames of each row group are one plain page. That Arrow reads the first
     clip from the same place is checked, too. Chunks are those of the frames, with their numbers of rows.

@@ -34,7 +34,7 @@ CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, *TABLES)))})(?
 
 
 def split_container(path: str) -> tuple[Path, str] | None:
-    """The archive or the table on the way that a path leads, and the path in it; None where it leads through none."""
+    """The archive or the table on the way that a path leads, and the path in it; None if it leads through none."""
     for found in CONTAINER.finditer(path):
         if os.path.isfile(path[: found.end()]):  # noqa: PTH113  a path of text is looked at for every clip
             return Path(path[: found.end()]), path[found.end() + 1 :]
@@ -55,7 +55,7 @@ def index_archive(videos: Path, video: str) -> None:
 def digest_source(videos: Path, video: str) -> str:
     """SHA-256 of the bytes of a video; of pictures that of their names and of some sizes.
 
-    Raises OSError where there is none, and SourceFault where it cannot be read.
+    Raises OSError if there is none, and SourceFault if it cannot be read.
     """
     path = f"{videos}/{video}"
     if "*" not in video and not CONTAINER.search(path):  # as nearly always
@@ -74,7 +74,7 @@ def digest_source(videos: Path, video: str) -> str:
 
 
 def digest_member(archive: Archive, path: str) -> str:
-    """SHA-256 of a file in an archive. Raises SourceFault where it is damaged."""
+    """SHA-256 of a file in an archive. Raises SourceFault if it is damaged."""
     digest = hashlib.sha256()
     length = 0
     for piece in archive.read(path):
@@ -128,7 +128,7 @@ def needs_copies(videos: Path, video: str) -> bool:
 def open_video(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]:
     """Yield the file to decode, which may be a copy in the folder `scratch`, or the pictures.
 
-    Raises OSError where there is none, and SourceFault where it cannot be read.
+    Raises OSError if there is none, and SourceFault if it cannot be read.
     """
     path = f"{videos}/{video}"
     container = split_container(path)

@@ -38,7 +38,7 @@ class Archive:
     """An opened archive."""
 
     def __init__(self, path: Path) -> None:
-        """List what is in it. Raises SourceFault where it cannot be read."""
+        """List what is in it. Raises SourceFault if it cannot be read."""
         self.name = path.name
         self.left_out: list[str] = []  # the first members that are no plain files, or have no plain names
         self._is_zip = path.name.lower().endswith(".zip")
@@ -59,7 +59,7 @@ class Archive:
         return self._folders.keys()
 
     def list_names(self, folder: str) -> list[str]:
-        """The names of the files in a folder; empty where there is none."""
+        """The names of the files in a folder; empty if there is none."""
         return list(self._members(folder))
 
     def find(self, path: str) -> Entry | None:
@@ -68,7 +68,7 @@ class Archive:
         return self._members(folder).get(name)
 
     def read(self, path: str) -> Iterator[bytes]:
-        """The content of a file, piece by piece. Raises SourceFault where it is damaged, or there is none."""
+        """The content of a file, piece by piece. Raises SourceFault if it is damaged, or there is none."""
         entry = self.find(path)
         if entry is None:
             raise SourceFault(f"{self.name} holds no {path}")
@@ -110,7 +110,7 @@ class Archive:
 
 
 def _simplify(name: str, *, backslashes: bool) -> str | None:
-    """The name as a path within the archive; None where it leads elsewhere, or is no text."""
+    """The name as a path within the archive; None if it leads elsewhere, or is no text."""
     name = name.replace("\\", "/") if backslashes else name
     parts = name.split("/")
     if "." in parts or "" in parts[1:]:

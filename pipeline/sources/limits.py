@@ -34,12 +34,12 @@ class Bytes(Protocol):
 
 
 def check_growth(name: str, packed: int, content: int) -> None:
-    """Raise SourceFault where the content is larger than a video can be that packs into these bytes."""
+    """Raise SourceFault if the content is larger than a video can be that packs into these bytes."""
     if content > FREE_GROWTH and content > packed * MOST_GROWTH:
         raise SourceFault(f"{name} unpacks to over {MOST_GROWTH} times its size; unpack it yourself")
 
 
 def refuse_lfs_pointer(name: str, content: bytes) -> None:
-    """Raise SourceFault where the beginning of a file is that of what Git LFS puts in place of it."""
+    """Raise SourceFault if the beginning of a file is that of what Git LFS puts in place of it."""
     if content.startswith(POINTER):
         raise SourceFault(f"{name} is a pointer of Git LFS; `git lfs pull` fetches the file")

@@ -75,9 +75,9 @@ def is_pattern(path: str) -> bool:
 
 
 def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Numbered] | None:
-    """The pattern of the pictures in a folder, or the one given, and the pictures; None where no picture has a number.
+    """The pattern of the pictures in a folder, or the one given, and the pictures; None if no picture has a number.
 
-    Raises SourceFault where pictures of several patterns may be the frames, or their numbers make no order.
+    Raises SourceFault if pictures of several patterns may be the frames, or their numbers make no order.
     """
     names = sorted(names)
     quick = _match_simple(names)
@@ -92,7 +92,7 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
 
 
 def describe_gap(pictures: Numbered) -> str:
-    """Where pictures are missing for the first time; empty where none is."""
+    """Where pictures are missing for the first time; empty if none is."""
     steps = zip(pairwise(pictures.names), pairwise(pictures.timestamps), strict=True)
     return next((f"first between {one} and {two}" for (one, two), (start, end) in steps if end - start > 1), "")
 
@@ -236,9 +236,9 @@ class FolderRead(NamedTuple):
 
 
 def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
-    """The pictures in a folder, by the pattern if one is given; None where no picture has a number.
+    """The pictures in a folder, by the pattern if one is given; None if no picture has a number.
 
-    Raises SourceFault where its pictures are no frames of a clip, and OSError where it is no folder.
+    Raises SourceFault if its pictures are no frames of a clip, and OSError where it is no folder.
     """
     with _opened(path) as folder:
         ordered = order_pictures(os.listdir(folder), pattern)  # noqa: PTH208  by its descriptor
@@ -260,7 +260,7 @@ def may_lead(target: str, root: str) -> bool:
 
 
 def read_picture(path: Path, root: Path) -> bytes:
-    """The bytes of a picture in the videos folder. Raises SourceFault where it is no file, or a link out of there."""
+    """The bytes of a picture in the videos folder. Raises SourceFault if it is no file, or a link out of there."""
     if path.is_symlink() and not may_lead(os.path.realpath(path), os.path.realpath(root)):
         raise SourceFault(f"{path.name} is a link out of the videos folder")
     if not path.is_file():  # a pipe would keep us reading for ever
@@ -281,7 +281,7 @@ def _opened(path: str | Path) -> Iterator[int]:
 
 
 def _measure(folder: int, name: str, links: list[str]) -> int:
-    """The size of a file in bytes; a link is put into the list. Raises SourceFault where there is no picture in it."""
+    """The size of a file in bytes; a link is put into the list. Raises SourceFault if there is no picture in it."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):

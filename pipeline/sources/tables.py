@@ -205,7 +205,7 @@ def count_group_rows(path: Path) -> list[int]:
 
 
 def list_paths_instead(path: Path, column: str) -> dict[int, str]:
-    """Row, from 0 -> what stands under `path` where there are no bytes, in a column of structs. Raises UserError.
+    """Row, from 0 -> what stands under `path` if there are no bytes, in a column of structs. Raises UserError.
 
     The bytes are read only of groups that have some cells without them.
     """
@@ -268,7 +268,7 @@ class CellReader:
         self._cells: Iterator[pa.Array] = iter(())
 
     def read(self, row: int) -> bytes | None:
-        """The bytes in a row, counted from 0; None where its cell is empty. Raises SourceFault beyond the last row."""
+        """The bytes in a row, counted from 0; None if its cell is empty. Raises SourceFault beyond the last row."""
         if not self._next <= row < self._end:
             self._begin_group(row)
         while True:
@@ -290,7 +290,7 @@ class CellReader:
 
 
 def read_cell(path: Path, inside: str) -> bytes:
-    """The bytes in `<column>/<row>` of a table. Raises SourceFault where there are none, OSError without a file."""
+    """The bytes in `<column>/<row>` of a table. Raises SourceFault if there are none, OSError without a file."""
     column, _, row = inside.rpartition("/")
     if not column or not row.isdecimal():
         raise SourceFault(f"{path.name}/{inside} is no row of a column; write {path.name}/<column>/<row>")

@@ -88,7 +88,7 @@ class GzipBytes:
 
 
 def walk_tar(name: str, source: Bytes) -> Iterator[Entry]:
-    """The files and links of an archive; folders are passed over. Raises SourceFault where it is none, or cut off."""
+    """The files and links of an archive; folders are passed over. Raises SourceFault if it is none, or cut off."""
     offset = 0
     given: dict[str, str] = {}
     while header := source.read(offset, BLOCK):

@@ -29,7 +29,7 @@ class _Directory(NamedTuple):
 
 
 def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
-    """The files and links of an archive of `length` bytes. Raises SourceFault where it is none, or cut off."""
+    """The files and links of an archive of `length` bytes. Raises SourceFault if it is none, or cut off."""
     start, size, shift = _find_directory(name, source, length)
     listed = source.read(start, size)
     at = 0
@@ -54,7 +54,7 @@ def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
 
 
 def read_zip(name: str, path: str, source: Bytes, entry: Entry) -> Iterator[bytes]:
-    """The content of a member, piece by piece. Raises SourceFault where it is damaged or its method is unsupported."""
+    """The content of a member, piece by piece. Raises SourceFault if it is damaged or its method is unsupported."""
     head = source.read(entry.offset, LOCAL_BYTES)
     if len(head) < LOCAL_BYTES or head[:4] != LOCAL:
         raise SourceFault(f"{name} is damaged at {path}")

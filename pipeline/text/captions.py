@@ -50,7 +50,7 @@ class TokenizedClips:
 def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedClips:
     """Tokenize all captions; the vocabulary learns the train split alone, so no held-out word can slip in.
 
-    Raises UserError where the train split keeps no caption or no word.
+    Raises UserError if the train split keeps no caption or no word.
     """
     tokenized, drops = tokenize_each(clips, options.model, options.max_tokens)
     tokenized, corrections = _correct(tokenized, options.spelling)
@@ -197,7 +197,7 @@ def _could_mean(word: str, other: str) -> bool:
 
 
 def _select_dominant(counts: Mapping[str, int]) -> str | None:
-    """The one that is far more frequent than all others; None where there is none."""
+    """The one that is far more frequent than all others; None if there is none."""
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:
         return None

@@ -84,7 +84,7 @@ def make_embeddings(
     path: Path,
     read: ReadSource = read_source,
 ) -> Embeddings | None:
-    """The vectors for a vocabulary from the source that params name; None where they are learned with the networks.
+    """The vectors for a vocabulary from the source that params name; None if they are learned with the networks.
 
     `trained` are the captions of the train split; `read` opens a source in place of `read_source`. Raises UserError
     where the source cannot be read, or has no vector for any word of the vocabulary.
@@ -134,7 +134,7 @@ def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
 
 
 def read_embeddings(path: Path) -> Embeddings | None:
-    """Read `write_embeddings`'s file; None where there is none, since the words are learned with the networks."""
+    """Read `write_embeddings`'s file; None if there is none, since the words are learned with the networks."""
     if not path.exists():
         return None
     try:
@@ -151,7 +151,7 @@ def read_embeddings(path: Path) -> Embeddings | None:
 def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
     """The vectors of the wanted words, and of the first words of the model besides, as many as `first`.
 
-    `model` is the name of an installed package or a folder. Raises UserError where it is neither or has no vectors.
+    `model` is the name of an installed package or a folder. Raises UserError if it is neither or has no vectors.
     """
     import spacy  # takes a second, and is needed for this source alone
 
@@ -205,7 +205,7 @@ def _compute_from_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[st
 
 
 def compute_vectors(words: Sequence[str], captions: Iterable[Sequence[str]], width: int) -> NDArray[np.float32]:
-    """The vectors of `words` [N,width] after the captions alone: each half of length 1, or 0 where it has no contexts.
+    """The vectors of `words` [N,width] after the captions alone: each half of length 1, or 0 if it has no contexts.
 
     One half says in which contexts a word stands: weighted counts of the words around it (positive pointwise mutual
     information: Church & Hanks 1990), projected to the width by fixed random signs (random indexing: Kanerva et al.

@@ -71,11 +71,11 @@ class SeenObjects:
         self._find_vector = cache(embed_names(vocabulary, embeddings.find))
 
     def find_nearest(self, name: str) -> Neighbour | None:
-        """The nearest object other than the name itself; None where the name or all objects lack a vector."""
+        """The nearest object other than the name itself; None if the name or all objects lack a vector."""
         return next(iter(rank_neighbours(name, self._objects, self._find_vector)), None)
 
     def require_nearest(self, word: str) -> Neighbour:
-        """The nearest object. Raises UserError where there is none, and where training shows the word."""
+        """The nearest object. Raises UserError if there is none, and if training shows the word."""
         if word in self._objects:
             raise UserError(f"render.new_words: training shows {word!r} already; name words that it never shows")
         found = self.find_nearest(word)

@@ -43,7 +43,7 @@ KEPT = frozenset(KEEP.split())
 
 
 def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
-    """The words of a caption in order, lower case; empty where it holds no letter or digit.
+    """The words of a caption in order, lower case; empty if it holds no letter or digit.
 
     `model` is the name or path of a spaCy pipeline whose tokenizer is used in place of the plain English one.
     """
@@ -65,7 +65,7 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
 def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> Iterator[tuple[str, ...]]:
     """The tokens of each caption as lemmas, one for each, but for directions, which stay as they are.
 
-    Without a model the lemmas are those of spaCy's lookup table. Raises UserError where there is none.
+    Without a model the lemmas are those of spaCy's lookup table. Raises UserError if there is none.
     """
     from spacy.tokens import Doc
 

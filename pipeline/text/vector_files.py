@@ -60,7 +60,7 @@ WRONG_HEADER = "the header in line 1 is wrong about the rows that follow"
 def read_vectors(path: Path, wanted: Collection[str], first: int) -> VectorFile:
     """The vectors of the wanted words, and of the first words of the file besides, as many as `first`.
 
-    Files list the commonest words first. Raises UserError where the file is absent or holds no such rows.
+    Files list the commonest words first. Raises UserError if the file is absent or holds no such rows.
     """
     with _open(path) as lines:
         head = list(islice(lines, LOOKED_AT + 1))

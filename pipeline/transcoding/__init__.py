@@ -84,7 +84,7 @@ def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodePara
 
 
 def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:
-    """The same clips, checked as they pass. Raises UserError where two are out of order: shards are sorted by id."""
+    """The same clips, checked as they pass. Raises UserError if two are out of order: shards are sorted by id."""
     last = ""
     for clip in clips:
         if clip.id <= last:
@@ -122,7 +122,7 @@ def publish_shards(
     """Make `out` whole from finished shards, the index last.
 
     Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
-    removes them, so a kill in the middle loses nothing. Raises UserError where no clip is left.
+    removes them, so a kill in the middle loses nothing. Raises UserError if no clip is left.
     """
     read = 0
     frames: Counter[int] = Counter()

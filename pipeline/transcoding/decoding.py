@@ -70,7 +70,7 @@ def prepare_videos(task: ShardTask) -> None:
 def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], scratch: str) -> Work:
     """Decode the parts of one video that a shard asks for.
 
-    Yields the name of what is decoded next: the video, and then each part of it. Raises UserError where the video is no
+    Yields the name of what is decoded next: the video, and then each part of it. Raises UserError if the video is no
     longer the one that `filter` chose.
     """
     clips = [clip for clip in task.clips if clip.video == video]

@@ -62,7 +62,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """What `write_manifest` wrote; None where there is none, or not a whole one."""
+    """What `write_manifest` wrote; None if there is none, or not a whole one."""
     try:
         tree = read_json(path, "")
         values = tree["manifest"]
@@ -91,7 +91,7 @@ def is_finished(shard: Path) -> bool:
 
 
 def read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:
-    """Each shard with its manifest. Raises UserError where one is no longer whole."""
+    """Each shard with its manifest. Raises UserError if one is no longer whole."""
     for path in paths:
         manifest = read_manifest(locate_manifest(path))
         if manifest is None:

@@ -1,8 +1,8 @@
 """Videos without torch: decoding, encoding, geometry and timing. PyAV and ffmpeg-python are imported here only.
 
-A reader is opened with the path of a video and the limits, and `read` may be called several times: `pyav_decoder` reads
-in this process, `ffmpeg_decoder` in processes of its own, and both give the same bytes. Videos are not trusted: which
-containers and codecs are accepted, and how many frames and pixels, is said here, too.
+A reader is opened with the path of a video and the limits, and `read` may be called several times: `pyav_decoder`
+decodes in this process, `ffmpeg_decoder` in child processes, and both return the same bytes. Videos are untrusted: the
+accepted containers, codecs and numbers of frames and pixels are defined here, too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,48 +13,50 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # params are read in vain by what only writes a video
+if TYPE_CHECKING:  # modules that only write videos do not need params
     from pipeline.params import LimitParams
     from pipeline.video.geometry import Filter, Picture
     from pipeline.video.timeline import Timeline
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # of 16 bits where the colours are wide
-FrameChoice = Callable[["Timeline"], Iterable[int]]  # numbers of the wanted frames, from what is known before decoding
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # 16 bits for HDR and wide-gamut colours
+FrameChoice = Callable[
+    ["Timeline"], Iterable[int]
+]  # indices of the wanted frames, from the timeline known before decoding
 FilterChoice = Callable[["Picture"], list["Filter"]]  # filters for a frame, the last of them to gbrp or gray
 
-# Demuxers and decoders by FFmpeg's names. A playlist, a script or a stream description is in neither list, so it opens
-# nothing; a rare decoder, where most faults hide, is not even tried.
+# Demuxers and decoders by FFmpeg's names. Playlists, scripts and stream descriptions, which could open other files, are
+# not listed, nor are rare decoders, which have the most vulnerabilities.
 CONTAINERS = "matroska,webm,mov,mp4,avi,flv,mpeg,mpegvideo,mpegts,ogg,asf,gif,apng,dv,webp_anim"
 CODECS = (
     "apng,av1,cinepak,dnxhd,dvvideo,ffv1,ffvhuff,flv,gif,h263,h264,hevc,huffyuv,libdav1d,mjpeg,mpeg1video,mpeg2video,"
     "mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,prores,qtrle,rawvideo,theora,vc1,vp6f,vp8,vp9,webp_anim,wmv1,wmv2,wmv3"
 )
-REFUSED_SHARE = 0.1  # of the packets: a decoder may refuse these, more means that the motion is damaged
+REFUSED_SHARE = 0.1  # of the packets that a decoder may refuse; with more, the motion is damaged
 
 
 class PickedFrame(NamedTuple):
     """One wanted frame of a video."""
 
     number: int
-    pixels: Pixels  # [H,W,3], or [H,W] where the filters make them grey
+    pixels: Pixels  # [H,W,3], or [H,W] after a grey filter
     picture: "Picture"
 
 
 @dataclass(frozen=True, slots=True)
 class FramesRead:
-    """The wanted frames of a video, as far as it has them, and when each of all its frames is shown."""
+    """Those of the wanted frames that the video has, and the timeline of all its frames."""
 
-    frames: dict[int, Pixels]  # by number: [H,W,3], or [H,W] where the filters make them grey
+    frames: dict[int, Pixels]  # by index: [H,W,3], or [H,W] after a grey filter
     pictures: "dict[int, Picture]"
     timeline: "Timeline"
 
     def pick(self, numbers: Iterable[int]) -> Iterator[PickedFrame]:
-        """The frames of these numbers, which have been read."""
+        """The frames at these indices, which must have been read."""
         return (PickedFrame(number, self.frames[number], self.pictures[number]) for number in numbers)
 
 
 def collect_frames(picked: Iterable[PickedFrame], timeline: "Timeline") -> FramesRead:
-    """All of the picked frames together."""
+    """Collect all picked frames."""
     read = FramesRead({}, {}, timeline)
     for number, pixels, picture in picked:
         read.frames[number], read.pictures[number] = pixels, picture
@@ -69,23 +71,23 @@ class VideoReader(Protocol):
         ...
 
     def read_timeline(self) -> "Timeline":
-        """When each frame is shown, without decoding them. Raises Inexact where only decoding can tell."""
+        """When each frame is shown, without decoding them. Raises Inexact if only decoding can tell."""
         ...
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: "Budget", /) -> Iterator[PickedFrame]:
-        """The frames of these ascending numbers, decoding no more than they need. Raises DecodeError.
+        """The frames at these ascending indices, decoding no more than necessary. Raises DecodeError.
 
-        Raises Inexact where the video turns out to have other frames than `read_timeline` says.
+        Raises Inexact if the video turns out to have other frames than `read_timeline` says.
         """
         ...
 
 
 class DecodeError(Exception):
-    """A file that is no video, or a video that cannot be decoded within the limits."""
+    """A file is not a video, or a video cannot be decoded within the limits."""
 
 
 def open_options(limits: "LimitParams") -> dict[str, str]:
-    """Options of FFmpeg, the same for library and program, that open local files of known kinds only."""
+    """Options of FFmpeg, for the library and the program, that allow only local files of listed formats."""
     return {
         "protocol_whitelist": "file",
         "format_whitelist": CONTAINERS,
@@ -95,23 +97,23 @@ def open_options(limits: "LimitParams") -> dict[str, str]:
 
 
 def check_file(path: Path) -> None:
-    """Raise DecodeError where a decoder could hang on what is no regular file."""
+    """Raise DecodeError for anything but a regular file: a decoder could hang on it."""
     if not path.is_file():
         raise DecodeError("no such file, or not a regular one")
 
 
 def refuse_container() -> DecodeError:
-    """The refusal of a container outside the list."""
+    """The error for a container that is not listed."""
     return DecodeError(f"its container is none of {CONTAINERS}, or its header is damaged")
 
 
 def refuse_codec(name: str) -> DecodeError:
-    """The refusal of a codec outside the list."""
+    """The error for a codec that is not listed."""
     return DecodeError(f"its codec is {name}, not one of {CODECS}")
 
 
 def check_damage(damaged: int, refused: int) -> None:
-    """Raise DecodeError where more frames are damaged than packets are missing, whose loss explains as many."""
+    """Raise DecodeError if more frames are damaged than packets were refused: each lost packet explains one."""
     if damaged > refused:
         raise DecodeError(f"damaged: {damaged} frames show what was not stored")
 
@@ -125,11 +127,11 @@ class Budget:
         self._pixels = 0
 
     def renew(self) -> None:
-        """Count from nothing again, for the next part of a video."""
+        """Reset the counts, for the next part of a video."""
         self._frames = self._pixels = 0
 
     def add(self, width: int, height: int) -> None:
-        """Count one more frame. Raises DecodeError beyond a limit."""
+        """Count one more frame. Raises DecodeError if a limit is exceeded."""
         self._frames += 1
         self._pixels += width * height
         if self._frames > self._most_frames or self._pixels > self._most_pixels:

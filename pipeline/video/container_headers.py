@@ -1,8 +1,7 @@
-"""What a container states about its video, which FFmpeg's library does not pass on, or not as its program does.
+"""Facts from container headers that FFmpeg's library does not expose, or not as its program does.
 
-That is which part of the stored picture is meant to be seen (PixelCrop of Matroska, the box `clap` of MP4 and MOV) and
-when the video ends. What a header states of all its tracks together counts only where the video is its sole track:
-sound is often longer.
+These are the visible part of the stored frames (PixelCrop of Matroska, the box `clap` of MP4 and MOV) and the end of
+the video. A duration stated for all tracks together is used only if the video is the only track: audio is often longer.
 """
 
 import struct
@@ -43,7 +42,7 @@ from pipeline.video.webm import (
 )
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
-ENTRIES_AT, ENTRY_BYTES = 8, 78  # of a box stsd; of a video entry before the boxes in it
+ENTRIES_AT, ENTRY_BYTES = 8, 78  # offset of the entries of a box stsd; fixed part of a video entry before its boxes
 MOST_BYTES = 2**26  # of a header
 
 MOST_AVI_HEADER = 2**16
@@ -51,12 +50,12 @@ ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 FLV_SOUND = 4
 THEORA = b"\x80theora"
 UNKNOWN = (0, 2**32 - 1, 2**63 - 1, 2**64 - 1)
-SPEED = 1 << 16  # the normal one
-NONSENSE = struct.error, IndexError, KeyError, ValueError, StopIteration, ZeroDivisionError  # or a header cut short
+SPEED = 1 << 16  # normal playback, in 16.16 fixed point
+MALFORMED = struct.error, IndexError, KeyError, ValueError, StopIteration, ZeroDivisionError  # or truncated headers
 
 
 class Margins(NamedTuple):
-    """Columns and rows of the stored picture that are not shown."""
+    """Columns and rows of the stored frames that are not shown."""
 
     left: int = 0
     right: int = 0
@@ -64,15 +63,15 @@ class Margins(NamedTuple):
     bottom: int = 0
 
     def filter(self) -> Filter:
-        """What takes them away, as ffmpeg's program does: a corner lies on a whole chroma sample."""
+        """A filter that removes them as ffmpeg's program does: the corner is aligned to chroma samples."""
         return "crop", f"iw-{self.left}-{self.right}:ih-{self.top}-{self.bottom}:{self.left}:{self.top}"
 
 
 class Header(NamedTuple):
-    """What stands in front of the pictures of a file, as far as it is MP4 or Matroska; else nothing."""
+    """The headers of an MP4 or Matroska file; empty for other containers."""
 
-    movie: bytes = b""  # content of MP4's box with the tracks
-    parts: Sequence[tuple[int, bytes]] = ()  # ids of Matroska's elements, and contents of those that matter here
+    movie: bytes = b""  # content of the box `moov` of MP4
+    parts: Sequence[tuple[int, bytes]] = ()  # ids of Matroska elements; contents of INFO and TRACKS, else empty
 
 
 def read_header(path: Path) -> Header:
@@ -86,7 +85,7 @@ def read_header(path: Path) -> Header:
 
 
 def find_margins(header: Header, number: int) -> Margins:
-    """The margins of the video track with this number, counted from 0 among the video tracks; none if none are said."""
+    """The margins of a video track, by its index among the video tracks; zeros if none are stated."""
     tracks = next((content for name, content in header.parts if name == TRACKS), b"")
     found = [*_read_tracks(tracks), *_read_apertures(header.movie)]
     return found[number] if number < len(found) else Margins()
@@ -108,7 +107,7 @@ def _read_tracks(data: bytes) -> Iterator[Margins]:
 
 
 def read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The ids and contents of EBML elements, as far as they are whole."""
+    """The ids and contents of EBML elements, up to the first malformed one."""
     with suppress(UnsupportedFile):
         yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
 
@@ -136,7 +135,7 @@ def _read_apertures(data: bytes) -> Iterator[Margins]:
 
 
 def split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The names and contents of boxes, as far as they are whole."""
+    """The names and contents of boxes, up to the first malformed one."""
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8])
@@ -147,7 +146,7 @@ def split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_aperture(data: bytes, width: int, height: int) -> Margins:
-    """Width, height and their middle's way from the picture's, as fractions -> margins as FFmpeg rounds them."""
+    """Width, height and offset of the centre from the frame's, as fractions -> margins, rounded as FFmpeg does."""
     numbers = struct.unpack(">8i", data[:32])
     if not all(below > 0 for below in numbers[1::2]):
         return Margins()
@@ -163,11 +162,11 @@ def _read_aperture(data: bytes, width: int, height: int) -> Margins:
 
 
 def find_end(path: Path, header: Header, track: int) -> Fraction | None:
-    """The end of a video in seconds, on the clock of its timestamps; None where the container does not state it.
+    """The end of a video in seconds, on the clock of its timestamps; None if the container does not state it.
 
-    `track` is the number that MP4 gives the video's track; other containers have to have one video only.
+    `track` is the track id in MP4; other containers must have a single video track.
     """
-    with suppress(*NONSENSE):
+    with suppress(*MALFORMED):
         if header.movie:
             return _find_mp4_end(header.movie, track)
         if header.parts:
@@ -181,7 +180,7 @@ def find_end(path: Path, header: Header, track: int) -> Fraction | None:
 
 
 def _find_mp4_end(data: bytes, track: int) -> Fraction | None:
-    """The sum of the edits of a track, if all leave its speed as it is; a track without edits states none."""
+    """The duration in a track's header, if it has edits and all have normal speed; else None."""
     movie = list(split_boxes(data))
     scale = _unpack(dict(movie)[b"mvhd"], ">12xI", ">20xI")
     for name, content in movie:
@@ -196,7 +195,7 @@ def _find_mp4_end(data: bytes, track: int) -> Fraction | None:
 
 
 def _unpack(box: bytes, short: str, long: str) -> int:
-    """A number in a box, whose version 1 has times of 64 bits."""
+    """A number in a box; boxes of version 1 have 64-bit times."""
     (number,) = struct.unpack_from(long if box[0] else short, box)
     return int(number)
 
@@ -214,7 +213,7 @@ def _find_matroska_end(header: Sequence[tuple[int, bytes]]) -> Fraction | None:
 
 
 def _read_avi(file: BinaryIO) -> Fraction | None:
-    """Frames of the only video, with those that repeat the one before, at the rate of its stream."""
+    """The frame count of the only video stream, including repeated frames, over its frame rate."""
     headers = file.read(MOST_AVI_HEADER).split(b"strh")[1:]
     videos = [header for header in headers if header[4:8] == b"vids"]
     scale, rate, start, frames = struct.unpack_from("<24x4I", videos[0])
@@ -222,14 +221,14 @@ def _read_avi(file: BinaryIO) -> Fraction | None:
 
 
 def _read_flv(file: BinaryIO) -> Fraction | None:
-    """What the words about the file say, which come first."""
+    """The duration in the script tag at the start, if the file has no audio."""
     head = file.read(TAIL_BYTES)
     seconds = Fraction(read_flv_seconds(head))
     return seconds if seconds and not head[4] & FLV_SOUND else None
 
 
 def _read_asf(file: BinaryIO) -> Fraction | None:
-    """The time of playing less that of filling the buffer."""
+    """The play duration minus the preroll."""
     header = file.read(MOST_ASF_HEADER)
     stated = read_asf_properties(header)
     if not stated or header.count(ASF_STREAM) != 1:
@@ -238,7 +237,7 @@ def _read_asf(file: BinaryIO) -> Fraction | None:
 
 
 def _read_theora(file: BinaryIO) -> Fraction | None:
-    """Frames up to the last page of the stream, with those that repeat the one before, at its rate."""
+    """The frame count up to the last page of the stream, including repeated frames, over its frame rate."""
     head = file.read(4096)
     start = head.index(THEORA)
     serial = head[head.rindex(OGG_PAGE, 0, start) :][14:18]

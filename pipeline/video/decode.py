@@ -1,4 +1,4 @@
-"""Videos or pictures, or parts of them -> frames of clips, by one of two readers that give the same bytes."""
+"""Videos or numbered images, or parts of them -> frames of clips, by one of two decoders that give the same bytes."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,14 +42,14 @@ from pipeline.video.timeline import OutsideVideo, ShortClip, Timeline, choose_wi
 from pipeline.video.truncation import refuse_truncated
 
 READERS: dict[str, Callable[[Path, LimitParams], VideoReader]] = {"in_process": PyavPartReader, "ffmpeg": FfmpegReader}
-PROGRAM_ENDINGS = {".webp"}  # of videos that the library cannot decode yet
+PROGRAM_ENDINGS = {".webp"}  # of videos that only the program can decode
 PICTURE_READERS = {"in_process": PictureReader, "ffmpeg": FfmpegPictureReader}
 
-Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, has no clips
+Fault = DecodeError | ShortClip | OutsideVideo  # why a video, or a part of one, gives no clips
 
 
 def find_programs(options: TranscodeParams, videos: Iterable[str]) -> list[str]:
-    """The paths of the programs that decode some of these videos."""
+    """The paths of the programs needed to decode these videos."""
     if options.decoder == "ffmpeg" or any(video.lower().endswith(tuple(PROGRAM_ENDINGS)) for video in videos):
         return [find_executable()]
     return []
@@ -57,7 +57,7 @@ def find_programs(options: TranscodeParams, videos: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class DecodedVideo:
-    """The clips of a video, uint8 [T,H,W,3] each and at least one, and how many frames the whole video has."""
+    """The clips of a video or part, uint8 [T,H,W,3] each and at least one, and its number of frames."""
 
     clips: list[Frames]
     count: int
@@ -66,8 +66,8 @@ class DecodedVideo:
 def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeParams, key: str) -> DecodedVideo:
     """The first video stream of a file as clips, one per window, upright and cropped.
 
-    `key` is the only source of chance, where `transcode.place` asks for any. Raises DecodeError or ShortClip, whose
-    messages leave the naming of the file to the caller.
+    `key` seeds the random choice of windows, if `transcode.place` is `random`. Raises DecodeError or ShortClip, whose
+    messages do not name the file.
     """
     video = _open_reader(source, options, timed=shape.seconds is not None)
 
@@ -81,7 +81,7 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
     def guess(timeline: Timeline) -> Iterable[int]:
         try:
             return _list_numbers(choose(timeline))
-        except (DecodeError, ShortClip):  # the decoded frames decide
+        except (DecodeError, ShortClip):  # decided again by the decoded frames
             return ()
 
     filters = partial(_choose_centre_filters, shape, options) if options.crop == "centre" else list_grey_filters
@@ -99,7 +99,7 @@ def decode_video(source: Path | Pictures, shape: ClipParams, options: TranscodeP
 
 
 class Part(NamedTuple):
-    """A part of a video: from `start` up to `end`, in seconds from the first frame; `key` is as of `decode_video`."""
+    """A part of a video from `start` to `end`, in seconds from the first frame; `key` as in `decode_video`."""
 
     start: float
     end: float
@@ -109,10 +109,10 @@ class Part(NamedTuple):
 def decode_parts(
     source: Path | Pictures, parts: Sequence[Part], shape: ClipParams, options: TranscodeParams
 ) -> Generator[DecodedVideo | Fault, None, None]:
-    """The clips of each part in turn, or why it has none; no more is decoded than they need. Parts are sorted by start.
+    """The clips of each part in turn, or why it has none; decodes no more than necessary. Parts are sorted by start.
 
-    Where packets do not tell the frames of a video, all of it is decoded. Of a file that is no whole video every part
-    has that fault.
+    If the packets do not determine the frames, the whole video is decoded. If the file is not a complete video, that
+    fault is returned for every part.
     """
     try:
         video = _open_reader(source, options, timed=True)
@@ -128,12 +128,12 @@ def decode_parts(
     except (Inexact, DecodeError):
         pass
     decode_timeline = cache(partial(_decode_timeline, video))
-    for part in parts[done:]:  # one by one: what is damaged in one of them spoils no other
+    for part in parts[done:]:  # one by one: damage in one part does not affect the others
         yield from _decode_alone(video, decode_timeline, part, shape, options)
 
 
 def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bool) -> VideoReader:
-    """A reader of the video. Raises DecodeError for a file that is no whole video, and for pictures without times."""
+    """Open a reader. Raises DecodeError if a file is not a complete video, or images need times and have none."""
     if isinstance(source, Pictures):
         if timed and options.picture_rate is None:
             raise DecodeError("pictures have no frame rate of their own; set transcode.picture_rate")
@@ -145,7 +145,7 @@ def _open_reader(source: Path | Pictures, options: TranscodeParams, *, timed: bo
 
 
 def _decode_timeline(video: VideoReader) -> Timeline | DecodeError:
-    """When each frame is shown, as decoding all of them tells, or why they cannot be decoded."""
+    """The timeline found by decoding all frames, or why they cannot be decoded."""
     try:
         return video.read(lambda _: (), _choose_no_filters).timeline
     except DecodeError as error:
@@ -176,13 +176,13 @@ def _decode_alone(
 
 
 def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
-    """Raise DecodeError where many frames that the packets list within the part were not decoded.
+    """Raise DecodeError if many frames that the packets list within the part were not decoded.
 
-    What is lost in a short part hardly counts in the whole of a long video.
+    The check per video misses this: the loss in a short part is a small share of a long video.
     """
     try:
         stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
-    except (Inexact, OutsideVideo):  # packets do not show it, or there is nothing to compare
+    except (Inexact, OutsideVideo):  # the packets list no frames to compare with
         return
     detail, seen = len(stated.timestamps), len(found.timestamps)
     if detail - seen > max(1, REFUSED_SHARE * detail):
@@ -190,7 +190,7 @@ def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
 
 
 class _PartDecoder:
-    """Decodes parts of a video whose frames are known."""
+    """Decodes parts of a video whose timeline is known."""
 
     def __init__(self, video: VideoReader, timeline: Timeline, shape: ClipParams, options: TranscodeParams) -> None:
         self._video, self._timeline = video, timeline
@@ -198,7 +198,7 @@ class _PartDecoder:
         self._budget = Budget(options.limits)
 
     def decode(self, parts: Sequence[Part]) -> Iterator[DecodedVideo | Fault]:
-        """The clips of each part in turn, or why it has none; all are decoded in one go. Raises as `pick` does."""
+        """The clips of each part in turn, or why it has none; all in one pass. Raises the errors of `pick`."""
         plans = [self._plan(part) for part in parts]
         motion = self._options.crop == "motion"
         filters = list_grey_filters if motion else partial(_choose_centre_filters, self._shape, self._options)
@@ -242,7 +242,7 @@ class _PartDecoder:
 
 
 class _WholeDecoder(_PartDecoder):
-    """Decodes parts of a video all of which has to be decoded for each of them."""
+    """Decodes the whole video for each part."""
 
     def _pick(self, numbers: Sequence[int], filters: FilterChoice) -> Iterator[PickedFrame]:
         read = self._video.read(lambda _: numbers, filters)
@@ -260,7 +260,7 @@ class _Plan(NamedTuple):
 
 
 def _find_later_needs(plans: "Sequence[_Plan | Fault]") -> list[float]:
-    """For each part the first frame that those after it need; infinity where they need none."""
+    """For each part, the first frame that later parts need; infinity if they need none."""
     firsts = [plan.numbers[0] if isinstance(plan, _Plan) else inf for plan in reversed(plans)]
     return [*accumulate(firsts, min, initial=inf)][-2::-1]
 
@@ -283,7 +283,7 @@ def _choose_centre_filters(shape: ClipParams, options: TranscodeParams, picture:
 
 
 def _follow(fetch: Fetch, greys: FramesRead, window: list[int], shape: ClipParams, options: TranscodeParams) -> Frames:
-    """The clip of a window, cropped to where most of it moves; the centre, where the picture changes its geometry."""
+    """The clip of a window, cropped to where most movement is, or to the centre if the frame geometry changes."""
     height, width = shape.height, shape.width
     picture, *others = {greys.pictures[number] for number in window}
     crop = find_busiest_crop([np.asarray(greys.frames[number], np.uint8) for number in window], picture, height, width)
@@ -301,7 +301,7 @@ def _stack(read: FramesRead, window: list[int]) -> Frames:
 
 
 def _read_frame(read: FramesRead, number: int) -> Frames:
-    """A frame as sRGB."""
+    """A frame in sRGB."""
     frame, colour = read.frames[number], read.pictures[number].colour
     return convert_to_srgb(frame, colour) if colour.wide else np.asarray(frame, np.uint8)
 

@@ -1,6 +1,6 @@
-"""The only place that starts ffmpeg; and frames -> one video file, by it, written whole or not at all.
+"""Starts ffmpeg, only here; and frames -> a video file, written atomically.
 
-It is the static binary of imageio-ffmpeg, never one installed on the machine: equal frames give equal bytes.
+The binary is that of imageio-ffmpeg, never one installed on the machine: equal frames give equal bytes.
 """
 
 import errno
@@ -28,7 +28,7 @@ TAIL_BYTES = 4000  # of ffmpeg's messages: a broken file can provoke one per pac
 
 Codec = Literal["vp9", "h264", "gif"]
 
-# One thread each: with more, both encoders cut the picture by the number of cores and the bytes follow.
+# One thread each: with more, both encoders split frames by the number of cores, which changes the bytes.
 _OPTIONS: dict[Codec, dict[str, Any]] = {
     "vp9": {
         "format": "webm",
@@ -56,7 +56,7 @@ ONE_THREAD = ("-filter_threads", "1")
 
 
 class FfmpegError(UserError):
-    """ffmpeg failed or ran too long; `tail` holds the last of its messages, and the first where all are known."""
+    """ffmpeg failed or timed out; `tail` holds the end of its messages, and the beginning if it was kept."""
 
     def __init__(self, reason: str, tail: str) -> None:
         super().__init__(f"{reason}: {tail}" if tail else reason)
@@ -71,14 +71,14 @@ def find_executable() -> str:
     carried = [path for folder in folders or () for path in Path(folder, "binaries").glob("ffmpeg-*")]
     if len(carried) == 1 and not os.environ.get("IMAGEIO_FFMPEG_EXE"):
         return str(carried[0])
-    import imageio_ffmpeg  # starts the binary, only to see that it starts, which takes as long as a short clip
+    import imageio_ffmpeg  # slow: starts the binary to test it, which takes as long as encoding a short clip
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 @cache
 def read_program_version() -> str:
-    """Which FFmpeg the binary is. Raises UserError where it does not run."""
+    """The version of the ffmpeg binary. Raises UserError if it does not run."""
     try:
         answer = subprocess.run([find_executable(), "-version"], capture_output=True, text=True, check=True, timeout=60)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
@@ -89,7 +89,7 @@ def read_program_version() -> str:
 def run(stream: Any, *, input: bytes | None = None, seconds: float) -> bytes:  # noqa: A002  as in subprocess
     """Run a command built with ffmpeg-python -> the bytes of its standard output.
 
-    Raises FfmpegError when it fails or is not done after `seconds`, OSError when the disk is full.
+    Raises FfmpegError if it fails or exceeds `seconds`, OSError if the disk is full.
     """
     done, messages = _call(stream, "error", input, seconds, TAIL_BYTES)
     if os.strerror(errno.ENOSPC) in messages:
@@ -151,8 +151,8 @@ def encode_frames(
 ) -> None:
     """Write uint8 `[T,H,W,3]` as WebM (vp9), MP4 (h264) or GIF; `metadata` goes into its comment as JSON.
 
-    Chroma is 4:2:0 except in a GIF. H.264 has even sizes only, so an odd edge is repeated there. Raises OSError, which
-    names `path`, where there is no room or no right to write, and FfmpegError.
+    Chroma is 4:2:0 except in a GIF. H.264 requires even sizes, so the last row or column of odd ones is repeated.
+    Raises OSError that names `path` if the disk is full or not writable, and FfmpegError.
     """
     if codec == "h264":
         frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
@@ -160,7 +160,7 @@ def encode_frames(
     with atomic_write(path) as temporary:
         target = _describe_output("pipe:", frames, temporary, fps, codec, comment)
         try:
-            temporary.touch()  # ffmpeg does not say why it cannot write a file in a way that is the same everywhere
+            temporary.touch()  # raises OSError if not writable; ffmpeg's own messages vary between platforms
             run(target.global_args(*ONE_THREAD), input=frames.tobytes(), seconds=60 + frames.size / 1e6)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
@@ -171,9 +171,9 @@ def encode_frames(
 
 
 def encode_clips(clips: Sequence[tuple[Frames, Path]], *, fps: int) -> None:
-    """Write each clip uint8 `[T,H,W,3]` as WebM at its path: the bytes of `encode_frames`, by one ffmpeg for all.
+    """Write each clip uint8 `[T,H,W,3]` as WebM at its path: the bytes of `encode_frames`, by a single process.
 
-    It takes as long to start as to encode a short clip.
+    Starting ffmpeg takes as long as encoding a short clip.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -189,7 +189,7 @@ def encode_clips(clips: Sequence[tuple[Frames, Path]], *, fps: int) -> None:
 
 
 def _describe_output(source: str, frames: Frames, target: Path, fps: int, codec: Codec, comment: str) -> Any:
-    """The raw `frames` that are read at `source`, encoded into the file `target`."""
+    """The command that encodes the raw `frames` read from `source` into the file `target`."""
     _, height, width, _ = frames.shape
     stream = ffmpeg.input(source, format="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=fps).video
     picture = _index_colours(stream) if codec == "gif" else stream.filter("scale", flags="bicubic+accurate_rnd")
@@ -200,14 +200,14 @@ def _describe_output(source: str, frames: Frames, target: Path, fps: int, codec:
 
 
 def _index_colours(source: Any) -> Any:
-    """The stream with its 256 best colours; ordered dither stands still where the picture does."""
+    """The stream with a palette of its 256 best colours; ordered dither does not flicker in still regions."""
     halves = source.filter_multi_output("split")
     palette = halves[0].filter("palettegen", stats_mode="full")
     return ffmpeg.filter([halves[1], palette], "paletteuse", dither="bayer", bayer_scale=4)
 
 
 def _add_gif_comment(gif: bytes, comment: str) -> bytes:
-    """The same GIF with a comment extension before its first frame; ffmpeg writes none."""
+    """The GIF with a comment extension before its first frame, which ffmpeg cannot write."""
     flags = gif[10]  # bit 7: a global palette follows the 13 header bytes; bits 0-2: its length
     start = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)
     text = comment.encode()

@@ -1,7 +1,7 @@
-"""A video read by the static ffmpeg: one process lists all frames, and one fetches the wanted ones.
+"""Decoding by the ffmpeg program: one process lists all frames, and another one fetches the wanted ones.
 
-Slower than reading in this process, and safer: a decoder that crashes or hangs takes a process of its own with it. In
-tests it is the reference for what the frames of a video are.
+Slower than decoding in this process, and safer: a decoder that crashes or hangs affects only its own process. In tests,
+it is the reference for the frames of a video.
 """
 
 import re
@@ -49,13 +49,13 @@ from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
-LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # at the start of a line nothing that a file says about itself can stand
+LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # anchored: metadata from the file never stands at the start of a line
 UNIT = re.compile(LINE + r"config in time_base: (\d+/\d+)")
 FRAME = re.compile(
     LINE + r"n: *(\d+) pts: *(-?\d+|NOPTS) .* duration: *(-?\d+) .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w) "
 )
 COLOURS = re.compile(LINE + r"color_range:\S+ color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
-CODES = {  # by FFmpeg's names; the others need no care
+CODES = {  # by FFmpeg's names; others need no conversion
     "unknown": UNSPECIFIED,
     "bt2020": BT2020,
     "smpte431": DCI_P3,
@@ -68,28 +68,28 @@ MAPPED = re.compile(r"^  Stream #0:(\d+) -> #0:0 \((\w+) ")
 INPUT = re.compile(r"^Input #0, (\S+), from ")
 TRACK = re.compile(r"^  Stream #0:(\d+)\[0x(\w+)\]")
 STREAM = re.compile(r"^  Stream #0:(\d+)[^ ]*: Video: .*?, \w+\((?:(tv|pc), )?(?:(\w+)(?:/\w+/\w+)?, )?\w+\)")
-# Another thread may begin them in the middle of a line of showinfo, and then without a prefix.
+# Another thread may write these in the middle of a line of showinfo, without a prefix.
 DAMAGED, REFUSED = "corrupt decoded frame", "Error submitting packet to decoder: "
 MANY_REFUSED = re.compile(r"Decode error rate [\d.]+ exceeds maximum [\d.]+")
 REFUSED_CONTAINER, TOO_LARGE = "] Format not on whitelist", "exceeds specified max pixel count"
 REFUSED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
-MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # its angle follows, which does not show mirroring
+MATRIX = re.compile(LINE + r" *side data - 3x3 displaymatrix: ")  # the angle that follows does not tell mirroring
 CHANGING = "changes its geometry on the way; transcode.decoder in_process can follow it"
 PAM_END = b"ENDHDR\n"
-DEFAULT_STREAMS = "V:disp:default:0", "V:disp:default:1"  # V: videos that are no attached pictures
+DEFAULT_STREAMS = "V:disp:default:0", "V:disp:default:1"  # V: videos without attached pictures
 FIRST_STREAM = "V:0"
-MATRIX_AT, MATRIX_BYTES = 44, 36  # in a track header of a MOV file, from its name on
-BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # of messages, at most; a frame that says more about itself is refused
+MATRIX_AT, MATRIX_BYTES = 44, 36  # in a MOV track header, relative to its name
+BYTES_PER_FRAME, BYTES_BEFORE = 4000, 2**20  # bounds on the log; files with more metadata per frame are refused
 
 
 class NoSuchStream(DecodeError):
-    """No video stream, or none that is marked as the default."""
+    """There is no video stream, or none marked as the default."""
 
 
 class FfmpegReader:
-    """A video file, each reading of which is a process."""
+    """A video file; each read starts a process."""
 
-    demuxing: ClassVar[Mapping[str, object]] = {}  # options in place of those for files that are videos
+    demuxing: ClassVar[Mapping[str, object]] = {}  # options that override those for video files
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path
@@ -106,15 +106,15 @@ class FfmpegReader:
         return FramesRead(frames, pictures, self._timeline)
 
     def read_timeline(self) -> Timeline:
-        """When each frame is shown, as ffmpeg listed them."""
+        """The timeline of all frames, as ffmpeg listed them."""
         return self._timeline
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, _: Budget) -> Iterator[PickedFrame]:
-        """The frames of these ascending numbers, fetched by one process; the budget was spent on listing them."""
+        """The frames at these ascending indices, by one process; the budget was applied when they were listed."""
         return self.read(lambda _: numbers, filters).pick(numbers)
 
     def _choose_stream(self) -> "_Survey":
-        """Survey the first stream marked as the default, or the second where that one is a still picture."""
+        """Survey the first stream marked as the default, or the second if the first is a still image."""
         self._stream = DEFAULT_STREAMS[0]
         try:
             survey = self._survey()
@@ -129,7 +129,7 @@ class FfmpegReader:
         return survey
 
     def _survey(self) -> "_Survey":
-        """Every frame of the video, and when it is shown."""
+        """List all frames of the video, and their times."""
         frames = self._limits.video_frames
         command = self._build_command("showinfo=checksum=0", f="null", **{"frames:v": frames + 1})
         kept = BYTES_BEFORE + frames * BYTES_PER_FRAME
@@ -143,7 +143,7 @@ class FfmpegReader:
         return replace(survey, pictures=pictures)
 
     def _read_matrix(self) -> bytes:
-        """The display matrix of the first frame, from the header of a MOV file that has this one frame, made small."""
+        """The display matrix of the first frame, taken from the header of a MOV file written with it, scaled down."""
         options = {"f": "mov", "vcodec": "rawvideo", "pix_fmt": "rgb24", "movflags": "empty_moov", "frames:v": 1}
         with _refusing():
             data = run(self._build_command("scale=16:16", **options), seconds=self._limits.seconds)
@@ -151,7 +151,7 @@ class FfmpegReader:
         return struct.pack("=9i", *struct.unpack(">9i", data[start : start + MATRIX_BYTES]))
 
     def _fetch(self, numbers: list[int], filters: list[Filter]) -> dict[int, Pixels]:
-        """The frames as PAM pictures, which say their own size."""
+        """The frames, transferred as PAM images, which state their size."""
         steps = [f"{name}={value}" if value else name for name, value in filters]
         chosen = _join_conditions([f"eq(n\\,{number})" for number in numbers])
         before = [self._colour] if self._colour else []
@@ -174,8 +174,8 @@ class FfmpegReader:
 
     def _build_command(self, filters: str, **options: Any) -> Any:
         reading: dict[str, Any] = {**open_options(self._limits), "noautorotate": None, "copyts": None, "threads": 1}
-        reading["flags"] = "+unaligned"  # else a margin at the left is cut to steps of 64 columns
-        reading["reinit_filter"] = 0  # an orientation message with one frame is no other geometry
+        reading["flags"] = "+unaligned"  # else the left margin is rounded to multiples of 64 columns
+        reading["reinit_filter"] = 0  # an orientation message with a single frame is no change of geometry
         reading |= self.demuxing
         # The prefix keeps a colon in a file's name from being read as a protocol.
         video = ffmpeg.input(f"file:{self._path}", **reading)[self._stream]
@@ -184,7 +184,7 @@ class FfmpegReader:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Turn a failure of ffmpeg into a DecodeError of one line, without the addresses that differ between runs."""
+    """Turn FfmpegError into DecodeError with one line, without the memory addresses, which differ between runs."""
     try:
         yield
     except FfmpegError as error:
@@ -203,7 +203,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _join_conditions(conditions: list[str]) -> str:
-    """An expression that is true where one of the conditions is; halved, for ffmpeg refuses one nested too deep."""
+    """An expression that is true if any condition is, as a balanced tree: ffmpeg refuses deeply nested ones."""
     if len(conditions) == 1:
         return conditions[0]
     middle = len(conditions) // 2
@@ -212,17 +212,17 @@ def _join_conditions(conditions: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What `showinfo` says about the frames."""
+    """The output of `showinfo` about the frames."""
 
     pictures: list[Picture]
     timeline: Timeline
-    turned: bool  # a display matrix comes with the first frame
-    interlaced: bool  # some frames are
-    colour: str  # filter that sets what the container states of it and the frames do not, or ""
+    turned: bool  # the first frame has a display matrix
+    interlaced: bool  # whether any frame is
+    colour: str  # filter that sets the colour encoding that only the container states, or ""
 
 
 def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
-    """The frames that `showinfo` saw. Raises DecodeError where they are too many, or its words are not all there."""
+    """The log of `showinfo` -> the frames. Raises DecodeError if there are too many, or lines are missing."""
     unit = Fraction(1)
     timestamps = Timestamps()
     pictures: list[Picture] = []
@@ -260,7 +260,7 @@ def _parse(lines: list[str], path: Path | None, limits: LimitParams) -> _Survey:
 
 
 def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> ContainerClock:
-    """What ffmpeg and the file tell of the times of all frames."""
+    """What ffmpeg and the container state about the times of all frames."""
     container = next((found[1] for found in map(INPUT.match, lines) if found), "")
     stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
     tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
@@ -268,7 +268,7 @@ def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Containe
 
 
 def _read_stated_colour(lines: list[str], matrix: str) -> str:
-    """A filter for the frames of a codec that leaves their colours to the container, whose words FFmpeg repeats."""
+    """A filter that sets the colour encoding stated by the container, as FFmpeg logs it, if the codec has none."""
     number, codec = next((found.groups() for found in map(MAPPED.match, lines) if found), ("", ""))
     if codec not in WITHOUT_COLOUR or (codec != "vp8" and matrix != "unknown"):
         return ""

@@ -1,4 +1,4 @@
-"""Frames decoded by PyAV -> pixels, by filter graphs, and what a frame says about itself."""
+"""Frames decoded by PyAV -> pixels, by filter graphs, and the properties of frames."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -14,15 +14,15 @@ from pipeline.video import FilterChoice, Pixels
 from pipeline.video.colour import read_colour
 from pipeline.video.geometry import Filter, Picture, read_orientation
 
-NAMELESS = range(len(Type), 48)  # kinds of side data that FFmpeg has or may have, without a name in PyAV
-KEPT_PICTURES = 64  # descriptions of frames
-MOST_IDLE = 16  # filter graphs that wait for the next frame of their kind
+NAMELESS = range(len(Type), 48)  # types of side data, present or future, that PyAV has no name for
+KEPT_PICTURES = 64  # cached frame descriptions
+MAX_IDLE = 16  # cached filter graphs
 
-_idle: dict[tuple[object, ...], Graph] = {}  # configuring one takes as long as scaling three frames
+_idle: dict[tuple[object, ...], Graph] = {}  # configuring a graph takes as long as scaling three frames
 
 
 class Scaler:
-    """Filters frames; a video may change its geometry or its colours on the way."""
+    """Filters frames; their geometry or colours may change within a video."""
 
     def __init__(self, choose: FilterChoice) -> None:
         self._choose = choose
@@ -31,27 +31,27 @@ class Scaler:
         self._filters: tuple[Filter, ...] = ()
 
     def __call__(self, frame: VideoFrame, picture: Picture) -> Pixels:
-        """The frame as the filters show it."""
+        """The pixels of the filtered frame."""
         known = picture, frame.colorspace, frame.color_range
         if known != self._known:
             self._known, self._filters = known, tuple(self._choose(picture))
             self._kind = self._filters, frame.width, frame.height, frame.format.name, *known[1:]
         kind, filters = self._kind, self._filters
-        # Taken out of the store while in use: a graph in which an error has left a frame is never used again.
+        # Removed from the cache while in use: after an error, a graph that still holds a frame is not reused.
         graph = _idle.pop(kind, None) or make_graph(frame, filters)
         graph.vpush(frame)
         pixels = _read_pixels(graph.vpull())
         _idle[kind] = graph
-        if len(_idle) > MOST_IDLE:
+        if len(_idle) > MAX_IDLE:
             del _idle[next(iter(_idle))]
         return pixels
 
 
 def _read_pixels(frame: VideoFrame) -> Pixels:
-    """What PyAV's own conversion does, in two thirds of its time: three planes stored from top to bottom."""
+    """The result of PyAV's `to_ndarray`, in two thirds of its time for planar RGB stored from top to bottom."""
     planes = frame.planes
-    if frame.format.name != "gbrp" or planes[0].line_size <= 0:  # vflip reads the rows from the last to the first
-        return frame.to_ndarray()  # type: ignore[return-value]  # of no floats here
+    if frame.format.name != "gbrp" or planes[0].line_size <= 0:  # vflip makes line sizes negative
+        return frame.to_ndarray()  # type: ignore[return-value]  # never floats here
     pixels = np.empty((frame.height, frame.width, 3), np.uint8)
     for channel, plane in zip((1, 2, 0), planes, strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
@@ -68,10 +68,10 @@ def make_graph(frame: VideoFrame, filters: Iterable[Filter]) -> Graph:
 
 
 def find_orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """The turn of a frame, and if it is mirrored."""
+    """The rotation of a frame in degrees counter-clockwise, and whether it is mirrored."""
     try:
         side_data = frame.side_data
-    except ValueError:  # it holds a kind that PyAV cannot name, such as EXIF
+    except ValueError:  # it has a type that PyAV does not know, such as EXIF
         graph = make_graph(frame, [("sidedata", f"mode=delete:type={number}") for number in NAMELESS])
         graph.vpush(frame)
         side_data = graph.vpull().side_data
@@ -80,7 +80,7 @@ def find_orientation(frame: VideoFrame) -> tuple[int, bool]:
 
 
 def describe_frame(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
-    """What `geometry` needs to know of a frame; the same object for frames alike."""
+    """The properties of a frame that `geometry` needs; cached."""
     tags = int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace)
     return _describe(frame.width, frame.height, frame.format.name, tags, pixel_aspect, rotation, mirrored)
 

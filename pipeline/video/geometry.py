@@ -1,4 +1,4 @@
-"""Which part of a picture becomes the clip, the centre or where the movement is, and the filters for it."""
+"""The crop of a frame, around the centre or the movement, and the filters from a frame to the pixels of a clip."""
 
 import struct
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SCALE_FLAGS = "bicubic+full_chroma_int+accurate_rnd"
 
 Filter = tuple[str, str]  # name and arguments, as libavfilter has them
 
-# By quarter turns counter-clockwise, as ffmpeg's program turns pictures; a mirrored one has an angle, too.
+# By quarter turns counter-clockwise, as ffmpeg's program rotates; a mirrored frame may be rotated, too.
 TURNS: dict[int, tuple[Filter, ...]] = {
     0: (),
     1: (("transpose", "cclock"),),
@@ -33,30 +33,33 @@ MIRRORED_TURNS: dict[int, tuple[Filter, ...]] = {
     3: (("transpose", "cclock_flip"),),
 }
 
-DEINTERLACE: Filter = ("bwdif", "mode=send_frame:deint=interlaced")  # one frame for a frame; others stay as they are
+DEINTERLACE: Filter = (
+    "bwdif",
+    "mode=send_frame:deint=interlaced",
+)  # one frame per frame; progressive frames are unchanged
 
-HD_WIDTH, HD_HEIGHT = 1280, 720  # pixels as stored; one of them is enough
+HD_WIDTH, HD_HEIGHT = 1280, 720  # stored pixels; a frame with either is HD
 
-SIDE = 64  # pixels of the longer side of the small grey picture
-NOISE = 10  # of 255: smaller differences are grain, flicker and what the codec made of them
+SIDE = 64  # pixels of the longer side of the grey thumbnail
+NOISE = 10  # of 255: smaller differences are grain, flicker and compression artefacts
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a decoded frame says about itself."""
+    """The properties of a decoded frame."""
 
     width: int  # pixels, as stored
     height: int
     pixel_format: str
     chroma_steps: tuple[int, int]  # pixels per chroma sample, across and down
     pixel_aspect: Fraction  # width of a pixel to its height, as stored
-    rotation: int  # degrees counter-clockwise that bring it upright
+    rotation: int  # degrees counter-clockwise that make it upright
     mirrored: bool = False
     colour: Colour = NARROW
 
 
 class Crop(NamedTuple):
-    """A part of a picture, in stored pixels."""
+    """A part of a frame, in stored pixels."""
 
     width: int
     height: int
@@ -65,9 +68,9 @@ class Crop(NamedTuple):
 
 
 def find_centre_crop(picture: Picture, height: int, width: int) -> Crop:
-    """The largest centred part that is shown with the shape height x width.
+    """The largest centred part with the aspect ratio of height x width when shown.
 
-    Its corner lies on a whole chroma sample, so that the colours do not shift against the light.
+    Its corner is aligned to chroma samples, so that chroma does not shift against luma.
     """
     if _count_quarter_turns(picture) % 2:
         height, width = width, height
@@ -81,16 +84,16 @@ def find_centre_crop(picture: Picture, height: int, width: int) -> Crop:
 
 
 def find_matrix(picture: Picture, untagged_hd: str) -> str:
-    """How RGB is made of the YUV of a picture: as it says; where an HD picture says nothing, as `untagged_hd` does."""
+    """The YUV matrix: `untagged_hd` for HD frames that state none, else "auto", that of the frame."""
     hd = picture.width >= HD_WIDTH or picture.height >= HD_HEIGHT
     return untagged_hd if hd and picture.colour.untagged else "auto"
 
 
 def list_clip_filters(picture: Picture, crop: Crop, height: int, width: int, matrix: str = "auto") -> list[Filter]:
-    """Filters from a decoded frame to upright RGB of height x width: crop first, so that only its pixels are scaled.
+    """Filters from a decoded frame to upright RGB of height x width: the crop comes first, to scale only its pixels.
 
-    RGB of 16 bits where the colours are wide, for `colour` to make sRGB of.
-    An alpha channel is left out: its pixels keep the colour that is stored under it.
+    Wide colours give 16-bit RGB, which `colour` converts to sRGB. An alpha channel is ignored: pixels keep the stored
+    colour.
     """
     turns = _count_quarter_turns(picture)
     if turns % 2:
@@ -98,17 +101,17 @@ def list_clip_filters(picture: Picture, crop: Crop, height: int, width: int, mat
     return [
         ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"),
         ("scale", f"{width}:{height}:flags={SCALE_FLAGS}{'' if matrix == 'auto' else f':in_color_matrix={matrix}'}"),
-        # To the byte what rgb24 gives, in half the time: planes have vector code.
+        # The same bytes as rgb24, in half the time: planar formats have SIMD code.
         ("format", "gbrp16le" if picture.colour.wide else "gbrp"),
         *(MIRRORED_TURNS if picture.mirrored else TURNS)[turns],
     ]
 
 
 def read_orientation(matrix: bytes) -> tuple[int, bool]:
-    """A display matrix of FFmpeg -> the degrees counter-clockwise that bring a picture upright, and if it is mirrored.
+    """A display matrix of FFmpeg -> the degrees counter-clockwise that make a frame upright, and if it is mirrored.
 
-    The angle alone does not tell a mirror from a turn: the sign of the determinant does. A matrix that flattens the
-    picture says nothing.
+    The sign of the determinant tells whether it is mirrored; the angle alone cannot. A matrix with a zero row or column
+    is ignored.
     """
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
     across, down = hypot(a, c), hypot(b, d)
@@ -122,17 +125,17 @@ def _count_quarter_turns(picture: Picture) -> int:
 
 
 def list_grey_filters(picture: Picture) -> list[Filter]:
-    """Filters from a decoded frame to the whole of it, small and grey, uint8 [h,w]."""
+    """Filters from a decoded frame to a grey thumbnail of all of it, uint8 [h,w]."""
     longer = max(picture.width, picture.height)
     width, height = (max(1, round(side * min(SIDE, longer) / longer)) for side in (picture.width, picture.height))
     return [("scale", f"{width}:{height}:flags={SCALE_FLAGS}"), ("format", "gray")]
 
 
 def find_busiest_crop(greys: Sequence[Frames], picture: Picture, height: int, width: int) -> Crop:
-    """The crop of the centre's size in which most changes from one small grey frame to the next.
+    """The crop, of the size of the centre crop, with the largest differences between consecutive grey thumbnails.
 
-    Of equally good places the one in the middle, so the movement is not pressed to an edge, and the crop is the
-    centre's where nothing moves.
+    Of equally good positions the middle one is taken, so that the movement is not at an edge; without any movement, it
+    is the centre crop.
     """
     crop = find_centre_crop(picture, height, width)
     differences = [np.abs(after.astype(np.int64) - before) for before, after in pairwise(greys)]
@@ -144,9 +147,9 @@ def find_busiest_crop(greys: Sequence[Frames], picture: Picture, height: int, wi
 
 
 def _find_busiest(moved: NDArray[np.int64], length: int, part: int, step: int) -> int:
-    """Where along a side of `length` pixels a part of it begins that holds most of `moved`, by whole steps.
+    """The start of the `part` of a side of `length` pixels that holds most of `moved`, a multiple of `step`.
 
-    In whole numbers throughout, so that equal places are equal everywhere.
+    Computed in integers, so that ties are the same on every machine.
     """
     before = np.concatenate([[0], np.cumsum(moved)]) * length
     starts = np.arange(0, length - part + 1, step)

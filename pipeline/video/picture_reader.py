@@ -1,7 +1,4 @@
-"""A clip whose frames are pictures (JPEG, PNG or WebP), of which only the wanted ones are decoded.
-
-Their headers are read without decoding them.
-"""
+"""Clips whose frames are image files (JPEG, PNG or WebP): headers are parsed, and only wanted images are decoded."""
 
 import shutil
 import struct
@@ -34,24 +31,24 @@ BARE = {1, *range(0xD0, 0xD9)}  # markers without a length
 SCAN, EXIF = 0xDA, 0xE1
 ORIENTATION = 0x112
 
-ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp"}  # by which ffmpeg knows what a picture is
-STRICT = {"err_detect": "crccheck+explode"}  # else what is cut off is filled up with grey
-USUAL_RATE = 24.0  # frames per second, where nobody says and it hardly matters
-STEPS = 1000  # of a timestamp per picture, so that the times count as exact
-SQUARE = Fraction(1)  # whatever a picture says about the shape of its pixels: no viewer of pictures minds it
+ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp"}  # by which ffmpeg recognises image formats
+STRICT = {"err_detect": "crccheck+explode"}  # else truncated images are filled with grey
+USUAL_RATE = 24.0  # frames per second, if the rate is not set, in which case it hardly matters
+STEPS = 1000  # of a timestamp per image, so that times count as exact
+SQUARE = Fraction(1)  # the pixel aspect that images state is ignored, as by all viewers
 
 
 class PictureHeader(NamedTuple):
-    """What a picture says about itself."""
+    """The header of an image."""
 
-    codec: str  # by FFmpeg's name
+    codec: str  # FFmpeg's name
     width: int  # pixels, as stored
     height: int
-    orientation: int  # as EXIF counts: 1 to 8, 1 is upright
+    orientation: int  # of EXIF: 1 to 8, 1 is upright
 
 
 def read_header(content: bytes) -> PictureHeader:
-    """The header of a picture. Raises DecodeError where it is none of the three, or no whole one."""
+    """Parse the header of an image. Raises DecodeError if it has another format, or is truncated or damaged."""
     try:
         if content.startswith(JPEG):
             return _read_jpeg(content)
@@ -114,7 +111,7 @@ def _read_webp(content: bytes) -> PictureHeader:
 
 
 def _walk_chunks(content: bytes, at: int, layout: str, after: int) -> Iterator[tuple[bytes, bytes]]:
-    """Name and body of each chunk; `after` bytes follow each, and WebP's are padded to an even length."""
+    """Name and body of each chunk, each followed by `after` bytes; those of WebP are padded to an even length."""
     while at + 8 <= len(content):
         one, other = struct.unpack_from(layout, content, at)
         name, length = (one, other) if isinstance(one, bytes) else (other, one)
@@ -123,7 +120,7 @@ def _walk_chunks(content: bytes, at: int, layout: str, after: int) -> Iterator[t
 
 
 def _read_orientation(tiff: bytes) -> int:
-    """The orientation that an EXIF block states; 1 where it states none, or is damaged."""
+    """The orientation in an EXIF block; 1 if it has none, or is damaged."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1
@@ -140,7 +137,7 @@ def _read_orientation(tiff: bytes) -> int:
 
 
 class PictureReader:
-    """The pictures of a clip, decoded in this process."""
+    """The images of a clip, decoded in this process."""
 
     def __init__(self, pictures: Pictures, limits: LimitParams, rate: float | None) -> None:
         """`rate` is in frames per second."""
@@ -152,16 +149,16 @@ class PictureReader:
             budget.add(0, 0)
 
     def read(self, choose: FrameChoice, filters: FilterChoice) -> FramesRead:
-        """Decode the chosen pictures. Raises DecodeError."""
+        """Decode the chosen images. Raises DecodeError."""
         numbers = sorted({*choose(self._timeline)} & {*range(len(self._timeline.timestamps))})
         return collect_frames(self.pick(numbers, filters, Budget(self._limits)), self._timeline)
 
     def read_timeline(self) -> Timeline:
-        """When each picture is shown."""
+        """The times of all images."""
         return self._timeline
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: Budget) -> Iterator[PickedFrame]:
-        """The pictures of these ascending numbers. Raises DecodeError."""
+        """The images at these ascending indices. Raises DecodeError."""
         scaler = Scaler(filters)
         for number, content, header in self._load(numbers, budget):
             frame = _decode(content, header, self._limits, self._pictures.numbered.names[number])
@@ -169,7 +166,7 @@ class PictureReader:
             yield PickedFrame(number, scaler(frame, picture), picture)
 
     def _load(self, numbers: Sequence[int], budget: Budget) -> Iterator[tuple[int, bytes, PictureHeader]]:
-        """The bytes of pictures. Raises DecodeError where two differ in their size or in how they are turned."""
+        """Read images. Raises DecodeError if they differ in size or orientation."""
         first: tuple[str, PictureHeader] | None = None
         for number in numbers:
             name = self._pictures.numbered.names[number]
@@ -186,10 +183,10 @@ class PictureReader:
 
 
 class FfmpegPictureReader(PictureReader):
-    """The pictures of a clip, decoded by the ffmpeg program, for which the wanted ones are copied."""
+    """The images of a clip, decoded by the ffmpeg program from copies of the wanted ones."""
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: Budget) -> Iterator[PickedFrame]:
-        """The pictures of these ascending numbers. Raises DecodeError, also where they are not all of one kind."""
+        """The images at these ascending indices. Raises DecodeError, also if their formats differ."""
         if not numbers:
             return
         with _folder(self._pictures.scratch) as folder:
@@ -209,7 +206,7 @@ class FfmpegPictureReader(PictureReader):
 
 
 class _ImageSequence(FfmpegReader):
-    """Numbered pictures as ffmpeg reads them."""
+    """Numbered images, read by ffmpeg."""
 
     demuxing: ClassVar[Mapping[str, object]] = {
         "f": "image2",
@@ -244,7 +241,7 @@ def _describe(name: str, header: PictureHeader) -> str:
 
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
-    """Yield an empty folder; a sandboxed process may not remove it, so the next one has another name."""
+    """Yield an empty folder; names are unique, since a sandboxed process may not remove the folder."""
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".pictures-", dir=scratch))
     try:

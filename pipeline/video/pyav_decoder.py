@@ -1,7 +1,7 @@
-"""A video read by PyAV in this process: plain WebM packet by packet, anything else through `av.open`.
+"""Decoding by PyAV in this process: plain WebM files packet by packet, others by `av.open`.
 
-Only the wanted frames are scaled, as they pass, and none is held. They are chosen by what the packets say; where that
-was wrong, the caller reads the video once more.
+Only the wanted frames are scaled, right after they are decoded, so that no decoded frame is kept. They are chosen by
+the times of the packets; if those were wrong, the caller reads the video again.
 """
 
 from collections import deque
@@ -47,8 +47,8 @@ from pipeline.video.truncation import MATROSKA
 from pipeline.video.webm import PlainWebm, UnsupportedFile, read_plain_webm
 
 SHOWN_AS_STORED = Fraction(1), 0, False  # square pixels, upright, not mirrored
-HELD_BYTES = 64 * 2**20  # of a file; of a larger one nothing is known before it is decoded
-# An MP4 file states all that has to be known before its frames are decoded; FFmpeg would decode some to know more.
+HELD_BYTES = 64 * 2**20  # of a file; packets of a larger one are not read ahead of decoding
+# The header of an MP4 file states all that is needed; by default, FFmpeg would decode frames to probe it.
 STATED = {"skip_frame": "all", "probesize": "32", "analyzeduration": "0"}
 
 
@@ -56,14 +56,14 @@ STATED = {"skip_frame": "all", "probesize": "32", "analyzeduration": "0"}
 class _Source:
     """An opened video."""
 
-    timeline: Timeline  # as far as the packets show it
+    timeline: Timeline  # by the packets
     frames: Iterator[VideoFrame]
-    build_timeline: Callable[[], Timeline]  # of the frames that have been decoded
-    describe: Callable[[VideoFrame], tuple[Fraction, int, bool]]  # by the first frame: pixel aspect, turn, mirror
+    build_timeline: Callable[[], Timeline]  # of the decoded frames
+    describe: Callable[[VideoFrame], tuple[Fraction, int, bool]]  # by the first frame: pixel aspect, rotation, mirrored
 
 
 class PyavReader:
-    """A video file, which is opened again for each reading."""
+    """A video file, opened again for each read."""
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path
@@ -80,13 +80,13 @@ class PyavReader:
                     return read
             except av.FFmpegError:
                 pass
-            self._plain = None  # damaged: let `av.open` find out how much of it is still a video
+            self._plain = None  # damaged: `av.open` determines how much can be decoded
         with refusing(_refuse), _opened(self._path, self._limits, ahead=self._small) as source:
             return _read(source, choose, filters, self._limits)
 
     @cached_property
     def _plain(self) -> PlainWebm | None:
-        """None also where frames are shown for different times: what FFmpeg knows of these is needed."""
+        """The parsed file; None if it is not plain WebM or has a variable frame rate, which FFmpeg must handle."""
         if not self._small:
             return None
         with self._path.open("rb", buffering=0) as file:
@@ -102,16 +102,16 @@ class PyavReader:
 
 
 def read_library_version() -> str:
-    """Which FFmpeg the libraries inside PyAV are."""
+    """The version of the FFmpeg libraries in PyAV."""
     return str(av.ffmpeg_version_info)
 
 
 @contextmanager
 def refusing(build_refusal: Callable[[av.FFmpegError], Exception]) -> Iterator[None]:
-    """Raise a refusal in place of an error of FFmpeg, but not of one that tells of this process's memory."""
+    """Replace errors of FFmpeg, except for MemoryError."""
     try:
         yield
-    except MemoryError:  # FFmpeg's is one as well; it is for the caller to judge
+    except MemoryError:  # FFmpeg's own is a subclass; the caller handles it
         raise
     except av.FFmpegError as error:
         raise build_refusal(error) from None
@@ -130,7 +130,7 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
     budget, scaler = Budget(limits), Scaler(filters)
     shown: tuple[Fraction, int, bool] = SHOWN_AS_STORED
     for number, frame in enumerate(source.frames):
-        if number == 0:  # an SEI message comes with one frame and is meant for all
+        if number == 0:  # an SEI message comes with one frame and applies to all
             shown = source.describe(frame)
         budget.add(frame.width, frame.height)
         if number in wanted:
@@ -140,7 +140,7 @@ def _read(source: _Source, choose: FrameChoice, filters: FilterChoice, limits: L
 
 
 def _open_plain(plain: PlainWebm, limits: LimitParams) -> _Source:
-    """A new decoder for every file: keeping one open saves nothing, and a bad file could affect the next."""
+    """Create a new decoder for every file: reusing one saves nothing, and a bad file could affect the next."""
     decoder = av.CodecContext.create(plain.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.options = {"max_pixels": str(limits.frame_pixels)}
@@ -165,7 +165,7 @@ def _open_plain(plain: PlainWebm, limits: LimitParams) -> _Source:
 
 @contextmanager
 def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source]:
-    """Yield the video stream that is meant to be shown, with `ahead` after reading all its packets into memory."""
+    """Yield the main video stream; with `ahead`, after reading all its packets into memory."""
     with open_stream(path, limits) as opened:
         packets: Iterable[Packet[VideoStream]] = opened.demux()
         timeline = Timeline([], opened.clock.unit)
@@ -179,7 +179,7 @@ def _opened(path: Path, limits: LimitParams, *, ahead: bool) -> Iterator[_Source
 
 @dataclass(frozen=True, slots=True)
 class OpenedStream:
-    """The video stream of an open file, and what its container states."""
+    """The video stream of an open file, and the facts that its container states."""
 
     container: InputContainer
     stream: VideoStream
@@ -188,20 +188,20 @@ class OpenedStream:
     clock: ContainerClock
 
     def describe(self, first: VideoFrame) -> tuple[Fraction, int, bool]:
-        """How all frames are shown: width of a pixel to its height, degrees counter-clockwise, and if mirrored.
+        """How all frames are shown: pixel aspect, rotation in degrees counter-clockwise, and if mirrored.
 
-        The container says what a pixel is like, else the frames do, which the decoder knows with the first of them.
+        The pixel aspect is the container's, or else the codec's, which is known after the first frame.
         """
         aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
         return aspect or Fraction(1), *find_orientation(first)
 
     def demux(self) -> Iterator["Packet[VideoStream]"]:
-        """The packets; without empty ones, by which Theora repeats a frame, but for the last that ends the decoding."""
+        """The packets, without empty ones (Theora's repeated frames) except the last, which flushes the decoder."""
         packets = self.container.demux(self.stream)
         return (packet for packet in packets if packet.size or (packet.pts is None and packet.dts is None))
 
     def refine(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-        """The decoded frames with the colours that the container states, deinterlaced and without its margins."""
+        """The decoded frames, tagged with the container's colours, deinterlaced and without its margins."""
         name = self.stream.codec_context.name
         if name in WITHOUT_COLOUR and self.stated.matters:
             frames = _tag_colours(frames, self.stated, always=name == "vp8")
@@ -211,9 +211,9 @@ class OpenedStream:
 
 @contextmanager
 def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> Iterator[OpenedStream]:
-    """Open a file by FFmpeg at the stream that is meant to be shown. Raises DecodeError where there is none.
+    """Open a file by FFmpeg at its main video stream. Raises DecodeError if there is none.
 
-    With `made_up`, packets that the container does not stamp get a time of showing, which in AVI may be wrong.
+    With `made_up`, FFmpeg generates missing presentation timestamps, which may be wrong for AVI.
     """
     # The prefix keeps a colon in a file's name from being read as a protocol.
     header = read_header(path)
@@ -229,9 +229,9 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
         stream = _choose_video_stream(streams)
         context = stream.codec_context
         context.options = open_options(limits)
-        context.flags |= Flags.unaligned  # else a margin at the left is cut to steps of 64 columns
+        context.flags |= Flags.unaligned  # else the left margin is rounded to multiples of 64 columns
         context.thread_count = 1
-        stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders write over it
+        stated = StatedColour(context.colorspace, context.color_range)  # before decoding: decoders overwrite it
         clock = ContainerClock(
             stream.time_base or Fraction(1), container.format.name, find_end(path, header, stream.id)
         )
@@ -239,7 +239,7 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
 
 
 def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: ContainerClock) -> Timeline:
-    """By the presentation timestamps of the packets; where one is missing, by the decoding timestamps."""
+    """By the presentation timestamps of the packets; if any is missing, by the decoding timestamps."""
     stored = [packet for packet in packets if packet.size]
     times = [(packet.pts, packet.duration) for packet in stored]
     if any(shown is None for shown, _ in times):
@@ -251,9 +251,9 @@ def _guess_timeline(packets: Iterable["Packet[VideoStream]"], clock: ContainerCl
 
 
 def _choose_video_stream(streams: list[VideoStream]) -> VideoStream:
-    """The first that is marked as the default, as an enabled track of MP4 is; else the first that is no picture.
+    """The first marked as the default, as enabled tracks of MP4 are; else the first that is no attached picture.
 
-    The first of an AVIF sequence is a still picture.
+    A default stream that is a still image, as the first of an AVIF sequence, is skipped. Raises DecodeError.
     """
     videos = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
     if not videos:
@@ -269,7 +269,7 @@ def _choose_video_stream(streams: list[VideoStream]) -> VideoStream:
 
 
 def _decode(packets: Iterable["Packet[VideoStream]"], timestamps: Timestamps) -> Iterator[VideoFrame]:
-    """Frame by frame, in the order of showing; their times are noted before a filter changes them."""
+    """Frames in presentation order; their times are recorded before filters change them. Raises DecodeError."""
     fed = refused = damaged = 0
     for packet in packets:
         fed += 1
@@ -278,7 +278,7 @@ def _decode(packets: Iterable["Packet[VideoStream]"], timestamps: Timestamps) ->
                 damaged += frame.is_corrupt
                 timestamps.add(frame.pts, frame.dts, frame.duration)
                 yield frame
-        except av.InvalidDataError:  # one damaged packet costs its own frame, as in ffmpeg
+        except av.InvalidDataError:  # a damaged packet loses only its own frame, as in ffmpeg
             refused += 1
     if refused > fed * REFUSED_SHARE:
         raise DecodeError(f"the decoder refused {refused} of {fed} packets")
@@ -286,7 +286,7 @@ def _decode(packets: Iterable["Packet[VideoStream]"], timestamps: Timestamps) ->
 
 
 def _tag_colours(frames: Iterable[VideoFrame], stated: StatedColour, *, always: bool) -> Iterator[VideoFrame]:
-    """The frames with what their container states of their colours, where they do not state it themselves."""
+    """Set the colours that the container states on frames that do not state them, or on all."""
     for frame in frames:
         if always or frame.colorspace == UNSPECIFIED:
             frame.colorspace = frame.colorspace if stated.matrix == UNSPECIFIED else stated.matrix
@@ -295,7 +295,7 @@ def _tag_colours(frames: Iterable[VideoFrame], stated: StatedColour, *, always: 
 
 
 def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same number of frames; those flagged as interlaced are completed from the ones around them."""
+    """The same number of frames; those flagged as interlaced are interpolated with the help of their neighbours."""
     before: VideoFrame | None = None
     for frame in frames:
         if frame.interlaced_frame:
@@ -307,7 +307,7 @@ def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
 
 
 def _filter(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
-    """Every frame, as the filter leaves it; a change of geometry gets a filter of its own."""
+    """The filtered frames; a new filter graph is built if the geometry changes."""
     for _, group in groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
         graph: Graph | None = None
         timestamps: deque[int | None] = deque()
@@ -320,5 +320,5 @@ def _filter(frames: Iterable[VideoFrame], step: Filter) -> Iterator[VideoFrame]:
             with suppress(av.BlockingIOError, av.EOFError):
                 while True:
                     filtered = graph.vpull()
-                    filtered.pts = timestamps.popleft()  # bwdif counts in halves
+                    filtered.pts = timestamps.popleft()  # bwdif counts in half steps
                     yield filtered

@@ -1,4 +1,4 @@
-"""Parts of a video read by PyAV: a packet index lists the frames, and decoding starts at the key frame before."""
+"""Parts of a video by PyAV: a packet index lists the frames, and decoding starts at the preceding key frame."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -19,51 +19,51 @@ from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
-# Decoders that restart at what is marked as a key frame, by FFmpeg's names. For others the mark may mean less.
+# Decoders, by FFmpeg's names, that can start at any packet flagged as a key frame; others may not be able to.
 RESTARTING = {
     *("av1", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flv", "h263", "h264", "hevc", "huffyuv", "libdav1d", "mjpeg"),
     *("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "prores", "rawvideo", "theora", "vc1", "vp8"),
     *("vp9", "wmv1", "wmv2", "wmv3"),
 }
 
-NEAR = 256  # packets that are read past more cheaply than sought
-NEAREST_KEYS = 3  # that are sought, the nearest first
-KEPT_INDEXES = 4  # of long videos whose parts are in several shards
+NEAR = 256  # packets: reading past fewer is cheaper than seeking
+NEAREST_KEYS = 3  # preceding key frames to try when seeking, the nearest first
+KEPT_INDEXES = 4  # cached, of long videos whose parts are in several shards
 
 
 class Inexact(Exception):
-    """The packets of a video do not tell its frames: all of it has to be decoded to know them."""
+    """The packets of a video do not determine its frames: the whole video must be decoded."""
 
 
 class Entry(NamedTuple):
-    """One packet, in the order of decoding."""
+    """One packet, in decoding order."""
 
-    pts: int | None  # when its frame is shown
+    pts: int | None  # presentation timestamp
     dts: int | None
-    key: bool  # decoding can begin with it
-    shown: bool  # false: cut away by an edit list
-    length: int  # steps; 0 where nothing is said
+    key: bool  # decoding can start with it
+    shown: bool  # false: removed by an edit list
+    length: int  # duration in steps; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class PacketIndex:
-    """The frames of a video in the order of showing, as its packets tell them."""
+    """The frames of a video in presentation order, by its packets."""
 
     timeline: Timeline
-    numbers: dict[int, int]  # timestamp -> number of the frame, ascending
-    starts: list[int]  # of each frame, the packet that decoding for it begins with
+    numbers: dict[int, int]  # timestamp -> index of the frame, ascending
+    starts: list[int]  # for each frame, the packet to start decoding with
     entries: list[Entry]
     packets: dict[int | None, int]  # timestamp -> packet
 
     def floor(self, position: int) -> int:
-        """The first timestamp that a decoder which begins with the packet at `position` can show as it is meant."""
+        """The first timestamp that is decoded correctly if decoding starts with the packet at `position`."""
         pts = self.entries[position].pts
-        assert pts is not None  # `index_packets` sees to it
+        assert pts is not None  # ensured by `index_packets`
         return pts if position else next(iter(self.numbers))
 
 
 def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketIndex:
-    """Raises Inexact where two packets have one timestamp, or one has none."""
+    """Build the index. Raises Inexact if timestamps are missing or not unique."""
     timestamps = [entry.pts for entry in entries]
     known = [timestamp for timestamp in timestamps if timestamp is not None]
     if not known or len(set(known)) < len(timestamps):
@@ -80,9 +80,9 @@ def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketInde
 
 
 def _find_start(keys: Sequence[int], timestamps: Sequence[int], index: int) -> int:
-    """The last key frame that is decoded, and shown, no later than the frame at `index`; the first packet without one.
+    """The last key frame before the frame at `index`, in decoding and presentation order; else the first packet.
 
-    Frames that follow a key frame but are shown before it may refer to what is before it.
+    Frames that follow a key frame but are presented before it may depend on earlier ones.
     """
     rank = bisect_right(keys, index) - 1
     while rank >= 0 and timestamps[keys[rank]] > timestamps[index]:
@@ -91,14 +91,14 @@ def _find_start(keys: Sequence[int], timestamps: Sequence[int], index: int) -> i
 
 
 class PyavPartReader(PyavReader):
-    """A video file, of which parts can be read without decoding the rest."""
+    """A video file whose parts can be read without decoding the rest."""
 
     def read_timeline(self) -> Timeline:
-        """When each frame is shown, as the packets tell. Raises Inexact where they do not."""
+        """The timeline by the packets. Raises Inexact if they do not determine it."""
         return self._index().timeline
 
     def pick(self, numbers: Sequence[int], filters: FilterChoice, budget: Budget) -> Iterator[PickedFrame]:
-        """The frames of these ascending numbers. Raises DecodeError beyond the budget, and Inexact."""
+        """The frames at these ascending indices. Raises DecodeError if the budget is exceeded, and Inexact."""
         index, left = self._index(), list(numbers)
         with refusing(lambda _: Inexact()), open_stream(self._path, self._limits, made_up=True) as opened:
             walk = _Walk(opened, index, budget)
@@ -121,9 +121,9 @@ class PyavPartReader(PyavReader):
 
 @lru_cache(KEPT_INDEXES)
 def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex | None:
-    """The index of a file, None where its packets do not tell its frames.
+    """The index of a file; None if its packets do not determine its frames.
 
-    Its size and time are there to tell another file from it.
+    Size and modification time are part of the cache key, so that a changed file is read again.
     """
     try:
         with refusing(lambda _: Inexact()), open_stream(path, limits, made_up=True) as opened:
@@ -141,22 +141,22 @@ class _NeedsNeighbours(Exception):
 
 
 class _Walk:
-    """Wanted frames of an open video, from one key frame to the next that is needed."""
+    """Decodes the wanted frames of an open video, seeking to the key frames that they need."""
 
     def __init__(self, opened: OpenedStream, index: PacketIndex, budget: Budget) -> None:
         self._opened, self._index, self._budget = opened, index, budget
         self._packets = _Packets(opened, index)
         self._shown = SHOWN_AS_STORED
-        self._lone = True  # no neighbour of a wanted frame is decoded on purpose
+        self._lone = True  # neighbours of wanted frames are not decoded
 
     def pick(self, numbers: Sequence[int], around: int, scaler: Scaler) -> Iterator[PickedFrame]:
-        """The frames of these numbers; `around` each, this many neighbours are decoded as well."""
+        """The frames at these indices; `around` is the number of neighbours on each side to decode as well."""
         last = len(self._index.starts) - 1
         beside = {number + step for number in numbers for step in range(-around, around + 1)}
         self._lone = around == 0
         wanted = set(numbers)
         for number, frame in self._walk(sorted({0} | {number for number in beside if 0 <= number <= last})):
-            if number == 0:  # an SEI message comes with one frame and is meant for all
+            if number == 0:  # an SEI message comes with one frame and applies to all
                 self._shown = self._opened.describe(frame)
             if number in wanted:
                 picture = describe_frame(frame, *self._shown)
@@ -187,7 +187,7 @@ class _Walk:
                 raise Inexact
 
     def _decode(self, start: int) -> Iterator[VideoFrame]:
-        """The frames from the key frame at `start` on."""
+        """The frames from the key frame at `start`."""
         for packet in self._packets.read_from(start):
             try:
                 frames = packet.decode()
@@ -201,15 +201,15 @@ class _Walk:
 
 
 class _Packets:
-    """The packets of an open video, from any packet on."""
+    """The packets of an open video, from any start."""
 
     def __init__(self, opened: OpenedStream, index: PacketIndex) -> None:
         self._opened, self._entries, self._by_timestamp = opened, index.entries, index.packets
         self._demuxed = opened.demux()
-        self.position = 0  # of the packet that is read next
+        self.position = 0  # index of the next packet
 
     def read_from(self, start: int) -> Iterator["Packet[VideoStream]"]:
-        """The packets from this one on, and one without data at the end. Raises Inexact where seeking does not lead."""
+        """The packets from `start`, and an empty one at the end. Raises Inexact if seeking fails."""
         self._opened.stream.codec_context.flush_buffers()
         if not self.position <= start <= self.position + NEAR:
             self._seek(start)
@@ -222,7 +222,7 @@ class _Packets:
                 yield packet
 
     def _seek(self, start: int) -> None:
-        """Go to a packet, or a little before it: formats are sought by one time or the other, and to a key frame."""
+        """Seek to a packet, or a little before it: formats seek by pts or dts, and to key frames only."""
         keys = islice((index for index in range(start, -1, -1) if self._entries[index].key), NEAREST_KEYS)
         targets = [time for index in keys for time in self._entries[index][:2] if time is not None]
         for target in targets:

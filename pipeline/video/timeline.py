@@ -1,12 +1,11 @@
-"""When each frame of a video is shown, and which frames become its clips.
+"""The timeline of a video, and the choice of frames for its clips.
 
-The timeline is made of the timestamps that container and frames have. FFmpeg's program mends what decoders say, its
-library leaves that to others; so it is done here as the program does it, for both readers alike.
+The timeline is built from the timestamps of container and frames. FFmpeg's program repairs them, its library does not;
+for both readers, they are repaired here as the program does.
 
-A window is the part of a video that one clip is taken from: the whole of it, `clip.seconds` of it, or so many frames
-that every `clip.stride`-th one fills the clip. Frames are counted by decoding. Where `clip.spread` is `time`, those of
-the whole video go by the clock as well, except that frames at a constant rate are counted: their timestamps are
-rounded.
+A window is the part of a video that one clip is taken from: the whole video, `clip.seconds` of it, or the frames that
+`clip.stride` spans. Frames are counted by decoding. If `clip.spread` is `time`, frames of the whole video are chosen by
+their times, except at a constant frame rate: there they are counted, since timestamps are rounded.
 """
 
 import math
@@ -24,41 +23,41 @@ from pipeline.params import ClipParams, TranscodeParams
 from pipeline.video import DecodeError
 
 MILLISECOND = Fraction(1, 1000)
-STEADY_SHARE = 3  # of a frame: a third off its place at a constant rate is no rounding any more
-MISCOUNT_FRAMES, MISCOUNT_SECONDS = 2, Fraction(1, 4)  # by which headers are off, unless frames are slow
-SLIVER = Fraction(1, 4)  # of a frame: so little of one at the border of a part is the rounding of times
-SPARSE_RATE = 5  # frames a second, at most, of a recording that has few frames because little happens
+STEADY_SHARE = 3  # deviations of over 1/3 of a frame from a constant rate are not due to rounding
+MISCOUNT_FRAMES, MISCOUNT_SECONDS = 2, Fraction(1, 4)  # tolerated errors of headers, unless the frame rate is low
+SLIVER = Fraction(1, 4)  # of a frame: shorter overlaps with a part are due to rounded times
+SPARSE_RATE = 5  # maximum frames per second of a recording that has few frames because little happens
 
-TRANSPORTS = ("mpegts", "mpeg")  # containers whose clock may jump where recordings are joined or cut
-BARE = "mpegvideo"  # a stream in no container: FFmpeg's timestamps are made up
-COUNTED = "avi"  # has a place for a frame at each tick of its rate, and states how many
-MOST_DELAYED = 16  # frames that a decoder holds back, which come without timestamps at the end
-LONGEST_GAP, BACK = 10, Fraction(1, 10)  # seconds that a clock may go on or back without having jumped
+TRANSPORTS = ("mpegts", "mpeg")  # containers whose clock may jump where recordings were joined or cut
+BARE = "mpegvideo"  # a stream without a container: FFmpeg's timestamps are invented
+COUNTED = "avi"  # has a constant frame rate, and states the number of frames
+MAX_DELAYED = 16  # frames that a decoder delays; they come without timestamps at the end
+LONGEST_GAP, BACK = 10, Fraction(1, 10)  # seconds; larger steps forward or back are jumps of the clock
 
 ShortClips = Literal["drop", "repeat_last"]
 SPARSE_SECONDS = Fraction(1)
 
 
 class OutsideVideo(Exception):
-    """A part that begins where the video has ended."""
+    """A part begins after the end of the video."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """When each frame of a video is shown, in the order of showing."""
+    """The times of the frames of a video, in presentation order."""
 
-    timestamps: list[int | None]  # None: the file does not say
+    timestamps: list[int | None]  # None: not stated
     unit: Fraction  # seconds per step of a timestamp
-    end: Fraction | None = None  # when the last frame is gone, in steps; None: the file does not say
+    end: Fraction | None = None  # end of the last frame, in steps; None: not stated
 
     @property
     def rounding(self) -> Fraction:
-        """Steps by which times may be off: containers count in their unit, recorders in milliseconds."""
+        """The rounding error of times, in steps: containers round to their unit, recorders to milliseconds."""
         return 1 + MILLISECOND / self.unit
 
     @property
     def last(self) -> Fraction | None:
-        """Steps for which the last frame is shown, where the file says so: longer than a header that is rounded."""
+        """The duration of the last frame in steps; None if it is not stated, or within the rounding of headers."""
         if self.end is None or not self.timestamps or self.timestamps[-1] is None:
             return None
         length = self.end - self.timestamps[-1]
@@ -66,11 +65,11 @@ class Timeline:
 
     @cached_property
     def clock(self) -> "_Clock":
-        """What the times tell together, found out once. Raises DecodeError where the frames have no times in order."""
+        """The clock of these times, cached. Raises DecodeError if timestamps are missing or unordered."""
         return _read_clock(self)
 
     def known(self) -> list[int]:
-        """The timestamps, at least one. Raises DecodeError where one is missing or goes back."""
+        """The timestamps, at least one. Raises DecodeError if any is missing or they are unordered."""
         timestamps = [timestamp for timestamp in self.timestamps if timestamp is not None]
         if not timestamps or len(timestamps) < len(self.timestamps) or timestamps != sorted(timestamps):
             raise DecodeError("its frames have no times in order; see clip.stride in place of clip.seconds")
@@ -78,10 +77,10 @@ class Timeline:
 
 
 def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeline]:
-    """The frames shown between two moments, in seconds from the first frame: the number of the first, and their times.
+    """The index of the first frame shown between two times, in seconds from frame 0, and the timeline of the part.
 
-    A frame that is shown already at `start` is counted from there, unless it ends at once. Raises OutsideVideo where
-    the video has ended by then, and DecodeError where its frames have no times.
+    A frame that is already shown at `start` is included, timed from there, unless it ends at once. Raises OutsideVideo
+    if `start` is after the end of the video, and DecodeError if timestamps are missing or unordered.
     """
     clock = timeline.clock
     timestamps, over = clock.timestamps, clock.timestamps[0] + clock.length
@@ -98,7 +97,7 @@ def find_part(timeline: Timeline, start: float, end: float) -> tuple[int, Timeli
 
 
 def is_steady(timeline: Timeline) -> bool:
-    """Whether the frames come at a constant rate, as far as rounded times tell, and the last one does not stay."""
+    """Whether the frame rate is constant, up to rounding, and the last frame is not shown for longer."""
     try:
         return timeline.clock.steady
     except DecodeError:
@@ -110,25 +109,25 @@ class _Clock:
     """The times of a video, in steps of its timestamps."""
 
     timestamps: list[int]
-    slack: Fraction  # a moment this much before a timestamp, which may have been rounded up, belongs to its frame
-    frame: Fraction  # for which frames are typically shown
-    last: Fraction  # for which the last one is
-    steady: bool  # the frames come at a constant rate, as far as rounded timestamps show, and none stands still
+    slack: Fraction  # a frame is shown from this long before its timestamp, which may have been rounded up
+    frame: Fraction  # typical duration of a frame
+    last: Fraction  # duration of the last frame
+    steady: bool  # as of `is_steady`
 
     @property
     def length(self) -> Fraction:
-        """From the first frame to the end."""
+        """The duration of the video."""
         return self.timestamps[-1] - self.timestamps[0] + self.last
 
     def find_shown(self, moment: Fraction) -> int:
-        """The frame that is shown at this time after the first one appeared."""
+        """The frame that is shown at this time after the first one."""
         return bisect_right(self.timestamps, self.timestamps[0] + floor(moment + self.slack)) - 1
 
 
 def _read_clock(timeline: Timeline) -> _Clock:
-    """The last frame is shown for as long as the file says, else for as long as frames are typically.
+    """The last frame has its stated duration, or else the typical one.
 
-    Raises DecodeError where the frames have no times in order.
+    Raises DecodeError if timestamps are missing or unordered.
     """
     timestamps, stated = timeline.known(), timeline.last
     slack = min(Fraction(1, 2), MILLISECOND / timeline.unit / 2)
@@ -142,7 +141,7 @@ def _read_clock(timeline: Timeline) -> _Clock:
 
 def _is_evenly_timed(timestamps: list[int], last: Fraction | None, timeline: Timeline) -> bool:
     steps, span = len(timestamps) - 1, timestamps[-1] - timestamps[0]
-    if not span:  # a single frame, or none of them has a time of its own
+    if not span:  # a single frame, or all have the same time
         return steps > 0 or last is None
     farthest = floor(min(timeline.rounding * steps, Fraction(span, STEADY_SHARE)))
     off = [timestamp * steps - number * span for number, timestamp in enumerate(timestamps)]
@@ -157,11 +156,11 @@ def _is_evenly_timed(timestamps: list[int], last: Fraction | None, timeline: Tim
 
 @dataclass(slots=True)
 class Timestamps:
-    """What is said of the frames, in the order of showing; None and 0 where nothing is."""
+    """The stated times of frames, in presentation order; None and 0 if not stated."""
 
     pts: list[int | None] = field(default_factory=list)  # presentation timestamps
-    dts: list[int | None] = field(default_factory=list)  # decoding timestamps, without B-frames the same
-    durations: list[int] = field(default_factory=list)  # FFmpeg makes them up where the container does not state them
+    dts: list[int | None] = field(default_factory=list)  # decoding timestamps, equal to `pts` without B-frames
+    durations: list[int] = field(default_factory=list)  # invented by FFmpeg if the container does not state them
 
     def add(self, pts: int | None, dts: int | None, duration: int) -> None:
         """Add one frame."""
@@ -172,14 +171,14 @@ class Timestamps:
 
 @dataclass(frozen=True, slots=True)
 class ContainerClock:
-    """What a container tells of the times of all frames."""
+    """What a container states about the times of all frames."""
 
     unit: Fraction  # seconds per step of a timestamp
-    container: str  # FFmpeg's name of its kind
-    end: Fraction | None  # in seconds, what `find_end` found
+    container: str  # FFmpeg's name of its format
+    end: Fraction | None  # in seconds, of `find_end`
 
     def build_timeline(self, timestamps: Timestamps) -> Timeline:
-        """From what is known of single frames."""
+        """The timeline of frames with these timestamps."""
         if self.container == BARE:
             timestamps = Timestamps([None] * len(timestamps.pts), [None] * len(timestamps.pts), timestamps.durations)
         shown = [timestamp for timestamp in timestamps.pts if timestamp is not None]
@@ -194,10 +193,10 @@ class ContainerClock:
 
 
 def _guess(timestamps: Timestamps) -> list[int]:
-    """The presentation timestamps while they are more in order than the decoding timestamps, else these.
+    """Repaired timestamps: the pts as long as they have no more faults than the dts, else the dts.
 
-    Where both are missing, a frame comes after the one before has been shown for its length, or for as long as the
-    one before that. Raises no error: a stream without any timestamps gets them by its rate.
+    If both are missing, the previous frame's duration is added to its timestamp, or else the last known gap. Never
+    fails: a stream without any timestamps gets them by its frame rate.
     """
     guessed: list[int] = []
     last_pts = last_dts = -inf
@@ -214,14 +213,14 @@ def _guess(timestamps: Timestamps) -> list[int]:
         if timestamp is None:
             timestamp = guessed[-1] + estimate if guessed else 0
         gap = timestamp - guessed[-1] if guessed else 0
-        made_up = duration == 1 and gap > 2  # by FFmpeg, for want of a rate
+        made_up = duration == 1 and gap > 2  # by FFmpeg, if the frame rate is unknown
         estimate = duration if duration > 0 and not made_up else gap if gap > 0 else max(estimate, duration)
         guessed.append(timestamp)
     return guessed
 
 
 def _join(timestamps: list[int], unit: Fraction) -> list[int]:
-    """The same frames on one clock: where it jumps, the next frame comes after the typical time."""
+    """Timestamps without jumps of the clock: a jump is replaced by the typical gap."""
     gaps = [after - before for before, after in pairwise(timestamps)]
     longest, back = LONGEST_GAP / unit, -BACK / unit
     sound = [gap for gap in gaps if back <= gap <= longest]
@@ -235,8 +234,8 @@ def _join(timestamps: list[int], unit: Fraction) -> list[int]:
 
 
 def _keep_within(timestamps: list[int], latest: int) -> list[int]:
-    """The last frames by the rate, where their guesses are later than the last frame that the container counts."""
-    if sum(timestamp > latest for timestamp in timestamps) > MOST_DELAYED:
+    """Clamp timestamps to `latest`, the last frame that the container counts, and keep them distinct."""
+    if sum(timestamp > latest for timestamp in timestamps) > MAX_DELAYED:
         return timestamps
     kept = []
     for timestamp in reversed(timestamps):
@@ -246,7 +245,7 @@ def _keep_within(timestamps: list[int], latest: int) -> list[int]:
 
 
 def _find_end(timestamps: list[int], lengths: list[int]) -> Fraction | None:
-    """By the length of the last frame, if those of most others are true: they reach to the next frame."""
+    """The end by the duration of the last frame, if at least half of the others agree with the gap that follows."""
     if not timestamps or lengths[-1] <= 0:
         return None
     gaps = [after - before for before, after in pairwise(timestamps)]
@@ -255,15 +254,15 @@ def _find_end(timestamps: list[int], lengths: list[int]) -> Fraction | None:
 
 
 class ShortClip(Exception):
-    """A video, or the part of one that is wanted, with fewer frames than one window needs."""
+    """A video, or the wanted part of one, is shorter than one window."""
 
 
 def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodeParams, key: str) -> list[list[int]]:
-    """Numbers of the `shape.frames` frames of each window, at least one window.
+    """Indices of the `shape.frames` frames of each window, at least one window.
 
-    The video has room for so many windows without overlap; at most `options.windows` are taken. `centre` spreads them
-    evenly over the video, `random` draws their places, alike for the same `key`. Raises ShortClip where not even one
-    fits in, unless short clips are kept: then it begins with the video and the last frame stands still to its end.
+    As many windows as fit without overlap, at most `options.windows`. `centre` spreads them evenly over the video,
+    `random` draws their positions, seeded by `key`. Raises ShortClip if none fits, unless short clips are kept: then
+    the window starts with the video and repeats the last frame.
     """
     if shape.seconds is not None:
         return _choose_timed_windows(timeline, shape, Fraction(shape.seconds), options, key)
@@ -276,11 +275,11 @@ def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodePara
 
 
 def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -> list[int]:
-    """Numbers of the `wanted` frames shown in the middle of equal spans of the time that a video is shown.
+    """Indices of the frames shown in the middle of `wanted` equal spans of the duration of a video.
 
-    At a constant rate, and where the times are not known, they are those of `choose_frames`, to the frame. A recording
-    with few frames is too short only if it is a single picture, lasts less than a second or has more than five frames
-    a second: else each frame stays for as long as it is shown.
+    If the frame rate is constant or times are unknown, they are those of `choose_frames`. A recording with fewer frames
+    is too short only if it is a single frame, lasts less than a second or has more than five frames per second: else
+    frames are repeated for as long as they are shown.
     """
     count = len(timeline.timestamps)
     try:
@@ -296,12 +295,11 @@ def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -
 
 
 def choose_frames(count: int, wanted: int, short_clips: ShortClips) -> list[int]:
-    """Numbers of `wanted` frames spread evenly over a video of `count` frames.
+    """Indices of `wanted` frames spread evenly over a video of `count` frames.
 
-    The video is cut into `wanted` equal spans and each gives the frame in its middle: frame k is
-    floor((k + 1/2) * count / wanted), so the first and the last span are covered alike, no frame is taken twice
-    and a video of just `wanted` frames is taken as it is. A shorter one raises ShortClip, or with `repeat_last` is
-    taken whole, its last frame standing still until the end.
+    They are the middles of `wanted` equal spans: frame k is floor((k + 1/2) * count / wanted). No frame is taken twice,
+    and a video of exactly `wanted` frames is taken as it is. A shorter one raises ShortClip, or with `repeat_last` is
+    taken whole, with the last frame repeated.
     """
     if count < wanted and short_clips == "drop":
         raise ShortClip(f"{_tell(count)}, fewer than the {wanted} of clip.frames; see transcode.short_clips")
@@ -321,7 +319,7 @@ def _list_middles(count: int, wanted: int) -> list[int]:
 def _choose_strided_windows(
     count: int, wanted: int, stride: int, options: TranscodeParams, key: str
 ) -> list[list[int]]:
-    """Every `stride`-th frame; a window reaches from its first frame to its last."""
+    """Every `stride`-th frame; a window spans its first to its last frame."""
     span = (wanted - 1) * stride + 1
     if count < span and options.short_clips == "drop":
         raise ShortClip(f"{_tell(count)}, fewer than the {span} that clip.stride asks for; see transcode.short_clips")
@@ -334,10 +332,10 @@ def _choose_strided_windows(
 def _choose_timed_windows(
     timeline: Timeline, shape: ClipParams, seconds: Fraction, options: TranscodeParams, key: str
 ) -> list[list[int]]:
-    """The frames shown in the middle of equal spans of each window, by the clock of the video.
+    """The frames shown in the middle of equal spans of each window, by their times.
 
-    Where frames are shown for longer than such a span, one is taken several times: that is what was to be seen.
-    Timestamps are rounded to their unit, so a window may lack half a frame.
+    A frame that is shown for longer than a span is taken several times. A window may be short of half a frame, since
+    timestamps are rounded.
     """
     clock = timeline.clock
     frame = Fraction(clock.timestamps[-1] - clock.timestamps[0], max(1, len(clock.timestamps) - 1)) * timeline.unit
@@ -353,10 +351,10 @@ def _choose_timed_windows(
 
 
 def _place_windows(windows: int, options: TranscodeParams, key: str) -> list[Fraction]:
-    """The places of the windows in the frames left over, 0 to 1; one window at the start where none fits in."""
+    """Positions of the windows in the remaining room, 0 to 1; one window at the start if none fits."""
     if windows < 1:
         return [Fraction(0)]
     if options.place == "random":
-        draw = Random(key)  # its random() is the same in every version of Python
+        draw = Random(key)  # random() is the same in every version of Python
         return sorted(Fraction(draw.random()) for _ in range(windows))
     return [Fraction(2 * number + 1, 2 * windows) for number in range(windows)]

@@ -1,4 +1,4 @@
-"""Whether a file is truncated, as far as its container says how long it should be."""
+"""Detects truncated files, by the lengths that containers state."""
 
 import struct
 from collections.abc import Iterator
@@ -12,21 +12,25 @@ MATROSKA = EBML.to_bytes(4)
 PACKET_BYTES, SYNC = 188, b"G"  # of an MPEG transport stream
 PACK, PROGRAM_END = b"\0\0\1\xba", 0xB9  # of an MPEG program stream
 OGG_PAGE = b"OggS"
-TAIL_BYTES = 2**18  # of a file, in which its last pack or page begins
-FLV_TAGS = (8, 9, 18)  # sound, video, words about the file
-LONGEST = 1e6  # seconds, that one believes
-AVI_SLACK = 8  # bytes: some writers count the header's own
+TAIL_BYTES = 2**18  # at the end of a file; its last pack or page begins there
+FLV_TAGS = (8, 9, 18)  # audio, video, script data
+LONGEST = 1e6  # seconds; longer durations are ignored
+AVI_SLACK = 8  # bytes: some writers include those of the header
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 MOST_ASF_HEADER = 2**16
 GIF, GIF_EXTENSION, GIF_PICTURE, GIF_END = b"GIF8", 0x21, 0x2C, 0x3B
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
-DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = b"\x1f\x07\0", (10, 12), 12_000  # of 525 lines, of 625 lines; in a frame
+DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = (
+    b"\x1f\x07\0",
+    (10, 12),
+    12_000,
+)  # per frame of 525 and of 625 lines; bytes of each
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"sidx", b"styp", b"uuid", b"meta", b"mfra"}
 
 
 def refuse_truncated(path: Path) -> None:
-    """Raise DecodeError where a file is truncated, as far as its container shows that."""
+    """Raise DecodeError if the container shows that the file is truncated."""
     with path.open("rb") as file:
         length = file.seek(0, 2)
         file.seek(0)
@@ -48,7 +52,7 @@ def refuse_truncated(path: Path) -> None:
 
 
 def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
-    """The length in bytes that a file of Matroska, WebM, MP4, AVI, WebP or ASF states; None where it states none."""
+    """The length in bytes stated by a Matroska, WebM, MP4, AVI, WebP or ASF file; None if it states none."""
     if head[:4] == MATROSKA:
         return _read_matroska_length(file, length)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -63,7 +67,7 @@ def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
 
 
 class Element(NamedTuple):
-    """One of the outer elements of a Matroska file, by its own header."""
+    """The header of the segment of a Matroska file, or of an element in it."""
 
     name: int
     start: int  # of its content, bytes from the start of the file
@@ -71,7 +75,7 @@ class Element(NamedTuple):
 
 
 def _read_matroska_length(file: BinaryIO, length: int) -> int | None:
-    """End of the segment; of a live recording, which does not know it, that of the last part."""
+    """End of the segment; if it is unknown, as in live recordings, end of its last element."""
     parts = walk_segment(file, length)
     segment = next(parts, None)
     if segment is None:
@@ -80,7 +84,7 @@ def _read_matroska_length(file: BinaryIO, length: int) -> int | None:
 
 
 def _find_last_part(segment: Element, parts: Iterator[Element], length: int) -> int | None:
-    """Where the last of the parts ends that are in a segment; clusters without a size are looked into."""
+    """End of the last element of a segment of unknown size; None if that element's size is unknown."""
     at = segment.start
     for part in parts:
         at = part.start + (part.size or 0)
@@ -90,19 +94,19 @@ def _find_last_part(segment: Element, parts: Iterator[Element], length: int) -> 
 
 
 def walk_segment(file: BinaryIO, length: int) -> Iterator[Element]:
-    """The segment of a Matroska file and then its parts, up to one without a name; after one without a size, its own.
+    """The segment of a Matroska file and its elements, up to an invalid id; elements of unknown size are entered.
 
-    The file stands at the content of the part that was yielded last.
+    After each yield, the file is at the start of that element's content.
     """
     file.seek(4)
     header = _read_ebml_size(file)
-    if header is None or header > length:  # farther than the system can seek, perhaps
+    if header is None or header > length:  # perhaps too far to seek
         return
     at, segment = file.tell() + header, True
     while at < length:
         file.seek(at)
         first = file.read(1)
-        if first[0] < 0x10:  # no name is so long
+        if first[0] < 0x10:  # ids have at most 4 bytes
             return
         name = int.from_bytes(first + file.read(8 - first[0].bit_length()))
         if segment and name != SEGMENT:
@@ -114,7 +118,7 @@ def walk_segment(file: BinaryIO, length: int) -> Iterator[Element]:
 
 
 def _read_ebml_size(file: BinaryIO) -> int | None:
-    """A number of 1 to 8 bytes, of which the leading zero bits tell how many; all ones means unknown."""
+    """A number of 1 to 8 bytes; the leading zero bits encode its length, and all ones mean unknown (None)."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None
@@ -125,7 +129,7 @@ def _read_ebml_size(file: BinaryIO) -> int | None:
 
 
 def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
-    """End of the last known box; a box of size 0 reaches to the end, one of size 1 has its size in 8 more bytes."""
+    """End of the last box; None if a box is unknown, extends to the end of the file or has an invalid size."""
     end = 0
     for box in walk_boxes(file, length):
         if box.name not in MP4_BOXES or box.size < 8:
@@ -135,16 +139,16 @@ def _read_mp4_length(file: BinaryIO, length: int) -> int | None:
 
 
 class Box(NamedTuple):
-    """One of the outermost boxes of an MP4 or MOV file, by its own header."""
+    """The header of a top-level box of an MP4 or MOV file."""
 
     name: bytes
     start: int  # of its header, bytes from the start of the file
     header: int  # bytes
-    size: int  # bytes with its header; 0: to the end of the file
+    size: int  # bytes including the header; 0: to the end of the file
 
 
 def walk_boxes(file: BinaryIO, length: int) -> Iterator[Box]:
-    """The outermost boxes of a file, up to one with an impossible size."""
+    """The top-level boxes of a file, up to one with an invalid size; size 1 means that 8 bytes of size follow."""
     start = 0
     while start < length:
         file.seek(start)
@@ -159,7 +163,7 @@ def walk_boxes(file: BinaryIO, length: int) -> Iterator[Box]:
 
 
 def _read_avi_length(file: BinaryIO, length: int) -> int | None:
-    """End of the last part called RIFF, a large file has several; none where the header was never completed."""
+    """End of the last RIFF chunk, of which large files have several; None if the header was never completed."""
     end = 0
     while end < length:
         file.seek(end)
@@ -173,15 +177,15 @@ def _read_avi_length(file: BinaryIO, length: int) -> int | None:
 
 
 class AsfProperties(NamedTuple):
-    """What a finished ASF file states about itself."""
+    """The properties in the header of a finished ASF file."""
 
     length: int  # bytes
-    playing: int  # 100 ns, with the time of filling the buffer
-    filling: int  # ms
+    playing: int  # play duration including the preroll, in 100 ns
+    filling: int  # preroll, in ms
 
 
 def read_asf_properties(header: bytes) -> AsfProperties | None:
-    """None where nothing is stated: what was broadcast knew of no end."""
+    """The properties; None if they are missing or the file is flagged as a broadcast, without a known end."""
     at = header.find(ASF_PROPERTIES)
     if at < 0 or len(header) < at + 92:
         return None
@@ -190,14 +194,14 @@ def read_asf_properties(header: bytes) -> AsfProperties | None:
 
 
 def _check_flv(file: BinaryIO, length: int) -> None:
-    """A file of tags, each with its length before and after it; the first tells how many seconds there are."""
+    """Follow the tags of an FLV file to the end, and compare the last time with the stated duration."""
     file.seek(5)
     at, latest, stated = int.from_bytes(file.read(4)) + 4, 0, 0.0
     while at < length:
         file.seek(at)
         head = file.read(11).ljust(11, b"\0")
         kind, size = head[0] & 0x1F, int.from_bytes(head[1:4])
-        if kind not in FLV_TAGS:  # not FLV any more: FFmpeg finds out
+        if kind not in FLV_TAGS:  # invalid: left to FFmpeg
             return
         if kind == FLV_TAGS[-1] and not stated:
             stated = read_flv_seconds(file.read(min(size, 4096)))
@@ -210,7 +214,7 @@ def _check_flv(file: BinaryIO, length: int) -> None:
 
 
 def read_flv_seconds(script: bytes) -> float:
-    """The number that follows the word duration in AMF; 0 where none does."""
+    """The value of `duration` in AMF data; 0 if there is none."""
     at = script.find(b"\x00\x08duration\x00")
     if at < 0 or len(script) < at + 19:
         return 0.0
@@ -219,7 +223,7 @@ def read_flv_seconds(script: bytes) -> float:
 
 
 def _check_last_packet(file: BinaryIO, length: int, sign: bytes) -> None:
-    """Follow the packets from the last pack of an MPEG program stream, or the last page of Ogg, to the end."""
+    """Follow the packets after the last pack of an MPEG program stream, or the last Ogg page, to the end."""
     start = max(0, length - TAIL_BYTES)
     file.seek(start)
     tail = file.read()
@@ -241,14 +245,14 @@ def _check_last_packet(file: BinaryIO, length: int, sign: bytes) -> None:
 
 
 def _find_page_end(tail: bytes, at: int) -> int:
-    """Where a page of Ogg ends; beyond the tail where not even its header is whole."""
+    """End of an Ogg page; beyond the tail if its header is truncated."""
     count = tail[at + 26] if at + 26 < len(tail) else 255
     lengths = tail[at + 27 : at + 27 + count]
     return at + 27 + count + (sum(lengths) if len(lengths) == count else 1)
 
 
 def _check_gif(data: bytes) -> None:
-    """Follow the parts of a GIF to its end; anything else is left to FFmpeg."""
+    """Follow the blocks of a GIF to its trailer; an unknown block is left to FFmpeg."""
     at = 13 + _count_colours(data[10:11]) * 3
     while at < len(data) and data[at] in (GIF_EXTENSION, GIF_PICTURE):
         at += 2 if data[at] == GIF_EXTENSION else 11 + _count_colours(data[at + 9 : at + 10]) * 3
@@ -264,7 +268,7 @@ def _count_colours(flags: bytes) -> int:
 
 
 def _check_png(data: bytes) -> None:
-    """Follow the chunks of an animated PNG to the last one."""
+    """Follow the chunks of an animated PNG to IEND."""
     at = len(PNG)
     while at < len(data):
         if data[at + 4 : at + 8] == PNG_END:

@@ -1,4 +1,4 @@
-"""A plain WebM file -> its video packets, without a demuxer, which would decode some of them to probe the stream."""
+"""A plain WebM file -> its video packets, without FFmpeg's demuxer, which would decode some to probe the stream."""
 
 import struct
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.video.timeline import Timeline
 
-VOID = {0xEC, 0xBF}  # elements without a meaning of their own: filling, checksum
+VOID = {0xEC, 0xBF}  # elements to skip: void, checksum
 
 TRACK, VIDEO, COLOUR = 0xAE, 0xE0, 0x55B0
 NUMBER, KIND, CODEC = 0xD7, 0x83, 0x86
@@ -17,7 +17,7 @@ PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT = 0xB0, 0xBA, 0x54B0, 0
 IN_TRACK = {0x73C5, 0x88, 0x55AA, 0x22B59C, 0x22B59D, 0x536E, 0x23E383, 0x6DE7} | VOID  # id, flags, names, frame rate
 IN_TRACK_VALUES = {0xB9: {1}, 0x9C: {0, 1}, 0x55EE: {0}, 0x56AA: {0}, 0x56BB: {0}}  # in use, lacing, additions, delay
 IN_VIDEO_VALUES = {0x9A: {0, 2}, 0x54B2: {0}, 0x53B8: {0}, 0x53C0: {0}}  # not interlaced, in pixels, one eye, no alpha
-# The range of broadcasting, which every decoder assumes by default; matrix, transfer and primaries unknown.
+# Limited range, the default of all decoders; unspecified matrix, transfer and primaries.
 IN_COLOUR_VALUES = {0x55B9: {0, 1}, 0x55B1: {2}, 0x55BA: {2}, 0x55BB: {2}}
 CODECS = {b"V_VP8": "vp8", b"V_VP9": "vp9"}
 VIDEO_KIND, OTHER_KINDS = 1, {2, 17}  # audio, subtitles
@@ -31,14 +31,14 @@ TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
 HEADER_LIMITS = {0x4286: 1, 0x42F7: 1, 0x42F2: 4, 0x42F3: 8, 0x4287: 9, 0x4285: 4}  # versions and lengths, at most
 IN_SEGMENT = {0x1C53BB6B, 0x1254C367} | VOID  # index of times, tags
 IN_INFO = {0x4D80, 0x5741, 0x4461, 0x7BA9, 0x73A4} | VOID  # programs, date, title, id
-IN_CLUSTER = {0xA7, 0xAB} | VOID  # place, length of the one before
+IN_CLUSTER = {0xA7, 0xAB} | VOID  # position, size of the previous one
 IN_GROUP = {0x9B} | VOID  # duration
 LACING_OR_INVISIBLE, KEY = 0x0E, 0x80
 LATEST = 1 << 40  # steps of a timestamp: 35 years in milliseconds
 
 
 class UnsupportedFile(Exception):
-    """Not a plain WebM file; `av.open` may find a good video in it all the same."""
+    """Not a plain WebM file; `av.open` may still be able to read it."""
 
 
 class Packet(NamedTuple):
@@ -46,20 +46,20 @@ class Packet(NamedTuple):
 
     timestamp: int
     data: bytes
-    key: bool  # needs no other frame
+    key: bool  # depends on no other frame
 
 
 @dataclass(frozen=True, slots=True)
 class PlainWebm:
-    """The video track of a file; it begins with a key frame."""
+    """The video track of a file; it starts with a key frame."""
 
     codec: str  # vp8 | vp9
     packets: list[Packet]
-    timeline: Timeline  # of the packets; it has an end if the file states one and has no other track
+    timeline: Timeline  # of the packets; with an end only if the file states one and has no other track
 
 
 def read_plain_webm(data: bytes) -> PlainWebm:
-    """The video packets of a whole file. Raises UnsupportedFile."""
+    """Parse the content of a file. Raises UnsupportedFile."""
     parts = list(split_elements(data, 0, len(data)))
     if [part.id for part in parts] != [EBML, SEGMENT]:
         raise UnsupportedFile("not one header and one segment")
@@ -86,7 +86,7 @@ def read_plain_webm(data: bytes) -> PlainWebm:
 
 
 class _Element(NamedTuple):
-    """The place of an element's content in the file."""
+    """The position of an element's content in the file."""
 
     id: int
     start: int  # of its content
@@ -97,9 +97,9 @@ class _Element(NamedTuple):
 class _Track:
     """The only video track of a file."""
 
-    number: int  # 1 to 126, so that it is one byte in each block
+    number: int  # 1 to 126, so that blocks store it in one byte
     codec: str  # vp8 | vp9
-    others: frozenset[int]  # numbers of sound and subtitles
+    others: frozenset[int]  # numbers of audio and subtitle tracks
 
 
 def _check_header(data: bytes, header: _Element) -> None:
@@ -112,7 +112,7 @@ def _check_header(data: bytes, header: _Element) -> None:
 
 
 def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
-    """Raise UnsupportedFile where the index of parts points at anything else: a demuxer would go there."""
+    """Raise UnsupportedFile if an entry of the seek head is wrong: a demuxer would follow it."""
     for seek in split_elements(data, head.start, head.end):
         parts = {part.id: part for part in split_elements(data, seek.start, seek.end)} if seek.id == SEEK else {}
         if parts.keys() == {SEEK_ID, SEEK_POSITION}:
@@ -124,7 +124,7 @@ def _check_seeks(data: bytes, head: _Element, segment: _Element) -> None:
 
 
 def _read_information(data: bytes, info: _Element) -> tuple[int, Fraction | None]:
-    """Nanoseconds per step of a timestamp, and the duration of the file in steps."""
+    """Nanoseconds per step of a timestamp, and the duration of the file in steps, if stated."""
     scale, duration = 1_000_000, None
     for part in split_elements(data, info.start, info.end):
         if part.id == TIMESTAMP_SCALE:
@@ -139,7 +139,7 @@ def _read_information(data: bytes, info: _Element) -> tuple[int, Fraction | None
 
 
 def read_duration(data: bytes) -> Fraction | None:
-    """A duration in steps, which is a floating-point number; None where it says nothing."""
+    """A duration in steps, stored as a float; None if it is invalid."""
     if len(data) not in (4, 8):
         return None
     (value,) = struct.unpack(">f" if len(data) == 4 else ">d", data)
@@ -147,7 +147,7 @@ def read_duration(data: bytes) -> Fraction | None:
 
 
 def _find_video_track(data: bytes, tracks: _Element) -> _Track:
-    """The only video track. Raises UnsupportedFile where there is none, several, or one that is not plain."""
+    """The only video track. Raises UnsupportedFile if there is none, several, or one that is not plain."""
     found: list[tuple[int, str]] = []
     numbers: list[int] = []
     for track in split_elements(data, tracks.start, tracks.end):
@@ -168,7 +168,7 @@ def _find_video_track(data: bytes, tracks: _Element) -> _Track:
 
 
 def _read_codec(data: bytes, track: _Element) -> str:
-    """The decoder of a video track. Raises UnsupportedFile where anything else is said that matters."""
+    """The codec of a video track. Raises UnsupportedFile if the track has any property that is not plain."""
     codec = ""
     for part in split_elements(data, track.start, track.end):
         if part.id == CODEC:
@@ -224,9 +224,9 @@ def _read_cluster(data: bytes, cluster: _Element, track: _Track) -> Iterator[Pac
 
 
 def _read_blocks(data: bytes, at: int, end: int, track: _Track, base: int) -> tuple[list[Packet], int]:
-    """The packets in the simple blocks that follow one another, and where the first element is that is none of these.
+    """The packets of consecutive simple blocks, and the offset of the first other element.
 
-    By hand, for these are nearly all of the elements in a file.
+    Parsed inline, because nearly all elements of a file are simple blocks.
     """
     packets, owner = [], 0x80 | track.number
     while at + 1 < end and data[at] == SIMPLE_BLOCK and data[at + 1]:
@@ -246,7 +246,7 @@ def _read_blocks(data: bytes, at: int, end: int, track: _Track, base: int) -> tu
 
 
 def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Iterator[Packet]:
-    """A block with its attributes; a block that refers to another one is not a key frame."""
+    """A block with attributes; one with a reference is not a key frame."""
     parts = list(split_elements(data, group.start, group.end))
     ids = {part.id for part in parts}
     blocks = [part for part in parts if part.id == BLOCK]
@@ -259,7 +259,7 @@ def _read_group(data: bytes, group: _Element, track: _Track, base: int) -> Itera
 
 
 def _read_packet(data: bytes, block: _Element, track: _Track, base: int, key: bool) -> Iterator[Packet]:
-    """The packet in a block, none if it is of another track: track, timestamp after the cluster's, flags, data."""
+    """The packet in a block (track, timestamp relative to the cluster, flags, data); none if of another track."""
     if block.end - block.start < 5:
         raise UnsupportedFile(f"a block of {block.end - block.start} bytes")
     owner = data[block.start] & 0x7F if data[block.start] & 0x80 else 0
@@ -272,7 +272,7 @@ def _read_packet(data: bytes, block: _Element, track: _Track, base: int, key: bo
 
 
 def split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
-    """The elements that fill a stretch of the file exactly, their sizes known. Raises UnsupportedFile."""
+    """The elements that exactly fill a range of the file, with known sizes. Raises UnsupportedFile."""
     while start < end:
         id_length = 9 - data[start].bit_length()
         size_at = start + id_length
@@ -288,7 +288,7 @@ def split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
 
 
 def _read_number(data: bytes, element: _Element) -> int:
-    """The value of an element that holds a whole number. Raises UnsupportedFile."""
+    """The value of an integer element. Raises UnsupportedFile."""
     if not 1 <= element.end - element.start <= 8:
         raise UnsupportedFile(f"element {element.id:x} is no number")
     return int.from_bytes(data[element.start : element.end])

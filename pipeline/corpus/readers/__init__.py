@@ -40,7 +40,7 @@ SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> Labe
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, by the reader that `dataset.format` names. Raises UserError where it cannot read the labels."""
+    """All rows, by the reader that `dataset.format` names. Raises UserError if it cannot read the labels."""
     if dataset.format == "auto":
         dataset = _settle_format(labels, dataset)
     rows = resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset)

@@ -64,7 +64,7 @@ CLASS_ENDINGS = (".txt", ".csv", ".json")
 
 
 def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
-    """The format of the labels, and what tells it. Raises UserError where nothing does."""
+    """The format of the labels, and what tells it. Raises UserError if nothing does."""
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     if labels.is_file():
@@ -138,7 +138,7 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
 
 
 def _recognize_tool_in_folder(folder: Path) -> Detected:
-    """The labelling tool of the first export in a folder, or in one of those in it; None where there is none."""
+    """The labelling tool of the first export in a folder, or in one of those in it; None if there is none."""
     first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
     for path in list_near_files(folder, tuple(EXPORTS), MOST_FOLDERS):
         if path.name[0] != "~":
@@ -147,7 +147,7 @@ def _recognize_tool_in_folder(folder: Path) -> Detected:
 
 
 def _recognize_tool(path: Path) -> Detected:
-    """The labelling tool that wrote a file; None where none is known to have."""
+    """The labelling tool that wrote a file; None if none is known to have."""
     ending = path.suffix.lower()
     if ending not in EXPORTS or not path.is_file():
         return None
@@ -179,7 +179,7 @@ def _read_content(path: Path, ending: str) -> Any:
 
 
 def _detect_container(labels: Path) -> Detected:
-    """The format of files that hold videos and their labels; None where the first one does not."""
+    """The format of files that hold videos and their labels; None if the first one does not."""
     shard = find_first_container(labels, ARCHIVES)
     if shard and is_shard(shard):
         return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
@@ -228,7 +228,7 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
 
 
 def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
-    """Raise UserError where the folders tell no classes: there is one, or they are named as splits or frames are."""
+    """Raise UserError if the folders tell no classes: there is one, or they are named as splits or frames are."""
     names = {file.parts[-2] for file in videos}
     pictures = (file for file in videos if not has_video_ending(file.name))
     if clip := next((clip for clip in pictures if FRAME_FOLDERS & {part.lower() for part in clip.parts[:-1]}), None):
@@ -323,7 +323,7 @@ def _find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | N
 
 
 def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
-    """The names of the columns of the first file there is, as its reader sees it; empty where they have none."""
+    """The names of the columns of the first file there is, as its reader sees it; empty if they have none."""
     if format_name == "sidecar":
         return list(sidecar.find_first_json(labels))
     path = _find_first_file(labels, format_name, dataset)
@@ -337,7 +337,7 @@ def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[
 
 
 def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> Path | None:
-    """The first file of the labels; None where there is none."""
+    """The first file of the labels; None if there is none."""
     if format_name in ("webdataset", "parquet"):
         return find_first_container(labels, ARCHIVES if format_name == "webdataset" else TABLES)
     if not labels.is_dir():

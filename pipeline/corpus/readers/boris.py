@@ -66,7 +66,7 @@ class Event(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each event. Raises UserError where the labels are no such export."""
+    """A row for each event. Raises UserError if the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset), MORE)
 

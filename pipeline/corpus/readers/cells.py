@@ -74,7 +74,7 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
 
 
 def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[LocatedCells]:
-    """Where each row stands, and its wanted cells: text, or what JSON and Parquet hold; None where it has no such cell.
+    """Where each row stands, and its wanted cells: text, or what JSON and Parquet hold; None if it has no such cell.
 
     `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
     the file is absent or no table, and where it lacks a column or has one twice.
@@ -94,7 +94,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
 
 
 def list_tables(folder: Path) -> list[Path]:
-    """The tables in a folder, hidden ones left out; spreadsheets where there are no others, which come of them."""
+    """The tables in a folder, hidden ones left out; spreadsheets if there are no others, which come of them."""
     files = (path for path in sorted(folder.iterdir()) if not path.name.startswith((".", spreadsheets.LOCKS)))
     found = [path for path in files if path.suffix.lower() in FORMATS and not is_cache(path.name)]
     return [path for path in found if path.suffix.lower() not in spreadsheets.ENDINGS] or found
@@ -156,7 +156,7 @@ def find_inner(header: Sequence[str], columns: Columns) -> list[str]:
 
 
 def suggest_delimiter(header: Sequence[str], sign: str) -> str:
-    """What else seems to separate the columns; empty where nothing does."""
+    """What else seems to separate the columns; empty if nothing does."""
     line = sign.join(header)
     for name, other in DELIMITERS.items():
         if other in SHOWN and other != sign and other in line and len(header) == 1:

@@ -26,7 +26,7 @@ MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a
 
 
 def read_classes(path: Path) -> dict[str, str]:
-    """Class number, or code -> name. Raises UserError where one is named twice or nothing is."""
+    """Class number, or code -> name. Raises UserError if one is named twice or nothing is."""
     pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(read_text_lines(path))
     named = {_normalise(number): name for number, name in pairs}
     if len(named) < len(pairs):
@@ -36,7 +36,7 @@ def read_classes(path: Path) -> dict[str, str]:
 
 
 def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
-    """The classes of `dataset.classes`, a file in the folder of labels; empty where params name none."""
+    """The classes of `dataset.classes`, a file in the folder of labels; empty if params name none."""
     if not dataset.classes:
         return {}
     if not labels.is_dir():
@@ -45,16 +45,16 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
 
 
 def number_names(table: Path, column: str | int | None) -> dict[str, str]:
-    """The classes that a Parquet or Arrow table names itself for a column of their numbers; empty where it names none.
+    """The classes that a Parquet or Arrow table names itself for a column of their numbers; empty if it names none.
 
-    Raises UserError where the table is broken.
+    Raises UserError if the table is broken.
     """
     named = read_class_names(table) if is_table(table) and table.is_file() else {}
     return named.get(str(column), {})
 
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:
-    """The name of a class by its number, its code or itself; None where no class has it."""
+    """The name of a class by its number, its code or itself; None if no class has it."""
     plain = _normalise(label.strip())
     number = str(int(plain[1:])) if CODE.fullmatch(plain) else plain  # A1 of A001
     return classes.get(plain) or (plain if plain in classes.values() else classes.get(number))

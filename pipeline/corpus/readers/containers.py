@@ -3,7 +3,7 @@
 The shards of WebDataset and video2dataset are tar archives in which the files of a sample share a name: `00001.mp4`
 with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, what the JSON holds are columns, and `.cls` is
 the number of a class. Parquet tables, as on the Hugging Face Hub, and Arrow files, as `save_to_disk` writes them, have
-a column of bytes, or of structs with `bytes` and `path`, of which the path counts where there are no bytes. The labels
+a column of bytes, or of structs with `bytes` and `path`, of which the path counts if there are no bytes. The labels
 are such a file, or a folder with such files at any depth, in the folder of videos. A file may be named after its split,
 as `train-00000-of-00002.parquet` is.
 """
@@ -87,7 +87,7 @@ def read_samples(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
 
 
 def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, table by table. Raises UserError where a table has no column of bytes, or several."""
+    """All rows, table by table. Raises UserError if a table has no column of bytes, or several."""
     tables = _find_containers(labels, TABLES)
     if not tables:
         raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(TABLES)}; see dataset.labels")
@@ -144,7 +144,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def _place_container(path: Path, videos: str) -> str:
-    """The path of a file from the folder of videos; empty where it is that. Raises UserError where it is not in it."""
+    """The path of a file from the folder of videos; empty if it is that. Raises UserError if it is not in it."""
     here, root = _resolve(path), _resolve(Path(videos))
     if not here.is_relative_to(root):
         raise UserError(f"{path}: holds the videos, but is not in {videos}; make dataset.videos the folder it is in")

@@ -59,7 +59,7 @@ class Keyframe(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each part of a track or run of tags. Raises UserError where the labels are no such export."""
+    """A row for each part of a track or run of tags. Raises UserError if the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
@@ -206,7 +206,7 @@ def _name_file(path: Path) -> str:
 
 @contextmanager
 def _open_xml(path: Path) -> Iterator[IO[bytes]]:
-    """The XML, in a file or in a ZIP file. Raises UserError where a ZIP file is damaged or holds none."""
+    """The XML, in a file or in a ZIP file. Raises UserError if a ZIP file is damaged or holds none."""
     if path.suffix.lower() != ".zip":
         with path.open("rb") as file:
             yield file

@@ -63,7 +63,7 @@ class Media(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each annotation of the chosen tiers. Raises UserError where none is chosen, or a file is no EAF."""
+    """A row for each annotation of the chosen tiers. Raises UserError if none is chosen, or a file is no EAF."""
     found: set[str] = set()
     listed: dict[str, None] = {}
     media = MediaFiles(Path(dataset.videos))
@@ -119,7 +119,7 @@ def _make_part(media: Media, said: Annotation, category: str | None, caption: st
 
 
 def _find_class(said: Annotation, classes: Sequence[Annotation]) -> str:
-    """The text of the class that contains the middle of an annotation; empty where none does."""
+    """The text of the class that contains the middle of an annotation; empty if none does."""
     if said.start is None or said.end is None:
         return ""
     middle = (said.start + said.end) / 2

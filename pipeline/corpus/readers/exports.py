@@ -197,7 +197,7 @@ def read_exports(
     read: Callable[[Path], Iterable[LabelledPart]],
     more: Collection[str] = (),
 ) -> list[LabelRow]:
-    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError where there are none.
+    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError if there are none.
 
     Of `dataset.columns` it uses `category`, `caption` and `more`; any other that is set is refused.
     """
@@ -261,7 +261,7 @@ def as_list(value: Any) -> list[Any]:
 def read_xml(file: IO[bytes], path: Path, attributes: Collection[str], remedy: str) -> Element:
     """The root of the tree of an XML file, without entities: it can neither read other files nor grow.
 
-    Only the named attributes are kept. Raises UserError that names the file where it is no XML, too long or too deep,
+    Only the named attributes are kept. Raises UserError that names the file if it is no XML, too long or too deep,
     or declares types or entities.
     """
     builder = TreeBuilder()
@@ -300,5 +300,5 @@ def read_xml(file: IO[bytes], path: Path, attributes: Collection[str], remedy: s
 
 
 def read_xml_text(element: Element, path: str) -> str:
-    """The text of the first element at a path below, without the white space around it; empty where there is none."""
+    """The text of the first element at a path below, without the white space around it; empty if there is none."""
     return (element.findtext(path) or "").strip()

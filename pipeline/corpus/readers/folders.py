@@ -33,7 +33,7 @@ from pipeline.sources.pictures import is_animated, is_frame
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """A row per file, sorted; hidden files and folders, and that of the classes, are passed over.
 
-    Raises UserError where there is no folder.
+    Raises UserError if there is no folder.
     """
     is_one = labels.is_file() and is_archive(labels.name)
     if not labels.is_dir() and not is_one:

@@ -50,7 +50,7 @@ TRACKED_FOLDER, TRACKED_OBJECTS = "video_folder", "object_names"
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, file by file; a list of captions gives a row for each. Raises UserError where no rows are found."""
+    """All rows, file by file; a list of captions gives a row for each. Raises UserError if no rows are found."""
     rows: list[LabelRow] = []
     classes = read_named_classes(labels, dataset)
     for table in _find_tables(labels, dataset.classes):
@@ -123,7 +123,7 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
 
 
 def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
-    """The column that the keys of rows stand for: the path or a part of it, or the id; None where rows have that."""
+    """The column that the keys of rows stand for: the path or a part of it, or the id; None if rows have that."""
     paths = [key for key in named if key.startswith("path")]
     wanted = [str(named[key]) for key in paths or ["id"] if key in named]
     missing = [name for name in wanted if not any(holds_cell(row, name) for row in rows)]
@@ -131,7 +131,7 @@ def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
 
 
 def list_names(path: Path, content: Any) -> list[str]:
-    """The names of the cells that rows have, and of those in their lists of objects; none where there are no rows.
+    """The names of the cells that rows have, and of those in their lists of objects; none if there are no rows.
 
     What rows are kept under is called `KEY`.
     """
@@ -240,7 +240,7 @@ def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
 
 
 def read_something(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """All rows, in file order. Raises UserError where a file is absent, not JSON, or a row lacks a field."""
+    """All rows, in file order. Raises UserError if a file is absent, not JSON, or a row lacks a field."""
     if labels.is_dir():
         train, validation = _find_official(labels, "train"), _find_official(labels, "validation")
         if train is None:
@@ -298,7 +298,7 @@ def _shorten(item: Any) -> str:
 
 
 def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
-    """A row per video of tracked objects, also for those without any; None where the file has no such lists.
+    """A row per video of tracked objects, also for those without any; None if the file has no such lists.
 
     A category that has no name is None, so that its row is dropped with a reason.
     """

@@ -67,12 +67,12 @@ class Region:
 
     spans: list[Span] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    choices: list[str] = field(default_factory=list)  # count where there are no labels
+    choices: list[str] = field(default_factory=list)  # count if there are no labels
     texts: list[str] = field(default_factory=list)
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each part of a video, label and text. Raises UserError where the labels are no such export."""
+    """A row for each part of a video, label and text. Raises UserError if the labels are no such export."""
     guessed: Counter[str] = Counter()
     media = MediaFiles(Path(dataset.videos))
     rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed), MORE)
@@ -179,7 +179,7 @@ class _Frames:
         self._guessed = guessed
 
     def read_spans(self, value: Mapping[str, Any]) -> list[Span]:
-        """The parts of the video that a result is about; empty where it is about the whole."""
+        """The parts of the video that a result is about; empty if it is about the whole."""
         if "unclear" in value:
             detail = "the export does not say which part of the video the text is about; export as JSON"
             return [(None, None, detail, None)]
@@ -248,7 +248,7 @@ def _read_rate(task: Task) -> float | None:
 
 
 def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
-    """What a task calls its video. Raises UserError where it is not clear which of its data that is."""
+    """What a task calls its video. Raises UserError if it is not clear which of its data that is."""
     names = {key: found[1] if (found := SOURCE.search(str(value))) else str(value) for key, value in data.items()}
     named = str(dataset.columns.path)
     if named != "path" or named in data:
@@ -263,7 +263,7 @@ def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: Datas
 
 
 def _read_data(path: Path, key: str, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
-    """What a task holds under the name that a key of `dataset.columns` has; empty where the key has none."""
+    """What a task holds under the name that a key of `dataset.columns` has; empty if the key has none."""
     name = getattr(dataset.columns, key)
     if name is None:
         return ""

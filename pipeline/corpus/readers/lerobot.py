@@ -40,7 +40,7 @@ class Info(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each episode, camera and task. Raises UserError where the folder is no such set, or has no videos."""
+    """A row for each episode, camera and task. Raises UserError if the folder is no such set, or has no videos."""
     meta = find_meta(labels)
     if meta is None:
         raise UserError(f"{labels}: holds no meta/{INFO} of a LeRobot set; see dataset.labels")
@@ -54,7 +54,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_meta(labels: Path) -> Path | None:
-    """The folder of facts of a set, which may be named itself; None where there is none of this kind."""
+    """The folder of facts of a set, which may be named itself; None if there is none of this kind."""
     for meta in (labels / "meta", labels):
         path = meta / INFO
         if path.is_file() and {"codebase_version", "features"} <= _read_object(path).keys():
@@ -132,7 +132,7 @@ def _parse_splits(path: Path, splits: Any) -> dict[str, tuple[int, int]]:
 
 
 def _read_tasks(meta: Path) -> dict[int, str]:
-    """Task number -> its text; empty where there is no table of them."""
+    """Task number -> its text; empty if there is no table of them."""
     table = next((meta / name for name in ("tasks.parquet", "tasks.jsonl") if (meta / name).is_file()), None)
     if table is None:
         return {}

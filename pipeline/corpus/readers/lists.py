@@ -34,7 +34,7 @@ HMDB_PARTS: dict[str, OfficialSplit] = {"1": "train", "2": "test"}
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, list by list. Raises UserError where there is no list or a class number has no name."""
+    """All rows, list by list. Raises UserError if there is no list or a class number has no name."""
     lists = find_lists(labels, dataset.classes)
     if not lists:
         detail = "holds no list named after a split" if labels.is_dir() else "no such list"
@@ -50,7 +50,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialSplit]:
-    """The lists with the splits that their names tell; empty where there are none."""
+    """The lists with the splits that their names tell; empty if there are none."""
     if labels.is_file():
         return {labels: "all"}
     found: dict[Path, OfficialSplit] = {}
@@ -146,7 +146,7 @@ def _split_lines(
 
 
 def _refuse_parted_captions(path: Path, rows: list[tuple[int, list[str]]], sign: str, columns: int) -> None:
-    """Raise UserError where some lines have more cells than others: captions that hold the sign would be cut there."""
+    """Raise UserError if some lines have more cells than others: captions that hold the sign would be cut there."""
     counts = {number: len(cells) for number, cells in rows if len(cells) >= columns}
     least = min(counts.values(), default=0)
     if more := next((number for number, count in counts.items() if count > least), None):

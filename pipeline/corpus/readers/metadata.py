@@ -29,7 +29,7 @@ NULLS = {
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, folder by folder. Raises UserError where no table is found, or more than one in a folder."""
+    """All rows, folder by folder. Raises UserError if no table is found, or more than one in a folder."""
     classes = read_named_classes(labels, dataset)
     tables = _find_tables(labels) if labels.is_dir() else [Table(labels)]
     rows: list[LabelRow] = []

@@ -46,7 +46,7 @@ class Kind(NamedTuple):
 
 
 def find_kind(paths: Sequence[str]) -> Kind | None:
-    """The kind of which the names of all videos are; None where there is no such kind."""
+    """The kind of which the names of all videos are; None if there is no such kind."""
     names = (split_ending(path.rpartition("/")[2])[0] for path in paths)
     first = next(names, "")
     for name, text in KINDS.items():
@@ -131,7 +131,7 @@ def _label_row(row: LabelRow, found: Mapping[str, str | None], classes: Mapping[
 
 
 def _refuse_codes(rows: Sequence[LabelRow], key: str) -> None:
-    """Raise UserError where all captions are codes of classes, which tell a model nothing."""
+    """Raise UserError if all captions are codes of classes, which tell a model nothing."""
     labels = [row.label for row in rows if row.label]
     if labels and all(CODE.fullmatch(label) or label.isdecimal() for label in labels):
         told = f"{key} finds classes by their codes, such as {labels[0].upper()!r}"

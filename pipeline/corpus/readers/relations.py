@@ -50,7 +50,7 @@ LAST_WORDS = {
 
 
 def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """A row for each relation. Raises UserError where no file has any, or one is no JSON of this kind."""
+    """A row for each relation. Raises UserError if no file has any, or one is no JSON of this kind."""
     paths = list(_list_files(labels)) if labels.is_dir() else [labels]
     rows: list[LabelRow] = []
     empty: list[Path] = []
@@ -66,7 +66,7 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
 
 
 def recognize(labels: Path) -> str | None:
-    """What tells that labels are of this kind, by the first file of JSON; None where it does not."""
+    """What tells that labels are of this kind, by the first file of JSON; None if it does not."""
     path = next(_list_files(labels, MOST_FOLDERS), None)
     try:
         content = read_content(path) if path else None

@@ -32,7 +32,7 @@ class Source(NamedTuple):
     """A file of labels, and what tells which set it is of."""
 
     path: Path
-    names: frozenset[str]  # of its columns; empty where there are none
+    names: frozenset[str]  # of its columns; empty if there are none
     line: str  # its first one
     content: Any  # of JSON
 
@@ -45,7 +45,7 @@ class Match(NamedTuple):
 
 
 def recognize_set(labels: Path) -> tuple[str, str] | None:
-    """The set that a file, or a file of a folder, is of, and what tells it; None where nothing does."""
+    """The set that a file, or a file of a folder, is of, and what tells it; None if nothing does."""
     paths = _list_files(labels)
     if len(paths) > MOST_FILES:
         return None
@@ -230,7 +230,7 @@ def _keep_named(variant: Variant, columns: ColumnParams) -> table.Change | None:
 
 
 def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
-    """The names of the classes that a variant numbers; empty where it writes them out. Raises UserError for no file."""
+    """The names of the classes that a variant numbers; empty if it writes them out. Raises UserError for no file."""
     if not variant.classes:
         return {}
     names = sorted(path.name for path in labels.iterdir()) if labels.is_dir() else []
@@ -244,7 +244,7 @@ def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
 
 
 def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow]:
-    """The rows with the splits whose lists, `train.txt`, name their videos; as they are where there are none.
+    """The rows with the splits whose lists, `train.txt`, name their videos; as they are if there are none.
 
     Lists may leave out the extension, and number their lines: `12_06d501fd-a9ffc960` of BDD-X.
     """

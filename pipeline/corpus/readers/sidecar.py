@@ -68,7 +68,7 @@ def find_texts(files: Iterable[WalkedFile]) -> Texts:
 
 
 def find_first_json(labels: Path) -> dict[str, Any]:
-    """What the first JSON file next to a video holds; empty where there is none."""
+    """What the first JSON file next to a video holds; empty if there is none."""
     files = list(walk(labels)) if labels.is_dir() else []
     texts = find_texts(files)
     stems = (str(file.path.with_suffix("")) for file in files if file.is_video)
@@ -87,7 +87,7 @@ def _bring_beside(texts: Texts, stems: Iterable[str]) -> Texts:
 
 
 def find_lists(labels: Path) -> tuple[Path, Path] | None:
-    """The list of videos and that of captions; None where there is none of videos. Raises UserError for it alone."""
+    """The list of videos and that of captions; None if there is none of videos. Raises UserError for it alone."""
     videos = [labels / name for name in VIDEO_LISTS if (labels / name).is_file()]
     captions = [labels / name for name in CAPTION_LISTS if (labels / name).is_file()]
     if not videos:
@@ -99,7 +99,7 @@ def find_lists(labels: Path) -> tuple[Path, Path] | None:
 
 
 def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetParams) -> list[tuple[str, str]]:
-    """The captions in a text with their category; an empty one where there is none."""
+    """The captions in a text with their category; an empty one if there is none."""
     if text and text.suffix.lower() == ".json":
         return _read_cells(_read_object(labels / text), dataset)
     lines = read_text_lines(labels / text) if text else []

@@ -1,4 +1,4 @@
-"""Spreadsheets (.xlsx) -> the rows of their first sheet. openpyxl is imported here only, where there is one to read.
+"""Spreadsheets (.xlsx) -> the rows of their first sheet. openpyxl is imported here only, if there is one to read.
 
 Such a file is a zip archive of XML: before openpyxl opens it, it is refused where it would grow as no sheet does, or
 declares a document type, which may hold entities.
@@ -49,7 +49,7 @@ def refuse_others(path: Path) -> None:
 def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
     """The rows of the first sheet that has any. Unless not to `tell`, other sheets with rows are named on stderr.
 
-    Raises UserError for a file that is no spreadsheet, or may not be opened, and where openpyxl is not installed.
+    Raises UserError for a file that is no spreadsheet, or may not be opened, and if openpyxl is not installed.
     """
     refuse_lfs_pointer(path)
     try:

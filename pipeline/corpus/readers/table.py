@@ -52,7 +52,7 @@ class Table:
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, in the order of the files and their lines; without a column of ids the paths name them.
 
-    Raises UserError where no table is found or one is bad.
+    Raises UserError if no table is found or one is bad.
     """
     classes = read_named_classes(labels, dataset)
     named = list_columns(dataset.columns)
@@ -91,7 +91,7 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
 
 
 def refuse_numbers(rows: Sequence[LabelRow]) -> None:
-    """Raise UserError where all captions are whole numbers, which are those of classes and tell a model nothing."""
+    """Raise UserError if all captions are whole numbers, which are those of classes and tell a model nothing."""
     labels = [row.label for row in rows if row.label]
     if labels and all(NUMBER.fullmatch(label) for label in labels):
         detail = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
@@ -132,7 +132,7 @@ def make_rows(
 
 
 def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str) -> None:
-    """Raise UserError where captions are objects with the texts in them, of which any may be meant."""
+    """Raise UserError if captions are objects with the texts in them, of which any may be meant."""
     first = cell[0] if isinstance(cell, list) and cell else cell
     if isinstance(first, dict) and first:
         name = dataset.columns.caption
@@ -190,7 +190,7 @@ def _find_class(label: str, classes: Mapping[str, str], table: Table, where: str
 
 
 def list_fields(path: str | int | None) -> list[str]:
-    """The columns that a path is made of; empty where it is a column itself. Raises UserError for a bad pattern."""
+    """The columns that a path is made of; empty if it is a column itself. Raises UserError for a bad pattern."""
     if not isinstance(path, str) or "{" not in path:
         return []
     try:
@@ -208,7 +208,7 @@ def _parse_pattern(pattern: str) -> list[tuple[str, str | None, str | None, str 
 
 
 def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, where: str) -> str:
-    """The path that the pattern makes of a row; empty where a cell is."""
+    """The path that the pattern makes of a row; empty if a cell is."""
     cells = {field: as_text(row[f"path {{{field}}}"]) for field in fields}
     if not all(cells.values()):
         return ""

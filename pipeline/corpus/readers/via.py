@@ -53,7 +53,7 @@ class Annotation(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each annotation. Raises UserError where the labels are no such export."""
+    """A row for each annotation. Raises UserError if the labels are no such export."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
@@ -121,7 +121,7 @@ def _list_values(attributes: Mapping[str, Attribute], annotation: Annotation, ai
 
 
 def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> None:
-    """Raise UserError where all values are numbers of options whose names the file does not hold."""
+    """Raise UserError if all values are numbers of options whose names the file does not hold."""
     said = [text for value in values if (text := as_text(value)) not in ("", DEFAULT)]
     if said and not attribute.options and all(text.isdecimal() for text in said):
         detail = f"holds the numbers of the options of {attribute.name!r}, not their names"
