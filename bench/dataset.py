@@ -27,7 +27,7 @@ WAYS = (
     "next to a box", "in front of the camera", "without letting it go", "and catching it", "with a hand",
 )  # fmt: skip
 THINGS = 400  # words for objects
-MOST_LINKS = 30_000  # of a file
+MAX_LINKS = 30_000  # of a file
 
 
 def draw_clips(folder: Path, count: int, workers: int) -> list[Path]:
@@ -78,7 +78,7 @@ def write_names(folder: Path, ids: list[str]) -> None:
     """A stand-in for a video under many names."""
     folder.mkdir(parents=True)
     for number, name in enumerate(ids):
-        if number % MOST_LINKS == 0:
+        if number % MAX_LINKS == 0:
             first = folder / f"{name}.webm"
             first.write_bytes(b"a video")
         else:
@@ -92,8 +92,8 @@ def link_pictures(folder: Path, ids: list[str], each: int) -> None:
         clip = folder / clip_id
         clip.mkdir(parents=True)
         for number in range(1, each + 1):
-            if links % MOST_LINKS == 0:
-                source = folder.parent / f"picture-{links // MOST_LINKS}.jpg"
+            if links % MAX_LINKS == 0:
+                source = folder.parent / f"picture-{links // MAX_LINKS}.jpg"
                 Image.effect_noise((176, 100), links % 251 + 1).convert("RGB").save(source)
             os.link(source, clip / f"{number:05}.jpg")
             links += 1

@@ -33,7 +33,7 @@ OUTS = {  # stage -> its module, and the folder that it writes
     "render": ("stages.render_samples", "samples"),
 }
 MADE_BEFORE = {"filter": ("draw_demo",), "train": ("tokenize_captions",)}
-MOST_KILLS = 3  # of one run
+MAX_KILLS = 3  # of one run
 COMPARED = ("points", "processes", "copies")  # of a sweep; a kill may have it draw and transcode again
 PATIENCE = 10.0  # seconds for processes that notice that another one is gone
 TRIES = 3  # of the same command after the last kill
@@ -142,7 +142,7 @@ def disturb_stages(project: Stages, tallies: Mapping[str, Tally], kills: int, rn
     while waiting := [stage for stage, tally in tallies.items() if tally.kills < kills]:
         for stage in waiting:
             tally, known = tallies[stage], len(tallies[stage].faults)
-            project.disturb(stage, rng.randint(1, MOST_KILLS), rng, tally)
+            project.disturb(stage, rng.randint(1, MAX_KILLS), rng, tally)
             print(f"{stage}, {tally.kills} kills:", "; ".join(tally.faults[known:]) or "good", flush=True)
 
 
@@ -155,7 +155,7 @@ def disturb_sweeps(folder: Path, tally: Tally, kills: int, rng: random.Random) -
     undisturbed = count(whole)
     print(f"sweep: {longest:.0f} s undisturbed, exit code {code}", flush=True)
     while tally.kills < kills:
-        found = disturb_sweep(folder / str(tally.runs), rng.randrange(2**32), rng.randint(1, MOST_KILLS), longest)
+        found = disturb_sweep(folder / str(tally.runs), rng.randrange(2**32), rng.randint(1, MAX_KILLS), longest)
         tally.runs += 1
         tally.kills += len(found["killed"])
         faults = [f"{key}: {found[key]}" for key in COMPARED if found[key] != undisturbed[key]]

@@ -38,7 +38,7 @@ from pipeline.sweeping.point import CORES, SEED
 from pipeline.sweeping.pool import PATIENCE, Job, SlotQueue, Slots, end_processes, run_jobs
 
 PARAMS = Path("params.yaml")
-MOST_GPUS = 64  # of one machine
+MAX_GPUS = 64  # of one machine
 
 
 class Commands(TyperGroup):
@@ -253,7 +253,7 @@ def describe_slots(slots: Slots) -> dict[str, str]:
 def _list_gpus() -> list[str]:
     """The names of the GPUs by torch's index, which counts those in CUDA_VISIBLE_DEVICES."""
     visible = [name.replace("/", "-") for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name]
-    return visible or [str(index) for index in range(MOST_GPUS)]
+    return visible or [str(index) for index in range(MAX_GPUS)]
 
 
 def read_metric(run: str, metric: str) -> float | None:

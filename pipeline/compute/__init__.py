@@ -1,9 +1,9 @@
-"""Runs a function over many tasks: results in the order of the tasks, no process left behind.
+"""Runs a function over many tasks: results in the order of the tasks, and no process left running.
 
-A plain function runs in processes of this machine, a sandboxed one there or on a Ray cluster, as `compute` says. That
-is the one that RAY_ADDRESS names, or one that is started here and stopped afterwards. A worker on it is an actor of one
-CPU with a sandbox. When its node is lost another one is requested, and its task goes to whichever worker is free first.
-Tasks and results are small: paths travel, frames never do.
+A plain function runs in local processes, a sandboxed one in local processes or on a Ray cluster, as `compute` selects.
+The cluster is that of RAY_ADDRESS, or a local one that is started for the run. A worker on it is an actor with one CPU
+and a sandbox. If its node is lost, a new actor is requested, and its task goes to the first free worker. Tasks and
+results are small: they contain paths, never frames.
 """
 
 import logging
@@ -34,21 +34,21 @@ Result = TypeVar("Result")
 TaskIn = TypeVar("TaskIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
-LOCAL = "local"  # what Ray calls a cluster of this machine, for this run
-LOCAL_OPTIONS = {"include_dashboard": False, "object_store_memory": 100_000_000}  # about the least; it stays empty
+LOCAL = "local"  # Ray's address for a new cluster on this machine
+LOCAL_OPTIONS = {"include_dashboard": False, "object_store_memory": 100_000_000}  # about the minimum; it stays empty
 CONNECT_SECONDS = 10
-MOST_LOSSES = 3  # of one worker, without a result in between; more is no accident
+MAX_LOSSES = 3  # of one worker in a row; more are not by accident
 
 
 class Worker(Protocol[TaskIn, ResultOut]):
-    """Works on one task at a time, in another process or on another machine."""
+    """Runs one task at a time, in another process or on another machine."""
 
     ready: Future[None]  # on a busy cluster some workers start late, or never
 
     def submit(self, task: TaskIn) -> "Future[Any]": ...
 
     def is_replaced(self, future: "Future[Any]") -> bool:
-        """Whether the worker was lost with its machine, and another one is starting in its place (see `ready`)."""
+        """Whether the worker was lost with its machine and is being replaced; `ready` is then a new future."""
         ...
 
 
@@ -60,11 +60,11 @@ def map_ordered(
     label: str,
     progress: Progress = no_progress,
 ) -> Iterator[Result]:
-    """Yield `function(task)` in the order of `tasks`, computed by `workers` spawned processes (1: in this one).
+    """Yield `function(task)` in the order of `tasks`, computed by `workers` spawned processes (1: this process).
 
-    `function` and the tasks must pickle. At most two results per worker wait for their turn. An exception in a
-    worker is raised here as soon as it is seen; a worker that dies raises UserError naming its task by `str(task)`.
-    However the loop ends, no worker outlives it.
+    `function` and the tasks must be picklable. At most two results per worker are buffered. An exception in a worker is
+    raised here as soon as it is seen; if a worker dies, UserError names its task by `str(task)`. However the loop ends,
+    no worker outlives it.
     """
     with progress(label, len(tasks)) as advance:
         if min(workers, len(tasks)) <= 1:
@@ -80,11 +80,10 @@ def map_ordered(
 def distribute(
     tasks: Iterable[Task], workers: Sequence[Worker[Task, Result]], label: str, advance: Callable[[], None]
 ) -> Iterator[Result]:
-    """Yield the result of every task, in order; `tasks` is read lazily, at most two tasks per worker ahead.
+    """Yield the results of all tasks, in order; `tasks` is read lazily, at most two tasks per worker ahead.
 
-    A task whose worker was lost with its machine goes to the next one that is free. An exception in a worker is
-    raised here as soon as it is seen; a worker that died for good (BrokenExecutor) raises UserError naming its
-    task by `str(task)`.
+    If a worker is lost with its machine, its task goes to the next free worker. An exception in a worker is raised here
+    as soon as it is seen; if a worker died for good (BrokenExecutor), UserError names its task by `str(task)`.
     """
     numbered = enumerate(tasks)
     waiting = deque(islice(numbered, 1))
@@ -127,7 +126,7 @@ def _take_result(future: Future[Any], label: str, job: tuple[int, object] | None
 
 
 class _Process(Generic[Task, Result]):
-    """A pool of one process, so that it is known which task a dead worker had."""
+    """A pool of one process, so that the task of a dead worker is known."""
 
     def __init__(self, function: Callable[[Task], Result], far_end: Connection) -> None:
         context = get_context("spawn")
@@ -137,7 +136,7 @@ class _Process(Generic[Task, Result]):
         self.ready.set_result(None)
 
     def submit(self, task: Task) -> Future[Result]:
-        # The first call starts the process, which inherits the mask: a Ctrl-C while it imports prints no traceback.
+        # The first call starts the process, which inherits the mask: Ctrl-C during its imports prints no traceback.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self.pool.submit(self.function, task)
@@ -150,17 +149,17 @@ class _Process(Generic[Task, Result]):
 
 @contextmanager
 def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[_Process[Task, Result]]]:
-    """Yield processes and end them all at once; after an OSError, as of a full disk, each ends its task before.
+    """Yield processes and terminate them at the end; after an OSError, such as a full disk, they finish their tasks.
 
-    Every worker holds one end of a pipe and leaves when the other end closes, be it here or because this process
-    was killed.
+    Every worker holds one end of a pipe and exits when the other end is closed, here or because this process was
+    killed.
     """
     far_end, near_end = get_context("spawn").Pipe(duplex=False)
     workers = [_Process(function, far_end) for _ in range(count)]
     try:
         yield workers
     except OSError:
-        for process in workers:  # one that is ended while it writes leaves half a file
+        for process in workers:  # termination while writing would leave partial files
             process.pool.shutdown(wait=True, cancel_futures=True)
         raise
     finally:
@@ -171,7 +170,7 @@ def _processes(function: Callable[[Task], Result], count: int) -> Iterator[list[
 
 
 def _exit_with_parent(far_end: Connection) -> None:
-    """In a worker: leave Ctrl-C to the parent, and end with it."""
+    """In a worker: ignore Ctrl-C, which the parent handles, and exit with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def leave() -> None:
@@ -191,12 +190,11 @@ def map_sandboxed(
     label: str,
     progress: Progress = no_progress,
 ) -> Iterator[Result]:
-    """Yield the results of `total` tasks in their order; an item that takes more than `seconds` counts as failed.
+    """Yield the results of `total` tasks in order; a step of an item that takes more than `seconds` fails.
 
-    `function` and the tasks must pickle by the names of their modules; `tasks` is read lazily, so memory does not
-    grow with their number. Raises UserError if a worker dies outside any item, where this program fails on one, and
-    where this machine lacks a part of the sandbox that `compute.sandbox` requires. However the loop ends, no worker
-    outlives it.
+    `function` and the tasks must be picklable by the names of their modules; `tasks` is read lazily, so memory does not
+    grow with their number. Raises UserError if a worker dies outside any item, on a bug of this program, and if this
+    machine lacks a part of the sandbox that `compute.sandbox` requires. However the loop ends, no worker outlives it.
     """
     pool: AbstractContextManager[list[Worker[Task, Result]]]
     if compute.backend == "ray":
@@ -213,7 +211,7 @@ def map_sandboxed(
 
 
 class _LocalWorker(Generic[Task, Result]):
-    """A sandbox and the thread that watches it."""
+    """A sandbox and the thread that drives it."""
 
     def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode) -> None:
         self.sandbox = Sandbox(function, seconds, mode)
@@ -243,20 +241,20 @@ def _local_workers(
 
 
 class _RemoteSandbox(Generic[Task, Result]):
-    """What runs in the actor."""
+    """The class of the actor."""
 
     def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode) -> None:
         self.sandbox = Sandbox(function, seconds, mode)
 
     def start(self) -> None:
-        """Returns once there is an actor."""
+        """Does nothing; returns once the actor is running."""
 
     def work(self, task: Task) -> Result:
         return self.sandbox(task)
 
 
 class _ClusterWorker(Generic[Task, Result]):
-    """An actor as seen from here, and those that follow it when it is lost."""
+    """The handle of an actor, replaced if the actor is lost."""
 
     def __init__(self, start: Callable[[], Any], lost: type[Exception]) -> None:
         self.start, self.lost = start, lost
@@ -272,7 +270,7 @@ class _ClusterWorker(Generic[Task, Result]):
         return future
 
     def is_replaced(self, future: Future[Result]) -> bool:
-        if isinstance(future.exception(), self.lost) and self.losses < MOST_LOSSES:
+        if isinstance(future.exception(), self.lost) and self.losses < MAX_LOSSES:
             self.losses += 1
             self.begin()
             return True
@@ -288,7 +286,7 @@ def _cluster_workers(
     seconds: float,
     mode: SandboxMode,
 ) -> Iterator[list[Worker[Task, Result]]]:
-    """Yield an actor for every CPU of the cluster, or `workers` of them; end them and leave the cluster."""
+    """Yield an actor per CPU of the cluster, or `workers` of them; then end them and disconnect."""
     ray = load_ray("compute.backend ray")
     address = os.environ.get("RAY_ADDRESS") or LOCAL
     options = LOCAL_OPTIONS if address == LOCAL else {}
@@ -307,7 +305,7 @@ def _cluster_workers(
 
 
 def load_ray(asked_by: str) -> Any:
-    """Ray, which reports its usage only where RAY_USAGE_STATS_ENABLED says so. Raises UserError without the extra."""
+    """Import Ray, with usage reports off unless RAY_USAGE_STATS_ENABLED is set. Raises UserError if not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -317,9 +315,9 @@ def load_ray(asked_by: str) -> Any:
 
 
 class _Joining:
-    """Around the start of Ray: turns what it raises if there is no cluster, or another version, into UserError.
+    """A context for `ray.init`: turns its errors for a missing cluster or another version into UserError.
 
-    Ray raises a bare Exception if one of its processes starts too late, so that is recognised by its class.
+    Ray raises a bare Exception if one of its processes starts too late, which is recognised by its exact class.
     """
 
     def __init__(self, address: str) -> None:
@@ -334,9 +332,9 @@ class _Joining:
 
 
 def join_cluster(ray: Any, address: str, **options: Any) -> None:
-    """Have this process join the Ray cluster at an address. Raises UserError if it does not answer.
+    """Connect this process to the Ray cluster at an address. Raises UserError if it does not answer.
 
-    Of host:port it is tried first whether anything listens: Ray itself would try for many minutes.
+    For host:port, a connection is tried first: Ray itself would retry for many minutes.
     """
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
@@ -349,5 +347,5 @@ def join_cluster(ray: Any, address: str, **options: Any) -> None:
 
 
 def _cluster_error(address: str, error: object) -> UserError:
-    detail = outer_lines(re.sub(r"\x1b\[[0-9]*m", "", str(error)))  # between are ids and tracebacks
+    detail = outer_lines(re.sub(r"\x1b\[[0-9]*m", "", str(error)))  # the inner ones are ids and tracebacks
     return UserError(f"Ray ({address}): {detail}; see docs/how-to/transcode-on-ray.md, then run the same command again")

@@ -1,6 +1,6 @@
-"""A child process that works on the tasks of one function: the parent's handle to it, and the code that runs in it.
+"""A child process that runs the tasks of one function: the parent's handle, and the code that runs in the child.
 
-Tasks are pickled to the child, since they come from here; what comes back are `messages`, which execute nothing.
+Tasks are pickled to the child, since the parent is trusted; answers are `messages`, which execute nothing.
 """
 
 import os
@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
 from pipeline.compute.isolation import SINGLE_THREADED, Permissions, isolate_process, reduce_environment
-from pipeline.compute.messages import ANSWER, ERROR, MOST_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
+from pipeline.compute.messages import ANSWER, ERROR, MAX_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
 from pipeline.errors import DEBUG, LONGEST_FAULT, UserError, outer_lines
 
 _CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 OWN_CODE = str(Path(__file__).parents[1])
-_HOOK = ".__path_hook__"  # at the end of an entry of sys.path that names no folder, but a finder of setuptools
+_HOOK = ".__path_hook__"  # suffix of entries of sys.path that are finders of setuptools instead of folders
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an item, or a step of one, is given up."""
+    """Why an item, or a step of one, failed."""
 
     kind: Literal["hung", "died", "lied"]
     detail: str
@@ -44,15 +44,15 @@ class ChildFunction(Protocol):
     """The half of a function that runs in the child."""
 
     def prepare(self, task: Any) -> None:
-        """Called once for each task, before any time limit applies."""
+        """Called once per task, before any time limit applies."""
 
     def work(self, task: Any, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
-        """Yield each step before it is taken; return a value for JSON and bytes. `failures` are of single steps."""
+        """Yield the name of each step before it starts; return a JSON value and bytes. `failures` are by step."""
         ...
 
 
 class Child:
-    """A child as its parent sees it."""
+    """The parent's handle of a child process."""
 
     def __init__(self, function: ChildFunction, permissions: Permissions, *, sandboxed: bool) -> None:
         self.scratch = _make_scratch(permissions.folder) if permissions.folder else ""
@@ -61,8 +61,8 @@ class Child:
         entries = [entry for entry in sys.path if not entry.endswith(_HOOK)]
         path = os.pathsep.join(os.path.abspath(entry) for entry in entries)  # noqa: PTH100  "" is the folder
         variables = reduce_environment(os.environ.items()) | SINGLE_THREADED if sandboxed else {**os.environ}
-        # -P: no module comes from the current folder, which may be a stranger's, unless this process takes them there.
-        # A session of its own: Ctrl-C is left to the parent, and killing the group also ends what the function starts.
+        # -P: no imports from the current folder, which may be untrusted, unless this process has it in sys.path.
+        # A new session: Ctrl-C is left to the parent, and killing the group also kills programs started by the child.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, str(tasks.fileno()), str(answers)],
             pass_fds=[tasks.fileno(), answers],
@@ -74,16 +74,16 @@ class Child:
         os.close(answers)
         self.permissions = permissions
         self.receiver = Receiver(receiver)
-        self.items = 0  # that it has begun
-        self.ready = False  # whether it has said which parts of its sandbox are missing
+        self.items = 0  # started so far
+        self.ready = False  # whether it has reported the missing parts of its sandbox
         self.send((function, (permissions, self.scratch) if sandboxed else None))
 
     def send(self, value: object) -> None:
-        """Hand something down. Raises BrokenPipeError if the child has ended."""
+        """Send a value to the child. Raises BrokenPipeError if it has ended."""
         self._tasks.send(value)
 
     def end(self) -> int:
-        """End it, whatever it is doing -> its exit code, that of its own death if it was dead already."""
+        """Kill it -> its exit code, or the one it had if it was already dead."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
@@ -95,19 +95,19 @@ class Child:
 
 
 def _make_scratch(folder: str) -> str:
-    """A new folder in `folder`, which is made where it is not there."""
+    """Create a new folder in `folder`, which is created if it does not exist."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     return tempfile.mkdtemp(prefix=".scratch-", dir=folder)
 
 
 class ChildFault(RuntimeError):
-    """A fault of the program in a child, with its traceback; `summary` is one line: what it is, and where."""
+    """A bug of this program, seen in a child, with its traceback; `summary` is one line with error and location."""
 
     summary = ""
-    step = ""  # at which it happened, as the sandbox knows it
+    step = ""  # the current step, set by the sandbox
 
     def explain(self, name: str) -> UserError:
-        """The message for a user who had `name` opened."""
+        """The message for a user whose file is `name`."""
         return UserError(
             f"{name}: this program fails on it: {self.summary}. Please report this with the traceback, "
             f"which {DEBUG}=1 shows; until it is mended, leave the file out"
@@ -115,7 +115,7 @@ class ChildFault(RuntimeError):
 
 
 def raise_error(message: Message) -> NoReturn:
-    """Raise the error that a child reports, as far as it can be one: UserError, OSError, or ChildFault."""
+    """Raise the error that a child reports, as UserError, OSError or ChildFault."""
     value = message.value if isinstance(message.value, dict) else {}
     text = clean_text(value.get("text"))
     if value.get("error") == "user":
@@ -128,11 +128,11 @@ def raise_error(message: Message) -> NoReturn:
 
 
 def serve(tasks: int, answers: int) -> None:
-    """The child's half: receive tasks here and work in a second thread, so that the parent's end is seen at once."""
+    """The child's main loop: receives tasks, which run in a second thread, so that it notices the parent's end."""
     pipe: Connection[Any, Any] = Connection(tasks, writable=False)
     os.set_inheritable(tasks, False)
     sender = Sender(answers)
-    with ThreadPoolExecutor(1) as thread:  # which starts with the first task, inside the sandbox
+    with ThreadPoolExecutor(1) as thread:  # starts with the first task, inside the sandbox
         try:
             function, sandbox = pipe.recv()
             sender.send(READY, isolate_process(*sandbox) if sandbox else [])
@@ -140,7 +140,7 @@ def serve(tasks: int, answers: int) -> None:
                 job = pipe.recv()
                 thread.submit(_work, sender, function, *job).add_done_callback(partial(_send_error, sender))
         except (EOFError, ConnectionResetError, BrokenPipeError):
-            os.killpg(0, signal.SIGKILL)  # with whatever the function has started
+            os.killpg(0, signal.SIGKILL)  # including programs that the function has started
 
 
 def _work(
@@ -165,22 +165,22 @@ def _work(
 def _send_error(sender: Sender, future: "Future[None]") -> None:
     error = future.exception()
     if error is not None:
-        with suppress(BrokenPipeError):  # the parent is gone, and this process will be in a moment
+        with suppress(BrokenPipeError):  # the parent is gone, so this process is about to exit
             sender.send(ERROR, _describe(error))
 
 
 def _describe(error: BaseException) -> dict[str, object]:
-    """The error as text: one that a user can act on as it is, any other with its traceback."""
+    """The error as JSON: a UserError by its message, an OSError by its parts, any other with its traceback."""
     if isinstance(error, UserError):
         return {"error": "user", "text": str(error)}
     if isinstance(error, OSError) and error.errno is not None:
         return {"error": "system", "number": error.errno, "text": error.strerror, "file": str(error.filename or "")}
-    trace = "".join(traceback.format_exception(error))[-MOST_TEXT:]  # the fault is at its end
+    trace = "".join(traceback.format_exception(error))[-MAX_TEXT:]  # the error is at the end
     return {"error": "fault", "text": trace, "summary": _summarize(error)}
 
 
 def _summarize(error: BaseException) -> str:
-    """An error and the last line of this program that led to it."""
+    """An error and the innermost line of this program in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((frame for frame in reversed(frames) if frame.filename.startswith(OWN_CODE)), frames[-1])
     place = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")

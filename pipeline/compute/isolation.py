@@ -1,6 +1,6 @@
-"""What a process irrevocably gives up before it opens an untrusted file: everything that decoding does not need.
+"""Isolates a process before it opens an untrusted file: it irrevocably drops all rights that decoding does not need.
 
-Each part depends on the kernel. Where one is missing the rest is applied, and the missing part is named.
+Each part depends on the kernel. If one is missing, the others are applied, and the missing part is reported.
 """
 
 import os
@@ -23,7 +23,7 @@ CALLS = "system calls (seccomp, on x86-64 and aarch64)"
 THREADS = "files outside, for threads that a library started"
 PARTS = (FILES, CALLS, THREADS)
 
-SINGLE_THREADED = {  # for a process that is to be sandboxed: a thread from before would stay outside
+SINGLE_THREADED = {  # for a process to be sandboxed: threads that already run would not be restricted
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -44,41 +44,41 @@ PASSED_ON = (
     "ONEDNN_",
     "DNNL_",
     "MKL_",
-)  # names of variables, or their beginnings
+)  # names or prefixes of variables
 
 LIBRARY_PATH = "LD_LIBRARY_PATH"
-LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # which start a program that has libraries
-PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")  # what it can; without them torch takes other instructions
-PACKAGES = ("site-packages", "dist-packages")  # folders of installed packages, those of the user or the system as well
+LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")  # of dynamically linked programs
+PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")  # its features; without them, torch uses other instructions
+PACKAGES = ("site-packages", "dist-packages")  # folders of installed packages, also of the user and the system
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
-SPARE_BYTES = 2**32  # of memory above the limit of one video: lists of archives, and what their reading takes
-MOST_FILES = 256  # open at once
-_KEPT = 0b110  # capabilities: to read files of other owners, as root in a container does
+SPARE_BYTES = 2**32  # of memory in addition to the limit of one video, for indexes of archives
+MAX_FILES = 256  # open at once
+_KEPT = 0b110  # capabilities to read files of other owners, as root in a container does
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITIES_VERSION = 0x20080522
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What a sandboxed process may do, besides reading the code of this program and of its packages.
+    """What a sandboxed process may do, besides reading the code of this program and its packages.
 
-    `machine_code`: to write it to memory and run it. Decoders need none, so that a fault in one cannot be used for it;
-    torch needs it: oneDNN makes the code of a layer when it first runs, for the processor, which may be asked for then.
+    `machine_code`: whether memory may be made executable. Decoders do not need it, so an exploit cannot use it; torch
+    does: oneDNN compiles layers just in time for the processor, whose features may then be read.
     """
 
-    read: frozenset[str] = frozenset()  # files, and folders with all that is in them
-    programs: frozenset[str] = frozenset()  # files that may be started
-    memory_bytes: int = 0  # beyond what the process has
-    folder: str = ""  # where a folder is made for it to write in; empty: it writes no file
+    read: frozenset[str] = frozenset()  # files, and folders with their content
+    programs: frozenset[str] = frozenset()  # files that may be executed
+    memory_bytes: int = 0  # in addition to the memory it has at the start
+    folder: str = ""  # in which a writable folder is created for it; empty: it writes no files
     machine_code: bool = False
 
     def cover(self, other: "Permissions") -> bool:
-        """Whether nothing of `other` is missing here."""
+        """Whether these include all of `other`."""
         return self.join(other) == self
 
     def join(self, other: "Permissions") -> "Permissions":
-        """What both need."""
+        """The union of both."""
         return Permissions(
             self.read | other.read,
             self.programs | other.programs,
@@ -89,7 +89,7 @@ class Permissions:
 
 
 def find_missing() -> list[str]:
-    """The parts of a sandbox that this machine lacks, of PARTS."""
+    """The PARTS of a sandbox that this machine lacks."""
     if sys.platform != "linux":
         return [FILES, CALLS]
     missing = [] if linux.read_landlock_version() else [FILES]
@@ -97,9 +97,9 @@ def find_missing() -> list[str]:
 
 
 def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Those of the variables that a sandboxed process gets: no password, no key.
+    """The environment variables passed to a sandboxed process: no passwords or keys.
 
-    OpenCV leaves an empty entry in LD_LIBRARY_PATH, by which programs look for libraries in the current folder.
+    OpenCV leaves an empty entry in LD_LIBRARY_PATH, which makes programs load libraries from the current folder.
     """
     kept = {name: value for name, value in variables if name.startswith(PASSED_ON)}
     if LIBRARY_PATH in kept:
@@ -108,9 +108,9 @@ def reduce_environment(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def isolate_process(permissions: Permissions, scratch: str) -> list[str]:
-    """Give up all but these needs, for this process and what it starts -> the missing parts, of PARTS.
+    """Drop all rights but these permissions, for this process and its children -> the missing PARTS.
 
-    Files are made in the folder `scratch` only, if there is one. A part that the kernel refuses is missing, too.
+    Files can be created in the folder `scratch` only, if it is set. A part that the kernel refuses counts as missing.
     """
     missing = find_missing()
     _open_memory_count()
@@ -137,13 +137,13 @@ def isolate_process(permissions: Permissions, scratch: str) -> list[str]:
 def _is_done(restrict: Callable[[], None]) -> bool:
     try:
         restrict()
-    except OSError:  # a container may forbid what its kernel has
+    except OSError:  # a container may forbid what its kernel supports
         return False
     return True
 
 
 def list_rights(permissions: Permissions, scratch: str) -> Iterator[tuple[str, int]]:
-    """Each path that a sandboxed process may use, with all that is in it, and how: a mask of `kernel`."""
+    """Each path that a sandboxed process may use, with its content, and the rights: a mask of `linux`."""
     paths = sysconfig.get_paths()
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield paths[name], linux.READ
@@ -170,13 +170,13 @@ def _limit(memory_bytes: int, scratch: str) -> None:
     largest = shutil.disk_usage(scratch).free // 2 if scratch else 0
     _lower_limit(resource.RLIMIT_FSIZE, largest)
     _lower_limit(resource.RLIMIT_CORE, 0)
-    _lower_limit(resource.RLIMIT_NOFILE, MOST_FILES)
+    _lower_limit(resource.RLIMIT_NOFILE, MAX_FILES)
     if sys.platform == "linux":
         _lower_limit(resource.RLIMIT_DATA, count_memory() + memory_bytes + SPARE_BYTES)
 
 
 def _lower_limit(kind: int, value: int) -> None:
-    """Set a limit that cannot be raised again, except where it is lower already."""
+    """Set a limit that cannot be raised again, unless it is already lower."""
     soft, hard = resource.getrlimit(kind)
     resource.setrlimit(kind, (_restrict_limit(soft, value), _restrict_limit(hard, value)))
 
@@ -186,7 +186,7 @@ def _restrict_limit(old: int, value: int) -> int:
 
 
 def _close_output() -> None:
-    """Leave no way to the terminal."""
+    """Redirect the standard streams, so that it cannot write to the terminal."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
@@ -194,7 +194,7 @@ def _close_output() -> None:
 
 
 def _drop_capabilities() -> None:
-    """Drop all capabilities of root but those to read files."""
+    """Drop all capabilities except those to read files."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     permitted = next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
     kept = permitted & _KEPT
@@ -212,16 +212,16 @@ def _open_memory_count() -> int:
 
 
 def count_memory() -> int:
-    """Private writable pages of this process, in bytes. Only Linux tells."""
+    """Private writable memory of this process, in bytes; on Linux only."""
     return int(os.pread(_open_memory_count(), 200, 0).split()[5]) * resource.getpagesize()
 
 
 @contextmanager
 def memory_limit(allowed: int) -> Iterator[None]:
-    """Inside the block, allocations fail once this process has `allowed` bytes more than at its start.
+    """A context in which allocations fail once this process has `allowed` bytes more than at its start.
 
-    Counted are its private writable pages (RLIMIT_DATA), so mapped files and libraries are free. Programs that the
-    block starts have the whole as their limit. Only Linux counts so; elsewhere there is no bound.
+    RLIMIT_DATA counts private writable pages, not mapped files and libraries. Programs started in the block inherit the
+    limit. It has no effect on systems other than Linux.
     """
     if sys.platform != "linux":
         yield

@@ -1,9 +1,9 @@
-"""What a process irrevocably gives up by the kernel of Linux: files by Landlock, system calls by seccomp.
+"""Irrevocable restrictions of a process by the Linux kernel: files by Landlock, system calls by seccomp.
 
-Landlock withholds files, ports and other processes, as far as the kernel supports it:
-https://docs.kernel.org/userspace-api/landlock.html. A seccomp filter, on x86-64 and aarch64, allows what decoding
-needs. What only an intruder asks for (a connection, another process, its memory) ends the process at once, so that the
-parent sees it and can say why; all else fails with EPERM, as it does in many containers.
+Landlock denies access to files, ports and other processes, as far as the kernel supports it:
+https://docs.kernel.org/userspace-api/landlock.html. A seccomp filter, on x86-64 and aarch64, allows the calls that
+decoding needs. Calls that only an attacker would make (connections, other processes or their memory) kill the process
+at once, so that the parent notices and can report it; all others fail with EPERM, as in many containers.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 _NO_NEW_PRIVILEGES = 38
 
-# Of Landlock.
+# Landlock.
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, on every machine
 _VERSION_FLAG, _PATH_RULE = 1, 1
 
@@ -25,30 +25,30 @@ EXECUTE, _WRITE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 _REMOVE_FOLDER, _REMOVE_FILE, _MAKE_FOLDER, _MAKE_FILE, _TRUNCATE = 0x10, 0x20, 0x80, 0x100, 0x4000
 READ = READ_FILE | READ_FOLDER
 WRITE = READ | _WRITE | _TRUNCATE
-ADD = WRITE | _MAKE_FILE | _MAKE_FOLDER  # never to remove: the files in a folder can then be counted
+ADD = WRITE | _MAKE_FILE | _MAKE_FOLDER  # but not to remove, so that disk use can be measured
 _OF_FILES = EXECUTE | _WRITE | READ_FILE | _TRUNCATE
 
-_FILE_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # version -> all that it can withhold
+_FILE_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # version -> all rights that it can deny
 _PORTS_SINCE, _SCOPES_SINCE = 4, 6
-_PORTS = 3  # TCP: to be connected to, and to connect
-_SCOPES = 3  # named sockets and signals of processes outside
+_PORTS = 3  # TCP: bind and connect
+_SCOPES = 3  # abstract sockets of, and signals to, processes outside
 
-# Of seccomp.
-MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # as `platform` and as the kernel call them
+# Seccomp.
+MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # names in `platform` -> numbers in the kernel
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_FILTER, _GET_ACTION = 1, 2
-_ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000  # _FAIL is added to the number of an error
-_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # where they are in what the filter is given, bytes
+_ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000  # _FAIL is combined with an errno
+_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # offsets in the filter's input, bytes
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
-_X32 = 0x40000000  # the calls of x86-64 under other numbers
-_NEWEST = 453  # a call that came later is unknown here: the C library takes an older one where it "is not there"
+_X32 = 0x40000000  # flag of the x32 variants of calls
+_NEWEST = 453  # later calls are unknown here; they fail with ENOSYS, so that the C library falls back to older ones
 
 _O_TRUNC, _O_ACCMODE = 0x200, 3  # O_TRUNC, and the bits that distinguish reading (0) from writing
-_SHARED_NOWHERE = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory that no limit counts
+_SHARED_NOWHERE = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory that no limit covers
 _PRIVATE_NOWHERE, _EXECUTABLE = 0x20, 4
 _THREAD, _VFORK = 0x10000, 0x4000  # flags of clone
-_IOCTLS = (0x541B, 0x5451, 0x5450, 0x5401)  # FIONREAD, FIOCLEX, FIONCLEX, and TCGETS: is it a terminal?
+_IOCTLS = (0x541B, 0x5451, 0x5450, 0x5401)  # FIONREAD, FIOCLEX, FIONCLEX, and TCGETS (isatty)
 _PRCTLS = (15, 16, 0x53564D41)  # names of a thread and of memory
 
 
@@ -58,31 +58,31 @@ def _library() -> Any:
 
 
 def call(number: int, *arguments: int | bytes | None) -> int:
-    """A system call by its number -> its result; -1 if it failed, and then `ctypes.get_errno` tells why."""
+    """A system call by its number -> its result; -1 if it failed, with the reason in `ctypes.get_errno`."""
     ready = [value if isinstance(value, bytes | None) else ctypes.c_long(value) for value in arguments]
     return int(_library().syscall(ctypes.c_long(number), *ready))
 
 
 def set_no_new_privs() -> None:
-    """Let no program give this process or a child of it more rights than it has. Raises OSError."""
+    """Keep this process and its children from gaining privileges by executing programs. Raises OSError."""
     if _library().prctl(_NO_NEW_PRIVILEGES, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS is refused")
 
 
 def read_landlock_version() -> int:
-    """Which version of Landlock this kernel has; 0 if it has none, or forbids it."""
+    """The version of Landlock in this kernel; 0 if it is missing or forbidden."""
     return max(call(_CREATE, None, 0, _VERSION_FLAG), 0)
 
 
 def bounds_signals() -> bool:
-    """Whether signals to processes outside are withheld."""
+    """Whether Landlock can deny signals to processes outside."""
     return read_landlock_version() >= _SCOPES_SINCE
 
 
 def restrict_files(rights: Iterable[tuple[str, int]]) -> None:
-    """Leave this thread, and what it starts, so much right to each of these paths and to none else.
+    """Restrict this thread and its children to these rights on these paths.
 
-    Ports and, from version 6, processes outside are given up as a whole. A path that is not there is passed over.
+    TCP ports (from version 4) and processes outside (from version 6) are denied altogether. Missing paths are ignored.
     Raises OSError if the kernel refuses.
     """
     version = read_landlock_version()
@@ -121,7 +121,7 @@ def _check(result: int) -> int:
 
 
 def _read_numbers(text: str) -> dict[str, dict[str, int]]:
-    """`name:number on x86-64:number on aarch64`, empty if there is none -> machine -> name -> number."""
+    """`name:number on x86-64:number on aarch64`, with empty numbers if missing -> machine -> name -> number."""
     rows = [word.split(":") for word in text.split()]
     return {
         machine: {row[0]: int(row[index]) for row in rows if row[index]}
@@ -182,7 +182,7 @@ CALL_TABLES = (_ALLOWED, _BY_ARGUMENT, _STARTING, _DEADLY)
 
 
 class _Step(NamedTuple):
-    """One instruction: where `code` is a comparison, how many to skip if it holds, and if not."""
+    """One instruction; for comparisons, the number of instructions to skip if true, and if false."""
 
     code: int
     value: int
@@ -191,7 +191,7 @@ class _Step(NamedTuple):
 
 
 def has_seccomp() -> bool:
-    """Whether this kernel can filter system calls, and the architecture is known here."""
+    """Whether this kernel can filter system calls, and the architecture is supported here."""
     machine = platform.machine()
     if machine not in MACHINES:
         return False
@@ -202,8 +202,8 @@ def has_seccomp() -> bool:
 def restrict_calls(*, programs: bool, signals: bool, machine_code: bool) -> None:
     """Filter the system calls of this process and all its threads. Raises OSError if the kernel refuses.
 
-    `programs`: others may be started, as far as files may be executed; `signals`: sending them is bounded otherwise;
-    `machine_code`: memory may be made executable.
+    `programs`: programs may be started, if their files may be executed; `signals`: they may be sent, since Landlock
+    bounds them; `machine_code`: memory may be made executable.
     """
     steps = build_filter(platform.machine(), os.getpid(), programs=programs, signals=signals, machine_code=machine_code)
     code = b"".join(struct.pack("<HBBI", step.code, step.if_so, step.if_not, step.value) for step in steps)
@@ -216,7 +216,7 @@ def restrict_calls(*, programs: bool, signals: bool, machine_code: bool) -> None
 
 
 def build_filter(machine: str, own: int, *, programs: bool, signals: bool, machine_code: bool) -> list[_Step]:
-    """The filter of a process with the number `own`."""
+    """The filter of a process with the id `own`."""
     steps = [_Step(_LOAD, _MACHINE), _Step(_EQUAL, MACHINES[machine], 1), _Step(_RETURN, _KILL), _Step(_LOAD, _NUMBER)]
     if machine == "x86_64":
         steps += [_Step(_AT_LEAST, _X32, 0, 1), _Step(_RETURN, _KILL)]
@@ -235,7 +235,7 @@ def build_filter(machine: str, own: int, *, programs: bool, signals: bool, machi
 
 
 def _build_conditions(own: int, *, programs: bool, signals: bool, machine_code: bool) -> dict[str, list[_Step]]:
-    """What becomes of calls that depend on their arguments; every list ends by returning."""
+    """The rules for calls that depend on their arguments; every list ends with a return."""
     new_thread = [_load(0), _Step(_ANY_BIT, _THREAD | (_VFORK if programs else 0), 0, 1), _Step(_RETURN, _ALLOW)]
     to_itself = [*_allow_if(0, (0, own)), _Step(_RETURN, _KILL)]
     anyone = [_Step(_RETURN, _ALLOW)]
@@ -257,13 +257,13 @@ def _build_conditions(own: int, *, programs: bool, signals: bool, machine_code: 
 
 
 def _refuse_uncounted(refused: _Step, new_code: list[_Step]) -> list[_Step]:
-    """Neither memory that no limit counts nor, by the steps of `new_code`, machine code: libraries come from files."""
+    """Refuse memory that no limit covers and, by the steps of `new_code`, executable memory without a file."""
     shared = [_load(3), _Step(_AND, _SHARED_NOWHERE), _Step(_EQUAL, _SHARED_NOWHERE, 0, 1), refused]
     return [*shared, _Step(_ANY_BIT, _PRIVATE_NOWHERE, 0, len(new_code)), *new_code]
 
 
 def _refuse_truncating(argument: int, refused: _Step) -> list[_Step]:
-    """A file that is opened to be read can be cut to nothing, which older kernels do not count as writing."""
+    """Refuse O_TRUNC with read-only access, which truncates files and older Landlock does not treat as writing."""
     return [
         _load(argument),
         _Step(_AND, _O_TRUNC | _O_ACCMODE),
@@ -274,7 +274,7 @@ def _refuse_truncating(argument: int, refused: _Step) -> list[_Step]:
 
 
 def _load(argument: int) -> _Step:
-    """The lower half of an argument, which is all that flags, requests and numbers of processes have."""
+    """Load the lower half of an argument, which suffices for flags, requests and process ids."""
     return _Step(_LOAD, _ARGUMENTS + 8 * argument)
 
 

@@ -1,6 +1,6 @@
-"""Messages from a possibly compromised child process to its parent: a kind, JSON and bytes, all of bounded size.
+"""Messages from a possibly compromised child process to its parent: a kind, JSON and bytes, of bounded size.
 
-Nothing in them is executed or trusted: a message that is too long, of an unknown kind or no JSON is a `BadAnswer`.
+They are neither executed nor trusted: a message that is too long, of an unknown kind or not JSON raises BadAnswer.
 """
 
 import fcntl
@@ -22,24 +22,24 @@ from pipeline.errors import escape_controls
 READY, STEP, ANSWER, ERROR = b"r", b"s", b"a", b"e"
 KINDS = (READY, STEP, ANSWER, ERROR)
 
-MOST_JSON = 1 << 22  # bytes
-MOST_TEXT = 4000  # characters of a message to the user
-PIPE_BYTES = 1 << 20  # that may wait, so that the child seldom does
-LOOK_SECONDS = 0.25  # between two looks at what the child does besides
+MAX_JSON = 1 << 22  # bytes
+MAX_TEXT = 4000  # characters of a message to the user
+PIPE_BYTES = 1 << 20  # buffer of a pipe, so that the child seldom blocks
+LOOK_SECONDS = 0.25  # interval of calls of `look`
 
 _HEADER = struct.Struct("<cIQ")  # kind, bytes of JSON, bytes that follow it
 
 
 class BadAnswer(Exception):
-    """What a child says cannot be true, or is no message at all."""
+    """A child's message is malformed or cannot be true."""
 
 
 class AnswerTimeout(Exception):
-    """A child has not answered in time."""
+    """A child did not answer in time."""
 
 
 class Message(NamedTuple):
-    """One checked message; what its JSON means is for the receiver to check."""
+    """One well-formed message; the receiver must check the JSON value."""
 
     kind: bytes
     value: Any
@@ -67,7 +67,7 @@ class Sender:
 
 
 class Receiver:
-    """The parent's end."""
+    """The parent's end of a pipe."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -77,24 +77,24 @@ class Receiver:
         self._poll.register(descriptor, select.POLLIN)
         _enlarge(descriptor)
 
-    def receive(self, seconds: float | None, most_bytes: int, look: Callable[[], None] | None = None) -> Message:
-        """The next message, with `most_bytes` after its JSON at most; `look` is called while there is none.
+    def receive(self, seconds: float | None, max_bytes: int, look: Callable[[], None] | None = None) -> Message:
+        """The next message, with at most `max_bytes` after its JSON; `look` is called regularly while waiting.
 
-        Raises AnswerTimeout after `seconds`, EOFError where the child has ended or the pipe is closed meanwhile, and
+        Raises AnswerTimeout after `seconds`, EOFError if the child has ended or the pipe is closed meanwhile, and
         BadAnswer.
         """
         with self._reading:
-            return self._receive(math.inf if seconds is None else time.monotonic() + seconds, most_bytes, look)
+            return self._receive(math.inf if seconds is None else time.monotonic() + seconds, max_bytes, look)
 
     def close(self) -> None:
-        """Close the pipe, which the child notices. A `receive` in progress ends first: the descriptor may be reused."""
+        """Close the pipe, after the end of any `receive` in progress, since the descriptor may be reused."""
         self._closed = True
         with self._reading:
             os.close(self._descriptor)
 
-    def _receive(self, end: float, most_bytes: int, look: Callable[[], None] | None) -> Message:
+    def _receive(self, end: float, max_bytes: int, look: Callable[[], None] | None) -> Message:
         kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
-        if kind not in KINDS or length > MOST_JSON or following > most_bytes:
+        if kind not in KINDS or length > MAX_JSON or following > max_bytes:
             raise BadAnswer(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
         try:
             value = json.loads(self._read(length, end, look))
@@ -127,29 +127,29 @@ class Receiver:
 
 
 def clean_text(value: object) -> str:
-    """A text to show, without terminal control characters and cut to a readable length. Raises BadAnswer."""
+    """A text to display, with control characters escaped, and truncated. Raises BadAnswer if it is not a string."""
     if not isinstance(value, str):
         raise BadAnswer("a text that is none")
-    return escape_controls(value[:MOST_TEXT])
+    return escape_controls(value[:MAX_TEXT])
 
 
 def pack_texts(texts: Sequence[str]) -> bytes:
-    """A separator that is in none of the texts, and then all of them, joined by it: faster than JSON for many."""
+    """A separator that occurs in none of the texts, and the texts joined by it: for many, faster than JSON."""
     if not texts:
         return b""
     joined = ((separator, separator.join(texts)) for separator in map(chr, range(sys.maxunicode)))
     separator, whole = next(pair for pair in joined if pair[1].count(pair[0]) == len(texts) - 1)
-    return (separator + whole).encode("utf-8", "surrogatepass")  # names of files that are no UTF-8 hold lone surrogates
+    return (separator + whole).encode("utf-8", "surrogatepass")  # file names that are not UTF-8 contain lone surrogates
 
 
 def unpack_texts(data: memoryview | bytearray) -> list[str]:
-    """The texts that `pack_texts` packed. Raises UnicodeDecodeError."""
+    """The inverse of `pack_texts`. Raises UnicodeDecodeError."""
     text = str(data, "utf-8", "surrogatepass")
     return text[1:].split(text[0]) if text else []
 
 
 def split_content(content: bytearray, lengths: object, count: int) -> list[memoryview]:
-    """The bytes of a message in `count` parts of these lengths, which its JSON gave. Raises BadAnswer."""
+    """Split the bytes of a message into `count` parts of these untrusted lengths. Raises BadAnswer."""
     if not isinstance(lengths, list) or len(lengths) != count or not {*map(type, lengths)} <= {int}:
         raise BadAnswer(f"no lengths of {count:,} parts")
     ends = [*accumulate(lengths, initial=0)]
@@ -161,5 +161,5 @@ def split_content(content: bytearray, lengths: object, count: int) -> list[memor
 
 def _enlarge(descriptor: int) -> None:
     if sys.platform == "linux":
-        with suppress(PermissionError):  # a user whose pipes are many
+        with suppress(PermissionError):  # the user has too many pipes
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

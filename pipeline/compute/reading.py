@@ -1,7 +1,7 @@
-"""One call of a function that opens strangers' files, in a sandboxed process of its own -> its checked answer.
+"""Calls a function that opens untrusted files in a sandboxed process -> its checked answer.
 
-The process may read what the call names and do nothing else. What the function prints comes back with its answer, and
-whatever goes wrong ends in one message that names what was to be read.
+The process may only read the paths that the call names. The function's output is returned with its answer, and any
+failure becomes one message that names the file.
 """
 
 import io
@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.isolation import LIBRARIES, Permissions, find_missing, memory_limit
-from pipeline.compute.messages import MOST_TEXT, BadAnswer, clean_text
+from pipeline.compute.messages import MAX_TEXT, BadAnswer, clean_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
 from pipeline.files import CACHED
@@ -29,8 +29,8 @@ Answer = tuple[object, Sequence[memoryview]]  # a small value for JSON, and the 
 Stream = Literal["stdout", "stderr"]
 
 FOLLOWED = 100  # links directly in one folder
-SECONDS = 3600.0  # for ten million rows it takes minutes
-MOST_LETTERS = 1 << 17  # of what a function prints; as JSON they are less than the most that a message may have
+SECONDS = 3600.0  # ten million rows take minutes
+MAX_LETTERS = 1 << 17  # characters of output; as JSON, they fit into a message
 TOO_LARGE = "too large for the memory of this machine"
 WAY_OUT = {
     "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
@@ -41,24 +41,24 @@ WAY_OUT = {
 
 @dataclass(frozen=True)
 class Reading:
-    """A call; the function and its arguments must pickle by the names of their modules."""
+    """A call; the function and its arguments must be picklable by the names of their modules."""
 
-    name: str  # of what is read, for messages
+    name: str  # of the file, for messages
     function: Callable[..., Answer]
     arguments: tuple[Any, ...]
-    opens: tuple[Path, ...]  # files, and folders with all that is in them and what their links to DVC's cache lead to
-    most_bytes: int  # of an answer, besides its JSON
-    packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported in a sandbox
-    machine_code: bool = False  # whether one of them makes it
+    opens: tuple[Path, ...]  # files, and folders with their content, including links to DVC's cache
+    max_bytes: int  # of an answer, besides its JSON
+    packages: tuple[str, ...] = ()  # that the function needs and that cannot be imported inside the sandbox
+    machine_code: bool = False  # see Permissions
 
 
 def read_sandboxed(
     reading: Reading, check: Callable[[Any, bytearray], Checked], mode: Literal["require", "auto"]
 ) -> Checked:
-    """What `check` makes of the answer, its value and its bytes; what the function printed is printed here.
+    """Make the call -> the result of `check` on the answer's value and bytes; the function's output is printed here.
 
-    `check` raises BadAnswer or ValueError if it cannot be one. Raises the UserError that the function raises, and
-    one where its process dies, hangs, fails or is not to be trusted.
+    `check` raises BadAnswer or ValueError for an invalid answer. Raises the function's UserError, or another one if its
+    process dies, hangs, fails or gives an invalid answer.
     """
     refuse_or_warn(find_missing(), mode)
     packages = tuple(_Package(name) for name in reading.packages if find_spec(name))
@@ -70,7 +70,7 @@ def read_sandboxed(
             raise fault.explain(reading.name) from fault
         except BrokenExecutor as death:
             raise _give_up(reading.name, Failure("died", str(death))) from None
-        except OSError as error:  # of the file's disk or of this machine; what the process says of it may be made up
+        except OSError as error:  # reported by the process, so its text is not trusted
             raise UserError(f"{reading.name}: cannot be read: {describe_fault(error)}") from None
     for stream, text in outcome.notes:
         print(text, end="", file=getattr(sys, stream))
@@ -85,7 +85,7 @@ def read_sandboxed(
 
 @contextmanager
 def _guard_memory(name: str) -> Iterator[None]:
-    """Tell of too little memory by what was read: an answer may come to many times its size, and say it is larger."""
+    """Turn MemoryError into UserError: an answer may need, or claim to need, many times the size of the file."""
     try:
         with memory_limit(_count_share()):
             yield
@@ -94,26 +94,26 @@ def _guard_memory(name: str) -> Iterator[None]:
 
 
 def _count_share() -> int:
-    """Half of this machine's memory: the child reads in one half, and its answer is received in the other."""
+    """Half of this machine's memory: one half is for the child, the other for its answer in this process."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _find_roots(top: Path) -> set[str]:
-    """The file or folder, and DVC's cache where it, or a link below it, leads there.
+    """The file or folder, and DVC's cache if it, or a link in it, leads there.
 
-    Of the links directly in a folder a few are followed, as those of a set lead to one place.
+    Only some links of each folder are followed, since all links of a dataset lead to the same cache.
     """
     found = (CACHED.match(os.path.realpath(link)) for link in (str(top), *_list_links(str(top))))
     return {os.path.realpath(top)} | {cached[1] for cached in found if cached}
 
 
 def _list_links(top: str) -> Iterator[str]:
-    """The first links of each folder; one that cannot be listed is passed over, as readers do."""
+    """The first links of each folder; folders that cannot be listed are skipped, as readers do."""
     folders = [top]
     while folders:
         left = FOLLOWED
         with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:  # of which a large set has many: no file is looked at
+            for entry in entries:  # no stat per file: large datasets have many
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
                 elif left and entry.is_symlink():
@@ -125,12 +125,12 @@ class _Outcome(NamedTuple):
     notes: Sequence[tuple[Stream, str]]
     value: Any
     content: bytearray
-    refusal: str  # why there is no answer; else empty
+    refusal: str  # why there is no answer, or empty
 
 
 @dataclass(frozen=True)
 class _Package:
-    """A name that becomes the package itself when it is unpickled."""
+    """The name of a package, which is imported on unpickling."""
 
     name: str
 
@@ -140,24 +140,21 @@ class _Package:
 
 @dataclass(frozen=True)
 class _Caller:
-    """The sandboxed function: its one item is the call."""
+    """The sandboxed function; the call is its only item."""
 
-    function: Callable[..., Answer]  # the module of which is imported before the sandbox is applied
+    function: Callable[..., Answer]  # unpickling imports its module before the sandbox is applied
     packages: tuple["_Package", ...]  # likewise
 
     def list_steps(self, task: Reading) -> Mapping[str, Sequence[str]]:
         return {task.name: (task.name,)}
 
     def find_permissions(self, task: Reading) -> Permissions:
-        """Its files and half of the machine's memory.
-
-        The system's libraries besides: some packages are imported only when a file needs them.
-        """
+        """Its files, half of the machine's memory, and system libraries, since some packages are imported lazily."""
         roots = {root for path in task.opens for root in _find_roots(path)}
         return Permissions(frozenset({*roots, *LIBRARIES}), memory_bytes=_count_share(), machine_code=task.machine_code)
 
     def count_bytes(self, task: Reading, _: str) -> int:
-        return task.most_bytes
+        return task.max_bytes
 
     def prepare(self, _: Reading) -> None:
         pass
@@ -170,13 +167,13 @@ class _Caller:
             with redirect_stdout(_Recorder("stdout", notes)), redirect_stderr(_Recorder("stderr", notes)):
                 value, contents = self.function(*task.arguments)
         except UserError as error:
-            return {"notes": notes.texts, "refusal": str(error)[:MOST_TEXT]}, ()
+            return {"notes": notes.texts, "refusal": str(error)[:MAX_TEXT]}, ()
         except PermissionError as error:
             return {"notes": notes.texts, "refusal": _explain_denial(task.name, error)}, ()
         except MemoryError:
             return {"notes": notes.texts, "refusal": f"{task.name}: {TOO_LARGE}"}, ()
-        if (length := sum(content.nbytes for content in contents)) > task.most_bytes:
-            refusal = f"{task.name}: {length:,} bytes are read from it, and {task.most_bytes:,} are the most; read less"
+        if (length := sum(content.nbytes for content in contents)) > task.max_bytes:
+            refusal = f"{task.name}: {length:,} bytes are read from it, and {task.max_bytes:,} are the most; read less"
             return {"notes": notes.texts, "refusal": f"{refusal} at once, or see compute.sandbox"}, ()
         return {"notes": notes.texts, "value": value}, contents
 
@@ -196,10 +193,10 @@ class _Caller:
 
 @dataclass
 class _Notes:
-    """What is printed, in order, up to so many letters."""
+    """Captured output, in order, up to MAX_LETTERS characters."""
 
     texts: list[list[str]] = field(default_factory=list)  # pairs of a stream and a text
-    left: int = MOST_LETTERS
+    left: int = MAX_LETTERS
 
     def add(self, stream: Stream, text: str) -> None:
         text = text[: self.left]
@@ -211,7 +208,7 @@ class _Notes:
 
 
 class _Recorder(io.TextIOBase):
-    """A stream that keeps what is written to it."""
+    """A stream that captures what is written to it."""
 
     def __init__(self, stream: Stream, notes: _Notes) -> None:
         self._stream, self._notes = stream, notes
@@ -225,7 +222,7 @@ def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
     checked: list[tuple[Stream, str]] = []
     for note in notes:
         match note:
-            case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MOST_LETTERS:
+            case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MAX_LETTERS:
                 checked.append((stream, escape_controls(_drop_overwritten(text))))
             case _:
                 raise BadAnswer("a note that is none")
@@ -233,7 +230,7 @@ def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
 
 
 def _drop_overwritten(text: str) -> str:
-    """The text without what a carriage return has overwritten: of a progress bar the last state stays."""
+    """The text without parts overwritten after a carriage return: only the last state of a progress bar remains."""
     *lines, last = text.split("\n")
     kept = [line.removesuffix("\r").rpartition("\r")[2] + "\r" * line.endswith("\r") for line in lines]
     return "\n".join([*kept, last.rpartition("\r")[2]])

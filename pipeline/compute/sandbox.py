@@ -1,8 +1,8 @@
-"""Runs a function on untrusted items in a sandboxed child process, replaced when an item hangs, kills or hijacks it.
+"""Runs a function on untrusted items in a sandboxed child process, replaced if an item hangs, kills or hijacks it.
 
-The child works on the items of a task in turn and answers for each; the answers are checked here. An item during which
-it hung or died is given up, and a new child continues with the others. A child that gives a bad answer may have been
-compromised by an earlier item, so from then on each remaining item gets a child of its own.
+The child processes the items of a task in turn and answers for each; the answers are checked here. An item on which it
+hangs, or dies repeatedly, fails, and a new child continues with the others. A child that gives a bad answer may have
+been compromised by an earlier item, so each remaining item then gets a new child.
 """
 
 import shutil
@@ -30,50 +30,50 @@ SandboxMode = Literal["require", "auto", "off"]
 
 DISTRUST = "the worker was not to be trusted"
 
-# One death may come from outside (the machine ran out of memory, and another process was the cause); a second one on
-# the same item, seconds later, comes from the item.
+# The first death may have another cause (another process used up the memory of the machine); a second one on the same
+# item is attributed to the item.
 DEATHS = 2
 
 
 class SandboxedFunction(ChildFunction, Protocol[TaskIn, ResultOut]):
-    """What is done in the child, see ChildFunction, and the half that trusts nothing of it, in the parent."""
+    """The half that runs in the child (see ChildFunction), and the half in the parent, which does not trust it."""
 
     def list_steps(self, task: TaskIn) -> Mapping[str, Sequence[str]]:
-        """The items of a task in order, each with all steps that may be taken for it."""
+        """The items of a task in order, each with the names of all its possible steps."""
         ...
 
     def find_permissions(self, task: TaskIn) -> Permissions:
-        """What the child may read and start; `folder` is where its own folder is made."""
+        """The permissions that the child needs for a task."""
         ...
 
     def count_bytes(self, task: TaskIn, item: str) -> int:
-        """How many bytes an answer may have, at most."""
+        """The maximum number of bytes of an answer."""
         ...
 
     def check(self, task: TaskIn, item: str, value: Any, content: bytearray) -> Any:
-        """The checked content of an answer. Raises BadAnswer if it cannot be one."""
+        """Check an answer -> its content. Raises BadAnswer if it is invalid."""
         ...
 
     def finish(self, task: TaskIn, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> ResultOut:
-        """The result, from the checked answer of each item that did not fail."""
+        """The result of a task, from the checked answers of items that did not fail."""
         ...
 
 
 class Sandbox(Generic[Task, Result]):
-    """A sandboxed function that is called with its task alone, in one child after another.
+    """A sandboxed function as a callable of its task, with a child that is replaced when necessary.
 
-    A step fails at once when it takes more than `seconds` of the clock, and when the child dies of it twice. Raises
-    what the function raises, ChildFault in place of what no user can act on, and BrokenExecutor where the child dies
-    twice outside any item, or after `close`.
+    A step fails if it takes more than `seconds` of wall time, or if the child dies on it twice. Raises the function's
+    UserError and OSError, ChildFault for its other errors, and BrokenExecutor if the child dies twice outside any item,
+    or after `close`.
     """
 
     def __init__(self, function: SandboxedFunction[Task, Result], seconds: float, mode: SandboxMode = "auto") -> None:
         self.function, self.seconds, self.mode = function, seconds, mode
-        self._lock = threading.Lock()  # around the life of the child: `close` comes from another thread
+        self._lock = threading.Lock()  # for starting and ending the child: `close` may come from another thread
         self._closed = False
         self._child: Child | None = None
         self._step: str | None = None
-        self._alone = False  # whether each item gets a child of its own
+        self._alone = False  # whether each item gets a new child
 
     def __call__(self, task: Task) -> Result:
         steps = self.function.list_steps(task)
@@ -105,7 +105,7 @@ class Sandbox(Generic[Task, Result]):
         return self.function.finish(task, found, failures)
 
     def close(self) -> None:
-        """End the child, whatever it is doing."""
+        """Kill the child."""
         with self._lock:
             self._closed = True
             self._end()
@@ -113,7 +113,7 @@ class Sandbox(Generic[Task, Result]):
     def _judge(
         self, error: BadAnswer, left: Sequence[str], found: Mapping[str, Any], failures: dict[str, Failure]
     ) -> None:
-        """A bad answer is the fault of its item where the child has seen no other item."""
+        """Blame a bad answer on its item if the child has seen no other item; else retry in new children."""
         seen = self._child.items if self._child else 0
         self._replace()
         if seen > 1:
@@ -130,7 +130,7 @@ class Sandbox(Generic[Task, Result]):
         failures: Mapping[str, Failure],
         found: dict[str, Any],
     ) -> None:
-        """Send the items to the child, and put the checked answer of each into `found`."""
+        """Send the items to the child, and store the checked answer of each in `found`."""
         child = self._open(self.function.find_permissions(task))
         child.send((task, items, failures, child.scratch))
         for item in items:
@@ -150,7 +150,7 @@ class Sandbox(Generic[Task, Result]):
             _empty(Path(child.scratch))
 
     def _receive(self, child: Child, most: int) -> Message:
-        """The next step or answer of a child. Raises what it tells of in their place."""
+        """The next step or answer of a child. Raises the error that it reports instead."""
         look = partial(check_disk_use, Path(child.scratch)) if child.scratch else None
         seconds = self.seconds if self._step is not None else None
         message = child.receiver.receive(seconds, most, look)
@@ -165,7 +165,7 @@ class Sandbox(Generic[Task, Result]):
         return message
 
     def _open(self, permissions: Permissions) -> Child:
-        """The child, which is started if there is none, or one that may do less than is needed."""
+        """The current child; a new one is started if there is none or its permissions do not suffice."""
         with self._lock:
             if self._closed:
                 raise BrokenExecutor("closed")
@@ -181,13 +181,13 @@ class Sandbox(Generic[Task, Result]):
             return self._end()
 
     def _end(self) -> int:
-        """End the child -> its exit code, that of its own death if it was dead already."""
+        """Kill the child -> its exit code, or the one it had if it was already dead."""
         child, self._child = self._child, None
         return child.end() if child else 0
 
 
 def refuse_or_warn(missing: Sequence[str], mode: SandboxMode) -> None:
-    """Raise UserError for a part of a sandbox that is missing and required; warn of any other once."""
+    """Raise UserError if parts of the sandbox are missing and required; in mode `auto`, warn once."""
     if missing and mode == "require":
         raise UserError(describe_missing(missing))
     if missing and mode == "auto":
@@ -200,12 +200,12 @@ def _warn_once(text: str) -> None:
 
 
 def describe_missing(missing: Sequence[str]) -> str:
-    """The message for a user whose kernel lacks parts of a sandbox."""
+    """The message for a user whose kernel lacks parts of the sandbox."""
     return f"this machine cannot keep what opens untrusted files from {'; '.join(missing)}; see compute.sandbox"
 
 
 def check_disk_use(folder: Path) -> None:
-    """Raise BadAnswer if there is more in a folder than is left on its disk."""
+    """Raise BadAnswer if the files in a folder take more space than is free on its disk."""
     used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     if used > shutil.disk_usage(folder).free:
         raise BadAnswer(f"{used:,} bytes of files that it wrote, which fills the disk")

@@ -31,7 +31,7 @@ from pipeline.records import Drop, Reason
 from pipeline.sources import CONTAINER
 
 BLOCK = 1 << 16  # rows that are packed at once: their columns are held beside them
-MOST_BYTES = 1 << 33  # of an answer; ten million rows take a third of it, as many paths a sixth
+MAX_BYTES = 1 << 33  # of an answer; ten million rows take a third of it, as many paths a sixth
 COLUMNS = (
     *("id", "label", "template", "placeholders", "numbers of placeholders", "objects", "numbers of objects"),
     *("official split", "file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves"),
@@ -60,7 +60,7 @@ def call_reader(
     # Beside labels and videos, where archives and pictures that may be animated are looked into.
     beside = [locate_failures(labels)] if labels.is_file() else _list_outside(labels, dataset)
     opens = (labels, *beside, videos, *TYPES)
-    reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MOST_BYTES)
+    reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MAX_BYTES)
     return read_sandboxed(reading, _receive_rows, sandbox)
 
 
@@ -200,7 +200,7 @@ class VideoLookup:
 
     def _read(self, check: Callable[[Any, bytearray], Found], send: Callable[..., Answer], *arguments: Any) -> Found:
         assert self.sandbox != "off"
-        reading = Reading(str(self.videos), send, (self.videos, *arguments), (self.videos,), MOST_BYTES)
+        reading = Reading(str(self.videos), send, (self.videos, *arguments), (self.videos,), MAX_BYTES)
         return read_sandboxed(reading, check, self.sandbox)
 
 

@@ -30,7 +30,7 @@ Meaning = tuple[str, tuple[str, ...]]  # category and objects
 
 Tokens = tuple[str, ...]
 
-MOST_FRAMES = 8  # frames of a clip that the judge reads at most
+MAX_FRAMES = 8  # frames of a clip that the judge reads at most
 GROUPS = 4  # of the group norms; the judge's width must be a multiple
 EMBEDDING = 64
 FEWEST_CLIPS = 20  # a judge with fewer is not trained: its predictions would be meaningless
@@ -153,7 +153,7 @@ class Trunk(nn.Module):
         self.features = 2 * channels[-1]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        stride = -(-frames.shape[2] // MOST_FRAMES)
+        stride = -(-frames.shape[2] // MAX_FRAMES)
         change = torch.diff(frames, dim=2, prepend=frames[:, :, :1])
         seen = torch.cat((frames, change), dim=1)[:, :, stride - 1 :: stride].transpose(1, 2)  # [B,S,6,H,W]
         x, statistics = seen.flatten(0, 1), []

@@ -18,7 +18,7 @@ from pipeline.inference import Model
 from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
 from pipeline.records import FIRST_WORD_ID
 
-MOST_CLIPS = 4096  # in one pass of a graph that takes any number of them
+MAX_CLIPS = 4096  # in one pass of a graph that takes any number of them
 BATCHES = (1, 2, 3, 5)  # that a graph is tried with
 ANY, ONE = "any", "1"  # how many clips a graph draws in one pass; ANY takes twice as long to export
 
@@ -57,7 +57,7 @@ def _trace(model: Model, batch: str) -> onnx.ModelProto:
     generator = model.generator
     inputs = _draw_inputs(model, 3 if batch == ANY else 1)
     # `torch.export` refuses a generator that fixes the number of clips; `torch.onnx.export` alone does not report it.
-    clips = torch.export.Dim("batch", min=1, max=MOST_CLIPS) if batch == ANY else None
+    clips = torch.export.Dim("batch", min=1, max=MAX_CLIPS) if batch == ANY else None
     shapes = tuple({0: clips} if clips else None for _ in inputs)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch warns of itself, and that torchvision is not there

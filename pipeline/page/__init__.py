@@ -39,7 +39,7 @@ Part = TypeVar("Part")
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
-MOST_CAPTIONS = 200  # to choose from
+MAX_CAPTIONS = 200  # to choose from
 PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
@@ -130,7 +130,7 @@ def open_player(run: Run, fps: int) -> Widget | None:
         return None
     table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTIONS
     counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
-    captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MOST_CAPTIONS]
+    captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MAX_CAPTIONS]
     directions = open_directions(rules) if rules.is_file() else Directions()
     return build_player(folders.model, sorted(captions), directions, fps, _read_sampling(run))
 

@@ -40,8 +40,8 @@ WORKER = (  # in the order in which they build on each other
     *("residual", "convgru", "unet", "model", "worker"),
 )
 INTERFACE = ("tokens", "gif", "files", "saving", "interface")
-MOST_VALUES = 20_000_000  # of a model: 40 MB of text
-MOST_OPERATIONS = 60_000_000_000  # of a clip, in floating point: some seconds in a browser
+MAX_VALUES = 20_000_000  # of a model: 40 MB of text
+MAX_OPERATIONS = 60_000_000_000  # of a clip, in floating point: some seconds in a browser
 
 POLICY = {  # what the page's Content-Security-Policy has to allow besides the style and the script themselves
     "script-src": ["'wasm-unsafe-eval'"],
@@ -102,12 +102,12 @@ def _find_obstacle(model: Model) -> str:
     if encoder not in ENCODER_NAMES:
         return f"The caption encoder {encoder} is code of this project, which a page cannot run. Use `t2v sample`."
     values = sum(value.numel() for value in model.generator.state_dict().values())
-    if values > MOST_VALUES:
+    if values > MAX_VALUES:
         return f"The generator has {values / 1e6:.0f} million values, too many for a page. Use `t2v sample`."
     z = draw_noise(0, 1, model.generator.z_width)
     # The network itself: in inference mode, which `sample` uses, operations are not counted.
     operations = step_flops(lambda: model.generator(z, pad([(1,)])))
-    if operations > MOST_OPERATIONS:
+    if operations > MAX_OPERATIONS:
         return f"A clip takes {operations / 1e9:.0f} billion operations, too many for a page. Use `t2v sample`."
     return ""
 

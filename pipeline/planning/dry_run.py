@@ -19,7 +19,7 @@ from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import compute_schedule
 from pipeline.training.step import Averager, Networks, train_step
 
-MOST_FOR_ONE = 8  # clips of the smallest step, at most
+MAX_FOR_ONE = 8  # clips of the smallest step, at most
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def dry_run_steps(task: TrainingTask, *, penalise: bool) -> DryRun:
 def _smallest_step(params: TrainParams) -> int:
     """The clips per group: those that the discriminator shares; with flow, so many that one has a long step."""
     if params.method == "flow" and params.flow.long_steps:
-        return min(round(1 / params.flow.long_steps), MOST_FOR_ONE)
+        return min(round(1 / params.flow.long_steps), MAX_FOR_ONE)
     return params.shared_clips
 
 

@@ -40,7 +40,7 @@ from pipeline.pretrained import (
 from pipeline.records import Frames
 
 SECONDS = 3600.0  # for one question: a network of a billion weights takes minutes for a few clips
-MOST_FEATURES = 2**16  # of a clip
+MAX_FEATURES = 2**16  # of a clip
 CPU = torch.device("cpu")
 
 
@@ -81,7 +81,7 @@ class NetworkFunction:
 
     def count_bytes(self, task: Question, _: str) -> int:
         """Float64 values."""
-        return task.rows * MOST_FEATURES * np.dtype(np.float64).itemsize
+        return task.rows * MAX_FEATURES * np.dtype(np.float64).itemsize
 
     def prepare(self, _: Question) -> None:
         """Nothing: loading is a part of the first answer, so that it has its time limit."""

@@ -14,7 +14,7 @@ from pipeline.rendering.export import export_picture
 from pipeline.shards import ShardReader
 
 COLUMNS = 2  # strips side by side
-MOST_CATEGORIES = 24
+MAX_CATEGORIES = 24
 LEAST_HEIGHT = 90  # of a strip, pixels; smaller clips are enlarged
 CAPTION_LINE, PAD = 24, 4
 
@@ -42,7 +42,7 @@ def choose_cards(shards: ShardReader, labels: Mapping[str, Clip], clips_per_cate
     for row in np.random.default_rng(0).permutation(len(shards)).tolist():
         clip = labels.get(shards.ids[row])
         by_category.setdefault(clip.template if clip else "", []).append(row)
-    chosen = sorted(by_category, key=lambda name: (-len(by_category[name]), name))[:MOST_CATEGORIES]
+    chosen = sorted(by_category, key=lambda name: (-len(by_category[name]), name))[:MAX_CATEGORIES]
     parts = []
     for name in sorted(chosen):
         rows = _mixed(by_category[name], shards, labels)[:clips_per_category]

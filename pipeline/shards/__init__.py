@@ -1,13 +1,12 @@
-"""Shards of frames: written whole or not at all, read in any order by mapping their pages, with bounded memory.
+"""Shards of frames: written atomically, read in random order by memory mapping, with bounded memory.
 
-A Parquet shard holds a clip per row: `id`, `caption`, and `frames` as one non-null `fixed_size_binary(T*H*W*3)`
-column, uncompressed and in one page per row group, so that the bytes of a group lie in the file as `[N,T,H,W,3]` and
-any Parquet tool can still read them. A group has some 4 MiB of frames and the least and greatest of its ids, so that a
-look-up by id reads no other group. An NPZ shard holds the arrays `id`, `caption` and `frames`, likewise uncompressed.
-`index.json` is written last: a folder without it is not whole. An id may stand in several rows: windows of one video
-share theirs.
+A Parquet shard has a row per clip: `id`, `caption`, and `frames` as a non-null `fixed_size_binary(T*H*W*3)` column,
+uncompressed and in one page per row group, so that the bytes of a group are contiguous as `[N,T,H,W,3]` and any Parquet
+tool can still read them. A group has about 4 MiB of frames, and statistics of its ids, so that a lookup by id reads no
+other group. An NPZ shard holds the arrays `id`, `caption` and `frames`, also uncompressed. `index.json` is written
+last: a folder without it is incomplete. Ids may be repeated: windows of one video share theirs.
 
-A shard is checked against the digest in the index only where that is asked for: reading every byte takes time.
+Shards are checked against the digests in the index only on request, since that reads every byte.
 """
 
 import os
@@ -33,11 +32,11 @@ from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet,
 INDEX = "index.json"
 REMEDY = "`dvc repro transcode` restores it, or makes it anew"
 
-CHECKED = STATES.parent / "shards"  # what was checked already, a folder for each set of shards
+CHECKED = STATES.parent / "shards"  # records of verified shards, a folder for each set of shards
 STAMPS = "stamps.json"
 
-MOST_BYTES = 2**31  # of one clip
-MAPPED_AT_ONCE = 512  # files: each mapping keeps its file open, and systems allow 1,024 of them and less
+MAX_BYTES = 2**31  # of one clip
+MAPPED_AT_ONCE = 512  # files: each mapping keeps its file open, and systems allow 1,024 or fewer
 HELD_BYTES = 256 * 2**20  # of frames that cannot be mapped
 
 Rows = Sequence[int] | NDArray[np.int64]
@@ -45,7 +44,7 @@ Rows = Sequence[int] | NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One line of the index."""
+    """An entry of the index."""
 
     file: str
     clips: int
@@ -54,14 +53,14 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What `index.json` says."""
+    """The content of `index.json`."""
 
     shape: tuple[int, int, int, int]  # T, H, W, 3
     shards: tuple[Shard, ...]
 
 
 def write_shard(path: Path, rows: Sequence[tuple[str, str, Frames]]) -> Shard:
-    """Write (id, caption, frames [T,H,W,3]) rows as one file; its ending, .parquet or .npz, chooses the format."""
+    """Write (id, caption, frames [T,H,W,3]) rows to a file; its extension, .parquet or .npz, selects the format."""
     write = write_npz if path.suffix == ".npz" else write_parquet
     with atomic_write(path) as temporary:
         write(temporary, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
@@ -69,20 +68,20 @@ def write_shard(path: Path, rows: Sequence[tuple[str, str, Frames]]) -> Shard:
 
 
 def write_index(folder: Path, shape: tuple[int, int, int], shards: Iterable[Shard]) -> None:
-    """Declare the folder whole: frames are uint8 [*shape, 3], shards in row order."""
+    """Mark the folder as complete: frames are uint8 [*shape, 3], shards in row order."""
     lines = [{"file": shard.file, "clips": shard.clips, "digest": shard.digest} for shard in shards]
     write_json(folder / INDEX, {"shape": [*shape, 3], "clips": sum(line["clips"] for line in lines), "shards": lines})
 
 
 def read_index(folder: Path) -> Index:
-    """What `write_index` wrote. Raises UserError if the folder is not whole."""
+    """Read the index. Raises UserError if the folder is incomplete or the index is invalid."""
     path = folder / INDEX
     if not path.is_file():
         raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them")
     index = read_json(path, "`dvc repro transcode` makes it")
     try:
         frames, height, width, channels = map(int, index["shape"])
-        if not 0 < frames * height * width * channels < MOST_BYTES or min(frames, height, width) < 1:
+        if not 0 < frames * height * width * channels < MAX_BYTES or min(frames, height, width) < 1:
             raise ValueError(f"clips of {index['shape']}")
         shards = tuple(Shard(str(line["file"]), int(line["clips"]), str(line["digest"])) for line in index["shards"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -91,12 +90,12 @@ def read_index(folder: Path) -> Index:
 
 
 class ShardReader:
-    """The clips of a folder in row order (sorted id), without loading them.
+    """The clips of a folder in row order (sorted by id), without loading them.
 
-    `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3); `mapped` says whether any order
-    of rows is read equally fast. Raises UserError if the folder is not whole or a shard is not what the index
-    says. Shards of this project's writers are mapped in place; of others (compressed, several row groups) at most
-    HELD_BYTES stay in memory, or one row group if it is larger.
+    `ids` and `captions` are lists with an entry per row; `shape` is (T, H, W, 3); `mapped` tells whether all shards are
+    memory-mapped, so that rows are read equally fast in any order. Shards written by this project are mapped; of others
+    (compressed, several pages), at most HELD_BYTES are cached, or one row group if it is larger. Raises UserError if
+    the folder is incomplete or a shard does not match the index.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +120,7 @@ class ShardReader:
         self._load = lru_cache(self._held)(self._load_group)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what is loaded: a reader goes to other processes, as the workers of a torch DataLoader."""
+        """Everything but the cache: readers are pickled to other processes, such as the workers of a DataLoader."""
         return {name: value for name, value in self.__dict__.items() if name != "_load"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -132,17 +131,17 @@ class ShardReader:
         return len(self.ids)
 
     def __getitem__(self, row: int) -> Frames:
-        """Copy one clip: uint8 [T,H,W,3]. With `len` this makes the reader a dataset for torch's DataLoader."""
+        """Copy one clip: uint8 [T,H,W,3]. With `len`, this makes the reader a dataset for torch's DataLoader."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} clips")
-        # What `frames` does for whole batches takes longer than to copy one clip.
+        # The overhead of `frames`, made for batches, exceeds the time to copy one clip.
         number, start = int(self._first_rows.searchsorted(row, side="right")) - 1, int(self._starts[row])
         clip = np.empty(self.shape, np.uint8)
         clip.reshape(-1).data[:] = self._load(number)[start : start + self._clip_bytes]
         return clip
 
     def __getitems__(self, rows: Sequence[int]) -> list[Frames]:
-        """Copy several clips at once, as a DataLoader asks for a batch."""
+        """Copy several clips, as a DataLoader requests a batch."""
         return list(self.frames(rows))
 
     def frames(self, rows: Rows) -> Frames:
@@ -160,10 +159,10 @@ class ShardReader:
         return batch
 
     def shuffled(self, rows: Rows, seed: int | Sequence[int]) -> NDArray[np.int64]:
-        """`rows` in a random order that `frames` reads fast from front to back, whole batches at a time.
+        """`rows` in a random order that `frames` can read fast, batch by batch.
 
-        Where all shards are mapped, every order is alike. Otherwise it is that of a shuffle buffer: groups in random
-        order, and the rows of as many as are held at once mixed with each other.
+        If all shards are mapped, it is uniform. Otherwise it is that of a shuffle buffer: groups in random order, and
+        rows shuffled among as many groups as are cached at once.
         """
         rng = np.random.default_rng(seed)
         rows = np.asarray(rows, np.int64)
@@ -174,21 +173,21 @@ class ShardReader:
         return mixed[np.argsort(buffer_of[self._find_groups(mixed)], kind="stable")]
 
     def release(self) -> None:
-        """Give back the memory that read clips are in, mapped pages too; reading goes on as before."""
+        """Free the cache and the mapped pages; the reader remains usable."""
         self._load.cache_clear()
 
     def verify(self) -> None:
-        """Read every shard once; raises UserError if its bytes are not those that were written."""
+        """Read every shard once; raises UserError if its digest has changed."""
         require_digests(self._folder, self._shards)
 
     def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._first_rows, rows, side="right") - 1
 
     def _order_filling(self, groups: NDArray[np.int64]) -> Sequence[int]:
-        """The order in which a batch is filled: from front to back, which is the fastest way into fresh memory.
+        """The order in which a batch is filled: from front to back, which is the fastest for newly allocated memory.
 
-        Where groups have to be loaded, the rows of one group come together, groups in the order in which they are first
-        needed: along `shuffled` each is then loaded once.
+        If groups must be loaded, rows are ordered by group, and groups by their first use: with the order of
+        `shuffled`, each is then loaded once.
         """
         if self.mapped:
             return range(len(groups))
@@ -197,15 +196,15 @@ class ShardReader:
         return turns
 
     def _load_group(self, number: int) -> memoryview:
-        """The bytes of its clips; slices of bytes are copied faster than rows of an array."""
+        """The bytes of the clips of a group; slices of bytes are copied faster than rows of an array."""
         path, group = self._groups[number]
         with _refusing_damaged(path, self.shape):
             return group.load()
 
 
 def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
-    """Read shards whole, several at once; raises UserError if one is gone, cut off or altered."""
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # taking a digest leaves the other threads free
+    """Read whole shards, in parallel; raises UserError if one is missing or altered."""
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # hashing releases the GIL
     try:
         for shard, digest in zip(shards, pool.map(lambda shard: _digest(folder / shard.file), shards), strict=True):
             if digest != shard.digest:
@@ -215,10 +214,10 @@ def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
 
 
 def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
-    """Raises UserError if a shard of the folder is gone, cut off or altered since it was written.
+    """Raises UserError if a shard of the folder is missing or was altered since it was written.
 
-    Each is read whole only once. After that its inode, length and time of last change stand for its bytes, as they do
-    for DVC; the folder `checked` keeps them. Of several processes one reads, the others wait.
+    Each is hashed only once; from then on its inode, size and modification time identify its content, as for DVC. They
+    are stored in the folder `checked`. Of several processes, one reads and the others wait.
     """
     shards = read_index(folder).shards
     kept = checked / digest_value([shard.digest for shard in shards])[:16]
@@ -242,7 +241,7 @@ def _open_shard(path: Path, shard: Shard, shape: tuple[int, ...]) -> OpenShard:
 
 @contextmanager
 def _refusing_damaged(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
-    """Turn what a missing or damaged file raises into a UserError that names it."""
+    """Turn the errors of a missing or damaged file into a UserError that names it."""
     with _refusing_absent(path):
         try:
             yield
@@ -254,7 +253,7 @@ def _refusing_damaged(path: Path, shape: tuple[int, ...]) -> Iterator[None]:
 
 @contextmanager
 def _refusing_absent(path: Path) -> Iterator[None]:
-    """Within it, a shard that cannot be read is a UserError that names it."""
+    """Turn the errors of a file that cannot be read into a UserError that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -275,6 +274,6 @@ def _read_stamp(path: Path) -> str:
 
 
 def _read_stamps(path: Path) -> dict[str, str]:
-    with suppress(UserError, TypeError, ValueError):  # there are none yet, or they were cut off: all shards are read
+    with suppress(UserError, TypeError, ValueError):  # missing or damaged: all shards are read
         return dict(read_json(path, ""))
     return {}

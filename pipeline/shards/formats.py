@@ -1,4 +1,4 @@
-"""Shard files, Parquet and NPZ: written, and opened so that frames are mapped in place where they lie in one page."""
+"""Reads and writes shard files, Parquet and NPZ; frames stored contiguously are memory-mapped."""
 
 import json
 import mmap
@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 
 from pipeline.records import Frames
 
-GROUP_BYTES = 4 * 2**20  # of frames in a row group of Parquet: what another program reads for the sake of one clip
+GROUP_BYTES = 4 * 2**20  # of frames in a Parquet row group: other programs read a whole group to get one clip
 VARIABLE = {pa.binary(), pa.large_binary(), pa.binary_view(), pa.string(), pa.large_string(), pa.string_view()}
 MEMBER = "frames.npy"
-LOCAL_HEADER = 30  # bytes before a member's name; the lengths of name and extra field are its last four
+LOCAL_HEADER = 30  # bytes before a member's name; the last four are the lengths of name and extra field
 
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Neighbouring clips that are loaded together: all of a mapped file, or one row group of Parquet."""
+    """Consecutive clips that are loaded together: a whole mapped file, or one Parquet row group."""
 
-    starts: NDArray[np.int64]  # of each clip, where its T*H*W*3 bytes begin in what is loaded
-    load: Callable[[], memoryview]  # the bytes; raises what reading a damaged file raises
-    mapped: bool  # in place: costs no memory
+    starts: NDArray[np.int64]  # offset of the T*H*W*3 bytes of each clip in the loaded bytes
+    load: Callable[[], memoryview]  # raises the errors of reading a damaged file
+    mapped: bool  # memory-mapped, so not in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """What is known of one shard; its groups in row order."""
+    """The ids and captions of one shard, and its groups in row order."""
 
     ids: list[str]
     captions: list[str]
@@ -46,7 +46,7 @@ def write_npz(path: Path, ids: Sequence[str], captions: Sequence[str], frames: S
 
 
 def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
-    """A shard of this or another writer; a compressed one is loaded whole when one of its clips is needed."""
+    """Open a shard of any writer; a compressed one is loaded whole if any of its clips is needed."""
     with np.load(path, allow_pickle=False) as file:
         ids, captions = file["id"].tolist(), file["caption"].tolist()
     with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member:
@@ -64,11 +64,10 @@ def open_npz(path: Path, shape: tuple[int, ...]) -> OpenShard:
 
 
 def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frames: Sequence[Frames]) -> None:
-    """One row per clip; equal clips give equal bytes.
+    """Write one row per clip; equal clips give equal bytes.
 
-    Row groups of GROUP_BYTES with the least and greatest id of each: whoever looks for one id reads one group. In a
-    group the frames are one plain page, so that they can be mapped in place. Raises ValueError if clips differ in
-    shape.
+    Row groups have GROUP_BYTES and the minimum and maximum id, so that a lookup by id reads one group. The frames of a
+    group are one plain page, so that they can be memory-mapped. Raises ValueError if clips differ in shape.
     """
     shape = frames[0].shape
     if any(clip.shape != shape for clip in frames):
@@ -102,9 +101,9 @@ def write_parquet(path: Path, ids: Sequence[str], captions: Sequence[str], frame
 
 
 def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
-    """A shard of this or another writer, whose frames are binary values of T*H*W*3 bytes in any layout."""
+    """Open a shard of any writer, whose frames are binary values of T*H*W*3 bytes in any layout."""
     width = int(np.prod(shape))
-    with pq.ParquetFile(path, pre_buffer=False) as file:  # reading ahead takes longer than these few bytes
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # for these few bytes, prefetching is slower
         names = file.read(["id", "caption"], use_threads=False)
         place = file.schema_arrow.get_field_index("frames")
         if place < 0 or not _is_binary(file.schema_arrow.field(place).type, width):
@@ -142,18 +141,18 @@ def _find_data_start(path: Path, header_offset: int) -> int:
 
 
 def _is_binary(kind: pa.DataType, width: int) -> bool:
-    """Whether it can hold frames: many writers know no fixed width, and some no bytes but only text."""
+    """Whether a type can hold frames: many writers have no fixed-width binary, and some only text."""
     return kind == pa.binary(width) or kind in VARIABLE
 
 
 def _read_texts(column: pa.ChunkedArray) -> list[str]:
-    """The cells as text; some writers call it bytes."""
+    """The cells as text; some writers declare it as bytes."""
     texts: list[str] = column.cast(pa.large_string()).to_pylist()
     return texts
 
 
 def _read_group(path: Path, group: int, rows: int, width: int) -> memoryview:
-    """The frames of one row group, in memory of their own."""
+    """The frames of one row group, loaded into memory."""
     with pq.ParquetFile(path) as file:
         column = file.read_row_group(group, columns=["frames"])["frames"]
     if column.null_count or len(column) != rows:
@@ -167,10 +166,10 @@ def _read_group(path: Path, group: int, rows: int, width: int) -> memoryview:
 def _find_mapped_starts(
     path: Path, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, pq.ColumnChunkMetaData]], width: int
 ) -> NDArray[np.int64] | None:
-    """Where in the file each clip begins; None if a clip does not lie there as plain bytes.
+    """The offset of each clip in the file; None if any clip is not stored as plain bytes.
 
-    It does in what `write_parquet` writes: the frames of each row group are one plain page. That Arrow reads the first
-    clip from the same place is checked, too. Chunks are those of the frames, with their numbers of rows.
+    They are if `write_parquet` wrote the file: the frames of each row group are one plain page. It is also verified
+    that Arrow reads the same bytes for the first clip. Chunks are those of the frames, with their numbers of rows.
     """
     starts = [np.empty(0, np.int64)]
     with path.open("rb", buffering=0) as file:
@@ -182,16 +181,16 @@ def _find_mapped_starts(
     found = np.concatenate(starts)
     if not len(found):
         return None
-    with pq.ParquetFile(path, metadata=metadata, memory_map=True) as mapped:  # else all of the row group would be read
+    with pq.ParquetFile(path, metadata=metadata, memory_map=True) as mapped:  # else the whole row group would be read
         first = next(mapped.iter_batches(1, [0], ["frames"], use_threads=False), None)
-    if not first:  # the file says that there are rows
+    if not first:  # although the metadata lists rows
         return None
     return found if first.column(0)[0].as_py() == bytes(_map_file(path)[found[0] : found[0] + width]) else None
 
 
 def _find_plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> int | None:
-    """Where the values of a column chunk begin if they are one plain page of `length` bytes, else None."""
-    plain = chunk.compression == "UNCOMPRESSED" and {*chunk.encodings} <= {"PLAIN", "RLE"}  # the second is of levels
+    """The offset of the values of a column chunk if they are one plain page of `length` bytes, else None."""
+    plain = chunk.compression == "UNCOMPRESSED" and {*chunk.encodings} <= {"PLAIN", "RLE"}  # RLE encodes the levels
     if not plain or _read_page_bytes(file, chunk.data_page_offset) != length:
         return None
     start: int = chunk.data_page_offset + chunk.total_compressed_size - length
@@ -199,9 +198,9 @@ def _find_plain_start(file: int, chunk: pq.ColumnChunkMetaData, length: int) -> 
 
 
 def _read_page_bytes(file: int, offset: int) -> int | None:
-    """Stored bytes of the plain data page whose header is at `offset`; None for another kind of page.
+    """The stored size of the data page (version 1) whose header is at `offset`; None for other page types.
 
-    The header is a Thrift struct that opens with three numbers: kind (0 is a data page), size and stored size.
+    The header is a Thrift struct that starts with three numbers: type (0 is a data page), size and stored size.
     """
     head = iter(os.pread(file, 64, offset))
     kind, _, stored = (_read_thrift_number(head) for _ in range(3))
@@ -209,7 +208,7 @@ def _read_page_bytes(file: int, offset: int) -> int | None:
 
 
 def _read_thrift_number(head: Iterator[int]) -> int | None:
-    """The next field, if it is a 32-bit number one field id on: zigzag, seven bits to a byte, lowest first."""
+    """The next field if it is an i32 with a field id one higher: zigzag varint; else None."""
     if next(head, None) != 0x15:
         return None
     value = shift = 0
@@ -222,6 +221,6 @@ def _read_thrift_number(head: Iterator[int]) -> int | None:
 
 
 def _map_file(path: Path) -> memoryview:
-    """The bytes of a file, read-only: only what is touched is read."""
+    """Memory-map a file, read-only."""
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

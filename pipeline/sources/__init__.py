@@ -1,7 +1,7 @@
-"""Where the video of a clip is: a file, a folder of pictures, a member of an archive, or a cell of a table.
+"""Opens the video of a clip: a file, a folder of images, a member of an archive, or a cell of a table.
 
-A path says which. `a/b.mp4` is a file, `clip1/img_*.jpg` are pictures in a folder, `shard.tar/b.mp4` and
-`frames.zip/clip1/*.jpg` lie in an archive, `part.parquet/video/17` is the cell of a column in a row, counted from 0.
+The path tells which: `a/b.mp4` is a file, `clip1/img_*.jpg` are images in a folder, `shard.tar/b.mp4` and
+`frames.zip/clip1/*.jpg` are in an archive, `part.parquet/video/17` is the cell of a column in a row, counted from 0.
 """
 
 import hashlib
@@ -34,17 +34,17 @@ CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, *TABLES)))})(?
 
 
 def split_container(path: str) -> tuple[Path, str] | None:
-    """The archive or the table on the way that a path leads, and the path in it; None if it leads through none."""
+    """Split a path at an archive or table: its own path, and the path in it; None if there is none on the path."""
     for found in CONTAINER.finditer(path):
-        if os.path.isfile(path[: found.end()]):  # noqa: PTH113  a path of text is looked at for every clip
+        if os.path.isfile(path[: found.end()]):  # noqa: PTH113  faster, and called for every clip
             return Path(path[: found.end()]), path[found.end() + 1 :]
     return None
 
 
 def index_archive(videos: Path, video: str) -> None:
-    """List the archive that a video is in, which takes long for a large one and is done once in a process.
+    """Index the archive that a video is in: slow for a large one, and cached in this process.
 
-    What is the matter with it is told when the video is opened.
+    Errors are ignored here; they are raised when the video is opened.
     """
     container = split_container(f"{videos}/{video}")
     if container and not is_table(container[0]):
@@ -53,12 +53,12 @@ def index_archive(videos: Path, video: str) -> None:
 
 
 def digest_source(videos: Path, video: str) -> str:
-    """SHA-256 of the bytes of a video; of pictures that of their names and of some sizes.
+    """SHA-256 of the bytes of a video; for images, of their names and some of their sizes.
 
-    Raises OSError if there is none, and SourceFault if it cannot be read.
+    Raises OSError if it does not exist, and SourceFault if it cannot be read.
     """
     path = f"{videos}/{video}"
-    if "*" not in video and not CONTAINER.search(path):  # as nearly always
+    if "*" not in video and not CONTAINER.search(path):  # the common case
         return digest_file(path)
     container = split_container(path)
     if container is None:
@@ -88,15 +88,15 @@ def digest_member(archive: Archive, path: str) -> str:
 
 
 def digest_members(archive: Archive, path: str) -> str:
-    """The digest of pictures in an archive, equal to that of the same pictures in a folder."""
+    """The digest of images in an archive, equal to that of the same images in a folder."""
     folder, _, pattern = path.rpartition("/")
     return digest_pictures(_order_members(archive, folder, pattern), lambda name: _measure(archive, folder, name))
 
 
 def find_roots(videos: Path, video: str) -> set[str]:
-    """The folders that hold all that is read of a video: the videos folder, and DVC's cache where a link leads there.
+    """The folders that contain everything read for a video: the videos folder, and DVC's cache if links lead there.
 
-    Links are followed once for a folder, as those of a set lead to one place.
+    Of a folder of images, one link is followed: all links of a dataset lead to the same cache.
     """
     root = _resolve(str(videos))
     path = f"{videos}/{video}"
@@ -106,11 +106,11 @@ def find_roots(videos: Path, video: str) -> set[str]:
 
 
 def _follow_links(path: str) -> Iterator[str]:
-    """What a file leads to, and the first link among pictures: all of a folder are linked in one way."""
+    """The target of a linked file, or of the first link in a folder of images."""
     if is_pattern(path) and not os.path.lexists(path):
         with suppress(OSError), os.scandir(path.rpartition("/")[0]) as entries:
             yield from islice((os.path.realpath(entry.path) for entry in entries if entry.is_symlink()), 1)
-    elif os.path.islink(path):  # noqa: PTH114  a path of text is looked at for every clip
+    elif os.path.islink(path):  # noqa: PTH114  faster, and called for every clip
         yield os.path.realpath(path)
 
 
@@ -120,15 +120,15 @@ def _resolve(folder: str) -> str:
 
 
 def needs_copies(videos: Path, video: str) -> bool:
-    """Whether a copy of the video is made to decode it."""
+    """Whether the video may have to be copied to be decoded."""
     return CONTAINER.search(f"{videos}/{video}") is not None
 
 
 @contextmanager
 def open_video(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictures]:
-    """Yield the file to decode, which may be a copy in the folder `scratch`, or the pictures.
+    """Yield the file to decode, which may be a copy in the folder `scratch`, or the images.
 
-    Raises OSError if there is none, and SourceFault if it cannot be read.
+    Raises OSError if it does not exist, and SourceFault if it cannot be read.
     """
     path = f"{videos}/{video}"
     container = split_container(path)
@@ -156,18 +156,18 @@ def open_video(videos: Path, video: str, scratch: Path) -> Iterator[Path | Pictu
 
 
 def _read_pictures(path: str) -> FolderRead | None:
-    """The pictures in a folder that a path names by a pattern; None for the path of a file."""
+    """The images in a folder if the path ends with a pattern; None for the path of a file."""
     if not is_pattern(path) or os.path.lexists(path):
         return None
     folder, _, pattern = path.rpartition("/")
     found = read_folder(folder, pattern)
-    assert found is not None  # with a pattern there are pictures or a fault
+    assert found is not None  # with a pattern, no match raises SourceFault
     return found
 
 
 def _order_members(archive: Archive, folder: str, pattern: str) -> Numbered:
     ordered = order_pictures(archive.list_names(folder), pattern)
-    assert ordered is not None  # with a pattern there are pictures or a fault
+    assert ordered is not None  # with a pattern, no match raises SourceFault
     return ordered[1]
 
 
@@ -183,7 +183,7 @@ def _measure(archive: Archive, folder: str, name: str) -> int:
 
 @contextmanager
 def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Path]:
-    """Yield a copy in `scratch`; its name is that of the process, so that a killed one leaves no second."""
+    """Yield a copy in `scratch`, named by the process id, so that a killed process leaves at most one behind."""
     scratch.mkdir(parents=True, exist_ok=True)
     copy = scratch / f".video-{os.getpid()}{ending if ending.isascii() and ending[1:].isalnum() else ''}"
     try:
@@ -194,6 +194,6 @@ def _copied(pieces: Iterator[bytes], scratch: Path, ending: str) -> Iterator[Pat
     finally:
         with suppress(FileNotFoundError):
             with copy.open("r+b") as file:
-                file.truncate()  # a sandboxed process may not remove it
+                file.truncate()  # a sandboxed process may not remove files
             with suppress(PermissionError):
                 copy.unlink()

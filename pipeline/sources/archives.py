@@ -1,7 +1,7 @@
-"""Archives of videos or of folders of pictures (tar, tar.gz, zip), read in place.
+"""Archives of videos or of folders of images (tar, tar.gz, zip), read in place.
 
-An archive is listed once in a process. Only files with a plain relative name count: links, devices, absolute names and
-names that climb with `..` are left out, and nothing is ever written under a member's name.
+An archive is indexed once per process. Only files with a plain relative name are used: links, devices, absolute names
+and names with `..` are ignored, and nothing is ever written to a member's name.
 """
 
 from array import array
@@ -17,30 +17,30 @@ from pipeline.sources.tar import GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
-UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives, too, but not read in place
-MOST_OPEN = 64  # archives that stay open, with their lists
-MOST_TOLD = 3  # of the members that are left out
-MOST_FOLDERS = 8  # of an archive whose members can be looked up at once
-HIDDEN = ("__MACOSX/", "._")  # what macOS adds to files
+UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives that cannot be read in place
+MAX_OPEN = 64  # cached open archives, with their indexes
+MAX_TOLD = 3  # ignored members that are named
+MAX_FOLDERS = 8  # cached folders per archive
+HIDDEN = ("__MACOSX/", "._")  # metadata added by macOS
 
 
 class _Columns:
-    """The files of one folder: a set of frames has millions, so no object is kept for each."""
+    """The files of one folder, in compact columns: datasets of frames have millions."""
 
     __slots__ = ("names", "numbers")
 
     def __init__(self) -> None:
-        self.names = bytearray()  # each followed by a NUL
-        self.numbers = array("q")  # of each: offset, size, packed, method, crc
+        self.names = bytearray()  # NUL-terminated
+        self.numbers = array("q")  # per file: offset, size, packed, method, crc
 
 
 class Archive:
     """An opened archive."""
 
     def __init__(self, path: Path) -> None:
-        """List what is in it. Raises SourceFault if it cannot be read."""
+        """Index the archive. Raises SourceFault if it cannot be read."""
         self.name = path.name
-        self.left_out: list[str] = []  # the first members that are no plain files, or have no plain names
+        self.left_out: list[str] = []  # the first members that are not regular files or have unsafe names
         self._is_zip = path.name.lower().endswith(".zip")
         packed = path.name.lower().endswith("gz")
         with path.open("rb") as file:
@@ -51,24 +51,24 @@ class Archive:
         )
         self._folders: dict[str, _Columns] = {}
         self._list(walk)
-        self._members = lru_cache(MOST_FOLDERS)(self._read_folder)
+        self._members = lru_cache(MAX_FOLDERS)(self._read_folder)
 
     @property
     def folders(self) -> Iterable[str]:
-        """The paths of all folders that hold files."""
+        """The paths of all folders that contain files."""
         return self._folders.keys()
 
     def list_names(self, folder: str) -> list[str]:
-        """The names of the files in a folder; empty if there is none."""
+        """The names of the files in a folder; empty if there is no such folder."""
         return list(self._members(folder))
 
     def find(self, path: str) -> Entry | None:
-        """The file of that path."""
+        """The file at this path."""
         folder, _, name = path.rpartition("/")
         return self._members(folder).get(name)
 
     def read(self, path: str) -> Iterator[bytes]:
-        """The content of a file, piece by piece. Raises SourceFault if it is damaged, or there is none."""
+        """The content of a file, in pieces. Raises SourceFault if it is damaged or does not exist."""
         entry = self.find(path)
         if entry is None:
             raise SourceFault(f"{self.name} holds no {path}")
@@ -86,7 +86,7 @@ class Archive:
         for entry in entries:
             name = _simplify(entry.name, backslashes=self._is_zip)
             if name is None or not entry.is_file:
-                if len(self.left_out) < MOST_TOLD:
+                if len(self.left_out) < MAX_TOLD:
                     self.left_out.append(ascii(entry.name)[1:81])
                 continue
             folder, _, name = name.rpartition("/")
@@ -99,7 +99,7 @@ class Archive:
             columns.numbers.extend((entry.offset, entry.size, entry.packed, entry.method, entry.crc))
 
     def _read_folder(self, folder: str) -> dict[str, Entry]:
-        """The files of a folder by name; of several with one name the last, as unpacking has it."""
+        """The files of a folder by name; of duplicate names the last, as if unpacked."""
         columns = self._folders.get(folder, _Columns())
         names = columns.names.decode().split("\0")[:-1]
         numbers = iter(columns.numbers)
@@ -110,7 +110,7 @@ class Archive:
 
 
 def _simplify(name: str, *, backslashes: bool) -> str | None:
-    """The name as a path within the archive; None if it leads elsewhere, or is no text."""
+    """The normalised path within the archive; None if it leads outside or is not valid text."""
     name = name.replace("\\", "/") if backslashes else name
     parts = name.split("/")
     if "." in parts or "" in parts[1:]:
@@ -129,18 +129,18 @@ def _is_text(name: str) -> bool:
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file is called like an archive that is read in place."""
+    """Whether a file has the extension of a supported archive."""
     return name.lower().endswith(ENDINGS)
 
 
 def open_archive(path: Path) -> Archive:
-    """The archive, which stays open with its list while it does not change. Raises SourceFault."""
+    """The archive, cached as long as the file does not change. Raises SourceFault."""
     found = path.stat()
     key = str(path), found.st_ino, found.st_size, found.st_mtime_ns
     with _lock:
         archive = _open.pop(key, None) or Archive(path)
         _open[key] = archive
-        if len(_open) > MOST_OPEN:
+        if len(_open) > MAX_OPEN:
             _open.popitem(last=False)
     return archive
 

@@ -1,7 +1,7 @@
-"""The frames of a clip as numbered pictures in one folder: which pictures, in which order, and what is missing.
+"""Clips as numbered images in one folder: which images are the frames, in which order, and which are missing.
 
-A pattern such as `img_*.jpg` says which pictures of a folder are meant: the star stands for their numbers. The folder
-is on disk, or in an archive.
+A pattern such as `img_*.jpg` selects images of a folder: the star stands for their numbers. The folder is on disk or in
+an archive.
 """
 
 import fnmatch
@@ -21,19 +21,24 @@ from typing import NamedTuple
 from pipeline.files import CACHED, LONGEST_POINTER
 from pipeline.sources.limits import SourceFault, refuse_lfs_pointer
 
-ENDINGS = {".jpg": ".jpg", ".jpeg": ".jpg", ".png": ".png", ".webp": ".webp"}  # in lower case -> in a pattern
+ENDINGS = {
+    ".jpg": ".jpg",
+    ".jpeg": ".jpg",
+    ".png": ".png",
+    ".webp": ".webp",
+}  # lower-case extension -> extension in a pattern
 ANIMATION = 2  # flag in the header of a WebP
-MOST_MISSING = 0.1  # of the pictures between the first and the last; more means that the motion is damaged
-SAMPLED = 4  # pictures of a folder whose sizes are in its digest
-FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # of pictures that others have computed from the frames
+MAX_MISSING = 0.1  # share of the images from the first to the last; with more missing, the motion is damaged
+SAMPLED = 4  # images of a folder whose sizes are part of its digest
+FLOW = re.compile(r"flow(?![a-z]{2})|optical", re.IGNORECASE)  # names of optical flow computed from the frames
 RUN = re.compile(r"(\d+)")
 
 
 class Numbered(NamedTuple):
-    """The pictures that a pattern names, in the order of their numbers, and when each is shown."""
+    """The images that match a pattern, in the order of their numbers, and their times."""
 
     names: tuple[str, ...]
-    timestamps: tuple[int, ...]  # in pictures from the first one; what is missing in between keeps its time
+    timestamps: tuple[int, ...]  # in frames from the first image; gaps remain for missing images
 
     @property
     def missing(self) -> int:
@@ -42,20 +47,20 @@ class Numbered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """The frames of a clip as pictures, and how the bytes of one are read."""
+    """The images of a clip, and a function that reads one of them."""
 
     numbered: Numbered
     read: Callable[[str], bytes]
-    scratch: Path  # a folder for what a decoder needs as files
+    scratch: Path  # a folder for temporary files of a decoder
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is called like a picture, and is not one of those that systems hide."""
+    """Whether a file has the extension of an image and is not hidden."""
     return f".{name.rpartition('.')[2].lower()}" in ENDINGS and name[0] != "."
 
 
 def is_animated(path: Path) -> bool:
-    """Whether a file is an animated WebP, which is a video by itself: its header says so."""
+    """Whether a file is an animated WebP, which is a video, by its header."""
     if not path.name.lower().endswith(".webp") or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -64,20 +69,20 @@ def is_animated(path: Path) -> bool:
 
 
 def is_frame(name: str) -> bool:
-    """Whether a picture has a number."""
+    """Whether a file is an image with a number in its name."""
     return is_picture(name) and RUN.search(name.rpartition(".")[0]) is not None
 
 
 def is_pattern(path: str) -> bool:
-    """Whether the last part of a path is a pattern of pictures."""
+    """Whether the last part of a path is a pattern of images."""
     name = path.rpartition("/")[2]
     return "*" in name and is_picture(name)
 
 
 def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Numbered] | None:
-    """The pattern of the pictures in a folder, or the one given, and the pictures; None if no picture has a number.
+    """The pattern of the images in a folder, unless given, and the images; None if no image has a number.
 
-    Raises SourceFault if pictures of several patterns may be the frames, or their numbers make no order.
+    Raises SourceFault if the pattern is ambiguous, nothing matches it, or the numbers are duplicate or irregular.
     """
     names = sorted(names)
     quick = _match_simple(names)
@@ -85,22 +90,22 @@ def order_pictures(names: Iterable[str], pattern: str = "") -> tuple[str, Number
         pattern, numbers = quick
         return pattern, _check_gaps(Numbered(tuple(names), _make_timestamps(numbers)))
     if pattern and not any(_read_number(name, *_split_pattern(pattern)) is not None for name in names):
-        # Written by people, a star may stand for more than a number.
+        # In patterns of users, the star may stand for more than a number.
         pattern = _find_pattern(fnmatch.filter(names, pattern)) or pattern
     pattern = pattern or _find_pattern(names)
     return (pattern, _number(names, pattern)) if pattern else None
 
 
 def describe_gap(pictures: Numbered) -> str:
-    """Where pictures are missing for the first time; empty if none is."""
+    """The first gap between images; empty if none is missing."""
     steps = zip(pairwise(pictures.names), pairwise(pictures.timestamps), strict=True)
     return next((f"first between {one} and {two}" for (one, two), (start, end) in steps if end - start > 1), "")
 
 
 def digest_pictures(pictures: Numbered, measure: Callable[[str], int]) -> str:
-    """SHA-256 of the names of all pictures and of the sizes in bytes of some, which `measure` tells.
+    """SHA-256 of the names of all images and of the sizes of some, which `measure` returns in bytes.
 
-    To read all of them would take minutes where a set has millions, to ask for all sizes most of one.
+    For millions of images, reading them would take minutes, and getting all sizes most of a minute.
     """
     count = len(pictures.names)
     sampled = sorted({index * (count - 1) // (SAMPLED - 1) for index in range(SAMPLED)})
@@ -109,7 +114,7 @@ def digest_pictures(pictures: Numbered, measure: Callable[[str], int]) -> str:
 
 
 def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
-    """The pattern and the numbers where sorted names are alike but for padded numbers, as they nearly always are."""
+    """A fast path: the pattern and numbers if sorted names differ only in zero-padded numbers; else None."""
     if len(names) < 2 or not is_picture(names[0]):
         return None
     first, last = names[0], names[-1]
@@ -121,7 +126,7 @@ def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
     start, end, rest = len(before), found.end(), first[found.end() :]
     if RUN.search(rest.rpartition(".")[0]) or RUN.search(before):
         return None  # several numbers
-    # All names at once: one by one would take as long as listing their folder.
+    # All names in one match: one by one would take as long as listing the folder.
     if not _compile_names(before, end - start, rest).fullmatch("\0".join([*names, ""])):
         return None
     ends = int(first[start:end]), int(last[start:end])
@@ -133,7 +138,7 @@ def _match_simple(names: Sequence[str]) -> tuple[str, Sequence[int]] | None:
 
 @lru_cache(64)
 def _compile_names(before: str, digits: int, rest: str) -> re.Pattern[str]:
-    """Names that differ in their numbers alone, each followed by a NUL."""
+    """NUL-terminated names that differ only in their numbers."""
     return re.compile(f"(?:{re.escape(before)}[0-9]{{{digits}}}{re.escape(rest)}\0)+")
 
 
@@ -143,7 +148,7 @@ def _find_pattern(names: Iterable[str]) -> str:
         return ""
     likely = {pattern: count for pattern, count in groups.items() if not FLOW.search(pattern)} or groups
     most = max(likely.values())
-    # A single picture next to many is a cover or a thumbnail.
+    # A single image next to many is a cover or a thumbnail.
     likely = {pattern: count for pattern, count in likely.items() if count > 1 or most == 1}
     if len(likely) > 1:
         detail = ", ".join(f"{count} {pattern}" for pattern, count in sorted(likely.items())[:4])
@@ -168,7 +173,7 @@ def _number(names: Iterable[str], pattern: str) -> Numbered:
 
 def _check_gaps(found: Numbered) -> Numbered:
     length = found.timestamps[-1] + 1
-    if found.missing > MOST_MISSING * length:
+    if found.missing > MAX_MISSING * length:
         raise SourceFault(f"lacks {found.missing} of {length} pictures, {describe_gap(found)}")
     return found
 
@@ -179,7 +184,7 @@ def _normalise_ending(name: str) -> str:
 
 
 def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
-    """How many pictures each pattern has. Of several numbers in a name the last one that varies counts pictures."""
+    """The number of images per pattern. If names have several numbers, the last one that varies is the frame number."""
     shapes: defaultdict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for name in names:
         parts = RUN.split(_normalise_ending(name))
@@ -196,7 +201,7 @@ def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
 
 
 def _split_pattern(pattern: str) -> tuple[str, str, str]:
-    """The text before and after the number, and the ending."""
+    """The text before and after the number, and the extension."""
     stem, _, ending = pattern.rpartition(".")
     before, _, after = stem.partition("*")
     return before, after, f".{ending.lower()}"
@@ -213,7 +218,7 @@ def _read_number(name: str, before: str, after: str, ending: str) -> int | None:
 
 
 def _make_timestamps(numbers: Sequence[int]) -> tuple[int, ...]:
-    """Numbers, of which every k-th may be there -> places. Raises SourceFault for numbers without a step."""
+    """Frame numbers with a constant step -> timestamps. Raises SourceFault if the step is irregular."""
     if numbers[-1] - numbers[0] == len(numbers) - 1:
         return tuple(range(len(numbers)))
     steps = Counter(after - before for before, after in pairwise(numbers))
@@ -227,21 +232,21 @@ def _make_timestamps(numbers: Sequence[int]) -> tuple[int, ...]:
 
 
 class FolderRead(NamedTuple):
-    """What a folder of pictures is."""
+    """The images of a folder."""
 
-    pattern: str  # of the pictures
+    pattern: str
     numbered: Numbered
     digest: str
-    links: list[str]  # names that are links, where one of those whose size is in the digest is
+    links: list[str]  # all names that are links; empty if none of the sampled images is a link
 
 
 def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
-    """The pictures in a folder, by the pattern if one is given; None if no picture has a number.
+    """The images in a folder, by the pattern if given; None if no image has a number.
 
-    Raises SourceFault if its pictures are no frames of a clip, and OSError where it is no folder.
+    Raises SourceFault if the images cannot be the frames of a clip, and OSError if it is not a folder.
     """
     with _opened(path) as folder:
-        ordered = order_pictures(os.listdir(folder), pattern)  # noqa: PTH208  by its descriptor
+        ordered = order_pictures(os.listdir(folder), pattern)  # noqa: PTH208  by descriptor
         if ordered is None:
             return None
         found, numbered = ordered
@@ -255,15 +260,15 @@ def read_folder(path: str | Path, pattern: str = "") -> FolderRead | None:
 
 
 def may_lead(target: str, root: str) -> bool:
-    """Whether a link in the videos folder may lead to a path: within it, or to what DVC keeps of tracked files."""
+    """Whether a link in the videos folder may lead to `target`: within that folder, or in DVC's cache."""
     return target == root or target.startswith(f"{root}/") or CACHED.match(target) is not None
 
 
 def read_picture(path: Path, root: Path) -> bytes:
-    """The bytes of a picture in the videos folder. Raises SourceFault if it is no file, or a link out of there."""
+    """Read an image in the videos folder. Raises SourceFault if it is not a file, or a link to elsewhere."""
     if path.is_symlink() and not may_lead(os.path.realpath(path), os.path.realpath(root)):
         raise SourceFault(f"{path.name} is a link out of the videos folder")
-    if not path.is_file():  # a pipe would keep us reading for ever
+    if not path.is_file():  # reading a pipe could block forever
         raise SourceFault(f"{path.name} is not a regular file")
     content = path.read_bytes()
     refuse_lfs_pointer(path.name, content)
@@ -272,7 +277,7 @@ def read_picture(path: Path, root: Path) -> bytes:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[int]:
-    # By its descriptor: to walk the path for each of its files would take half of the time.
+    # By descriptor: resolving the path again for each file would take half of the time.
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield folder
@@ -281,7 +286,7 @@ def _opened(path: str | Path) -> Iterator[int]:
 
 
 def _measure(folder: int, name: str, links: list[str]) -> int:
-    """The size of a file in bytes; a link is put into the list. Raises SourceFault if there is no picture in it."""
+    """The size of a file in bytes; links are appended to `links`. Raises SourceFault if it cannot be an image."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(found.st_mode):

@@ -1,7 +1,7 @@
-"""Parquet and Arrow tables of any writer: their columns, and videos stored as bytes in their cells, read row by row.
+"""Parquet and Arrow tables of any writer: columns, and videos stored as bytes in cells, read row by row.
 
-Arrow files are what `save_to_disk` of the library `datasets` writes, or Feather: the format of Arrow in memory, as a
-stream or with an index. https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+Arrow files (Feather, or `save_to_disk` of the library `datasets`) have the IPC stream format or the IPC file format.
+https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 """
 
 import json
@@ -24,45 +24,45 @@ from pipeline.sources.limits import SourceFault
 PARQUET, ARROW = ".parquet", ".arrow"
 ENDINGS = (PARQUET, ARROW)
 
-CACHE = "cache-"  # what `datasets` calls its own intermediate results, which lie beside a set
-INDEXED = b"ARROW1"  # the first bytes of an Arrow file that is no stream
-END = b"\xff" * 4 + bytes(4)  # the last ones of a stream
-BUFFER_BYTES = 1 << 20  # of a column that is read cell by cell
+CACHE = "cache-"  # prefix of intermediate results of `datasets`, next to a dataset
+INDEXED = b"ARROW1"  # the first bytes of the IPC file format
+END = b"\xff" * 4 + bytes(4)  # the last bytes of the IPC stream format
+BUFFER_BYTES = 1 << 20  # for columns read cell by cell
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is called like a table."""
+    """Whether a file has the extension of a table."""
     return path.name.lower().endswith(ENDINGS)
 
 
 def is_cache(name: str) -> bool:
-    """Whether a file is called like a result that `datasets` keeps for itself."""
+    """Whether a file is named as an intermediate result of `datasets`."""
     return name.startswith(CACHE) and name.lower().endswith(ARROW)
 
 
 class _Table(Protocol):
-    """An open table, whose rows are in one group or in several that can be read each by itself."""
+    """An open table; its rows are in one or more groups that can be read separately."""
 
     schema: pa.Schema
 
     def count_group_rows(self) -> list[int]:
-        """How many rows each group has."""
+        """The number of rows of each group."""
         ...
 
     def read(self, names: Sequence[str]) -> pa.Table:
-        """Some columns, whole."""
+        """Read whole columns."""
         ...
 
     def read_group(self, group: int, leaf: str) -> list[Any]:
-        """The cells of a column, or of a field `column.field` of one with structs."""
+        """The cells of a column, or of a field `column.field` of a column of structs."""
         ...
 
     def iterate_rows(self, group: int, leaf: str) -> Iterator[pa.Array]:
-        """The same row by row, few in memory."""
+        """The same row by row, with few rows in memory."""
         ...
 
     def find_empty(self, group: int, column: str) -> Sequence[bool]:
-        """Whether each cell of a column of structs lacks its `bytes`."""
+        """For each cell of a column of structs, whether its `bytes` are missing."""
         ...
 
 
@@ -85,7 +85,7 @@ class _ParquetTable:
             yield _pick(batch.column(0), leaf)
 
     def find_empty(self, group: int, column: str) -> Sequence[bool]:
-        """By the counts in the file where these tell it, so that the bytes are read in few groups."""
+        """Uses the null counts of the file if they suffice, so that the bytes of few groups are read."""
         leaf = f"{column}.bytes"
         told = self._file.metadata.row_group(group)
         columns = (told.column(index) for index in range(told.num_columns))
@@ -97,10 +97,10 @@ class _ParquetTable:
 
 
 class _ArrowTable:
-    """Mapped into memory as one group: only what is asked for is read, unless it is compressed.
+    """Memory-mapped as one group: only requested columns are read, unless they are compressed.
 
-    Arrow takes offsets as they stand in a file, so every batch is checked before a value is taken from it; and a stream
-    that was cut off between two batches reads like a shorter one, so its end is looked for.
+    Arrow trusts the offsets in a file, so every batch is validated before it is used. A stream truncated between two
+    batches would read like a shorter one, so its end marker is checked.
     """
 
     def __init__(self, file: pa.MemoryMappedFile) -> None:
@@ -146,18 +146,18 @@ class _ArrowTable:
 
 
 def _pick(cells: Any, leaf: str) -> Any:
-    """The field that `leaf` names of an array of structs; any other array as it is."""
+    """The field of an array of structs that `leaf` names; other arrays unchanged."""
     return pc.struct_field(cells, leaf.rpartition(".")[2]) if pa.types.is_struct(cells.type) else cells
 
 
 def read_column_names(path: Path) -> list[str]:
-    """The names of a table's columns. Raises UserError if it is none."""
+    """The column names of a table. Raises UserError if the file is broken."""
     with _open(path) as table:
         return list(table.schema.names)
 
 
 def read_columns(path: Path, names: Sequence[str], numbers: str | int | None = None) -> list[list[Any]]:
-    """The cells of the named columns as Python values; class numbers by their names, except in the column `numbers`.
+    """The cells of the named columns as Python values; class numbers become names, except in the column `numbers`.
 
     Raises UserError if the file is broken.
     """
@@ -171,9 +171,9 @@ def read_columns(path: Path, names: Sequence[str], numbers: str | int | None = N
 
 
 def read_class_names(path: Path) -> dict[str, dict[str, str]]:
-    """Column -> number of a class -> its name, where the library `datasets` wrote these into the table.
+    """Column -> class number -> name, for tables in which the library `datasets` stored class names.
 
-    No label is -1 there, and has an empty name. Raises UserError if the file is broken.
+    -1 means no label, and has an empty name. Raises UserError if the file is broken.
     """
     with _open(path) as table:
         return _list_class_names(table.schema)
@@ -199,15 +199,15 @@ def find_bytes_columns(path: Path) -> list[str]:
 
 
 def count_group_rows(path: Path) -> list[int]:
-    """How many rows each group has. Raises UserError if the file is broken."""
+    """The number of rows of each group. Raises UserError if the file is broken."""
     with _open(path) as table:
         return table.count_group_rows()
 
 
 def list_paths_instead(path: Path, column: str) -> dict[int, str]:
-    """Row, from 0 -> what stands under `path` if there are no bytes, in a column of structs. Raises UserError.
+    """Row, from 0 -> the field `path` of the structs in a column whose `bytes` are missing. Raises UserError.
 
-    The bytes are read only of groups that have some cells without them.
+    Bytes are read only if the null counts do not tell which are missing.
     """
     with _open(path, BUFFER_BYTES) as table:
         kind = table.schema.field(column).type
@@ -226,7 +226,7 @@ def list_paths_instead(path: Path, column: str) -> dict[int, str]:
 
 
 def _iterate_cells(path: Path, column: str, group: int) -> Iterator[pa.Array]:
-    """The cells of a column of bytes, each in an array of its own, few at a time. Raises UserError as it goes."""
+    """The cells of a column of bytes, each as an array of length 1, with few in memory. Raises UserError."""
     with _open(path, BUFFER_BYTES) as table:
         kind = table.schema.field(column).type if column in table.schema.names else None
         if kind is None or not _holds_bytes(kind):
@@ -242,7 +242,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 @contextmanager
 def _open(path: Path, buffer_bytes: int = 0) -> Iterator[_Table]:
-    """A table; with a buffer its columns are not read whole."""
+    """Open a table; with `buffer_bytes`, columns are read in pieces. Raises UserError if the file is broken."""
     refuse_lfs_pointer(path)
     of_arrow = path.name.lower().endswith(ARROW)
     try:
@@ -252,23 +252,23 @@ def _open(path: Path, buffer_bytes: int = 0) -> Iterator[_Table]:
         else:
             with pq.ParquetFile(path, buffer_size=buffer_bytes) as file:
                 yield _ParquetTable(file)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a name or text that is no UTF-8
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names or text that are not UTF-8
         kind = "Arrow" if of_arrow else "Parquet"
         raise UserError(f"{path}: not a whole {kind} file: {describe_fault(error)}") from None
 
 
 class CellReader:
-    """One column of a table, read forwards: going back means reading a group again from its start."""
+    """Reads one column of a table forwards; going back re-reads a group from its start."""
 
     def __init__(self, path: Path, column: str) -> None:
         self._path, self._column = path, column
         self._groups = count_group_rows(path)
-        self._next = -1  # row that `_cells` gives next
-        self._end = 0  # row after the group
+        self._next = -1  # next row of `_cells`
+        self._end = 0  # end of the current group, exclusive
         self._cells: Iterator[pa.Array] = iter(())
 
     def read(self, row: int) -> bytes | None:
-        """The bytes in a row, counted from 0; None if its cell is empty. Raises SourceFault beyond the last row."""
+        """The bytes in a row, counted from 0; None if the cell is empty. Raises SourceFault beyond the last row."""
         if not self._next <= row < self._end:
             self._begin_group(row)
         while True:
@@ -290,7 +290,7 @@ class CellReader:
 
 
 def read_cell(path: Path, inside: str) -> bytes:
-    """The bytes in `<column>/<row>` of a table. Raises SourceFault if there are none, OSError without a file."""
+    """The bytes at `<column>/<row>` of a table. Raises SourceFault if they are missing, OSError if the file is."""
     column, _, row = inside.rpartition("/")
     if not column or not row.isdecimal():
         raise SourceFault(f"{path.name}/{inside} is no row of a column; write {path.name}/<column>/<row>")
@@ -307,5 +307,5 @@ def read_cell(path: Path, inside: str) -> bytes:
 
 @lru_cache(8)
 def _open_reader(_: int, path: str, column: str, *__: int) -> CellReader:
-    """A reader for a thread, as the file is now."""
+    """A reader, cached per thread and state of the file."""
     return CellReader(Path(path), column)

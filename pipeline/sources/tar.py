@@ -1,4 +1,4 @@
-"""Tar archives, plain or compressed by gzip: where each member is, and its bytes without unpacking the archive."""
+"""Tar archives, plain or gzipped: offsets of the members, and random access to their bytes without unpacking."""
 
 import os
 import threading
@@ -10,47 +10,47 @@ from typing import NamedTuple
 
 from pipeline.sources.limits import Bytes, Entry, SourceFault, check_growth
 
-BLOCK = 512  # bytes; a member is a block for its header and whole blocks for its content
+BLOCK = 512  # bytes; a member has a header of one block and content padded to whole blocks
 CHUNK = 1 << 16  # bytes of a compressed archive read at once
-CHECKPOINT = 1 << 22  # bytes of content from one place to go on from to the next
-LONGEST_HEADER = 1 << 20  # bytes of the names of one member
+CHECKPOINT = 1 << 22  # bytes of content between checkpoints
+LONGEST_HEADER = 1 << 20  # bytes of an extended header
 FILES, DIRECTORY, LINKS = b"0\07", b"5", b"12"
 LONG_NAME, LONG_LINK, PAX, PAX_ALL = b"L", b"K", b"x", b"g"
 
 
 class PlainBytes:
-    """The bytes of a file as they are."""
+    """The bytes of an uncompressed file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
 
     def read(self, offset: int, length: int) -> bytes:
-        """So many bytes from there, fewer at the end. Several threads may read."""
+        """`length` bytes from `offset`, or fewer at the end. Thread-safe."""
         return os.pread(self._file.fileno(), length, offset)
 
 
-class _Place(NamedTuple):
-    """Where one can go on from in a file compressed by gzip."""
+class _Checkpoint(NamedTuple):
+    """A state from which decompression can resume."""
 
-    content: int  # bytes of content before it
-    packed: int  # bytes of the file before it
+    content: int  # decompressed bytes before it
+    packed: int  # compressed bytes before it
     state: "zlib._Decompress"
 
 
 class GzipBytes:
-    """The content of a file compressed by gzip; to go back in it, it is decompressed again from the place before."""
+    """The content of a gzipped file; to go back, it is decompressed again from the preceding checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("rb")
         self._lock = threading.Lock()
-        self._places = [_Place(0, 0, zlib.decompressobj(wbits=31))]
-        self._content, self._packed, self._state = self._places[0]
+        self._checkpoints = [_Checkpoint(0, 0, zlib.decompressobj(wbits=31))]
+        self._content, self._packed, self._state = self._checkpoints[0]
         self._state = self._state.copy()
-        self._rest = b""  # decompressed and not read yet; it ends at `_content`
+        self._rest = b""  # decompressed but not read yet; ends at `_content`
 
     def read(self, offset: int, length: int) -> bytes:
-        """So many bytes from there, fewer at the end. Several threads may read, one at a time."""
+        """`length` bytes from `offset`, or fewer at the end. Thread-safe. Raises SourceFault if it is damaged."""
         with self._lock:
             try:
                 return self._read(offset, length)
@@ -59,9 +59,9 @@ class GzipBytes:
 
     def _read(self, offset: int, length: int) -> bytes:
         start = self._content - len(self._rest)
-        place = self._places[bisect_right(self._places, offset, key=lambda place: place.content) - 1]
-        if offset < start or place.content > self._content:
-            self._content, self._packed, state = place
+        checkpoint = self._checkpoints[bisect_right(self._checkpoints, offset, key=lambda point: point.content) - 1]
+        if offset < start or checkpoint.content > self._content:
+            self._content, self._packed, state = checkpoint
             self._state, self._rest = state.copy(), b""
         while self._content < offset + length and (block := self._advance()) is not None:
             start = self._content - len(block) - len(self._rest)
@@ -82,13 +82,13 @@ class GzipBytes:
         self._packed += len(packed) - len(self._state.unused_data)
         self._content += len(block)
         check_growth(self._path.name, self._packed, self._content)
-        if self._content >= self._places[-1].content + CHECKPOINT and not self._state.eof:
-            self._places.append(_Place(self._content, self._packed, self._state.copy()))
+        if self._content >= self._checkpoints[-1].content + CHECKPOINT and not self._state.eof:
+            self._checkpoints.append(_Checkpoint(self._content, self._packed, self._state.copy()))
         return block
 
 
 def walk_tar(name: str, source: Bytes) -> Iterator[Entry]:
-    """The files and links of an archive; folders are passed over. Raises SourceFault if it is none, or cut off."""
+    """The files and links of an archive, without folders. Raises SourceFault if it is not a tar archive, or damaged."""
     offset = 0
     given: dict[str, str] = {}
     while header := source.read(offset, BLOCK):
@@ -108,7 +108,7 @@ def walk_tar(name: str, source: Bytes) -> Iterator[Entry]:
                 is_file = kind in FILES and "sparse" not in given
                 yield Entry(given.get("path") or _read_name(header), offset + BLOCK, size, is_file)
             given = {}
-        # Links, devices and folders have no content, whatever size they state.
+        # Links, devices and folders have no content, even if they state a size.
         size = 0 if kind in b"123456" else size
         offset += BLOCK + -(-size // BLOCK) * BLOCK
     if offset == 0:
@@ -126,7 +126,7 @@ def _check_header(name: str, header: bytes, offset: int) -> None:
 
 
 def _read_number(name: str, field: bytes) -> int:
-    """Octal digits, or for large numbers 8 bits a byte."""
+    """Octal digits, or big-endian binary for large numbers."""
     if field[0] & 0x80:
         return int.from_bytes(field[1:])
     try:
@@ -152,7 +152,7 @@ def _read_pax(name: str, told: bytes) -> dict[str, str]:
             raise SourceFault(f"{name} has a damaged header")
         if key in (b"path", b"size"):
             found[key.decode()] = _decode(value)
-        elif key.startswith(b"GNU.sparse"):  # its content is not stored as it is
+        elif key.startswith(b"GNU.sparse"):  # sparse content is not stored contiguously
             found["sparse"] = "yes"
         told = told[length:]
     if not found.get("size", "0").isdecimal():

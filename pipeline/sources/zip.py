@@ -1,6 +1,6 @@
-"""Zip archives: the list of members, and the content of one. Names are kept and never used as paths.
+"""Zip archives: the list of members, and the content of one. Names are never used as paths on disk.
 
-Of the standard library's list each member takes a kilobyte, and a set of frames has millions.
+The list of the standard library takes a kilobyte per member, and datasets of frames have millions.
 """
 
 import stat
@@ -16,20 +16,20 @@ END_BYTES, LOCATOR_BYTES, END_64_BYTES, LISTED_BYTES, LOCAL_BYTES = 22, 20, 56, 
 LONGEST_COMMENT = 1 << 16
 STORED, DEFLATED = 0, 8
 ENCRYPTED, UTF8 = 1, 1 << 11  # flags
-FULL = 0xFFFFFFFF  # in place of a number that stands in 8 bytes elsewhere
+FULL = 0xFFFFFFFF  # the value is in the zip64 field, in 8 bytes
 UNIX = 3
 
 
 class _Directory(NamedTuple):
-    """Where the list of members is."""
+    """The position of the central directory."""
 
     start: int  # bytes from the start of the file
     length: int  # bytes
-    shift: int  # bytes before the archive, in a file that begins with something else
+    shift: int  # bytes that precede the archive in the file
 
 
 def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
-    """The files and links of an archive of `length` bytes. Raises SourceFault if it is none, or cut off."""
+    """The files and links of an archive of `length` bytes. Raises SourceFault if it is not a zip, or damaged."""
     start, size, shift = _find_directory(name, source, length)
     listed = source.read(start, size)
     at = 0
@@ -54,7 +54,7 @@ def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
 
 
 def read_zip(name: str, path: str, source: Bytes, entry: Entry) -> Iterator[bytes]:
-    """The content of a member, piece by piece. Raises SourceFault if it is damaged or its method is unsupported."""
+    """The content of a member, in pieces. Raises SourceFault if it is damaged or its method is unsupported."""
     head = source.read(entry.offset, LOCAL_BYTES)
     if len(head) < LOCAL_BYTES or head[:4] != LOCAL:
         raise SourceFault(f"{name} is damaged at {path}")
@@ -100,7 +100,7 @@ def _find_directory(name: str, source: Bytes, length: int) -> _Directory:
 
 
 def _read_large(name: str, extra: bytes, values: list[int]) -> list[int]:
-    """Size, packed size and offset, of which those that are full stand in the extra field of zip64, in this order."""
+    """Size, packed size and offset: those that are FULL are read from the zip64 extra field, in this order."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack("<2H", extra[at : at + 4])
@@ -112,7 +112,7 @@ def _read_large(name: str, extra: bytes, values: list[int]) -> list[int]:
 
 
 def _decode(name: bytes, flags: int) -> str:
-    """Many programs write UTF-8 without saying so."""
+    """UTF-8 even without its flag, which many programs do not set; else cp437."""
     try:
         return name.decode()
     except UnicodeDecodeError:

@@ -15,7 +15,7 @@ Slots = tuple[int, ...]
 
 ARTICLES = frozenset(("a", "an", "the"))
 GAP = "*"  # no token holds this sign
-MOST_ACTIONS = 1000  # more than datasets have categories, and few enough to store with a model
+MAX_ACTIONS = 1000  # more than datasets have categories, and few enough to store with a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def find_slots(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Token
 def list_actions(captions: Iterable[tuple[Tokens, Slots]]) -> tuple[str, ...]:
     """The captions with `*` in place of each object, the commonest first, for `match_slots`."""
     counts = Counter(_write_action(tokens, slots) for tokens, slots in captions if any(slots) and 0 in slots)
-    return tuple(sorted(counts, key=lambda action: (-counts[action], action))[:MOST_ACTIONS])
+    return tuple(sorted(counts, key=lambda action: (-counts[action], action))[:MAX_ACTIONS])
 
 
 def _fill_action(tokens: Tokens, action: str) -> Slots | None:

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.text.vector_files import FoundVectors, read_vectors
 
 WORD_BYTES = 1 << 15  # of a word and its vector: 4,096 values, and as many letters
-MOST_WARNINGS = 100
+MAX_WARNINGS = 100
 
 
 def read_vector_file(path: Path, wanted: Collection[str], first: int, sandbox: SandboxMode) -> FoundVectors:
@@ -66,7 +66,7 @@ def _receive_vectors(wanted: Collection[str], others: int, value: Any, content: 
         case _:
             raise BadAnswer("an answer of another shape")
     end = 4 * count * width
-    if not (count >= 0 < width or count == width == 0) or end > len(content) or len(warnings) > MOST_WARNINGS:
+    if not (count >= 0 < width or count == width == 0) or end > len(content) or len(warnings) > MAX_WARNINGS:
         raise BadAnswer(f"{count:,} vectors of {width:,} values in {len(content):,} bytes")
     words = unpack_texts(memoryview(content)[end:])
     if len(words) != count or len({*words}) != count or len({*words} - {*wanted}) > others:

@@ -1,8 +1,8 @@
-"""Videos -> shards: one task per shard, a manifest next to each, and finished shards kept until all exist.
+"""Videos -> shards: one task per shard, each with a manifest; finished shards are kept until all exist.
 
 Shards are made in any order and on any machine, each by a `ShardMaker`, whose worker is sandboxed. A shard is finished
-once its manifest is written, so a run that was stopped resumes by making the missing shards only; `publish_shards` then
-puts all of them into the output.
+once its manifest is written, so an interrupted run resumes with the missing shards; `publish_shards` then puts all of
+them into the output.
 """
 
 import os
@@ -37,17 +37,17 @@ __all__ = [
     "require_order",
 ]
 
-MOST_BYTES = 2**31 - 1  # of frames in one shard: programs that count with 32 bits read it whole
+MAX_BYTES = 2**31 - 1  # of frames in one shard, for programs that use 32-bit sizes
 
 NO_SPLITS: Mapping[str, Split] = MappingProxyType({})
 
-PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions decide bytes, too
-# Decoded frames that are hardly larger than a signature.
+PACKAGES = ("av", "imageio-ffmpeg", "numpy", "pyarrow")  # their versions affect the bytes of shards
+# Little more than the resolution of a signature.
 SIGNATURE_SHAPE = ClipParams(frames=FRAMES, height=2 * GRID, width=2 * GRID, spread="time", seconds=None, stride=None)
 
 
 class Published(NamedTuple):
-    """Clips that were read and kept, and how many of each split have a near-duplicate in train."""
+    """Numbers of clips read and kept, and of clips of each split with a near-duplicate in train."""
 
     read: int
     kept: int
@@ -55,7 +55,7 @@ class Published(NamedTuple):
 
 
 def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str:
-    """A name for a run by all that its shards depend on: chosen clips, params, code and the packages that decode."""
+    """A digest of everything that shards depend on: chosen clips, params, code and versions of packages."""
     return digest_value(
         {
             "clips": digest_file(table),
@@ -67,11 +67,11 @@ def fingerprint(table: Path, shape: ClipParams, options: TranscodeParams) -> str
 
 
 def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodeParams) -> None:
-    """Raises UserError, with a `shard_clips` that fits, where a shard could exceed MOST_BYTES."""
+    """Raises UserError that names a `shard_clips` that fits, if a shard could exceed MAX_BYTES."""
     size = f"{shape.frames}x{shape.height}x{shape.width}x3 bytes"
     each = count_clip_bytes(shape) * options.windows
     longest = min(clips, options.shard_clips)
-    fitting = MOST_BYTES // each
+    fitting = MAX_BYTES // each
     if longest <= fitting:
         return
     windows = f" in {options.windows} windows each (transcode.windows)" if options.windows > 1 else ""
@@ -84,7 +84,7 @@ def require_fitting_shards(clips: int, shape: ClipParams, options: TranscodePara
 
 
 def require_order(clips: Iterable[Clip], source: Path) -> Iterator[Clip]:
-    """The same clips, checked as they pass. Raises UserError if two are out of order: shards are sorted by id."""
+    """Yield the clips unchanged. Raises UserError if they are not sorted by id, as shards have to be."""
     last = ""
     for clip in clips:
         if clip.id <= last:
@@ -105,7 +105,7 @@ def make_shards(
     label: str,
     progress: Progress,
 ) -> list[Path]:
-    """Make the shards of `total` clips, which are sorted by id, in a folder; returns their paths, in order."""
+    """Make the shards of `total` clips, sorted by id, in a folder; returns their paths, in order."""
     shards = -(-total // options.shard_clips)
     paths = [folder / f"clips-{number:05}.{options.shard_format}" for number in range(shards)]
     parts = zip(paths, split_batches(clips, options.shard_clips), strict=True)
@@ -119,10 +119,10 @@ def make_shards(
 def publish_shards(
     paths: list[Path], out: Path, shape: ClipParams, splits: Mapping[str, Split] = NO_SPLITS
 ) -> Published:
-    """Make `out` whole from finished shards, the index last.
+    """Write `out` from finished shards, the index last.
 
-    Near-duplicates are counted between the `splits` of the ids. The shards also stay where they are until the caller
-    removes them, so a kill in the middle loses nothing. Raises UserError if no clip is left.
+    Near-duplicates are counted between the `splits` of the ids. The shards also remain at `paths` until the caller
+    removes them, so that nothing is lost if the process is killed. Raises UserError if no clip is left.
     """
     read = 0
     frames: Counter[int] = Counter()
@@ -154,7 +154,7 @@ def publish_shards(
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name; a copy where the file system has no links, or is another one."""
+    """Hard-link a file, or copy it if the file system does not support that or differs."""
     try:
         os.link(source, target)
     except OSError:
@@ -185,7 +185,7 @@ def compute_signatures(
     compute: ComputeParams,
     progress: Progress = no_progress,
 ) -> list[Signature]:
-    """The signatures of clips, which are sorted by id; one that cannot be decoded has none."""
+    """The signatures of clips, sorted by id; clips that cannot be decoded are left out."""
     if not clips:
         return []
     whole = options.model_copy(update={"windows": 1, "shard_format": "parquet", "short_clips": "repeat_last"})

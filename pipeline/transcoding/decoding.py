@@ -1,7 +1,4 @@
-"""The work of a sandboxed worker on a shard: it decodes one video after another and reports the outcomes.
-
-It reports one outcome for each requested part of a video: the frames of its windows, or why there are none.
-"""
+"""The sandboxed half of making a shard: decodes videos, and reports frames or a reason for each requested part."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ import numpy as np
 
 from pipeline.compute.child import Failure, Work
 from pipeline.compute.isolation import memory_limit
-from pipeline.compute.messages import MOST_TEXT
+from pipeline.compute.messages import MAX_TEXT
 from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.params import ClipParams, TranscodeParams
@@ -34,12 +31,12 @@ FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> r
 
 REASONS: dict[type[Fault], Reason] = {ShortClip: "too_short", OutsideVideo: "outside_video", DecodeError: "undecodable"}
 
-KEPT_DIGESTS = 4  # of long videos whose parts are in several shards
+KEPT_DIGESTS = 4  # cached, of long videos whose parts are in several shards
 
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One shard to make: paths and labels travel to the worker, frames never travel back."""
+    """One shard to make: only paths and labels are sent to a worker, and no frames are sent back from it."""
 
     path: Path
     videos: Path
@@ -52,26 +49,26 @@ class ShardTask:
 
 
 class Undecoded(NamedTuple):
-    """Why a video, or a part of one, is left out."""
+    """Why a video, or a part of one, is dropped."""
 
     reason: Reason
     detail: str
 
 
-_Found = dict[str, DecodedVideo | Undecoded]  # by part, as `Clip.part` has it
+_Found = dict[str, DecodedVideo | Undecoded]  # by `Clip.part`
 
 
 def prepare_videos(task: ShardTask) -> None:
-    """List the archives that the videos of a shard are in."""
+    """Index the archives that contain the videos of a shard."""
     for clip in task.clips:
         index_archive(task.videos, clip.video)
 
 
 def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], scratch: str) -> Work:
-    """Decode the parts of one video that a shard asks for.
+    """Decode the parts of one video that a shard needs.
 
-    Yields the name of what is decoded next: the video, and then each part of it. Raises UserError if the video is no
-    longer the one that `filter` chose.
+    Yields the name of each step before it starts: the video, then each part of it. Raises UserError if the video has
+    changed since `filter`.
     """
     clips = [clip for clip in task.clips if clip.video == video]
     parts = {clip.part: clip for clip in clips}
@@ -92,7 +89,7 @@ def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], s
 def _decode_parts(
     task: ShardTask, source: Path | Pictures, parts: Sequence[Clip], failures: Mapping[str, Failure]
 ) -> Generator[str, None, _Found]:
-    """The same for parts of a video, which are decoded together in their order of time."""
+    """Decode parts of a video together, in temporal order."""
     found: _Found = {}
     left: list[Part] = []
     part_of: dict[str, str] = {}
@@ -108,21 +105,21 @@ def _decode_parts(
         yield left[0].key
         decoded = _try_decoding(task, partial(next, decoding))
         found[part_of[left.pop(0).key]] = decoded
-        if getgeneratorstate(decoding) == GEN_CLOSED:  # for want of memory; the other parts are tried without it
+        if getgeneratorstate(decoding) == GEN_CLOSED:  # out of memory: continue with the remaining parts
             decoding = decode_parts(source, tuple(left), task.shape, task.options)
     return found
 
 
 def name_part(clip: Clip) -> str:
-    """The step in which a part of a video is decoded; that of the whole of it is its own name."""
+    """The name of the step that decodes a part of a video, or the whole video."""
     return f"{clip.video}@{clip.part}" if clip.part else clip.video
 
 
 def _describe(part: str, decoded: DecodedVideo | Undecoded) -> dict[str, object]:
-    """One outcome as it is sent to the parent."""
+    """One outcome as sent to the parent."""
     if isinstance(decoded, DecodedVideo):
         return {"part": part, "frames": decoded.count, "windows": len(decoded.clips)}
-    return {"part": part, "reason": decoded.reason, "detail": decoded.detail[:MOST_TEXT]}
+    return {"part": part, "reason": decoded.reason, "detail": decoded.detail[:MAX_TEXT]}
 
 
 def _try_decoding(task: ShardTask, decode: Callable[[], DecodedVideo | Fault]) -> DecodedVideo | Undecoded:
@@ -141,7 +138,7 @@ def _try_decoding(task: ShardTask, decode: Callable[[], DecodedVideo | Fault]) -
 
 
 def explain_failure(failure: Failure) -> Undecoded:
-    """Why the clips of a step are dropped at which a worker hung, died or was compromised."""
+    """Why clips are dropped if the worker hung, died or was compromised while decoding them."""
     reason, hint = FAILURES[failure.kind]
     return Undecoded(reason, f"{failure.detail}{hint}")
 
@@ -166,5 +163,5 @@ def _digest(videos: Path, video: str) -> str:
 
 @lru_cache(KEPT_DIGESTS)
 def _read_digest(path: Path, *_: int) -> str:
-    """The digest of a video; its size and time are there to tell another file from it."""
+    """The digest of a video; size and modification time are part of the cache key."""
     return digest_file(path)

@@ -1,6 +1,6 @@
-"""One shard: a sandboxed worker decodes; the parent, which trusts nothing that the worker sends, checks and writes.
+"""Makes one shard: a sandboxed worker decodes; the parent, which does not trust it, checks its answers and writes.
 
-The manifest next to a shard says which clips were written and which dropped. With it the shard is finished.
+The manifest next to a shard lists which clips were written and dropped. A shard with a manifest is finished.
 """
 
 from collections import Counter
@@ -40,11 +40,11 @@ ALLOWED_REASONS: dict[str, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The outcome of the clips of one shard: of `read`, those not in `drops` were written; no shard if none was."""
+    """The outcome of one shard: of `read` clips, all but `drops` were written; `shard` is None if none was."""
 
     read: int
     drops: tuple[Drop, ...]
-    frame_counts: Mapping[int, int]  # frames of a whole video -> kept clips from such videos
+    frame_counts: Mapping[int, int]  # frames of a video or part -> number of kept clips from such
     shard: Shard | None
     signatures: tuple[Signature, ...]  # of the rows of the shard
 
@@ -55,14 +55,14 @@ def locate_manifest(shard: Path) -> Path:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write it with its own digest, so that an altered one is recognised."""
+    """Write it with its digest, so that alterations are detected."""
     values = asdict(manifest)
     values["frame_counts"] = sorted(manifest.frame_counts.items())
     write_json(path, {"manifest": values, "digest": digest_value(values)})
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """What `write_manifest` wrote; None if there is none, or not a whole one."""
+    """Read a manifest; None if it is missing, incomplete or altered."""
     try:
         tree = read_json(path, "")
         values = tree["manifest"]
@@ -80,7 +80,7 @@ def read_manifest(path: Path) -> Manifest | None:
 
 
 def is_finished(shard: Path) -> bool:
-    """Whether an earlier run wrote this shard and its manifest, and neither has been altered since."""
+    """Whether this shard and its manifest exist and are unaltered."""
     manifest = read_manifest(locate_manifest(shard))
     if manifest is None:
         return False
@@ -91,7 +91,7 @@ def is_finished(shard: Path) -> bool:
 
 
 def read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:
-    """Each shard with its manifest. Raises UserError if one is no longer whole."""
+    """Each shard with its manifest. Raises UserError if a manifest is damaged."""
     for path in paths:
         manifest = read_manifest(locate_manifest(path))
         if manifest is None:
@@ -100,37 +100,37 @@ def read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:
 
 
 def list_drops(paths: list[Path]) -> Iterator[Drop]:
-    """Of all clips of finished shards, in order."""
+    """The drops of all finished shards, in order."""
     return (drop for _, manifest in read_manifests(paths) for drop in manifest.drops)
 
 
 def list_signatures(paths: list[Path]) -> list[Signature]:
-    """Of all rows of finished shards, in order."""
+    """The signatures of all rows of finished shards, in order."""
     return [signature for _, manifest in read_manifests(paths) for signature in manifest.signatures]
 
 
 class Decoded(NamedTuple):
-    """The checked answer of a worker: the windows of a part of a video, and how many frames the video has."""
+    """The checked answer of a worker: the windows of a part of a video, and its number of frames."""
 
     windows: list[Frames]
     frames: int
 
 
 class _Announced(NamedTuple):
-    """How many windows a worker announces, and how many frames the video has."""
+    """The numbers of windows and frames that a worker announces."""
 
     windows: int
     frames: int
 
 
-Outcomes = dict[str, Decoded | Undecoded]  # by part, as `Clip.part` has it
+Outcomes = dict[str, Decoded | Undecoded]  # by `Clip.part`
 
 
 class ShardMaker:
-    """Makes the shard of a task, and then its manifest; a shard that is finished already stays as it is."""
+    """Makes the shard of a task and its manifest; a finished shard is kept."""
 
     def list_steps(self, task: ShardTask) -> Mapping[str, Sequence[str]]:
-        """The videos, each with itself and the parts of it that are asked for."""
+        """The videos, each with the steps that decode it: itself and its requested parts."""
         if is_finished(task.path):
             return {}
         steps: dict[str, dict[str, None]] = {}
@@ -139,7 +139,7 @@ class ShardMaker:
         return {video: tuple(names) for video, names in steps.items()}
 
     def find_permissions(self, task: ShardTask) -> Permissions:
-        """The videos folder, what its links lead to, and the ffmpeg program where it decodes."""
+        """The videos folder, the targets of its links, and the ffmpeg program if it is needed."""
         videos = list(dict.fromkeys(clip.video for clip in task.clips))
         copies = task.options.decoder == "ffmpeg" or any(needs_copies(task.videos, video) for video in videos)
         return Permissions(
@@ -150,11 +150,11 @@ class ShardMaker:
         )
 
     def count_bytes(self, task: ShardTask, item: str) -> int:
-        """All windows of all parts of a video."""
+        """The bytes of all windows of all parts of a video."""
         return len(_list_parts(task, item)) * task.options.windows * count_clip_bytes(task.shape)
 
     def prepare(self, task: ShardTask) -> None:
-        """In the worker: list archives."""
+        """In the worker: index archives."""
         prepare_videos(task)
 
     def work(self, task: ShardTask, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
@@ -162,7 +162,7 @@ class ShardMaker:
         return decode_clips(task, item, failures, scratch)
 
     def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
-        """One outcome for each part that is asked for, with exactly the frames that it announces. Raises BadAnswer."""
+        """One outcome for each requested part, with exactly the announced bytes of frames. Raises BadAnswer."""
         parts = _list_parts(task, item)
         frames = np.frombuffer(content, np.uint8)
         taken: Outcomes = {}
@@ -188,7 +188,7 @@ class ShardMaker:
 
     def finish(self, task: ShardTask, found: Mapping[str, Outcomes], failures: Mapping[str, Failure]) -> None:
         """Write the shard and then its manifest."""
-        if not found and not failures:  # it was finished
+        if not found and not failures:  # it was already finished
             return
         drops: list[Drop] = []
         counts: Counter[int] = Counter()
@@ -208,7 +208,7 @@ class ShardMaker:
 
 
 def count_clip_bytes(shape: ClipParams) -> int:
-    """The bytes of the frames of one window."""
+    """The number of bytes of one window."""
     return shape.frames * shape.height * shape.width * 3
 
 
@@ -217,7 +217,7 @@ def _list_parts(task: ShardTask, video: str) -> set[str]:
 
 
 def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Announced | Undecoded]:
-    """One outcome by its keys and by the kinds and bounds of its values. Raises BadAnswer."""
+    """Check an outcome by its keys, and the types and bounds of its values. Raises BadAnswer."""
     match outcome:
         case {"part": str(part), "frames": int(frames), "windows": int(windows)} if len(outcome) == 3:
             if 1 <= windows <= task.options.windows and 1 <= frames <= task.options.limits.video_frames:

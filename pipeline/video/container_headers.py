@@ -17,7 +17,7 @@ from pipeline.video.geometry import Filter
 from pipeline.video.truncation import (
     ASF_HEADER,
     MATROSKA,
-    MOST_ASF_HEADER,
+    MAX_ASF_HEADER,
     MP4_BOXES,
     OGG_PAGE,
     TAIL_BYTES,
@@ -43,9 +43,9 @@ from pipeline.video.webm import (
 
 CROPS = {"left": 0x54CC, "right": 0x54DD, "top": 0x54BB, "bottom": 0x54AA}
 ENTRIES_AT, ENTRY_BYTES = 8, 78  # offset of the entries of a box stsd; fixed part of a video entry before its boxes
-MOST_BYTES = 2**26  # of a header
+MAX_BYTES = 2**26  # of a header
 
-MOST_AVI_HEADER = 2**16
+MAX_AVI_HEADER = 2**16
 ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 FLV_SOUND = 4
 THEORA = b"\x80theora"
@@ -95,7 +95,7 @@ def _read_segment(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     for part in islice(walk_segment(file, file.seek(0, 2)), 1, None):
         if part.name == CLUSTER or part.size is None:
             return
-        yield part.name, file.read(min(part.size, MOST_BYTES)) if part.name in (INFO, TRACKS) else b""
+        yield part.name, file.read(min(part.size, MAX_BYTES)) if part.name in (INFO, TRACKS) else b""
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:
@@ -118,7 +118,7 @@ def _read_movie(file: BinaryIO) -> bytes:
         if box.name == b"moov":
             content = (box.size or length - box.start) - box.header
             file.seek(box.start + box.header)
-            return file.read(min(max(content, 0), MOST_BYTES))
+            return file.read(min(max(content, 0), MAX_BYTES))
     return b""
 
 
@@ -214,7 +214,7 @@ def _find_matroska_end(header: Sequence[tuple[int, bytes]]) -> Fraction | None:
 
 def _read_avi(file: BinaryIO) -> Fraction | None:
     """The frame count of the only video stream, including repeated frames, over its frame rate."""
-    headers = file.read(MOST_AVI_HEADER).split(b"strh")[1:]
+    headers = file.read(MAX_AVI_HEADER).split(b"strh")[1:]
     videos = [header for header in headers if header[4:8] == b"vids"]
     scale, rate, start, frames = struct.unpack_from("<24x4I", videos[0])
     return Fraction((start + frames) * scale, rate) if len(videos) == 1 else None
@@ -229,7 +229,7 @@ def _read_flv(file: BinaryIO) -> Fraction | None:
 
 def _read_asf(file: BinaryIO) -> Fraction | None:
     """The play duration minus the preroll."""
-    header = file.read(MOST_ASF_HEADER)
+    header = file.read(MAX_ASF_HEADER)
     stated = read_asf_properties(header)
     if not stated or header.count(ASF_STREAM) != 1:
         return None

@@ -18,7 +18,7 @@ LONGEST = 1e6  # seconds; longer durations are ignored
 AVI_SLACK = 8  # bytes: some writers include those of the header
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-MOST_ASF_HEADER = 2**16
+MAX_ASF_HEADER = 2**16
 GIF, GIF_EXTENSION, GIF_PICTURE, GIF_END = b"GIF8", 0x21, 0x2C, 0x3B
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 DV, DV_SEQUENCES, DV_SEQUENCE_BYTES = (
@@ -59,7 +59,7 @@ def _read_stated_length(file: BinaryIO, head: bytes, length: int) -> int | None:
         return 8 + int.from_bytes(head[4:8], "little")
     file.seek(0)
     if head[:16] == ASF_HEADER:
-        properties = read_asf_properties(file.read(MOST_ASF_HEADER))
+        properties = read_asf_properties(file.read(MAX_ASF_HEADER))
         return properties.length if properties else None
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return _read_avi_length(file, length)

@@ -16,7 +16,7 @@ from training_sets import H, T, W, train_project
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.sample import MADE_BY, MOST_FPS, sample
+from pipeline.cli.sample import MADE_BY, MAX_FPS, sample
 from pipeline.cli.verify import check_facts
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
@@ -111,7 +111,7 @@ def test_what_would_not_be_made_again_is_not_drawn(tmp_path, option, value):
 
 def test_no_more_frames_a_second_than_a_gif_can_show(trained, tree):
     """Of more, ffmpeg refuses some numbers, and a GIF shows fewer without a word."""
-    assert MOST_FPS == 100
+    assert MAX_FPS == 100
     drawn(trained, "most.gif", "--fps", "100", "--n", "1")
     answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", "more.gif", "--fps", "101"])
     assert answer.exit_code == 2

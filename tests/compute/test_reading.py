@@ -45,7 +45,7 @@ def test_an_error_of_the_user_comes_back_as_it_is_after_what_was_printed(capsys)
 
 def test_what_is_printed_has_an_end(capsys):
     assert read("chatter") == ("chatter", "chatter")
-    assert len(capsys.readouterr().out) < reading.MOST_LETTERS + 10
+    assert len(capsys.readouterr().out) < reading.MAX_LETTERS + 10
 
 
 @pytest.mark.parametrize(

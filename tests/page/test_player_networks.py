@@ -101,7 +101,7 @@ def test_between_two_clips_both_captions_and_noises_are_mixed(tmp_path):
     assert measure_difference(drawn, to_frames(network.generator(z, *conds))) <= 1
 
 
-@pytest.mark.parametrize("limit", ["MOST_VALUES", "MOST_OPERATIONS"])
+@pytest.mark.parametrize("limit", ["MAX_VALUES", "MAX_OPERATIONS"])
 def test_a_model_that_a_page_cannot_run_says_why(limit, tmp_path, monkeypatch):
     folder = save_generator(tmp_path)
     monkeypatch.setattr(f"pipeline.page.player.{limit}", 0)

@@ -42,8 +42,8 @@ TOOLS_BY_BYTES = {"elan": elan, "cvat": cvat}
 TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of a table's first lines
 EXPORTS = {ending for tool in (*TOOLS_BY_BYTES.values(), *TOOLS_BY_CONTENT.values()) for ending in tool.ENDINGS}
 SAMPLED_LINES, SAMPLED_BYTES = 100, 1 << 16  # of a table, to tell what wrote it
-MOST_FOLDERS = 16  # that are looked into for a tool's export
-MOST_FILES = 10_000  # that are looked at to find the layout of a folder of videos
+MAX_FOLDERS = 16  # that are looked into for a tool's export
+MAX_FILES = 10_000  # that are looked at to find the layout of a folder of videos
 
 Detected = tuple[str, str] | None  # the format, and why it is that one
 
@@ -140,7 +140,7 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
 def _recognize_tool_in_folder(folder: Path) -> Detected:
     """The labelling tool of the first export in a folder, or in one of those in it; None if there is none."""
     first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
-    for path in list_near_files(folder, tuple(EXPORTS), MOST_FOLDERS):
+    for path in list_near_files(folder, tuple(EXPORTS), MAX_FOLDERS):
         if path.name[0] != "~":
             first.setdefault(path.suffix.lower(), path)
     return next((known for path in first.values() if (known := _recognize_tool(path))), None)
@@ -201,7 +201,7 @@ def _detect_table_or_list(folder: Path) -> Detected:
 def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if listed := sidecar.find_lists(folder):
         return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
-    files = list(islice(walk(folder), MOST_FILES))
+    files = list(islice(walk(folder), MAX_FILES))
     videos = [file.path for file in files if file.is_video]
     if videos and (naming := find_naming(list(map(str, videos)), dataset))[0]:
         return "folders", f"{naming[1]} finds categories in names such as {videos[0].name}"

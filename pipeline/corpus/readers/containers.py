@@ -38,7 +38,7 @@ from pipeline.sources.tables import (
 )
 
 TRIED = 100  # paths that are looked for, to find out where they start
-MOST_FOLDERS = 20  # that are looked into for a first file
+MAX_FOLDERS = 20  # that are looked into for a first file
 
 Sample = dict[str, str]  # ending without its first dot -> name of the file
 CLASS = "cls"
@@ -113,7 +113,7 @@ def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
     return next((path for path in list_near_files(labels, endings) if path.is_file()), None)
 
 
-def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MOST_FOLDERS) -> Iterator[Path]:
+def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MAX_FOLDERS) -> Iterator[Path]:
     """The files with such an ending in a folder, and then those in the first `most` folders in it, to tell a format."""
     below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     for here in (folder, *(folder / name for name in below[:most])):

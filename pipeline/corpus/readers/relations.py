@@ -35,7 +35,7 @@ from pipeline.params import DatasetParams
 
 OBJECTS, RELATIONS = "subject/objects", "relation_instances"
 REMEDY = "download it again or repair it"
-MOST_FOLDERS = 64  # that are looked into, to tell what a folder holds
+MAX_FOLDERS = 64  # that are looked into, to tell what a folder holds
 SLOT = "[something]"
 # VidVRD shortens the last word of a predicate: `stand_left`, `larger`.
 LAST_WORDS = {
@@ -67,7 +67,7 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
 
 def recognize(labels: Path) -> str | None:
     """What tells that labels are of this kind, by the first file of JSON; None if it does not."""
-    path = next(_list_files(labels, MOST_FOLDERS), None)
+    path = next(_list_files(labels, MAX_FOLDERS), None)
     try:
         content = read_content(path) if path else None
     except UserError:  # another reader may know it, or say what is wrong with it

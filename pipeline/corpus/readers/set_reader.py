@@ -23,7 +23,7 @@ from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
 WITHOUT_CAPTIONS = ("mask_dict.json",)  # of a set, and too long to be read only to find that out
-MOST_FILES = 100  # of a folder that may be a set's: others hold a text for each video
+MAX_FILES = 100  # of a folder that may be a set's: others hold a text for each video
 NUMBERED = re.compile(r"^\d+_")  # before the name of a video in a list of a split
 LONGEST_LINE = 1 << 16  # bytes that are looked at
 
@@ -47,7 +47,7 @@ class Match(NamedTuple):
 def recognize_set(labels: Path) -> tuple[str, str] | None:
     """The set that a file, or a file of a folder, is of, and what tells it; None if nothing does."""
     paths = _list_files(labels)
-    if len(paths) > MOST_FILES:
+    if len(paths) > MAX_FILES:
         return None
     for source in _open_sources(paths):
         for name in SETS:

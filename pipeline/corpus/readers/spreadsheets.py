@@ -26,8 +26,8 @@ OTHERS = (".xls", ".xlsb", ".ods", ".numbers")  # spreadsheets that are not read
 REMEDY = "save it as CSV with UTF-8, and name that in dataset.labels"
 LOCKS = "~$"  # how the name of a file begins that Excel keeps while a sheet is open
 OLE = bytes.fromhex("d0cf11e0")  # at the start of an older format, and of a sheet with a password
-MOST_ROWS = 1 << 20  # as in Excel
-MOST_XML = 1 << 30  # bytes
+MAX_ROWS = 1 << 20  # as in Excel
+MAX_XML = 1 << 30  # bytes
 BLOCK = 1 << 16
 MINUTES = re.compile(r"(?:\[\$[^]]*\])?h+:mm(?:;@)?", re.IGNORECASE)  # the format that Excel gives 1:30 as it is typed
 DAY = timedelta(days=1)
@@ -74,7 +74,7 @@ def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
 def _list_rows(sheet: Any) -> Iterator[Row]:
     """The rows that are not empty. What a file says its dimensions are may be wrong, so that it does not count."""
     sheet.reset_dimensions()
-    for number, cells in enumerate(islice(sheet.iter_rows(), MOST_ROWS), 1):
+    for number, cells in enumerate(islice(sheet.iter_rows(), MAX_ROWS), 1):
         values = [_read_cell(cell) for cell in cells]
         if any(value not in (None, "") for value in values):
             yield number, values
@@ -133,8 +133,8 @@ def _check_archive(path: Path) -> None:
 
 def _refuse_entities(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Read a member up to its first element: what declares entities can only stand before that."""
-    if member.file_size > MOST_XML:
-        raise SourceFault(f"{member.filename} holds more than {MOST_XML >> 20} MiB of XML; {REMEDY}")
+    if member.file_size > MAX_XML:
+        raise SourceFault(f"{member.filename} holds more than {MAX_XML >> 20} MiB of XML; {REMEDY}")
     found = {"element": False}
 
     def refuse(*_: Any) -> None:
