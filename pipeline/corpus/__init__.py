@@ -1,4 +1,4 @@
-"""Labels on disk -> chosen clips: a reader per format, cleaning, categories, objects, splits."""
+"""Labels on disk -> chosen clips: readers per format, cleaning, categories, objects, splits."""
 
 import hashlib
 import math
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset itself; `all` where it has none
+OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset itself; `all` if it has none
 
 _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -18,14 +18,14 @@ _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
 OFFICIAL_SPLITS: dict[str, OfficialSplit] = {name: split for split, names in _NAMES.items() for name in names}
 SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)
 
-UNSAFE = re.compile(r"^\.|[^\w ./-]")  # a leading dot would hide the file that an id names
+UNSAFE = re.compile(r"^\.|[^\w ./-]")  # a leading dot would make a hidden file
 LOOSE = re.compile(r"(?:^|/)\.?(?:/|$)")
-SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # nearly every path
+SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # the common case
 LONGEST = 160  # bytes; leaves room for what is appended to an id
 
 
 class Segment(NamedTuple):
-    """A part of a video: from `start` up to `end`, which is outside, in seconds from the first frame."""
+    """A part of a video: from `start` to `end`, exclusive, in seconds from the first frame."""
 
     start: float
     end: float  # infinite: to the end of the video
@@ -34,31 +34,31 @@ class Segment(NamedTuple):
 WHOLE = Segment(0.0, math.inf)
 
 
-# The name of a file, and where in it, counted from 1 as people do: `line 3`, or `row 3` and `entry 3` of a file without
-# lines of its own, such as Parquet and JSON. Empty if the file as a whole is the place.
+# The name of a file, and the position in it, counted from 1: `line 3`, or `row 3` and `entry 3` of files without lines,
+# such as Parquet and JSON. The position is empty for the file as a whole.
 Place = tuple[str, str]
 
 
 class LabelRow(NamedTuple):
-    """One row of the labels, as it is written there; what is not text in the file is empty here."""
+    """One row of the labels, uncleaned; values that are not text are empty."""
 
     id: str
     label: str
     template: str
-    placeholders: tuple[str, ...]  # what should fill the slots of the template; often it does not
-    objects: tuple[str, ...]  # where the format lists them; empty if they have to be found in the label
+    placeholders: tuple[str, ...]  # meant to fill the slots of the template, which often fails
+    objects: tuple[str, ...]  # if the format lists them; empty if they have to be found in the label
     official_split: OfficialSplit
     place: Place  # for messages
     video: str  # path within the videos folder; empty if the id names the file
     segment: Segment = WHOLE
-    segment_fault: str = ""  # why it is none, where the labels say one that cannot be
-    group: str = ""  # of one recording, person or place, which stays in one split; empty: the video is a group
-    moves: str = ""  # which way the picture moves, as in `Clip`
-    recording: str = ""  # that the part is of, where a file holds several; empty: the video is one
+    segment_fault: str = ""  # why the stated segment is invalid
+    group: str = ""  # of one recording, person or place, to be kept in one split; empty: the video is a group
+    moves: str = ""  # direction of motion, as in `Clip`
+    recording: str = ""  # of the part, if a file holds several; empty: the video is one recording
 
 
 class Candidate(NamedTuple):
-    """A usable row of a chosen category, whose video has not been looked at; it becomes a `Clip` or a `Drop`."""
+    """A usable row of a chosen category, before its video is checked; it becomes a `Clip` or a `Drop`."""
 
     id: str
     caption: str
@@ -81,21 +81,21 @@ def describe_place(place: Place) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A string as it is and a whole number as its digits; anything else is unusable, as an empty text is."""
+    """A string unchanged, an integer as its digits; anything else becomes an empty, unusable text."""
     if isinstance(value, str):
         return value
-    # Tools that know no missing whole number make fractions of a column that has some.
+    # Tools without missing integers store such columns as floats.
     whole = value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
     return str(int(value)) if whole else ""
 
 
 def simplify_path(path: str) -> str:
-    """The path with `./` and doubled or final slashes gone."""
+    """The path without `./` and doubled or final slashes."""
     return str(PurePosixPath(path)) if path and LOOSE.search(path) else path
 
 
 def make_relative(videos: str | Path, path: str) -> str:
-    """An absolute path into the folder of videos as one that starts from there; any other path as it is."""
+    """An absolute path in the videos folder as relative to that folder; any other path unchanged."""
     if not path.startswith("/"):
         return path
     root = f"{Path(videos).absolute()}/"
@@ -103,10 +103,10 @@ def make_relative(videos: str | Path, path: str) -> str:
 
 
 def make_id(path: str) -> str:
-    """The path as one file name: `a/b.mp4` -> `a+b.mp4`. Different paths have different ids.
+    """The path as a file name: `a/b.mp4` -> `a+b.mp4`. Different paths have different ids.
 
-    Letters of any script, digits and ` .-_` stay, everything else is escaped as in a URL. A long path is cut and ends
-    with its digest. An empty path has an empty id, which is unusable.
+    Letters of any script, digits and ` .-_` are kept, everything else is escaped as in a URL. Long paths are truncated
+    and end with a digest. An empty path has an empty id, which is unusable.
     """
     if not path:
         return ""
@@ -123,7 +123,7 @@ def make_segment_id(name: str, segment: Segment) -> str:
     if segment == WHOLE or not name:
         return name
     end = "end" if math.isinf(segment.end) else f"{segment.end:09.3f}"
-    return f"{name}@{segment.start:09.3f}-{end}"  # an escaped name holds no `@`
+    return f"{name}@{segment.start:09.3f}-{end}"  # escaped names contain no `@`
 
 
 def make_path_row(
@@ -136,45 +136,45 @@ def make_path_row(
     segment_fault: str = "",
     group: str = "",
 ) -> LabelRow:
-    """A row that is known by the path of its video, which names it: it has neither slots to fill nor listed objects."""
+    """A row whose id is made from the path of its video, without placeholders and listed objects."""
     name = make_segment_id(make_id(video), segment)
     return LabelRow(name, label, template, (), (), split, place, video, segment, segment_fault, group)
 
 
 def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows, those with an id seen before as `<id>~2`, `<id>~3`: a video may have several captions."""
+    """The rows with repeated ids changed to `<id>~2`, `<id>~3`: a video may have several captions."""
     seen: Counter[str] = Counter()
     numbered: list[LabelRow] = []
     for row in rows:
         seen[row.id] += 1
-        # An escaped id holds no `~`, so these are new.
+        # Escaped ids contain no `~`, so these are new.
         numbered.append(row if seen[row.id] == 1 or not row.id else row._replace(id=f"{row.id}~{seen[row.id]}"))
     return numbered
 
 
 def parse_split(name: str) -> OfficialSplit | None:
-    """The official split that a name means, in upper or lower case; None if it means none."""
+    """The official split with this name, in any case; None if there is none."""
     return OFFICIAL_SPLITS.get(name.strip().lower())
 
 
 def find_split(name: str) -> OfficialSplit | None:
-    """The one official split that a word of a name means, as in `jester-v1-train`; None for none and for several."""
-    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name)  # `trainingSet` has two
+    """The official split that a word of a name means, as in `jester-v1-train`; None for none or several."""
+    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name)  # splits `trainingSet`
     splits = {split for word in words if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 
 
 def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
-    """Folder -> official split, where every folder is named as one; otherwise they are classes, and it is empty."""
+    """Folder -> official split, if every folder is named as one; else empty, since they are classes."""
     splits = {folder: split for folder in folders if (split := parse_split(folder))}
     return splits if len(splits) == len(folders) else {}
 
 
 def find_split_folders(paths: Iterable[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
-    """How many folders the paths share, and the splits that those below are named as; empty unless all of them are.
+    """The number of leading folders that all paths share, and the splits of the folders below; empty if not all are.
 
-    `data/train/a.mp4` and `data/test/b.mp4` share 1, `data`. A folder that is named as a split is one also where all
-    paths share it.
+    `data/train/a.mp4` and `data/test/b.mp4` share 1, `data`. A folder that is named as a split is one even if all paths
+    share it.
     """
     folders = {path.parts[:-1] for path in paths}
     depth = 0
@@ -187,7 +187,7 @@ def find_split_folders(paths: Iterable[PurePosixPath]) -> tuple[int, dict[str, O
 
 
 def match_splits(paths: Sequence[str], telling: Sequence[str] = ()) -> list[OfficialSplit]:
-    """The official split of each path, by the folders that `telling` lie in, or else all paths do; `all` without."""
+    """The official split of each path, by the folders of `telling`, or of all paths; `all` if they name no splits."""
     depth, splits = find_split_folders(PurePosixPath(path) for path in telling or paths)
     if not splits:
         return ["all"] * len(paths)
@@ -196,11 +196,11 @@ def match_splits(paths: Sequence[str], telling: Sequence[str] = ()) -> list[Offi
 
 
 def hash_to_unit(*parts: str) -> float:
-    """Spread names evenly over [0,1): 53 bits of the SHA-256 of the parts."""
+    """A uniform hash in [0,1): 53 bits of the SHA-256 of the parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 def _escape(found: re.Match[str]) -> str:
-    # A name that is not UTF-8 comes from the disk with lone surrogates in it.
+    # File names that are not UTF-8 contain lone surrogates.
     return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogatepass"))

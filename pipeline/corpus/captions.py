@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - look-alike letters are what this file is about
-"""Captions as people typed them -> one line of plain text, and the names of the objects in them."""
+"""Raw captions -> one line of plain text, and the names of the objects in them."""
 
 import re
 import unicodedata
@@ -16,8 +16,8 @@ QUOTES = str.maketrans({"‘": "'", "’": "'", "`": "'", "´": "'", "“": '"',
 LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһАВЕКМНОРСТУХІЈЅοανΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhABEKMHOPCTYXIJSoavABEZHIKMNOPTYX"
 )
-CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # nearly every caption: ASCII without \ and `
-# A line break that a program has spelt out; `left\\next` is none.
+CLEAN = re.compile(r"(?:[!-\[\]-_a-~]+ )*[!-\[\]-_a-~]+")  # the common case: ASCII without \ and `
+# An escaped line break; `left\\next` has none.
 SPELT_BREAK = re.compile(r"\\n(?![a-z])|(?<=[\s.,:;!?])\\n")
 ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
 
@@ -26,9 +26,9 @@ ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
 
 
 def clean_text(text: str) -> str:
-    """The text on one line: no control or invisible characters, stray escapes, look-alike letters or doubled spaces.
+    """The text on one line, without control or invisible characters, stray escapes, look-alikes and doubled spaces.
 
-    Case and punctuation stay. The result can always be written as UTF-8 and cleans to itself.
+    Case and punctuation are kept. The result can always be written as UTF-8, and cleaning is idempotent.
     """
     if CLEAN.fullmatch(text):
         return text
@@ -43,16 +43,16 @@ def clean_text(text: str) -> str:
 
 
 def escape_unwritable(text: str) -> str:
-    """The text as it is; what cannot be written as UTF-8, a lone surrogate, is spelt as an escape."""
+    """The text with lone surrogates, which cannot be written as UTF-8, escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tuple[str, ...]:
-    """The objects of a cleaned caption in slot order, lower case, without article.
+    """The objects of a cleaned caption in slot order, in lower case, without articles.
 
-    Placeholders count where the template filled with them is the caption. In derived files it often is not: then the
-    caption is matched against the template, and only where that fails, too, are the placeholders taken on trust. A
-    caption that is the template itself, as in Something-Something-V1, names none.
+    Placeholders are used if they fill the template to give the caption. In derived files they often do not: then the
+    caption is matched against the template, and if that fails, too, the placeholders are used unverified. A caption
+    that equals its template, as in Something-Something-V1, names no objects.
     """
     literals, slots = _split_cleaned(template)
     text = caption.lower()
@@ -67,16 +67,16 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
 
 
 def clean_objects(names: Iterable[str]) -> tuple[str, ...]:
-    """The names in their order, cleaned, lower case and without article; empty ones are left out."""
+    """The names in order, cleaned, in lower case and without articles; empty ones are removed."""
     return _strip_articles([clean_text(name).lower() for name in names])
 
 
 class Phrases:
-    """Names to be found in captions, as whole words in a row; case, hyphens and punctuation do not count."""
+    """Finds names in captions, as consecutive whole words; case, hyphens and punctuation are ignored."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)  # by their words
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # in words, of those that start with a word
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # first word -> lengths of names, in words
         for name in names:
             words = tuple(find_words(name.lower()))
             if words:
@@ -87,7 +87,7 @@ class Phrases:
         """The names that the caption or an object contains."""
         found: set[str] = set()
         if self._names:
-            # No name goes on from one text into the next, since none holds an empty word.
+            # Texts are separated by an empty word, which no name contains.
             words = [word for text in (caption, *objects) for word in (*find_words(text.lower()), "")]
             for start, word in enumerate(words):
                 for length in self._lengths.get(word, ()):
@@ -104,12 +104,12 @@ def _strip_unprintable(text: str) -> str:
 def _replace_unprintable(letter: str) -> str:
     if letter.isprintable() or letter in JOINERS:
         return letter
-    # A zero-width character stands inside a word, a control character or a wide space between two.
+    # Zero-width characters occur inside words, control characters and wide spaces between words.
     return "" if unicodedata.category(letter) in ("Cf", "Cs", "Co", "Cn") else " "
 
 
 def _replace_lookalikes(text: str) -> str:
-    """Look-alike letters become Latin where the text as a whole is Latin and so is the rest of their word."""
+    """Replace look-alike letters by Latin ones, if most of the text and the rest of the word are Latin."""
     letters = [letter for letter in text if letter.isalpha()]
     if 2 * sum(letter.isascii() for letter in letters) <= len(letters):
         return text
@@ -124,7 +124,7 @@ def _replace_in_word(word: str) -> str:
 
 @cache
 def _split_cleaned(template: str) -> tuple[list[str], list[str]]:
-    """The template, cleaned as captions are and in lower case, as `split_template` splits it."""
+    """The cleaned template in lower case, split by `split_template`."""
     return split_template(clean_text(template).lower())
 
 
@@ -133,9 +133,9 @@ def _fill_template(literals: Sequence[str], fillers: Sequence[str]) -> str:
 
 
 def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
-    """The texts between the literals, each found at its first place; empty if the text does not fit.
+    """The texts between the literals, each found at its first occurrence; empty if the text does not match.
 
-    A walk, not a pattern: hostile templates make a pattern with many slots take for ever.
+    Not by a regular expression: malicious templates with many slots would cause catastrophic backtracking.
     """
     first, *between, last = literals if len(literals) > 1 else (text, "")
     if not text.startswith(first) or not text.endswith(last):
@@ -151,5 +151,5 @@ def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
 
 
 def _strip_articles(phrases: Sequence[str]) -> tuple[str, ...]:
-    """Lower-case phrases without articles and without what is not a word at their ends; empty ones are left out."""
+    """Phrases in lower case without articles and without punctuation at the ends; empty ones are removed."""
     return tuple([word for phrase in phrases if (word := ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])

@@ -1,4 +1,4 @@
-"""Rows and videos -> the chosen clips with their splits and mirrored twins, and why other rows were dropped."""
+"""Rows and videos -> the chosen clips with splits and mirrored twins, and drops with reasons."""
 
 import re
 from collections import Counter
@@ -29,8 +29,8 @@ from pipeline.letters import build_word_pattern
 from pipeline.params import FilterParams
 from pipeline.records import Clip, Drop, Reason, Split, slugify
 
-Chosen = tuple[list[Candidate], list[Drop]]  # what stays, and what is dropped
-FindFault = Callable[[Candidate], str | None]  # what is wrong with a clip, None if nothing is
+Chosen = tuple[list[Candidate], list[Drop]]  # kept and dropped
+FindFault = Callable[[Candidate], str | None]  # the fault of a clip, or None
 
 WORD = rf"{build_word_pattern()}(?:['’]{build_word_pattern()})*"  # noqa: RUF001
 FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
@@ -38,13 +38,13 @@ FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
     "simple": re.compile(rf"{WORD}(?:-{WORD})*"),
 }
 
-ENGLISH = Directions()  # by the rules alone
+ENGLISH = Directions()  # only by the rules for English
 HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Every row is in `clips` or in `drops`, each sorted by id; `clips` holds mirrored twins as well."""
+    """The result: every row is in `clips` or `drops`, both sorted by id; `clips` includes mirrored twins."""
 
     clips: list[Clip]
     drops: list[Drop]
@@ -55,7 +55,7 @@ class Choice:
 
 
 class NothingToTrainOn(UserError):
-    """No clip of the train split is left; holds how many are in other splits, and the drops by id."""
+    """No clip of the train split is left; holds the number of clips in other splits, and the drops by id."""
 
     def __init__(self, message: str, kept: int, drops: list[Drop]) -> None:
         super().__init__(message)
@@ -75,12 +75,12 @@ def choose_clips(
     sign: ComputeSignatures = compute_no_signatures,
     sandbox: SandboxMode = "off",
 ) -> Choice:
-    """Choose by category, by objects, by having a video and by number; split; add mirrored twins.
+    """Select clips by category, objects, existence of the video and number; split them; add mirrored twins.
 
-    Each rule applies to what the rules before it have left. What `path_pattern` finds in the path of a video is the
-    clip's group, where its row names none; `directions` say which way it moves, where its row does not; by `pictures`
-    frames in mixed folders are known; `sign` decodes; `sandbox` confines what reads archives and tables. Raises
-    NothingToTrainOn where no training clip is left.
+    Rules are applied in this order, each to what the previous ones kept. `path_pattern` finds groups in paths and
+    `directions` the direction of motion, for rows that state none; `pictures` is the pattern of frames in mixed
+    folders; `sign` computes signatures; `sandbox` applies to reading archives and tables. Raises NothingToTrainOn if
+    no training clip is left.
     """
     _refuse_duplicates(rows)
     candidates, drops = _choose_rows(rows, options.categories)
@@ -114,10 +114,10 @@ def _add_twins(
 
 
 def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
-    """The clips whose objects have the form of `objects`, are among `include_objects` and not among the excluded.
+    """The clips whose objects have the form `objects`, are in `include_objects` and not in `exclude_objects`.
 
-    Of several objects each must have the form, one must be included and none excluded. A clip that names no object
-    has no wrong one, but no included one either. Raises UserError for a name in a list that no clip shows.
+    Of several objects, each must have the form, at least one be included and none excluded; a clip without objects
+    passes the form and exclusion, but not an inclusion. Raises UserError for a listed name that no clip shows.
     """
     counts = Counter(word for clip in clips for word in set(clip.objects))
     included = match_objects(options.include_objects, counts, "filter.include_objects")
@@ -136,7 +136,7 @@ def choose_by_objects(clips: Sequence[Candidate], options: FilterParams) -> Chos
 
 
 def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
-    """The clips whose objects all have enough clips, up to the limits per object and in total."""
+    """The clips whose objects all have at least `min_object_clips`, up to the limits per object and in total."""
     kept, drops = _drop_rare_objects(list(clips), options.min_object_clips)
     for limit in (_limit_objects, _limit_all):
         kept, beyond = limit(kept, options)
@@ -145,8 +145,8 @@ def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
 
 
 def _fill_in_directions(clips: Sequence[Clip], directions: Directions) -> list[Clip]:
-    """The clips with the ways that their rows, their captions or their categories tell."""
-    find = cache(directions.find_motion)  # clips share their templates, and some of them captions
+    """The clips with the directions of their rows, captions or categories."""
+    find = cache(directions.find_motion)  # clips share templates and captions
     return [
         clip if clip.moves else replace(clip, moves=spell_way(find(clip.caption) or find(clip.template)))
         for clip in clips
@@ -154,9 +154,9 @@ def _fill_in_directions(clips: Sequence[Clip], directions: Directions) -> list[C
 
 
 def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -> tuple[list[Clip], Counter[str]]:
-    """The twins, and how many clips have none, by reason: a fault of `find_mirror_fault`, or `held_out`.
+    """The twins, and the number of clips without one, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
-    Raises UserError if the id of a twin is that of a clip.
+    Raises UserError if the id of a twin equals that of a clip.
     """
     twins: list[Clip] = []
     without: Counter[str] = Counter()
@@ -166,7 +166,7 @@ def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -
             without[fault] += 1
             continue
         twin = make_twin(clip, directions)
-        # Only other words can ask for another split.
+        # Only other words can require another split.
         if list_texts(twin) != list_texts(clip) and held.find_split(twin.caption, twin.objects, twin.category) != (
             clip.split if clip.split in HELD_OUT else None
         ):
@@ -203,7 +203,7 @@ def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[
 
 
 def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
-    """Raise what an unknown category raises, with the drops, where no row has a category."""
+    """If no row has a category, raise the error for an unknown category, with the drops."""
     drops = [drop for row in rows if isinstance(drop := _read_row(row, "", False), Drop)]
     try:
         match_categories(wanted, {})
@@ -214,7 +214,7 @@ def _refuse_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> None:
 
 
 def _describe_label(row: LabelRow) -> str:
-    """Why a row has no label that can be used, and where it stands."""
+    """Why a row has no usable label, and where it is."""
     absent = [name for name, text in (("caption", row.label), ("category", row.template)) if not text.strip()]
     if absent:
         return escape_unwritable(f"no {' and no '.join(absent)}: {describe_place(row.place)}")
@@ -251,9 +251,9 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
 def _keep_found(
     candidates: Sequence[Candidate], found: Sequence[str | Drop]
 ) -> tuple[list[Candidate], dict[str, str], list[Drop]]:
-    """The candidates whose video was found, its path for each of their ids, and the drops of the others."""
+    """The candidates whose video was found, the paths of videos by id, and the drops of the others."""
     files = {clip.id: file for clip, file in zip(candidates, found, strict=True) if isinstance(file, str)}
-    # A path may be written with its ending or without: either way it is one video.
+    # A path may be written with or without its extension, and means the same video.
     kept = [clip._replace(video=clip.video and files[clip.id]) for clip in candidates if clip.id in files]
     return kept, files, [file for file in found if isinstance(file, Drop)]
 
@@ -264,10 +264,7 @@ def _make_clips(
     files: Mapping[str, str],
     digest: Callable[[list[str]], list[str | NoVideo]],
 ) -> tuple[list[Clip], list[Drop]]:
-    """The clips with their splits and the digests of their videos.
-
-    Less those whose video is in another split, or cannot be read.
-    """
+    """The clips with splits and digests of videos; drops those whose video is in another split or unreadable."""
     later = find_later_splits([clip._replace(video=files[clip.id]) for clip in candidates], splits)
     groups = {clip.id: clip.group for clip in candidates}
     drops = [Drop(name, "other_split", f"{groups[name] or files[name]} is in {split}") for name, split in later.items()]
@@ -316,7 +313,7 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
 
 
 def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
-    """Why the first row that was dropped was dropped, as the end of a message."""
+    """Why the first dropped row was dropped, as the end of a message."""
     reasons = {drop.id: drop for drop in drops}
     for row in rows:
         drop = reasons.get(row.id) or reasons.get(_show_id(row))
@@ -326,12 +323,12 @@ def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
 
 
 def _show_id(row: LabelRow) -> str:
-    """An unusable id, which may hold anything, escaped as in Python and cut to a line."""
+    """An unusable id, which may contain anything, escaped as in Python and truncated."""
     return ascii(row.id)[:80]
 
 
 def _drop_rare_objects(clips: list[Candidate], least: int) -> Chosen:
-    """Dropping a clip makes its other objects rarer, so this goes on until every object left has enough."""
+    """Drop clips with rare objects, repeatedly, since that makes other objects of these clips rarer."""
     drops: list[Drop] = []
     while True:
         counts = Counter(word for clip in clips for word in set(clip.objects))
@@ -373,7 +370,7 @@ def _limit_order(clip: Candidate) -> tuple[float, str]:
 
 
 def _apply_rules(clips: Iterable[Candidate], rules: Sequence[tuple[Reason, FindFault]]) -> Chosen:
-    """Keep what no rule objects to; the rest is dropped for the first reason that applies."""
+    """Keep clips without a fault; others are dropped for the first reason that applies."""
     kept: list[Candidate] = []
     drops: list[Drop] = []
     for clip in clips:
@@ -384,7 +381,7 @@ def _apply_rules(clips: Iterable[Candidate], rules: Sequence[tuple[Reason, FindF
 
 
 def _drop_faulty(clips: Sequence[Candidate], reason: Reason, faults: Mapping[str, str]) -> Chosen:
-    """All clips but those whose id has a fault."""
+    """Drop the clips whose ids have faults."""
     return _apply_rules(clips, [(reason, lambda clip: faults.get(clip.id))])
 
 

@@ -1,4 +1,4 @@
-"""Videos that are not files of their own: folders of pictures, members of archives, and cells of tables."""
+"""Videos that are not separate files: folders of images, members of archives, and cells of tables."""
 
 import os
 import stat
@@ -23,32 +23,32 @@ from pipeline.sources.pictures import (
 )
 from pipeline.sources.tables import is_table
 
-Look = Callable[[str], os.stat_result]  # at a path in the videos folder; raises NoVideo for one that leads out of it
+Look = Callable[[str], os.stat_result]  # stat of a path in the videos folder; raises NoVideo if it leads outside
 
 
 class ContainedVideos:
-    """What the videos folder holds besides video files. It may be an archive itself."""
+    """Finds videos in the videos folder that are not video files. The folder may be an archive."""
 
     def __init__(self, root: str, look: Look, pictures: str | None) -> None:
         self._root = root
         self._look = look
         self._pattern = pictures or ""
-        self.digests: dict[str, str] = {}  # of the folders of pictures that were found
+        self.digests: dict[str, str] = {}  # of the folders of images found so far
         self._gaps: dict[str, tuple[int, str]] = {}
-        self._left_out: dict[str, str] = {}  # archive -> the first member that is no plain file
+        self._left_out: dict[str, str] = {}  # archive -> the first ignored member
 
     def find(self, path: str) -> str | None:
-        """The pictures, member or cell of that path; its ending may be missing, or be that of the video it once was.
+        """The images, member or cell at a path, whose extension may be missing or that of the original video.
 
-        Raises NoVideo if there is something that is of no use.
+        Raises NoVideo if what is there is unusable.
         """
         found = self.find_pictures(path) or self._find_member(path)
-        # Folders of frames are named after the videos that they were taken from, with the ending or without.
+        # Folders of frames are named after the original videos, with or without the extension.
         others = [split_ending(path)[0]] if has_video_ending(path) else [f"{path}{ending}" for ending in TRIED]
         return found or next(filter(None, map(self.find_pictures, others)), None) or self._find_archived(path)
 
     def find_pictures(self, path: str) -> str | None:
-        """The folder of that path, with the pattern of its pictures; None if it is none, or has none of them."""
+        """The folder at a path, with the pattern of its images; None if it is not a folder or has no images."""
         folder, pattern = path, self._pattern
         if is_pattern(path):
             folder, _, pattern = path.rpartition("/")
@@ -70,7 +70,7 @@ class ContainedVideos:
         return video
 
     def warn(self) -> None:
-        """Warn on stderr of pictures that are missing in the folders found, and of skipped members of archives."""
+        """Warn on stderr of missing images in the folders found, and of ignored members of archives."""
         for archive, member in sorted(self._left_out.items()):
             detail = "members that are links or devices, or lead elsewhere, are left out"
             print(f"warning: {archive}: {detail}, such as {member}", file=sys.stderr)
@@ -103,7 +103,7 @@ class ContainedVideos:
         return f"{here}/{found}".lstrip("/") if found else None
 
     def _find_in(self, archive: Archive, path: str) -> str | None:
-        """A video or a folder of pictures in an archive."""
+        """A video or a folder of images in an archive."""
         if archive.left_out:
             self._left_out[archive.name] = archive.left_out[0]
         stem, ending = split_ending(path)
@@ -120,7 +120,7 @@ class ContainedVideos:
         return None if named is None else self._find_members(archive, named, self._pattern)
 
     def _find_members(self, archive: Archive, folder: str, pattern: str) -> str | None:
-        """The pictures of a folder in an archive."""
+        """The images of a folder in an archive."""
         names = archive.list_names(folder)
         ordered = order_pictures(names, pattern) if names else None
         if ordered is None:
@@ -132,7 +132,7 @@ class ContainedVideos:
         return video
 
     def _find_archived(self, name: str) -> str | None:
-        """The video with this name, or with it at the end of a longer path, in an archive directly in the folder."""
+        """The video with this name, or path suffix, in an archive at the top level of the folder."""
         if not self._archives:
             return None
         found = self._index.list_candidates(name)
@@ -148,7 +148,7 @@ class ContainedVideos:
 
     @cached_property
     def _archives(self) -> list[str]:
-        """Those directly in the videos folder; the folder itself, where it is one."""
+        """The archives at the top level of the videos folder; the folder itself if it is an archive."""
         if Path(self._root).is_file():
             return [""]
         with os.scandir(self._root) as entries:
@@ -160,7 +160,7 @@ class ContainedVideos:
 
 
 def holds_containers(videos: Path) -> bool:
-    """Whether the videos folder is an archive, or has archives or tables directly in it."""
+    """Whether the videos folder is an archive, or has archives or tables at its top level."""
     if not videos.is_dir():
         return videos.is_file()
     with os.scandir(videos) as entries:
@@ -168,7 +168,7 @@ def holds_containers(videos: Path) -> bool:
 
 
 def list_videos(videos: str | Path) -> Iterator[str]:
-    """The paths of all videos and folders of pictures, and of those in archives; hidden ones are passed over."""
+    """The paths of all videos and folders of images, also in archives; hidden ones are skipped."""
     if Path(videos).is_file():
         yield from list_members(videos, "")
         return
@@ -185,7 +185,7 @@ def list_videos(videos: str | Path) -> Iterator[str]:
 
 
 def list_members(videos: str | Path, file: str) -> Iterator[str]:
-    """The paths of the videos and folders of pictures in an archive; a damaged one is skipped with a warning."""
+    """The paths of videos and folders of images in an archive; a damaged archive is skipped with a warning."""
     try:
         archive = open_archive(Path(videos, file))
     except SourceFault as fault:

@@ -1,7 +1,7 @@
-"""Paths in labels that another machine wrote, and addresses -> paths that start from the folder of videos.
+"""Paths of other machines and URLs in labels -> paths relative to the videos folder.
 
-`/home/ann/videos/run/1.mp4`, `D:\\videos\\run\\1.mp4` and `https://host/1.gif` can be nothing below this folder as they
-stand. What all absolute paths begin with is a place elsewhere, and comes off; of an address the name of its file stays.
+`/home/ann/videos/run/1.mp4`, `D:\\videos\\run\\1.mp4` and `https://host/1.gif` cannot be in this folder as they are.
+The common prefix of absolute paths is removed; of a URL, only the file name is kept.
 """
 
 import os
@@ -16,20 +16,20 @@ from pipeline.corpus import LabelRow, make_id, make_relative
 from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")  # of which one is left where a path was simplified
-TRIED = 100  # paths that are looked for, to find out where they start
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")  # one slash if the path was simplified
+TRIED = 100  # paths that are tested for existence
 
 
 def starts_elsewhere(path: str) -> bool:
-    """Whether a path is absolute on any system, or an address, so that it starts from no folder here."""
+    """Whether a path is absolute on any system, or a URL."""
     return path.startswith("/") or any(sign.match(path) for sign in (DRIVE, ADDRESS))
 
 
 def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow]:
-    """The rows with paths from `videos` where theirs are addresses, or absolute and lead elsewhere; said on stdout.
+    """The rows with URLs, and absolute paths to elsewhere, replaced by paths in `videos`; reported on stdout.
 
-    An absolute path loses so many folders as all of them share and as leaves one of them a file here; where nothing
-    does, all stay as they are. The address of a file whose name another address has, too, stays as it is.
+    Absolute paths lose the shortest common prefix without which one of them exists here; if there is none, all stay
+    unchanged, as do URLs whose file name is not unique.
     """
     named = {row.video: row.video.removeprefix(ANYWHERE) for row in rows}
     moved = {
@@ -40,14 +40,14 @@ def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow
 
 
 def _move(row: LabelRow, video: str) -> LabelRow:
-    """The row with another path, and with the id that it makes where its id was made from its path."""
+    """The row with another path, and with another id if its id was made from the path."""
     before, after = (make_id(path.removeprefix(ANYWHERE)) for path in (row.video, video))
-    made = row.id == before or row.id.startswith((f"{before}@", f"{before}~"))  # an escaped id holds neither
+    made = row.id == before or row.id.startswith((f"{before}@", f"{before}~"))  # escaped ids contain neither
     return row._replace(video=video, id=after + row.id[len(before) :] if made else row.id)
 
 
 def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
-    """Path -> the same without what all absolute ones that lead elsewhere begin with."""
+    """Path -> the path without the common prefix of all absolute paths that lead elsewhere."""
     real = os.path.realpath(videos)
     parts = {
         path: text.replace("\\", "/").strip("/").split("/")
@@ -75,7 +75,7 @@ def _is_any_there(videos: Path, paths: Iterable[str]) -> bool:
 
 
 def _take_names(named: dict[str, str]) -> dict[str, str]:
-    """Address -> the name of its file, in any folder, where it is that of one address alone."""
+    """URL -> its file name, in any folder, if the name is unique."""
     names: dict[str, list[str]] = defaultdict(list)
     for path, text in named.items():
         name = unquote(re.split("[?#]", text)[0].rpartition("/")[2])

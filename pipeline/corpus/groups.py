@@ -1,7 +1,7 @@
-"""Groups of clips that must stay in one split: those of one video, recording, person or place, and near-duplicates.
+"""Groups of clips that must stay in one split: of one video, recording, person or place, and near-duplicates.
 
-Labels name them, or a pattern finds them in paths. Near-duplicates are found by their signatures; they join the groups
-that they are in, or all but the first drop out.
+Groups are named in labels, or found in paths by a pattern. Near-duplicates are found by their signatures; their groups
+are joined, or all but the first of them are dropped.
 """
 
 import re
@@ -16,15 +16,15 @@ from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
 from pipeline.records import Clip, Drop, Signature
 
-Shown = tuple[str, Segment]  # what a clip shows: the digest of its video, and the part of it
-# Clips sorted by id -> their signatures; one that cannot be decoded has none.
+Shown = tuple[str, Segment]  # the content of a clip: the digest of its video, and the part
+# Clips sorted by id -> their signatures; clips that cannot be decoded have none.
 ComputeSignatures = Callable[[list[Clip]], Sequence[Signature]]
 Digest = Callable[[list[str]], list[str | NoVideo]]  # of files, or why one cannot be read
 Duplicates = Literal["keep", "group", "drop"]
 
 
 def name_group(clip: Candidate) -> str:
-    """The name of the clip's group: as the labels have it, else the path of its video, else its id."""
+    """The name of the clip's group: its own, else the path of its video, else its id."""
     return clip.group or clip.video or clip.id
 
 
@@ -43,33 +43,32 @@ class Groups:
 
 
 class UnionFind:
-    """Names of groups, of which some turn out to be one group, called as the first of them."""
+    """Disjoint sets of group names; a set is named by the first of its names in sort order."""
 
     def __init__(self) -> None:
         self._above: dict[str, str] = {}
 
     def find(self, name: str) -> str:
-        """The first name of its group; its own where it was joined with none before it."""
+        """The first name of its set."""
         first = name
         while first in self._above:
             first = self._above[first]
         if first != name:
-            self._above[name] = first  # so that the next search is short
+            self._above[name] = first  # path compression
         return first
 
     def union(self, one: str, other: str) -> None:
-        """From now on the groups of both are one."""
+        """Join the sets of both."""
         first, later = sorted((self.find(one), self.find(other)))
         if first != later:
             self._above[later] = first
 
 
 def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[LabelRow]) -> list[Candidate]:
-    """The clips with the groups that `dataset.path_pattern` finds in their paths, where the labels name none.
+    """The clips with the groups that `dataset.path_pattern` finds in their paths, if the labels name none.
 
-    Groups that share a recording, which is the video unless the labels say otherwise, are one group, called as the
-    first of their names. Raises UserError, with their places in `rows`, where clips of one group are in several
-    official splits.
+    Groups that share a recording (the video, unless the labels name one) are joined, and named by the first of their
+    names. Raises UserError, with positions from `rows`, if clips of one group are in several official splits.
     """
     find = compile_group_pattern(pattern)
     named = [clip.group or _find_in_path(find, clip.video or clip.id) or clip.recording for clip in clips]
@@ -93,7 +92,7 @@ def join_groups(clips: Sequence[Candidate], pattern: str | None, rows: Iterable[
 
 
 def compile_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
-    """`dataset.path_pattern` if it finds groups: brackets called `group`, or the only ones, without a name."""
+    """`dataset.path_pattern` if it finds groups: it has a capture group `group`, or no named ones."""
     find = re.compile(pattern) if pattern else None
     return find if find and (not find.groupindex or "group" in find.groupindex) else None
 
@@ -117,7 +116,7 @@ def _find_in_path(pattern: re.Pattern[str] | None, path: str) -> str:
 
 
 def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows without those groups that official splits part."""
+    """The rows without the groups that are in several official splits."""
     splits: dict[str, set[OfficialSplit]] = defaultdict(set)
     for row in rows:
         splits[row.group].add(row.official_split)
@@ -125,7 +124,7 @@ def keep_groups_whole(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def keep_together(rows: Sequence[LabelRow], names: Sequence[str]) -> list[LabelRow]:
-    """The rows with these names for their groups where several videos share one; a group of their own stays."""
+    """The rows with these names as groups, if several videos share a name; existing groups are kept."""
     videos: dict[str, set[str]] = defaultdict(set)
     for row, name in zip(rows, names, strict=True):
         videos[name].add(row.video)
@@ -136,17 +135,17 @@ def keep_together(rows: Sequence[LabelRow], names: Sequence[str]) -> list[LabelR
 
 
 def compute_no_signatures(_: list[Clip]) -> Sequence[Signature]:
-    """For near-duplicates of which only equal files count."""
+    """No signatures, so that only equal files are duplicates."""
     return ()
 
 
 def resolve_duplicates(
     clips: Sequence[Candidate], files: Mapping[str, str], digest: Digest, sign: ComputeSignatures, choice: Duplicates
 ) -> tuple[list[Candidate], list[Drop]]:
-    """The clips, near-duplicates in one group or only the first by id, and the drops of the others.
+    """The clips with near-duplicates in one group, or only the first of them by id; and the drops of the others.
 
-    `files` are the paths of the videos by id. Captions of one part of one file stay together. Raises
-    UserError where near-duplicates to be grouped are in several official splits.
+    `files` are the paths of the videos by id. Several captions of the same part of a file are all kept. Raises
+    UserError if near-duplicates to be grouped are in several official splits.
     """
     if choice == "keep":
         return list(clips), []
@@ -162,7 +161,7 @@ def resolve_duplicates(
 def _find_duplicates(
     clips: Sequence[Candidate], shown: Mapping[str, Shown], files: Mapping[str, str], sign: ComputeSignatures
 ) -> list[list[Candidate]]:
-    """The clips of each set of near-duplicates, sorted by id. Of clips with equal bytes only one is decoded."""
+    """The clips of each set of near-duplicates, sorted by id. Of clips with equal content, only one is decoded."""
     alike: dict[Shown, list[Candidate]] = {}
     for clip in sorted(clips, key=lambda clip: clip.id):
         if clip.id in shown:
@@ -177,7 +176,7 @@ def _find_duplicates(
 
 
 def _make_clip(clip: Candidate, digest: str, file: str) -> Clip:
-    """What is needed to decode it."""
+    """The clip with the fields needed for decoding."""
     texts = (clip.caption, clip.original, clip.category, clip.template)
     return Clip(clip.id, *texts, (), "train", file, digest, False, clip.segment.start, clip.segment.end)
 
@@ -185,7 +184,7 @@ def _make_clip(clip: Candidate, digest: str, file: str) -> Clip:
 def _drop_later(
     clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]], files: Mapping[str, str]
 ) -> tuple[list[Candidate], list[Drop]]:
-    """Without all but the first of each set; other captions of what the first shows stay."""
+    """Drop all but the first of each set; other captions of the same part as the first are kept."""
     gone = {
         clip.id: same[0].id
         for same in sets
@@ -197,7 +196,7 @@ def _drop_later(
 
 
 def _group_duplicates(clips: Sequence[Candidate], sets: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """With all groups that share near-duplicates in one group, called as the first of them."""
+    """Join all groups that share near-duplicates; named by the first of them."""
     names = UnionFind()
     for same in sets:
         _refuse_split_duplicates(same)

@@ -1,4 +1,4 @@
-"""Matches names in params with categories and objects of the dataset."""
+"""Matches names in params to categories and objects of the dataset."""
 
 import difflib
 import re
@@ -13,11 +13,11 @@ from pipeline.records import slugify
 
 
 def match_categories(wanted: Iterable[str], clips: Mapping[str, int], key: str = "filter.categories") -> frozenset[str]:
-    """The slugs, among those that have clips, that the names stand for.
+    """The slugs of categories with clips that the names match.
 
     A name is a slug, a template with or without its brackets in any case, or a glob over either with `*` and `?`;
-    brackets belong to templates, so they are never part of a glob. Raises UserError for a name that stands for none;
-    `key` says where in params it stands.
+    brackets belong to templates, so they are never part of a glob. Raises UserError for a name without a match; `key`
+    is its key in params.
     """
     return frozenset(slug for name in wanted for slug in _match_category(name, clips, key))
 
@@ -35,7 +35,7 @@ def _match_category(name: str, clips: Mapping[str, int], key: str) -> list[str]:
 
 
 def _make_glob(name: str) -> str:
-    """The glob over slugs that a glob over templates stands for: its words are joined as a slug's are."""
+    """A glob over templates -> the glob over slugs: its words are joined as in slugs."""
     plain = spell_symbols(unicodedata.normalize("NFKC", name)).lower()
     plain = re.sub(r"['’\[\]]", "", plain)  # noqa: RUF001
     spread = re.sub(rf"({build_word_pattern()}|[*?])|.", lambda found: found[1] or "-", plain)
@@ -51,10 +51,10 @@ def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:
 
 
 def match_objects(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:
-    """The objects, among those that have clips, that the names stand for.
+    """The objects with clips that the names match.
 
-    A name is a whole object in any case, with or without its article, or a glob over such with `*` and `?`. Raises
-    UserError for a name that stands for none: most likely it is misspelt. `key` says where in params it stands.
+    A name is a whole object in any case, with or without an article, or a glob over objects with `*` and `?`. Raises
+    UserError for a name without a match, which is most likely misspelt; `key` is its key in params.
     """
     return frozenset(word for name in wanted for word in _match_object(name, clips, key))
 
@@ -71,7 +71,7 @@ def _match_object(name: str, clips: Mapping[str, int], key: str) -> list[str]:
 
 
 def suggest_objects(name: str, clips: Mapping[str, int]) -> str:
-    """What to write instead of a name that matches no object."""
+    """A suggestion for a name that matches no object, for a message."""
     near = difflib.get_close_matches(name.lower(), clips, n=4)
     shown = near or sorted(clips, key=lambda word: (-clips[word], word))[:8]
     names = ", ".join(f"{word} ({clips[word]} clips)" for word in shown) or "none, since no chosen clip names any"

@@ -1,7 +1,7 @@
-"""Labels and videos of strangers read in a sandbox: rows, paths and digests come back as columns that are checked here.
+"""Untrusted labels and videos read in a sandbox: rows, paths and digests are returned as columns and checked here.
 
-A reader of labels that is the user's own code is trusted and may need anything: it runs in this process. So does the
-listing and hashing of videos that are files of their own, or pictures in folders, since nothing of them is parsed.
+A custom reader is trusted code and may need anything, so it runs in this process. So does listing and hashing of videos
+that are files or images in folders, since nothing is parsed.
 """
 
 import gc
@@ -30,14 +30,14 @@ from pipeline.params.data import FORMAT_NAMES
 from pipeline.records import Drop, Reason
 from pipeline.sources import CONTAINER
 
-BLOCK = 1 << 16  # rows that are packed at once: their columns are held beside them
-MAX_BYTES = 1 << 33  # of an answer; ten million rows take a third of it, as many paths a sixth
+BLOCK = 1 << 16  # rows packed at once, which bounds the memory for their columns
+MAX_BYTES = 1 << 33  # of an answer; ten million rows take a third of it, ten million paths a sixth
 COLUMNS = (
     *("id", "label", "template", "placeholders", "numbers of placeholders", "objects", "numbers of objects"),
     *("official split", "file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves"),
     "recording",
 )
-TYPES = [path for path in map(Path, knownfiles) if path.exists()]  # read as the package for spreadsheets is imported
+TYPES = [path for path in map(Path, knownfiles) if path.exists()]  # read on import of the package for spreadsheets
 SPLITS = frozenset(get_args(OfficialSplit))
 DIGEST = re.compile(r"[0-9a-f]{64}")
 REASONS: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
@@ -46,7 +46,7 @@ Found = TypeVar("Found")
 
 
 def read_labels(labels: Path, dataset: DatasetParams, sandbox: SandboxMode) -> list[LabelRow]:
-    """All rows, as `read_rows` returns them, which it does in a sandbox where the reader is not the user's own."""
+    """All rows of `read_rows`, which runs in a sandbox unless the reader is custom code."""
     mode = sandbox if dataset.format in FORMAT_NAMES else "off"
     return call_reader(read_rows, labels, dataset, Path(dataset.videos), mode)
 
@@ -54,10 +54,10 @@ def read_labels(labels: Path, dataset: DatasetParams, sandbox: SandboxMode) -> l
 def call_reader(
     read: Reader, labels: Path, dataset: DatasetParams, videos: Path, sandbox: SandboxMode
 ) -> list[LabelRow]:
-    """All rows of a reader, which opens the labels and the videos folder alone; with `off`, in this process."""
+    """All rows of a reader, which may open only the labels and the videos folder; with `off`, in this process."""
     if sandbox == "off":
         return list(read(labels, dataset))
-    # Beside labels and videos, where archives and pictures that may be animated are looked into.
+    # The videos folder, too, since archives and images that may be animated are opened.
     beside = [locate_failures(labels)] if labels.is_file() else _list_outside(labels, dataset)
     opens = (labels, *beside, videos, *TYPES)
     reading = Reading(str(labels), partial(_send_rows, read), (labels, dataset), opens, MAX_BYTES)
@@ -65,14 +65,14 @@ def call_reader(
 
 
 def _list_outside(labels: Path, dataset: DatasetParams) -> list[Path]:
-    """The file of class names where params place it out of the labels, which no file of a stranger decides."""
+    """The file of class names if params place it outside of the labels; its path comes from params only."""
     place = Path(os.path.normpath(labels / (dataset.classes or "")))
     return [] if place.is_relative_to(os.path.normpath(labels)) else [place]
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
-    """In the child: how many rows each block has and how many bytes each of its columns, and the columns."""
-    gc.disable()  # no row refers to itself
+    """In the child: the numbers of rows of the blocks, the sizes of their columns, and the columns."""
+    gc.disable()  # rows have no reference cycles
     rows = list(read(labels, dataset))
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     columns = [memoryview(column) for block in blocks for column in _pack_rows(block)]
@@ -99,7 +99,7 @@ def _pack_rows(rows: Sequence[LabelRow]) -> list[bytes]:
 
 
 def _unpack_rows(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow]:
-    """The rows that `_pack_rows` packed. Raises BadAnswer if a value can be none of a row."""
+    """The inverse of `_pack_rows`. Raises BadAnswer for invalid values."""
     ids, labels, templates, filled, filled_counts, objects, object_counts, splits, *others = columns
     files, wheres, videos, starts, ends, *rest = others
     if not SPLITS.issuperset(official := _unpack_column(splits, count)):
@@ -111,12 +111,12 @@ def _unpack_rows(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow
         *(_unpack_column(videos, count), _unpack_segments(starts, ends, count)),
         *(_unpack_column(column, count) for column in rest),
     )
-    # As `LabelRow._make` does it, without a call of Python for each of them.
+    # As `LabelRow._make`, without a Python call per row.
     return map(partial(tuple.__new__, LabelRow), zip(*fields, strict=True))
 
 
 def _pack_column(texts: Sequence[str]) -> bytes:
-    """The texts, or the one that all of them are."""
+    """The texts, or a single one if all are equal."""
     return pack_texts(texts[:1] if texts[0] == texts[-1] and texts.count(texts[0]) == len(texts) else texts)
 
 
@@ -128,7 +128,7 @@ def _unpack_column(data: memoryview, count: int) -> list[str]:
 
 
 def _pack_lists(lists: Sequence[Sequence[str]]) -> tuple[bytes, bytes]:
-    """All texts of some lists, and how many each list has."""
+    """All texts of some lists, and the lengths of the lists."""
     return pack_texts([*chain.from_iterable(lists)]), array("Q", map(len, lists)).tobytes()
 
 
@@ -137,7 +137,7 @@ def _unpack_lists(data: memoryview, numbers: memoryview, count: int) -> Iterator
     if len(texts) != sum(counts):
         raise BadAnswer(f"{len(texts):,} texts in lists of {sum(counts):,}")
     left = iter(texts)
-    if len({*counts}) == 1 and counts[0]:  # as where every template has one slot
+    if len({*counts}) == 1 and counts[0]:  # for example if every template has one slot
         return zip(*[left] * counts[0], strict=True)
     return (tuple(islice(left, number)) for number in counts)
 
@@ -145,7 +145,7 @@ def _unpack_lists(data: memoryview, numbers: memoryview, count: int) -> Iterator
 def _unpack_segments(starts: memoryview, ends: memoryview, count: int) -> Iterator[Segment]:
     pairs = [*zip(_unpack_numbers("d", starts, count), _unpack_numbers("d", ends, count), strict=True)]
     known = {pair: Segment(*pair) for pair in {*pairs}}
-    if not all(0 <= segment.start < segment.end for segment in known.values()):  # neither holds of what is no number
+    if not all(0 <= segment.start < segment.end for segment in known.values()):  # false for NaN
         raise BadAnswer("a part of a video that is none")
     return map(known.__getitem__, pairs)
 
@@ -158,16 +158,16 @@ def _unpack_numbers(kind: Literal["d", "Q"], data: memoryview, count: int) -> li
 
 @dataclass(frozen=True)
 class VideoLookup:
-    """Looks for videos in a folder; what was digested is known from then on."""
+    """Looks for videos in a folder; digests are cached."""
 
     videos: Path
     workers: int
-    pictures: str | None = None  # pattern of the frames where folders of pictures hold others, too
+    pictures: str | None = None  # pattern of the frames, if folders contain other images
     sandbox: SandboxMode = "off"
     _digests: Digests = field(default_factory=dict)
 
     def find(self, named: Sequence[tuple[str, str]]) -> list[str | Drop]:
-        """For each (id, path) the path of its video, or why it has none, as `find_videos` returns them."""
+        """For each (id, path), the path of its video, or a Drop, as `find_videos` returns them."""
         if not self._parses([path for _, path in named]):
             return find_videos(self.videos, named, self.workers, self.pictures, self._digests)
         check = partial(_receive_found, [name for name, _ in named])
@@ -183,13 +183,13 @@ class VideoLookup:
         return digest_videos(self.videos, files, self.workers, self._digests)
 
     def suggest(self, missing: Sequence[str]) -> str:
-        """Where the first of the missing videos that is there lies, as the end of a message; empty if none is."""
+        """Where the first missing video that exists elsewhere is, as the end of a message; empty if none does."""
         if not self._parses(missing):
             return suggest_videos_folder(self.videos, missing)
         return self._read(_receive_suggestion, _send_suggestion, missing)
 
     def _parses(self, paths: Sequence[str]) -> bool:
-        """Whether what is in an archive or a table has to be known, and there is a sandbox to learn it in."""
+        """Whether archives or tables have to be opened, and in a sandbox."""
         if self.sandbox == "off":
             return False
         return self._holds_containers or any(CONTAINER.search(path) or path.startswith(ANYWHERE) for path in paths)
@@ -205,7 +205,7 @@ class VideoLookup:
 
 
 def _send_found(videos: Path, named: Sequence[tuple[str, str]], workers: int, pictures: str | None) -> Answer:
-    """In the child: the paths, empty if there is none; the reasons and details of these; digests by file."""
+    """In the child: the paths, empty for drops; the reasons and details of drops; the digests by file."""
     digests: Digests = {}
     found = find_videos(videos, named, workers, pictures, digests)
     drops = [drop for drop in found if isinstance(drop, Drop)]
@@ -227,7 +227,7 @@ def _receive_found(ids: Sequence[str], value: Any, content: bytearray) -> tuple[
 
 
 def _send_digests(videos: Path, files: Sequence[str], workers: int) -> Answer:
-    """In the child: the digests, empty if there is none; the reasons and details of these."""
+    """In the child: the digests, empty for faults; the reasons and details of faults."""
     found = digest_videos(videos, files, workers)
     faults = [fault for fault in found if isinstance(fault, NoVideo)]
     digests = ["" if isinstance(digest, NoVideo) else digest for digest in found]
@@ -250,18 +250,18 @@ def _receive_suggestion(value: Any, _: bytearray) -> str:
 
 
 def _pack_answer(*columns: Sequence[str]) -> Answer:
-    """The number of bytes of each column of texts, and the columns."""
+    """The sizes of columns of texts, and the columns."""
     packed = [memoryview(pack_texts(column)) for column in columns]
     return [len(data) for data in packed], packed
 
 
 def _unpack_answer(value: Any, content: bytearray, count: int) -> list[list[str]]:
-    """The columns that `_pack_answer` packed. Raises BadAnswer and UnicodeDecodeError."""
+    """The inverse of `_pack_answer`. Raises BadAnswer and UnicodeDecodeError."""
     return [unpack_texts(column) for column in split_content(content, value, count)]
 
 
 def _check_drops(ids: Sequence[str], reasons: Sequence[str], details: Sequence[str]) -> list[Drop]:
-    """Raises BadAnswer for a reason that there is not, and ValueError for too few or too many."""
+    """Raises BadAnswer for an unknown reason, and ValueError if the lengths differ."""
     if not REASONS.keys() >= {*reasons}:
         raise BadAnswer("a reason that there is not")
     rows = zip(ids, reasons, details, strict=True)

@@ -1,4 +1,4 @@
-"""Parts of videos in labels: times in many spellings, frame numbers, and lists of them in one cell -> `Segment`."""
+"""Parts of videos in labels: times in many notations, frame numbers, and lists of them in one cell -> `Segment`."""
 
 import ast
 import json
@@ -16,14 +16,14 @@ from pipeline.params import DatasetParams, SegmentParams
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?\Z")
 COMMA = re.compile(r"[+-]?\d+,\d+\Z")  # the decimal sign of most of Europe
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")  # which may be another sign
-LONGEST_LIST = 1 << 22  # letters of a list in one cell
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")  # ambiguous: the comma may separate thousands
+LONGEST_LIST = 1 << 22  # characters of a list in one cell
 NOTHING = {"", "na", "n/a", "nan", "none", "null"}
 
 STARTS = {"start", "begin", "onset", "from"}
 ENDS = {"end", "stop", "finish", "offset", "to"}
 LENGTHS = {"duration", "length", "dur"}
-SELDOM_STARTS, SELDOM_ENDS = {"first", "in", "inpoint"}, {"last", "out", "outpoint"}  # at times of something else
+SELDOM_STARTS, SELDOM_ENDS = {"first", "in", "inpoint"}, {"last", "out", "outpoint"}  # often of something else
 IN_ONE = {
     "segment",
     "segments",
@@ -43,20 +43,20 @@ MILLISECONDS = {"ms", "msec", "millis", "milliseconds"}
 COUNTS = {"index", "idx"}  # of frames, as names with `frame` in them are
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-# Text within brackets and quotes. NumPy puts no commas between texts, which Python would join.
+# A list of quoted texts. NumPy's notation, which has no commas, is excluded: Python would concatenate the texts.
 QUOTED_LIST = re.compile(r"""\s*\[\s*(['"])(?!.*\1\s+\1).*['"]\s*,?\s*\]\s*\Z""", re.DOTALL)
 
 
 class BadSegment(ValueError):
-    """Labels that say no part of a video; the message says what they say."""
+    """Labels state an invalid part of a video; the message quotes it."""
 
 
 def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None:
-    """Seconds from the first frame, of a number in `options.unit`, or of a clock: `1:02:03.5`, `02:03.5`.
+    """Seconds from the first frame, from a number in `options.unit` or a clock time: `1:02:03.5`, `02:03.5`.
 
-    None if the cell is empty. `end` says that it is where the part ends. Raises BadSegment for anything else.
+    None if the cell is empty. `end` tells that it is the end of a part. Raises BadSegment for anything else.
     """
-    if isinstance(value, (time, timedelta)):  # of Parquet
+    if isinstance(value, (time, timedelta)):  # from Parquet
         return _count_seconds(value)
     text = repr(value) if isinstance(value, float) else as_text(value).strip()
     text = str(value) if isinstance(value, Decimal) else text
@@ -76,16 +76,16 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
         return float(text)
     number = Fraction(text)
     if options.unit == "frames":
-        assert options.rate is not None  # params see to it
+        assert options.rate is not None  # checked by params
         number += end and options.last == "included"
         return float((number - options.first) / Fraction(str(options.rate)))
     return float(number / 1000)
 
 
 def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment, str]:
-    """The part between two cells, of which either may be empty, and what is wrong with it, or nothing.
+    """The part between two cells, either of which may be empty, and its fault, or an empty text.
 
-    With `options.around` the first is a point in time, and the part is what lies around it.
+    With `options.around`, `start` is a point in time, and the part surrounds it.
     """
     try:
         if options.around is not None:
@@ -96,7 +96,7 @@ def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment,
 
 
 def check_segment(start: float | None, end: float | None) -> Segment:
-    """A part of a video that has a length. Raises BadSegment if it has none, or begins before the video."""
+    """The part from `start` to `end`. Raises BadSegment if it is empty, reversed or starts before the video."""
     segment = Segment(round(start or 0.0, 6), math.inf if end is None else round(end, 6))
     if not math.isfinite(segment.start) or math.isnan(segment.end):
         raise BadSegment(f"from {segment.start} to {segment.end} s is no part")
@@ -109,9 +109,9 @@ def check_segment(start: float | None, end: float | None) -> Segment:
 
 
 def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]]:
-    """The parts in one cell: `[start, end]` or a list of such pairs, also written as JSON or as Python's lists.
+    """The parts in one cell: `[start, end]` or a list of such pairs, also as text in JSON or Python notation.
 
-    A pair may be an object that names its start and its end.
+    A pair may be an object with named start and end.
     """
     value = parse_list(cell)
     value = [value] if isinstance(value, dict) else value
@@ -126,7 +126,7 @@ def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]
 
 
 def parse_list(cell: Any) -> Any:
-    """The list that a cell holds, or that its text spells in JSON or Python; any other cell as it is."""
+    """The list in a cell, or in its text in JSON or Python notation; any other cell unchanged."""
     if isinstance(cell, tuple):
         return list(cell)
     if not isinstance(cell, str) or not cell.strip().startswith("[") or len(cell) > LONGEST_LIST:
@@ -141,7 +141,7 @@ def parse_list(cell: Any) -> Any:
 
 
 def find_segment_columns(header: Sequence[str]) -> list[str]:
-    """The columns that look like the start and the end of a part of a video, in their order; empty for one alone."""
+    """The columns that look like start and end of a part of a video, in order; a single one does not count."""
     starts = [name for name in header if is_start(name)]
     ends = [name for name in header if _is_about(name, ENDS)]
     in_one = [name for name in header if is_in_one(name)]
@@ -149,7 +149,7 @@ def find_segment_columns(header: Sequence[str]) -> list[str]:
 
 
 def find_doubtful_columns(header: Sequence[str]) -> list[str]:
-    """The columns that may be the start and end of a part by names that are seldom so, or its start and length."""
+    """The columns that may be start and end of a part, by less reliable names, or start and duration."""
     seldom = [[name for name in header if _is_about(name, what)] for what in (SELDOM_STARTS, SELDOM_ENDS)]
     lasting = [[name for name in header if is_start(name)], [name for name in header if _is_about(name, LENGTHS)]]
     return [name for pair in (seldom, lasting) if all(pair) for name in header if name in (*pair[0], *pair[1])]
@@ -161,18 +161,18 @@ def is_start(name: str) -> bool:
 
 
 def counts_frames(name: str) -> bool:
-    """Whether a column of starts or ends looks like one of numbers of frames, whose rate is not known."""
+    """Whether a column of starts or ends looks like frame numbers, whose rate is unknown."""
     return "frame" in name.lower() or not COUNTS.isdisjoint(_list_words(name))
 
 
 def adopt_unit(options: SegmentParams, names: Iterable[str]) -> SegmentParams:
-    """The options with the unit that the names of columns of times tell, as `start_ms` does."""
+    """The options with the unit that column names such as `start_ms` state."""
     told = any(not MILLISECONDS.isdisjoint(_list_words(name)) for name in names)
     return options.model_copy(update={"unit": "milliseconds"}) if told else options
 
 
 def is_in_one(name: str) -> bool:
-    """Whether a column looks like start and end in one."""
+    """Whether a column looks like start and end in one cell."""
     return " ".join(_list_words(name)) in IN_ONE
 
 
@@ -192,7 +192,7 @@ def _read_pair(pair: Any, options: SegmentParams) -> tuple[Segment, str]:
 
 
 def surround_point(point: float | None, around: float) -> Segment:
-    """The part of `around` seconds before and after a point in time. Raises BadSegment if there is no point."""
+    """The part from `around` seconds before to after a point in time. Raises BadSegment if the point is None."""
     if point is None:
         raise BadSegment("there is no point in time")
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)
@@ -208,22 +208,22 @@ def _list_words(name: str) -> list[str]:
 
 
 class Part(NamedTuple):
-    """A part of a video with what its row says of it; the cells are as they stand there."""
+    """A part of a video with the cells of its row, unparsed."""
 
     caption: Any
     category: Any
     segment: Segment
-    fault: str  # why the part is none; empty if it is one
+    fault: str  # why the part is invalid, or empty
 
 
 def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:
-    """The parts that the cells of a row name, by keys of dataset.columns; one at least.
+    """The parts in the cells of a row, by keys of dataset.columns; at least one.
 
-    One caption, category or segment goes with all of the others; of as many as there are, each goes with its own.
+    Lists of captions, categories and segments are combined element by element; a single value is used for all parts.
     """
     caption, category = _read_texts(row.get("caption")), row.get("category")
     listing = any(isinstance(cell, list | tuple) for cell in (caption, category))
-    if not listing and row.keys().isdisjoint(("start", "end", "segment")):  # as in nearly all tables
+    if not listing and row.keys().isdisjoint(("start", "end", "segment")):  # the common case
         return [Part(caption, category, WHOLE, "")]
     segments, listed = _read_segments(row, dataset)
     captions = _list_cell(caption, listed)
@@ -243,7 +243,7 @@ def list_parts(row: Mapping[str, Any], dataset: DatasetParams) -> list[Part]:
 
 
 def _read_texts(cell: Any) -> Any:
-    """The texts that a cell lists as JSON or Python write them; any other cell as it is."""
+    """The list of texts in a cell in JSON or Python notation; any other cell unchanged."""
     if not isinstance(cell, str) or not QUOTED_LIST.match(cell):
         return cell
     found = parse_list(cell)
@@ -268,6 +268,6 @@ def _read_segments(row: Mapping[str, Any], dataset: DatasetParams) -> tuple[list
 
 
 def _list_cell(cell: Any, parse: bool) -> list[Any]:
-    """What a cell lists, or the cell alone; nothing in it is an empty text."""
+    """The list in a cell, or the cell as a list; an empty list gives one empty text."""
     value = parse_list(cell) if parse else cell
     return (value or [""]) if isinstance(value, list) else [value]

@@ -1,8 +1,7 @@
-"""Clips -> splits, by a hash of the id, so that adding data never reshuffles; and what is held out of training.
+"""Clips -> splits, by a hash of the id, so that adding data does not reshuffle; and held-out objects and pairs.
 
-Held out are objects (`test_words`) and pairs of an object and a category (`test_pairs`): a model is tested on
-words that it has never seen, and on motions that it has never seen an object make. How far words are from each other
-is told by their word vectors.
+Objects (`test_words`) and pairs of an object and a category (`test_pairs`) are held out of training, to test a model on
+unseen words, and on motions that are new for an object. Distances between words are those of their vectors.
 """
 
 from collections import Counter, defaultdict
@@ -26,23 +25,23 @@ Vectors = Mapping[str, NDArray[np.float32]]  # word -> [D]
 NO_VECTORS: Vectors = MappingProxyType({})
 
 AT_ONCE = 256  # objects compared with all others: 60 MB for 30,000 of them
-DIGITS = 6  # of a cosine; further ones depend on the machine
+DIGITS = 6  # of a cosine; more depend on the machine
 
 Pair = tuple[str, str]  # (object, category)
 KEY = "filter.test_pairs"
 
 
 class NearestObject(NamedTuple):
-    """The nearest other object, and the cosine."""
+    """The nearest other object, and its cosine similarity."""
 
     name: str
     cosine: float
 
 
 def rank_by_distance(objects: Collection[str], trained: Collection[str], vectors: Vectors, *, far: bool) -> list[str]:
-    """The objects that have a vector: those `far` from all trained ones first, or else those near to one first.
+    """The objects with a vector: with `far`, those farthest from all trained ones first, else the nearest first.
 
-    Of two that are near to each other only one is listed: where it is held out, the other has to stay in training.
+    Of two objects near each other, only one is listed: if it is held out, the other has to stay in training.
     """
     near = find_nearest_objects(sorted(objects), trained, vectors)
     if far:
@@ -60,9 +59,9 @@ def rank_by_distance(objects: Collection[str], trained: Collection[str], vectors
 def find_nearest_objects(
     objects: Sequence[str], trained: Collection[str], vectors: Vectors
 ) -> dict[str, NearestObject]:
-    """For each object with a vector, the nearest trained one whose name does not contain its own; the first of equals.
+    """For each object with a vector, the nearest trained one whose name does not contain its name; ties: the first.
 
-    The vector of a name is the mean direction of its words.
+    The vector of a name is the mean of the unit vectors of its words.
     """
     directions = {name: vector for name in objects if (vector := _find_direction(name, vectors)) is not None}
     others = [name for name in directions if name in trained]
@@ -84,7 +83,7 @@ def find_nearest_objects(
 
 
 def _list_mentions(names: Collection[str], objects: Collection[str]) -> Mapping[str, set[str]]:
-    """For each name the objects that contain it: `mug` is held out with `red mug`."""
+    """For each name, the objects that contain it: `red mug` is held out with `mug`."""
     phrases, mentions = Phrases(names), defaultdict[str, set[str]](set)
     for other in objects:
         for name in phrases.find(other, ()):
@@ -93,7 +92,7 @@ def _list_mentions(names: Collection[str], objects: Collection[str]) -> Mapping[
 
 
 def _find_direction(name: str, vectors: Vectors) -> NDArray[np.float64] | None:
-    """The mean direction of the words that have a vector, [D] of length 1; None if none has."""
+    """The normalised mean [D] of the unit vectors of the words; None if no word has a vector."""
     found = [vectors[word].astype(np.float64) for word in find_words(name.lower()) if word in vectors]
     mean = np.sum([vector / np.linalg.norm(vector) for vector in found], axis=0)
     length = np.linalg.norm(mean)
@@ -101,7 +100,7 @@ def _find_direction(name: str, vectors: Vectors) -> NDArray[np.float64] | None:
 
 
 class HeldOut:
-    """What is kept out of training: words that none of its clips names, and pairs that none shows."""
+    """The words and pairs that are held out of training."""
 
     def __init__(self, words: list[str], pairs: list[Pair]) -> None:
         self.words = words
@@ -110,28 +109,28 @@ class HeldOut:
         self._pairs = frozenset(pairs)
 
     def find_split(self, caption: str, objects: Iterable[str], category: str) -> Split | None:
-        """The split of a clip that names such a word or shows such a pair, None if it does neither.
+        """The split of a clip with a held-out word or pair; None if it has neither.
 
-        Words come first: such a clip is in `test_words` whatever else it is.
+        Words take precedence: such a clip is in `test_words`.
         """
         if self._phrases.find(caption, objects):
             return "test_words"
         return "test_pairs" if self.shows_pair(objects, category) else None
 
     def shows_pair(self, objects: Iterable[str], category: str) -> bool:
-        """Whether one of the objects and the category form a pair that is held out."""
+        """Whether any of the objects and the category are a held-out pair."""
         return any((word, category) in self._pairs for word in objects)
 
 
 def split_clips(
     clips: Sequence[Candidate], options: FilterParams, vectors: Vectors = NO_VECTORS
 ) -> tuple[list[Split], HeldOut]:
-    """The split of each clip, and what is held out. The pairs are chosen among the clips without a held-out word.
+    """The split of each clip, and what is held out. Pairs are chosen among the clips without a held-out word.
 
-    `vectors` are compared where filter.test_words_by asks for it. Neither the seed nor the order of the rows matters.
+    `vectors` are used if filter.test_words_by is not `hash`. The result depends neither on the seed nor on row order.
     """
     choices = list_split_choices({clip.official_split for clip in clips})
-    # Several captions of one video share its split, unless it is in several official splits.
+    # Several captions of one video have the same split, unless it is in several official splits.
     splits = [draw_split(name_group(clip), choices[clip.official_split], options.shares) for clip in clips]
     later = find_later_splits(clips, splits)
     trained = {c.id for c, split in zip(clips, splits, strict=True) if split == "train" and c.id not in later}
@@ -149,9 +148,9 @@ def split_clips(
 
 
 def find_later_splits(clips: Sequence[Candidate], splits: Sequence[Split]) -> dict[str, Split]:
-    """Clip id -> later split, for each clip whose group another caption puts into a later split than its own.
+    """Clip id -> later split, for each clip whose group has a clip in a later split.
 
-    A group is in one split alone, the last that one of its captions asks for: a held-out video is nowhere else.
+    A group is in one split only, the last one of its clips, so that a held-out video is in no other split.
     """
     last: dict[str, Split] = {}
     groups = [name_group(clip) for clip in clips]
@@ -163,10 +162,10 @@ def find_later_splits(clips: Sequence[Candidate], splits: Sequence[Split]) -> di
 
 
 def list_split_choices(official: Collection[OfficialSplit]) -> dict[OfficialSplit, tuple[Split, ...]]:
-    """The splits that the clips of each official split are divided among, given which official splits there are.
+    """The splits that each official split is divided into, given which official splits exist.
 
-    The judge always comes out of training clips. Of validation and test the one that is missing is made: test out
-    of validation, or validation out of training, so that an official test split is never thinned.
+    `judge` is always taken from training clips. If validation or test is missing, it is created: test from validation,
+    or validation from training, so that an official test split is never reduced.
     """
     tested, validated = "test" in official, "validation" in official
     return {
@@ -178,7 +177,7 @@ def list_split_choices(official: Collection[OfficialSplit]) -> dict[OfficialSpli
 
 
 def draw_split(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Split:
-    """The split of an id among these, in proportion of their shares; a single one has all, whatever its share."""
+    """The split of an id among these, in proportion to their shares; a single one gets all. Raises UserError."""
     if len(among) == 1:
         return among[0]
     choices = {name: getattr(shares, name) for name in among}
@@ -190,13 +189,13 @@ def draw_split(clip_id: str, among: Sequence[Split], shares: ShareParams) -> Spl
         if point < share:
             return name
         point -= share
-    return max(choices, key=lambda name: choices[name])  # rounding at the very end of the last share
+    return max(choices, key=lambda name: choices[name])  # rounding error at the end of the last share
 
 
 def hold_out_pairs(clips: Sequence[Candidate], trained: Collection[str], wanted: float | Sequence[str]) -> list[Pair]:
-    """The held-out pairs, sorted. `trained` holds the ids that would otherwise be trained on.
+    """The held-out pairs, sorted. `trained` are the ids that would otherwise be trained on.
 
-    Raises UserError for a named pair that no clip shows, or a half of which training would not see elsewhere.
+    Raises UserError for a named pair that no clip shows, or whose object or category would not remain in training.
     """
     if isinstance(wanted, float):
         return _draw_pairs(clips, trained, wanted)
@@ -217,7 +216,7 @@ def hold_out_pairs(clips: Sequence[Candidate], trained: Collection[str], wanted:
 def hold_out_words(
     clips: Sequence[Candidate], trained: Collection[str], options: FilterParams, vectors: Vectors
 ) -> list[str]:
-    """The held-out words, sorted. `trained` holds the ids that would otherwise be trained on.
+    """The held-out words, sorted. `trained` are the ids that would otherwise be trained on.
 
     Raises UserError for a named word that no clip contains, and if distances are wanted and no object has a vector.
     """
@@ -239,7 +238,7 @@ def hold_out_words(
 
 
 def _match_pairs(name: str, clips: Sequence[Candidate]) -> set[Pair]:
-    """The pairs that `object/category` stands for; both halves may be globs."""
+    """The pairs that `object/category` matches; both may be globs. Raises UserError if none does."""
     word, slash, category = name.rpartition("/")
     if not (word and slash and category):
         raise UserError(f"{KEY}: {name!r} is not of the form object/category, like mug/pushing-*")
@@ -267,7 +266,7 @@ def _draw_pairs(clips: Sequence[Candidate], trained: Collection[str], share: flo
 
 
 class _Seen:
-    """What training still sees while pairs are taken from it one by one."""
+    """Tracks what remains in training while pairs are held out one by one."""
 
     def __init__(self, clips: Sequence[Candidate], trained: Collection[str]) -> None:
         self._trained = {clip.id for clip in clips if clip.id in trained}
@@ -279,7 +278,7 @@ class _Seen:
                 self._count(clip, 1)
 
     def give_up(self, clips: Sequence[Candidate], category: str) -> bool:
-        """Take the clips of one pair's videos out of training, if all that is tested stays seen; returns whether."""
+        """Hold out the clips of a pair, unless a tested object or category would become unseen; returns success."""
         leaving = [clip for clip in clips if clip.id in self._trained]
         words = {word for clip in clips for word in clip.objects}
         gone = Counter({category: 0})
@@ -310,7 +309,7 @@ class _Seen:
 def _rank_objects(
     clips: Sequence[Candidate], trained: Collection[str], options: FilterParams, vectors: Vectors
 ) -> list[str]:
-    """The objects by their distance from those of the training clips."""
+    """The objects by distance from the objects of training clips. Raises UserError if vectors are missing."""
     objects = {word for clip in clips for word in clip.objects}
     seen = {word for clip in clips if clip.id in trained for word in clip.objects}
     ranked = rank_by_distance(objects, seen, vectors, far=options.test_words_by == "far")
@@ -334,7 +333,7 @@ def _group_by_word(words: Sequence[str], clips: Sequence[Candidate]) -> Mapping[
 def _keep_last_of_category(
     words: Sequence[str], clips: Sequence[Candidate], trained: Collection[str], most: int
 ) -> list[str]:
-    """The first of the words, `most` at most, that can be held out without taking all training clips of a category."""
+    """The first `most` words that can be held out without removing all training clips of a category."""
     members, groups = _group_by_word(words, clips), Groups(clips)
     left = {clip.id for clip in clips if clip.id in trained}
     categories = Counter(clip.category for clip in clips if clip.id in trained)
@@ -343,7 +342,7 @@ def _keep_last_of_category(
         if len(held) == most:
             break
         if word not in members:
-            continue  # an object without a letter, like &, is named nowhere
+            continue  # an object without letters, such as &, is never found
         leaving = [clip for clip in groups.expand(members[word]) if clip.id in left]
         gone = Counter(clip.category for clip in leaving)
         if all(categories[category] > count for category, count in gone.items()):

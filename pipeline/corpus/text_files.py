@@ -1,8 +1,8 @@
-"""Text files of labels in the encodings that programs save them in -> text.
+"""Text files of labels -> text, with detection of the encoding.
 
-Read are UTF-8, UTF-16 and UTF-32, which their first bytes tell, and Windows-1252, in which Excel saves CSV in western
-Europe. Any bytes are something in Windows-1252, so it is taken only where the letters stand as they do in words, and
-what comes of it is printed.
+Supported are UTF-8, UTF-16 and UTF-32, detected by the first bytes, and Windows-1252, in which Excel saves CSV in
+western Europe. Almost any bytes are valid Windows-1252, so it is used only if the letters occur as in words, and the
+choice is printed.
 """
 
 import codecs
@@ -15,19 +15,19 @@ from pipeline.errors import UserError
 from pipeline.files import refuse_lfs_pointer
 
 BLOCK = 1 << 20  # bytes read at once
-MARKS = {  # at the start of a file; that of UTF-16 is also the start of another one
+MARKS = {  # byte order marks; that of UTF-16 is a prefix of one of UTF-32
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-UNMARKED = {(False, True): "utf-16-le", (True, False): "utf-16-be"}  # which of two bytes are NUL in ASCII text
+UNMARKED = {(False, True): "utf-16-le", (True, False): "utf-16-be"}  # which of two bytes is NUL for ASCII text
 WESTERN = "cp1252"
 
 LOWER, UPPER = "ß-öø-ÿšœž", "À-ÖØ-ÞŠŒŽŸ"
 LETTER = f"A-Za-z{LOWER}{UPPER}"
-# What bytes of other encodings show in Windows-1252, and western text hardly ever has.
+# Sequences that other encodings give when read as Windows-1252, and that hardly occur in western text.
 ODD = re.compile(
     rf"[{LOWER}{UPPER}]{{3}}"  # words without a plain letter: Cyrillic, Greek, Hebrew, Arabic, Chinese
     rf"|(?<=[a-z{LOWER}])[{UPPER}]"  # capitals within words: MacRoman
@@ -35,19 +35,19 @@ ODD = re.compile(
     rf"|[¹²³][a-z{LOWER}]|[{LETTER}]{{3}}[¹²³]"  # and at their ends, where 5 m² is none: Polish
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7fˆ˜¤¦¨¬¯¶¸þð†‡‰]"  # noqa: RUF001
 )
-SHOWN = 60  # letters of a line
+SHOWN = 60  # characters of a line
 
-_told: set[Path] = set()  # folders of which a file in Windows-1252 was printed
+_told: set[Path] = set()  # folders for which Windows-1252 was reported
 
 
 def open_text(path: Path) -> TextIO:
-    """The file, whose lines keep their ends. Raises UserError for an encoding that is not known."""
+    """Open a file with its encoding, keeping line ends. Raises UserError if the encoding is unknown."""
     return path.open(encoding=find_encoding(path), newline="")
 
 
 def read_text_lines(path: Path) -> list[str]:
-    """The lines without their ends, of any system. Raises UserError if there is no such file, or it is no text."""
-    if not path.is_file():  # a pipe would keep us reading for ever
+    """The lines without line ends, of any system. Raises UserError if there is no such file, or it is not text."""
+    if not path.is_file():  # reading a pipe could block forever
         raise UserError(f"{path}: no such file of text")
     refuse_lfs_pointer(path)
     try:
@@ -59,7 +59,7 @@ def read_text_lines(path: Path) -> list[str]:
 
 
 def decode_text(path: Path, content: bytes) -> str:
-    """The text in the bytes of a file, as what is at `path` in an archive. Raises UserError if it is none."""
+    """Decode the content of a file, for example of `path` in an archive. Raises UserError if it is not text."""
     try:
         return content.decode(_find_mark(content[:4]) or "utf-8")
     except UnicodeDecodeError as error:
@@ -67,20 +67,20 @@ def decode_text(path: Path, content: bytes) -> str:
 
 
 def read_start(path: Path, length: int) -> str:
-    """The text in the first bytes of a file, to tell what it is; what is no text there is replaced."""
+    """The first bytes of a file as text, to detect its format; invalid bytes are replaced."""
     with path.open("rb") as file:
         start = file.read(length)
     return start.decode(_find_mark(start) or "utf-8", "replace")
 
 
 def find_encoding(path: Path) -> str:
-    """The name of a text file's encoding. Raises UserError if it is none of those that are read."""
+    """The name of a text file's encoding. Raises UserError if it is not supported."""
     with path.open("rb") as file:
         if marked := _find_mark(file.read(4)):
             return marked
         file.seek(0)
         decoder = codecs.getincrementaldecoder("utf-8")()
-        at = 0  # bytes before the block and what is left of the one before it
+        at = 0  # offset of the first byte that is not decoded yet
         try:
             while block := file.read(BLOCK):
                 decoder.decode(block)
@@ -93,7 +93,7 @@ def find_encoding(path: Path) -> str:
 
 
 def refuse_encoding(path: Path, error: UnicodeDecodeError, before: int = 0) -> UserError:
-    """The error for a file whose bytes are no text in a known encoding, `before` the part that the error is about."""
+    """The error for a file in an unknown encoding; `before` is the offset of the bytes that `error` is about."""
     kind = "UTF-8" if error.encoding.startswith("utf-8") else error.encoding.upper()
     ways = "save it as UTF-8 (in Excel: CSV UTF-8; in a terminal: iconv -f ENCODING -t UTF-8)"
     return UserError(f"{path}: not {kind} ({error.reason} at byte {before + error.start}); {ways}")
@@ -106,7 +106,7 @@ def _find_mark(start: bytes) -> str | None:
 
 
 def _check_western(path: Path, content: bytes, error: UserError) -> str:
-    """Windows-1252 where the text can be that, which is printed; raises the error if it cannot."""
+    """Windows-1252 if the text is plausible in it, which is printed; else raises the error."""
     try:
         text = content.decode(WESTERN)
     except UnicodeDecodeError:

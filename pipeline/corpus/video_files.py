@@ -1,4 +1,4 @@
-"""Ids and paths from the labels -> videos in the videos folder, and their digests."""
+"""Ids and paths in labels -> videos in the videos folder, and their digests."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ from pipeline.sources.tables import ENDINGS as TABLES
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
 TABLE = re.compile(rf"(?:{'|'.join(map(re.escape, TABLES))})/", re.IGNORECASE)  # in the path of a cell
-LONGEST_ID = 200  # bytes; with an ending still a legal file name
+LONGEST_ID = 200  # bytes; still a valid file name with an extension
 
 Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read
 
@@ -54,10 +54,10 @@ def find_videos(
     pictures: str | None = None,
     digests: Digests | None = None,
 ) -> list[str | Drop]:
-    """For each (id, path) the path of its video in the folder, or why it has none. The id counts if the path is empty.
+    """For each (id, path), the path of its video in the folder, or a Drop. The id is used if the path is empty.
 
-    `pictures` is the pattern of the frames where folders of pictures hold others, too. Their digests, which come with
-    looking for them, are put into `digests`. Raises UserError if the folder is absent.
+    `pictures` is the pattern of frames, for folders that contain other images. Their digests, which are computed along
+    the way, are stored in `digests`. Raises UserError if the folder does not exist.
     """
     if not videos.is_dir() and not (videos.is_file() and is_archive(videos.name)):
         raise UserError(f"{videos}: no such folder of videos; see dataset.videos")
@@ -80,10 +80,7 @@ def find_videos(
 def digest_videos(
     videos: Path, files: Sequence[str], workers: int, digests: Digests | None = None
 ) -> list[str | NoVideo]:
-    """The SHA-256 of each file, or why it cannot be read; one that is named several times is read once.
-
-    So is one that an earlier call has put into `digests`.
-    """
+    """The SHA-256 of each file, or why it cannot be read; each is read once, also across calls with `digests`."""
     found = {} if digests is None else digests
 
     def digest(file: str) -> str | NoVideo:
@@ -92,7 +89,7 @@ def digest_videos(
         except SourceFault as fault:
             return NoVideo("unusable_video", str(fault))
 
-    # The cells of a table are read in their order, by one thread: each thread would read those between, too.
+    # The cells of a table are read in order by one thread: several would each read all cells in between.
     tables: dict[str, list[str]] = defaultdict(list)
     for file in dict.fromkeys(file for file in files if file not in found):
         tables[file.rpartition("/")[0] if TABLE.search(file) else ""].append(file)
@@ -104,9 +101,9 @@ def digest_videos(
 
 
 def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
-    """Where the first of the missing videos that is there at all lies, as the end of a message; empty if none is.
+    """Where the first missing video that exists elsewhere is, as the end of a message; empty if none does.
 
-    Most often `videos` is a folder above the right one. It is listed whole, so this is for runs that fail anyway.
+    Most often, `videos` is a parent of the right folder. It is listed recursively, which is slow: for failed runs only.
     """
     index = VideoIndex(list_videos(videos))
     for wanted in missing:
@@ -124,28 +121,28 @@ def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
 
 
 def is_usable_id(name: str) -> bool:
-    """Whether `<id>.webm` can only be a file directly in the videos folder."""
+    """Whether `<id>.webm` is a safe name of a file at the top level of the videos folder."""
     safe = name.isprintable() and not re.search(r"[/\\]", name) and not name.startswith(".")
     return safe and 0 < len(name.encode()) <= LONGEST_ID
 
 
 class VideosFolder:
-    """The folder of videos, with what is known about the folders in it."""
+    """The videos folder, with caches of the folders in it."""
 
     def __init__(self, videos: Path, pictures: str | None = None) -> None:
-        # An archive may be a link to what DVC keeps of it, which has no ending.
+        # An archive may be a link to DVC's cache, where its name has no extension.
         self._root = os.path.realpath(videos) if videos.is_dir() else str(videos.absolute())
-        self._videos = videos  # as params name it, which may be a link
-        self._holds = cache(self._encloses)  # few folders hold many files
+        self._videos = videos  # as in params, possibly a link
+        self._holds = cache(self._encloses)  # by folder, of which there are few
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
         self._stems = cache(self._sort_stems)
         self.contained = ContainedVideos(self._root, self._look_at, pictures)
-        self._finds_pictures = False  # the last ones found were
+        self._finds_pictures = False  # whether the last id was found as a folder of images
         self._index = VideoIndex(list_videos(self._root))
 
     def find_id(self, name: str) -> str:
-        """The file `<id>.webm`, or with the next ending there is; then what is no file. Raises NoVideo."""
+        """The file `<id>.webm`, or with the first existing extension; else a video that is no file. Raises NoVideo."""
         if self._finds_pictures and (found := self._find_pictures_alone(name)):
             return found
         for file in (f"{name}{ending}" for ending in TRIED):
@@ -159,22 +156,22 @@ class VideosFolder:
         raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
 
     def _find_pictures_alone(self, name: str) -> str | None:
-        """The folder of pictures with that name, if no video has it; trying every ending would be slow."""
+        """The folder of images with this name, if no video has it; a shortcut, since trying all extensions is slow."""
         folder, _, last = name.rpartition("/")
         listed = self._folders(folder)
         known = listed is None or normalise_name(split_ending(last)[0]) in self._names(listed)
         return None if known else self.contained.find_pictures(name)
 
     def find_path(self, text: str) -> str:
-        """The file at a path that starts from the folder, or is absolute and leads into it. Raises NoVideo.
+        """The video at a path that is relative to the folder, or absolute and leads into it. Raises NoVideo.
 
-        Behind `**/` stands a name, perhaps with folders, of a video that may lie in any folder.
+        After `**/` follows a name, possibly with folders, of a video in any folder.
 
-        The ending may be missing or in another case, the letters may be composed or not, and a backslash stands for a
-        slash where no file has it in its name.
+        The extension may be missing or in another case, the Unicode normalisation may differ, and a backslash means a
+        slash unless a file has it in its name.
         """
         if text != text.strip() and not os.path.lexists(f"{self._root}/{text}"):
-            text = text.strip()  # lists end with blanks, but a name may, too
+            text = text.strip()  # trailing blanks in lists, unless they belong to the name
         if text.startswith(ANYWHERE):
             return self._find_anywhere(text.removeprefix(ANYWHERE))
         path = make_relative(self._root, make_relative(self._videos, text))
@@ -207,7 +204,7 @@ class VideosFolder:
 
     def _find_anywhere(self, name: str) -> str:
         _refuse_unusable(name, name)
-        # Listing the folders of a large set takes long, and a video at exactly this path is preferred anyway.
+        # A video at exactly this path is preferred, and listing the folders of a large dataset is slow.
         if video := self.contained.find_pictures(name):
             return video
         found = self._index.list_candidates(name)
@@ -223,9 +220,9 @@ class VideosFolder:
         return path if has_video_ending(path) and self._is_video(path) else self.contained.find(path)
 
     def _find_respelt(self, path: str) -> str | None:
-        """The one file whose name differs in the case or the absence of its ending, or in how letters are composed.
+        """The file whose name differs only in the case or absence of the extension, or in Unicode normalisation.
 
-        Raises NoVideo if several do, or where the one is of no use.
+        Raises NoVideo if there are several, or it is unusable.
         """
         folder, _, name = path.rpartition("/")
         found = self._folders(folder)
@@ -244,7 +241,7 @@ class VideosFolder:
         return file if file and self._is_video(file) else None
 
     def _find_folder(self, folder: str) -> str | None:
-        """A folder within this one by its path, its letters composed or not; None if it is not there or outside."""
+        """A folder in this one by its path, in any Unicode normalisation; None if it does not exist or is outside."""
         if not self._holds(f"{self._root}/{folder}"):
             return None
         if Path(self._root, folder).is_dir():
@@ -261,7 +258,7 @@ class VideosFolder:
         return path if path and self._holds(f"{self._root}/{path}") else None
 
     def _list_names(self, folder: str) -> dict[str, list[tuple[int, str]]]:
-        """Names without endings -> the videos in a folder, each after the place of its ending among those tried."""
+        """Names without extension -> (rank of the extension, name) of the videos in a folder, sorted."""
         listed: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for name in (path.name for path in Path(self._root, folder).iterdir()):
             stem, ending = split_ending(name)
@@ -270,7 +267,7 @@ class VideosFolder:
         return {stem: sorted(known) for stem, known in listed.items()}
 
     def _suggest(self, path: str) -> str:
-        """The nearest name there is, for a message; empty if none is near."""
+        """The most similar existing name, for a message; empty if none is similar."""
         folder, _, name = path.rpartition("/")
         found = self._folders(folder)
         if found is None:
@@ -280,7 +277,7 @@ class VideosFolder:
         return f"; the nearest is {file}" if near and file != path else ""
 
     def _suggest_tail(self, path: str) -> str:
-        """A part of the path that is a file, since most often a path starts from a folder above this one."""
+        """A suffix of the path that exists, for a message: most often, a path starts in a parent of this folder."""
         parts = path.split("/")
         for file in ("/".join(parts[start:]) for start in range(1, len(parts))):
             if self._encloses(f"{self._root}/{file}") and Path(self._root, file).is_file():
@@ -288,11 +285,11 @@ class VideosFolder:
         return ""
 
     def _sort_stems(self, folder: str) -> list[tuple[str, str]]:
-        """The names of a folder's videos, each after its key for comparisons, sorted."""
+        """(case-folded stem, name) of the videos in a folder, sorted."""
         return sorted((stem.casefold(), listed[0][1]) for stem, listed in self._names(folder).items())
 
     def _is_video(self, file: str) -> bool:
-        """Whether there is such a file. Raises NoVideo if something of that name is of no use."""
+        """Whether the file exists. Raises NoVideo if it is unusable."""
         try:
             found = self._look_at(file)
         except (FileNotFoundError, NotADirectoryError):
@@ -303,7 +300,7 @@ class VideosFolder:
             raise NoVideo("unusable_path", f"{file[:80]}: {error.strerror}") from None
         if stat.S_ISDIR(found.st_mode) and self.contained.find_pictures(file):
             return False
-        # A pipe or a device would keep us reading for ever.
+        # Reading a pipe or a device could block forever.
         if not stat.S_ISREG(found.st_mode):
             raise NoVideo("missing_video", f"{file} is not a regular file")
         if found.st_size == 0:
@@ -313,7 +310,7 @@ class VideosFolder:
         return True
 
     def _look_at(self, file: str) -> os.stat_result:
-        """What stands there, or what it links to. Raises NoVideo if that is outside."""
+        """The stat of a file, or of the target of a link. Raises NoVideo if it is outside."""
         path, (folder, _, _) = f"{self._root}/{file}", file.rpartition("/")
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):
@@ -329,7 +326,7 @@ class VideosFolder:
 
 
 def _refuse_unusable(path: str, text: str) -> None:
-    """Raise NoVideo for a path that cannot be meant, before anything is looked up; `text` is how the labels have it."""
+    """Raise NoVideo for an invalid path, before any access; `text` is the path in the labels."""
     fault = ""
     if path.startswith("/"):
         fault = "is absolute; paths start from dataset.videos"
@@ -346,9 +343,9 @@ def _refuse_unusable(path: str, text: str) -> None:
 def _map_in_threads(
     function: Callable[[Item], Answer], items: Sequence[Item], workers: int, batch: int = BATCH
 ) -> list[Answer]:
-    """The answers in order, from threads, since reading and hashing let other threads run.
+    """The results in order, from threads, since reading and hashing release the GIL.
 
-    By the batch: a task of its own for each would cost more than a small file.
+    In batches: a task per item would cost more than a small file.
     """
     batches = [items[start : start + batch] for start in range(0, len(items), batch)]
     with ThreadPoolExecutor(workers) as pool:

@@ -1,4 +1,4 @@
-"""Names of videos: their endings, equal and similar names, looking videos up by name, and why none was found."""
+"""Names of videos: extensions, equal and similar names, lookup by name, and the error if none is found."""
 
 import difflib
 import re
@@ -12,40 +12,40 @@ from threading import Lock
 from pipeline.corpus.captions import escape_unwritable
 from pipeline.records import Reason
 
-TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an ending, in this order
+TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an extension, in this order
 ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
 ENDINGS |= {".vob", ".wmv", *TRIED}
 
-NEIGHBOURS = 3  # names before and after a missing one that may be what is meant
+NEIGHBOURS = 3  # names before and after a missing one that are compared with it
 
-ANYWHERE = "**/"  # before a path: the video may lie in any folder
+ANYWHERE = "**/"  # prefix of a path: the video may be in any folder
 
 
 def has_video_ending(path: str) -> bool:
-    """Whether a file is called like a video."""
+    """Whether a file has the extension of a video."""
     return f".{path.rpartition('.')[2].lower()}" in ENDINGS
 
 
 def split_ending(name: str) -> tuple[str, str]:
-    """A name's stem and its ending in lower case, if that is a video's; otherwise the whole name and nothing."""
+    """Stem and extension in lower case, if it is that of a video; else the whole name and an empty text."""
     stem, dot, ending = name.rpartition(".")
     return (stem, f".{ending.lower()}") if dot and stem and f".{ending.lower()}" in ENDINGS else (name, "")
 
 
 def rank_ending(ending: str) -> int:
-    """The place of an ending among those that are tried; after all of them for any other."""
+    """The index of an extension in TRIED; any other is last."""
     return TRIED.index(ending) if ending in TRIED else len(TRIED)
 
 
 def normalise_name(name: str) -> str:
-    """The name as it may be typed: its accents composed, plain blanks in place of macOS' narrow ones."""
+    """The name in NFC, with macOS' narrow spaces replaced by plain ones."""
     return name if name.isascii() else re.sub(r"\s", " ", unicodedata.normalize("NFC", name))
 
 
 def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
-    """The file, of pairs of stem and file in order, whose stem is most like this one; empty if none is like it.
+    """The file, of sorted pairs of stem and file, with the most similar stem; empty if none is similar.
 
-    Only the neighbours are compared: every row of a large set may be missing.
+    Only neighbours in the order are compared, since all videos of a large dataset may be missing.
     """
     index = bisect(names, (stem, ""))
     near = dict(names[max(index - NEIGHBOURS, 0) : index + NEIGHBOURS])
@@ -53,7 +53,7 @@ def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
 
 
 class NoVideo(Exception):
-    """Why there is no video for a name: a reason and its detail."""
+    """There is no usable video for a name: a reason and its detail."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
@@ -62,7 +62,7 @@ class NoVideo(Exception):
 
 
 class VideoIndex:
-    """Videos by their names, from their paths, which may be listed only when they are asked for."""
+    """Videos by name; `paths` is consumed lazily, at the first lookup."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._listed = paths
@@ -70,11 +70,11 @@ class VideoIndex:
         self._lock = Lock()
 
     def list_candidates(self, name: str) -> list[str]:
-        """The videos with that name, with or without its ending, that fit best: several where nothing tells them apart.
+        """The best matching videos with this name, with or without extension; several if it is ambiguous.
 
-        The name may begin with folders, which then are those above the video; what it says as a whole path goes first.
-        An equal ending goes before another one, and copies of one name in one folder go by their endings, in the order
-        in which these are tried elsewhere.
+        The name may start with folders, which must then be the parents of the video; a match of the whole path takes
+        precedence, then an equal extension. Of files in one folder that differ in the extension, the first in the order
+        of TRIED is taken.
         """
         stem, ending = split_ending(name.rstrip("."))
         above, _, last = normalise_name(stem).rpartition("/")
@@ -87,16 +87,16 @@ class VideoIndex:
         return sorted(best.values())
 
     def suggest(self, name: str) -> str:
-        """The nearest name there is; empty if none is near."""
+        """The most similar existing name; empty if none is similar."""
         return find_nearest(normalise_name(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
 
     def list_paths(self) -> list[str]:
-        """All videos, from the folder."""
+        """The paths of all videos, relative to the folder."""
         return [path for paths in self._paths.values() for path in paths]
 
     @property
     def _paths(self) -> dict[str, list[str]]:
-        """Names without folders and endings -> paths, from the folder. The first thread that asks has them listed."""
+        """Names without folders and extensions -> paths, relative to the folder; listed at the first use."""
         with self._lock:
             if self._known is None:
                 self._known = defaultdict(list)

@@ -1,11 +1,10 @@
-"""Which way a clip moves, and its caption for the mirror image or for the opposite direction.
+"""The direction in which a clip moves, and its caption for the mirror image or the opposite direction.
 
-`Directions` answers for a dataset: by the dataset's own phrases, and for texts that hold none of them by the rules for
-English. `mirror` is for flipped frames, `find_opposite` for counterfactuals and hard negatives, `find_motion` for
-measuring. They take captions, templates and slugs alike, and return None if there is doubt: a text that neither
-knows has no direction, no opposite, and must not be flipped. Applied to their own result, `mirror` and `find_opposite`
-return the text that they were given, letter for letter. The mirror image of a clip is made by them: its frames flipped,
-its words and its way turned.
+`Directions` holds the rules of a dataset: its own phrases and, for texts without any of them, the rules for English.
+`mirror` is for flipped frames, `find_opposite` for counterfactuals and hard negatives, `find_motion` for metrics. They
+accept captions, templates and slugs, and return None in case of doubt: a text that no rule covers has no direction and
+no opposite, and must not be flipped. `mirror` and `find_opposite` are exact involutions: applied to their own result,
+they return the original text. `make_twin` builds the mirror image of a clip: flipped frames, mirrored texts and motion.
 """
 
 import re
@@ -19,7 +18,7 @@ from pipeline.directions.cues import BETWEEN, COUNTER, enclose_words, write_like
 from pipeline.errors import UserError
 from pipeline.records import Clip, slugify
 
-Way = tuple[int, int]  # right and down, each -1, 0 or 1, as pixels are counted
+Way = tuple[int, int]  # x (right) and y (down), each -1, 0 or 1
 Fault = english.Fault | Literal["other_language", "no_mirror"]
 
 WAYS: dict[str, Way] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -30,10 +29,10 @@ WAYS |= {
 }
 
 
-NO_WAY = "still"  # of what goes no way, whatever its caption says
+NO_WAY = "still"  # overrides the caption: no direction
 
 
-LAST_SPACED = "\u0e00"  # scripts from here on write words without spaces between them
+LAST_SPACED = "\u0e00"  # scripts from here on have no spaces between words
 
 
 BEHIND_ID = "-mirrored"
@@ -41,25 +40,25 @@ BEHIND_ID = "-mirrored"
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words of captions and categories that tell which way things move in the picture."""
+    """Words of captions and categories that tell in which direction things move in the frame."""
 
     words: str
-    moves: str | None = None  # one of WAYS; None: no way that can be told
-    opposite: str | None = None  # the words for the opposite way
-    mirror: str | None = None  # the words for the mirror image; they may be the same
+    moves: str | None = None  # one of WAYS; None: unknown
+    opposite: str | None = None  # the words for the opposite direction
+    mirror: str | None = None  # the words for the mirror image; possibly the same
 
 
 @dataclass(frozen=True)
 class Directions:
-    """What captions say of ways. The texts may be captions, templates or slugs."""
+    """The rules for directions in texts, which may be captions, templates or slugs."""
 
     phrases: tuple[Phrase, ...] = ()
-    rules: bool = True  # whether the English rules hold for texts without such a phrase
-    every_text: bool = True  # whether they hold for all of these, or for those alone that look English
-    counter: str = COUNTER  # how the dataset spells counter-clockwise
+    rules: bool = True  # whether the English rules apply to texts without such a phrase
+    every_text: bool = True  # whether they apply to all of these, or only to those that look English
+    counter: str = COUNTER  # the dataset's spelling of counter-clockwise
 
     def find_motion(self, text: str) -> Way | None:
-        """Which way the picture moves; None if the text names no way, or contradictory ones."""
+        """The direction of motion in the frame; None if the text names none, or contradictory ones."""
         found = self._find(text)
         if not found:
             return english.find_motion(text) if self._knows(text) else None
@@ -67,35 +66,35 @@ class Directions:
         return ways.pop() if len(ways) == 1 else None
 
     def find_opposite(self, text: str) -> str | None:
-        """The same text for the opposite way; None if it tells no way or its opposite is not known."""
+        """The text for the opposite direction; None if it names no direction or the opposite is unknown."""
         found = self._find(text)
         if not found:
             return english.find_opposite(text, self.counter) if self._knows(text) else None
         return _replace(text, [(match, phrase.opposite) for match, phrase in found])
 
     def find_mirror_fault(self, text: str) -> Fault | None:
-        """Why a clip with this text must not be flipped, None if it may."""
+        """Why a clip with this text must not be flipped; None if it may."""
         found = self._find(text)
         if found:
             return "no_mirror" if any(phrase.mirror is None for _, phrase in found) else None
         return english.find_mirror_fault(text, self.counter) or (None if self._knows(text) else "other_language")
 
     def mirror(self, text: str) -> str | None:
-        """The text of the flipped clip: the same where it names no side, None if flipping would be wrong."""
+        """The text of the flipped clip, unchanged if it names no side; None if the clip must not be flipped."""
         if self.find_mirror_fault(text):
             return None
         found = self._find(text)
         return _replace(text, [(m, p.mirror) for m, p in found]) if found else english.mirror(text, self.counter)
 
     def as_data(self) -> dict[str, Any]:
-        """Everything, for a file; `read_directions` reads it."""
+        """All fields, to be written as JSON; see `read_directions`."""
         return asdict(self)
 
     def _knows(self, text: str) -> bool:
         return self.rules and (self.every_text or english.is_in_english(text))
 
     def _find(self, text: str) -> list[tuple[re.Match[str], Phrase]]:
-        """The phrases in a text; of those that overlap, the longest."""
+        """The phrases in a text; of overlapping ones, the longest."""
         hits = [(match, phrase) for phrase in self.phrases for match in _compile(phrase.words).finditer(text)]
         hits.sort(key=lambda hit: (hit[0].start() - hit[0].end(), hit[0].start()))
         kept: list[tuple[re.Match[str], Phrase]] = []
@@ -106,9 +105,9 @@ class Directions:
 
 
 def complete_phrases(phrases: Sequence[Phrase], key: str) -> tuple[Phrase, ...]:
-    """The phrases with what follows from them: opposites are mutual and go opposite ways, and so do mirror images.
+    """The phrases with all implied ones: opposites and mirror images are mutual, with the corresponding directions.
 
-    Raises UserError, which names `key`, where two of them contradict each other.
+    Raises UserError that names `key` if two phrases contradict each other.
     """
     table: dict[str, Phrase] = {}
     for phrase in phrases:
@@ -124,17 +123,17 @@ def complete_phrases(phrases: Sequence[Phrase], key: str) -> tuple[Phrase, ...]:
 
 
 def read_directions(tree: Mapping[str, Any]) -> Directions:
-    """What `as_data` gave. Raises TypeError or KeyError for anything else."""
+    """The inverse of `as_data`. Raises TypeError or KeyError for anything else."""
     return Directions(**{**tree, "phrases": tuple(Phrase(**phrase) for phrase in tree["phrases"])})
 
 
 def spell_way(way: Way | None) -> str:
-    """The name of a way; empty for none."""
+    """The name of a direction; empty for None."""
     return next((name for name, steps in WAYS.items() if steps == way), "")
 
 
 def parse_way(text: str) -> str | None:
-    """The name of a way, in any case and order of its words; empty for an empty text, None for anything else."""
+    """A text in any case and word order -> the name of a direction; empty for an empty text, None if invalid."""
     words = set(text.lower().replace("-", " ").replace("_", " ").split())
     if not words:
         return ""
@@ -142,12 +141,12 @@ def parse_way(text: str) -> str | None:
 
 
 def flip_way(name: str) -> str:
-    """The name of a way as the mirror image shows it."""
+    """The name of a direction in the mirror image."""
     return _turn(name, (-1, 1))
 
 
 def turn_way(name: str) -> str:
-    """The name of the opposite way."""
+    """The name of the opposite direction."""
     return _turn(name, (-1, -1))
 
 
@@ -159,7 +158,7 @@ def _turn(name: str, signs: Way) -> str:
 
 
 def _add(table: dict[str, Phrase], new: Phrase, key: str, why: str = "") -> None:
-    """Add a phrase, or what follows from another one, to what is known of its words."""
+    """Merge a phrase, given or implied, into the table. Raises UserError if it contradicts a known one."""
     known = table.get(_fold(new.words), Phrase(new.words))
     merged: dict[str, str] = {"words": known.words}
     for field in ("moves", "opposite", "mirror"):
@@ -171,7 +170,7 @@ def _add(table: dict[str, Phrase], new: Phrase, key: str, why: str = "") -> None
 
 
 def _imply_mirror(phrase: Phrase) -> Phrase:
-    """A phrase without a side is its own mirror image, and what goes straight to a side mirrors its opposite."""
+    """Set the mirror image if it is implied: for vertical or no motion the same words, for horizontal the opposite."""
     if phrase.mirror is not None or phrase.moves is None:
         return phrase
     right, down = WAYS.get(phrase.moves, (0, 0))
@@ -185,14 +184,14 @@ def _fold(words: str) -> str:
 
 @cache
 def _compile(words: str) -> re.Pattern[str]:
-    """The words, whole where their script parts words by spaces, with any gap between them."""
+    """The pattern of the words, as whole words if their script uses spaces, with any separator between them."""
     spaced = all(letter < LAST_SPACED for letter in words)
     escaped = re.escape(" ".join(re.split(BETWEEN, words.strip()))).replace("\\ ", " ")
     return re.compile(enclose_words(escaped) if spaced else escaped.replace(" ", BETWEEN), re.IGNORECASE)
 
 
 def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> str | None:
-    """The text with other words in place of the matches; None if one has none."""
+    """Replace the matches in a text; None if any replacement is None."""
     for match, words in sorted(pieces, key=lambda piece: -piece[0].start()):
         if words is None:
             return None
@@ -201,7 +200,7 @@ def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> s
 
 
 def find_twin_fault(clip: Clip, directions: Directions) -> Fault | None:
-    """Why the clip must not be flipped, None if it may."""
+    """Why the clip must not be flipped; None if it may."""
     return next(filter(None, (directions.find_mirror_fault(text) for text in list_texts(clip))), None)
 
 
@@ -221,5 +220,5 @@ def make_twin(clip: Clip, directions: Directions) -> Clip:
 
 
 def list_texts(clip: Clip) -> tuple[str, ...]:
-    """All words that may name a side."""
+    """All texts of a clip that may name a side."""
     return clip.caption, clip.template, *clip.objects

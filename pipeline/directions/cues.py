@@ -1,22 +1,22 @@
-"""The table of cues: words for a direction and for its opposite, and the patterns that find them in captions."""
+"""The table of cues: words for directions and their opposites, and patterns that find them in captions."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-COUNTER = "counter-clockwise"  # unless the dataset spells it otherwise
+COUNTER = "counter-clockwise"  # unless the dataset has another spelling
 WORD = re.compile(r"[^\W_]+")
 BETWEEN = r"[\s_-]+"
-# A word ends at anything but a letter or digit, and inside of CamelCase.
+# Words end at anything but letters and digits, and inside CamelCase.
 CAMEL = r"(?-i:(?<=[a-z])(?=[A-Z]))"
 HUMP = re.compile(CAMEL)
 START, END = rf"(?:(?<![^\W_])|{CAMEL})", rf"(?:(?![^\W_])|{CAMEL})"
 
-PLANE = {"side", "height"}  # seen in the picture itself; these two may be reversed together
-ALWAYS = {"side", "turn", "beside"}  # unmistakable, whatever else a caption says
+PLANE = {"side", "height"}  # axes in the image plane; both may be reversed together
+ALWAYS = {"side", "turn", "beside"}  # reliable even in captions with hedges
 
-# What must follow a word for it to have its sense: pushing it up (and not: the up key), up a slope.
+# What must follow a word to confirm its sense: "pushing it up" (but not "the up key"), "up a slope".
 PREPOSITIONS = "while|and|on|onto|in|into|to|from|off|out|behind|across|along|over|with|at|by|towards?|slowly|quickly"
 ALONE = rf"(?=[^\w-]*$|\s*[.,;]|{BETWEEN}(?:{PREPOSITIONS})\b)"
 BEFORE_NOUN = rf"(?={BETWEEN}(?:an?|the|one|two|some|his|her|its|my|your|\[?something)\b)"
@@ -24,19 +24,19 @@ FOLLOWED = rf"(?={BETWEEN}\S)"
 
 
 def split_words(text: str) -> list[str]:
-    """The words, lower case, those of CamelCase apart."""
+    """The words in lower case, with CamelCase split."""
     return WORD.findall(text if text.islower() else HUMP.sub(" ", text).lower())
 
 
 def enclose_words(words: str) -> str:
-    """The pattern of these words, alternatives or a pattern, as whole words; a space stands for any gap of a slug."""
+    """A pattern for these words, or a pattern, as whole words; a space matches any separator of a slug."""
     return f"{START}(?:{words.replace(' ', BETWEEN)}){END}"
 
 
 def write_like(words: str, replaced: str, text: str) -> str:
-    """The words with the capitals of what they replace, joined as the text joins its own."""
+    """The words with the capitalisation of the replaced ones, joined by the separator of the text."""
     models = re.split(BETWEEN, replaced)
-    # `Approaching` becomes `Moving away from`: one capital says nothing about the words that follow.
+    # `Approaching` becomes `Moving away from`: a single capitalised word does not capitalise the others.
     rest = models[-1] if len(models) > 1 or _is_upper(models[0]) else "x"
     new = words.split()
     models += [rest] * (len(new) - len(models))
@@ -52,7 +52,7 @@ def _is_upper(word: str) -> bool:
     return len(word) > 1 and word.isupper()
 
 
-# A caption that hedges says more than one way, or tells of a motion that did not come to pass.
+# Captions with hedges name several directions, or a motion that did not happen.
 HEDGES = re.compile(
     enclose_words(
         "but|because|until|without(?! actually)|so|then|that|not|cannot|(?:does|do|is|did|ca|wo)n['’]?t|almost|upright"  # noqa: RUF001
@@ -67,13 +67,13 @@ CAMERA_MOVES = re.compile(
 
 
 class Cue(NamedTuple):
-    """Words for one way along an axis, in one or two parts with anything in between, and those for the other way."""
+    """Words for one direction along an axis, in one or two parts, and those for the opposite direction."""
 
     axis: str
-    side: int  # 0 or 1, where 0 is to the right and up
-    pattern: str  # of regular expressions, ignoring case; a group for each part that is another in the opposite
-    instead: tuple[str, ...]  # of these groups
-    bare: bool  # a verb without an ending, which may be an adjective or an adverb: open, close
+    side: int  # 0 or 1; 0 is right and up
+    pattern: str  # a regular expression, ignoring case, with a group for each part that differs in the opposite
+    instead: tuple[str, ...]  # replacements of these groups
+    bare: bool  # an uninflected verb, which may be an adjective or adverb: open, close
 
 
 MOVING = (
@@ -149,7 +149,7 @@ OTHER_COUNTERS = ("counter clockwise", "counterclockwise", "anti clockwise", "an
 
 
 def _list_cues() -> Iterator[tuple[str, Cue]]:
-    """Each cue under its first word."""
+    """Each cue with its first word."""
     for axis, verbs, first, opposites, second, after in VERB_PAIRS:
         for number, (verb, opposite) in enumerate(zip(verbs.split(), opposites.split(), strict=True)):
             one, other = _split_parts(verb, first), _split_parts(opposite, second)
@@ -174,7 +174,7 @@ def _make_cues(
 
 
 def _build_pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> str:
-    # Putting on and taking off are no motions, putting something on is one; `on top of` has an entry of its own.
+    # "Putting on" and "taking off" are not motions, "putting something on" is; "on top of" has its own entry.
     particle = parts[-1] in ("on", "off")
     gap = rf"{BETWEEN}(?:\S.*?{BETWEEN}){'' if particle else '?'}"
     last = f"(?!{BETWEEN}(?:top|of)\\b)" if particle else ""

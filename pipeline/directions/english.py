@@ -1,4 +1,4 @@
-"""Rules for English captions: the caption of the mirror image, that of the opposite motion, and the direction."""
+"""Rules for English captions: the caption of the mirror image, of the opposite motion, and the direction."""
 
 import re
 from collections import Counter
@@ -21,15 +21,15 @@ from pipeline.directions.cues import (
     write_like,
 )
 
-# Words that hardly any other language has, and those that tell only in company.
+# Words that hardly occur in other languages, and words that count only if several occur.
 TELLING_WORDS = """
     the and with from into onto something someone left right his their your behind front towards through while
     leftwards rightwards clockwise upwards downwards
 """
 TELLING = frozenset(TELLING_WORDS.split())
 WEAK = frozenset({"a", "is", "are", "of", "to", "up", "down", "off", "at", "by", "for", "out", "over"})
-SHORT = 3  # words: `brush hair` tells nothing
-SHARE = 0.5  # of the captions that tell their language
+SHORT = 3  # words: `brush hair` is too short to tell its language
+SHARE = 0.5  # of the captions that are long enough
 
 Fault = Literal["writing", "other_sense", "other_script", "other_spelling"]
 
@@ -37,7 +37,7 @@ SIDES = re.compile(enclose_words("(?:left|right)(?:most|wards?|hand(?:ed)?)?"), 
 COUNTERS = re.compile(enclose_words(r"(?:counter|anti)[\s_-]?clockwise"), re.I)
 TURNS = re.compile(f"{COUNTERS.pattern}|{enclose_words('clockwise')}", re.I)
 
-# What looks wrong in a mirror: anything to be read, and threads, which turn one way only.
+# Things that look wrong in a mirror: anything to be read, and screw threads, which turn in one direction only.
 SIGNS = """
     write writes writing written wrote handwriting handwritten read reads reading spelling typing text texts letter
     letters lettering word words number numbers numeral numerals digit digits alphabet sign signs signature signatures
@@ -59,7 +59,7 @@ OTHER_SENSES = re.compile(
     r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
 )
 
-# `left` is a side behind these words, before those, or where a verb of motion came before; else it may be a verb.
+# `left` is a side after BEFORE_WORDS, before BEHIND_WORDS, or after a verb of motion; else it may be a verb.
 BEFORE_WORDS = """
     the to from on at of far top bottom upper lower my his her its your their our a an and or
 """
@@ -82,16 +82,16 @@ MOTIONS = re.compile(
 
 NOUN = re.compile(rf"{enclose_words('an?|the|of|its|this|that|my|his|her|their|your|from')}[\s_-]+$", re.I)
 BARE = re.compile(rf"^\W*$|{enclose_words('to')}[\s_-]+$|{enclose_words('let|lets|letting')}.*$", re.I)
-LONGEST = 1000  # letters; what is longer is no caption, and takes time that grows with its square
+LONGEST = 1000  # characters; longer texts are no captions, and matching takes quadratic time
 
 
 def is_in_english(text: str) -> bool:
-    """Whether a caption may be English: its words say so, or at least its letters do."""
+    """Whether a caption may be English, by its words or at least its letters."""
     return _looks_english(split_words(text)) or text.isascii()
 
 
 def are_in_english(texts: Iterable[str]) -> bool:
-    """Whether at least half of the captions are English, of those long enough to tell; true if none tells."""
+    """Whether at least half of the captions that are long enough to tell are English; true if none is."""
     telling = english = 0
     for text in texts:
         words = split_words(text)
@@ -111,18 +111,18 @@ def _looks_english(words: list[str]) -> bool:
     )
 
 
-@lru_cache(1 << 16)  # templates and objects come again and again
+@lru_cache(1 << 16)  # templates and objects recur
 def mirror(text: str, counter: str = COUNTER) -> str | None:
-    """The caption of the flipped clip: the same where it names no side, None if flipping would be wrong.
+    """The caption of the flipped clip, unchanged if it names no side; None if the clip must not be flipped.
 
-    `counter` is how the dataset spells counter-clockwise.
+    `counter` is the dataset's spelling of counter-clockwise.
     """
     return None if find_mirror_fault(text, counter) else _flip(text, counter)
 
 
 @lru_cache(1 << 16)
 def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
-    """Why a clip with this caption must not be flipped, None if it may."""
+    """Why a clip with this caption must not be flipped; None if it may."""
     if not ONE_WAY.isdisjoint(split_words(text)) and not ONE_WAY.isdisjoint(split_words(AMOUNT.sub("", text))):
         return "writing"
     if not text.isascii() and any(letter.isalpha() and letter > LAST_LATIN for letter in text):
@@ -136,13 +136,13 @@ def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
 
 
 def has_other_sense(text: str) -> bool:
-    """Whether left or right may stand for something else than a side: `right next to`, `left behind`."""
+    """Whether left or right may mean something else than a side: `right next to`, `left behind`."""
     plain = SURE_SIDES.sub("aside", " ".join(split_words(text)))
     return _is_sided(plain) and (OTHER_SENSES.search(plain) is not None or _has_left_as_verb(plain))
 
 
 def _has_left_as_verb(plain: str) -> bool:
-    """Whether somebody may have left: `he left`, `the dog left early`. In doubt it is so."""
+    """Whether `left` may be a verb: `he left`, `the dog left early`. True if in doubt."""
     words = plain.split()
     moved = False
     for index, word in enumerate(words):
@@ -157,13 +157,13 @@ def _has_left_as_verb(plain: str) -> bool:
 
 
 def find_counter_spelling(texts: Iterable[str]) -> str:
-    """How these captions spell counter-clockwise, in the commonest way."""
+    """The most frequent spelling of counter-clockwise in these captions."""
     found = Counter(match[0].lower() for text in texts for match in COUNTERS.finditer(text))
     return min(found, key=lambda spelling: (-found[spelling], spelling)) if found else COUNTER
 
 
 def _is_sided(text: str) -> bool:
-    """Whether a pattern for sides or turns may match: a quick look, since in most captions none does."""
+    """A fast check whether the patterns for sides or turns may match, since most captions have none."""
     lower = text.lower()
     return "left" in lower or "right" in lower or "clockwise" in lower
 
@@ -185,7 +185,7 @@ def _swap_turn(word: str, counter: str) -> str:
 
 
 class CueMatch(NamedTuple):
-    """A cue in a text: where its parts are, and what replaces them in the opposite text."""
+    """A cue in a text: the spans of its parts, and their replacements in the opposite text."""
 
     axis: str
     side: int
@@ -194,26 +194,26 @@ class CueMatch(NamedTuple):
 
 
 def find_opposite(text: str, counter: str = COUNTER) -> str | None:
-    """The same caption for the opposite direction, None if it names none, several that contradict, or another sense.
+    """The caption for the opposite direction; None if it names none or contradictory ones, or is ambiguous.
 
-    Opposite are motions that a film played backwards shows, turns, and places before and behind, above and below.
-    `counter` is how the dataset spells counter-clockwise.
+    Opposites are reversed motions and turns, and positions such as above and below. `counter` is the dataset's spelling
+    of counter-clockwise.
     """
     turned = _turn(text, counter)
     return turned if turned is not None and _turn(turned, counter) == text else None
 
 
 def find_motion(text: str) -> tuple[int, int] | None:
-    """Which way the picture moves: (dx, dy), each -1, 0 or 1, to the right and downwards as pixels are counted.
+    """The direction of motion in the frame: (dx, dy), each -1, 0 or 1, where right and down are positive.
 
-    None if the caption names neither left, right, up nor down as a way to go, or names them at odds.
+    None if the caption names no motion to the left, right, up or down, or contradictory ones.
     """
     found = [cue for cue in _find(text) if cue.axis in PLANE]
     ways = {(cue.axis, cue.side) for cue in found}
     axes = {axis for axis, _ in ways}
     if not ways or len(ways) > len(axes) or _is_doubtful(text, axes):
         return None
-    # Where the camera turns to the left, all that it films goes to the right.
+    # If the camera turns to the left, everything in the frame moves to the right.
     sign = -1 if CAMERA_MOVES.search(text) else 1
     dx = sign if ("side", 0) in ways else -sign if ("side", 1) in ways else 0
     dy = -sign if ("height", 0) in ways else sign if ("height", 1) in ways else 0
@@ -245,7 +245,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _find(text: str) -> list[CueMatch]:
-    """The cues in a text; of those that overlap the one that starts first, then the longer."""
+    """The cues in a text; of overlapping ones the first, then the longest."""
     hits: list[CueMatch] = []
     if len(text) > LONGEST:
         return hits
@@ -267,5 +267,5 @@ def _find(text: str) -> list[CueMatch]:
 
 
 def _keeps_its_sense(before: str, cue: Cue) -> bool:
-    """Whether the words before a cue leave it its sense: no noun as in `an opening`, no adjective as in `open`."""
+    """Whether the preceding words confirm the sense of a cue: no noun as in `an opening`, no adjective as `open`."""
     return not NOUN.search(before) and (not cue.bare or BARE.search(before) is not None)

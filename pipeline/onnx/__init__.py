@@ -2,6 +2,6 @@
 
 import os
 
-# From 1.29 on, onnxruntime reports to its makers what it runs, and writes an id of the machine to the home folder as
-# soon as it is imported. Its own switch for that comes too late; a user who wants the reports may set 0.
+# From 1.29, onnxruntime sends telemetry, and writes an id of the machine to the home folder when it is imported. Its
+# API to disable that takes effect too late. Users who want telemetry can set 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

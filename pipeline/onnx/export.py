@@ -18,30 +18,30 @@ from pipeline.inference import Model
 from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
 from pipeline.records import FIRST_WORD_ID
 
-MAX_CLIPS = 4096  # in one pass of a graph that takes any number of them
-BATCHES = (1, 2, 3, 5)  # that a graph is tried with
-ANY, ONE = "any", "1"  # how many clips a graph draws in one pass; ANY takes twice as long to export
+MAX_CLIPS = 4096  # per pass of a graph with a dynamic batch size
+BATCHES = (1, 2, 3, 5)  # sizes that a graph is tested with
+ANY, ONE = "any", "1"  # batch size of a graph; ANY takes twice as long to export
 
-# What torch raises where it cannot follow a generator: its own errors are RuntimeErrors; one of a user's own may raise
-# the others where the number of clips is not yet known.
+# Errors of torch for generators that it cannot trace are RuntimeErrors; a user's generator may raise the others if the
+# batch size is symbolic.
 UNTRACEABLE = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError)
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The graph of a generator, and what it was found to be; without a graph, `fault` says why there is none."""
+    """The graph of a generator and its properties; if the export failed, an empty graph and a `fault`."""
 
     graph: bytes
     batch: str  # ANY or ONE
-    grey_levels: int  # the largest difference from torch over all pixels that were tried
+    grey_levels: int  # the largest difference from torch over all tested pixels
     fault: str = ""
 
 
 def export_generator(model: Model, *batches: str) -> Exported:
-    """The generator as a graph: noise `z` and `token_ids` -> `frames`, by the first of `batches` that torch can export.
+    """The generator as a graph: noise `z` and `token_ids` -> `frames`, with the first of `batches` that works.
 
-    A graph is kept only where onnxruntime draws with it what torch draws, within one grey level of 255. Its metadata
-    says of which model it is, and how that draws. Equal models give equal bytes.
+    The graph is tested: the pixels of onnxruntime must be within one grey level of 255 of torch's. Its metadata
+    identifies the model. Equal models give equal bytes.
     """
     fault = ""
     for batch in batches:
@@ -56,13 +56,13 @@ def export_generator(model: Model, *batches: str) -> Exported:
 def _trace(model: Model, batch: str) -> onnx.ModelProto:
     generator = model.generator
     inputs = _draw_inputs(model, 3 if batch == ANY else 1)
-    # `torch.export` refuses a generator that fixes the number of clips; `torch.onnx.export` alone does not report it.
+    # `torch.export` refuses a generator that fixes the batch size; `torch.onnx.export` alone does not report it.
     clips = torch.export.Dim("batch", min=1, max=MAX_CLIPS) if batch == ANY else None
     shapes = tuple({0: clips} if clips else None for _ in inputs)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch warns of itself, and that torchvision is not there
+        warnings.simplefilter("ignore")  # of torch itself, and of missing torchvision
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        generator(*inputs)  # what a generator works out but once is not traced
+        generator(*inputs)  # fills caches, so that their computation is not traced
         program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
         exported: Any = torch.onnx.export(
             program, input_names=[NOISE, TOKENS], output_names=[FRAMES], dynamo=True, optimize=True, verbose=False
@@ -72,7 +72,7 @@ def _trace(model: Model, batch: str) -> onnx.ModelProto:
 
 
 def _serialise(proto: onnx.ModelProto, model: Model, batch: str) -> bytes:
-    """Without what names the machine and the lines of code that it came from."""
+    """The bytes of a graph, without metadata about the machine and source lines, and with that of the model."""
     graph = proto.graph
     for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
@@ -87,7 +87,7 @@ def _serialise(proto: onnx.ModelProto, model: Model, batch: str) -> bytes:
 
 
 def _try(model: Model, graph: bytes, batch: str) -> int:
-    """The largest difference from torch, given less padding, in grey levels. Raises GraphUnfit if more than one."""
+    """The largest difference from torch, run with less padding, in grey levels. Raises GraphUnfit if more than 1."""
     session, largest = Graph(graph), 0
     for count in BATCHES if batch == ANY else (1,):
         z, token_ids = _draw_inputs(model, count)
@@ -103,7 +103,7 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
 
 
 def _draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
-    """Noise [B,Z] and captions [B,L] of random words, whose lengths differ."""
+    """Noise [B,Z] and token ids [B,L] of random captions of different lengths."""
     draw = torch.Generator().manual_seed(count)
     token_ids = torch.randint(
         FIRST_WORD_ID, max(model.learned, FIRST_WORD_ID + 1), (count, model.max_tokens), generator=draw

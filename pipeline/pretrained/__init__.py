@@ -1,8 +1,8 @@
-"""Pretrained networks from files on this machine: clips in, features out. Nothing is downloaded.
+"""Pretrained networks from local files: clips -> features. Nothing is downloaded.
 
-I3D as in the StyleGAN-V protocol is the network of FVD, a single file: Unterthiner et al. 2018 (FVD), arXiv:1812.01717;
-Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of `transformers`, which
-hold config.json, model.safetensors and preprocessor_config.json.
+I3D, the network of FVD, is a single file, as in the protocol of StyleGAN-V: Unterthiner et al. 2018 (FVD),
+arXiv:1812.01717; Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of
+`transformers` with config.json, model.safetensors and preprocessor_config.json.
 """
 
 from abc import ABC, abstractmethod
@@ -22,22 +22,22 @@ from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.records import Frames
 
-AT_ONCE = 4  # clips in one pass: at 16 frames of 224x224 each takes tens of megabytes in every layer
+AT_ONCE = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
 
 I3D_FEATURES = 400
-I3D_LEAST_FRAMES = 10  # it halves time four times and then looks at two moments
+I3D_LEAST_FRAMES = 10  # time is halved four times, and the last layer needs two steps
 I3D_SWITCHES = ("rescale", "resize", "return_features")
 
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 DIGESTED = ("*.json", "*.txt", "*.safetensors")
 
 PREPROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
-RESAMPLING = {2: "bilinear", 3: "bicubic"}  # by the numbers that Pillow gives them
+RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's codes
 Sides = tuple[int, int]  # height, width
 
 
 class Network(ABC):
-    """Extracts features of clips. Figures compare only where `digest`, that of the network's files, is the same."""
+    """Extracts features of clips. Metrics are comparable only if `digest`, that of the network's files, is equal."""
 
     def __init__(self, path: Path, digest: str, device: torch.device) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class Network(ABC):
 
     @abstractmethod
     def find_obstacle(self, frames: int) -> str:
-        """Why it cannot read clips with this many frames; empty if it can."""
+        """Why it cannot take clips with this many frames; empty if it can."""
 
     @abstractmethod
     def extract(self, clips: Tensor) -> Tensor:
@@ -66,11 +66,11 @@ class Network(ABC):
 
 
 class CaptionNetwork(Network):
-    """A network that describes captions as well, by vectors that can be compared with those of clips."""
+    """A network that also embeds captions, into the space of its clip features."""
 
     @abstractmethod
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors [N,E] of texts; what is beyond the length that it knows is cut off."""
+        """Unit vectors [N,E] of texts, which are truncated to the network's maximum length."""
 
 
 def select_frames(clips: Tensor, count: int) -> Tensor:
@@ -79,10 +79,10 @@ def select_frames(clips: Tensor, count: int) -> Tensor:
 
 
 class I3D(Network):
-    """Describes clips of any height and width by 400 values; the file itself resizes to 224x224, and scales."""
+    """400 features of clips of any height and width; the network itself resizes to 224x224 and rescales."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        """Raises UserError if the file is no such network."""
+        """Raises UserError if the file is not this network."""
         try:
             network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
         except (RuntimeError, OSError) as error:
@@ -119,22 +119,22 @@ def import_library() -> Any:
             "the networks in evaluate.pretrained.weights need transformers; pip install -c constraints.txt "
             "'.[pretrained]', or take them out of that folder"
         ) from None
-    transformers.utils.logging.set_verbosity_error()  # what it warns of is looked for below
+    transformers.utils.logging.set_verbosity_error()  # the causes of its warnings are checked below
     transformers.utils.logging.disable_progress_bar()
     return transformers
 
 
 def import_code(name: "NetworkName") -> None:
-    """The modules of the library that a network needs, which are otherwise imported as it is loaded."""
+    """Import the modules of `transformers` that a network needs, which are otherwise imported lazily."""
     for part in LIBRARY_PARTS[name]:
         getattr(import_library(), part)
 
 
 def open_network(folder: Path, kind: str, name: str, device: torch.device) -> Any:
-    """The network of a folder in float32: `name`ForVideoClassification, less its last layer, or `name`Model.
+    """The network of a folder in float32: `name`ForVideoClassification without its last layer, or `name`Model.
 
-    Raises UserError if the folder holds another kind, or weights that are damaged or do not fit. Nothing is fetched
-    and nothing unpickled.
+    Raises UserError if the folder has another kind of network, or weights that are damaged or do not match. Nothing is
+    downloaded or unpickled.
     """
     config = _read_config(folder, kind)
     classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
@@ -152,7 +152,7 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not the {name} that its config.json describes ({describe_fault(error)})") from None
-    # The library would fill these with noise and go on.
+    # The library would initialise these randomly.
     if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
         missing = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
         raise UserError(f"{folder}: model.safetensors lacks {missing}, or has them in other sizes; fetch both again")
@@ -173,36 +173,36 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def digest_network(path: Path) -> str:
-    """SHA-256 of a network's file, or over the files in its folder that make it up."""
+    """SHA-256 of a network's file, or of the relevant files in its folder."""
     if path.is_dir():
         return digest_value({file.name: digest_file(file) for file in list_files(path)})
     return digest_file(path)
 
 
 def list_files(folder: Path) -> list[Path]:
-    """The files that make up a network; the folder may hold others."""
+    """The relevant files in a network's folder."""
     return sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """How frames become the numbers that a network takes."""
+    """How frames are preprocessed for a network."""
 
-    path: Path  # of the file that describes this
-    wanted: Sides  # of what the network takes
-    shorter: int | None  # the shorter side is resized to this, the other one in proportion
-    resized: Sides | None  # or both sides are resized to these; neither: as they are
-    cut: Sides | None  # the middle is cut out
+    path: Path  # of the preprocessor config
+    wanted: Sides  # that the network takes
+    shorter: int | None  # resize the shorter side to this, keeping the aspect ratio
+    resized: Sides | None  # or resize to these sides; if both are None, do not resize
+    cut: Sides | None  # centre crop
     mode: str
     scale: float
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
     def prepare(self, clips: Tensor) -> Tensor:
-        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError if that is not what the network takes."""
+        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError if the network takes another size."""
         x = clips.flatten(0, 1).permute(0, 3, 1, 2)  # [B*T,3,H,W]
         if self.shorter or self.resized:
-            # In whole grey levels, which torch has on the CPU alone, and as Pillow does it: so they were in training.
+            # In uint8 and antialiased, as Pillow does and as in training; torch supports this on the CPU only.
             x = F.interpolate(x, self._sides(*x.shape[2:]), mode=self.mode, antialias=True)
         if self.cut:
             top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], self.cut, strict=True))
@@ -221,7 +221,7 @@ class Pixels:
 
 
 def read_pixels(folder: Path, wanted: Sides) -> Pixels:
-    """How the folder of a network wants its frames. Raises UserError if its file is missing or cannot be used."""
+    """Read the preprocessor config of a network. Raises UserError if it is missing or unusable."""
     path = next((folder / name for name in PREPROCESSOR_FILES if (folder / name).is_file()), None)
     if path is None:
         raise UserError(
@@ -237,7 +237,7 @@ def read_pixels(folder: Path, wanted: Sides) -> Pixels:
 
 def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
     size = config["size"] if config.get("do_resize", True) else {}
-    size = {"shortest_edge": size} if isinstance(size, int) else size  # as older files have it
+    size = {"shortest_edge": size} if isinstance(size, int) else size  # in older files
     normalised = config.get("do_normalize", True)
     return Pixels(
         path=path,
@@ -253,7 +253,7 @@ def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
 
 
 def parse_sides(size: Any) -> Sides:
-    """Height and width from any of the ways to write them: 224, [224, 224] or {"height": 224, "width": 224}."""
+    """Height and width from any of their notations: 224, [224, 224] or {"height": 224, "width": 224}."""
     if isinstance(size, int):
         return size, size
     height, width = (size["height"], size["width"]) if isinstance(size, dict) else size
@@ -261,10 +261,10 @@ def parse_sides(size: Any) -> Sides:
 
 
 class CLIP(CaptionNetwork):
-    """Describes a clip by the mean over its frames of their unit vectors; it knows no order of frames.
+    """The mean unit vector of the frames of a clip, which ignores their order.
 
-    So the product with the unit vector of a caption is the mean of the frames' cosines, as Wu et al. 2021 (GODIVA),
-    arXiv:2104.14806, measure how a video fits a text.
+    Its dot product with the unit vector of a caption is the mean cosine over frames, the text-video similarity of
+    Wu et al. 2021 (GODIVA), arXiv:2104.14806.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -273,7 +273,7 @@ class CLIP(CaptionNetwork):
         self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
         super().__init__(folder, digest_network(folder), device)
 
-    def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  one is enough
+    def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  any number will do
         return ""
 
     def extract(self, clips: Tensor) -> Tensor:
@@ -290,7 +290,7 @@ class CLIP(CaptionNetwork):
 
 
 def _open_tokenizer(folder: Path, words: int) -> Any:
-    # Without these files the library would make a tokenizer that knows no word.
+    # Without these files, the library would create a tokenizer with an empty vocabulary.
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise UserError(f"{folder}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
     try:
@@ -303,7 +303,7 @@ def _open_tokenizer(folder: Path, words: int) -> Any:
 
 
 class VideoMAE(Network):
-    """Tong et al. 2022, arXiv:2203.12602. Its places in time are fixed: longer clips are thinned out."""
+    """Tong et al. 2022, arXiv:2203.12602. It has absolute temporal positions: longer clips are subsampled."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "videomae", "VideoMAE", device)
@@ -320,7 +320,7 @@ class VideoMAE(Network):
 
 
 class VJEPA2(Network):
-    """Assran et al. 2025, arXiv:2506.09985. Its places in time are relative: shorter clips are seen as they are."""
+    """Assran et al. 2025, arXiv:2506.09985. It has relative temporal positions: shorter clips need no padding."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "vjepa2", "VJEPA2", device)
@@ -335,7 +335,7 @@ class VJEPA2(Network):
         config = self._network.config
         count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
         x = self._pixels.prepare(select_frames(clips, count)).to(self.device)
-        # Without the switch the bare network would go on to guess what is masked, of which there is nothing.
+        # Else the bare network would also run its predictor of masked patches, and nothing is masked.
         bare = {} if hasattr(self._network, "classifier") else {"skip_predictor": True}
         return _pooled(self._network(pixel_values_videos=x, **bare))
 
@@ -373,5 +373,5 @@ def list_networks(folder: Path) -> list[NetworkName]:
 
 
 def load_networks(folder: Path, device: torch.device) -> Networks:
-    """The networks in `folder`, by name. Raises UserError if a file is not the network that its name says."""
+    """The networks in `folder`, by name. Raises UserError if a file is not the network of its name."""
     return {name: NETWORKS[name](folder / PLACES[name], device) for name in list_networks(folder)}

@@ -1,8 +1,8 @@
-"""Pretrained networks in sandboxed child processes, one for each: frames go in, checked features come out.
+"""Pretrained networks in sandboxed child processes, one each: frames -> checked features.
 
-The files are from strangers, and one that is TorchScript is a program. On a CPU a network needs no more than its own
-files and a little machine code, see `Permissions`. A GPU is used by device files and calls of its driver, which a
-sandbox takes away, so there the networks run in this process.
+The files are untrusted, and TorchScript files are programs. On a CPU, a network only needs its own files and executable
+memory (see `Permissions`). A GPU needs device files and driver calls that the sandbox denies, so there the networks run
+in this process.
 """
 
 import os
@@ -39,13 +39,13 @@ from pipeline.pretrained import (
 )
 from pipeline.records import Frames
 
-SECONDS = 3600.0  # for one question: a network of a billion weights takes minutes for a few clips
+SECONDS = 3600.0  # per request: a network with a billion weights takes minutes for a few clips
 MAX_FEATURES = 2**16  # of a clip
 CPU = torch.device("cpu")
 
 
 class Question(NamedTuple):
-    """What a child is asked for: features of clips, vectors of captions, or else whether it can read so many frames."""
+    """A request to a child: features of clips, vectors of captions, or whether it can take this many frames."""
 
     clips: Frames | None = None
     captions: tuple[str, ...] = ()
@@ -53,12 +53,12 @@ class Question(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows of values answer it; 0 if the answer is a text."""
+        """The number of rows of the answer; 0 if the answer is a text."""
         return len(self.captions) if self.clips is None else len(self.clips)
 
 
 class NetworkFunction:
-    """Loads one network in the child when it is first asked, and keeps it. Answers are checked in the parent."""
+    """Loads one network in the child at the first request, and keeps it. Answers are checked in the parent."""
 
     def __init__(self, name: NetworkName, path: Path, threads: int) -> None:
         self.name, self.path, self.threads = name, path, threads
@@ -80,17 +80,17 @@ class NetworkFunction:
         return self.permissions
 
     def count_bytes(self, task: Question, _: str) -> int:
-        """Float64 values."""
+        """The maximum size of the answer, in float64."""
         return task.rows * MAX_FEATURES * np.dtype(np.float64).itemsize
 
     def prepare(self, _: Question) -> None:
-        """Nothing: loading is a part of the first answer, so that it has its time limit."""
+        """Does nothing: loading is part of the first answer, so that the time limit applies."""
 
     def work(self, task: Question, item: str, _failures: Mapping[str, Failure], _scratch: str) -> Work:
-        """In the child: load the network if need be, and answer."""
+        """In the child: load the network if necessary, and answer."""
         yield item
         if self._network is None:
-            torch.set_num_threads(self.threads)  # sums in as many parts as in the parent, so equal to the last bit
+            torch.set_num_threads(self.threads)  # as in the parent: sums depend on it in the last bits
             self._network = NETWORKS[self.name](self.path, CPU)
         if not task.rows:
             return self._network.find_obstacle(task.frames) if task.frames else "", ()
@@ -100,7 +100,7 @@ class NetworkFunction:
         return "", (self._network.embed_captions(task.captions).contiguous().numpy().data,)
 
     def check(self, task: Question, _: str, value: Any, content: bytearray) -> str | NDArray[np.float64]:
-        """A text, or finite values as many for each row as for all rows before. Raises BadAnswer."""
+        """A text, or finite values with the same width as all answers before. Raises BadAnswer."""
         text = clean_text(value)
         if not task.rows:
             return text
@@ -121,9 +121,9 @@ class NetworkFunction:
 
 
 def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
-    """In the child before the sandbox: the code that a network needs, which later could not ask for a user's name.
+    """Unpickle in the child, before the sandbox is applied: imports the network's code, which reads the user's name.
 
-    What cannot be imported is told when the network is loaded.
+    Import errors are ignored here; they are raised when the network is loaded.
     """
     with suppress(UserError):
         import_code(name)
@@ -131,20 +131,20 @@ def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
 
 
 def _explain_silence(path: Path, detail: str) -> UserError:
-    """The message where a network gives no answer."""
+    """The error for a network that gives no answer."""
     return UserError(f"{path}: no features come from this network ({detail}); take another file")
 
 
 def _list_places(path: Path) -> set[str]:
-    """The folder or file, and the files that links in the folder lead to, as in a cache of Hugging Face."""
+    """The folder or file, and the targets of links in the folder, as in the cache of Hugging Face."""
     return {os.path.realpath(place) for place in (path, *list_files(path))}
 
 
 class SandboxedNetwork(Network):
-    """A network whose file only a sandboxed child opens. The child ends with this object, or with this program."""
+    """A network whose file is opened only in a sandboxed child, which ends with this object or program."""
 
     def __init__(self, name: NetworkName, path: Path, mode: SandboxMode) -> None:
-        """Raises UserError if the file is no such network."""
+        """Raises UserError if the file is not this network."""
         self._sandbox = Sandbox(NetworkFunction(name, path.absolute(), torch.get_num_threads()), SECONDS, mode)
         weakref.finalize(self, self._sandbox.close)
         self.path = path
@@ -161,7 +161,7 @@ class SandboxedNetwork(Network):
         return torch.from_numpy(self._ask(Question(clips.numpy())))
 
     def _ask(self, question: Question) -> Any:
-        """The answer. Raises UserError if there is none, as where the code of a TorchScript file fails."""
+        """The answer. Raises UserError if there is none, for example if the code of a TorchScript file fails."""
         try:
             return self._sandbox(question)
         except ChildFault as fault:
@@ -169,17 +169,16 @@ class SandboxedNetwork(Network):
 
 
 class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):
-    """One that describes captions as well."""
+    """A sandboxed network that also embeds captions."""
 
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(self._ask(Question(captions=tuple(texts))))
 
 
 def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
-    """The networks in `folder`, by name, sandboxed as `compute.sandbox` says.
+    """The networks in `folder`, by name, sandboxed according to `mode`.
 
-    Raises UserError if a file is not the network that its name says, and where a sandbox is required that there
-    cannot be.
+    Raises UserError if a file is not the network of its name, or a required sandbox is not available.
     """
     if mode == "off":
         return load_networks(folder, device)

@@ -1,4 +1,4 @@
-"""Chosen clips -> tokenized captions, their common vocabulary, why some were dropped, and vectors of the words."""
+"""Chosen clips -> tokenized captions, their vocabulary, drops with reasons, and word vectors."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
@@ -19,17 +19,21 @@ from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
 from pipeline.text.vector_files import FoundVectors
 from pipeline.text.vocabulary import Vocabulary, build_vocabulary
 
-DISTANCE = 1  # letters left out, added, exchanged or swapped; at 2, `headfone` is nearer to `headline`
-SHORTEST = 5  # letters; one letter changed in a shorter word is too often another word
-COMMON = 1000  # in the list's own counts, of 204 million words; `scissors` has 4,708, `scissions` 50
-CLEAR = 10  # times as frequent as the next possible word, or as the rare word itself
+DISTANCE = 1  # edits (deletion, insertion, substitution, transposition); at 2, `headfone` is nearer to `headline`
+SHORTEST = 5  # letters; in shorter words, one edit too often gives another word
+COMMON = 1000  # occurrences in the list's corpus of 204 million words; `scissors` has 4,708, `scissions` 50
+CLEAR = 10  # times as frequent as the next candidate, and as the misspelt word itself
 
-SOURCE_PACKAGES = {"file": (), "spacy": ("spacy",), "sentence": ("sentence_transformers",)}  # that read word vectors
+SOURCE_PACKAGES = {
+    "file": (),
+    "spacy": ("spacy",),
+    "sentence": ("sentence_transformers",),
+}  # needed to read word vectors
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedClip:
-    """A clip and its caption as tokens, before a vocabulary gives them ids."""
+    """A clip and the tokens of its caption, without ids."""
 
     clip: Clip
     tokens: tuple[str, ...]
@@ -38,17 +42,17 @@ class TokenizedClip:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedClips:
-    """Every clip is in `captions` or in `drops`, each in the order of the clips."""
+    """The results for all clips; each is in `captions` or in `drops`, in the order of the clips."""
 
     captions: list[Caption]
     drops: list[Drop]
     corrections: list[Correction]  # by alphabet
     vocabulary: Vocabulary
-    revealed: dict[str, str]  # held-out word -> a word of the train split that has the same lemma
+    revealed: dict[str, str]  # held-out word -> a word of the train split with the same lemma
 
 
 def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedClips:
-    """Tokenize all captions; the vocabulary learns the train split alone, so no held-out word can slip in.
+    """Tokenize all captions; the vocabulary is built from the train split only, so that held-out words stay unknown.
 
     Raises UserError if the train split keeps no caption or no word.
     """
@@ -75,7 +79,7 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
 
 
 def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[TokenizedClip], list[Drop]]:
-    """Each clip as a `TokenizedClip` or a `Drop`, in the order of the clips. `model` is a spaCy pipeline, or None."""
+    """Each clip as a `TokenizedClip` or a `Drop`, in order. `model` is a spaCy pipeline, by name or path, or None."""
     words = cache(partial(tokenize, model=model))
 
     @cache
@@ -98,10 +102,10 @@ def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> 
 def find_corrections(
     words: Iterable[str], trained: Mapping[str, int], rarer_than: int, held_out: Set[str]
 ) -> dict[str, str]:
-    """Misspelt word -> the word that is meant, by alphabet; every other word is to stay as it is.
+    """Misspelt word -> its correction, in alphabetical order; all other words are correct.
 
-    `trained` counts the words of the train split. A word that occurs there `rarer_than` times or more is right; what is
-    meant is looked up there first and then in the English list. Held-out words are neither changed nor put in.
+    `trained` counts the words of the train split. A word that occurs there at least `rarer_than` times is correct;
+    corrections are looked up there first, then in the English list. Held-out words are neither changed nor inserted.
     """
     found = {}
     for word in sorted(set(words)):
@@ -117,7 +121,7 @@ def find_corrections(
 
 
 def find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Held-out word -> a word of the train split with the same lemma, by which it is known after all; by alphabet."""
+    """Held-out word -> a word of the train split with the same lemma, which reveals it; in alphabetical order."""
     pairs = [list(zip(one.tokens, roots, strict=True)) for one, roots in zip(tokenized, lemmas, strict=True)]
     trained: dict[str, str] = {}
     for one, words in zip(tokenized, pairs, strict=True):
@@ -134,10 +138,10 @@ def find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[
 
 
 def drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:
-    """The clips with a word that occurs less than `min_count` times in the train split, in the order of the clips.
+    """Drops for clips with a word that occurs less than `min_count` times in the train split, in the order of clips.
 
-    Dropping a clip makes its words rarer, so the rest is counted again until each word of each train caption occurs
-    often enough. The objects of `test_words` are unknown on purpose: they drop no clip.
+    Dropping clips makes their words rarer, so counting is repeated until no more clips are dropped. The objects of
+    `test_words` are unknown on purpose, so they are exempt.
     """
     counts = _count_words(tokenized)
     rare: dict[str, Drop] = {}
@@ -150,7 +154,7 @@ def drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:
 
 
 def _correct(tokenized: list[TokenizedClip], rarer_than: int | None) -> tuple[list[TokenizedClip], list[Correction]]:
-    """The captions with misspelt words put right, and what was put right."""
+    """The captions with misspelt words corrected, and the corrections."""
     if rarer_than is None:
         return tokenized, []
     counts = Counter(token for one in tokenized for token in one.tokens)
@@ -191,13 +195,13 @@ def _looks_misspelt(word: str) -> bool:
 
 
 def _could_mean(word: str, other: str) -> bool:
-    """Whether somebody who meant the other may have written the word: first letters are seldom wrong, plurals never."""
+    """Whether a word may be a typo of the other: first letters are seldom wrong, and a plural is not a typo."""
     begins_alike = other[0] == word[0] or other[:2] == word[1::-1]
     return begins_alike and other.isalpha() and other != f"{word}s" and word != f"{other}s"
 
 
 def _select_dominant(counts: Mapping[str, int]) -> str | None:
-    """The one that is far more frequent than all others; None if there is none."""
+    """The word that is far more frequent than all others; None if there is none."""
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     if len(ranked) > 1 and counts[ranked[0]] < CLEAR * counts[ranked[1]]:
         return None
@@ -214,7 +218,7 @@ def _count_words(tokenized: Iterable[TokenizedClip]) -> Counter[str]:
 
 
 def _may_be_held_out(one: TokenizedClip, slot: int) -> bool:
-    """Whether a word may be one of `test_words`: it is of an object, or the caption has no objects that are known."""
+    """Whether a word may be held out for `test_words`: it names an object, or the caption has no known objects."""
     return one.clip.split == "test_words" and (slot != 0 or not any(one.slots))
 
 
@@ -231,7 +235,7 @@ def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) ->
 def read_sandboxed_source(
     words: Sequence[str], options: EmbeddingParams, path: Path, sandbox: SandboxMode
 ) -> FoundVectors:
-    """The word vectors that `read_source` finds; with `off` in this process."""
+    """The word vectors of `read_source`, called in a sandbox unless `sandbox` is `off`."""
     if sandbox == "off":
         return read_source(words, options, path)
     opens = Path(options.package) if options.source == "spacy" and options.package else path

@@ -1,4 +1,4 @@
-"""The word vectors of a run, where the networks do not learn them: made from a source, written, read, looked up."""
+"""The word vectors of a run, unless the networks learn them: built from a source, written, read and looked up."""
 
 import hashlib
 import json
@@ -24,25 +24,25 @@ from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
 SPECIAL = (PAD_TOKEN, UNKNOWN_TOKEN)
 
-WINDOW = 2  # words to either side that count as context
-CONTEXTS = 2000  # the commonest words; rarer ones say little as context
-GRAMS = (3, 4, 5)  # letters of an n-gram, with the word's ends marked
-STEPS = 1024  # of a weight from 0 to 1
-SIMILARITY_POWER = 4  # how much more the words spelled most alike count for an unseen one
+WINDOW = 2  # context words on each side
+CONTEXTS = 2000  # the most frequent words; rarer ones are uninformative as contexts
+GRAMS = (3, 4, 5)  # lengths of n-grams of words with marked ends
+STEPS = 1024  # per unit, for quantised weights
+SIMILARITY_POWER = 4  # exponent of the spelling similarity that weights seen words for an unseen one
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors of words: a word of the vocabulary without one has a row of zeros."""
+    """Word vectors; words of the vocabulary without a vector have a row of zeros."""
 
-    words: tuple[str, ...]  # of the vocabulary, in the order of their ids
+    words: tuple[str, ...]  # of the vocabulary, in the order of ids
     vectors: NDArray[np.float32]  # [V,D]
     spare_words: tuple[str, ...]
-    spare: NDArray[np.float16]  # [N,D]; half the space, and neighbours stay neighbours
-    by_spelling: bool  # any other word has a vector by how it is spelled
-    learned: int  # how many of the words are in the train split
+    spare: NDArray[np.float16]  # [N,D]; half the size, without affecting nearest neighbours
+    by_spelling: bool  # other words get a vector from their spelling
+    learned: int  # number of the words that are in the train split
     warnings: list[str] = field(default_factory=list, compare=False)
 
     @cached_property
@@ -51,7 +51,7 @@ class Embeddings:
         return spare | {word: row for word, row in zip(self.words, self.vectors, strict=True) if row.any()}
 
     def find(self, word: str) -> Vector | None:
-        """The vector of any word [D], or None if it has none."""
+        """The vector of any word [D]; None if it has none."""
         if word in self._rows or not self.by_spelling:
             return self._rows.get(word)
         vector = compute_unseen_vector(
@@ -68,7 +68,7 @@ ReadSource = Callable[[Sequence[str], EmbeddingParams, Path], FoundVectors]
 
 
 def read_source(words: Sequence[str], options: EmbeddingParams, path: Path) -> FoundVectors:
-    """The vectors that a file or a model has for the words, and as many others as `options.spare_words` says."""
+    """The vectors of a file or model for the words, and for up to `options.spare_words` others."""
     if options.source == "file":
         file = read_vectors(path, set(words), options.spare_words)
         return FoundVectors(file.words, file.warnings())
@@ -86,8 +86,8 @@ def make_embeddings(
 ) -> Embeddings | None:
     """The vectors for a vocabulary from the source that params name; None if they are learned with the networks.
 
-    `trained` are the captions of the train split; `read` opens a source in place of `read_source`. Raises UserError
-    where the source cannot be read, or has no vector for any word of the vocabulary.
+    `trained` are the captions of the train split; `read` may replace `read_source`. Raises UserError if the source
+    cannot be read, or has no vector for any word of the vocabulary.
     """
     words = vocabulary.words[len(SPECIAL) :]
     learned = len(vocabulary) - vocabulary.unlearned
@@ -109,7 +109,7 @@ def make_embeddings(
 def extend_vocabulary(
     words: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings
 ) -> tuple[Vocabulary, NDArray[np.float32]]:
-    """The vocabulary with those of the new words that have a vector, and their vectors [N,D] in the order of ids."""
+    """The vocabulary extended by the words that have a vector, and their vectors [N,D] in the order of ids."""
     found = {word: vector for word in words if (vector := embeddings.find(word)) is not None}
     larger = vocabulary.with_unlearned(found)
     vectors = [found[word] for word in larger.words[len(vocabulary) :]]
@@ -117,7 +117,7 @@ def extend_vocabulary(
 
 
 def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
-    """Write everything but the warnings; equal vectors give equal bytes. Without any, no file is left there."""
+    """Write everything but the warnings; equal vectors give equal bytes. None removes the file."""
     if embeddings is None:
         path.unlink(missing_ok=True)
         return
@@ -127,14 +127,14 @@ def write_embeddings(path: Path, embeddings: Embeddings | None) -> None:
         "by_spelling": embeddings.by_spelling,
         "learned": embeddings.learned,
     }
-    # One entry of metadata alone: safetensors does not promise the order of several.
+    # A single entry of metadata: safetensors does not guarantee the order of several.
     data = save({"vectors": embeddings.vectors, "spare": embeddings.spare}, {"about": json.dumps(about)})
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def read_embeddings(path: Path) -> Embeddings | None:
-    """Read `write_embeddings`'s file; None if there is none, since the words are learned with the networks."""
+    """Read the file of `write_embeddings`; None if there is none: vectors are learned with the networks."""
     if not path.exists():
         return None
     try:
@@ -149,11 +149,11 @@ def read_embeddings(path: Path) -> Embeddings | None:
 
 
 def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:
-    """The vectors of the wanted words, and of the first words of the model besides, as many as `first`.
+    """The vectors of the wanted words, and of the first `first` other words of the model.
 
     `model` is the name of an installed package or a folder. Raises UserError if it is neither or has no vectors.
     """
-    import spacy  # takes a second, and is needed for this source alone
+    import spacy  # takes a second, and is needed for this source only
 
     try:
         vocab = spacy.load(model, exclude=["tagger", "parser", "ner", "lemmatizer"]).vocab
@@ -172,10 +172,10 @@ def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vector
 
 
 def _compute_sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
-    """The vectors that a sentence-transformers model gives to each word alone.
+    """The vectors of a sentence-transformers model for each single word.
 
-    To each word, not to the caption: such models hardly distinguish "from left to right" from "from right to left", and
-    the order of words is what our own encoders are for.
+    Whole captions are not embedded, since such models hardly distinguish "from left to right" from "from right to
+    left"; word order is left to the caption encoders.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -205,16 +205,16 @@ def _compute_from_spelling(vocabulary: Vocabulary, trained: Iterable[Sequence[st
 
 
 def compute_vectors(words: Sequence[str], captions: Iterable[Sequence[str]], width: int) -> NDArray[np.float32]:
-    """The vectors of `words` [N,width] after the captions alone: each half of length 1, or 0 if it has no contexts.
+    """The vectors of `words` [N,width] from the captions only: each half has norm 1, or 0 without contexts.
 
-    One half says in which contexts a word stands: weighted counts of the words around it (positive pointwise mutual
+    One half encodes the contexts of a word: weighted counts of the words around it (positive pointwise mutual
     information: Church & Hanks 1990), projected to the width by fixed random signs (random indexing: Kanerva et al.
-    2000). The other says how it is spelled: fixed random signs of its character n-grams (as fastText's: Bojanowski et
-    al. 2017, arXiv:1607.04606). A word never seen has a spelling of its own, and the contexts of the seen words that
-    are spelled like it. Contexts alone would not do: all objects of one category stand in the same ones.
+    2000). The other half encodes its spelling: fixed random signs of its character n-grams (as in fastText: Bojanowski
+    et al. 2017, arXiv:1607.04606). Contexts alone do not suffice: all objects of a category have the same ones. An
+    unseen word gets the contexts of seen words with a similar spelling.
 
-    Nothing here depends on threads, processes or the order of hashing: signs come from SHA-256, and weights are whole
-    multiples of 1/1024, so that their sums are exact in any order.
+    The result does not depend on threads, processes or hash order: signs come from SHAKE-256, and weights are multiples
+    of 1/1024, so that sums are exact in any order.
     """
     half = width // 2
     vectors: NDArray[np.float32] = np.hstack(
@@ -224,7 +224,7 @@ def compute_vectors(words: Sequence[str], captions: Iterable[Sequence[str]], wid
 
 
 def compute_unseen_vector(word: str, seen: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vector of a word that is not among `seen`, whose vectors are [N,D] -> [D]."""
+    """The vector [D] of a word that is not in `seen`, whose vectors are [N,D]."""
     half = vectors.shape[1] // 2
     weights = np.array([[_compare_spelling(word, other) ** SIMILARITY_POWER for other in seen]])
     contexts = np.round(weights * STEPS) @ np.round(vectors[:, :half].astype(np.float64) * STEPS)
@@ -233,7 +233,7 @@ def compute_unseen_vector(word: str, seen: Sequence[str], vectors: NDArray[np.fl
 
 
 def embed_spelling(words: Sequence[str], width: int) -> Matrix:
-    """[N,width], each of length 1: words that share n-grams are near."""
+    """Unit vectors [N,width]; words that share n-grams are near."""
     sums = [
         np.sum([_draw_signs("spelling", gram, width) for gram in sorted(_list_grams(word))], axis=0) for word in words
     ]
@@ -241,7 +241,7 @@ def embed_spelling(words: Sequence[str], width: int) -> Matrix:
 
 
 def _embed_contexts(words: Sequence[str], captions: Iterable[Sequence[str]], width: int) -> Matrix:
-    """[N,width], each of length 1: words that occur next to the same words more often than by chance are near."""
+    """Unit vectors, or zeros, [N,width]; words that occur near the same words more often than by chance are near."""
     neighbours: dict[str, Counter[str]] = {word: Counter() for word in words}
     totals: Counter[str] = Counter()
     for tokens, count in Counter(map(tuple, captions)).items():
@@ -270,20 +270,20 @@ def _compare_spelling(word: str, other: str) -> float:
 
 @lru_cache(maxsize=100_000)
 def _list_grams(word: str) -> frozenset[str]:
-    """The n-grams of a word with its ends marked, and the whole of it."""
+    """The n-grams of a word with marked ends, and the whole word."""
     marked = f"<{word}>"
     return frozenset({marked} | {marked[at : at + n] for n in GRAMS for at in range(len(marked) - n + 1)})
 
 
 @lru_cache(maxsize=100_000)
 def _draw_signs(kind: str, text: str, width: int) -> Matrix:
-    """Fixed signs for a text, as if thrown: [width] of -1 and 1."""
+    """Pseudorandom signs, fixed for a text: [width] of -1 and 1."""
     bits = np.frombuffer(hashlib.shake_256(f"{kind} {text}".encode()).digest(-(-width // 8)), np.uint8)
     signs: Matrix = np.unpackbits(bits)[:width].astype(np.float64) * 2 - 1
     return signs
 
 
 def _normalise(rows: Matrix) -> Matrix:
-    """Rows of zeros stay."""
+    """Rows with norm 1; rows of zeros stay."""
     lengths: Matrix = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
     return rows / np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""The seen objects nearest to a word, by word vectors; and captions with an unseen word in place of their object."""
+"""The seen objects nearest to a word, by word vectors; and captions with their object replaced by an unseen word."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,14 +14,14 @@ from pipeline.text.tokenizer import lemmatise, tokenize
 from pipeline.text.vector_files import Vector
 from pipeline.text.vocabulary import Vocabulary
 
-Lookup = Callable[[str], Vector | None]  # the vector of a word or of a whole name [D], None if it has none
+Lookup = Callable[[str], Vector | None]  # the vector of a word or name [D]; None if it has none
 
 ARTICLES = ("a", "an")
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A seen object, how near it is, and how many clips show it."""
+    """A seen object, its cosine similarity, and the number of clips that show it."""
 
     name: str
     cosine: float
@@ -32,9 +32,9 @@ class Neighbour:
 
 
 def rank_neighbours(name: str, objects: Iterable[str], find_vector: Lookup) -> list[Neighbour]:
-    """The objects, the nearest to `name` first; those without a vector, and `name` itself, are left out.
+    """The objects, nearest to `name` first, without `name` itself and those without a vector.
 
-    `objects` has one entry for each clip of an object. Nothing comes back where `name` has no vector.
+    `objects` has one entry per clip of an object. The result is empty if `name` has no vector.
     """
     own = find_vector(name)
     if own is None:
@@ -45,7 +45,7 @@ def rank_neighbours(name: str, objects: Iterable[str], find_vector: Lookup) -> l
 
 
 def embed_names(vocabulary: Vocabulary, word_vector: Lookup) -> Lookup:
-    """A lookup of names: the mean direction of their words, of length 1; words without a vector are ignored."""
+    """A lookup of names: the normalised mean of the unit vectors of their words; words without a vector are ignored."""
 
     def find_vector(name: str) -> Vector | None:
         found = (word_vector(word) for word in tokenize_name(name, vocabulary))
@@ -58,13 +58,13 @@ def embed_names(vocabulary: Vocabulary, word_vector: Lookup) -> Lookup:
 
 
 def tokenize_name(name: str, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The words of a name, as the captions of this vocabulary have them."""
+    """The words of a name, tokenized as the captions of this vocabulary."""
     words = tokenize(name, vocabulary.model)
     return next(lemmatise([words], vocabulary.model)) if vocabulary.lemmas else words
 
 
 class SeenObjects:
-    """The objects of the training clips, one entry per clip, and the nearest of them to a word."""
+    """Finds the objects of training clips (`objects` has one entry per clip) that are nearest to a word."""
 
     def __init__(self, objects: Iterable[str], vocabulary: Vocabulary, embeddings: Embeddings) -> None:
         self._objects = list(objects)
@@ -75,7 +75,7 @@ class SeenObjects:
         return next(iter(rank_neighbours(name, self._objects, self._find_vector)), None)
 
     def require_nearest(self, word: str) -> Neighbour:
-        """The nearest object. Raises UserError if there is none, and if training shows the word."""
+        """The nearest object. Raises UserError if there is none, or training shows the word itself."""
         if word in self._objects:
             raise UserError(f"render.new_words: training shows {word!r} already; name words that it never shows")
         found = self.find_nearest(word)
@@ -88,7 +88,7 @@ class SeenObjects:
 
 
 def replace_object(caption: Caption, name: str, vocabulary: Vocabulary) -> Caption:
-    """The caption with another name in place of its first object; `a` or `an` by the first letter of the name."""
+    """The caption with its first object replaced by a name, and `a` or `an` chosen by the name's first letter."""
     words = tokenize_name(name, vocabulary)
     article = "an" if words[0][0] in "aeiou" else "a"
     pairs = list(zip(caption.tokens, caption.slots, strict=True))

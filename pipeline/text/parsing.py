@@ -1,4 +1,4 @@
-"""A free-form caption -> token ids; and which words of a caption name an object and which the action."""
+"""Free-form captions -> token ids; and slots, which tell which words name an object and which the action."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,22 @@ Tokens = tuple[str, ...]
 Slots = tuple[int, ...]
 
 ARTICLES = frozenset(("a", "an", "the"))
-GAP = "*"  # no token holds this sign
-MAX_ACTIONS = 1000  # more than datasets have categories, and few enough to store with a model
+GAP = "*"  # occurs in no token
+MAX_ACTIONS = 1000  # exceeds the categories of datasets, and is small enough to store with a model
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedCaption:
-    """A caption that someone typed, to sample from."""
+    """A caption typed by a user, to sample from."""
 
     caption: Caption
     unknown: tuple[str, ...]  # the words that the vocabulary lacks, once each, in order
 
 
 def encode(text: str, vocabulary: Vocabulary, max_tokens: int) -> EncodedCaption:
-    """Encode a caption that someone typed, its objects found by the actions that training saw.
+    """Encode a caption typed by a user; its objects are found by the actions of training captions.
 
-    Raises UserError if it holds no word or more than `max_tokens`.
+    Raises UserError if it has no words or more than `max_tokens`.
     """
     tokens = tokenize(text, vocabulary.model)
     if not tokens:
@@ -44,25 +44,25 @@ def encode(text: str, vocabulary: Vocabulary, max_tokens: int) -> EncodedCaption
 
 
 def match_slots(tokens: Tokens, actions: Iterable[str]) -> Slots:
-    """The slots of a caption without a template, by the action that shares the most words with it.
+    """The slots of a caption without a template, by the matching action that shares the most words with it.
 
-    Of several such actions it is the first; where none fits, the caption has no object.
+    Of several such actions the first is used; if none matches, the caption has no object.
     """
     fitting = filter(None, (_fill_action(tokens, action) for action in actions))
     return max(fitting, key=lambda slots: slots.count(0), default=(0,) * len(tokens))
 
 
 def find_slots(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[Tokens]) -> Slots:
-    """The slots of a caption whose objects are known, and the texts around the slots of its template.
+    """The slots of a caption with known objects and the texts around the slots of its template.
 
-    By the template, where the template filled with the objects is the caption. Otherwise every object is where it is
-    first found after the one before it, or first found at all; one that the caption lacks has no tokens.
+    The template is used if it gives the caption when filled. Otherwise, each object is searched for after the previous
+    one, then anywhere; an object that the caption lacks has no tokens.
     """
     return _fill_template(tokens, around, objects) or _search_objects(tokens, objects)
 
 
 def list_actions(captions: Iterable[tuple[Tokens, Slots]]) -> tuple[str, ...]:
-    """The captions with `*` in place of each object, the commonest first, for `match_slots`."""
+    """The captions with objects replaced by `*`, most frequent first, for `match_slots`."""
     counts = Counter(_write_action(tokens, slots) for tokens, slots in captions if any(slots) and 0 in slots)
     return tuple(sorted(counts, key=lambda action: (-counts[action], action))[:MAX_ACTIONS])
 
@@ -123,7 +123,7 @@ def _write_action(tokens: Tokens, slots: Slots) -> str:
 
 
 def _count_articles(tokens: Tokens) -> int:
-    """How many articles the tokens begin with."""
+    """The number of articles at the start."""
     return len(list(takewhile(ARTICLES.__contains__, tokens)))
 
 

@@ -1,4 +1,4 @@
-"""Word vectors read in a sandboxed process, which parses the file; words and numbers come back to be checked here."""
+"""Word vectors read in a sandboxed process, which parses the file; words and values are checked here."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -13,12 +13,12 @@ from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import UserError
 from pipeline.text.vector_files import FoundVectors, read_vectors
 
-WORD_BYTES = 1 << 15  # of a word and its vector: 4,096 values, and as many letters
+WORD_BYTES = 1 << 15  # bound on a word and its vector: 4,096 values and as many characters
 MAX_WARNINGS = 100
 
 
 def read_vector_file(path: Path, wanted: Collection[str], first: int, sandbox: SandboxMode) -> FoundVectors:
-    """What `read_vectors` finds in a text file; with `off` in this process."""
+    """The vectors of a text file by `read_vectors`, called in a sandbox unless `sandbox` is `off`."""
     if sandbox == "off":
         return _read_file(path, wanted, first)
     return find_vectors(str(path), _read_file, (path, wanted, first), path, (wanted, first), sandbox)
@@ -34,7 +34,7 @@ def find_vectors(
     packages: tuple[str, ...] = (),
     machine_code: bool = False,
 ) -> FoundVectors:
-    """What a function finds that may open this file or folder: of the words `asked` for, and so many others."""
+    """Call `read` in a sandbox that may open this file or folder. `asked`: wanted words, and the number of others."""
     wanted, others = asked
     check = partial(_receive_vectors, wanted, others)
     most = (len(wanted) + others) * WORD_BYTES

@@ -1,8 +1,8 @@
-"""A caption -> lower-case word tokens, and their lemmas on request. spaCy is used here only.
+"""A caption -> lower-case word tokens, and optionally their lemmas. spaCy is used here only.
 
-Punctuation is left out: it shows nothing in a video, and a caption with a comma should not be another condition
-than the same words without it. Hyphens and slashes part words, so `t-shirt` shares its `shirt`; `n't` becomes `not`.
-Chinese and Japanese, which are written without spaces, are split by spaCy's rules for them.
+Punctuation is removed: it is not visible in a video, and should not change the condition. Hyphens and slashes split
+words, so `t-shirt` shares the token `shirt`; `n't` becomes `not`. Chinese and Japanese, which have no spaces between
+words, are split by spaCy's rules for them.
 """
 
 import re
@@ -15,22 +15,22 @@ from typing import Any
 from pipeline.errors import UserError, first_line
 from pipeline.letters import JOINERS, build_word_pattern
 
-QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - they are typed as apostrophes
-UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time grows with the square of such a run
-# English letters and plain punctuation: spaCy parts no run of them but one, and changes none. Loading spaCy takes more
-# than a second, and the rules of every script a tenth of one.
+QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - used as apostrophes
+UNBROKEN = re.compile(r"(\S{80})(?=\S)")  # spaCy's time is quadratic in the length of such a run
+# A fast path for English letters and plain punctuation: spaCy splits no such word but `cannot`. Loading spaCy takes
+# more than a second, and the rules of all scripts a tenth of one.
 PLAIN_WORD = re.compile("[a-z]+")
 PLAIN = re.compile(r"(?!.*\bcannot\b)[a-z .,;:!?()\"-]*")
 KANA = re.compile(r"[\u3041-\u30ff]")
 UNSPACED = re.compile(r"[\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
-SPLITTERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # language, packages that spaCy needs for it, its settings
+SPLITTERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # language, packages that spaCy needs for it, config
     "ja": ("Japanese", "sudachipy sudachidict_core", {}),
     "zh": ("Chinese", "jieba", {"nlp": {"tokenizer": {"segmenter": "jieba"}}}),
 }
 LEMMATIZERS = {"lemmatizer", "trainable_lemmatizer"}
 
-# Words whose lemma would mean another direction or manner, or none: spaCy's table makes `left` into `leave`, `lower`
-# into `low`, `falling` into `fall`, and `does` into `doe`.
+# Words whose lemma would change or lose the direction or manner: spaCy's table maps `left` to `leave`, `lower` to
+# `low`, `falling` to `fall`, and `does` to `doe`.
 KEEP = """
 left right up down top bottom front back behind forward forwards backward backwards sideways upward upwards downward
 downwards inward inwards outward outwards upright over under above below beneath onto on off in out into inside
@@ -43,9 +43,9 @@ KEPT = frozenset(KEEP.split())
 
 
 def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
-    """The words of a caption in order, lower case; empty if it holds no letter or digit.
+    """The words of a caption in order, lower case; empty if it has no letter or digit.
 
-    `model` is the name or path of a spaCy pipeline whose tokenizer is used in place of the plain English one.
+    `model` is the name or path of a spaCy pipeline whose tokenizer replaces that of blank English.
     """
     plain = unicodedata.normalize("NFKC", text).translate(QUOTES).lower()
     plain = "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in plain)
@@ -57,15 +57,15 @@ def tokenize(text: str, model: str | None = None) -> tuple[str, ...]:
     )
     if model or not UNSPACED.search(plain):
         return pieces
-    # Kana identify Japanese: without them the same characters are taken for Chinese.
+    # Kana identify Japanese; without them, the same characters are treated as Chinese.
     language = _load_unspaced("ja" if KANA.search(plain) else "zh")
     return tuple(word for piece in pieces for word in _split_unspaced(piece, language))
 
 
 def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> Iterator[tuple[str, ...]]:
-    """The tokens of each caption as lemmas, one for each, but for directions, which stay as they are.
+    """The tokens of each caption, replaced one by one by their lemmas except for words about directions.
 
-    Without a model the lemmas are those of spaCy's lookup table. Raises UserError if there is none.
+    Without a model, the lemmas are those of spaCy's lookup table. Raises UserError if the lemmatizer is missing.
     """
     from spacy.tokens import Doc
 
@@ -77,7 +77,7 @@ def lemmatise(captions: Iterable[Sequence[str]], model: str | None = None) -> It
 
 @cache
 def _compile_piece() -> re.Pattern[str]:
-    """2.5 | 's | o'clock; a dot or underscore parts words."""
+    """Matches `2.5`, `'s` and `o'clock`; dots and underscores split words."""
     word = build_word_pattern()
     return re.compile(rf"\d+(?:[.,]\d+)+|'?{word}(?:'{word})*")
 
@@ -87,7 +87,7 @@ def _choose_lemma(word: str, lemma: str) -> str:
 
 
 def _split_unspaced(piece: str, language: Any | None) -> list[str]:
-    """The words of a piece; itself where it is written with spaces, or nothing is installed that knows them."""
+    """The words of a piece; the piece itself if its script has spaces or `language` is None."""
     if language is None or not UNSPACED.search(piece):
         return [piece]
     return [word for token in language.make_doc(piece) for word in _compile_piece().findall(token.text)]
@@ -95,7 +95,7 @@ def _split_unspaced(piece: str, language: Any | None) -> list[str]:
 
 @cache
 def _load_unspaced(code: str) -> Any | None:
-    """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, said on stderr, where they lack their package."""
+    """spaCy's rules for Japanese (`ja`) or Chinese (`zh`); None, with a message, if their package is missing."""
     import spacy
 
     name, packages, config = SPLITTERS[code]
@@ -114,9 +114,9 @@ def _load_language(model: str | None) -> Any:
     import spacy
 
     nlp: Any = load_pipeline(model) if model else spacy.blank("en")
-    if hasattr(nlp.tokenizer, "rules"):  # tokenizers of scripts without spaces have none
-        # Kept are the exceptions of negation and with an apostrophe (doesn't -> does not); the others cut or guess at
-        # words: id -> i d.
+    if hasattr(nlp.tokenizer, "rules"):  # tokenizers of scripts without spaces have no rules
+        # Keeps the exceptions with an apostrophe (doesn't -> does not) and `cannot`; the others split words wrongly:
+        # id -> i d.
         nlp.tokenizer.rules = {
             word: parts for word, parts in nlp.tokenizer.rules.items() if "'" in word or word == "cannot"
         }
@@ -127,7 +127,7 @@ def _load_language(model: str | None) -> Any:
 def _load_lemmatizer(model: str | None) -> Any:
     import spacy
 
-    # The plain one does not tokenize as well: its tables would change the words.
+    # Not _load_language(None), whose tokenizer exceptions would change the words.
     nlp: Any = _load_language(model) if model else spacy.blank("en")
     if model and not LEMMATIZERS & set(nlp.pipe_names):
         raise UserError(f"tokenize.lemmas: the spaCy model {model} makes no lemmas; take another or say false")
@@ -142,7 +142,7 @@ def _load_lemmatizer(model: str | None) -> Any:
 
 
 def load_pipeline(model: str) -> Any:
-    """An installed spaCy pipeline by name, or one in a folder by path. Raises UserError if it cannot be loaded."""
+    """Load an installed spaCy pipeline by name, or a folder by path. Raises UserError if it cannot be loaded."""
     import spacy
 
     try:

@@ -1,7 +1,7 @@
-"""Word vectors in a text file -> arrays: GloVe's rows, or word2vec's and fastText's with a header; plain or gzipped.
+"""Text files of word vectors -> arrays: GloVe's format, or word2vec's and fastText's with a header; plain or gzipped.
 
-Such files come from everywhere. A row that cannot be right is left out and counted under its reason with its first
-line; a file in which no row can be right is refused.
+Such files may be malformed. Invalid rows are skipped, and counted by fault with the first line number; a file without
+valid rows is refused.
 """
 
 import gzip
@@ -22,23 +22,23 @@ from pipeline.errors import UserError
 Vector = NDArray[np.float32]  # [D]
 Vectors = dict[str, Vector]  # by word, all of one width
 
-LOOKED_AT = 100  # first rows, the commonest length of which is that of the vectors
+LOOKED_AT = 100  # first rows; their most frequent length gives the width
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 @dataclass
 class VectorFile:
-    """What was read: the vectors by word in the order of the file, and what was wrong with the rest."""
+    """The content of a file: the vectors by word in the order of the file, and the faults of invalid rows."""
 
     path: Path
     width: int  # D
-    rows: int = 0  # read, good and bad
+    rows: int = 0  # read, valid and invalid
     words: Vectors = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     first_line: dict[str, int] = field(default_factory=dict)  # of each fault
 
     def warnings(self) -> list[str]:
-        """One line per fault."""
+        """One message per fault."""
         return [
             f"{self.path.name}: {count} rows left out: {fault}, the first in line {self.first_line[fault]}"
             if fault != WRONG_HEADER
@@ -48,7 +48,7 @@ class VectorFile:
 
 
 class FoundVectors(NamedTuple):
-    """What a source has of the words that were asked for, and a line for each thing that is wrong with it."""
+    """The vectors of a source for requested words, and a message for each fault."""
 
     words: Vectors
     warnings: list[str]
@@ -58,9 +58,9 @@ WRONG_HEADER = "the header in line 1 is wrong about the rows that follow"
 
 
 def read_vectors(path: Path, wanted: Collection[str], first: int) -> VectorFile:
-    """The vectors of the wanted words, and of the first words of the file besides, as many as `first`.
+    """The vectors of the wanted words, and of the first `first` other words of the file.
 
-    Files list the commonest words first. Raises UserError if the file is absent or holds no such rows.
+    Files list the most frequent words first. Raises UserError if the file is missing, damaged or has no valid rows.
     """
     with _open(path) as lines:
         head = list(islice(lines, LOOKED_AT + 1))
@@ -109,13 +109,13 @@ def _open(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 def _parse_header(line: bytes) -> tuple[int, int] | None:
-    """The counts of rows and values, where the first line holds these two alone."""
+    """The numbers of rows and values, if the first line consists of these; else None."""
     parts = line.split()
     return (int(parts[0]), int(parts[1])) if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit() else None
 
 
 def _find_width(path: Path, head: list[bytes]) -> int:
-    """The commonest number of values in the first rows, since one row alone may be the wrong one."""
+    """The most frequent number of values in the first rows, since single rows may be invalid. Raises UserError."""
     counts = Counter(len(line.split()) - 1 for line in head if line.strip())
     width = max(counts, key=lambda count: (counts[count], count), default=0)
     if width < 2 or all(_parse_vector(line, width) is None for line in head):
@@ -127,9 +127,9 @@ def _find_width(path: Path, head: list[bytes]) -> int:
 
 
 def _parse_word(line: bytes, width: int) -> tuple[str, str]:
-    """The word of a row, and what is wrong with the row. A word may hold spaces: some of GloVe's do."""
+    """The word of a row, which may contain spaces as some of GloVe's, and the fault of the row, or empty."""
     line = line.rstrip()
-    if line.count(b" ") == width:  # as nearly all rows are; splitting them takes ten times as long
+    if line.count(b" ") == width:  # the common case; splitting takes ten times as long
         word = line[: line.index(b" ")]
     else:
         parts = line.rsplit(None, width)

@@ -1,4 +1,4 @@
-"""Words <-> ids, and how captions of a dataset are tokenized. 0 is padding, 1 is any word outside the vocabulary."""
+"""Words <-> ids, and how captions of a dataset are tokenized. Id 0 is padding, 1 is any word not in the vocabulary."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words in the order of their ids (the tokenizer never yields the first two), and what else a caption needs."""
+    """The words in the order of ids (the tokenizer never yields the first two), and settings to encode captions."""
 
     words: tuple[str, ...]
-    unlearned: int = 0  # so many words at the end are not learned: too rare in the train split, or not in it
-    actions: tuple[str, ...] = ()  # trained captions with `*` for each object, the commonest first
+    unlearned: int = 0  # number of words at the end that are not learned: rare in the train split, or not in it
+    actions: tuple[str, ...] = ()  # training captions with objects replaced by `*`, most frequent first
     model: str | None = None  # tokenize.model
     lemmas: bool = False  # tokenize.lemmas
 
@@ -29,11 +29,11 @@ class Vocabulary:
         return {word: number for number, word in enumerate(self.words)}
 
     def encode(self, tokens: Sequence[str]) -> tuple[int, ...]:
-        """Token ids, as long as `tokens`."""
+        """The token ids, one per token."""
         return tuple(self.ids.get(token, UNKNOWN_ID) for token in tokens)
 
     def with_unlearned(self, tokens: Iterable[str]) -> "Vocabulary":
-        """The same with an id for each of the tokens; new ones come last, by alphabet."""
+        """A copy with ids for all of the tokens; new ones are appended in alphabetical order."""
         new = sorted(set(tokens) - self.ids.keys())
         return replace(self, words=(*self.words, *new), unlearned=self.unlearned + len(new))
 
@@ -42,9 +42,9 @@ class Vocabulary:
 
 
 def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocabulary:
-    """The words that stand at least `min_count` times in the captions, the commonest first, then by alphabet.
+    """The words that occur at least `min_count` times in the captions, most frequent first, then alphabetical.
 
-    Raises UserError if there is none: every caption would mean the same.
+    Raises UserError if there are none, since all captions would be equal.
     """
     counts = Counter(token for tokens in captions for token in tokens)
     words = sorted(
@@ -60,17 +60,17 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write it as JSON: `words` in the order of their ids, and the other fields."""
+    """Write it as JSON."""
     write_json(path, asdict(vocabulary))
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read `write_vocabulary`'s file. Raises UserError if it is absent or not one."""
+    """Read the file of `write_vocabulary`. Raises UserError if it is missing or invalid."""
     return parse_vocabulary(read_json(path, "`dvc repro tokenize` makes it"), path)
 
 
 def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
-    """The vocabulary whose fields these are, as JSON has them. Raises UserError that names the source if not one."""
+    """Build a vocabulary from its fields in JSON. Raises UserError that names the source if they are invalid."""
     try:
         lists = {name: tuple(value[name]) for name in ("words", "actions") if name in value}
         vocabulary = Vocabulary(**{**value, **lists})
