@@ -25,8 +25,8 @@ from pipeline.rendering.export import ENDINGS
 from pipeline.sampling import TypedCaption, VideoModel, write_clips
 from pipeline.video.ffmpeg import FfmpegError
 
-MOST_LETTERS = 1000  # characters of a caption
-MOST_CLIPS = 16
+MAX_LETTERS = 1000  # characters of a caption
+MAX_CLIPS = 16
 LARGEST_SEED = 2**53 - 1  # the largest safe integer in JavaScript
 FIELDS = ("caption", "seed", "n")
 
@@ -105,10 +105,10 @@ def parse_request(query: str) -> ClipsRequest:
     caption = fields.get("caption", [""])[0]
     if not caption.strip():
         raise Refused(400, "the query has no caption")
-    if len(caption) > MOST_LETTERS:
-        raise Refused(400, f"the caption has {len(caption):,} letters; at most {MOST_LETTERS:,} are read")
+    if len(caption) > MAX_LETTERS:
+        raise Refused(400, f"the caption has {len(caption):,} letters; at most {MAX_LETTERS:,} are read")
     seed = _parse_number("seed", fields.get("seed", ["0"])[0], 0, LARGEST_SEED)
-    return ClipsRequest(caption, seed, _parse_number("n", fields.get("n", ["1"])[0], 1, MOST_CLIPS))
+    return ClipsRequest(caption, seed, _parse_number("n", fields.get("n", ["1"])[0], 1, MAX_CLIPS))
 
 
 def _parse_number(name: str, text: str, least: int, most: int) -> int:
@@ -333,10 +333,10 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
 <title>Draw clips</title><style>{STYLE}</style></head>
 <body><main><h1>Draw clips</h1>
 <form action="/draw" method="get">
-<label>Caption <input name="caption" dir="auto" required maxlength="{MOST_LETTERS}"
+<label>Caption <input name="caption" dir="auto" required maxlength="{MAX_LETTERS}"
  value="{html.escape(caption, quote=True)}"></label>
 <label>Seed <input name="seed" type="number" min="0" max="{LARGEST_SEED}" value="{seed}"></label>
-<label>Clips <input name="n" type="number" min="1" max="{MOST_CLIPS}" value="{count}"></label>
+<label>Clips <input name="n" type="number" min="1" max="{MAX_CLIPS}" value="{count}"></label>
 <button>Draw</button>
 </form>
 {"".join(parts)}

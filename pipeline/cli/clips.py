@@ -30,8 +30,8 @@ READ_AT_ONCE = 16
 STILL = 0.5  # mean change between frames, of 255 levels; below it a clip is static
 FLAT = 4.0  # standard deviation of all pixels; below it a clip is uniform
 
-MOST_LINES = 20  # of objects; --json has all
-MOST_PAIRS = 20  # of near-duplicates: the nearest ones
+MAX_LINES = 20  # of objects; --json has all
+MAX_PAIRS = 20  # of near-duplicates: the nearest ones
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -179,9 +179,9 @@ def _show_labels(labels: Figures, console: Console) -> None:
     columns = ["clips", *splits]
     for kind in ("categories", "objects"):
         counts = labels[kind]
-        lines = [[name, *_counts(row, splits)] for name, row in list(counts.items())[:MOST_LINES]]
-        if len(counts) > MOST_LINES:
-            lines.append([f"… and {len(counts) - MOST_LINES:,} more", *[""] * len(columns)])
+        lines = [[name, *_counts(row, splits)] for name, row in list(counts.items())[:MAX_LINES]]
+        if len(counts) > MAX_LINES:
+            lines.append([f"… and {len(counts) - MAX_LINES:,} more", *[""] * len(columns)])
         if kind == "categories":
             lines.append(["all", *_counts(labels["splits"], splits)])
         if lines:  # captions may name no objects
@@ -285,7 +285,7 @@ def duplicates(
         return
     console = open_console()
     columns = [f"apart (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
-    nearest = pairs[:MOST_PAIRS]
+    nearest = pairs[:MAX_PAIRS]
     print_table(console, columns, [_list_pair(pair, shards.ids, splits) for pair in nearest], numbers=(0,))
     if sheet is not None:
         title = f"Near-duplicates: {len(nearest)} of {len(pairs)} pairs"

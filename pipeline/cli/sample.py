@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
-MOST_SEED = 2**63 - 1  # `t2v reproduce` rejects larger ones
-MOST_GUIDANCE = 1000
-MOST_FPS = 100  # as for render.fps: GIFs have a resolution of 0.01 s
+MAX_SEED = 2**63 - 1  # `t2v reproduce` rejects larger ones
+MAX_GUIDANCE = 1000
+MAX_FPS = 100  # as for render.fps: GIFs have a resolution of 0.01 s
 FEW = 16  # clips generated in one pass, without a progress bar
 FILMS = (".gif", ".mp4")  # with all frames, enlarged
 COPIES = 3  # of the frames in memory: generated, in the grid, and in the encoder
@@ -31,16 +31,14 @@ MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
 Guidance = Annotated[
     float | None,
-    typer.Option(
-        min=0, max=MOST_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"
-    ),
+    typer.Option(min=0, max=MAX_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"),
 ]
 
 
 def sample(
     caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
     out: Annotated[Path, typer.Option("-o", "--out", help="by its ending: gif, mp4, png (film strips) or npz")],
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="names the noise: equal seeds give equal clips")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="names the noise: equal seeds give equal clips")] = 0,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="how many clips")] = 4,
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
     steps: Annotated[
@@ -52,7 +50,7 @@ def sample(
         bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do, as stages do")
     ] = False,
     scale: Annotated[int, typer.Option(min=1, help="pixels in the picture per pixel of a clip")] = 4,
-    fps: Annotated[int, typer.Option(min=1, max=MOST_FPS, help="frames per second of a gif or mp4")] = 8,
+    fps: Annotated[int, typer.Option(min=1, max=MAX_FPS, help="frames per second of a gif or mp4")] = 8,
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.sweeping.differences import MetricDifferences, Spread
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
-MOST_PAIRS = 6  # of a metric, in its line
+MAX_PAIRS = 6  # of a metric, in its line
 LEAST_CHANCE = 0.001  # smaller p-values are shown as less than this
 
 WIDE = 20  # ratio of the largest to the smallest value from which on an axis is logarithmic
@@ -30,7 +30,7 @@ PIXELS = 2.0  # of a PNG, per unit of the drawing
 SIDE = 220
 COLUMNS = 3
 LABEL_LIMIT = 320  # of a point's label
-MOST_NAMED = 12  # points whose numbers fit into the plot of the trade-off
+MAX_NAMED = 12  # points whose numbers fit into the plot of the trade-off
 FAINT = 0.12
 PADDING = 12  # between the outermost points and the frame
 
@@ -162,7 +162,7 @@ def _show_chance(chance: float | None) -> str:
 
 def _name_pairs(one: "MetricDifferences") -> str:
     """The differing pairs; if many, the points with the largest and smallest means, and those similar to them."""
-    if len(one.real) <= MOST_PAIRS:
+    if len(one.real) <= MAX_PAIRS:
         return ", ".join(f"{a} < {b}" for a, b in one.real)
     ends = []
     for name, end in (("most", max), ("least", min)):
@@ -285,7 +285,7 @@ def _draw_rows(results: SweepResults, metric: str) -> dict[str, Any]:
 def _draw_trade(results: SweepResults, trade: tuple[str, str], key: str | None) -> dict[str, Any]:
     across, up = ((results.metrics[metric].spreads if metric in results.metrics else {}) for metric in trade)
     both = [point for point in results.points if point in across and point in up]
-    named = both if len(both) <= MOST_NAMED else results.front
+    named = both if len(both) <= MAX_NAMED else results.front
     rows = [
         {
             "x": across[point].mean,

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 import yaml
 
-from pipeline.cli.sample import MADE_BY, MOST_GUIDANCE, MOST_SEED, sample
+from pipeline.cli.sample import MADE_BY, MAX_GUIDANCE, MAX_SEED, sample
 from pipeline.errors import UserError, catch_fault, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
@@ -33,12 +33,12 @@ from pipeline.provenance.media import Media, explain_facts, explain_pixels, list
 
 ALTERED = "made alike here, so the file has been altered"
 LIMITS: dict[str, tuple[Any, float, float]] = {  # of values in provenance: type, minimum, maximum
-    "seed": (int, 0, MOST_SEED),
+    "seed": (int, 0, MAX_SEED),
     "n": (int, 1, 4096),
     "scale": (int, 1, 64),
     "fps": (int, 1, 240),
     "steps": (int, 1, 4096),
-    "guidance": ((int, float), 0, MOST_GUIDANCE),
+    "guidance": ((int, float), 0, MAX_GUIDANCE),
     "threads": (int, 1, 1024),
 }
 SAMPLED = ("seed", "n", "scale", "fps", "steps", "guidance")  # options of `t2v sample` in the provenance
