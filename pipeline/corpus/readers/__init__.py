@@ -1,4 +1,4 @@
-"""Readers: labels on disk -> rows. One module per kind of labels; the registry of formats is at the end."""
+"""Readers: labels on disk -> rows. One module per format; READERS, at the end, lists the formats."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,9 +31,9 @@ from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.params import DatasetParams
 
-# A reader is called with `dataset.labels` and the section `dataset`, of which it uses what its format needs. It returns
-# a `LabelRow` for each clip, also for an unusable one: later stages list it as dropped, with the reason. It raises
-# UserError where the labels are absent or not of its format.
+# A reader is called with `dataset.labels` and the section `dataset`. It returns a `LabelRow` for each clip, also for
+# unusable ones: they are dropped later, with a reason. It raises UserError if the labels do not exist or have another
+# format.
 Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 
 SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
@@ -52,18 +52,20 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
                 f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
                 "it must return one pipeline.corpus.LabelRow for each row"
             )
-    if dataset.format != "folders":  # the reader of which applies the pattern with the names of the classes
+    if dataset.format != "folders":  # whose reader applies the pattern itself, with class names
         found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")
     found = place_foreign_paths(found, Path(dataset.videos))
     if compile_group_pattern(dataset.path_pattern) is None:
         return group_by_origin(found)
-    if dataset.format in READERS and dataset.columns.group is None:  # the pattern goes before what is known of a set
+    if (
+        dataset.format in READERS and dataset.columns.group is None
+    ):  # the pattern overrides the groups of known datasets
         found = [row._replace(group="") for row in found]
     return found
 
 
 def _settle_format(labels: Path, dataset: DatasetParams) -> DatasetParams:
-    """The section with the format that the labels look like, which is printed with the reason, and with its columns."""
+    """The section with the detected format and columns; they are printed with the reason."""
     name, why = detect_format(labels, dataset)
     used = ""
     if name in ("table", "json", "metadata", "webdataset", "parquet", "sidecar", "lists", "folders"):

@@ -1,4 +1,4 @@
-"""For `dataset.format: auto`: which format labels have, and what columns that params do not mention mean."""
+"""For `dataset.format: auto`: detects the format of labels, and the columns that params do not set."""
 
 import csv
 import re
@@ -39,18 +39,18 @@ from pipeline.sources.tables import ENDINGS as TABLES
 from pipeline.sources.tables import find_bytes_columns
 
 TOOLS_BY_BYTES = {"elan": elan, "cvat": cvat}
-TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # of JSON, or of a table's first lines
+TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # JSON, or the first lines of a table
 EXPORTS = {ending for tool in (*TOOLS_BY_BYTES.values(), *TOOLS_BY_CONTENT.values()) for ending in tool.ENDINGS}
-SAMPLED_LINES, SAMPLED_BYTES = 100, 1 << 16  # of a table, to tell what wrote it
-MAX_FOLDERS = 16  # that are looked into for a tool's export
-MAX_FILES = 10_000  # that are looked at to find the layout of a folder of videos
+SAMPLED_LINES, SAMPLED_BYTES = 100, 1 << 16  # of a table, to detect its tool
+MAX_FOLDERS = 16  # searched for a tool's export
+MAX_FILES = 10_000  # examined to detect the layout of a folder of videos
 
-Detected = tuple[str, str] | None  # the format, and why it is that one
+Detected = tuple[str, str] | None  # the format, and the reason
 
-# Names of columns without case, blanks, hyphens and underscores, the likeliest first.
+# Names of columns in lower case without blanks, hyphens and underscores, most likely first.
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
 IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid")
-WEAK_IDS = ("id", "name")  # which may be those of anything: of a row's lists only where the row has none
+WEAK_IDS = ("id", "name")  # ambiguous; those of a row have precedence over those of its lists
 CAPTIONS = (
     *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
     *("descriptions", "narration", "query", "desc", "title", "txt"),
@@ -58,13 +58,13 @@ CAPTIONS = (
 LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
 SPLITS = ("split", "subset")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
-FRAME_FOLDERS = {"jpegimages", "annotations", "masks", "rawframes", "frames"}  # that hold folders of pictures
-OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "state.json")  # beside the tables of `save_to_disk`
+FRAME_FOLDERS = {"jpegimages", "annotations", "masks", "rawframes", "frames"}  # contain folders of images
+OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "state.json")  # next to the tables of `save_to_disk`
 CLASS_ENDINGS = (".txt", ".csv", ".json")
 
 
 def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
-    """The format of the labels, and what tells it. Raises UserError if nothing does."""
+    """The format of the labels, and the reason. Raises UserError if it cannot be detected."""
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     if labels.is_file():
@@ -78,7 +78,7 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
 
 
 def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
-    """The section `dataset` with columns that exist in place of missing ones, and these changes as text."""
+    """The section `dataset` with existing columns in place of missing ones, and these changes as text."""
     if format_name in ("lists", "folders"):
         return _guess_classes(labels, format_name, dataset)
     names = _list_names(labels, format_name, dataset)
@@ -138,8 +138,8 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
 
 
 def _recognize_tool_in_folder(folder: Path) -> Detected:
-    """The labelling tool of the first export in a folder, or in one of those in it; None if there is none."""
-    first: dict[str, Path] = {}  # with each ending: a folder may hold a million files
+    """The labelling tool of the first export in a folder or its first sub-folders; None if there is none."""
+    first: dict[str, Path] = {}  # per extension: a folder may contain a million files
     for path in list_near_files(folder, tuple(EXPORTS), MAX_FOLDERS):
         if path.name[0] != "~":
             first.setdefault(path.suffix.lower(), path)
@@ -147,7 +147,7 @@ def _recognize_tool_in_folder(folder: Path) -> Detected:
 
 
 def _recognize_tool(path: Path) -> Detected:
-    """The labelling tool that wrote a file; None if none is known to have."""
+    """The labelling tool that wrote a file; None if it is not recognised."""
     ending = path.suffix.lower()
     if ending not in EXPORTS or not path.is_file():
         return None
@@ -167,7 +167,7 @@ def _read_start(path: Path) -> bytes:
 
 
 def _read_content(path: Path, ending: str) -> Any:
-    """What is in a file of JSON, or the first lines of a table; None for JSON that cannot be read."""
+    """The content of a JSON file, or the header and first lines of a table; None for JSON that cannot be read."""
     if ending in (".json", ".boris"):
         try:
             return json_files.read_content(path)
@@ -179,7 +179,7 @@ def _read_content(path: Path, ending: str) -> Any:
 
 
 def _detect_container(labels: Path) -> Detected:
-    """The format of files that hold videos and their labels; None if the first one does not."""
+    """The format of files that contain videos and labels; None if the first one does not."""
     shard = find_first_container(labels, ARCHIVES)
     if shard and is_shard(shard):
         return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
@@ -228,7 +228,7 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
 
 
 def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
-    """Raise UserError if the folders tell no classes: there is one, or they are named as splits or frames are."""
+    """Raise UserError if the folders are no classes: there is only one, or they are splits or folders of frames."""
     names = {file.parts[-2] for file in videos}
     pictures = (file for file in videos if not has_video_ending(file.name))
     if clip := next((clip for clip in pictures if FRAME_FOLDERS & {part.lower() for part in clip.parts[:-1]}), None):
@@ -277,10 +277,10 @@ def _detect_json(path: Path) -> tuple[str, str]:
 
 
 def _has_header(path: Path) -> bool:
-    """Whether the first line of a list names columns: no cell of it is a number, a path or a video.
+    """Whether the first line of a list is a header: none of its cells is a number, a path or a video.
 
-    Names hold digits (`caption_1`) only where another one is that of videos, and the next line has none that differ by
-    their digits.
+    Names may contain digits (`caption_1`) only if another one is a column of videos, and the next line has no cell that
+    differs from one only in digits.
     """
     if path.suffix.lower() not in FORMATS:
         return False
@@ -296,14 +296,14 @@ def _blank_digits(cell: str) -> str:
 
 
 def _is_table(path: Path, dataset: DatasetParams) -> bool:
-    """Whether the first line of a text names a column of captions and one of videos."""
+    """Whether the first line of a text file names a column of captions and one of videos."""
     header = read_header(path, dataset.delimiter)
     named = _has_path(header, dataset.columns) or _guess_path(header, dataset.columns)
     return bool(named and len(header) > 1 and _find_caption(header, dataset) in header)
 
 
 def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
-    """The section with the one file of class names beside lists that end with numbers or such names, or with videos."""
+    """The section with the file of class names, if there is exactly one and (for lists) lines end with classes."""
     if dataset.classes or not labels.is_dir():
         return dataset, ""
     found = lists.find_lists(labels)
@@ -315,7 +315,7 @@ def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tu
 
 
 def _find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | None:
-    """The column of captions: the one that params name, if it is there or has a place, else a likely one, if any."""
+    """The column of captions: that of params, if it exists or is a number, else a likely one, or None."""
     named = dataset.columns.caption
     if not isinstance(named, str) or _is_column(named, names):
         return named
@@ -323,7 +323,7 @@ def _find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | N
 
 
 def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
-    """The names of the columns of the first file there is, as its reader sees it; empty if they have none."""
+    """The column names of the first file, as its reader sees them; empty if there are none."""
     if format_name == "sidecar":
         return list(sidecar.find_first_json(labels))
     path = _find_first_file(labels, format_name, dataset)
@@ -346,27 +346,27 @@ def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> 
         files = sorted(path for path in labels.glob("*.json") if path.name[0] != ".")
     else:
         files = metadata.find_tables(labels) if format_name == "metadata" else list_tables(labels)
-    if format_name == "table":  # a test set may come first, and have no captions
+    if format_name == "table":  # the first table may be a test set without captions
         files = [path for path in files if _find_caption(read_header(path, dataset.delimiter), dataset)] or files
     return next(iter(files), None)
 
 
 def _is_column(name: str, names: Sequence[str]) -> bool:
-    """Whether there is a column with that name, or one with objects that the dotted name leads into."""
+    """Whether there is a column with this name, or a column of objects that the dotted name leads into."""
     return any(name == known or name.startswith(f"{known}.") for known in names)
 
 
 def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:
-    """Whether the files have the column of paths, or all those that make it, or params want ids."""
+    """Whether the files have the column of paths, or all columns that it is made of; true if params use ids."""
     fields = table.list_fields(columns.path) or [str(columns.path)]
     return not isinstance(columns.path, str) or all(field in names for field in fields)
 
 
 def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
-    """The column of paths; else a pattern of what may be called so in any folder."""
+    """The column of paths; else a pattern with an id, for a video in any folder."""
     if path := _find_column(names, PATHS):
         return {"path": path}
-    if json_files.KEY in names:  # the path itself where there is a caption with it
+    if json_files.KEY in names:  # with a caption column, the key is used as the path anyway
         return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
     top = [name for name in names if "." not in name]
     name = _find_column(names, IDS) or _find_column(top, WEAK_IDS) or _find_column(names, WEAK_IDS)
@@ -374,7 +374,7 @@ def _guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
 
 
 def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
-    """The columns of the parts that the captions are about, in the same list; not of frames, whose rate is unknown."""
+    """The columns of parts next to the captions, in the same list; not in frames, whose rate is unknown."""
     beside = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == caption.rpartition(".")[0]}
     found = [name for name in find_segment_columns([*beside]) if not counts_frames(name)]
     if whole := next((name for name in found if is_in_one(name)), None):
@@ -384,7 +384,7 @@ def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
 
 
 def _find_column(names: Sequence[str], wanted: Sequence[str], *, by_ending: bool = False) -> str | None:
-    """The column that is called as the first of those wanted, or ends so; one of a row before one of its lists."""
+    """The column with the first of the wanted names, or last words; columns of rows precede those of their lists."""
     ordered = sorted(names, key=lambda name: name.count("."), reverse=True)
     plain = {_find_last_word(name) if by_ending else _normalise(name): name for name in ordered}
     return next((plain[name] for name in wanted if name in plain), None)

@@ -1,8 +1,8 @@
 """Exports of BORIS: aggregated events, tabular events of all versions, and the project itself -> rows.
 
-Columns go by name, since those of the independent variables stand among them. A state event is a part of a video; a
-point event has no length. Several files of one player are one time line: the lengths of those before a file come off
-its times, as does the time offset of the observation. Exports of older versions do not state the lengths.
+Columns are found by name, since independent variables are among them. A state event is a part of a video; a point event
+has no duration. Several files of one player form one time line: the durations of preceding files and the time offset of
+the observation are subtracted from times. Exports of older versions do not state durations.
 """
 
 import csv
@@ -39,9 +39,12 @@ START, STOP = "Start (s)", "Stop (s)"
 STATUS = ("Status", KIND)  # of tabular events: START, STOP or POINT
 MEDIA = ("Media file name", "Media file path", "Media file")
 OBSERVATION = "Observation id"
-PREAMBLE = {"Observation id": OBSERVATION, "Time offset (s)": "Time offset (s)"}  # lines above older tabular events
+PREAMBLE = {
+    "Observation id": OBSERVATION,
+    "Time offset (s)": "Time offset (s)",
+}  # lines above the header of older tabular events
 SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", around=None)
-EVENT_CELLS = 10  # a row of aggregated events has more
+EVENT_CELLS = 10  # rows of aggregated events have more cells
 MORE = ("group", "split")
 NOTHING = {"", "NA", "Not found"}
 
@@ -49,15 +52,15 @@ Row = Mapping[str, str]
 
 
 class TimeLine(NamedTuple):
-    """The files of an observation one after the other, with the seconds at which each ends, and its time offset."""
+    """The consecutive files of an observation, the seconds at which each ends, and the time offset."""
 
     files: list[str]
-    ends: list[float]  # as many as files, or none where they are not known
+    ends: list[float]  # one per file, or empty if unknown
     offset: float
 
 
 class Event(NamedTuple):
-    """A state event, or why something is none; a point event stops when it starts. The row holds what else is said."""
+    """A state event, or a fault; a point event stops when it starts. The row has the other cells."""
 
     row: Row
     start: float | None
@@ -66,13 +69,13 @@ class Event(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each event. Raises UserError if the labels are no such export."""
+    """A row for each event. Raises UserError if the labels are no export of BORIS."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset), MORE)
 
 
 def recognize(path: Path, content: Any) -> str:
-    """What tells that this is an export of BORIS, from the first lines of a table, or of JSON; empty for nothing."""
+    """Why this is an export of BORIS, by the first lines of a table, or JSON; empty if it is not."""
     if isinstance(content, Mapping):
         return "it is a project with behaviors_conf" if {"behaviors_conf", "observations"} <= content.keys() else ""
     for line in as_list(content):
@@ -110,7 +113,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
 
 
 def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
-    """The parts of an event in the files that it goes through, or what is wrong with it: fields of `LabelledPart`."""
+    """The parts of an event in the files that it spans, or its fault: fields of `LabelledPart`."""
     first = _find_media(event.row) or (line.files[0] if line.files else "")
     if event.start is None or event.stop is None:
         yield {"video": first, "fault": event.fault or "has no start or no stop"}
@@ -131,7 +134,7 @@ def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
 
 
 def _cut(event: Event, file: str, start: float, stop: float | None) -> dict[str, Any]:
-    """The part of an event in a file, or the point in time that it is."""
+    """The part of an event in a file, or its point in time."""
     start = round(start, 6)
     point = start if event.fault and event.start == event.stop else None
     return {"video": file, "start": start, "end": stop, "fault": event.fault, "point": point}
@@ -145,7 +148,7 @@ def _read_aggregated(row: Row) -> Event:
 
 
 def _pair_events(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Event]:
-    """The state events of rows that start or stop one each, by observation, subject, behavior and modifiers."""
+    """The state events of START and STOP rows, matched by observation, subject, behavior and modifiers."""
     status = next((name for name in STATUS if name in columns), None)
     if status is None or TIME not in columns:
         raise UserError(f"{path}: has neither {START} nor {TIME} with {' or '.join(STATUS)}; {REMEDY}")
@@ -172,7 +175,7 @@ def _pair_events(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> lis
 
 
 def _read_time_lines(rows: Sequence[Row]) -> dict[str, TimeLine]:
-    """The files of each observation: as `Source` lists them, else those that its rows name."""
+    """The files of each observation: those listed in `Source`, else those named in its rows."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.get(OBSERVATION, "")].append(row)
@@ -186,7 +189,7 @@ def _read_time_lines(rows: Sequence[Row]) -> dict[str, TimeLine]:
         first = source.partition("player #1:")[2].partition("|player #")[0]
         stated = group[0].get("Media duration (s)", "").partition("|")[0].split(";")
         lengths = [length for text in stated if (length := _read_time(text)) is not None]
-        # A name may hold a semicolon: then the lengths say how many files there are.
+        # A name may contain a semicolon, so the number of durations decides.
         files = first.split(";") if len(first.split(";")) == len(lengths) else [first] if len(lengths) == 1 else []
         lines[name] = _make_time_line(files or first.split(";"), lengths, offset)
     return lines
@@ -209,7 +212,7 @@ def _read_time(text: Any) -> float | None:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[Row]]:
-    """The names of the columns and the rows; what stands above the names is in each of them."""
+    """The column names and the rows; values above the header are added to each row."""
     lines = read_text_lines(path)
     sign = next((sign for sign in "\t,;" if any(_is_header(_split(line, sign)) for line in lines[:100])), None)
     if sign is None:
@@ -260,7 +263,7 @@ def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLin
 
 
 def _list_events(name: str, events: Any, states: set[str], columns: Sequence[str]) -> Iterator[Row]:
-    """The events of an observation as rows of tabular events: each second one of a state stops it."""
+    """The events of an observation as rows of tabular events: every second one of a state is its STOP."""
     begun: set[tuple[str, ...]] = set()
     for event in as_list(events):
         if not isinstance(event, list) or len(event) < 5:

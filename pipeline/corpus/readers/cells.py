@@ -1,4 +1,4 @@
-"""Files of tables (CSV, TSV, JSON lines, Parquet, Arrow, xlsx) -> their cells: delimiter, columns by name, rows."""
+"""Table files (CSV, TSV, JSON lines, Parquet, Arrow, xlsx) -> cells: delimiter, columns by name, rows."""
 
 import csv
 import difflib
@@ -17,23 +17,23 @@ from pipeline.errors import UserError
 from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.tables import ARROW, PARQUET, is_cache, is_table, read_column_names, read_columns
 
-csv.field_size_limit(1 << 24)  # letters, for all readers; the module's own limit is shorter than some lists of objects
+csv.field_size_limit(1 << 24)  # characters, process-wide; some lists of objects exceed the module's default
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "blank": " "}
-SHOWN = (",", "\t", ";", "|")  # what a first line may show; blanks are in any name
-STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line of Excel's, which is no row
+SHOWN = (",", "\t", ";", "|")  # that can be detected in the header; blanks may be part of names
+STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line written by Excel, before the header
 
-TEXT = ".txt"  # Excel's "Unicode text"; not among FORMATS, since in folders it is the ending of captions
+TEXT = ".txt"  # Excel's "Unicode text"; not in FORMATS, since in folders it is the extension of captions
 
 Cells = tuple[Any, ...]
-LocatedCells = tuple[str, Cells]  # where they stand: `line 3`, `row 3`
+LocatedCells = tuple[str, Cells]  # position (`line 3`, `row 3`) and cells
 Columns = Mapping[str, str | int]  # key of dataset.columns -> name or number of the column, from 1
 
 
 def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
-    """The sign between the cells; the file then stands where the names of the columns begin.
+    """The delimiter; the file is then at the start of the header.
 
-    Excel writes semicolons into a .csv where a comma is the decimal sign: they count if the first line holds no comma.
+    Excel writes semicolons to .csv in locales with a decimal comma: they are detected if the header has no comma.
     """
     line = file.readline()
     stated = STATED.fullmatch(line)
@@ -53,7 +53,7 @@ def split_names(line: str, sign: str) -> list[str]:
 
 
 def read_header(path: Path, delimiter: str | None = None) -> list[str]:
-    """The names of a table's columns, of JSON lines those of the first row. Raises UserError as `read_cells` does."""
+    """The column names of a table; for JSON lines, those of the first row. Raises UserError as `read_cells` does."""
     if is_table(path):
         return read_column_names(path)
     if path.suffix.lower() in spreadsheets.ENDINGS:
@@ -74,10 +74,10 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
 
 
 def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> Iterator[LocatedCells]:
-    """Where each row stands, and its wanted cells: text, or what JSON and Parquet hold; None if it has no such cell.
+    """The position of each row, and its wanted cells: text, or values of JSON and Parquet; None if missing.
 
-    `columns` maps keys of dataset.columns to the columns' names; the cells come in this order. Raises UserError where
-    the file is absent or no table, and where it lacks a column or has one twice.
+    `columns` maps keys of dataset.columns to column names, and gives the order of the cells. Raises UserError if the
+    file does not exist or is no table, or a column is missing or duplicate.
     """
     ending = path.suffix.lower()
     reader = _read_csv if ending == TEXT else FORMATS.get(ending)
@@ -94,7 +94,7 @@ def read_cells(path: Path, columns: Columns, delimiter: str | None = None) -> It
 
 
 def list_tables(folder: Path) -> list[Path]:
-    """The tables in a folder, hidden ones left out; spreadsheets if there are no others, which come of them."""
+    """The tables in a folder, without hidden ones; spreadsheets only if there are no others, exported from them."""
     files = (path for path in sorted(folder.iterdir()) if not path.name.startswith((".", spreadsheets.LOCKS)))
     found = [path for path in files if path.suffix.lower() in FORMATS and not is_cache(path.name)]
     return [path for path in found if path.suffix.lower() not in spreadsheets.ENDINGS] or found
@@ -103,9 +103,9 @@ def list_tables(folder: Path) -> list[Path]:
 def find_columns(
     path: Path, header: Sequence[str], columns: Columns, hint: Callable[[], str] = lambda: ""
 ) -> list[int]:
-    """The index of each wanted column. Raises UserError with the nearest names, and a hint, for one that is absent.
+    """The index of each wanted column. Raises UserError with similar names, and a hint, if one is missing.
 
-    Warns of columns that look like parts of videos and that nothing names.
+    Warns of unused columns that look like parts of videos.
     """
     indices = []
     for key, name in columns.items():
@@ -128,9 +128,9 @@ def find_columns(
 
 
 def look_up(row: Any, name: str | int) -> Any:
-    """The cell of that name, or in the objects that a name with dots leads through, in each of those that are listed.
+    """The cell with this name; a dotted name leads through nested objects, and through each object of a list.
 
-    A number is an index into a list, from 0.
+    A number in the name is an index into a list, from 0.
     """
     if isinstance(row, dict) and name in row:
         return row[name]
@@ -144,19 +144,19 @@ def look_up(row: Any, name: str | int) -> Any:
 
 
 def holds_cell(row: Mapping[str, Any], name: str | int) -> bool:
-    """Whether there is something under a name."""
+    """Whether a row has a value with this name."""
     found = look_up(row, name)
     return any(cell is not None for cell in found) if isinstance(found, list) else found is not None
 
 
 def find_inner(header: Sequence[str], columns: Columns) -> list[str]:
-    """The wanted names with dots that lead into columns with objects, each once."""
+    """The distinct wanted names with dots that lead into columns of objects."""
     dotted = [str(name) for name in columns.values() if name not in header and "." in str(name)]
     return [name for name in dict.fromkeys(dotted) if name.partition(".")[0] in header]
 
 
 def suggest_delimiter(header: Sequence[str], sign: str) -> str:
-    """What else seems to separate the columns; empty if nothing does."""
+    """A hint at another delimiter that seems to separate the columns; empty if there is none."""
     line = sign.join(header)
     for name, other in DELIMITERS.items():
         if other in SHOWN and other != sign and other in line and len(header) == 1:
@@ -166,17 +166,17 @@ def suggest_delimiter(header: Sequence[str], sign: str) -> str:
 
 
 def _find_only(line: str, usual: str) -> str:
-    """The one other sign that a line is separated by; the usual one where none is, or several may be."""
+    """The only other delimiter that splits a line; the usual one if there are none or several."""
     found = [sign for sign in SHOWN if sign != usual and len(split_names(line, sign)) > 1]
     return found[0] if len(found) == 1 else usual
 
 
 def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
-    """Say on stderr that whole videos are taken, where columns look like parts of videos and nothing names them."""
+    """Warn on stderr that whole videos are taken, if unused columns look like parts of videos."""
     likely = find_segment_columns(header)
     named = set(used)
     found = [name for name in likely or find_doubtful_columns(header) if name not in named]
-    if found and (likely or len(found) > 1):  # a start that is named may come with a length
+    if found and (likely or len(found) > 1):  # a used start may come with an unused duration
         names = ", ".join(found)
         detail = f"the columns {names} look like parts of videos, but nothing in dataset.columns names them"
         way = "the whole video is taken for each row; set columns.start and columns.end, or columns.segment"
@@ -185,9 +185,9 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[LocatedCells]:
     with open_text(path) as file:
-        # Strict: an unclosed quote would swallow the rows after it without a word.
+        # Strict: else an unclosed quote would silently swallow the following rows.
         sign = find_delimiter(file, path, delimiter)
-        before = 1 if file.tell() else 0  # lines: what states the sign has been read
+        before = 1 if file.tell() else 0  # lines read, if one states the delimiter
         lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(lines, [])]
@@ -211,7 +211,7 @@ def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Lo
         for number, line in enumerate(file, start=1):
             if line.strip():
                 rows[f"line {number}"] = _parse_line(path, number, line)
-    # A row may leave out what is empty in it, so only all of them know the columns.
+    # Rows may omit empty cells, so the header is the union of all rows.
     header = list(dict.fromkeys(name for row in rows.values() for name in row))
     inner = find_inner(header, columns)
     header += [name for name in inner if any(holds_cell(row, name) for row in rows.values())]

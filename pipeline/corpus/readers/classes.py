@@ -1,7 +1,7 @@
-"""Files with the names of numbered classes, as datasets provide them with their labels -> number -> name.
+"""Files of class names, as datasets provide them with their labels -> class number -> name.
 
-Read are lines `0 Name`, `Name 0`, `c000 Name` or a name alone, which count from 0; the files of FineGym and of AVA; and
-JSON: a list of names or of the words of each, or an object of names by number or of numbers by name.
+Supported are lines `0 Name`, `Name 0`, `c000 Name` or `Name`, numbered from 0; the files of FineGym and AVA; and JSON:
+a list of names or of lists of words, or an object of names by number or of numbers by name.
 """
 
 import json
@@ -26,17 +26,17 @@ MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a
 
 
 def read_classes(path: Path) -> dict[str, str]:
-    """Class number, or code -> name. Raises UserError if one is named twice or nothing is."""
+    """Class number or code -> name. Raises UserError if a number is duplicate, or the file has another format."""
     pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(read_text_lines(path))
     named = {_normalise(number): name for number, name in pairs}
     if len(named) < len(pairs):
         raise UserError(f"{path}: names a class number twice; see dataset.classes")
-    # Charades' codes are numbers elsewhere: c012 is 12.
+    # The codes of Charades are also used as numbers: c012 is 12.
     return named | {str(int(code[1:])): name for code, name in named.items() if CODE.fullmatch(code)}
 
 
 def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
-    """The classes of `dataset.classes`, a file in the folder of labels; empty if params name none."""
+    """The classes of `dataset.classes`, a file in the folder of labels; empty if it is not set."""
     if not dataset.classes:
         return {}
     if not labels.is_dir():
@@ -45,7 +45,7 @@ def read_named_classes(labels: Path, dataset: DatasetParams) -> dict[str, str]:
 
 
 def number_names(table: Path, column: str | int | None) -> dict[str, str]:
-    """The classes that a Parquet or Arrow table names itself for a column of their numbers; empty if it names none.
+    """The class names stored in a Parquet or Arrow table for a column of class numbers; empty if there are none.
 
     Raises UserError if the table is broken.
     """
@@ -54,7 +54,7 @@ def number_names(table: Path, column: str | int | None) -> dict[str, str]:
 
 
 def find_name(label: str, classes: Mapping[str, str]) -> str | None:
-    """The name of a class by its number, its code or itself; None if no class has it."""
+    """The name of a class by its number, code or name; None if there is no such class."""
     plain = _normalise(label.strip())
     number = str(int(plain[1:])) if CODE.fullmatch(plain) else plain  # A1 of A001
     return classes.get(plain) or (plain if plain in classes.values() else classes.get(number))
@@ -70,7 +70,7 @@ def _list_lines(lines: Iterable[str]) -> Pairs:
         return [(number, name) for name, number in message]
     for pattern in (LABELLED, CODED, NUMBERED):
         found = [pattern.fullmatch(line) for line in lines]
-        if all(found) or (all(found[1:]) and len(found) > 2):  # below the names of its columns
+        if all(found) or (all(found[1:]) and len(found) > 2):  # possibly after a header
             return [(match[1] or match[4], match[2] or match[3]) for match in found if match]
     return [(str(number), line.strip().strip('"')) for number, line in enumerate(lines)]
 
@@ -86,7 +86,7 @@ def _list_json(path: Path) -> Pairs:
 
 
 def _spell(path: Path, name: Any) -> str:
-    """A name, or the words that make it, in one text."""
+    """A name, given as text or as a list of words, as text."""
     words = name if isinstance(name, list) else [name]
     if not words or not all(isinstance(word, str) for word in words):
         raise UserError(f"{path}: {json.dumps(name)[:80]} is no name of a class; see dataset.classes")

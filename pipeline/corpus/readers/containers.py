@@ -1,11 +1,11 @@
-"""Containers, files that hold both videos and their labels: shards of WebDataset, Parquet and Arrow tables -> rows.
+"""Containers, files with both videos and labels: WebDataset shards, Parquet and Arrow tables -> rows.
 
 The shards of WebDataset and video2dataset are tar archives in which the files of a sample share a name: `00001.mp4`
-with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, what the JSON holds are columns, and `.cls` is
-the number of a class. Parquet tables, as on the Hugging Face Hub, and Arrow files, as `save_to_disk` writes them, have
-a column of bytes, or of structs with `bytes` and `path`, of which the path counts if there are no bytes. The labels
-are such a file, or a folder with such files at any depth, in the folder of videos. A file may be named after its split,
-as `train-00000-of-00002.parquet` is.
+with `00001.txt`, `00001.json` or `00001.cls`. The text is the caption, keys of the JSON are columns, and `.cls` is a
+class number. Parquet tables, as on the Hugging Face Hub, and Arrow files, as written by `save_to_disk`, have a column
+of bytes, or of structs with `bytes` and `path`; the path is used if the bytes are missing. The labels are such a file,
+or a folder with such files at any depth, in the videos folder. A file may be named after its split, such as
+`train-00000-of-00002.parquet`.
 """
 
 import json
@@ -37,19 +37,19 @@ from pipeline.sources.tables import (
     read_columns,
 )
 
-TRIED = 100  # paths that are looked for, to find out where they start
-MAX_FOLDERS = 20  # that are looked into for a first file
+TRIED = 100  # paths tested to find the folder that they are relative to
+MAX_FOLDERS = 20  # searched for a first file
 
-Sample = dict[str, str]  # ending without its first dot -> name of the file
+Sample = dict[str, str]  # extension without its first dot -> name of the file
 CLASS = "cls"
-TEXTS = ("txt", "caption", CLASS)  # endings of files that are a cell
+TEXTS = ("txt", "caption", CLASS)  # extensions of files whose text is a cell
 LONGEST = 1 << 24  # bytes of such a file
 KEY = "__key__"
-DONE = "success"  # of a download, in the table that video2dataset writes with each shard
+DONE = "success"  # status of a download, in the table of video2dataset next to each shard
 
 
 def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, shard by shard; samples without a video and failed downloads are rows, too, to be dropped."""
+    """All rows, shard by shard; samples without a video and failed downloads are included, to be dropped."""
     shards = _find_containers(labels, ENDINGS)
     if not shards:
         raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(ENDINGS)}; see dataset.labels")
@@ -65,18 +65,18 @@ def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         if columns.caption == CLASS and not classes:
             _refuse_numbers(shard, samples)
         rows += make_rows(table, dataset, named, list_cells(shard, samples, named), numbered)
-    rows = keep_together(rows, [_name_sample(row.video) for row in rows])  # they are views of one scene
+    rows = keep_together(rows, [_name_sample(row.video) for row in rows])  # views of one scene
     return rows if columns.id else number_repeats(rows)
 
 
 def is_shard(path: Path) -> bool:
-    """Whether an archive holds a video with a text, a JSON or a class of the same name."""
+    """Whether an archive contains a video with a text, JSON or class of the same name."""
     samples = _group(_open(path)).values()
     return any(_find_videos(sample) and {"json", *TEXTS} & sample.keys() for sample in samples)
 
 
 def read_samples(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
-    """The cells of each video in a shard by the names of their columns."""
+    """The cells of each video in a shard, by column name."""
     archive, place = _open(shard), _place_container(shard, videos)
     for key, sample in _group(archive).items():
         cells = _read_json(archive, sample["json"]) if "json" in sample else {}
@@ -107,14 +107,14 @@ def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
-    """The file, or the first one in a folder or directly in one of those in it: not all of a large set is listed."""
+    """The file, or the first one in a folder or its first sub-folders: large datasets are not listed completely."""
     if labels.is_file():
         return labels if labels.name.lower().endswith(endings) else None
     return next((path for path in list_near_files(labels, endings) if path.is_file()), None)
 
 
 def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MAX_FOLDERS) -> Iterator[Path]:
-    """The files with such an ending in a folder, and then those in the first `most` folders in it, to tell a format."""
+    """The files with these extensions in a folder, then in its first `most` sub-folders, to detect a format."""
     below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     for here in (folder, *(folder / name for name in below[:most])):
         with os.scandir(here) as entries:
@@ -124,12 +124,12 @@ def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MAX_FOLD
 
 
 def locate_failures(shard: Path) -> Path:
-    """The table next to a shard that lists what could not be downloaded."""
+    """The table next to a shard that lists failed downloads."""
     return shard.with_name(f"{shard.name.split('.')[0]}.parquet")
 
 
 def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The file itself, or the files with such an ending anywhere in a folder; hidden ones are left out."""
+    """The file itself, or all files with these extensions in a folder, at any depth, without hidden ones."""
     if labels.is_file():
         return [labels] if labels.name.lower().endswith(endings) else []
     found = []
@@ -144,7 +144,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def _place_container(path: Path, videos: str) -> str:
-    """The path of a file from the folder of videos; empty if it is that. Raises UserError if it is not in it."""
+    """The path relative to the videos folder; empty if it is that. Raises UserError if it is outside."""
     here, root = _resolve(path), _resolve(Path(videos))
     if not here.is_relative_to(root):
         raise UserError(f"{path}: holds the videos, but is not in {videos}; make dataset.videos the folder it is in")
@@ -152,12 +152,12 @@ def _place_container(path: Path, videos: str) -> str:
 
 
 def _resolve(path: Path) -> Path:
-    """Where a file stands, if perhaps as a link to what DVC keeps of it, or a folder is."""
+    """The real path of a folder; for a file, of its parent only, since it may be a link to DVC's cache."""
     return Path(os.path.realpath(path.parent), path.name) if path.is_file() else Path(os.path.realpath(path))
 
 
 def _find_container_split(path: Path) -> OfficialSplit:
-    """The official split that a word of the file's name means, or else the name of its folder."""
+    """The official split in the file's name, else in the name of its folder, else `all`."""
     return find_split(path.name.split(".")[0]) or parse_split(path.parent.name) or "all"
 
 
@@ -177,7 +177,7 @@ def _open(path: Path) -> Archive:
 
 
 def _group(archive: Archive) -> dict[str, Sample]:
-    """The samples by their names, which end at the first dot of a file's name."""
+    """The samples by name, which is the file's path up to the first dot of its name."""
     samples: dict[str, Sample] = {}
     for folder in sorted(archive.folders):
         for name in archive.list_names(folder):
@@ -188,7 +188,7 @@ def _group(archive: Archive) -> dict[str, Sample]:
 
 
 def _name_sample(video: str) -> str:
-    """The path of a video without all that follows the first dot of its name."""
+    """The path of a video up to the first dot of its name."""
     folder, _, name = video.rpartition("/")
     return f"{folder}/{name.partition('.')[0]}"
 
@@ -217,7 +217,7 @@ def _read_json(archive: Archive, name: str) -> dict[str, Any]:
 
 
 def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
-    """The rows of the table next to a shard whose download has failed, so that they are in no archive."""
+    """The failed downloads in the table next to a shard, which are in no archive."""
     table = locate_failures(shard)
     names = read_column_names(table) if table.is_file() else []
     if not {"key", "status"} <= {*names}:
@@ -230,7 +230,7 @@ def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
 
 
 def _choose_column(path: Path, dataset: DatasetParams) -> str:
-    """The column of the videos: the one that `dataset.columns.path` names, or the only one of bytes."""
+    """The column of videos: that of `dataset.columns.path`, or the only one with bytes. Raises UserError."""
     found = find_bytes_columns(path)
     if dataset.columns.path in found:
         return str(dataset.columns.path)
@@ -241,14 +241,14 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
 
 
 def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[LocatedCells]:
-    """The wanted cells of each row, and then the place of its video: in the table, or of a file where it names one."""
+    """The wanted cells of each row, then the path of its video: a cell in the table, or a file if bytes are missing."""
     names = read_column_names(path)
     wanted = [names[at] for at in find_columns(path, names, named)]
     cells = read_columns(path, wanted, numbers=named.get("caption")) if wanted else []
     count = sum(count_group_rows(path))
     width = len(str(count))
     files = list_paths_instead(path, column)
-    # Files beside the labels may be named by labels that are elsewhere; what is in a table is found by its place alone.
+    # Only bytes in the table require it to be in the videos folder; files named in it do not.
     place = _place_container(path, videos) if len(files) < count else ""
     root = _find_root(path, list(files.values()), videos)
     if files:
@@ -261,7 +261,7 @@ def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> I
 
 
 def _find_root(path: Path, files: Sequence[str], videos: str) -> str:
-    """The folder of the table, from the folder of videos, where the files are named from there on; else empty."""
+    """The folder of the table in the videos folder, if the files are relative to it; else empty."""
     here, top = _resolve(path).parent, _resolve(Path(videos))
     if here == top or not here.is_relative_to(top):
         return ""

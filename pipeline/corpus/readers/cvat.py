@@ -1,9 +1,9 @@
 """CVAT for video 1.1, and the tags of CVAT for images 1.1 -> rows.
 
-A track is a part of the video from its first box up to the first that is `outside`; it may come back. Where
-`dataset.columns` names an attribute, a part lasts as long as its value does. Frames are those of the source, numbered
-from 0, and counted by `dataset.segments.rate`, which no export states. The labels are an XML file, the ZIP file that
-holds it, or a folder with one for each task.
+A track is a part of the video from its first box to the first one that is `outside`; it may reappear. If
+`dataset.columns` names an attribute, a part lasts as long as its value. Frames are numbered from 0, with the rate
+`dataset.segments.rate`, which exports do not state. The labels are an XML file, the ZIP file that contains it, or a
+folder with one for each task.
 """
 
 import re
@@ -32,7 +32,7 @@ from pipeline.params import DatasetParams
 TOOL = "CVAT"
 ENDINGS = (".xml", ".zip")
 INSIDE = "annotations.xml"  # in a ZIP file
-# What the standard library raises for a ZIP file that is none, in part, or in a way that it does not know.
+# Errors of the standard library for files that are not ZIP, truncated or use unsupported features.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError)
 REMEDY = "export the task again as CVAT for video 1.1"
 ATTRIBUTES = {"id", "label", "frame", "outside", "name", "task_id"}
@@ -45,27 +45,27 @@ Texts = tuple[str | None, str | None]  # category and caption, as in LabelledPar
 
 
 class TaskVideo(NamedTuple):
-    """What the export says about a task: its video, and how many frames of the source go to one of the task."""
+    """The video of a task, and the frame step: source frames per frame of the task."""
 
     video: str
     step: int
 
 
 class Keyframe(NamedTuple):
-    """A frame in which a track or a tag is there with its texts, or ends."""
+    """A frame in which a track or tag has these texts, or ends."""
 
     frame: int
-    texts: Texts | None  # None: it is outside
+    texts: Texts | None  # None: outside
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each part of a track or run of tags. Raises UserError if the labels are no such export."""
+    """A row for each part of a track or run of tags. Raises UserError if the labels are no export of CVAT."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
 def recognize(path: Path, start: bytes) -> str:
-    """What tells that this is an export of CVAT, from the start of a file; empty for nothing."""
+    """Why this is an export of CVAT, by the start of a file; empty if it is not."""
     if path.suffix.lower() == ".zip":
         try:
             with zipfile.ZipFile(path) as archive:
@@ -96,7 +96,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
 
 
 def _list_parts(task: TaskVideo, keyframes: Sequence[Keyframe], rate: float) -> Iterator[LabelledPart]:
-    """The parts in which a track says the same; between two of its frames it says what it said in the first."""
+    """The parts in which a track has constant texts; they hold from a keyframe to the next."""
     start: Keyframe | None = None
     for number, keyframe in enumerate(keyframes):
         if start is None:
@@ -129,7 +129,7 @@ def _read_tracks(root: Element, path: Path, named: Named) -> Iterator[tuple[str,
 def _read_tags(
     root: Element, path: Path, named: Named, tasks: dict[str, TaskVideo]
 ) -> Iterator[tuple[str, list[Keyframe]]]:
-    """Frames in a row that have the same tag, as a track that ends after each of these runs."""
+    """Consecutive frames with the same tag, as a track that ends after each such run."""
     frames: dict[tuple[str, Texts], list[int]] = defaultdict(list)
     for image in root.iter("image"):
         for tag in image.iter("tag"):
@@ -153,19 +153,19 @@ def _read_tags(
 
 
 def _read_texts(element: Element, label: str, named: Named) -> Texts:
-    """The class and the caption that a shape or a tag says; the label is the class unless an attribute is named."""
+    """The class and caption of a shape or tag; the label is the class unless an attribute is selected."""
     values = {found.get("name"): (found.text or "").strip() for found in element.iterfind("attribute")}
     category, caption = (None if name is None else _read_value(name, values.get(name, "")) for name in named)
     return label if named[0] is None else category, caption
 
 
 def _read_value(name: str, value: str) -> str:
-    """The value of an attribute; a ticked checkbox has the name of its attribute, an unticked one an empty text."""
+    """The value of an attribute; for a checkbox, the name of the attribute if it is ticked, else an empty text."""
     return {"true": name, "false": "", "__undefined__": ""}.get(value.lower(), value)
 
 
 def _is_outside(shape: Element) -> bool:
-    """Whether a shape is outside the picture; a skeleton is where all of its points are."""
+    """Whether a shape is outside the frame; for a skeleton, whether all of its points are."""
     inner = [part.get("outside") for part in shape if part.tag not in NO_SHAPES]
     return shape.get("outside") == "1" or bool(shape.get("outside") is None and inner and set(inner) == {"1"})
 
@@ -178,7 +178,7 @@ def _read_number(path: Path, element: Element, name: str) -> int:
 
 
 def _read_tasks(root: Element, path: Path) -> dict[str, TaskVideo]:
-    """The tasks by their ids; one that has none is under the name of the file."""
+    """The tasks by id; without any, a single task with an empty id, and the file's name as a fallback for its video."""
     meta = root.find("meta")
     meta = Element("meta") if meta is None else meta
     source = read_xml_text(meta, "source")
@@ -191,7 +191,7 @@ def _read_tasks(root: Element, path: Path) -> dict[str, TaskVideo]:
 
 
 def _find_task(tasks: dict[str, TaskVideo], task_id: str) -> TaskVideo:
-    """The task of that id, or the first: the export of a single one does not name it in its tracks."""
+    """The task with this id, or the first: exports of a single task do not name it in tracks."""
     return tasks.get(task_id) or next(iter(tasks.values()))
 
 
@@ -200,13 +200,13 @@ def _find_inside(archive: zipfile.ZipFile) -> str | None:
 
 
 def _name_file(path: Path) -> str:
-    """What the file is called, or its folder, since an unpacked ZIP file holds one called annotations.xml."""
+    """The stem of the file, or the name of its folder if it is annotations.xml from an unpacked ZIP file."""
     return path.parent.name if path.name.lower() == INSIDE else path.stem
 
 
 @contextmanager
 def _open_xml(path: Path) -> Iterator[IO[bytes]]:
-    """The XML, in a file or in a ZIP file. Raises UserError if a ZIP file is damaged or holds none."""
+    """Open the XML, in a file or a ZIP file. Raises UserError if a ZIP file is damaged or does not contain it."""
     if path.suffix.lower() != ".zip":
         with path.open("rb") as file:
             yield file

@@ -1,8 +1,8 @@
 """Files of ELAN, `.eaf` -> rows.
 
-`dataset.columns.category` and `caption` name tiers, or the linguistic type of tiers; an only tier needs no name. Times
-are milliseconds. The inner borders of a divided annotation have none: its parts are spread evenly. An annotation that
-refers to another has its times. With both keys, a caption's class is that in which its middle lies.
+`dataset.columns.category` and `caption` name tiers, or linguistic types of tiers; a single tier needs no name. Times
+are in milliseconds. Inner borders of a divided annotation have no times: its parts are spaced evenly. An annotation
+that refers to another one has its times. With both keys, a caption has the class that contains its middle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,34 +36,34 @@ ATTRIBUTES = {
 }
 MILLISECONDS = "milliseconds"
 
-Times = tuple[float | None, float | None]  # start and end in milliseconds; None: not known
+Times = tuple[float | None, float | None]  # start and end in milliseconds; None: unknown
 
 
 class Annotation(NamedTuple):
-    """What is written about a time."""
+    """A text with its time."""
 
-    start: float | None  # milliseconds; None: not known
+    start: float | None  # milliseconds; None: unknown
     end: float | None
     text: str
 
 
 class Tier(NamedTuple):
-    """A tier with its annotations in order."""
+    """A tier and its annotations in order."""
 
     name: str
-    kind: str  # its linguistic type
+    kind: str  # linguistic type
     annotations: list[Annotation]
 
 
 class Media(NamedTuple):
-    """A video that belongs to the file, and where in it the time of the annotations begins, in milliseconds."""
+    """A video of the file, and the time in it at which annotation times start, in milliseconds."""
 
     video: str
     origin: float
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each annotation of the chosen tiers. Raises UserError if none is chosen, or a file is no EAF."""
+    """A row for each annotation of the selected tiers. Raises UserError if a tier is missing, or a file is no EAF."""
     found: set[str] = set()
     listed: dict[str, None] = {}
     media = MediaFiles(Path(dataset.videos))
@@ -84,7 +84,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def recognize(path: Path, start: bytes) -> str:
-    """What tells that this is a file of ELAN, from its start; empty for nothing."""
+    """Why this is a file of ELAN, by its start; empty if it is not."""
     return f"{path.name} is an annotation document" if b"<ANNOTATION_DOCUMENT" in start else ""
 
 
@@ -140,7 +140,7 @@ def _read_root(path: Path) -> Element:
 
 
 def _choose_media(root: Element, path: Path, media: MediaFiles) -> Media:
-    """The first video that is there, else the first that the file names, else one that is called like the file."""
+    """The first video that exists, else the first one in the file, else one named like the file."""
     header = root.find("HEADER")
     found = []
     for element in header.iter("MEDIA_DESCRIPTOR") if header is not None else []:
@@ -177,7 +177,7 @@ def _read_tier(tier: Element, times: dict[str, Times], above: dict[str, str]) ->
     annotations = []
     for said in [*tier.iterfind("ANNOTATION/*")]:
         name = said.get("ANNOTATION_ID", "")
-        for _ in above:  # as many steps as there are references: a circle of them ends, too
+        for _ in above:  # bounded by the number of references, so that cycles end
             if name in times or name not in above:
                 break
             name = above[name]
@@ -187,14 +187,14 @@ def _read_tier(tier: Element, times: dict[str, Times], above: dict[str, str]) ->
 
 
 def _place_annotations(tier: Element, slots: dict[str, float | None]) -> dict[str, Times]:
-    """The times of a tier's annotations by their ids; those between two known times are spread evenly."""
+    """The times of a tier's annotations by id; those between two known times are spaced evenly."""
     said = list(tier.iterfind("ANNOTATION/ALIGNABLE_ANNOTATION"))
     order = {name: number for number, name in enumerate(slots)}
     said.sort(key=lambda one: order.get(one.get("TIME_SLOT_REF1", ""), -1))
     starts = [slots.get(one.get("TIME_SLOT_REF1", "")) for one in said]
     ends = [slots.get(one.get("TIME_SLOT_REF2", "")) for one in said]
     for number, (before, after) in enumerate(pairwise(zip(starts, ends, strict=True)), 1):
-        # The end of one and the start of the next are the same border, or two adjacent slots.
+        # The end of one and the start of the next are the same border, in one or two slots.
         if before[1] is None and after[0] is not None:
             ends[number - 1] = after[0]
         elif before[1] is not None and after[0] is None:

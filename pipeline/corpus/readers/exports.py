@@ -1,7 +1,7 @@
-"""Shared by the readers of labelling tools: files of an export, the videos that they name, their XML and JSON, rows.
+"""Shared by the readers of labelling tools: files of an export, videos named in them, XML and JSON, rows.
 
-Of `dataset.columns` two name what the tool calls a tier, an attribute, a control or a column: `category` holds the
-classes, `caption` the texts. As long as `caption` has its default it counts only where there is something of this name.
+Two keys of `dataset.columns` name a tier, attribute, control or column, as the tool calls it: `category` for classes,
+`caption` for texts. With its default value, `caption` is used only if something has this name.
 """
 
 import math
@@ -35,23 +35,23 @@ from pipeline.corpus.video_names import ANYWHERE, VideoIndex, normalise_name, sp
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
-PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # that Label Studio puts before the name of an uploaded file
+PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # prefix that Label Studio adds to names of uploaded files
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
-LONGEST_SPLIT = 40  # letters of a name that a message shows: in an export it may be anything
+LONGEST_SPLIT = 40  # characters of a split's name: in an export, it may be any text
 
 LONGEST_XML = 1 << 30  # bytes
-DEEPEST_XML = 200  # elements in one another
+DEEPEST_XML = 200  # nested elements
 BLOCK = 1 << 20
 
-Named = tuple[str | None, str | None]  # what holds the classes and what the captions
+Named = tuple[str | None, str | None]  # the source of classes, and that of captions
 
 
 class MediaFiles:
-    """The videos in a folder by their names.
+    """Finds videos in a folder by the names in exports.
 
-    Exports hold addresses, paths of other machines and names with something before them: the file name counts, and of
-    the folders as many as fit. The ending may differ, since tools play copies in other formats.
+    Exports contain URLs, paths of other machines and names with prefixes: they are matched by file name, then by the
+    number of equal parent folders. The extension may differ, since tools play copies in other formats.
     """
 
     def __init__(self, videos: Path) -> None:
@@ -60,13 +60,13 @@ class MediaFiles:
         self._found: dict[str, str] = {}
 
     def find(self, named: str) -> str:
-        """The path of the video within the folder; where not exactly one fits, a name that will not be found."""
+        """The path of the video in the folder; if it is missing or ambiguous, a pattern with `**/`."""
         if named not in self._found:
             self._found[named] = self._search(named) if named.strip() else ""
         return self._found[named]
 
     def holds(self, named: str) -> bool:
-        """Whether there is one video that fits the name."""
+        """Whether exactly one video matches the name."""
         return not self.find(named).startswith(ANYWHERE) and bool(self.find(named))
 
     def _search(self, named: str) -> str:
@@ -99,7 +99,7 @@ class MediaFiles:
 
 
 def read_address(named: str) -> str:
-    """The path in what an export names: a path of any system, an address, or the `d` or `fileuri` of one."""
+    """The path in a name of an export: a path of any system, that of a URL, or its parameter `d`."""
     text = named.strip()
     if DRIVE.match(text) or ("\\" in text and "/" not in text):
         return text.replace("\\", "/")
@@ -111,7 +111,7 @@ def read_address(named: str) -> str:
 
 
 def _count_tail(path: str, parts: Sequence[str]) -> int:
-    """How many of the last folders of a path and of what an export says are the same."""
+    """The number of equal parent folders, counted from the file name."""
     pairs = list(zip(path.split("/")[-2::-1], parts[-2::-1], strict=False))
     return next(
         (number for number, (one, other) in enumerate(pairs) if normalise_name(one) != normalise_name(other)),
@@ -120,33 +120,33 @@ def _count_tail(path: str, parts: Sequence[str]) -> int:
 
 
 def _spell_upload(name: str) -> str:
-    """The stem as a web server spells the name of an uploaded file: no blanks, no signs, in any case."""
+    """The stem as a web server normalises names of uploads: without blanks and symbols, case-folded."""
     return re.sub(r"[^-\w.]", "", normalise_name(split_ending(name)[0]).strip().replace(" ", "_")).casefold()
 
 
 class Export(NamedTuple):
-    """A file that a tool wrote, and the official split that its name or its folder tells, where all are named so."""
+    """An exported file, and its official split by the name of the file or folder, if all are named after splits."""
 
     path: Path
     split: OfficialSplit
 
 
 class LabelledPart(NamedTuple):
-    """What is said about a part of a video; an empty category or caption is not said."""
+    """The labels of a part of a video; an empty category or caption is missing."""
 
-    video: str  # as the export names it
-    category: str | None  # None: there are no classes, only captions
-    caption: str | None  # None: the category in words
+    video: str  # as in the export
+    category: str | None  # None: no classes, only captions
+    caption: str | None  # None: made from the category
     start: float | None = None  # seconds; None: from the first frame
     end: float | None = None  # None: to the end of the video
-    fault: str = ""  # why it is no part of a video
-    point: float | None = None  # seconds of the point in time that it is in place of a part
+    fault: str = ""  # why the part is invalid
+    point: float | None = None  # seconds, if it is a point in time instead of a part
     group: str = ""
-    split: str = ""  # empty: as the file says
+    split: str = ""  # empty: that of the file
 
 
 def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Export]:
-    """The files with one of the endings: the labels themselves, or those in the folder. Raises UserError for none."""
+    """The files with these extensions: the labels, or those in the folder. Raises UserError if there are none."""
     if labels.is_file():
         return [Export(labels, "all")]
     if not labels.is_dir():
@@ -155,7 +155,7 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
     if not found:
         raise UserError(f"{labels}: neither it nor a folder in it holds a file of {tool}, {', '.join(endings)}")
     kinds = sorted({file.suffix.lower() for file in found})
-    if len(kinds) > 1:  # most likely each holds what the other does
+    if len(kinds) > 1:  # most likely with the same content
         detail = f"holds files of {tool} that end in {' and in '.join(kinds)}, which may say the same twice"
         raise UserError(f"{labels}: {detail}; keep those of one kind there")
     tops = [file.parts[0] if len(file.parts) > 1 else file.stem for file in found]
@@ -165,7 +165,7 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
 
 
 def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None) -> list[LabelRow]:
-    """A row for each part, in order; of a point in time with what is `around` it."""
+    """A row for each part, in order; a point in time becomes a part of `around` seconds on each side, if set."""
     rows = []
     for number, part in enumerate(parts, 1):
         segment, fault = _read_segment(part, around)
@@ -197,9 +197,9 @@ def read_exports(
     read: Callable[[Path], Iterable[LabelledPart]],
     more: Collection[str] = (),
 ) -> list[LabelRow]:
-    """The rows of all files of a tool, each of which `read` turns into parts. Raises UserError if there are none.
+    """The rows of all files of a tool; `read` parses a file into parts. Raises UserError if there are none.
 
-    Of `dataset.columns` it uses `category`, `caption` and `more`; any other that is set is refused.
+    Only the keys `category`, `caption` and `more` of `dataset.columns` are supported; any other that is set is refused.
     """
     columns = {key: name for key, name in dataset.columns.model_dump().items() if name not in (None, key)}
     if unused := sorted(columns.keys() - {"category", "caption", *more}):
@@ -214,18 +214,18 @@ def read_exports(
 
 
 def name_caption(dataset: DatasetParams, known: Collection[str]) -> str | None:
-    """What holds the captions, if anything: what `columns.caption` names, the default only where it is known."""
+    """The name of the captions in `columns.caption`; None if it is the default and not known."""
     name = str(dataset.columns.caption)
     return name if name != "caption" or name in known else None
 
 
 def name_category(dataset: DatasetParams) -> str | None:
-    """What holds the classes, if it is named."""
+    """The name of the classes in `columns.category`, or None."""
     return None if dataset.columns.category is None else str(dataset.columns.category)
 
 
 def choose_names(path: Path, dataset: DatasetParams, what: str, known: Collection[str]) -> Named:
-    """What holds the classes and what the captions. Raises UserError for one that is named, but not known."""
+    """The names of classes and captions. Raises UserError if one is set but not known."""
     named = name_category(dataset), name_caption(dataset, known)
     for key, name in zip(("category", "caption"), named, strict=True):
         if name is not None and name not in known:
@@ -234,13 +234,13 @@ def choose_names(path: Path, dataset: DatasetParams, what: str, known: Collectio
 
 
 def refuse_unknown(path: Path, key: str, name: str, what: str, known: Iterable[str]) -> UserError:
-    """The error for a name in `dataset.columns` that an export does not know."""
+    """The error for a name in `dataset.columns` that an export does not have."""
     listed = ", ".join(dict.fromkeys(known))[:300] or "none"
     return UserError(f"{path}: has no {what} {name!r} (dataset.columns.{key}); there are: {listed}")
 
 
 def as_seconds(value: Any) -> float | None:
-    """A number of seconds, also one spelt as text; None for anything else."""
+    """A finite number, also given as text; None for anything else."""
     try:
         number = None if isinstance(value, bool) or value is None else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -249,20 +249,20 @@ def as_seconds(value: Any) -> float | None:
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """An object of JSON; an empty one for anything else."""
+    """A JSON object; empty for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list of JSON; an empty one for anything else."""
+    """A JSON list; empty for anything else."""
     return value if isinstance(value, list) else []
 
 
 def read_xml(file: IO[bytes], path: Path, attributes: Collection[str], remedy: str) -> Element:
-    """The root of the tree of an XML file, without entities: it can neither read other files nor grow.
+    """Parse an XML file without entities, so that it can neither read other files nor expand -> the root element.
 
-    Only the named attributes are kept. Raises UserError that names the file if it is no XML, too long or too deep,
-    or declares types or entities.
+    Only the named attributes are kept. Raises UserError that names the file if it is not XML, too large or too deep, or
+    declares a document type.
     """
     builder = TreeBuilder()
     parser = expat.ParserCreate()
@@ -300,5 +300,5 @@ def read_xml(file: IO[bytes], path: Path, attributes: Collection[str], remedy: s
 
 
 def read_xml_text(element: Element, path: str) -> str:
-    """The text of the first element at a path below, without the white space around it; empty if there is none."""
+    """The text of the first element at a path below, stripped; empty if there is none."""
     return (element.findtext(path) or "").strip()

@@ -1,9 +1,9 @@
-"""A folder of videos per category, like UCF-101's or Kinetics' -> rows.
+"""A folder of videos per category, as of UCF-101 and Kinetics -> rows.
 
-`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` where every folder at the top is named as a split. A folder of
-numbered pictures counts as a video. The folders may lie in archives, which may be named as splits, and the labels may
-be one archive. The caption is the name of the class in words. Where `dataset.path_pattern` finds captions or
-categories, or the folders tell none and the names of all videos are of a known kind, these are what the names tell.
+`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` if every top folder is named as a split. A folder of numbered images
+counts as a video. The folders may be in archives, which may be named as splits, and the labels may be a single archive.
+The caption is the class name in words. If `dataset.path_pattern` finds captions or categories, or folders are no
+classes and all videos are named as in a known dataset, these are taken from the names.
 """
 
 import os
@@ -31,14 +31,14 @@ from pipeline.sources.pictures import is_animated, is_frame
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row per file, sorted; hidden files and folders, and that of the classes, are passed over.
+    """A row per file, sorted; hidden files and folders, and the file of class names, are skipped.
 
-    Raises UserError if there is no folder.
+    Raises UserError if the folder does not exist.
     """
     is_one = labels.is_file() and is_archive(labels.name)
     if not labels.is_dir() and not is_one:
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
-    places: dict[str, PurePosixPath] = {}  # path -> the same with the folders alone that say split and class
+    places: dict[str, PurePosixPath] = {}  # path -> the path with only the folders of split and class
     videos: list[PurePosixPath] = []
     for file in [WalkedFile(PurePosixPath(""), is_video=False)] if is_one else walk(labels):
         members = _walk_archive(labels, file.path) if is_one or is_archive(file.path.name) else {}
@@ -55,7 +55,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_naming(videos: Sequence[str], dataset: DatasetParams) -> tuple[str | re.Pattern[str] | None, str]:
-    """The pattern by which paths tell the categories of a folder's videos, and what it is called; None for folders."""
+    """The pattern that finds categories in paths, and its name for messages; None if folders are the categories."""
     if names_labels(dataset.path_pattern):
         return dataset.path_pattern, "dataset.path_pattern"
     classes = {PurePosixPath(path).parent.name for path in videos}
@@ -64,7 +64,7 @@ def find_naming(videos: Sequence[str], dataset: DatasetParams) -> tuple[str | re
 
 
 def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]:
-    """The videos in an archive. A folder that all of them lie in, above those of the classes, says nothing."""
+    """The videos in an archive. A common folder of all, above those of the classes, is ignored."""
     members = [PurePosixPath(path) for path in list_members(labels, str(file).removeprefix("."))]
     inside = [member.relative_to(file) for member in members]
     wrapped = len({path.parts[0] for path in inside}) == 1 and all(len(path.parts) > 2 for path in inside)
@@ -75,14 +75,14 @@ def _walk_archive(labels: Path, file: PurePosixPath) -> dict[str, PurePosixPath]
 
 
 class WalkedFile(NamedTuple):
-    """A file, or a folder of pictures that counts as one, by its path from the top."""
+    """A file, or a folder of images that counts as one, by its relative path."""
 
     path: PurePosixPath
     is_video: bool
 
 
 def walk(top: Path) -> Iterator[WalkedFile]:
-    """The files below a folder. A linked folder counts as a file, so that it is refused instead of entered."""
+    """The files below a folder. Linked folders count as files, so that they are refused instead of entered."""
     for folder, below, files in os.walk(top):
         here = PurePosixPath(os.path.relpath(folder, top))
         animated = _list_animated(Path(folder), files)
@@ -96,25 +96,24 @@ def walk(top: Path) -> Iterator[WalkedFile]:
 
 
 def _list_animated(folder: Path, names: Sequence[str]) -> set[str]:
-    """The files that are animated WebP. Where the first is a still, the folder may hold a million frames."""
+    """The files that are animated WebP; empty if the first WebP is a still: the folder may have a million frames."""
     found = sorted(name for name in names if name.lower().endswith(".webp"))
     return {name for name in found if is_animated(folder / name)} if found and is_animated(folder / found[0]) else set()
 
 
 def _holds_frames(names: Sequence[str]) -> bool:
-    """Whether a folder is a clip: it holds pictures with numbers and no videos."""
+    """Whether a folder is a clip: it contains numbered images and no videos."""
     return any(map(is_frame, names)) and not any(map(has_video_ending, names))
 
 
 def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
-    """Folder -> official split, where folders of classes lie in folders of splits; else empty.
+    """The depth of the folders of splits, or else of classes; and folder -> official split, or empty.
 
-    Before it, how many folders hold those of the splits, one on the Hugging Face Hub, `data`, or else those of the
-    classes: such a folder with all videos in it says nothing.
+    Common folders of all videos, such as `data` on the Hugging Face Hub, are ignored.
     """
     videos = [file for file in files if len(file.parts) > 1]
     above, splits = find_split_folders(videos)
-    # Classes may be called `train` and `test`, too: then the videos are directly in all of them.
+    # Classes may also be called `train` and `test`: then all videos are directly in these folders.
     if splits and any(len(file.parts) > above + 2 for file in videos):
         return above, splits
     return min([above, *(len(file.parts) - 2 for file in videos)]), {}
