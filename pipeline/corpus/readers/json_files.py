@@ -1,11 +1,11 @@
-"""JSON files of any nesting -> rows.
+"""JSON files in various structures -> rows.
 
-Read are a list of objects; an object of them by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`; either of
-the two inside an object with other facts; columns as lists; an object per video with lists of its parts; a list of
-videos beside one of sentences about them, as in MSR-VTT; objects tracked in videos, as lists of `videos`, `annotations`
-and `categories` (YouTube-VIS, OVIS, TAO) or `sequences` (BURST); and JSON lines, which `to_json` of the library
-`datasets` writes under any name. The labels are one file, or a folder with `captions.json`, with files
-named after their splits, or with one.
+Supported are a list of objects; an object of objects by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`;
+either of these nested in an object with other keys; columns as lists; an object per video with lists of its parts; a
+list of videos and a list of sentences about them, as in MSR-VTT; objects tracked in videos, as lists of `videos`,
+`annotations` and `categories` (YouTube-VIS, OVIS, TAO) or `sequences` (BURST); and JSON lines with any extension, as
+written by `to_json` of the library `datasets`. The labels are one file, or a folder with `captions.json`, with files
+named after their splits, or with a single file.
 
 The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
 the last. The labels are one such file, or a folder with those for training and validation.
@@ -29,23 +29,23 @@ from pipeline.records import SLOT
 Row = dict[str, Any]
 CAPTIONS = "captions.json"
 REMEDY = "download it again or repair it"
-OUTER = ("database", "data", "clips", "rows")  # keys that hold the rows, next to other facts
-KEY = "key"  # in a path that is made of columns: what a row is kept under
+OUTER = ("database", "data", "clips", "rows")  # keys with the rows, next to other keys
+KEY = "key"  # column name for the key of a row in an object
 SENTENCES = ("sentences", "annotations", "captions")  # next to "videos"
 
-# Of Something-Something-V2: what a row has, and the files under their short and official names.
+# Something-Something-V2: fields of a row, and the short and official names of files.
 SOMETHING_FIELDS = ("id", "label", "template")
 SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
     "train": ("train.json", "something-something-v2-train.json"),
     "validation": ("validation.json", "something-something-v2-validation.json"),
 }
 
-LONGEST_LINE = 1 << 20  # bytes of the first of JSON lines
+LONGEST_LINE = 1 << 20  # bytes of the first JSON lines
 
-_kept: dict[tuple[str, int, int, int], Any] = {}  # the file that was read last
+_kept: dict[tuple[str, int, int, int], Any] = {}  # cache of the last file
 
-# Of a row of tracked objects: where the pictures of the video are, and the categories of its objects, each once; no row
-# has these where nothing is annotated.
+# Columns of tracked objects: the folder of the video's images, and the distinct categories of its objects, which are
+# missing from all rows if nothing is annotated.
 TRACKED_FOLDER, TRACKED_OBJECTS = "video_folder", "object_names"
 
 
@@ -61,12 +61,12 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def read_content(path: Path, remedy: str = REMEDY) -> Any:
-    """What a file holds, as `read_json` reads it. All who tell formats apart ask for it, and then its reader.
+    """The content of a JSON file, cached, since format detection and the reader both need it.
 
-    The last file is kept while it does not change, until `forget_content`; nobody may change what is in it.
+    The last file is cached as long as it does not change, until `forget_content`; callers must not modify the content.
     """
     if not path.is_file():
-        return read_json(path, remedy)  # says so
+        return read_json(path, remedy)  # raises
     found = path.stat()
     key = str(path), found.st_ino, found.st_size, found.st_mtime_ns
     if key not in _kept:
@@ -77,7 +77,7 @@ def read_content(path: Path, remedy: str = REMEDY) -> Any:
 
 
 def _read_lines(path: Path) -> list[Any]:
-    """The objects of a file that is JSON lines, whatever its ending; empty for any other file."""
+    """The objects of JSON lines with any extension; empty for any other file."""
     with path.open("rb") as file:
         starts = [file.readline(LONGEST_LINE).strip() for _ in range(2)]
     if not all(line[:1] == b"{" and line[-1:] == b"}" for line in starts):
@@ -90,14 +90,14 @@ def _read_lines(path: Path) -> list[Any]:
 
 
 def forget_content() -> None:
-    """Let the last file go."""
+    """Clear the cache of `read_content`."""
     _kept.clear()
 
 
 def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
-    """The objects with the cells of each row; what an object or a caption is kept under counts as its path or id.
+    """The objects with the cells of each row; the key of an object or caption is used as its path or id.
 
-    Raises UserError for content that has no rows in it.
+    Raises UserError if the content has no rows.
     """
     if isinstance(content, list):
         return _check_objects(path, content)
@@ -123,7 +123,7 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
 
 
 def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
-    """The column that the keys of rows stand for: the path or a part of it, or the id; None if rows have that."""
+    """The column that keys of rows represent: the path, a part of it, or the id; None if rows have all of these."""
     paths = [key for key in named if key.startswith("path")]
     wanted = [str(named[key]) for key in paths or ["id"] if key in named]
     missing = [name for name in wanted if not any(holds_cell(row, name) for row in rows)]
@@ -131,9 +131,9 @@ def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
 
 
 def list_names(path: Path, content: Any) -> list[str]:
-    """The names of the cells that rows have, and of those in their lists of objects; none if there are no rows.
+    """The names of cells in rows, and in their lists of objects; empty if there are no rows.
 
-    What rows are kept under is called `KEY`.
+    Keys of rows are named `KEY`.
     """
     try:
         rows = list_objects(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
@@ -173,7 +173,7 @@ def read_cells(path: Path, named: Columns) -> Iterator[LocatedCells]:
 
 
 def list_cells(path: Path, content: Any, named: Columns) -> Iterator[LocatedCells]:
-    """The same of what the file holds."""
+    """The wanted cells of each row of this content. Raises UserError as `read_cells`."""
     numbers, rows = _open_lists(list_objects(path, content, named), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
     inner = [str(name) for name in named.values() if name not in header and any(holds_cell(row, name) for row in rows)]
@@ -183,9 +183,9 @@ def list_cells(path: Path, content: Any, named: Columns) -> Iterator[LocatedCell
 
 
 def _open_lists(rows: list[Row], named: Columns) -> tuple[list[int], list[Row]]:
-    """The number of the file's row that each comes from, from 1, and the rows.
+    """The rows, and for each its number in the file, from 1.
 
-    Where the column of paths leads into a list of objects, a row becomes one for each of these, as in WLASL.
+    If the column of paths leads into a list of objects, a row becomes one row per object, as for WLASL.
     """
     paths = [str(name) for key, name in named.items() if key.startswith("path") and "." in str(name)]
     name = paths[0].partition(".")[0] if paths else ""
@@ -213,14 +213,14 @@ def _holds_rows(value: Any) -> bool:
 
 
 def _join_sentences(path: Path, content: Mapping[str, Any]) -> list[Row] | None:
-    """A row per sentence with what is known about its video, and one per video without; None for no such lists."""
+    """A row per sentence with the keys of its video, and per video without sentences; None without such lists."""
     videos = content.get("videos")
     sentences = next((content[name] for name in SENTENCES if isinstance(content.get(name), list)), None)
     if not isinstance(videos, list) or sentences is None:
         return None
     known: dict[Any, Row] = {}
     for video in _check_objects(path, videos):
-        # Times are those of the whole film, from which these files are cut.
+        # Times refer to the source video that these files were cut from.
         facts = {name: cell for name, cell in video.items() if name not in ("start time", "end time")}
         known[video.get("video_id", video.get("id"))] = facts
     rows = _check_objects(path, sentences)
@@ -240,7 +240,7 @@ def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
 
 
 def read_something(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """All rows, in file order. Raises UserError if a file is absent, not JSON, or a row lacks a field."""
+    """All rows, in file order. Raises UserError if a file is missing or not JSON, or a row lacks a field."""
     if labels.is_dir():
         train, validation = _find_official(labels, "train"), _find_official(labels, "validation")
         if train is None:
@@ -278,7 +278,7 @@ def _make_row(item: Any, split: OfficialSplit, path: Path, where: str) -> LabelR
             raise UserError(f"{path}: {where} lacks {field!r}: {_shorten(item)}")
     listed = item.get("placeholders")
     label, template = as_text(item["label"]), as_text(item["template"])
-    if SLOT.search(label) and not SLOT.search(template):  # a derived file that has them the other way round
+    if SLOT.search(label) and not SLOT.search(template):  # swapped in some derived files
         label, template = template, label
     return LabelRow(
         id=as_text(item["id"]),
@@ -298,9 +298,9 @@ def _shorten(item: Any) -> str:
 
 
 def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
-    """A row per video of tracked objects, also for those without any; None if the file has no such lists.
+    """A row per video of tracked objects, also without objects; None if the file has no such lists.
 
-    A category that has no name is None, so that its row is dropped with a reason.
+    A category without a name is None, so that its row is dropped with a reason.
     """
     names = {str(one.get("id")): one.get("name") for one in _list_objects(content, "categories")}
     sequences = _list_objects(content, "sequences")
@@ -320,7 +320,7 @@ def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
 
 
 def _list_objects(content: Mapping[str, Any], name: str) -> list[Row]:
-    """The list under a name, if it is one of objects only."""
+    """The list with this key, if it consists of objects; else empty."""
     listed = content.get(name)
     return listed if isinstance(listed, list) and all(isinstance(one, dict) for one in listed) else []
 
@@ -331,7 +331,7 @@ def _list_tracked(video: Row) -> list[str]:
 
 
 def _find_annotated(content: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Video -> the numbers of its categories; what is annotated in a picture belongs to the video of the picture."""
+    """Video id -> category ids; annotations of an image count for its video."""
     pictures = {str(one.get("id")): one.get("video_id") for one in _list_objects(content, "images")}
     found: dict[str, list[str]] = {}
     for one in _list_objects(content, "annotations"):
@@ -341,7 +341,7 @@ def _find_annotated(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _find_folder(video: Row) -> str | None:
-    """The folder of the pictures: that of the first, or what the video is called."""
+    """The folder of a video's images: that of the first image, or the name of the video."""
     pictures = video.get("file_names")
     if isinstance(pictures, list) and pictures:
         return str(pictures[0]).replace("\\", "/").rpartition("/")[0] or None

@@ -1,6 +1,6 @@
-"""Published datasets whose columns a general reader only has to know; `SETS`, at the end, lists them.
+"""Published datasets that general readers can read with the right columns; `SETS`, at the end, lists them.
 
-A set has variants: its files differ from release to release, and the videos of many are there whole or cut into pieces.
+A dataset has variants: files differ between releases, and videos may be whole or cut into clips.
 """
 
 from collections.abc import Mapping
@@ -44,24 +44,24 @@ from pipeline.corpus.readers.table import Change
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What `dataset` has to say for one variant of a set, and what tells that variant from others."""
+    """The values of `dataset` for a variant of a dataset, and how it is recognised."""
 
     columns: Mapping[str, str | int]  # key of dataset.columns -> column
-    header: tuple[str, ...] = ()  # columns that its files have
-    line: str = ""  # of a list without names of columns: the pattern of its lines
+    header: tuple[str, ...] = ()  # columns of its files
+    line: str = ""  # for lists without a header: the pattern of lines
     kind: Literal["table", "json", "lists"] = "table"
     delimiter: Literal["blank", "comma"] | None = None
     segments: Mapping[str, Any] = field(default_factory=dict)  # keys of dataset.segments
     change: Change | None = None
-    classes: tuple[str, ...] = ()  # names of the file with the names of its classes, as globs
-    extra: tuple[str, ...] = ()  # columns read as well: times that are not the part's, and what `change` needs
-    captions: tuple[str, ...] = ()  # only read where dataset.columns.caption is one of these
-    splits: str = ""  # a folder beside its files with lists of each split's videos, a line for each
-    merge_repeats: bool = False  # rows that say the same of the same part are one
+    classes: tuple[str, ...] = ()  # globs for the file of class names
+    extra: tuple[str, ...] = ()  # other used columns: times that are not of the part, and inputs of `change`
+    captions: tuple[str, ...] = ()  # only used if dataset.columns.caption is one of these
+    splits: str = ""  # a folder with lists of the videos of each split, one per line
+    merge_repeats: bool = False  # merge rows with the same label for the same part
 
 
 def _list_part_variants(video: str) -> tuple[Variant, ...]:
-    """ActivityNet's shape, an object by video with lists of its parts, under the names that sets give them."""
+    """Variants of ActivityNet's structure, an object by video with lists of parts, with the names of each dataset."""
     parts = (
         ("annotations.segment", "annotations.label", "annotations.label", spell_labels),  # also THUMOS14 and HACS
         ("annotations.segment", "annotations.sentence", None, blank_placeholders),  # YouCook2
@@ -82,7 +82,7 @@ def _list_part_variants(video: str) -> tuple[Variant, ...]:
 
 
 def _list_tracked_variants(name: str) -> tuple[Variant, ...]:
-    """Objects tracked in videos that are folders of pictures; `name` tells which set's videos they are."""
+    """Objects tracked in videos that are folders of images; the key `name` identifies the dataset."""
     return tuple(
         Variant(
             {"path": path, "caption": TRACKED_OBJECTS, "category": TRACKED_OBJECTS},
@@ -90,7 +90,7 @@ def _list_tracked_variants(name: str) -> tuple[Variant, ...]:
             kind="json",
             change=spell_labels,
         )
-        for path in (f"JPEGImages/{{{TRACKED_FOLDER}}}", f"{{{TRACKED_FOLDER}}}")  # there may be masks of the same name
+        for path in (f"JPEGImages/{{{TRACKED_FOLDER}}}", f"{{{TRACKED_FOLDER}}}")  # masks may have the same names
     )
 
 
@@ -104,7 +104,7 @@ MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
 LISTED: tuple[Literal["json", "table"], ...] = ("json", "table")  # one file of JSON, JSON lines
 MOMENTS_LINE = r"([^,/]+)/[^,]+\.\w+,\1,\d+(?:,\d+)?"
-FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # MPII-MD names a clip by its film and its times
+FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # clip names of MPII-MD: film and times
 EXPRESSIONS = (KEY, "expressions", "frames")
 VIDSTG = ("vid", "captions.description", "temporal_gt")
 SHARED = ("video_id", "captions", "keyframe")
@@ -113,7 +113,7 @@ SCORED = ("videoID", "timestamp", "caption", "video_training_suitability_score")
 SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
 
 SETS: dict[str, tuple[Variant, ...]] = {
-    "tacos": (  # before activitynet, which has the same columns in seconds
+    "tacos": (  # before activitynet, which has the same columns, but in seconds
         Variant(
             {"path": "{key}", "segment": "timestamps", "caption": "sentences"},
             (KEY, "timestamps", "sentences", "fps", "num_frames"),
@@ -155,7 +155,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             change=split_actions,
             classes=CHARADES_CLASSES,
         ),
-        Variant(  # as I3D's authors have it
+        Variant(  # as published by the authors of I3D
             {"path": "{key}", "caption": "actions.0", "category": "actions.0", "split": "subset"}
             | {"start": "actions.1", "end": "actions.2"},
             (KEY, "subset", "duration", "actions"),
@@ -192,7 +192,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             ("vid_name", "label", "start_frame", "end_frame"),
             kind="json",
             classes=("Diving48_vocab.json", "*vocab*.json", "label_map.txt"),
-            extra=("start_frame", "end_frame"),  # of the film that the clip is cut from
+            extra=("start_frame", "end_frame"),  # of the source video
         ),
     ),
     "ego4d": (
@@ -247,7 +247,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             PIECES,
         ),
     ),
-    "koala36m": (  # before panda70m, whose columns it has, too
+    "koala36m": (  # before panda70m, whose columns it also has
         Variant({"path": "videoID", "caption": "caption"}, SCORED, change=group_numbered, extra=("timestamp",)),
         Variant({"path": "videoID", "caption": "caption", "segment": "timestamp"}, SCORED, change=take_source),
     ),
@@ -299,7 +299,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
         Variant(
             {"path": "name", "caption": "translation"},
             ("name", "video", "start", "end", "speaker", "orth", "translation"),
-            extra=("start", "end"),  # -1, since each clip is a folder of pictures
+            extra=("start", "end"),  # -1, since each clip is a folder of images
         ),
     ),
     "qvhighlights": (
@@ -317,7 +317,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
     ),
     "ref_vos": tuple(
         Variant({"path": path, "caption": "expressions"}, EXPRESSIONS, kind="json", change=take_expressions)
-        for path in ("JPEGImages/{key}", "{key}")  # there are masks of the same name
+        for path in ("JPEGImages/{key}", "{key}")  # masks have the same names
     ),
     "sharegpt4video": tuple(
         Variant({"path": path, "caption": "captions"}, SHARED, kind=kind, change=take_whole)

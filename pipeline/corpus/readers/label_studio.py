@@ -1,8 +1,8 @@
 """Exports of Label Studio: JSON, JSON_MIN and CSV -> rows.
 
-Parts of videos come from TimelineLabels, `ranges` of frames; from VideoRectangle, the spans in which a box is there;
-and from audio regions, in seconds. Choices and TextArea outside of any region are about the whole video. Frames are
-numbered from 1, and counted at the `framerate` of the labelling configuration, whatever the rate of the file is.
+Parts of videos come from TimelineLabels, `ranges` of frames; from VideoRectangle, the spans in which a box is enabled;
+and from audio regions, in seconds. Choices and TextArea outside of regions are about the whole video. Frames are
+numbered from 1, at the `framerate` of the labelling configuration, independent of the rate of the file.
 """
 
 import csv
@@ -39,23 +39,23 @@ REMEDY = "export it again"
 ANNOTATIONS = ("annotations", "completions")  # the second in exports from before 2021
 OWN_COLUMNS = {"annotation_id", "annotator", "lead_time"}  # of JSON_MIN and CSV
 MORE = ("path", "group", "split")  # of dataset.columns: keys of the data of a task
-RATE = 24.0  # frames per second, where the configuration says nothing
-RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # of a task, which the configuration may refer to
-SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in a task that is written as HTML
+RATE = 24.0  # frames per second, the default of the configuration
+RATE_FIELDS = ("fps", "framerate", "frameRate", "frame_rate")  # in task data, to which the configuration may refer
+SOURCE = re.compile(r"""\bsrc=["']?([^"'\s>]+)""")  # of a video in task data that is HTML
 
-Span = tuple[float | None, float | None, str, float | None]  # start, end, what is wrong, the point that it is
+Span = tuple[float | None, float | None, str, float | None]  # start, end, fault, point in time
 
 
 class Result(NamedTuple):
-    """What one control says: `value` holds a part of the video, labels, choices or texts."""
+    """The result of one control: `value` has a part of the video, labels, choices or texts."""
 
     control: str
-    region: str  # the id that the results about one region share
+    region: str  # id shared by the results of one region
     value: Mapping[str, Any]
 
 
 class Task(NamedTuple):
-    """A task: what it shows, and the results of each annotation of it."""
+    """The data of a task, and the results of each of its annotations."""
 
     data: Mapping[str, Any]
     annotations: list[list[Result]]
@@ -63,16 +63,16 @@ class Task(NamedTuple):
 
 @dataclass(slots=True)
 class Region:
-    """What all controls say about one part of a video, or about the whole of it."""
+    """The results of all controls for one region of a video, or for the whole video."""
 
     spans: list[Span] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    choices: list[str] = field(default_factory=list)  # count if there are no labels
+    choices: list[str] = field(default_factory=list)  # used if there are no labels
     texts: list[str] = field(default_factory=list)
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each part of a video, label and text. Raises UserError if the labels are no such export."""
+    """A row for each part, label and text. Raises UserError if the labels are no export of Label Studio."""
     guessed: Counter[str] = Counter()
     media = MediaFiles(Path(dataset.videos))
     rows = read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset, guessed), MORE)
@@ -88,7 +88,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def recognize(path: Path, content: Any) -> str:
-    """What tells that this is an export of Label Studio, from JSON or the header of a table; empty for nothing."""
+    """Why this is an export of Label Studio, by JSON or the header of a table; empty if it is not."""
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, Mapping):
         if isinstance(first.get("data"), Mapping) and any(name in first for name in ANNOTATIONS):
@@ -139,7 +139,7 @@ def _list_parts(
 
 
 def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") -> list[Region]:
-    """The regions of an annotation in their order; what is about the whole video comes last."""
+    """The regions of an annotation in order; the whole video is last."""
     regions: dict[str, Region] = {}
     for result in results:
         spans = frames.read_spans(result.value)
@@ -159,27 +159,27 @@ def _read_regions(results: Sequence[Result], named: Named, frames: "_Frames") ->
 
 
 def _list_stated(value: Mapping[str, Any]) -> list[str]:
-    """The labels, choices or texts of a result, whatever control it comes from."""
+    """The labels, choices or texts of a result of any control."""
     keys = [key for key in value if key.endswith("labels")]
     return [text for key in (*keys, "choices", "taxonomy", "text") for text in _list_texts(value.get(key))]
 
 
 def _list_texts(value: Any) -> list[str]:
-    """The texts in a list; of a path in a taxonomy, its last part."""
+    """The distinct texts in a list; for a path in a taxonomy, its last part."""
     listed = value if isinstance(value, list) else [value]
     last = [item[-1] if isinstance(item, list) and item else item for item in listed]
     return list(dict.fromkeys(text for item in last if (text := as_text(item)).strip()))
 
 
 class _Frames:
-    """The frames of a task as seconds."""
+    """Converts the frames of a task to seconds."""
 
     def __init__(self, rate: float | None, guessed: Counter[str]) -> None:
         self._known = rate
         self._guessed = guessed
 
     def read_spans(self, value: Mapping[str, Any]) -> list[Span]:
-        """The parts of the video that a result is about; empty if it is about the whole."""
+        """The parts of the video in a result; empty if it is about the whole video."""
         if "unclear" in value:
             detail = "the export does not say which part of the video the text is about; export as JSON"
             return [(None, None, detail, None)]
@@ -205,7 +205,7 @@ class _Frames:
         return (start - 1) / self.rate, end / self.rate, "", None
 
     def _read_boxes(self, keys: Sequence[Mapping[str, Any]]) -> list[Span]:
-        """The spans from a key frame with a box up to the next where the box ends, which still shows it."""
+        """The spans from an enabled key frame to the next disabled one, inclusive."""
         spans: list[Span] = []
         start: float | None = None
         placed = sorted((frame, bool(key.get("enabled"))) for key in keys if (frame := as_seconds(key.get("frame"))))
@@ -228,7 +228,7 @@ class _Frames:
 
 
 def _choose_rate(path: Path, task: Task, counted: float | None, dataset: DatasetParams) -> float | None:
-    """Frames per second: what the boxes tell, else what params say, else what the task has for the configuration."""
+    """Frames per second: from key frames, else params, else task data. Raises UserError if params contradict."""
     stated = dataset.segments.rate
     if stated and counted and abs(stated - counted) > 1e-3 * counted:
         detail = f"dataset.segments.rate is {stated:g}, but its boxes have {counted:g} frames in a second"
@@ -238,7 +238,7 @@ def _choose_rate(path: Path, task: Task, counted: float | None, dataset: Dataset
 
 
 def _read_rate(task: Task) -> float | None:
-    """Frames per second, from a key frame of a box with its number and its seconds."""
+    """Frames per second, from a key frame with frame number and seconds; None if there is none."""
     for value in (result.value for results in task.annotations for result in results):
         for key in (key for key in as_list(value.get("sequence")) if isinstance(key, Mapping)):
             frame, seconds = (as_seconds(key.get(name)) for name in ("frame", "time"))
@@ -248,7 +248,7 @@ def _read_rate(task: Task) -> float | None:
 
 
 def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
-    """What a task calls its video. Raises UserError if it is not clear which of its data that is."""
+    """The video in a task's data. Raises UserError if it is ambiguous."""
     names = {key: found[1] if (found := SOURCE.search(str(value))) else str(value) for key, value in data.items()}
     named = str(dataset.columns.path)
     if named != "path" or named in data:
@@ -263,7 +263,7 @@ def _find_video(path: Path, number: int, data: Mapping[str, Any], dataset: Datas
 
 
 def _read_data(path: Path, key: str, number: int, data: Mapping[str, Any], dataset: DatasetParams) -> str:
-    """What a task holds under the name that a key of `dataset.columns` has; empty if the key has none."""
+    """The value in a task's data that a key of `dataset.columns` names; empty if the key is not set."""
     name = getattr(dataset.columns, key)
     if name is None:
         return ""
@@ -289,7 +289,7 @@ def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:
 
 
 def _is_whole(annotation: Any) -> bool:
-    """Whether an annotation was given, not skipped."""
+    """Whether an annotation was submitted and not skipped."""
     skipped = isinstance(annotation, dict) and (annotation.get("was_cancelled") or annotation.get("skipped"))
     return isinstance(annotation, dict) and not skipped and isinstance(annotation.get("result"), list)
 
@@ -315,7 +315,7 @@ def _read_table(path: Path, dataset: DatasetParams) -> list[Task]:
 
 
 def _read_cells(row: Mapping[str, Any], dataset: DatasetParams) -> Task:
-    """A row of JSON_MIN or CSV, whose cells hold the results of a control without their ids, or a text alone."""
+    """A row of JSON_MIN or CSV: its cells have results of a control without ids, or only texts."""
     results: list[Result] = []
     loose: list[Result] = []
     named = {name for name in (dataset.columns.category, dataset.columns.caption) if name is not None}
@@ -327,7 +327,7 @@ def _read_cells(row: Mapping[str, Any], dataset: DatasetParams) -> Task:
             elif control in named and as_text(value).strip():
                 loose.append(Result(control, "", {"choices": [as_text(value)]}))
     regions = {result.region for result in results if result.value.keys() & {"ranges", "sequence", "start"}}
-    if len(regions) == 1:  # a text without an id can only be about this one
+    if len(regions) == 1:  # a text without an id can only belong to it
         (region,) = regions
         loose = [result._replace(region=region) for result in loose]
     elif regions:

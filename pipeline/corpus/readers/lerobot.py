@@ -1,8 +1,9 @@
-"""LeRobot's sets of robot episodes, v2.1 and v3.0 -> rows: an episode of one camera is a clip, its task the caption.
+"""LeRobot datasets, v2.1 and v3.0 -> rows: an episode seen by one camera is a clip, its task is the caption.
 
-The labels are the folder of the set, or its `meta`; `dataset.videos` is the folder of the set. Of several cameras the
-first is read, or those that `dataset.columns.path` names: one, or a pattern such as `observation.images.*`. All views
-of an episode are one recording, and so one group, though a file may hold many. Cameras of depth are left out.
+The labels are the folder of the dataset, or its `meta`; `dataset.videos` is the folder of the dataset. Of several
+cameras, the first is read, or those that `dataset.columns.path` names: one, or a pattern such as
+`observation.images.*`. All views of an episode are one recording, so one group, although a file may contain several
+episodes. Depth cameras are skipped.
 """
 
 import re
@@ -22,25 +23,25 @@ from pipeline.params import DatasetParams
 
 INFO = "info.json"
 REMEDY = "download the set again"
-TASK_COLUMNS = ("task", "__index_level_0__")  # the index of a table that pandas wrote has no name of its own
+TASK_COLUMNS = ("task", "__index_level_0__")  # the latter is pandas' name for an unnamed index
 VIDEO_COLUMNS = ("chunk_index", "file_index", "from_timestamp")
 SPLIT = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
 
 
 class Info(NamedTuple):
-    """What a set says of itself."""
+    """The content of info.json."""
 
     path: Path
-    template: str  # of the paths of videos
+    template: str  # of video paths
     rate: float  # frames per second
-    chunk: int  # episodes in a folder, of v2
-    cameras: list[str]  # that are read
-    splits: dict[str, tuple[int, int]]  # of episodes, by name; the last one is outside
-    packed: bool  # v3: a file holds several episodes
+    chunk: int  # v2: episodes per folder
+    cameras: list[str]  # selected ones
+    splits: dict[str, tuple[int, int]]  # name -> range of episodes, end exclusive
+    packed: bool  # v3: files contain several episodes
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each episode, camera and task. Raises UserError if the folder is no such set, or has no videos."""
+    """A row per episode, camera and task. Raises UserError if the folder is no LeRobot dataset, or has no videos."""
     meta = find_meta(labels)
     if meta is None:
         raise UserError(f"{labels}: holds no meta/{INFO} of a LeRobot set; see dataset.labels")
@@ -54,7 +55,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_meta(labels: Path) -> Path | None:
-    """The folder of facts of a set, which may be named itself; None if there is none of this kind."""
+    """The folder `meta` of a dataset, or in which it is; None if it is no LeRobot dataset."""
     for meta in (labels / "meta", labels):
         path = meta / INFO
         if path.is_file() and {"codebase_version", "features"} <= _read_object(path).keys():
@@ -63,11 +64,11 @@ def find_meta(labels: Path) -> Path | None:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """The object in a file; empty for another one. Raises UserError for a pointer in place of the file."""
+    """The JSON object in a file; empty for other content. Raises UserError for a pointer of Git LFS."""
     refuse_lfs_pointer(path)
     try:
         content = read_json(path, REMEDY)
-    except UserError:  # of another kind, which other readers may know
+    except UserError:  # another format, for other readers
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -93,7 +94,7 @@ def _read_info(path: Path, dataset: DatasetParams) -> Info:
 
 
 def _choose_cameras(path: Path, features: Mapping[str, Any], dataset: DatasetParams) -> list[str]:
-    """The cameras that params name, else the first; where there are others, the choice is printed."""
+    """The cameras that params select, else the first; if others are skipped, that is printed. Raises UserError."""
     kinds = {key: facts.get("dtype") for key, facts in features.items() if isinstance(facts, dict)}
     depth = [key for key, kind in kinds.items() if kind == "video" and _shows_depth(key, features[key])]
     cameras = [key for key, kind in kinds.items() if kind == "video" and key not in depth]
@@ -121,7 +122,7 @@ def _shows_depth(key: str, facts: Mapping[str, Any]) -> bool:
 
 
 def _parse_splits(path: Path, splits: Any) -> dict[str, tuple[int, int]]:
-    """Name of a split -> its episodes."""
+    """Name of a split -> range of episodes."""
     found: dict[str, tuple[int, int]] = {}
     for name, text in splits.items() if isinstance(splits, dict) else ():
         match = SPLIT.fullmatch(str(text))
@@ -132,7 +133,7 @@ def _parse_splits(path: Path, splits: Any) -> dict[str, tuple[int, int]]:
 
 
 def _read_tasks(meta: Path) -> dict[int, str]:
-    """Task number -> its text; empty if there is no table of them."""
+    """Task number -> text; empty if there is no table of tasks."""
     table = next((meta / name for name in ("tasks.parquet", "tasks.jsonl") if (meta / name).is_file()), None)
     if table is None:
         return {}
@@ -153,7 +154,7 @@ def _find_episodes(meta: Path) -> list[Path]:
 
 
 def _read_episodes(table: Path, info: Info) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each episode stands, and the facts of each episode by their names, of cameras by those of columns."""
+    """The position of each episode in the table, and its values by column name."""
     header = read_header(table)
     wanted = ["episode_index", "length", "tasks"]
     if info.packed:
@@ -195,7 +196,7 @@ def _make_rows(
 
 
 def _find_split(number: int, info: Info) -> tuple[OfficialSplit, str]:
-    """The split of an episode, `all` where there are not several, and why it has none, or nothing."""
+    """The split of an episode (`all` if there are not several), and a fault if it has none, or an empty text."""
     names = [name for name, (start, stop) in info.splits.items() if start <= number < stop]
     if info.splits and not names:
         return "all", "no split of info.json holds its episode"
@@ -206,7 +207,7 @@ def _find_split(number: int, info: Info) -> tuple[OfficialSplit, str]:
 
 
 def _find_segment(episode: Mapping[str, Any], camera: str, length: int, info: Info) -> tuple[Segment, str]:
-    """The episode within its file: as many frames as it has, since writers differ in where they end."""
+    """The episode's part of its file, by its number of frames, since writers differ in the stated end."""
     if not info.packed:
         return WHOLE, ""
     start = episode[f"videos/{camera}/from_timestamp"]
@@ -227,6 +228,6 @@ def _fill_template(episode: Mapping[str, Any], camera: str, number: int, info: I
 
 
 def _find_video(path: str, dataset: DatasetParams) -> str:
-    """The path as the set says it; in any folder where its first one is not there, as where it is called otherwise."""
+    """The path in the dataset; if its first folder does not exist, the rest of the path in any folder."""
     first, _, rest = path.partition("/")
     return path if not rest or (Path(dataset.videos) / first).is_dir() else f"{ANYWHERE}{rest}"

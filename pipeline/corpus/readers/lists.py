@@ -1,10 +1,10 @@
-"""Lists without names of columns, separated by blanks, tabs, commas or semicolons -> rows.
+"""Lists without a header, delimited by blanks, tabs, commas or semicolons -> rows.
 
-Columns go by place: `dataset.columns` says 1 for the first. Unless it does, the video is the first and the caption the
-second. The labels are one list, or a folder with lists that are named after their splits, such as `train.csv`,
-`jester-v1-train.csv` or `kinetics_val_list.txt`, and perhaps with the names of the class numbers, `dataset.classes`.
-The official split lists of UCF-101 and HMDB-51 have readers of their own: `dataset.labels` is the folder of lists,
-`dataset.videos` the one with a folder of videos per class, `dataset.official_list` says which of the three.
+Columns are numbered from 1 in `dataset.columns`; by default, the first is the video and the second the caption. The
+labels are one list, or a folder with lists named after their splits, such as `train.csv`, `jester-v1-train.csv` or
+`kinetics_val_list.txt`, and optionally a file of class names, `dataset.classes`. The official split lists of UCF-101
+and HMDB-51 have separate readers: `dataset.labels` is the folder of lists, `dataset.videos` has a folder of videos per
+class, and `dataset.official_list` selects one of the three splits.
 """
 
 import csv
@@ -24,17 +24,17 @@ from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
-PLACES = {"path": 1, "caption": 2}  # of columns that keep the names that the defaults have
+PLACES = {"path": 1, "caption": 2}  # of columns that are not set
 BEHIND_ENDING = re.compile(r"(\.\w+)([\t;|, ])")
 NUMBERS = re.compile(r"\d+(?:\s+\d+)*")
-COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as of mmaction2's frames
+COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as in mmaction2
 
 UCF_CLASSES = "classInd.txt"
 HMDB_PARTS: dict[str, OfficialSplit] = {"1": "train", "2": "test"}
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, list by list. Raises UserError if there is no list or a class number has no name."""
+    """All rows, list by list. Raises UserError if there is no list, or a class number has no name."""
     lists = find_lists(labels, dataset.classes)
     if not lists:
         detail = "holds no list named after a split" if labels.is_dir() else "no such list"
@@ -50,7 +50,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialSplit]:
-    """The lists with the splits that their names tell; empty if there are none."""
+    """The lists with the splits in their names; empty if there are none."""
     if labels.is_file():
         return {labels: "all"}
     found: dict[Path, OfficialSplit] = {}
@@ -62,7 +62,7 @@ def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialS
 
 
 def guess_delimiter(line: str) -> str:
-    """What separates the cells of a line: what follows the video's ending, or the first delimiter that occurs."""
+    """The delimiter of a line: the character after a video's extension, or the first delimiter that occurs."""
     for found in BEHIND_ENDING.finditer(line):
         if has_video_ending(found[1]):
             return found[2]
@@ -70,7 +70,7 @@ def guess_delimiter(line: str) -> str:
 
 
 def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
-    """Whether lines of lists end with the numbers or the names of classes, by the first one that has two cells."""
+    """Whether lines end with class numbers or names, by the first one with two cells."""
     firsts = (next((line for line in read_text_lines(path) if line.strip()), "") for path in listed)
     cells = (line.rpartition(guess_delimiter(line)) for line in firsts)
     label = next((label for path, _, label in cells if path), "").strip()
@@ -78,12 +78,12 @@ def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
         return True
     try:
         return label in read_classes(classes).values()
-    except UserError:  # it holds something else, of which nothing was asked
+    except UserError:  # not a file of class names
         return False
 
 
 def place_columns(columns: ColumnParams) -> ColumnParams:
-    """The columns by place. Raises UserError for one that is named."""
+    """The columns by number. Raises UserError for one given by name."""
     placed = {key: PLACES.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
     for key, place in placed.items():
         if isinstance(place, str):
@@ -93,9 +93,9 @@ def place_columns(columns: ColumnParams) -> ColumnParams:
 
 
 def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numbered: bool) -> Iterator[LocatedCells]:
-    """The wanted cells of each line, by their places; `numbered` says that the captions are classes.
+    """The wanted cells of each line, by number; `numbered` tells that captions are classes.
 
-    Raises UserError for a caption that is a number but no class.
+    Raises UserError for a caption that is a number, unless `numbered`.
     """
     lines = read_text_lines(path)
     sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
@@ -113,9 +113,9 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
 def _split_lines(
     path: Path, lines: list[str], sign: str, columns: int, numbered: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """The number of each line, from 1, and its cells.
+    """The number of each line, from 1, and its cells. Raises UserError.
 
-    Where blanks separate them, a caption may hold some, or a path before a class number.
+    With blanks as delimiter, a caption, or a path before a class number, may contain blanks.
     """
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     lines = [line for line in lines if line.strip()]
@@ -138,15 +138,15 @@ def _split_lines(
         if sign != "\t":
             raise UserError(f"{path}: {error}; a quote within a cell is written twice") from None
         rows = []
-    if sign == "\t" and len(rows) < len(lines):  # quotes are part of what is said
+    if sign == "\t" and len(rows) < len(lines):  # quotes are part of captions
         rows = [(number, line.split("\t")) for number, line in zip(numbers, lines, strict=True)]
-    if sign != "\t" and not numbered:  # several classes may follow a path
+    if sign != "\t" and not numbered:  # else several classes may follow a path
         _refuse_parted_captions(path, rows, sign, columns)
     yield from ((number, [cell.strip() for cell in cells]) for number, cells in rows)
 
 
 def _refuse_parted_captions(path: Path, rows: list[tuple[int, list[str]]], sign: str, columns: int) -> None:
-    """Raise UserError if some lines have more cells than others: captions that hold the sign would be cut there."""
+    """Raise UserError if the number of cells differs: captions with the delimiter would be truncated."""
     counts = {number: len(cells) for number, cells in rows if len(cells) >= columns}
     least = min(counts.values(), default=0)
     if more := next((number for number, count in counts.items() if count > least), None):
@@ -169,7 +169,7 @@ def read_ucf101(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def read_hmdb51(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """Rows of `<class>_test_splitN.txt`, `name.avi 1`: 1 is train, 2 test, and 0 in neither, which is counted aloud."""
+    """Rows of `<class>_test_splitN.txt`, `name.avi 1`: 1 is train, 2 test, 0 neither (their number is printed)."""
     ending = f"_test_split{dataset.official_list}.txt"
     lists = sorted(labels.glob(f"*{ending}")) if labels.is_dir() else []
     if not lists:

@@ -1,8 +1,8 @@
 """Folders with a `metadata.csv`, `.jsonl` or `.parquet` next to the videos, as on the Hugging Face Hub -> rows.
 
-A table there names its videos in `file_name` or `*_file_name`, or several of them in `*_file_names`, starting from its
-own folder. The labels are one such table, a folder with one, or a folder with folders at any depth that have one each.
-Where all videos lie in folders named as splits, those are the splits, unless `dataset.columns.split` names a column.
+The tables name videos in `file_name` or `*_file_name`, or several of them in `*_file_names`, relative to their folder.
+The labels are one such table, a folder with one, or a folder with folders at any depth that have one each. If all
+videos are in folders named as splits, these are used, unless `dataset.columns.split` names a column.
 """
 
 import os
@@ -51,7 +51,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The tables in a folder and in those below it, hidden ones left out; sorted by folder."""
+    """The tables in a folder, at any depth, without hidden folders; sorted by folder."""
     found = []
     for here, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if name[0] != ".")
@@ -74,7 +74,7 @@ def _find_tables(labels: Path) -> list[Table]:
 
 
 def _find_path_column(path: Path, wanted: str | int | None) -> str:
-    """The column that names the videos; else the one wanted, or the first of the names, to be missed there."""
+    """The column of file names; else the wanted one; else the first of PATH_COLUMNS, to be reported as missing."""
     if not path.is_file() or path.suffix.lower() not in FORMATS:
         return PATH_COLUMNS[0]
     header = read_header(path)
@@ -89,12 +89,12 @@ def _find_path_column(path: Path, wanted: str | int | None) -> str:
 
 
 def _expand(listed: Iterable[LocatedCells], index: int) -> Iterator[LocatedCells]:
-    """The same rows, one for each video where a cell lists several."""
+    """The rows, with one per video if a cell lists several."""
     for where, cells in listed:
         for path in cells[index] or [""] if isinstance(cells[index], list) else [cells[index]]:
             yield where, (*cells[:index], path, *cells[index + 1 :])
 
 
 def _clear_null(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without the words that the Hub's own reader takes for a missing caption in a CSV file."""
+    """The row with an empty caption if it is a word that the Hub treats as missing in CSV files."""
     return {**row, "caption": "" if row["caption"] in NULLS else row["caption"]}

@@ -1,7 +1,8 @@
-"""What the paths of videos say about them -> captions, categories, groups and official splits of rows.
+"""Captions, categories, groups and official splits of rows from the paths of videos.
 
-`dataset.path_pattern` is a regular expression with a named group for each. The names that published datasets give their
-files need none: they tell the groups of clips in all formats, and in a folder of videos the categories as well.
+`dataset.path_pattern` is a regular expression with a named capture group for each. File names of some published
+datasets are recognised without it: they give the groups of clips in all formats, and the categories in a folder of
+videos.
 """
 
 import re
@@ -18,14 +19,14 @@ from pipeline.errors import UserError
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 LABELS = ("caption", "category")
 
-# film, class, what is seen of the body, camera, people, side, quality, number: April_09_brush_hair_u_nm_np1_ba_goo_0
+# film, class, visible body, camera, people, side, quality, number: April_09_brush_hair_u_nm_np1_ba_goo_0
 HMDB_WORDS = (
     *("brush_hair", "climb_stairs", "draw_sword", "fall_floor", "flic_flac", "kick_ball", "ride_bike", "ride_horse"),
     *("shake_hands", "shoot_ball", "shoot_bow", "shoot_gun", "swing_baseball", "sword_exercise"),
 )
 HMDB_END = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"
 
-KINDS = {  # of names of files without their endings
+KINDS = {  # patterns of file names without extension
     # v_ApplyEyeMakeup_g08_c01: the eighth source of a class
     "UCF-101": r"(?P<group>v_(?P<category>\w+)_g\d\d)_c\d\d",
     "HMDB-51": rf"(?P<group>.+?)_(?P<category>{'|'.join(HMDB_WORDS)}|[a-z]+){HMDB_END}",
@@ -39,36 +40,36 @@ KINDS = {  # of names of files without their endings
 
 
 class Kind(NamedTuple):
-    """The set whose files are called so, and the pattern of such names."""
+    """A dataset, and the pattern of its file names."""
 
     name: str
     pattern: re.Pattern[str]
 
 
 def find_kind(paths: Sequence[str]) -> Kind | None:
-    """The kind of which the names of all videos are; None if there is no such kind."""
+    """The dataset whose pattern all file names match; None if there is none."""
     names = (split_ending(path.rpartition("/")[2])[0] for path in paths)
     first = next(names, "")
     for name, text in KINDS.items():
         pattern = re.compile(text)
-        # Nearly always the first name shows that they are not.
+        # Usually, the first name already fails.
         if pattern.fullmatch(first) and all(map(pattern.fullmatch, names)):
             return Kind(name, pattern)
     return None
 
 
 def names_labels(pattern: str | re.Pattern[str] | None) -> bool:
-    """Whether a pattern finds captions or categories."""
+    """Whether a pattern has a group for captions or categories."""
     return pattern is not None and not re.compile(pattern).groupindex.keys().isdisjoint(LABELS)
 
 
 def label_rows(
     rows: Sequence[LabelRow], pattern: str | re.Pattern[str] | None, classes: Mapping[str, str], key: str
 ) -> list[LabelRow]:
-    """The rows with what the pattern finds in their paths in place of what they say; groups are left to `join_groups`.
+    """The rows with values replaced by those that the pattern finds in paths; groups are left to `join_groups`.
 
-    With classes, what it finds is the code of one. A row without a caption has its category in words. Raises UserError,
-    which names the key, where it fits no path, or finds what means nothing.
+    With `classes`, it finds their codes. The caption defaults to the category in words. Raises UserError that names the
+    key if the pattern matches no path, or finds an unknown class or split.
     """
     expression = re.compile(pattern or "")
     if expression.groupindex.keys().isdisjoint((*LABELS, "split")) or not rows:
@@ -89,9 +90,9 @@ def label_rows(
 
 
 def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows with groups where the names of all videos are of one kind and no row has a group; that is printed.
+    """The rows with groups from file names, if these are of a known dataset and no row has a group; that is printed.
 
-    Where official splits part a group, they go first.
+    Groups that are in several official splits are removed.
     """
     if not rows or any(row.group or row.recording for row in rows):
         return list(rows)
@@ -131,7 +132,7 @@ def _label_row(row: LabelRow, found: Mapping[str, str | None], classes: Mapping[
 
 
 def _refuse_codes(rows: Sequence[LabelRow], key: str) -> None:
-    """Raise UserError if all captions are codes of classes, which tell a model nothing."""
+    """Raise UserError if all captions are class codes, which are meaningless to a model."""
     labels = [row.label for row in rows if row.label]
     if labels and all(CODE.fullmatch(label) or label.isdecimal() for label in labels):
         told = f"{key} finds classes by their codes, such as {labels[0].upper()!r}"

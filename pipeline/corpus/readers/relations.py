@@ -1,9 +1,9 @@
 """VidOR and VidVRD -> rows: one JSON per video, in which each relation of two objects is a clip.
 
-The labels are one such file, or a folder with them at any depth; a folder on the way to a file that is named as a split
-is its split. A relation `dog, stand_left, adult` is the caption `dog stand to the left of adult`, its category
-`[something] stand to the left of [something]`, and both objects are its objects. Frames are counted at the rate of the
-file, and the one at `end_fid` is outside.
+The labels are one such file, or a folder with them at any depth; a parent folder that is named as a split gives the
+split. The relation `dog, stand_left, adult` becomes the caption `dog stand to the left of adult` with the category
+`[something] stand to the left of [something]` and both objects. Frames have the rate in the file; `end_fid` is
+exclusive.
 """
 
 import os
@@ -35,9 +35,9 @@ from pipeline.params import DatasetParams
 
 OBJECTS, RELATIONS = "subject/objects", "relation_instances"
 REMEDY = "download it again or repair it"
-MAX_FOLDERS = 64  # that are looked into, to tell what a folder holds
+MAX_FOLDERS = 64  # searched to detect the format
 SLOT = "[something]"
-# VidVRD shortens the last word of a predicate: `stand_left`, `larger`.
+# VidVRD abbreviates the end of predicates: `stand_left`, `larger`.
 LAST_WORDS = {
     "left": "to the left of",
     "right": "to the right of",
@@ -50,7 +50,7 @@ LAST_WORDS = {
 
 
 def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """A row for each relation. Raises UserError if no file has any, or one is no JSON of this kind."""
+    """A row for each relation. Raises UserError if there are none, or a file has another format."""
     paths = list(_list_files(labels)) if labels.is_dir() else [labels]
     rows: list[LabelRow] = []
     empty: list[Path] = []
@@ -66,18 +66,18 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
 
 
 def recognize(labels: Path) -> str | None:
-    """What tells that labels are of this kind, by the first file of JSON; None if it does not."""
+    """Why labels have this format, by the first JSON file; None if they do not."""
     path = next(_list_files(labels, MAX_FOLDERS), None)
     try:
         content = read_content(path) if path else None
-    except UserError:  # another reader may know it, or say what is wrong with it
+    except UserError:  # left to other readers
         return None
     known = isinstance(content, dict) and {OBJECTS, RELATIONS} <= content.keys()
     return f"{path.name} has {RELATIONS}" if path and known else None
 
 
 def _list_files(labels: Path, most: int | None = None) -> Iterator[Path]:
-    """The file itself, or the files of JSON in the first `most` folders, in order."""
+    """The file itself, or the JSON files in the first `most` folders, in order."""
     if labels.is_file():
         yield from [labels] if _is_json(labels.name) else []
     for folder, below, names in islice(os.walk(labels), most):
@@ -90,7 +90,7 @@ def _is_json(name: str) -> bool:
 
 
 def _read_file(path: Path, place: Path) -> Iterator[LabelRow]:
-    """The relations of a file; `place` is where it lies in the labels."""
+    """The relations of a file; `place` is its path in the labels."""
     content = read_json(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get(RELATIONS), list):
         raise UserError(f"{path}: holds no list {RELATIONS}, as files of VidOR and VidVRD do; see dataset.labels")
@@ -107,7 +107,7 @@ def _read_file(path: Path, place: Path) -> Iterator[LabelRow]:
 def _make_row(
     relation: Mapping[str, Any], objects: Mapping[str, str], video: str, rate: Any, split: OfficialSplit, place: Place
 ) -> LabelRow:
-    """The row of a relation; without a caption where an object of it is not listed."""
+    """The row of a relation, without a caption if any of its objects is not listed."""
     pair = tuple(objects.get(as_text(relation.get(key)), "") for key in ("subject_tid", "object_tid"))
     predicate = _spell_predicate(as_text(relation.get("predicate")))
     known = bool(predicate) and all(pair)
@@ -138,7 +138,7 @@ def _read_segment(relation: Mapping[str, Any], rate: Any) -> tuple[Segment, str]
 
 
 def _spell(category: Any) -> str:
-    """A class in words, the first of several names: `ball/sports_ball` is a ball."""
+    """A class in words; of several names, the first: `ball/sports_ball` -> `ball`."""
     return as_text(category).partition("/")[0].replace("_", " ").strip()
 
 

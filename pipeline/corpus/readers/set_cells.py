@@ -1,4 +1,4 @@
-"""What published sets write into cells -> cells as any table has them; `known_sets` says which set has which."""
+"""Conversions of cells of published datasets to those of general tables; `known_sets` selects them."""
 
 import re
 from collections import Counter
@@ -19,13 +19,13 @@ UNSURE = re.compile(r"(?:\b(?:an?|the)\s+)?#unsure\b")
 
 
 def spell_labels(row: Row) -> Row:
-    """Names of classes become captions in words."""
+    """Class names as captions in words."""
     labels = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
     return row | {"caption": [spell_out(label) if isinstance(label, str) else label for label in labels]}
 
 
 def blank_placeholders(row: Row) -> Row:
-    """Sentences that stand for none, as test sets have them, become empty."""
+    """Empty captions in place of placeholders, as in test sets."""
     found = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
     return row | {
         "caption": ["" if isinstance(text, str) and text.strip().lower() in NO_TEXT else text for text in found]
@@ -52,7 +52,7 @@ def pair_views(row: Row) -> Row:
 
 
 def split_descriptions(row: Row) -> Row:
-    """Charades parts several texts by semicolons."""
+    """Charades separates texts by semicolons."""
     texts = [text.strip() for text in (row["caption"] or "").split(";")]
     return pair_views(row | {"caption": [text for text in texts if text]})
 
@@ -64,13 +64,13 @@ def split_sentence(row: Row) -> Row:
 
 
 def group_pieces(row: Row) -> Row:
-    """Pieces of one video, cut already, are a group."""
+    """Group the clips that were cut from one video."""
     found = PIECE.fullmatch(row["path"]) or GYM.match(row["path"])
     return row | {"group": found[1]} if found else row
 
 
 def split_piece(row: Row) -> Row:
-    """VATEX names a piece of a video `<id>_000055_000065`."""
+    """VATEX names a part of a video `<id>_000055_000065`."""
     found = PIECE.fullmatch(row["path"])
     if not found:
         return row | {"fault": f"{row['path'][:40]!r} does not end with a start and an end"}
@@ -80,7 +80,7 @@ def split_piece(row: Row) -> Row:
 def split_action(row: Row) -> Row:
     """FineGym counts an action's seconds from the start of its event: `<id>_E_002184_002237_A_0035_0036`.
 
-    Names hold whole seconds, so that the last one belongs to the action.
+    Names have whole seconds, the last of which is inclusive.
     """
     found = GYM.fullmatch(row["path"])
     if not found:
@@ -90,7 +90,7 @@ def split_action(row: Row) -> Row:
 
 
 def split_event(row: Row) -> Row:
-    """The same where the videos are cut into events."""
+    """As `split_action`, for videos that are cut into events."""
     found = GYM.fullmatch(row["path"])
     if not found:
         return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
@@ -98,7 +98,7 @@ def split_event(row: Row) -> Row:
 
 
 def choose_commonest(row: Row) -> Row:
-    """Several people marked the part that a caption of DiDeMo is about: what most of them say, of equals the first."""
+    """DiDeMo has parts marked by several people per caption: the most frequent one, or the first of ties."""
     times = parse_list(row["segment"])
     if not isinstance(times, list) or not all(isinstance(pair, list) for pair in times) or not times:
         return row
@@ -107,7 +107,7 @@ def choose_commonest(row: Row) -> Row:
 
 
 def count_frames(row: Row) -> Row:
-    """MiraData counts frames at a rate that stands in each row."""
+    """MiraData has frame numbers, with the rate in each row."""
     try:
         rate = float(row["extra fps"])
         return row | {"start": int(row["start"]) / rate, "end": int(row["end"]) / rate}
@@ -116,20 +116,20 @@ def count_frames(row: Row) -> Row:
 
 
 def mark_ambiguous(row: Row) -> Row:
-    """THUMOS14's label -1 says that nobody can tell what the action is."""
+    """THUMOS14 has the label -1 for ambiguous actions."""
     if str(row["caption"]).strip() in ("-1", "Ambiguous"):
         return row | {"fault": "its label marks an action that is ambiguous"}
     return spell_labels(row)
 
 
 def leave_negatives(row: Row) -> Row:
-    """HACS labels pieces in which an action is not seen, too, with -1."""
+    """HACS has the label -1 for clips in which the action does not occur."""
     unseen = str(row["extra label"]).strip() == "-1"
     return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
 
 
 def count_listed_frames(row: Row) -> Row:
-    """TACoS counts the frames of each video at a rate of its own."""
+    """TACoS has frame numbers, with a rate per video."""
     try:
         pairs = [[float(frame) / row["extra fps"] for frame in pair] for pair in row["segment"]]
     except (TypeError, ValueError, ZeroDivisionError):
@@ -138,7 +138,7 @@ def count_listed_frames(row: Row) -> Row:
 
 
 def blank_translations(row: Row) -> Row:
-    """MSVD has sentences in many languages; those that are not English become empty."""
+    """MSVD has sentences in many languages; only English ones are kept."""
     return row if row["extra Language"] == "English" else row | {"caption": ""}
 
 
@@ -153,7 +153,7 @@ def group_film(row: Row) -> Row:
 
 
 def take_answer(row: Row) -> Row:
-    """Of a conversation about a video, what is answered first is the caption."""
+    """The first answer in a conversation about a video as the caption."""
     listed = row["caption"] if isinstance(row["caption"], list) else []
     turns = [turn for turn in listed if isinstance(turn, dict)]
     said = [turn for turn in turns if str(turn.get("from", turn.get("role"))) in ANSWERERS]
@@ -188,12 +188,12 @@ def group_spans(row: Row) -> Row:
 
 
 def take_source(row: Row) -> Row:
-    """The same where the videos are whole."""
+    """As `group_numbered`, for whole videos."""
     return row | {"path": row["path"].rpartition("_")[0] or row["path"]}
 
 
 def join_narrations(row: Row) -> Row:
-    """Ego4D has two people narrate a video, `#C C picks up a #unsure` at a point in time, where C wears the camera."""
+    """Ego4D has narrations by two people at points in time, `#C C picks up a #unsure`, where C wears the camera."""
     told = [found for found in (row["caption"], row.get("extra narration_pass_2")) if isinstance(found, dict)]
     listed = [one for found in told for one in found.get("narrations") or [] if isinstance(one, dict)]
     if not listed:
@@ -205,19 +205,19 @@ def join_narrations(row: Row) -> Row:
 
 
 def take_expressions(row: Row) -> Row:
-    """Ref-YouTube-VOS and MeViS keep what is said of a video under numbers: `{"0": {"exp": "a dog"}}`."""
+    """Ref-YouTube-VOS and MeViS have numbered expressions per video: `{"0": {"exp": "a dog"}}`."""
     listed = row["caption"].values() if isinstance(row["caption"], dict) else ()
     texts = [one.get("exp") for one in listed if isinstance(one, dict)]
     return row | {"caption": [text for text in texts if isinstance(text, str)]}
 
 
 def take_quoted(row: Row) -> Row:
-    """Ref-DAVIS has `1 "a brown bear"`: the number of an object before what is said of it."""
+    """Ref-DAVIS has `1 "a brown bear"`: an object number and a quoted expression."""
     return row | {"caption": str(row["caption"]).partition(" ")[2].strip().strip('"')}
 
 
 def take_content(row: Row) -> Row:
-    """Vript says the kind of shot and more beside the caption; scenes of a video, `-_0Ba3-Scene-002`, are a group."""
+    """Vript has the shot type and more besides the caption; scenes of a video, `-_0Ba3-Scene-002`, are a group."""
     said = row["caption"]
     text = said.get("content") if isinstance(said, dict) else said
     return row | {"caption": text, "group": row["path"].rpartition("-Scene-")[0]}

@@ -1,4 +1,4 @@
-"""Files of a published dataset -> rows. Its columns, and which of its videos exist, identify the variant."""
+"""Files of a published dataset -> rows. The variant is identified by the columns and by which videos exist."""
 
 import re
 import sys
@@ -22,30 +22,30 @@ from pipeline.files import refuse_lfs_pointer
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = {*FORMATS, *lists.ENDINGS, ".json"}
-WITHOUT_CAPTIONS = ("mask_dict.json",)  # of a set, and too long to be read only to find that out
-MAX_FILES = 100  # of a folder that may be a set's: others hold a text for each video
-NUMBERED = re.compile(r"^\d+_")  # before the name of a video in a list of a split
-LONGEST_LINE = 1 << 16  # bytes that are looked at
+WITHOUT_CAPTIONS = ("mask_dict.json",)  # of known datasets, and too large to be read for detection
+MAX_FILES = 100  # in a folder of a known dataset; other folders have a text per video
+NUMBERED = re.compile(r"^\d+_")  # prefix of names in lists of splits
+LONGEST_LINE = 1 << 16  # bytes read for detection
 
 
 class Source(NamedTuple):
-    """A file of labels, and what tells which set it is of."""
+    """A file of labels, with the facts that identify its dataset."""
 
     path: Path
-    names: frozenset[str]  # of its columns; empty if there are none
-    line: str  # its first one
-    content: Any  # of JSON
+    names: frozenset[str]  # column names; empty if there are none
+    line: str  # first line of a list
+    content: Any  # of JSON, else None
 
 
 class Match(NamedTuple):
-    """A file and the variants of a dataset that it may be."""
+    """A file and the variants of a dataset that it matches."""
 
     source: Source
     variants: tuple[Variant, ...]
 
 
 def recognize_set(labels: Path) -> tuple[str, str] | None:
-    """The set that a file, or a file of a folder, is of, and what tells it; None if nothing does."""
+    """The known dataset of a file, or of a file in a folder, and the reason; None if there is none."""
     paths = _list_files(labels)
     if len(paths) > MAX_FILES:
         return None
@@ -60,10 +60,10 @@ def recognize_set(labels: Path) -> tuple[str, str] | None:
 
 
 def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows of the set, file by file, in the variant that its columns tell and most of its videos have.
+    """All rows of the dataset, file by file, in the variant that matches the columns and most videos.
 
-    What dataset.columns names and a file has goes before the columns that the set is known for. Raises UserError where
-    no file is of this set.
+    Columns that dataset.columns names and a file has override those of the variant. Raises UserError if no file is of
+    this dataset.
     """
     if not labels.exists():
         raise UserError(f"{labels}: no such labels; see dataset.labels")
@@ -73,13 +73,13 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     for match, split in matches:
         rows += _read_best(name, match, split, labels, dataset, index)
     rows = _settle_splits(name, rows)
-    if dataset.columns.group is None:  # one that params name is not let go without a word
+    if dataset.columns.group is None:  # groups that params request are not removed silently
         rows = keep_groups_whole(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
 def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
-    """The files with what tells which set each of them is of."""
+    """Read the facts that identify the dataset of each file."""
     for path in paths:
         ending = path.suffix.lower()
         if ending == ".json":
@@ -93,7 +93,7 @@ def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
 
 
 def _list_files(labels: Path) -> list[Path]:
-    """The file, or the files of a folder, that may be labels; where it has none, those of its folders of splits."""
+    """The files that may be labels: the file itself, those in a folder, or else in its folders named as splits."""
     if not labels.is_dir():
         return [labels] if _may_be_labels(labels) else []
     paths = sorted(path for path in labels.iterdir() if path.name[0] != ".")
@@ -109,12 +109,12 @@ def _may_be_labels(path: Path) -> bool:
 
 
 def _find_file_split(path: Path, labels: Path) -> OfficialSplit | None:
-    """The split that the name of a file tells, or that of its folder in the labels."""
+    """The split in the name of a file, or of its folder in the labels."""
     return find_split(path.stem) or (find_split(path.parent.name) if path.parent != labels else None)
 
 
 def _match_variants(name: str, source: Source, caption: str | int | None = None) -> tuple[Variant, ...]:
-    """The variants of a set that a file may have; of those with captions of their own, the one with the wanted one."""
+    """The variants of a dataset that a file matches; those for certain captions only if `caption` is one of them."""
     fitting = [
         variant
         for variant in SETS[name]
@@ -127,7 +127,7 @@ def _match_variants(name: str, source: Source, caption: str | int | None = None)
 
 
 def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple[Match, OfficialSplit]]:
-    """The files of the set, each with the split that its name tells; what is passed over is said."""
+    """The files of the dataset, each with the split in its name; skipped files are printed. Raises UserError."""
     sources = _open_sources(_list_files(labels))
     found = [Match(source, _match_variants(name, source, dataset.columns.caption)) for source in sources]
     matches = [match for match in found if match.variants]
@@ -158,7 +158,7 @@ def _has_captions(match: Match) -> bool:
 
 
 def _has_column(source: Source, column: str | int) -> bool:
-    """Whether a file has a column, or all of those that a path is made of."""
+    """Whether a file has a column, or all columns that a path is made of."""
     fields = table.list_fields(column) or [str(column)]
     return all({field, field.partition(".")[0]} & source.names for field in fields)
 
@@ -166,7 +166,7 @@ def _has_column(source: Source, column: str | int) -> bool:
 def _read_best(
     name: str, match: Match, split: OfficialSplit, labels: Path, dataset: DatasetParams, index: VideoIndex
 ) -> list[LabelRow]:
-    """The rows in the variant of which most videos exist; the first of equals."""
+    """The rows in the variant with most existing videos; of ties, the first."""
     best: list[LabelRow] = []
     most, detail = -1, ""
     for variant in match.variants:
@@ -180,12 +180,12 @@ def _read_best(
         if 2 * count > len(videos):
             break
     print(f"filter: {match.source.path} is read as {name}: {detail}")
-    # Only now do the paths say that their folder does not matter: ids are made without it.
+    # Added only now, since ids are made from paths without `**/`.
     return [row._replace(video=f"{ANYWHERE}{row.video}") if row.video else row for row in best]
 
 
 def _choose_columns(variant: Variant, source: Source, columns: ColumnParams) -> ColumnParams:
-    """The columns that params name and the file has; else those of the variant, of which the file may lack some."""
+    """The columns that params name and the file has; else those of the variant, some of which may be missing."""
     chosen: dict[str, str | int | None] = {}
     for key, named in columns.model_dump().items():
         fixed = variant.line or (variant.captions and key == "caption")
@@ -200,7 +200,7 @@ def _choose_columns(variant: Variant, source: Source, columns: ColumnParams) -> 
 def _read_variant(
     variant: Variant, source: Source, split: OfficialSplit, labels: Path, dataset: DatasetParams
 ) -> list[LabelRow]:
-    around = dataset.segments.around  # what params say of points in time goes before what is usual
+    around = dataset.segments.around  # params override the default for points in time
     usual = {key: value for key, value in variant.segments.items() if key != "around" or around is None}
     segments = dataset.segments.model_copy(update=usual)
     dataset = dataset.model_copy(update={"segments": segments})
@@ -222,7 +222,7 @@ def _read_variant(
 
 
 def _keep_named(variant: Variant, columns: ColumnParams) -> table.Change | None:
-    """The variant's change, which leaves alone what columns that params name say of groups and categories."""
+    """The variant's change, without overriding groups and categories from columns that params name."""
     named = {key: getattr(columns, key) for key in ("group", "category")}
     kept = [key for key, column in named.items() if column not in (None, variant.columns.get(key))]
     change = variant.change
@@ -230,7 +230,7 @@ def _keep_named(variant: Variant, columns: ColumnParams) -> table.Change | None:
 
 
 def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
-    """The names of the classes that a variant numbers; empty if it writes them out. Raises UserError for no file."""
+    """The class names of a variant with class numbers; else empty. Raises UserError if the file is missing."""
     if not variant.classes:
         return {}
     names = sorted(path.name for path in labels.iterdir()) if labels.is_dir() else []
@@ -244,9 +244,9 @@ def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
 
 
 def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow]:
-    """The rows with the splits whose lists, `train.txt`, name their videos; as they are if there are none.
+    """The rows with the splits of lists, such as `train.txt`, that name their videos; else unchanged.
 
-    Lists may leave out the extension, and number their lines: `12_06d501fd-a9ffc960` of BDD-X.
+    Lists may omit extensions, and number their lines: `12_06d501fd-a9ffc960` of BDD-X.
     """
     lists = [path for path in sorted(folder.glob("*.txt")) if path.name[0] != "."]
     splits = {path: split for path in lists if (split := find_split(path.stem))}
@@ -257,7 +257,7 @@ def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow
 
 
 def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """The rows without those that say what one before them says of the same part; their number is printed."""
+    """The rows without repeated labels of the same part; the number of removed rows is printed."""
     distinct: dict[Any, LabelRow] = {}
     for row in rows:
         distinct.setdefault((row.video, row.segment, row.label, row.segment_fault), row)
@@ -268,7 +268,7 @@ def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def _settle_splits(name: str, rows: list[LabelRow]) -> list[LabelRow]:
-    """The rows with splits that leave some to train on: one alone is none, and validation replaces train."""
+    """The rows with a train split: a single official split is divided, and validation replaces a missing train."""
     found = {row.official_split for row in rows}
     if len(found) == 1 and found != {"all"}:
         print(f"filter: all rows of {name} are in {min(found)}: filter.shares divides them")

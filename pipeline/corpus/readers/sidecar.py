@@ -1,9 +1,9 @@
-"""A file of text next to each video, `a.mp4` and `a.txt`, or a list of videos and a list of captions -> rows.
+"""A text file next to each video, `a.mp4` and `a.txt`, or a list of videos and a list of captions -> rows.
 
-The labels are the folder of them, which may be that of the videos. A text is one caption, or with
-`dataset.text_files: lines` one in each line; of a JSON file, it is what `dataset.columns.caption` names. The texts may
-lie in a folder of their own: `labels/1.txt` goes with `videos/1.mp4`. `videos.txt` and `prompts.txt` list a video and a
-caption in each line.
+The labels are the folder of texts, which may be that of the videos. A text is one caption, or with
+`dataset.text_files: lines` one per line; in a JSON file, it is the key `dataset.columns.caption`. Texts may be in a
+parallel folder: `labels/1.txt` belongs to `videos/1.mp4`. `videos.txt` and `prompts.txt` list a video and a caption per
+line.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,11 +24,11 @@ CAPTION_LISTS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt")
 TEXTS = (".txt", ".caption")
 JSONS = (".info.json", ".json")  # of yt-dlp, of video2dataset
 
-Texts = dict[str, PurePosixPath]  # path without the ending -> file
+Texts = dict[str, PurePosixPath]  # path without extension -> file
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row per caption. Videos without a text and texts without a video are rows, too, to be dropped with a reason."""
+    """A row per caption. Videos without a text and texts without a video are included, to be dropped with a reason."""
     if not labels.is_dir():
         raise UserError(f"{labels}: no such folder with a .txt for each video; see dataset.labels")
     lists = find_lists(labels)
@@ -40,10 +40,12 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         raise UserError(f"{labels}: neither it nor a folder in it holds a .txt; see dataset.labels")
     videos = [file.path for file in files if file.is_video]
     beside = {name for file in videos for name in (str(file), str(file.with_suffix("")))}
-    # What JSON without a video is about is not known.
+    # JSON without a video may be about anything.
     without = {name for name, text in texts.items() if name not in beside and text.suffix.lower() != ".json"}
     named = sorted([*map(str, videos), *without])
-    splits = match_splits(named, list(map(str, videos)))  # a text without a video, README.txt, may lie above them
+    splits = match_splits(
+        named, list(map(str, videos))
+    )  # a text without a video, such as README.txt, may be in a parent folder
     rows = []
     for path, split in zip(named, splits, strict=True):
         text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
@@ -56,7 +58,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def find_texts(files: Iterable[WalkedFile]) -> Texts:
-    """The texts of the videos among the files, and those that are of none; of several with one name the first kind."""
+    """The texts among the files, also without a video; of several with one name, the first extension is used."""
     files = list(files)
     videos = [file.path for file in files if file.is_video]
     found: Texts = {}
@@ -68,7 +70,7 @@ def find_texts(files: Iterable[WalkedFile]) -> Texts:
 
 
 def find_first_json(labels: Path) -> dict[str, Any]:
-    """What the first JSON file next to a video holds; empty if there is none."""
+    """The content of the first JSON file next to a video; empty if there is none."""
     files = list(walk(labels)) if labels.is_dir() else []
     texts = find_texts(files)
     stems = (str(file.path.with_suffix("")) for file in files if file.is_video)
@@ -77,7 +79,7 @@ def find_first_json(labels: Path) -> dict[str, Any]:
 
 
 def _bring_beside(texts: Texts, stems: Iterable[str]) -> Texts:
-    """The texts as if they lay beside their videos, where one folder of all their paths is called differently."""
+    """The texts with the paths of their videos, if these differ only in the name of one common folder."""
     paths, videos = ([PurePosixPath(name).parts for name in names] for names in (texts, stems))
     for depth in range(min(len(parts) for parts in (*paths, *videos)) - 1):
         here, there = ({parts[depth] for parts in listed} for listed in (paths, videos))
@@ -87,7 +89,7 @@ def _bring_beside(texts: Texts, stems: Iterable[str]) -> Texts:
 
 
 def find_lists(labels: Path) -> tuple[Path, Path] | None:
-    """The list of videos and that of captions; None if there is none of videos. Raises UserError for it alone."""
+    """The lists of videos and captions; None without a list of videos. Raises UserError if there is not one of each."""
     videos = [labels / name for name in VIDEO_LISTS if (labels / name).is_file()]
     captions = [labels / name for name in CAPTION_LISTS if (labels / name).is_file()]
     if not videos:
@@ -99,7 +101,7 @@ def find_lists(labels: Path) -> tuple[Path, Path] | None:
 
 
 def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetParams) -> list[tuple[str, str]]:
-    """The captions in a text with their category; an empty one if there is none."""
+    """The captions in a text with their category; an empty caption if there are none."""
     if text and text.suffix.lower() == ".json":
         return _read_cells(_read_object(labels / text), dataset)
     lines = read_text_lines(labels / text) if text else []
@@ -116,7 +118,7 @@ def _read_cells(content: Mapping[str, Any], dataset: DatasetParams) -> list[tupl
 
 
 def _list_texts(cell: Any) -> Iterator[str]:
-    """The texts of a cell, also of lists in lists: a name with dots leads through those of scenes and their parts."""
+    """The texts of a cell, also in nested lists, which dotted names lead through."""
     for item in cell if isinstance(cell, list) else [cell]:
         yield from _list_texts(item) if isinstance(item, list) else [as_text(item)]
 

@@ -1,7 +1,7 @@
-"""Spreadsheets (.xlsx) -> the rows of their first sheet. openpyxl is imported here only, if there is one to read.
+"""Spreadsheets (.xlsx) -> the rows of their first sheet. openpyxl is imported here only, and only if needed.
 
-Such a file is a zip archive of XML: before openpyxl opens it, it is refused where it would grow as no sheet does, or
-declares a document type, which may hold entities.
+These are zip archives of XML: before openpyxl opens one, it is checked for an excessive compression ratio and for
+document type declarations, which may contain entities.
 """
 
 import re
@@ -22,34 +22,34 @@ from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.limits import SourceFault, check_growth
 
 ENDINGS = (".xlsx", ".xlsm")
-OTHERS = (".xls", ".xlsb", ".ods", ".numbers")  # spreadsheets that are not read
+OTHERS = (".xls", ".xlsb", ".ods", ".numbers")  # unsupported spreadsheets
 REMEDY = "save it as CSV with UTF-8, and name that in dataset.labels"
-LOCKS = "~$"  # how the name of a file begins that Excel keeps while a sheet is open
-OLE = bytes.fromhex("d0cf11e0")  # at the start of an older format, and of a sheet with a password
+LOCKS = "~$"  # prefix of Excel's lock files
+OLE = bytes.fromhex("d0cf11e0")  # at the start of older formats and of files with a password
 MAX_ROWS = 1 << 20  # as in Excel
 MAX_XML = 1 << 30  # bytes
 BLOCK = 1 << 16
-MINUTES = re.compile(r"(?:\[\$[^]]*\])?h+:mm(?:;@)?", re.IGNORECASE)  # the format that Excel gives 1:30 as it is typed
+MINUTES = re.compile(r"(?:\[\$[^]]*\])?h+:mm(?:;@)?", re.IGNORECASE)  # Excel's format for a typed 1:30
 DAY = timedelta(days=1)
-PADDED = re.compile(r"0+")  # the format of numbers that are shown with zeros before them
-UNREADABLE = (  # what openpyxl raises for a file that another program has not written as it expects
+PADDED = re.compile(r"0+")  # the format of zero-padded numbers
+UNREADABLE = (  # errors of openpyxl for malformed files
     *(AttributeError, DeflateError, EOFError, IndexError, KeyError, OSError, OverflowError, ParseError),
     *(RuntimeError, TypeError, ValueError, zipfile.BadZipFile),
 )
 
-Row = tuple[int, list[Any]]  # its number, from 1 as it is shown, and its cells; None for an empty one
+Row = tuple[int, list[Any]]  # its number, from 1, and its cells; None for an empty cell
 
 
 def refuse_others(path: Path) -> None:
-    """Raise UserError for a spreadsheet of a kind that is not read."""
+    """Raise UserError for an unsupported kind of spreadsheet."""
     if path.suffix.lower() in OTHERS:
         raise UserError(f"{path}: a spreadsheet of this kind is not read; save it as .xlsx, or {REMEDY}")
 
 
 def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
-    """The rows of the first sheet that has any. Unless not to `tell`, other sheets with rows are named on stderr.
+    """The rows of the first sheet that has any; with `tell`, other sheets with rows are named on stderr.
 
-    Raises UserError for a file that is no spreadsheet, or may not be opened, and if openpyxl is not installed.
+    Raises UserError if the file is no valid or safe spreadsheet, or openpyxl is not installed.
     """
     refuse_lfs_pointer(path)
     try:
@@ -59,7 +59,7 @@ def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
     _check_archive(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is no cell
+            warnings.simplefilter("ignore")  # about unsupported features
             book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
             filled = [sheet for sheet in book.worksheets if next(_list_rows(sheet), None)]
             if len(filled) > 1 and tell:
@@ -72,7 +72,7 @@ def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
 
 
 def _list_rows(sheet: Any) -> Iterator[Row]:
-    """The rows that are not empty. What a file says its dimensions are may be wrong, so that it does not count."""
+    """The rows that are not empty. The stated dimensions of a sheet may be wrong, so they are ignored."""
     sheet.reset_dimensions()
     for number, cells in enumerate(islice(sheet.iter_rows(), MAX_ROWS), 1):
         values = [_read_cell(cell) for cell in cells]
@@ -81,7 +81,7 @@ def _list_rows(sheet: Any) -> Iterator[Row]:
 
 
 def _read_cell(cell: Any) -> Any:
-    """What a cell shows: a number of `0007` is that text, a date as in ISO 8601, and an error is nothing."""
+    """The value of a cell as shown: `0007` as text, dates in ISO 8601, None for errors."""
     value = cell.value
     if cell.data_type == "e":
         return None
@@ -99,9 +99,9 @@ def _read_cell(cell: Any) -> Any:
 
 
 def _read_time(value: time | timedelta, shown: str) -> Any:
-    """A time of a video: who types 1:30 or 25:30 means minutes and seconds, which Excel takes for hours and minutes.
+    """A time of a video: a typed 1:30 or 25:30 means minutes and seconds, but Excel stores hours and minutes.
 
-    It shows the first without seconds, and the second, of more than a day, with those that nobody typed.
+    Excel shows the first without seconds, and the second, which is over a day, with seconds that were not typed.
     """
     if isinstance(value, time):
         typed, length = MINUTES.fullmatch(shown) is not None, datetime.combine(date.min, value) - datetime.min
@@ -112,7 +112,7 @@ def _read_time(value: time | timedelta, shown: str) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise UserError for a file that is no archive, that unpacks to far more than it is, or whose XML has entities."""
+    """Raise UserError if a file is no archive, has an excessive compression ratio, or XML with a document type."""
     try:
         with path.open("rb") as file:
             if file.read(len(OLE)) == OLE:
@@ -132,7 +132,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _refuse_entities(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Read a member up to its first element: what declares entities can only stand before that."""
+    """Read a member up to its first element: entities can only be declared before. Raises SourceFault."""
     if member.file_size > MAX_XML:
         raise SourceFault(f"{member.filename} holds more than {MAX_XML >> 20} MiB of XML; {REMEDY}")
     found = {"element": False}

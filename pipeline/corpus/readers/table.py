@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV, JSON lines, Parquet, Arrow or .xlsx) of any columns -> rows."""
+"""Tables (CSV, TSV, JSON lines, Parquet, Arrow or .xlsx) with any columns -> rows."""
 
 import re
 import string
@@ -33,16 +33,16 @@ from pipeline.directions import NO_WAY, WAYS, parse_way
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 
-Change = Callable[[dict[str, Any]], dict[str, Any]]  # a row's cells by their keys -> the same, put right
+Change = Callable[[dict[str, Any]], dict[str, Any]]  # converts the cells of a row, by keys
 NO_CLASSES: Mapping[str, str] = MappingProxyType({})
 
 NUMBER = re.compile(r"-?\d+")
-ONLY_CATEGORY = "all"  # of a table without a column of categories
+ONLY_CATEGORY = "all"  # for tables without a column of categories
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, where in the videos folder its paths start, and the official split of the rows that name none."""
+    """A table, the folder in the videos folder that its paths are relative to, and the default official split."""
 
     path: Path
     folder: str = ""
@@ -50,9 +50,9 @@ class Table:
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """All rows, in the order of the files and their lines; without a column of ids the paths name them.
+    """All rows, in the order of files and lines; without a column of ids, ids are made from paths.
 
-    Raises UserError if no table is found or one is bad.
+    Raises UserError if there is no table, or one is invalid.
     """
     classes = read_named_classes(labels, dataset)
     named = list_columns(dataset.columns)
@@ -65,7 +65,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def _leave_unlabelled(tables: list[Table], dataset: DatasetParams) -> list[Table]:
-    """Those with a column of captions, which test sets may lack; what is passed over is said. All where none has it."""
+    """The tables with a column of captions, which test sets may lack, or all if none has it; others are printed."""
     caption = dataset.columns.caption
     if len(tables) == 1 or isinstance(caption, int):
         return tables
@@ -77,7 +77,7 @@ def _leave_unlabelled(tables: list[Table], dataset: DatasetParams) -> list[Table
 
 
 def _find_tables(labels: Path, classes: str | None) -> list[Table]:
-    """The table itself, the only one in a folder, or those that are named after their splits."""
+    """The table itself, the only one in a folder, or those named after their splits. Raises UserError."""
     if not labels.is_dir():
         return [Table(labels)]
     tables = [path for path in list_tables(labels) if path.name != classes]
@@ -91,7 +91,7 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
 
 
 def refuse_numbers(rows: Sequence[LabelRow]) -> None:
-    """Raise UserError if all captions are whole numbers, which are those of classes and tell a model nothing."""
+    """Raise UserError if all captions are integers: they are class numbers, which are meaningless to a model."""
     labels = [row.label for row in rows if row.label]
     if labels and all(NUMBER.fullmatch(label) for label in labels):
         detail = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
@@ -99,7 +99,7 @@ def refuse_numbers(rows: Sequence[LabelRow]) -> None:
 
 
 def list_columns(columns: ColumnParams) -> dict[str, str | int]:
-    """The wanted columns by their keys; of a path that is made of columns, each with a key of its own."""
+    """The wanted columns by key; each column that a path is made of has the key `path {column}`."""
     named = {key: name for key, name in columns.model_dump().items() if name is not None}
     if fields := list_fields(columns.path):
         del named["path"]
@@ -115,10 +115,10 @@ def make_rows(
     classes: Mapping[str, str] = NO_CLASSES,
     change: Change | None = None,
 ) -> Iterator[LabelRow]:
-    """The rows of a table's cells; a cell with several captions or parts gives a row for each of them.
+    """The rows of a table's cells; a cell with several captions or parts gives a row for each.
 
-    With classes, the captions are their numbers, and their names the categories where no other column is. `change` is
-    called with the cells by their keys, and with the whole path, before they are read.
+    With `classes`, captions are class numbers, and class names are the categories unless another column is set.
+    `change` is called with the cells by key, including the complete path, before they are parsed.
     """
     fields = list_fields(dataset.columns.path)
     for number, (where, cells) in enumerate(listed):
@@ -126,13 +126,13 @@ def make_rows(
         if number == 0 and change is None:
             _refuse_objects(row.get("caption"), table, dataset, where)
         whole = _fill_path(row, str(dataset.columns.path), fields, table, where) if fields else row.get("path")
-        # Samples of several videos name them in lists, of which most hold one.
+        # Samples may name their videos in lists, usually of one.
         row["path"] = as_text(whole[0] if isinstance(whole, list) and len(whole) == 1 else whole)
         yield from _label_parts(change(row) if change else row, table, where, dataset, classes)
 
 
 def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str) -> None:
-    """Raise UserError if captions are objects with the texts in them, of which any may be meant."""
+    """Raise UserError if captions are objects: it is ambiguous which of their texts is the caption."""
     first = cell[0] if isinstance(cell, list) and cell else cell
     if isinstance(first, dict) and first:
         name = dataset.columns.caption
@@ -144,7 +144,7 @@ def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str)
 def _label_parts(
     row: Mapping[str, Any], table: Table, where: str, dataset: DatasetParams, classes: Mapping[str, str]
 ) -> Iterator[LabelRow]:
-    """A row for each part of a video that a row of the table labels."""
+    """A LabelRow for each part in a row of the table. Raises UserError for an unknown class, split or direction."""
     columns, video = dataset.columns, _place_video(row["path"], table, dataset)
     objects = _parse_objects(row.get("objects"))
     split = read_split(as_text(row.get("split")), table.split, table.path, where)
@@ -190,7 +190,7 @@ def _find_class(label: str, classes: Mapping[str, str], table: Table, where: str
 
 
 def list_fields(path: str | int | None) -> list[str]:
-    """The columns that a path is made of; empty if it is a column itself. Raises UserError for a bad pattern."""
+    """The columns that a path is made of; empty if it is a column. Raises UserError for an invalid pattern."""
     if not isinstance(path, str) or "{" not in path:
         return []
     try:
@@ -208,7 +208,7 @@ def _parse_pattern(pattern: str) -> list[tuple[str, str | None, str | None, str 
 
 
 def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], table: Table, where: str) -> str:
-    """The path that the pattern makes of a row; empty if a cell is."""
+    """The path made by the pattern from a row; empty if any cell is. Raises UserError for a value that does not fit."""
     cells = {field: as_text(row[f"path {{{field}}}"]) for field in fields}
     if not all(cells.values()):
         return ""
@@ -227,7 +227,7 @@ def _fill_path(row: Mapping[str, Any], pattern: str, fields: Sequence[str], tabl
 
 
 def _parse_objects(cell: Any) -> tuple[str, ...]:
-    """Names parted by commas, or a list of them as JSON and Parquet hold it."""
+    """Names separated by commas, or a list of names from JSON or Parquet."""
     if cell is None:
         return ()
     listed = parse_list(cell)
@@ -236,7 +236,7 @@ def _parse_objects(cell: Any) -> tuple[str, ...]:
 
 
 def read_split(name: str, other: OfficialSplit, path: Path, where: str) -> OfficialSplit:
-    """The split that a row names, the other one where it names none. Raises UserError for a name of none."""
+    """The split named by a row, or `other` if it names none. Raises UserError for an unknown name."""
     split = parse_split(name) if name.strip() else other
     if split is None:
         detail = f"{where} has the split {name!r} (dataset.columns.split); known are {SPLIT_NAMES}"

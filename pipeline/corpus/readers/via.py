@@ -1,7 +1,7 @@
-"""Exports of VGG Image Annotator 3: projects as JSON, and both kinds of CSV -> rows.
+"""Exports of VGG Image Annotator 3: projects as JSON, and both variants of CSV -> rows.
 
-`z` holds the time of an annotation: start and end in seconds, one number for a still picture, nothing for the whole
-file. A select, radio or checkbox attribute holds the numbers of its options. The header of the CSV is a comment.
+`z` is the time of an annotation: start and end in seconds, one number for a still frame, empty for the whole file.
+Select, radio and checkbox attributes have option numbers as values. The header of the CSV is in a comment.
 """
 
 import csv
@@ -28,15 +28,15 @@ from pipeline.params import DatasetParams
 TOOL = "VIA 3"
 ENDINGS = (".json", ".csv", ".tsv")
 REMEDY = "export the project again"
-PROJECT = {"project", "attribute", "file", "metadata", "view"}  # what a project holds
+PROJECT = {"project", "attribute", "file", "metadata", "view"}  # keys of a project
 HEADER = "CSV_HEADER"
-CHECKBOX = 2  # type of an attribute with several options at once
-DEFAULT = "_DEFAULT"  # in place of a value that nobody gave
-OF_PARTS, OF_FILES = 2, 0  # how many times such annotations have
+CHECKBOX = 2  # type of attributes with several selected options
+DEFAULT = "_DEFAULT"  # value that was not set
+OF_PARTS, OF_FILES = 2, 0  # number of times of annotations of parts and of files
 
 
 class Attribute(NamedTuple):
-    """What can be said about a part: its options by number, none where texts are written."""
+    """An attribute of annotations; `options` by number, empty for free text."""
 
     name: str
     options: dict[str, str]
@@ -45,7 +45,7 @@ class Attribute(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """An annotation: files, times, and the values of attributes by their ids."""
+    """An annotation: files, times, and values by attribute id."""
 
     files: list[str]
     times: list[Any]
@@ -53,13 +53,13 @@ class Annotation(NamedTuple):
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
-    """A row for each annotation. Raises UserError if the labels are no such export."""
+    """A row for each annotation. Raises UserError if the labels are no export of VIA."""
     media = MediaFiles(Path(dataset.videos))
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
 def recognize(path: Path, content: Any) -> str:
-    """What tells that this is an export of VIA, from JSON or the first lines of a table; empty for nothing."""
+    """Why this is an export of VIA, by JSON or the first lines of a table; empty if it is not."""
     if isinstance(content, Mapping):
         return "it is a project with attributes, views and metadata" if content.keys() >= PROJECT else ""
     commented = isinstance(content, list) and any(HEADER in str(line) for line in content)
@@ -90,7 +90,7 @@ def _read_parts(path: Path, dataset: DatasetParams) -> Iterator[LabelledPart]:
 
 
 def _list_names(attributes: Mapping[str, Attribute], annotations: Iterable[Annotation]) -> list[str]:
-    """The names of the attributes that annotations have values for."""
+    """The names of the attributes with values in annotations."""
     used = dict.fromkeys(aid for annotation in annotations for aid in annotation.values)
     return list(dict.fromkeys(attributes[aid].name for aid in used if aid in attributes))
 
@@ -112,7 +112,7 @@ def _make_part(annotation: Annotation, category: str | None, caption: str | None
 
 
 def _list_values(attributes: Mapping[str, Attribute], annotation: Annotation, aid: str) -> list[str | None]:
-    """The texts that an annotation has for an attribute, or the names of the options that are chosen."""
+    """The text of an annotation for an attribute, or the names of the selected options."""
     attribute, value = attributes[aid], as_text(annotation.values.get(aid))
     if value == DEFAULT:
         value = attribute.default
@@ -121,7 +121,7 @@ def _list_values(attributes: Mapping[str, Attribute], annotation: Annotation, ai
 
 
 def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> None:
-    """Raise UserError if all values are numbers of options whose names the file does not hold."""
+    """Raise UserError if all values are option numbers and the file lacks the names of options."""
     said = [text for value in values if (text := as_text(value)) not in ("", DEFAULT)]
     if said and not attribute.options and all(text.isdecimal() for text in said):
         detail = f"holds the numbers of the options of {attribute.name!r}, not their names"
@@ -148,7 +148,7 @@ def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Annotation]]:
 
 
 def _name_file(file: Any) -> str:
-    """What a file is called: its address where it has one, else its name."""
+    """The URL of a file if it has one, else its name."""
     file = as_object(file)
     source, name = as_text(file.get("src")), as_text(file.get("fname"))
     return name if not source or source.startswith(("data:", "blob:")) else source
@@ -177,12 +177,12 @@ def _read_table(path: Path) -> tuple[dict[str, Attribute], list[Annotation]]:
         rows.append(Annotation(files, times, _parse(row.get("metadata", ""), dict)))
     attributes = _read_attributes(_parse_comment(comments))
     ids = dict.fromkeys(aid for row in rows for aid in row.values)
-    # The short kind writes names in place of ids, and has no list of attributes.
+    # The short variant has names in place of ids, and no list of attributes.
     return {aid: attributes.get(aid, Attribute(aid, {}, "", False)) for aid in ids} | attributes, rows
 
 
 def _parse_comment(comments: Sequence[str]) -> dict[str, Any]:
-    """The attributes in a comment, as VIA writes it or as a spreadsheet saves it: quoted, with quotes doubled."""
+    """The attributes in a comment, as written by VIA or saved by a spreadsheet: quoted, with doubled quotes."""
     line = next((line for line in comments if line.startswith(("# ATTRIBUTE =", "# ATTRIBUTES ="))), "")
     text = line.partition("=")[2].strip().rstrip(",;\t").removesuffix('"').strip()
     for spelt in (text, text.replace('""', '"')):
@@ -194,7 +194,7 @@ def _parse_comment(comments: Sequence[str]) -> dict[str, Any]:
 def _read_attributes(stated: Mapping[str, Any]) -> dict[str, Attribute]:
     found = {}
     for aid, value in stated.items():
-        said = as_object(value)  # old exports give the name alone
+        said = as_object(value)  # old exports have only the name
         options = {key: as_text(option) for key, option in as_object(said.get("options")).items()}
         name = as_text(said.get("aname")) or as_text(value) or aid
         several = said.get("type") == CHECKBOX
@@ -204,7 +204,7 @@ def _read_attributes(stated: Mapping[str, Any]) -> dict[str, Attribute]:
 
 
 def _parse(cell: str, kind: type[Any]) -> Any:
-    """What a cell spells in JSON; an empty list or object where it is nothing of the kind."""
+    """The JSON in a cell; an empty list or object if it is not of this type."""
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
