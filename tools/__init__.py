@@ -1,1 +1,1 @@
-"""Scripts for setting up, for counts of the code, and for changed files."""
+"""Scripts for installation, code statistics and fuzzing."""

@@ -1,11 +1,11 @@
-"""Changed files through what reads strangers' files: `python -m tools.fuzz --seconds 3600`, or `make fuzz`.
+"""Fuzzes everything that reads untrusted files: `python -m tools.fuzz --seconds 3600`, or `make fuzz`.
 
 Labels, word vectors, archives and shards are read in this process: each must be read, or refused with one message.
-Videos go through the sandboxed workers of `transcode`: each clip must be kept, or dropped with a reason. A file with an
-outcome that was not seen before is kept in `build/fuzz/corpus`, and is changed further in later runs; one that breaks
-the rule is kept in `build/fuzz/faults`, and neither folder is for the repository. Equal seeds, rounds and folders give
-equal files. Where the kernel can tell, the workers are watched: a file whose worker asks for another one than unchanged
-videos make it ask for breaks the rule, too, although the sandbox refuses.
+Videos go through the sandboxed workers of `transcode`: each clip must be kept, or dropped with a reason. A file with a
+new outcome is saved in `build/fuzz/corpus`, and mutated further in later runs; one that breaks these rules is saved in
+`build/fuzz/faults`. Neither folder belongs in the repository. Equal seeds, rounds and folders give equal files. If the
+kernel supports it, the workers are watched: a request for a path that unmodified videos do not cause is a fault, too,
+although the sandbox denies it.
 """
 
 import hashlib
@@ -43,9 +43,9 @@ from tools.watch import Watcher
 
 Decoder = Literal["in_process", "ffmpeg"]
 SHAPE = ClipParams(frames=8, height=16, width=16, spread="time", seconds=None, stride=None)
-BATCH = 1024  # videos that are decoded by one worker, unless it has to be replaced
-SHARD = 64  # videos of one task
-LARGEST = 16_000  # bytes of a video that is given: many small ones are tried in the time of a large one
+BATCH = 1024  # videos per worker, unless it has to be replaced
+SHARD = 64  # videos per task
+LARGEST = 16_000  # bytes of a given video: small ones allow more attempts
 LIMITS = {
     "seconds": 10.0,
     "memory_bytes": 500_000_000,
@@ -54,29 +54,29 @@ LIMITS = {
     "video_frames": 500,
 }
 
-EXPLAINED = {  # requests that were looked into; the sandbox refuses them, and decoding goes on
+EXPLAINED = {  # harmless requests; the sandbox denies them, and decoding continues
     r"openat /proc/sys/vm/overcommit_memory": "the C library, before a thread gives memory back",
     r"openat .*/gconv/[^/]+\.so": "the C library, for a name in MPEG-TS whose encoding libavformat has it convert",
 }
 
 
 def explain_request(request: str) -> str:
-    """Why a worker may ask for what it may not have; empty if nobody knows."""
+    """Why a denied request is harmless; empty if it is unexplained."""
     if request in {f"openat {hide_numbers(os.path.abspath(folder))}" for folder in sys.path}:  # noqa: PTH100  "" is here
         return "Python, which lists a folder again that has changed when it looks for a module"
-    for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):  # as OpenCV sets it on import
+    for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):  # set by OpenCV on import
         if re.fullmatch(rf"openat {re.escape(hide_numbers(os.path.normpath(folder)))}/.*\.so[.N]*", request):
             return "the loader of programs, by LD_LIBRARY_PATH"
     return next((why for pattern, why in EXPLAINED.items() if re.fullmatch(pattern, request)), "")
 
 
 def hide_numbers(request: str) -> str:
-    """A request without numbers, so that equal ones of other files are one."""
+    """A request without numbers, so that those of different files are equal."""
     return re.sub(r"\d+", "N", request)
 
 
 class Fuzzer:
-    """Changes files, reads them, and counts the outcomes by kind."""
+    """Mutates files, reads them, and counts the outcomes by kind."""
 
     def __init__(
         self, out: Path, seed: int, clips: Path | None = None, decoder: Decoder = "in_process", *, watched: bool = True
@@ -86,8 +86,8 @@ class Fuzzer:
         self.outcomes: Counter[str] = Counter()
         self.params = _choose_params(decoder)
         self.watcher = Watcher(watched=watched)
-        self.asked: Counter[str] = Counter()  # by the workers, for what they may not have
-        self.normal: set[str] = set()  # of that, what unchanged videos make them ask for
+        self.asked: Counter[str] = Counter()  # denied requests of the workers
+        self.normal: set[str] = set()  # denied requests caused by unmodified videos
         self.seeds = draw_seeds(out / "seeds")
         if clips:
             self.seeds["videos"] += _find_small(clips)
@@ -95,7 +95,7 @@ class Fuzzer:
             self.seeds[kept.parent.name].append(kept)
 
     def read_files(self) -> None:
-        """One changed file of each kind that is read in this process."""
+        """Read one mutated file of each kind that is read in this process."""
         for kind, read in READERS.items():
             seed = self.rng.choice(self.seeds[kind])
             content = mutate(seed.read_bytes(), self.rng)
@@ -106,7 +106,7 @@ class Fuzzer:
             self._count(f"{kind}: {outcome}", kind, seed, content)
 
     def _try(self, read: Callable[[Path, Params], object], path: Path) -> str:
-        """What became of a file. Nothing but a message to the user may come of it, so all else is counted."""
+        """The outcome of a file. Any error but UserError is a fault."""
         try:
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 read(path, self.params)
@@ -121,7 +121,7 @@ class Fuzzer:
         return "read"
 
     def decode_videos(self, count: int = BATCH) -> None:
-        """Changed videos through the workers of `transcode`; each is kept, or dropped with a reason."""
+        """Decode mutated videos by the workers of `transcode`; each is kept, or dropped with a reason."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             made = {}
@@ -134,7 +134,7 @@ class Fuzzer:
             told = self.decode(folder, videos)
             if requests := self._collect(folder):
                 inside, asked = self.watcher.inside, self.asked.copy()
-                for request in requests:  # that of a thread may depend on what was decoded before, and have no asker
+                for request in requests:  # may not be reproducible, as those of threads depend on earlier videos
                     self.outcomes[f"watched: FAULT asks for {request}"] += 1
                 for path, request in self._find_askers(folder, videos, requests):
                     told[path.stem] = f"FAULT asks for {request}"
@@ -143,7 +143,7 @@ class Fuzzer:
                 self._count(f"videos: {told.get(stem, 'kept')}", "videos", seed, path.read_bytes())
 
     def watch_seeds(self) -> None:
-        """Decode unchanged videos, and take what the workers ask for as normal."""
+        """Decode unmodified videos, and record the requests of workers as normal."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             videos = [
@@ -155,7 +155,7 @@ class Fuzzer:
             self.normal = set(self._collect(folder))
 
     def _collect(self, folder: Path) -> list[str]:
-        """What the workers have asked for since the last time and may not have, less what is normal or explained."""
+        """The denied requests since the last call, without normal and explained ones."""
         found: Counter[str] = Counter()
         for request, count in self.watcher.forget().items():
             found[hide_numbers(request.replace(str(folder), "FOLDER"))] += count
@@ -163,7 +163,7 @@ class Fuzzer:
         return [request for request in found if request not in self.normal and not explain_request(request)]
 
     def _find_askers(self, folder: Path, videos: Sequence[Path], requests: list[str]) -> Iterator[tuple[Path, str]]:
-        """Which of the videos make a worker ask for what is not normal, by halves."""
+        """Which of the videos cause abnormal requests, by bisection."""
         if len(videos) == 1:
             yield from ((videos[0], request) for request in requests)
         elif requests:
@@ -172,7 +172,7 @@ class Fuzzer:
                 yield from self._find_askers(folder, half, self._collect(folder))
 
     def decode(self, folder: Path, videos: Sequence[Path]) -> dict[str, str]:
-        """What became of each video that was not kept; one that stops the run is found by halves."""
+        """The outcome of each video that was not kept; one that stops the run is found by bisection."""
         try:
             with patch("pipeline.transcoding.ShardMaker", lambda: self.watcher.wrap(ShardMaker())):
                 drops = _transcode(folder, videos, self.params)
@@ -255,7 +255,7 @@ def _read_shards(path: Path, _: Params) -> None:
 
 
 def _generalise(message: str, path: Path) -> str:
-    """A message without names and numbers, so that equal faults of other files are one kind."""
+    """A message without names and numbers, so that equal faults of different files are one kind."""
     message = message.replace(str(path.parent), "FOLDER").replace(path.name, "FILE")
     return re.sub(r"'[^']*'|\"[^\"]*\"", "...", re.sub(r"\d[\d.,]*", "N", message))[:100]
 
@@ -290,7 +290,7 @@ def main(
     watch: Annotated[bool, typer.Option(help="whether to note which files the workers ask for")] = True,
     out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
 ) -> None:
-    """Change files and read them; exit code 1 if one is neither read nor refused by a message."""
+    """Mutate files and read them; exit code 1 if one is neither read nor refused by a message."""
     fuzzer = Fuzzer(out, seed, clips, decoder, watched=watch)
     if videos:
         fuzzer.watch_seeds()

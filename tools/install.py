@@ -1,6 +1,6 @@
-"""Make the virtual environment, or do nothing if it is the right one: `python3 -I tools/install.py FOLDER`.
+"""Create the virtual environment, unless it is up to date: `python3 -I tools/install.py FOLDER`.
 
-Runs before anything is installed, hence as a plain script on the standard library alone.
+Runs before anything is installed, so it is a script that uses only the standard library.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ UV_NAMES = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}
 
 
 def main(folder: Path) -> None:
-    """Bring `folder` to what pyproject.toml and constraints.txt ask for; a stamp inside says that it is."""
+    """Make `folder` match pyproject.toml and constraints.txt; a stamp in it records their digest."""
     stamp = folder / "installed.txt"
-    wanted = f"{folder}\n{_digest()}\n"  # the path, since a moved environment has scripts that start the old one
+    wanted = f"{folder}\n{_digest()}\n"  # with the path: scripts of a moved environment refer to the old one
     found = stamp.read_text() if stamp.is_file() else ""
     if found == wanted:
         return
@@ -52,7 +52,7 @@ def _create(folder: Path) -> None:
 
 
 def _install(python: Path) -> None:
-    """Install with uv, which takes seconds, or with pip where uv cannot be had or does not get through."""
+    """Install with uv, which takes seconds, or with pip if uv is not available or fails."""
     what = ["-e", f"{ROOT}[dev]", "-c", str(ROOT / "constraints.txt")]
     pip = [str(python), "-m", "pip"]
     print(f"installing into {python.parents[1]}: about 2 GB, seconds to minutes", flush=True)
@@ -66,8 +66,8 @@ def _install(python: Path) -> None:
 
 
 def _pip_settings(pip: list[str]) -> dict[str, str]:
-    """Where pip was told to look, in uv's names: uv reads none of pip's settings."""
-    # pip lists its variables (`:env:`) before its files, and the variables count; hence the last word is theirs.
+    """pip's settings of package indexes as environment variables of uv, which does not read pip's settings."""
+    # pip lists variables (`:env:`) before files, and variables have precedence, so the order is reversed.
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     found = {UV_NAMES[name]: value.replace("\\n", " ").strip() for name, value in reversed(SETTING.findall(listed))}
     return {name: ",".join(value.split()) for name, value in found.items() if name not in os.environ}

@@ -1,4 +1,4 @@
-"""Changes to a file by its structure: boxes of MP4, elements of EBML, chunks of RIFF, lines and values of texts."""
+"""Structure-aware mutations of files: boxes of MP4, elements of EBML, chunks of RIFF, lines and values of texts."""
 
 import itertools
 import json
@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import Any, Literal
 
 Way = Callable[[bytes, random.Random], bytes]
-Part = tuple[int, int, int]  # where a part begins with its header, where its content begins, and where it ends
+Part = tuple[int, int, int]  # offsets of a part's header, content and end
 
 EBML = b"\x1aE\xdf\xa3"
 HOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"edts", b"udta", b"LIST", b"RIFF"}
 MASTERS = {0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0xE0, 0x1F43B675, 0xA0}  # EBML: segment, info, tracks, cluster ...
-MARKERS = {b"\0\0\1": b"\0\0\1", b"OggS": b"OggS"}  # how a file begins -> what each of its parts begins with
+MARKERS = {b"\0\0\1": b"\0\0\1", b"OggS": b"OggS"}  # start of a file -> start of each of its parts
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 VALUES: tuple[Any, ...] = (
     None,
@@ -36,7 +36,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
-    """A file that differs in one to four places."""
+    """Apply one to four mutations."""
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
         data = rng.choice(_list_ways(data))(data, rng)
     return data
@@ -67,7 +67,7 @@ def _write_number(data: bytes, rng: random.Random) -> bytes:
 
 
 def _change_parts(data: bytes, rng: random.Random) -> bytes:
-    """One part dropped, doubled, or put where another is; mostly with the lengths of what holds it as they must be."""
+    """Drop, duplicate or copy a part; mostly, lengths in enclosing headers are updated."""
     parts = find_parts(data)
     if not parts:
         return data
@@ -88,7 +88,7 @@ def _put(data: bytes, start: int, end: int, new: bytes) -> bytes:
 
 
 def splice(data: bytes, start: int, end: int, new: bytes) -> bytes:
-    """Put bytes in the place of others, or before a part; the headers of what holds the place say the new lengths."""
+    """Replace or insert bytes, and update the lengths in the headers of enclosing parts."""
     changed = bytearray(_put(data, start, end, new))
     for first, content, last in find_parts(data):
         if not (first < content <= start < last and end <= last):
@@ -101,7 +101,7 @@ def splice(data: bytes, start: int, end: int, new: bytes) -> bytes:
 
 
 def _find_length(data: bytes, start: int, content: int) -> tuple[int, int, Literal["big", "little"]]:
-    """Where the header of a part says its length, in how many bytes, in which order."""
+    """The offset, width and byte order of the length in a part's header."""
     if data[:4] == b"RIFF":
         return start + 4, 4, "little"
     if data[:4] == EBML:
@@ -111,7 +111,7 @@ def _find_length(data: bytes, start: int, content: int) -> tuple[int, int, Liter
 
 
 def _change_start(data: bytes, rng: random.Random) -> bytes:
-    """One to four bytes, or a number, near the start of a part: its header, and the headers of codecs in it."""
+    """Change one to four bits, or a number, near the start of a part: in its header, or codec headers in it."""
     parts = find_parts(data)
     if not parts:
         return data
@@ -127,7 +127,7 @@ def _change_start(data: bytes, rng: random.Random) -> bytes:
 
 
 def _resize_part(data: bytes, rng: random.Random) -> bytes:
-    """The content of one part is cut, and its header stays as it is; or the header says another length."""
+    """Truncate the content of a part without updating its header, or change its header."""
     parts = find_parts(data)
     if not parts:
         return data
@@ -139,7 +139,7 @@ def _resize_part(data: bytes, rng: random.Random) -> bytes:
 
 
 def _change_value(data: bytes, rng: random.Random) -> bytes:
-    """One value of JSON, of the whole file or of one of its lines, replaced by another or put deep into lists."""
+    """Replace one value of JSON, in the whole file or one of its lines, or nest it deeply."""
     with suppress(ValueError, RecursionError):
         lines = data.splitlines() or [b""]
         row = rng.randrange(len(lines))
@@ -153,7 +153,7 @@ def _change_value(data: bytes, rng: random.Random) -> bytes:
 
 
 def _replace(tree: Any, rng: random.Random) -> Any:
-    """The tree with one of its values replaced, or one key taken away."""
+    """The tree with one value replaced, or one key removed."""
     if isinstance(tree, dict) and tree and rng.random() < 0.9:
         key = rng.choice(sorted(tree))
         kept = {name: value for name, value in tree.items() if name != key}
@@ -165,7 +165,7 @@ def _replace(tree: Any, rng: random.Random) -> Any:
 
 
 def find_parts(data: bytes) -> list[Part]:
-    """The parts of a file of a known kind, what holds a part before it; lines of a text, else blocks of 64 bytes."""
+    """The parts of a file, parents before children; for unknown formats, lines of text or blocks of 64 bytes."""
     if data[4:8] in (b"ftyp", b"moov", b"styp"):
         return list(_walk_boxes(data, 0, len(data)))
     if data[:4] == EBML:
@@ -199,7 +199,7 @@ def _walk_chunks(data: bytes, at: int, end: int) -> Iterator[Part]:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if size > end - at - 8:
             return
-        yield at, at + 8, min(at + 8 + size + size % 2, end)  # with the byte that makes it even
+        yield at, at + 8, min(at + 8 + size + size % 2, end)  # with the padding byte
         if data[at : at + 4] in HOLDERS:
             yield from _walk_chunks(data, at + 12, at + 8 + size)
         at += 8 + size + size % 2

@@ -1,4 +1,4 @@
-"""Small whole files of every kind, for the fuzzer to change."""
+"""Small valid files of every kind, as seeds of the fuzzer."""
 
 import io
 import json
@@ -74,7 +74,7 @@ KINDS = ("labels", "vectors", "shards", "videos")
 
 
 def draw_seeds(folder: Path) -> dict[str, list[Path]]:
-    """The files by what reads them: `labels`, `vectors`, `shards` and `videos`."""
+    """Write the seeds -> their paths by kind: `labels`, `vectors`, `shards` and `videos`."""
     for name, text in TEXTS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -93,7 +93,7 @@ def draw_seeds(folder: Path) -> dict[str, list[Path]]:
 
 
 def _write_tables(folder: Path) -> None:
-    """Tables that hold videos, as a stream and with an index."""
+    """Arrow tables with videos, in the stream and the file format."""
     cells = [{"bytes": content, "path": name} for name, content in MEMBERS.items()]
     table = pa.table({"video": cells, "caption": [f"pushing {name}" for name in MEMBERS]})
     for name, open_file in (("stream.arrow", pa.ipc.new_stream), ("file.arrow", pa.ipc.new_file)):

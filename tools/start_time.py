@@ -1,6 +1,6 @@
-"""CPU seconds of a few commands, and how many times those of `import typer` they are: `python -m tools.start_time`.
+"""CPU seconds of some commands, also relative to `import typer`: `python -m tools.start_time`.
 
-In a project with a model, also of `t2v sample`: four clips as a GIF, by the graph of the stage `export` and by torch.
+In a project with a model, also of `t2v sample`: four clips as a GIF, by the ONNX graph and by torch.
 """
 
 import resource
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROUNDS = 5  # of which the fastest counts
+ROUNDS = 5  # the fastest counts
 COMMANDS = {
     "import typer": ["-c", "import typer"],
     "t2v --help": ["-m", "pipeline.cli", "--help"],
@@ -20,7 +20,7 @@ SAMPLE = ["-m", "pipeline.cli", "sample", "pushing a mug from left to right", "-
 
 
 def measure_cpu_seconds(arguments: list[str]) -> float:
-    """User and system time of one start of Python with these arguments."""
+    """User and system time of running Python with these arguments."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,7 +1,7 @@
-"""Make the demo in two clean clones and compare every output: `make verify`, or python -m tools.verify_runs --help.
+"""Run the demo in two clean clones and compare all outputs: `make verify`, or python -m tools.verify_runs --help.
 
-The clones are of the last commit. The locked outputs are compared, too: where they differ from both clones, this
-machine is of another kind than the one that locked them (`t2v doctor`).
+The clones are of the last commit. Locked outputs are compared, too: if they differ from both clones, this machine is of
+another kind than the one that locked them (`t2v doctor`).
 """
 
 import subprocess
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def make_clone(source: Path, folder: Path, changes: Path | None, targets: list[str]) -> dict[str, str]:
-    """Clone, change params, run the graph -> MD5 of each file that it made, by its path."""
+    """Clone, change params, run the graph -> path -> MD5 of each output file."""
     _call(["git", "clone", "--quiet", str(source), str(folder)], Path())
     if changes is not None:
         path = folder / "params.yaml"
@@ -36,7 +36,7 @@ def make_clone(source: Path, folder: Path, changes: Path | None, targets: list[s
 
 
 def list_files(folder: Path) -> dict[str, str]:
-    """MD5 of each file of each output, as the lock files and the cache of a project have them."""
+    """Path -> MD5 of each output file, from the lock files and the cache of a project."""
     found: dict[str, str] = {}
     cache = find_cache(folder)
     for path, digest in list_outputs(folder).items():
@@ -46,7 +46,7 @@ def list_files(folder: Path) -> dict[str, str]:
 
 
 def list_outputs(folder: Path) -> dict[str, str]:
-    """MD5 of each output, as the lock files of a project have it."""
+    """Path -> MD5 of each output, from the lock files of a project."""
     return {path: md5 for step in read_steps(folder) for path, md5 in step.outs.items()}
 
 
@@ -78,7 +78,7 @@ def verify_runs(
 
 
 def _call(command: list[str], folder: Path) -> None:
-    """Run a command with the code of `folder`, its output shown."""
+    """Run a command with the code of `folder`, showing its output. Raises UserError if it fails."""
     kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
     if subprocess.run(command, cwd=folder, env=kept, check=False).returncode:
         raise UserError(f"{' '.join(command)} failed in {folder}")

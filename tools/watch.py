@@ -1,13 +1,13 @@
-"""What sandboxed workers ask the kernel for by path: Landlock denies without telling, a seccomp listener is told all.
+"""Records the paths that sandboxed workers request: Landlock denies silently, but a seccomp listener sees all calls.
 
-A watched function is pickled to its child as any other. There it installs, before the sandbox is applied, a filter
-that asks a listener about every call with a path, and hands the listener to the parent through a socket. The parent
-reads the path from the child's memory, notes it, and lets the kernel go on as if nobody had asked.
+A watched function is pickled to its child as any other. In the child, before the sandbox is applied, it installs a
+filter that notifies a listener of every call with a path, and sends the listener to the parent through a socket. The
+parent reads the path from the child's memory, records it, and lets the kernel continue the call.
 
-Of several filters the kernel takes the most severe answer: to kill, then to fail, to notify, to allow. What the filter
-of the sandbox kills for or refuses (connections, forks, links, shortening by name) thus never comes here. What it
-allows comes here, and then Landlock decides. A thread of an intruder may exchange a path after it was read here: the
-listener observes, and protects nothing.
+Of several filters, the kernel takes the most severe action: kill, then fail, notify, allow. Calls that the filter of
+the sandbox kills for or refuses (connections, forks, links, truncation by name) are therefore not seen here; calls that
+it allows are, and then Landlock decides. A malicious thread may replace a path after it was read here: the listener
+only observes, and protects nothing.
 """
 
 import array
@@ -35,27 +35,27 @@ _FILTER = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)  # seccomp
 _SET_FILTER, _GET_ACTION, _NEW_LISTENER = 1, 2, 8
 _NOTIFY, _ALLOW = 0x7FC00000, 0x7FFF0000
 _RECEIVE, _SEND, _GO_ON = 0xC0502100, 0xC0182101, 1
-_WAITS = 0x80082102  # whether a call still waits, so that its process is the one whose memory was read
+_WAITS = 0x80082102  # checks that the call is still pending, so that the memory of the right process was read
 _NOTICE = struct.Struct("=QIIiIQ6Q")  # id, process, flags, call, machine, instruction, arguments
 _ANSWER = struct.Struct("=QqiI")  # id, value, error, flags
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
-_SINCE = (5, 5)  # of Linux: a listener may let the kernel go on
+_SINCE = (5, 5)  # Linux version from which a listener can let the kernel continue
 _RESTRICT = 446  # landlock_restrict_self
-_HERE = 0xFFFFFF9C  # AT_FDCWD: relative to the folder that the process is in
+_HERE = 0xFFFFFF9C  # AT_FDCWD: relative to the current folder of the process
 _PAGE, _LONGEST = 4096, 4096
 
 _TO_ADD = linux.ADD & ~linux.WRITE
-_TO_REMOVE = 1 << 62  # which no sandbox permits
+_TO_REMOVE = 1 << 62  # permitted by no sandbox
 
 
 class _Call(NamedTuple):
-    """Where a call has its paths: pairs of arguments, the folder (None: none) and the path; and what it asks for."""
+    """The paths of a call as pairs of argument numbers (folder or None, path), and the rights that it needs."""
 
     name: str
     numbers: tuple[int | None, int | None]  # on x86-64 and aarch64
     paths: tuple[tuple[int | None, int], ...]
-    need: int = 0  # 0: by the flags of opening
-    flags: int = -1  # the argument with them
+    need: int = 0  # 0: determined by the open flags
+    flags: int = -1  # number of the argument with open flags
 
 
 _CALLS = (
@@ -90,7 +90,7 @@ _BY_NUMBER = {
 
 
 def find_obstacle() -> str:
-    """Why nothing can be watched on this machine; empty if it can."""
+    """Why this machine does not support watching; empty if it does."""
     machine = platform.machine()
     if sys.platform != "linux" or machine not in linux.MACHINES:
         return f"{sys.platform} on {machine} has no seccomp that is known here"
@@ -104,7 +104,7 @@ def find_obstacle() -> str:
 
 
 def _install() -> int:
-    """Install the filter in this process and what it starts -> its listener. Raises OSError if it is refused."""
+    """Install the filter in this process and its children -> the listener. Raises OSError if it is refused."""
     machine = platform.machine()
     watched = [*_BY_NUMBER, _RESTRICT, _FILTER]
     steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, linux.MACHINES[machine]), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, 0)]
@@ -121,7 +121,7 @@ def _install() -> int:
 
 
 def _arrive(function: object, address: str) -> object:
-    """In the child: be watched from here on, or tell why not. Nothing may be opened before the parent listens."""
+    """In the child: install the filter, or send the reason why not. No file may be opened before the parent listens."""
     with socket.socket(socket.AF_UNIX) as parent:
         parent.connect(address)
         try:
@@ -136,19 +136,19 @@ def _arrive(function: object, address: str) -> object:
 
 
 class Watch:
-    """What the children of one function ask for, and what they may."""
+    """The requests and permissions of the children of one function."""
 
     def __init__(self, watcher: "Watcher") -> None:
         self.address = str(Path(tempfile.mkdtemp(dir=watcher.folder)) / "socket")
         self._watcher = watcher
-        self._rights: dict[str, int] = {}  # beginning of a path -> mask
+        self._rights: dict[str, int] = {}  # prefix of a path -> mask
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(self.address)
         self._socket.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def permit(self, permissions: Permissions) -> None:
-        """Note what the children may: what they have done so far was asked for with it, too."""
+        """Record permissions of the children, in addition to earlier ones."""
         rights = [(f"{os.path.realpath(path)}/", mask) for path, mask in list_rights(permissions, "")]
         if permissions.folder:
             rights.append((f"{os.path.realpath(permissions.folder)}/.scratch-", linux.ADD))
@@ -156,7 +156,7 @@ class Watch:
             self._rights[start] = self._rights.get(start, 0) | mask
 
     def close(self) -> None:
-        """Wait for no more children."""
+        """Stop accepting children."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -175,13 +175,13 @@ class Watch:
                 self._watcher.obstacle = f"a worker could not be watched: {told.decode()}"
 
     def _listen(self, listener: int) -> None:
-        """Answer one child and what it starts, until all of them have ended."""
+        """Answer the calls of one child and its descendants, until all have ended."""
         poll = select.poll()
         poll.register(listener, select.POLLIN)
         sandboxed = False
         while not poll.poll()[0][1] & (select.POLLHUP | select.POLLERR):
             notice = bytearray(_NOTICE.size)
-            with suppress(OSError):  # its process was killed meanwhile
+            with suppress(OSError):  # the process was killed meanwhile
                 fcntl.ioctl(listener, _RECEIVE, notice)
                 number, process, _, call, _, _, *arguments = _NOTICE.unpack(notice)
                 sandboxed = sandboxed or call == _RESTRICT or (call == _FILTER and arguments[0] == _SET_FILTER)
@@ -203,13 +203,13 @@ class Watch:
 
 
 def _read_requests(number: int, process: int, arguments: list[int]) -> Iterator[tuple[str, str, int]]:
-    """Each path that a call names: the name of the call, the path without links resolved, and what is asked of it."""
+    """For each path of a call: the name of the call, the path with links unresolved, and the needed rights."""
     if (call := _BY_NUMBER.get(number)) is None:
         return
     need = call.need
     if call.flags >= 0:
         flags = arguments[call.flags]
-        if call.name == "openat2":  # a structure that begins with them
+        if call.name == "openat2":  # a struct that starts with the flags
             flags = int.from_bytes(_read_memory(process, flags, 8), sys.byteorder)
         writes = flags & (os.O_ACCMODE | os.O_TRUNC)
         need = (linux.WRITE if writes else 0) | (_TO_ADD if flags & os.O_CREAT else 0)
@@ -221,7 +221,7 @@ def _read_requests(number: int, process: int, arguments: list[int]) -> Iterator[
 
 
 def _find_folder(process: int, descriptor: int) -> Path:
-    """The folder that a relative path begins at."""
+    """The folder that a path is relative to."""
     number = descriptor & 0xFFFFFFFF
     with suppress(OSError):
         return Path(f"/proc/{process}/cwd" if number == _HERE else f"/proc/{process}/fd/{number}").readlink()
@@ -229,7 +229,7 @@ def _find_folder(process: int, descriptor: int) -> Path:
 
 
 def _read_memory(process: int, address: int, most: int) -> bytes:
-    """Bytes up to and with the first zero; page by page, since the next one may not be there."""
+    """Bytes up to the first zero, inclusive; page by page, since the next page may not be mapped."""
     found = b""
     with suppress(OSError), Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
         while len(found) < most and (most < _LONGEST or b"\0" not in found):
@@ -239,7 +239,7 @@ def _read_memory(process: int, address: int, most: int) -> bytes:
 
 
 class _Watched:
-    """A sandboxed function whose children are watched; in the child it is the function itself."""
+    """A sandboxed function whose children are watched; unpickled in the child, it is the function itself."""
 
     def __init__(self, function: Any, watch: Watch) -> None:
         self._function, self._watch = function, watch
@@ -257,12 +257,12 @@ class _Watched:
 
 
 class Watcher:
-    """Counts what the sandboxed children of watched functions ask for, by call and path."""
+    """Counts the requests of the sandboxed children of watched functions, by call and path."""
 
     def __init__(self, *, watched: bool = True) -> None:
-        self.obstacle = find_obstacle() if watched else "it was not wanted"  # why nothing is watched, or not all
-        self.inside = 0  # requests for what a child may have
-        self.outside: Counter[str] = Counter()  # for what it may not: `call path`
+        self.obstacle = find_obstacle() if watched else "it was not wanted"  # why not everything is watched
+        self.inside = 0  # permitted requests
+        self.outside: Counter[str] = Counter()  # denied requests: `call path`
         self.watches: list[Watch] = []
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
@@ -276,25 +276,25 @@ class Watcher:
         self._folder.cleanup()
 
     def release(self) -> None:
-        """Wait for no more children of the functions that were watched so far."""
+        """Stop accepting children of the functions watched so far."""
         while self.watches:
             self.watches.pop().close()
 
     def wrap(self, function: Any) -> Any:
-        """The same sandboxed function, watched; itself where nothing can be watched."""
+        """The sandboxed function, watched; unchanged if watching is not supported."""
         if self.obstacle:
             return function
         self.watches.append(Watch(self))
         return _Watched(function, self.watches[-1])
 
     def count(self, request: str, *, outside: bool) -> None:
-        """Note a request of a sandboxed worker."""
+        """Record a request of a sandboxed worker."""
         with self._counting:
             self.inside += not outside
             self.outside[request] += outside
 
     def forget(self) -> Counter[str]:
-        """The requests for what a worker may not have, since the last time."""
+        """The denied requests since the last call."""
         with self._counting:
             found, self.outside = +self.outside, Counter()
         return found

@@ -1,7 +1,7 @@
-"""Draws the embedded dataset: clips of a hand that moves an object, labelled like Something-Something-V2.
+"""Renders the demo dataset: clips of a hand that moves an object, labelled like Something-Something-V2.
 
-One plan -> frames uint8 [T,H,W,3]: trajectories, then room, shadows, objects and hand, from back to front. Lengths of
-trajectories are in sides (the frame's shorter side), from the middle of the picture, x to the right and y down.
+A plan -> frames uint8 [T,H,W,3]: trajectories, then room, shadows, objects and hand, from back to front. Lengths are in
+sides (the frame's shorter side), relative to the middle of the frame, x to the right and y down.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ WALLS: tuple[Colour, ...] = (
 )
 
 UNIT = 120.0  # pixels of the sprite per unit; a unit is the frame's shorter side
-REACH = 1.5  # length of arm and hand
+REACH = 1.5  # length of arm and hand, in sides
 SKIN: tuple[Colour, ...] = (
     (250, 214, 186),
     (236, 188, 154),
@@ -67,7 +67,7 @@ FPS = 12
 
 @dataclass(frozen=True)
 class Reach:
-    """How far an object reaches from its middle, in sides, at scale 1."""
+    """The extent of an object from its middle, in sides, at scale 1."""
 
     left: float
     top: float
@@ -77,19 +77,19 @@ class Reach:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where object and hand are in each of T frames."""
+    """The positions of object and hand in each of T frames."""
 
     mover: Points  # of its middle
     hand: Points  # of the finger tips
-    angle: float  # that the hand points along: 0 = to the right, radians clockwise
-    floor: NDArray[np.float64]  # [T]: y of the table below the mover
+    angle: float  # of the hand: 0 = to the right, radians clockwise
+    floor: NDArray[np.float64]  # [T]: y of the table below the moved object
     still: tuple[float, float, float] | None  # x, y, scale of the second object
 
 
 def plan_trajectory(
     category: Category, mover: Reach, other: Reach | None, horizon: float, rng: np.random.Generator
 ) -> Trajectory:
-    """A motion of 20 to 60 frames: the hand comes, takes the object along and leaves; a lifted object stays in it."""
+    """A motion of 20 to 60 frames: the hand comes, moves the object and leaves; it keeps holding a lifted object."""
     frames = round(rng.triangular(20, 27, 60))
     time = np.linspace(0, 1, frames)
     touch, release = rng.uniform(0.06, 0.13), rng.uniform(0.86, 0.93)
@@ -115,12 +115,12 @@ def plan_trajectory(
 def _ends(
     motion: Motion, mover: Reach, other: Reach | None, horizon: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float] | None]:
-    """Start and end (x, y, scale) of the mover, and where the second object stands."""
+    """Start and end (x, y, scale) of the moved object, and the position of the second object, if any."""
     base, zoom, drift = rng.uniform(0.22, 0.34), rng.uniform(0.92, 1.1), rng.uniform(-0.03, 0.03)
     if motion in ("right", "left"):
         # Nearer to the camera, since the demo trains on these at 32x32 pixels; half the square is left to cross.
         zoom = min(1.25 * zoom, 0.52 / (mover.right - mover.left))
-        edge = 0.51  # of the square that a centre crop keeps; the shadow may reach over it
+        edge = 0.51  # of the square that a centre crop keeps; the shadow may cross it
         low, high = -edge - mover.left * zoom + rng.uniform(0, 0.04), edge - mover.right * zoom - rng.uniform(0, 0.04)
         xs = (low, high) if motion == "right" else (high, low)
         ends = [(x, base - mover.bottom * zoom, zoom) for x in xs]
@@ -142,7 +142,7 @@ def _ends(
 def _pair(
     motion: Motion, mover: Reach, other: Reach, base: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float]]:
-    """The second object stands at one side; the mover moves to it or away from it."""
+    """The second object is at one side; the first moves towards it or away from it."""
     side = int(rng.choice([-1, 1]))
     zoom = rng.uniform(0.74, 0.84)
     reach = other.right if side > 0 else -other.left
@@ -160,7 +160,7 @@ def _pair(
 def _contact(
     category: Category, mover: Reach, still: tuple[float, float, float] | None, rng: np.random.Generator
 ) -> tuple[float, NDArray[np.float64]]:
-    """The hand's angle, and where its tips touch the mover, from the mover's middle."""
+    """The angle of the hand, and the point where it touches the moved object, relative to the object's middle."""
     overlap = 0.0 if category.grip == "push" else 0.045
     lean = rng.uniform(-0.12, 0.12)
     if category.motion in ("away", "towards"):
@@ -178,19 +178,19 @@ def _contact(
 
 
 def draw_frames(plan: ClipPlan) -> Frames:
-    """All frames of the clip, uint8 [T,H,W,3]."""
+    """Render all frames of the clip, uint8 [T,H,W,3]."""
     scene = ClipScene(plan)
     return np.stack([scene.frame(number) for number in range(len(scene.trajectory.mover))])
 
 
 @dataclass(frozen=True)
 class Room:
-    """The still part of a clip."""
+    """The static part of a clip."""
 
     background: NDArray[np.uint8]  # [H,W,3]
-    centre: Point  # pixels: the middle of the action
-    horizon: float  # of the table's far edge, in sides below the middle
-    light: Point  # towards the light, in the picture's plane
+    centre: Point  # middle of the action, in pixels
+    horizon: float  # y of the table's far edge, in sides
+    light: Point  # direction towards the light, in the image plane
 
     def pixel(self, at: Point) -> Point:
         """Sides from the middle -> pixels of the frame."""
@@ -198,7 +198,7 @@ class Room:
 
 
 def build_room(rng: np.random.Generator) -> Room:
-    """A room with its own shape of frame, camera offset, colours and light."""
+    """A random room: frame shape, camera offset, colours and light."""
     height, width = SHAPES[rng.choice(len(SHAPES), p=[share for _, share in SHAPES])][0]
     centre = (width / 2 + rng.uniform(-2.5, 2.5), height / 2 + rng.uniform(-2.5, 2.5))
     horizon = rng.uniform(-0.26, -0.12)
@@ -216,9 +216,9 @@ def build_room(rng: np.random.Generator) -> Room:
 
 
 def _table(x: NDArray[np.float32], depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Colours of the table top, `depth` sides below its far edge: plain, grained or striped."""
+    """Colours of the table top, plain, grained or striped; `depth` is in sides below its far edge."""
     colour = np.array(TABLES[rng.integers(len(TABLES))]) * rng.normal(1, 0.03, 3)
-    near = 0.35 + np.maximum(depth, 0)  # lines that lie on the table run together far away
+    near = 0.35 + np.maximum(depth, 0)  # for perspective: lines on the table converge with distance
     pattern = rng.choice(["plain", "grain", "stripes"], p=[0.4, 0.4, 0.2])
     phase = rng.uniform(0, 6, 3)
     gain = 0.93 + 0.1 * np.minimum(np.maximum(depth, 0), 1)
@@ -234,7 +234,7 @@ def _table(x: NDArray[np.float32], depth: NDArray[np.float32], rng: np.random.Ge
 def _wall(
     x: NDArray[np.float32], y: NDArray[np.float32], light: Point, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Colours of the wall: a soft gradient, on some a skirt of another tone or the light of a window."""
+    """Colours of the wall: a soft gradient, in some clips with a panel of another tone or the light of a window."""
     colour = np.array(WALLS[rng.integers(len(WALLS))]) * rng.normal(1, 0.02, 3)
     gain = 0.86 - 0.1 * y
     kind = rng.choice(["plain", "window", "panel"], p=[0.5, 0.3, 0.2])
@@ -248,13 +248,13 @@ def _wall(
 
 
 def draw_hand(angle: float, grip: str, light: Point, rng: np.random.Generator) -> Sprite:
-    """A hand that points along `angle` (0 = to the right, radians clockwise), flat to push or pinching to pull."""
+    """A hand in direction `angle` (0 = to the right, radians clockwise), flat to push or pinching to pull."""
     skin = SKIN[rng.integers(len(SKIN))]
     sleeve = SLEEVES[rng.integers(len(SLEEVES))]
     cos, sin = np.cos(angle), np.sin(angle)
     ends = [(a * cos - b * sin, a * sin + b * cos) for a in (-REACH, 0.16) for b in (-0.22, 0.22)]
     xs, ys = zip(*ends, strict=True)
-    # A hand that points to the left is the mirror image, so that its thumb stays on the same side.
+    # A hand that points to the left is mirrored, so that its thumb stays on the same side.
     pen = Pen((min(xs), min(ys), max(xs), max(ys)), UNIT, light, angle, flip=-1 if cos < -0.1 else 1)
     pen.stroke([(-REACH, 0.0), (-0.24, 0.0)], 0.075, skin, 0.06)
     (_flat if grip == "push" else _pinch)(pen, skin)
@@ -283,7 +283,7 @@ def _pinch(pen: Pen, skin: Colour) -> None:
 
 
 class ClipScene:
-    """Everything that one clip shows, drawn once; `frame(n)` puts it together."""
+    """The parts of a clip, drawn once; `frame(n)` composes them."""
 
     def __init__(self, plan: ClipPlan) -> None:
         rng = np.random.default_rng([plan.seed, 5, plan.number])
@@ -327,17 +327,17 @@ class _PlacedObject:
         self.shadow = _contact_shadow(self.sprite, room.light[0])
 
     def show(self, picture: Image.Image, x: float, y: float, scale: float) -> None:
-        """Lay the object over the picture."""
+        """Draw the object over the frame."""
         self.sprite.place(picture, self.room.pixel((x, y)), scale * self.half * SIDE)
 
     def cast(self, picture: Image.Image, x: float, floor: float, scale: float, height: float) -> None:
-        """Darken the table at `floor`, less and wider the higher the object is above it."""
+        """Draw the shadow at `floor`; the higher the object is above, the wider and lighter it is."""
         spread = scale * self.half * SIDE * (1 + 0.5 * height)
         self.shadow.place(picture, self.room.pixel((x, floor)), spread, 1 / (1 + 4 * height))
 
 
 def _contact_shadow(sprite: Sprite, light: float) -> Sprite:
-    """A dark core under the object and a soft tail away from the light; its origin is the object's lowest line."""
+    """A dark core under the object and a soft tail away from the light; its origin is at the object's bottom."""
     left, _, right, _ = sprite.bounds
     unit, reach = 22.0, 2.2
     extent = round(2 * reach * unit), round(1.4 * unit)

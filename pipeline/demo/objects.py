@@ -1,8 +1,8 @@
-"""The objects, which differ in shape, colour and texture. A new one is a function here and a line in OBJECTS.
+"""The objects, which differ in shape, colour and texture. To add one, write a function and a line in OBJECTS.
 
-An object is drawn within [-1,1] in both directions, x to the right and y down. The order of OBJECTS decides which clip
-shows which object, so a new one goes to the end; it changes all clips. Pictures have soft edges: they are drawn with a
-pen, and laid over a frame with sub-pixel accuracy.
+Objects are drawn in [-1,1] in both directions, x to the right and y down. Which clip shows which object depends on the
+order and number of OBJECTS: append new ones, which changes all clips. Sprites have antialiased edges, and are placed
+with sub-pixel accuracy.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Bounds = tuple[float, float, float, float]  # left, top, right, bottom
 Colour = tuple[float, float, float]  # RGB, 0..255
 OVERSAMPLING = 3
 
-UNIT = 38.0  # pixels of the sprite per unit: about twice what a frame shows
+UNIT = 38.0  # pixels of the sprite per unit: about twice the resolution in a frame
 DARK: Colour = (38, 34, 40)
 WHITE: Colour = (246, 244, 238)
 CREAM: Colour = (243, 232, 200)
@@ -29,7 +29,7 @@ GOLD: Colour = (232, 184, 62)
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture in its own units: premultiplied RGBa, or L for black as dense as the picture says."""
+    """An image in sprite units: premultiplied RGBa, or L for black with this opacity."""
 
     image: Image.Image
     unit: float  # pixels of the image per sprite unit
@@ -37,22 +37,22 @@ class Sprite:
 
     @property
     def bounds(self) -> Bounds:
-        """Of what is not transparent, in sprite units from the origin."""
+        """The bounding box of opaque pixels, in sprite units from the origin."""
         left, top, right, bottom = self.alpha().getbbox() or (0, 0, 0, 0)
         (x, y), unit = self.origin, self.unit
         return (left - x) / unit, (top - y) / unit, (right - x) / unit, (bottom - y) / unit
 
     def alpha(self) -> Image.Image:
-        """How opaque each pixel is, as an L image."""
+        """The opacity of each pixel, as an L image."""
         return self.image if self.image.mode == "L" else Image.fromarray(np.asarray(self.image)[..., 3])
 
     def shadow(self, blur: float, dark: float) -> "Sprite":
-        """A black, soft copy, `dark` of 0 to 1; `blur` in sprite units."""
+        """A black, blurred copy with opacity `dark`, 0 to 1; `blur` is in sprite units."""
         soft = self.alpha().filter(ImageFilter.GaussianBlur(blur * self.unit))
         return Sprite(soft.point([round(level * dark) for level in range(256)]), self.unit, self.origin)
 
     def place(self, frame: Image.Image, at: Point, scale: float, opacity: float = 1.0) -> None:
-        """Lay it over an RGB `frame`: its origin at pixel `at`, `scale` pixels per unit. Only black can fade."""
+        """Draw it over an RGB `frame`: its origin at pixel `at`, `scale` pixels per unit; `opacity` is for L only."""
         ratio = scale / self.unit
         x0, x1, left, right = _span(at[0] - self.origin[0] * ratio, self.image.width, ratio, frame.width)
         y0, y1, top, bottom = _span(at[1] - self.origin[1] * ratio, self.image.height, ratio, frame.height)
@@ -69,24 +69,24 @@ class Sprite:
 
 
 def _span(start: float, length: int, ratio: float, limit: int) -> tuple[int, int, float, float]:
-    """Whole pixels of the frame that the sprite covers along one axis, and the stretch of the sprite they show."""
+    """The whole pixels of the frame that the sprite covers along one axis, and the range of the sprite in them."""
     first, last = max(0, ceil(start)), min(limit, floor(start + length * ratio))
     return first, last, max(0.0, (first - start) / ratio), min((last - start) / ratio, length)
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """`colour` with that share of `other` in it."""
+    """Interpolate linearly from `colour` to `other`."""
     red, green, blue = (a + (b - a) * share for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
 def lit(colour: Colour, gain: float) -> Colour:
-    """`colour` towards white (gain above 1) or black (below)."""
+    """`colour` mixed with white (gain above 1) or black (below)."""
     return mix(colour, (255, 255, 255), gain - 1) if gain > 1 else mix(colour, (0, 0, 0), 1 - gain)
 
 
 class Pen:
-    """Draws in sprite units, x to the right, y down (up where `flip` is -1), turned by `angle` radians clockwise."""
+    """Draws in sprite units, x to the right, y down (up if `flip` is -1), rotated by `angle` radians clockwise."""
 
     def __init__(self, bounds: Bounds, unit: float, light: Point, angle: float = 0.0, flip: int = 1) -> None:
         left, top, right, bottom = bounds
@@ -103,13 +103,13 @@ class Pen:
         self.draw.polygon([self._pixel(point) for point in points], fill=_fill(colour))
 
     def ellipse(self, centre: Point, radii: Point, colour: Colour, start: float = 0, end: float = 360) -> None:
-        """A filled ellipse, or the piece of it between two angles in degrees, clockwise from the right."""
+        """A filled ellipse, or its segment between two angles in degrees, clockwise from the right."""
         turns = np.radians(np.linspace(start, end, 49))
         points = [(centre[0] + radii[0] * np.cos(turn), centre[1] + radii[1] * np.sin(turn)) for turn in turns]
         self.polygon(points, colour)
 
     def stroke(self, points: Sequence[Point], radius: float, colour: Colour, end_radius: float | None = None) -> None:
-        """A line with round ends and joints, perhaps tapering to `end_radius`."""
+        """A line with round ends and joints, tapering to `end_radius` if given."""
         radii = np.linspace(radius, radius if end_radius is None else end_radius, len(points))
         for point, thick in zip(points, radii, strict=True):
             self._disc(point, thick, colour)
@@ -140,7 +140,7 @@ class Pen:
             self.polygon(wall, lit(colour, gain))
 
     def sprite(self, depth: float) -> Sprite:
-        """The finished sprite, shaded by `depth` from the light's side to the other as if it were round."""
+        """The finished sprite, shaded by `depth` according to the light as if it were round."""
         small = self.image.reduce(OVERSAMPLING)
         pixels = np.asarray(small).astype(np.float32)
         soft = small.getchannel("A").filter(ImageFilter.GaussianBlur(0.13 * self.unit))
@@ -169,7 +169,7 @@ def _fill(colour: Colour) -> tuple[int, int, int, int]:
 
 
 class DemoObject(NamedTuple):
-    """How an object looks."""
+    """The appearance of an object."""
 
     paint: Callable[[Pen, Colour], None]
     colour: Colour
@@ -177,7 +177,7 @@ class DemoObject(NamedTuple):
 
 
 def draw_object(name: str, light: tuple[float, float], rng: np.random.Generator) -> tuple[Sprite, float]:
-    """The object's sprite, its colour slightly varied, and its extent as a share of the frame's shorter side."""
+    """The object's sprite with a slightly random colour, and its extent as a share of the frame's shorter side."""
     paint, colour, extent = OBJECTS[name]
     red, green, blue = np.clip(np.array(colour) * rng.normal(1, 0.03, 3) + rng.normal(0, 4), 0, 255)
     pen = Pen((-1.15, -1.15, 1.15, 1.15), UNIT, light)

@@ -1,4 +1,4 @@
-"""What the embedded dataset shows, and in which clip: seed and number -> category, objects, id, caption."""
+"""The content of the demo dataset: seed and clip number -> category, objects, id, caption."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ LAST_ID = 220_847  # Something-Something-V2 has this many clips, numbered from 1
 
 @dataclass(frozen=True)
 class Category:
-    """A kind of motion, named as one of Something-Something-V2's templates."""
+    """A kind of motion, named as a template of Something-Something-V2."""
 
     template: str
     number: str  # of the template among the 174 of Something-Something-V2
     motion: Motion
     grip: Grip
-    turns: int  # clips of this category in a round of `ROUND` clips
+    turns: int  # clips of this category per `ROUND` clips
 
     @property
     def slots(self) -> int:
-        """How many objects the template names."""
+        """The number of objects in the template."""
         return self.template.count("[")
 
 
@@ -49,14 +49,14 @@ ROUND = sum(category.turns for category in CATEGORIES)
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One clip to be drawn. It depends on the seed and its number, never on how many others are drawn."""
+    """A clip to render. It depends on the seed and its number only, not on the number of clips."""
 
     seed: int
     number: int
     id: str
     category: Category
-    objects: tuple[str, ...]  # one per slot; the first is the one that moves
-    placeholders: tuple[str, ...]  # the objects as the caption words them: "a book"
+    objects: tuple[str, ...]  # one per slot; the first one moves
+    placeholders: tuple[str, ...]  # the objects as in the caption: "a book"
     validation: bool
 
     @property
@@ -78,7 +78,7 @@ class ClipPlan:
 
 
 def plan_clips(seed: int, clips: int, validation_share: float) -> Iterator[ClipPlan]:
-    """The first `clips` plans. Categories come in rounds, and each category goes through all objects in turn."""
+    """The first `clips` plans. Categories recur in rounds, and each category cycles through all objects."""
     ids = np.random.default_rng([seed, 0]).permutation(LAST_ID) + 1
     order = np.repeat(np.arange(len(CATEGORIES)), [category.turns for category in CATEGORIES])
     order = np.random.default_rng([seed, 1]).permutation(order)
@@ -109,6 +109,6 @@ def _add_article(name: str, rng: np.random.Generator) -> str:
 
 
 def _is_validation(seed: int, category: int, mover: int, lap: int, share: float) -> bool:
-    """Whether the clip of this lap is a validation clip: evenly spread over the laps of each object and category."""
+    """Whether the clip of this lap is a validation clip: they are evenly spread over laps per object and category."""
     phase = np.random.default_rng([seed, 4, category, mover]).random()
     return int((lap + 1) * share + phase) > int(lap * share + phase)

@@ -1,7 +1,7 @@
-"""One HTML file that shows a run, or several side by side: it needs no network, no server and no other file.
+"""A self-contained HTML page of a run, or of several side by side: it needs no network, server or other file.
 
 Equal runs give equal bytes. Everything that comes from a run is escaped by the templates. The page loads nothing: its
-policy allows the styles and scripts inside it by their digests, and pictures that are inside it.
+policy allows only inline styles and scripts, by their digests, and inline images.
 """
 
 import base64
@@ -39,13 +39,13 @@ Part = TypeVar("Part")
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
-MAX_CAPTIONS = 200  # to choose from
+MAX_CAPTIONS = 200  # in the selection
 PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
 
 def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
-    """The page of one run, whatever of it is there."""
+    """The page of one run; missing parts are omitted."""
     with progress("report", 5 + len(PICTURES) + len(WIDGETS)) as advance:
         done = partial(_pass_on, advance)
         evaluation = done(read_evaluation(run))
@@ -75,7 +75,7 @@ def build_page(run: Run, options: ReportParams, fps: int, progress: Progress = n
 
 
 def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progress: Progress = no_progress) -> str:
-    """The page of several runs side by side. Raises UserError if two have one name."""
+    """The page of several runs side by side. Raises UserError if two have the same name."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
@@ -105,18 +105,18 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
 
 
 def _pass_on(advance: Callable[[], None], part: Part) -> Part:
-    """A part of the page that is done."""
+    """Count a part of the page as done, and return it."""
     advance()
     return part
 
 
 def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
-    """The shapes of all clips on the page, which the style sheet has to know."""
+    """The shapes of all clips on the page, for the style sheet."""
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
 
 
 def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) -> Widget | None:
-    """What `build` makes of the run; of a model that does not open here, as of an earlier version, the reason."""
+    """The widget of a run; if its model cannot be opened, for example of an earlier version, the reason."""
     try:
         return build(run, fps)
     except UserError as error:
@@ -124,7 +124,7 @@ def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) 
 
 
 def open_player(run: Run, fps: int) -> Widget | None:
-    """The generator of the run with its commonest captions; None if there is no model. Raises UserError."""
+    """The generator of the run with its most frequent captions; None if there is no model. Raises UserError."""
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
         return None
@@ -187,7 +187,7 @@ def _render(
 
 
 def _build_policy(style: str, scripts: Sequence[str], *, draws: bool) -> str:
-    """What the page may do: run and wear what is inside it; `draws`: the generator is in it."""
+    """The Content-Security-Policy, which allows inline content only; `draws`: the generator is in the page."""
     policy = {
         "default-src": ["'none'"],
         "img-src": ["data:"],
@@ -221,12 +221,12 @@ def _read(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """The source of a policy that allows exactly this text."""
+    """The policy source that allows exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def format_value(number: float | None) -> str:
-    """A figure for people, of two decimals, or two digits where it is smaller; a dash for none."""
+    """A figure with two decimals, or two significant digits if it is below 0.1; a dash for None."""
     if number is None:
         return NO_INTERVAL
     size = abs(number)
@@ -236,7 +236,7 @@ def format_value(number: float | None) -> str:
 
 
 def format_cell(text: str) -> str:
-    """A cell of a table: text and whole numbers as they are, other numbers as figures."""
+    """A cell of a table: text and integers unchanged, other numbers as figures."""
     number = parse_number(text)
     return text if number is None or "." not in text else format_value(number)
 

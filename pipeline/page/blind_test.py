@@ -1,4 +1,4 @@
-"""A blind test: pairs of a real and a generated clip with one caption, of which people pick the real one."""
+"""A blind test: pairs of a real and a generated clip with the same caption; users pick the real one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SIDES = ("left", "right")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A caption and its two clips, uint8 [T,H,W,3], and on which side the real one is to be seen."""
+    """A caption, its two clips uint8 [T,H,W,3], and the side of the real one."""
 
     caption: str
     real: Frames
@@ -33,9 +33,9 @@ class Pair:
 def build_blind_test(
     folders: DataFolders, model_folder: Path, seed: int, fps: int, sampling: SamplingParams | None = None
 ) -> Widget:
-    """The test of a trained model against real clips of the split `test`, with as many captions as can be.
+    """The test of a trained model against real clips of the split `test`, with as many captions as possible.
 
-    Equal runs give equal bytes. Raises UserError if there are no such products.
+    Equal runs give equal bytes. Raises UserError if data or model are missing.
     """
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
@@ -58,7 +58,7 @@ def build_blind_test(
 
 
 def draw_pairs(dataset: Dataset, model: Model, rows: Sequence[int], seed: int) -> list[Pair]:
-    """A pair for each row, its sample from a noise that nothing else is drawn from."""
+    """A pair for each row, with noise that is used nowhere else."""
     clips, real = dataset.clips(rows), dataset.frames(rows)
     captions = [dataset.captions[clip.id] for clip in clips]
     own = derive_seed(seed, "blind test")
@@ -71,14 +71,14 @@ def draw_pairs(dataset: Dataset, model: Model, rows: Sequence[int], seed: int) -
 
 
 def _choose_rows(dataset: Dataset, rng: np.random.Generator) -> list[int]:
-    """Rows of the split, shuffled, with another caption each before any comes twice."""
+    """Shuffled rows of the split, with all captions once before any is repeated."""
     rows = dataset.rows("test")
     shuffled = [rows[index] for index in rng.permutation(len(rows))]
     return order_round_robin(shuffled, [clip.caption for clip in dataset.clips(shuffled)])[:PAIRS]
 
 
 def _encode(pair: Pair) -> tuple[str, str]:
-    """Both clips as pictures of all their frames, from left to right."""
+    """Both clips as image strips, left then right."""
     clips = (pair.real, pair.generated) if pair.side == SIDES[0] else (pair.generated, pair.real)
     left, right = (encode_strip(frames, "").source for frames in clips)
     return left, right

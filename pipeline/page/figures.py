@@ -1,7 +1,7 @@
-"""What a run measured: the logs of its training as charts, and the figures of its evaluation.
+"""The results of a run: training logs as charts, and the figures of its evaluation.
 
-Columns of logs that belong together share a chart. Figures stand beside those of real clips, of chance or noise, and
-beside those of other runs.
+Related columns of logs share a chart. Figures are shown next to those of real clips, of chance or noise, and of other
+runs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,19 +12,19 @@ from pipeline.evaluation.intervals import OF_THE_REALS, Difference, Figure, find
 from pipeline.page.run import Run, flatten, format_setting, parse_number, read_object, read_rows
 from pipeline.page.texts import KEY_METRICS, METRIC_GROUPS, ORDER, OWN_METRICS, MetricText, describe_metric
 
-FLOORS = ("shuffled captions", "noise")  # sets whose figure counts as 0, the first that does
-CEILINGS = ("real test", "real val")  # the same for 1
-BESIDE = 1.15  # end of a bar, where 1 is what real clips get
+FLOORS = ("shuffled captions", "noise")  # candidate sets for the 0 of a scale, in order
+CEILINGS = ("real test", "real val")  # the same for the 1
+BESIDE = 1.15  # end of a bar; 1 is the figure of real clips
 
 Settings = dict[str, list[object]]
-ABSENT = "–"  # noqa: RUF001  of a param that a run does not have
+ABSENT = "–"  # noqa: RUF001  for a param that a run does not have
 LONGEST_POINT = 40  # characters
 
 NO_FIGURE = Figure(None, reason="not evaluated")
 
 X = "clips"
 FILES = {"history.csv": "training", "validation.csv": "validation"}
-# Kind of column -> the title of its chart, and how it is read.
+# Kind of column -> title and explanation of its chart.
 TITLES = {
     "loss": (
         "Losses",
@@ -49,7 +49,7 @@ Points = dict[float, float | None]
 
 
 class Mark(NamedTuple):
-    """A figure on a scale from its floor, 0 %, to its ceiling, in percent of the width of a bar."""
+    """A figure on the scale from floor to ceiling, in percent of the width of a bar."""
 
     value: float
     low: float
@@ -59,7 +59,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table of figures."""
+    """A row of the table of figures."""
 
     name: str
     text: MetricText
@@ -71,12 +71,12 @@ class Line:
 
     @property
     def absent(self) -> bool:
-        """Whether it could not be measured; a withdrawn one could, but cannot be believed."""
+        """Whether it was not measured; withdrawn metrics were, but are unreliable."""
         return self.figure.value is None and not self.figure.reason.startswith("withdrawn")
 
 
 class Cells(NamedTuple):
-    """A table as it is: names of columns and rows of text."""
+    """A table as text: column names and rows."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -84,7 +84,7 @@ class Cells(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationView:
-    """All that the page shows of an evaluation."""
+    """The evaluation as shown on the page."""
 
     key: Sequence[Line]
     groups: Mapping[str, Sequence[Line]]
@@ -98,17 +98,17 @@ class EvaluationView:
 
     @property
     def met(self) -> int:
-        """How many demands on the planted controls were met."""
+        """The number of satisfied requirements on planted controls."""
         return sum(row["passed"] == "yes" for row in self.controls)
 
     @property
     def tried(self) -> int:
-        """How many were tried."""
+        """The number of tested requirements."""
         return sum(row["passed"] in ("yes", "no") for row in self.controls)
 
     @property
     def withdrawn(self) -> list[str]:
-        """The metrics that a planted control did not move."""
+        """The metrics that failed a planted control."""
         return [str(name) for name in read_list(self.protocol.get("withdrawn"))]
 
 
@@ -152,7 +152,7 @@ def _build_line(name: str, figures: Mapping[str, Figure], cells: Mapping[tuple[s
 
 
 def find_end(metric: str, sets: Iterable[str], value: float, cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
-    """The set of clips whose figure is this end of the metric's scale; empty if it has no scale."""
+    """The set of clips that defines this end of the metric's scale; empty if there is none."""
     for name in sets:
         if (name, metric) in cells and parse_number(cells[name, metric].get("scaled")) == value:
             return name
@@ -160,7 +160,7 @@ def find_end(metric: str, sets: Iterable[str], value: float, cells: Mapping[tupl
 
 
 def place_mark(figure: Figure, floor: float | None, ceiling: float | None) -> Mark | None:
-    """Where the figure is drawn; None if it has no value or no scale."""
+    """The position of a figure on its scale; None if it has no value or no scale."""
     if figure.value is None or floor is None or ceiling is None or floor == ceiling:
         return None
 
@@ -174,7 +174,7 @@ def place_mark(figure: Figure, floor: float | None, ceiling: float | None) -> Ma
 
 
 def group_lines(lines: Mapping[str, Line]) -> dict[str, list[Line]]:
-    """The lines under their headings; metrics that a user has added come last."""
+    """The lines by heading; custom metrics are last."""
     groups = {title: [lines[name] for name in names if name in lines] for title, names in METRIC_GROUPS.items()}
     known = {name for names in METRIC_GROUPS.values() for name in names}
     groups[OWN_METRICS] = [line for name, line in lines.items() if name not in known]
@@ -182,13 +182,13 @@ def group_lines(lines: Mapping[str, Line]) -> dict[str, list[Line]]:
 
 
 def tabulate(rows: Sequence[Mapping[str, str]]) -> Cells:
-    """Rows by name as columns and cells."""
+    """Rows of named cells as a table."""
     columns = [name for name in (rows[0] if rows else {}) if name]
     return Cells(columns, [[str(row.get(name) or "") for name in columns] for row in rows])
 
 
 def read_list(value: object) -> list[object]:
-    """A JSON list; empty if it is none."""
+    """A JSON list; empty for anything else."""
     return value if isinstance(value, list) else []
 
 
@@ -198,7 +198,7 @@ def _read_figure(row: Mapping[str, str]) -> Figure:
 
 
 class Span(NamedTuple):
-    """A figure on an axis that all runs share, in percent of its width."""
+    """A figure on an axis shared by all runs, in percent of its width."""
 
     value: float
     low: float
@@ -206,7 +206,7 @@ class Span(NamedTuple):
 
 
 class RunFigure(NamedTuple):
-    """The figure of one run, where it is drawn, and whether it differs from the first run's by more than chance."""
+    """The figure of one run, its position, and whether it differs significantly from the first run's."""
 
     run: str
     figure: Figure
@@ -215,7 +215,7 @@ class RunFigure(NamedTuple):
 
 
 def compare_params(runs: Sequence[Run]) -> Settings:
-    """Dotted key -> its value in each run, of the keys that differ."""
+    """Dotted key -> value in each run, for the keys that differ."""
     trees = [flatten(run.settings) for run in runs]
     keys = dict.fromkeys(key for tree in trees for key in tree)
     rows = {key: [tree.get(key, ABSENT) for tree in trees] for key in keys}
@@ -223,9 +223,9 @@ def compare_params(runs: Sequence[Run]) -> Settings:
 
 
 def name_points(names: Sequence[str], params: Settings) -> list[str]:
-    """What to call runs: points of a sweep by what sets them apart, in a few words, any others by their names.
+    """The labels of runs: for points of a sweep, the differing params if they are short; else their names.
 
-    Points are runs of one name and a number each, which says nothing of them.
+    Points are runs with the same name and a number.
     """
     sweeps = {name.rpartition("-")[0] if name.rpartition("-")[2].isdigit() else "" for name in names}
     short = ["seed" if key == "training_seed" else key.rpartition(".")[2] for key in params]
@@ -239,7 +239,7 @@ def name_points(names: Sequence[str], params: Settings) -> list[str]:
 
 
 def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
-    """Metric -> the figure of each run, of the metrics that at least one run has a value of."""
+    """Metric -> the figure of each run, for metrics with a value in at least one run."""
     tables = [_read_evaluated(run) for run in runs]
     told = dict.fromkeys(name for table in tables for name in table if not name.endswith(OF_THE_REALS))
     names = [*(name for name in ORDER if name in told), *(name for name in told if name not in ORDER)]
@@ -258,7 +258,7 @@ def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
 
 
 def place_spans(figures: Sequence[Figure]) -> list[Span | None]:
-    """The figures on one axis from the lowest end of an interval to the highest."""
+    """The figures on one axis, which spans all intervals."""
     ends = [end for figure in figures for end in (figure.value, figure.low, figure.high) if end is not None]
     least, most = min(ends), max(ends)
 
@@ -288,8 +288,7 @@ def _name_difference(found: Difference | None) -> str:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series over the number of clips shown, and how they are read; `rows` hold x and one value per series, None where
-    there is none."""
+    """Series over the number of clips shown, with an explanation; `rows` have x and one value per series, or None."""
 
     key: str
     title: str
@@ -299,7 +298,7 @@ class Chart:
 
 
 def read_charts(runs: Sequence[Run]) -> list[Chart]:
-    """One chart for each kind of column that a run has logged; of several runs one for each column."""
+    """One chart per kind of logged column; for several runs, one per column."""
     found: dict[tuple[str, str], dict[str, Points]] = {}
     for run in runs:
         for file in FILES:
@@ -326,6 +325,6 @@ def _build_chart(file: str, kind: str, series: Mapping[str, Points]) -> Chart:
 
 
 def _name_series(column: str) -> str:
-    """A column as it is called in the chart of its kind: loss_generator -> generator."""
+    """The name of a column in the chart of its kind: loss_generator -> generator."""
     kind, _, rest = column.partition("_")
     return (rest if rest and kind in TITLES else column).replace("_", " ")

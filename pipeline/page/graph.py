@@ -1,4 +1,4 @@
-"""The stages of a run as a graph: what each stage read, kept and dropped, and why."""
+"""The stages of a run as a graph, with the numbers of read, kept and dropped items, and reasons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from pipeline.page.texts import REASONS
 from pipeline.records import DESCRIPTION, DROPS, Drop
 from pipeline.tables import iterate_table
 
-EXAMPLES = 5  # of each reason
-# Stage -> the stages directly before it; a stage that reads more than these reads what is before them.
+EXAMPLES = 5  # per reason
+# Stage -> its direct predecessors; further inputs come from their predecessors.
 EDGES: dict[str, tuple[str, ...]] = {
     "filter": (),
     "transcode": ("filter",),
@@ -23,8 +23,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "evaluate": ("train", "judge"),
     "render": ("train",),
 }
-WIDTH, BOX_WIDTH, BOX_HEIGHT, LEFT, RIGHT, STEP = 400, 180, 56, 10, 210, 92  # of the drawing, in its own units
-PLACES = {  # of the upper left corner of a stage: across, and the row
+WIDTH, BOX_WIDTH, BOX_HEIGHT, LEFT, RIGHT, STEP = 400, 180, 56, 10, 210, 92  # of the drawing, in SVG units
+PLACES = {  # x of the upper left corner and row of a stage
     "filter": (110, 0),
     "transcode": (LEFT, 1),
     "tokenize": (RIGHT, 1),
@@ -46,7 +46,7 @@ PURPOSES = {
 
 @dataclass(frozen=True)
 class Dropped:
-    """A reason why items were left out, how many, and some of them."""
+    """A reason for dropped items, their number, and examples."""
 
     reason: str
     meaning: str
@@ -56,7 +56,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class StageView:
-    """A stage: its counts where it reads and keeps items, else what it made in a line."""
+    """A stage: its counts if it filters items, and its result as text."""
 
     name: str
     purpose: str
@@ -69,7 +69,7 @@ class StageView:
 
 @dataclass(frozen=True)
 class Box:
-    """A stage in the drawing: its upper left corner."""
+    """A stage in the drawing, with the position of its upper left corner."""
 
     stage: StageView
     x: int
@@ -89,7 +89,7 @@ class Drawing:
 
 
 def draw_graph(stages: Sequence[StageView]) -> Drawing:
-    """Where each stage stands, and the arrows between them."""
+    """The positions of the stages, and the lines between them."""
     boxes = {stage.name: Box(stage, PLACES[stage.name][0], 1 + PLACES[stage.name][1] * STEP) for stage in stages}
     lines = [
         (
@@ -105,7 +105,7 @@ def draw_graph(stages: Sequence[StageView]) -> Drawing:
 
 
 def read_stages(run: Run, evaluation: EvaluationView | None) -> list[StageView]:
-    """The stages in the order of the graph; those that have not run have an empty result."""
+    """The stages in the order of the graph; stages that have not run have an empty result."""
     folders = run.folders
     return [
         _read_choice("filter", folders.labels, _list_splits),
@@ -129,7 +129,7 @@ def _read_choice(name: str, folder: Path, list_facts: Any) -> StageView:
 
 
 def read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
-    """Why items were left out, the commonest reason first, with the first items of each."""
+    """The reasons for dropped items, most frequent first, with the first items of each."""
     dropped = read_section(report, "dropped")
     counts = {reason: read_count(dropped, reason) for reason in dropped}
     examples: dict[str, list[Drop]] = {reason: [] for reason in counts}

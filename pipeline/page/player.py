@@ -1,12 +1,12 @@
-"""The generator inside the page: markup, weights and scripts that generate a clip for any caption without a server.
+"""The generator in the page: markup, weights and scripts that generate a clip for any caption without a server.
 
-The scripts of `player/` are plain JavaScript that shares one scope. Those of a worker draw, so that the page never
-stands still; the others are what is seen. All of it is inlined as it is, for a page that is opened from a file.
+The scripts in `player/` are plain JavaScript in a shared scope. Those of the worker run the generator, so that the page
+stays responsive; the others are the user interface. All are inlined, so that the page can be opened from a file.
 
-Weights are safetensors, gzip, base85. Most are rounded to as few bits as leave the frames the same, nearly always nine
-or ten significant ones. What steers places and captions has sixteen, since a rounded place trembles. The bytes of a
-number lie in planes, the lowest of all numbers first: those of a kind compress better together. They are laid out as
-pipeline/page/player/tensors.js reads them.
+Weights are safetensors, gzip, base85. Most are rounded to the fewest bits that leave the frames unchanged, usually nine
+or ten significant ones. Those of poses and captions have sixteen, since rounded poses jitter. Bytes are stored in
+planes, the lowest byte of all numbers first, since that compresses better. The layout is that of
+pipeline/page/player/tensors.js.
 """
 
 import base64
@@ -35,20 +35,20 @@ from pipeline.records import DESCRIPTION
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
 
-WORKER = (  # in the order in which they build on each other
+WORKER = (  # in the order of dependencies
     *("random", "weights", "plain_kernel", "kernel", "tensors", "captions", "blocks"),
     *("residual", "convgru", "unet", "model", "worker"),
 )
 INTERFACE = ("tokens", "gif", "files", "saving", "interface")
 MAX_VALUES = 20_000_000  # of a model: 40 MB of text
-MAX_OPERATIONS = 60_000_000_000  # of a clip, in floating point: some seconds in a browser
+MAX_OPERATIONS = 60_000_000_000  # floating-point operations per clip: some seconds in a browser
 
-POLICY = {  # what the page's Content-Security-Policy has to allow besides the style and the script themselves
+POLICY = {  # additions to the page's Content-Security-Policy
     "script-src": ["'wasm-unsafe-eval'"],
     "worker-src": ["blob:"],
 }
 
-STEERING = (  # beginnings of names
+STEERING = (  # prefixes of names
     "caption_encoder.",
     "object_encoder.",
     "names_object",
@@ -61,8 +61,8 @@ STEERING = (  # beginnings of names
     "generator.frames",
 )
 HALF, SINGLE = 2, 3  # planes: of a float16, and of a float32 without its last byte
-PRECISIONS = ((HALF, 2), (HALF, 1), (HALF, 0), (SINGLE, 8))  # planes, and how many last bits are spared
-CLOSE = 0.5  # grey levels; of a few clips, so that no other one is a whole level off
+PRECISIONS = ((HALF, 2), (HALF, 1), (HALF, 0), (SINGLE, 8))  # planes, and number of lowest bits set to zero
+CLOSE = 0.5  # grey levels, on a few clips, so that no other clip is a whole level off
 TRIED = 8  # clips
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -76,7 +76,7 @@ def build_player(
     fps: int,
     sampling: SamplingParams | None = None,
 ) -> Widget:
-    """The player of a trained model; `captions` are offered to choose from, `fps` is frames per second.
+    """The player of a trained model; `captions` are offered as a selection, `fps` is frames per second.
 
     Equal models give equal bytes. Raises UserError if there is no model.
     """
@@ -95,7 +95,7 @@ def build_player(
 
 
 def _find_obstacle(model: Model) -> str:
-    """Why a page cannot run the model; empty if it can."""
+    """Why the page cannot run the model; empty if it can."""
     kind, encoder = model.params.generator.kind, model.params.captions.encoder
     if kind not in GENERATORS:
         return f"The generator {kind} is code of this project, which a page cannot run. Use `t2v sample`."
@@ -105,7 +105,7 @@ def _find_obstacle(model: Model) -> str:
     if values > MAX_VALUES:
         return f"The generator has {values / 1e6:.0f} million values, too many for a page. Use `t2v sample`."
     z = draw_noise(0, 1, model.generator.z_width)
-    # The network itself: in inference mode, which `sample` uses, operations are not counted.
+    # Called directly, since `sample` uses inference mode, in which operations are not counted.
     operations = step_flops(lambda: model.generator(z, pad([(1,)])))
     if operations > MAX_OPERATIONS:
         return f"A clip takes {operations / 1e9:.0f} billion operations, too many for a page. Use `t2v sample`."
@@ -115,7 +115,7 @@ def _find_obstacle(model: Model) -> str:
 def _describe(
     model: Model, vocabulary: Vocabulary, directions: Directions, captions: list[str], fps: int
 ) -> dict[str, Any]:
-    """All that the scripts have to know of a model besides its weights."""
+    """Everything that the scripts need besides the weights."""
     opposites = {action: directions.find_opposite(action) for action in vocabulary.actions}
     return {
         "clip": {"frames": model.shape.frames, "height": model.shape.height, "width": model.shape.width},
@@ -142,22 +142,22 @@ def _describe_flow(model: Model) -> dict[str, float | bool] | None:
 
 
 def _read_ahead(captions: list[str], vocabulary: Vocabulary, max_tokens: int) -> dict[str, tuple[str, ...]]:
-    """The tokens of the captions where the page cannot find them itself: by a spaCy model, or lemmas."""
+    """The tokens of the captions if the page cannot compute them: by a spaCy model, or with lemmas."""
     if vocabulary.model is None and not vocabulary.lemmas:
         return {}
     read = {}
     for caption in captions:
         try:
             read[caption] = encode(caption, vocabulary, max_tokens).caption.tokens
-        except UserError:  # the page says so of this one
+        except UserError:  # reported by the page
             continue
     return read
 
 
 def pack_weights(model: Model) -> str:
-    """All that a generator reads, as one line of base85; equal weights give equal bytes.
+    """All tensors of a generator as one line of base85; equal weights give equal bytes.
 
-    The alphabet is that of `base64.b85encode`, with a comma for the sign that opens elements.
+    The alphabet is that of `base64.b85encode`, with a comma in place of `<`.
     """
     precision = _choose_precision(model)
     planes = {name: _split(values, _limit(name, values, precision)) for name, values in sorted(_arrange(model).items())}
@@ -165,7 +165,7 @@ def pack_weights(model: Model) -> str:
 
 
 def _choose_precision(model: Model) -> Precision:
-    """The smallest with which clips are as they were; the largest if there is none."""
+    """The lowest precision that leaves clips unchanged; the highest if there is none."""
     z = draw_noise(0, TRIED, model.generator.z_width)
     words = np.random.default_rng(0).integers(1, len(model.vocabulary), (TRIED, min(12, model.max_tokens)))
     ids = pad(words.tolist())
@@ -192,7 +192,7 @@ def _arrange(model: Model) -> Arrays:
         array = value.float().numpy()
         if name in gains:
             array = (array * np.float32(gains[name])).transpose(2, 3, 4, 1, 0)
-        elif array.ndim == 5:  # a map that is learned
+        elif array.ndim == 5:  # a learned feature map
             array = array.transpose(0, 2, 3, 4, 1)
         elif array.ndim == 2 and name in learned:
             array = array.T
@@ -201,27 +201,27 @@ def _arrange(model: Model) -> Arrays:
 
 
 def _tabulate_words(model: Model) -> Arrays:
-    """The vector of every word of the vocabulary, for each caption encoder: [V,E]."""
+    """The vectors of all words of the vocabulary [V,E], for each caption encoder."""
     every = pad([range(len(model.vocabulary))])
     encoders = {"caption_encoder": model.generator.caption_encoder, "object_encoder": model.generator.object_encoder}
     return {f"{name}.words": one.words(every)[0].numpy() for name, one in encoders.items() if one is not None}
 
 
 def _find_gains(network: TextToVideo) -> dict[str, float]:
-    """By which the weights of each convolution are multiplied."""
+    """Name -> the gain that multiplies the weights of a convolution."""
     return {f"{name}.weight": part.gain for name, part in network.named_modules() if isinstance(part, Convolution)}
 
 
 def _limit(name: str, values: NDArray[np.float32], precision: Precision) -> Precision:
-    """The precision of some weights where most have this one; of those that float16 has no number for, the largest."""
+    """`precision`, or the highest one for STEERING weights and those that exceed the range of float16."""
     beyond = np.abs(values).max(initial=0) > np.finfo(np.float16).max / 2
     return PRECISIONS[-1] if beyond or name.startswith(STEERING) else precision
 
 
 def _round(values: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """The nearest numbers with so few bits, of two as near the one whose last bit is zero."""
+    """Round to this precision, half to even."""
     planes, spared = precision
-    lost = np.uint32(spared + (13 if planes == HALF else 0))  # of the 23 bits after the first of a float32
+    lost = np.uint32(spared + (13 if planes == HALF else 0))  # of the 23 mantissa bits of a float32
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     one = np.uint32(1)
     rounded = (bits + (one << lost >> one) - one + (bits >> lost & one)) >> lost << lost

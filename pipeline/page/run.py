@@ -1,4 +1,4 @@
-"""A run as its stages left it on disk; what a stage did not write is empty here."""
+"""A run on disk; outputs that a stage did not write are empty."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from pipeline.records import GENERATOR
 from pipeline.shards import INDEX
 
 REMEDY = "`dvc repro` makes it anew"
-NAMED_BY = {  # folder -> the file whose bytes name its product
+NAMED_BY = {  # folder -> the file whose digest identifies its product
     "labels": "clips.parquet",
     "clips": INDEX,
     "captions": "captions.parquet",
@@ -28,7 +28,7 @@ NAMED_BY = {  # folder -> the file whose bytes name its product
 
 @dataclass(frozen=True)
 class RunFolders:
-    """The folders of the stages' products."""
+    """The output folders of the stages."""
 
     labels: Path
     clips: Path
@@ -44,31 +44,31 @@ class RunFolders:
         return cls(**{name: data / name for name in cls.__annotations__})
 
     def list_files(self) -> dict[str, Path]:
-        """The files that name the products by the name of their folder, those that are there."""
+        """Folder name -> the file that identifies its product, if it exists."""
         paths = {folder: getattr(self, folder) / file for folder, file in NAMED_BY.items()}
         return {folder: path for folder, path in paths.items() if path.is_file()}
 
     def digest(self) -> dict[str, str]:
-        """What names the products that a page shows: file, as evaluation/intervals.json -> SHA-256."""
+        """Identifies the products on a page: file, such as evaluation/intervals.json -> SHA-256."""
         return {f"{folder}/{path.name}": digest_file(path) for folder, path in self.list_files().items()}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A name for the reader, the folders, the sections of params.yaml, where the run comes from, and what it took.
+    """A display name, the folders, the sections of params.yaml, the origin of the run, and measured costs.
 
-    `measured` is what differs between machines, so the stage `report`, whose bytes do not, has none of it.
+    `measured` differs between machines, so the stage `report`, whose bytes must not, leaves it empty.
     """
 
     name: str
     folders: RunFolders
     settings: Mapping[str, Any] = field(default_factory=dict)
-    origin: Mapping[str, str] = field(default_factory=dict)  # such as its commit, of a run in git
+    origin: Mapping[str, str] = field(default_factory=dict)  # such as the commit
     measured: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if the file is absent. Raises UserError if it is broken."""
+    """A JSON object; empty if the file does not exist. Raises UserError if it is broken."""
     if not path.is_file():
         return {}
     value = read_json(path, REMEDY)
@@ -78,7 +78,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a table by the names of its columns; none where the file is absent. Raises UserError."""
+    """The rows of a CSV file by column name; empty if the file does not exist. Raises UserError if it is broken."""
     if not path.is_file():
         return []
     try:
@@ -89,7 +89,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def parse_number(text: str | None) -> float | None:
-    """The number of a cell; None if it holds none, or one that is not finite."""
+    """The number in a cell; None if it is no finite number."""
     try:
         number = float(text) if text else math.nan
     except ValueError:
@@ -98,7 +98,7 @@ def parse_number(text: str | None) -> float | None:
 
 
 def read_count(tree: Mapping[str, Any], name: str) -> int:
-    """A whole number of a JSON object; 0 if it is none."""
+    """An integer in a JSON object; 0 for anything else."""
     count = tree.get(name)
     return count if isinstance(count, int) else 0
 
@@ -112,5 +112,5 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def format_setting(value: Any) -> str:
-    """A value of params.yaml as one writes it there, or nearly."""
+    """A value of params.yaml, approximately as written there."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

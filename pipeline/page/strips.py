@@ -1,4 +1,4 @@
-"""Clips as pictures in the page: the frames of a clip below each other, which a style sheet plays."""
+"""Clips as images in the page: vertical strips of frames, animated by a style sheet."""
 
 import base64
 import io
@@ -16,14 +16,14 @@ from pipeline.rendering.export import read_samples
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 
-# AVIF keeps full colour at a quarter of what a lossless picture takes; one thread: equal clips give equal bytes.
+# AVIF has full chroma at a quarter of the lossless size; one thread, so that equal clips give equal bytes.
 QUALITY = 70
 OPTIONS = {"quality": QUALITY, "subsampling": "4:4:4", "speed": 8, "max_threads": 1}
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip: its picture as a data URL, an alternative text, a label below it, and its shape T, H, W."""
+    """A clip: its image as a data URL, alternative text, label, and shape T, H, W."""
 
     source: str
     alt: str
@@ -33,7 +33,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Card:
-    """Clips that belong together, under a title."""
+    """Related clips with a title."""
 
     title: str
     strips: Sequence[Strip]
@@ -41,7 +41,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cards under a heading."""
+    """Cards with a heading."""
 
     title: str
     cards: Sequence[Card]
@@ -57,14 +57,14 @@ def encode_strip(frames: Frames, alt: str, label: str = "") -> Strip:
 
 
 def read_grid(run: Run, most: int) -> list[Sheet]:
-    """A sheet for each line of the grid of samples, a card for each caption, `most` captions in all."""
+    """A sheet per row of the grid of samples, a card per caption, with `most` captions in total."""
     rows = _read_rows(run.folders.samples / "grid.npz")[:most]
     each = max(1, most // len(rows)) if rows else 0
     return [Sheet(row.title, _cut_row(row, each)) for row in rows]
 
 
 def _cut_row(row: Row, most: int) -> list[Card]:
-    """A card for each of the first labels, with its window of every block."""
+    """A card for each of the first `most` labels, with its windows of all blocks."""
     labels = list(dict.fromkeys(window.label for block in row.blocks for window in block.windows))[:most]
     return [
         Card(
@@ -83,7 +83,7 @@ def _cut_row(row: Row, most: int) -> list[Card]:
 
 
 def read_pictures(run: Run, name: str) -> list[Card]:
-    """The lines of one of the pictures of an evaluation: nearest, worst, opposites, words."""
+    """The rows of a contact sheet of the evaluation: nearest, worst, opposites or words."""
     return [
         Card(
             row.title,
@@ -98,7 +98,7 @@ def read_pictures(run: Run, name: str) -> list[Card]:
 
 
 def read_data(run: Run, clips_per_category: int) -> list[Sheet]:
-    """Some clips of each of the commonest categories, as training sees them."""
+    """Some clips of each of the most frequent categories, as used in training."""
     folders = run.folders
     if not (folders.clips / INDEX).is_file():
         return []
@@ -115,9 +115,9 @@ def read_data(run: Run, clips_per_category: int) -> list[Sheet]:
 
 
 def align_samples(runs: Sequence[Run], most: int) -> tuple[str, list[Sheet]]:
-    """The first block of samples that all runs have: its title, and `most` cards of captions with a clip of each run.
+    """The first block of samples common to all runs: its title, and `most` cards of captions with a clip per run.
 
-    Blocks are named by their seed, so all clips of a card were drawn from the noise of one seed.
+    Blocks are named by their seed, so all clips of a card have the same noise seed.
     """
     grids = {run.name: rows for run in runs if (rows := _read_rows(run.folders.samples / "grid.npz"))}
     titles = [dict.fromkeys(block.title for row in rows for block in row.blocks) for rows in grids.values()]

@@ -1,4 +1,4 @@
-"""A run in a few sentences: what was trained, on what data and at what cost, and the digests of its parts."""
+"""A summary of a run: what was trained, on which data and at what cost, and the digests of its parts."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from pipeline.page.figures import EvaluationView
 from pipeline.page.run import REMEDY, Run, read_count, read_object
 from pipeline.records import DESCRIPTION, GENERATOR
 
-PRODUCTS = {  # for the reader, and the folder of each
+PRODUCTS = {  # display name -> folder
     "chosen clips": "labels",
     "shards": "clips",
     "captions": "captions",
@@ -27,7 +27,7 @@ PRODUCTS = {  # for the reader, and the folder of each
 
 @dataclass(frozen=True)
 class Summary:
-    """Sentences for the top of the page, costs and digests by name."""
+    """Sentences for the top of the page, and costs and digests by name."""
 
     trained: str
     measured: str
@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
-    """The run in sentences. Raises UserError if a file is broken."""
+    """Summarise a run. Raises UserError if a file is broken."""
     model = read_object(run.folders.model / DESCRIPTION)
     return Summary(
         trained=describe_training(run, model),
@@ -47,7 +47,7 @@ def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
 
 
 def describe_training(run: Run, model: Mapping[str, Any]) -> str:
-    """What was trained, and on what."""
+    """What was trained, on which data."""
     if not model:
         return "Nothing is trained yet: `dvc repro train` makes a model."
     report, train = read_object(run.folders.labels / "report.json"), read_section(model, "train")
@@ -70,12 +70,12 @@ def describe_training(run: Run, model: Mapping[str, Any]) -> str:
 
 
 def count(number: int, one: str, many: str) -> str:
-    """So many of something: 1 clip, 1,200 clips."""
+    """A number with its noun: 1 clip, 1,200 clips."""
     return f"{number:,} {one if number == 1 else many}"
 
 
 def describe_evaluation(evaluation: EvaluationView | None) -> str:
-    """What was measured, and whether the metrics can be believed."""
+    """What was measured, and whether the metrics are reliable."""
     if evaluation is None:
         return "Not evaluated yet: `dvc repro evaluate` measures it beside real clips and planted controls."
     protocol, withdrawn = evaluation.protocol, evaluation.withdrawn
@@ -88,7 +88,7 @@ def describe_evaluation(evaluation: EvaluationView | None) -> str:
 
 
 def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | None) -> dict[str, str]:
-    """What is the same on every machine: weights, arithmetic, bytes."""
+    """Costs that are equal on every machine (weights, operations, bytes), and the measured ones of the run."""
     protocol = evaluation.protocol if evaluation else {}
     weights, operations = protocol.get("generator_weights"), protocol.get("gflop_per_clip")
     generator = run.folders.model / GENERATOR
@@ -107,7 +107,7 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
 
 
 def count_weights(path: Path) -> int:
-    """The number of values in a file of safetensors. Raises UserError if it is none."""
+    """The number of values in a safetensors file. Raises UserError if it is not one."""
     try:
         with safe_open(path, framework="np") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
@@ -116,7 +116,7 @@ def count_weights(path: Path) -> int:
 
 
 def list_lineage(run: Run, model: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of the products, SHA-256, and where the run comes from."""
+    """The origin of the run, and the SHA-256 of its products."""
     files = run.folders.list_files()
     found = {name: digest_file(files[folder]) for name, folder in PRODUCTS.items() if folder in files}
     params = {"params of the model": digest_value(model)} if model else {}

@@ -1,10 +1,10 @@
-"""Short descriptions of metrics and of reasons on the page; docs/reference/evaluation.md defines the metrics."""
+"""Short descriptions of metrics and drop reasons for the page; docs/reference/evaluation.md defines the metrics."""
 
 from typing import NamedTuple
 
 
 class MetricText(NamedTuple):
-    """How a metric is called, and what its figure says."""
+    """The title of a metric, and the meaning of its figure."""
 
     title: str
     meaning: str
@@ -22,7 +22,7 @@ KEY_METRICS = (
 _TO_FRECHET = "Distance to real clips in the features of {}. Lower is better; 0 is equal."
 _TO_MMD = "Discrepancy from real clips in the features of {}. Lower is better; about 0 is equal."
 
-# Heading -> metric -> its words, in the order of the page.
+# Heading -> metric -> its text, in the order of the page.
 METRIC_GROUPS: dict[str, dict[str, MetricText]] = {
     "Does it show what the caption says?": {
         "joint_accuracy": MetricText(
@@ -167,7 +167,7 @@ REASONS: dict[str, str] = {
 
 
 def describe_metric(name: str) -> MetricText:
-    """The words for a metric; those of its name for one that a user has added."""
+    """The text of a metric; for custom ones, made from the name."""
     for group in METRIC_GROUPS.values():
         if name in group:
             return group[name]

@@ -1,4 +1,4 @@
-"""A part of the page with scripts of its own: markup, style, and the data that the scripts read."""
+"""A part of the page with its own scripts: markup, style, and data for the scripts."""
 
 import json
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ SOURCES = Path(__file__).parent / "player"
 
 @dataclass(frozen=True, slots=True)
 class Widget:
-    """Markup `html` where it is to be seen, and the texts of a `style` and a `script` element.
+    """Visible markup `html`, and the texts of a `style` and a `script` element.
 
-    `data` are elements for the end of the body, before the script. Where it cannot be had, `reason` says why, as plain
-    text.
+    `data` are elements for the end of the body, before the script. If the widget is not available, `reason` says why,
+    as plain text.
     """
 
     html: str
@@ -27,27 +27,27 @@ class Widget:
 
 
 def explain_missing(reason: str) -> Widget:
-    """In place of a part that cannot be had: why, for the reader, too."""
+    """A widget that only shows why it is not available."""
     return Widget(f"<p>{escape(reason)}</p>\n", reason=reason)
 
 
 def read_source(name: str) -> str:
-    """One of the files in the folder of the scripts."""
+    """A file in the folder of scripts."""
     return (SOURCES / name).read_text(encoding="utf-8")
 
 
 def read_scripts(names: Iterable[str]) -> str:
-    """Some of the scripts as one, in a scope of its own."""
+    """Scripts joined into one, in a separate scope."""
     texts = [read_source(f"{name}.js") for name in names]
     return "(() => {\n" + '"use strict";\n' + "\n".join(texts) + "})();\n"
 
 
 def embed(name: str, kind: str, text: str) -> str:
-    """An element that holds data, not markup."""
+    """An element with data."""
     return f'<script id="{name}" type="{kind}">\n{text}</script>\n'
 
 
 def embed_json(value: Any) -> Markup:
-    """JSON that no markup can end."""
+    """JSON that is safe inside a script element."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Markup(text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}))
