@@ -1,1 +1,1 @@
-"""Side-by-side measures of speed and memory; each prints a table and never asserts a time."""
+"""Benchmarks of speed and memory, side by side with alternatives; they print tables and never assert times."""

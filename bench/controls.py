@@ -1,7 +1,7 @@
-"""Do all planted controls move the metrics as demanded, whatever the seed of the judge and of the planted clips?
+"""Whether all planted controls change the metrics as required, for several seeds of judge and planted clips.
 
-`python -m bench.controls` reads data/ as `dvc repro judge` leaves it and prints a table: every demand, and with how
-many of the seeds it was met. No demand is on the generator, so none is needed.
+`python -m bench.controls` reads data/ after `dvc repro judge` and prints a table of the requirements, with the number
+of seeds that met each. None is about the generator, so no model is needed.
 """
 
 from collections import defaultdict
@@ -49,13 +49,13 @@ def main(
 
 
 def format_range(checks: list[Check]) -> str:
-    """The least and the largest figure."""
+    """The minimum and maximum figure."""
     found = [check.found for check in checks if check.found is not None]
     return f"{min(found):.3g} to {max(found):.3g}" if found else "n/a"
 
 
 def count_met(checks: list[Check]) -> str:
-    """With how many seeds a demand was met, of those where it could be checked."""
+    """The number of seeds that met a requirement, of those with which it could be checked."""
     tried = [check.passed for check in checks if check.passed is not None]
     return f"{sum(tried)} of {len(tried)}"
 

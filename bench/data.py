@@ -1,7 +1,7 @@
-"""How fast the data half is: `make bench-data` prints the table and writes bench/data.json.
+"""The speed of the data stages: `make bench-data` prints a table and writes bench/data.json.
 
-Each ratio is taken within one run, the ways in turn and round after round; of CPU time wherever that is fair, since
-others may be using the machine. Of every part of the work the best round counts; the ratio of medians stands beside it.
+Each ratio is measured within one run, alternating between implementations; in CPU time wherever that is fair, since the
+machine may be shared. The best round of each part of the work counts; the ratio of medians is shown next to it.
 """
 
 import tempfile
@@ -34,7 +34,7 @@ SHAPE = {"frames": 16, "height": 64, "width": 64}
 SIDES = (16, 64, 64)
 SHARD_CLIPS, BATCH_CLIPS = 250, 50  # of the shards that are read
 WHOLE_VIDEO = ClipParams(**SHAPE, spread="time", seconds=None, stride=None)
-REPEATS = 8  # of every video where the whole stage is timed, so that starting its processes hardly counts
+REPEATS = 8  # of every video when the whole stage is timed, so that starting processes is negligible
 
 
 def main(
@@ -47,7 +47,7 @@ def main(
     parts: Annotated[int, typer.Option(min=1, help="parts of it")] = 1000,
     out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/data.json"),
 ) -> None:
-    """Measure it all, some ten minutes; with smaller numbers, whether it runs."""
+    """Measure everything, which takes some ten minutes; use smaller numbers for a smoke test."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         videos = draw_clips(folder / "videos", clips, workers=2)
@@ -80,7 +80,7 @@ def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
 
 
 def _before(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
-    """This build beside the last one that knew no times, on videos of a constant rate."""
+    """This build compared with the last one that ignored timestamps, on videos with a constant frame rate."""
     measures = []
     for kind, paths in (("webm", videos), ("mp4", copy_as_mp4(videos, folder))):
         found = compare_builds(paths, SHAPE, rounds)
@@ -133,7 +133,7 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
 
 
 def measure_reading(folder: Path, clips: int, rounds: int) -> dict[str, Times]:
-    """CPU seconds for all clips in a random order, in batches, by the reader and by indexing a plain memory map."""
+    """CPU seconds to read all clips in random order, in batches: by ShardReader, and by indexing a memory map."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (clips, *SIDES, 3), dtype=np.uint8)
     rows = [(f"{number:07}", "", clip) for number, clip in enumerate(frames)]

@@ -1,4 +1,4 @@
-"""Clips and labels like Something-Something-V2's, drawn and made up: VP9, 427x240, 12 fps, 45 frames, some 88 kB."""
+"""Synthetic clips and labels like Something-Something-V2's: VP9, 427x240, 12 fps, 45 frames, about 88 kB."""
 
 import itertools
 import json
@@ -27,11 +27,11 @@ WAYS = (
     "next to a box", "in front of the camera", "without letting it go", "and catching it", "with a hand",
 )  # fmt: skip
 THINGS = 400  # words for objects
-MAX_LINKS = 30_000  # of a file
+MAX_LINKS = 30_000  # hard links per file
 
 
 def draw_clips(folder: Path, count: int, workers: int) -> list[Path]:
-    """Videos of the demo's drawing, enlarged, with the unrest and the grain of a camera held by hand."""
+    """Render enlarged videos of the demo, with the shake and grain of a hand-held camera."""
     folder.mkdir(parents=True)
     plans = list(plan_clips(7, count, 0.1))
     return list(map_ordered(partial(_draw, folder), plans, workers, label="drawing clips", progress=progress))
@@ -51,7 +51,7 @@ def _draw(folder: Path, plan: ClipPlan) -> Path:
 
 
 def draw_short(path: Path) -> Path:
-    """A video of 3 frames: every stage opens it, and drops it because it is too short."""
+    """A video of 3 frames, which stages open and then drop as too short."""
     run(
         ffmpeg.input("testsrc2=s=32x32:r=12", f="lavfi").output(str(path), vcodec="libvpx-vp9", **{"frames:v": 3}),
         seconds=60,
@@ -60,7 +60,7 @@ def draw_short(path: Path) -> Path:
 
 
 def write_labels(path: Path, rows: int) -> list[str]:
-    """A label file of `rows` rows in 170 categories -> their ids."""
+    """Write a label file with `rows` rows in 170 categories -> their ids."""
     rng = random.Random(0)
     templates = [f"{verb} [something] {way}" for verb, way in itertools.product(VERBS, WAYS)]
     things = [f"{first}{second}" for first in ("", "red ", "big ", "toy ") for second in _words(rng, THINGS // 4)]
@@ -75,7 +75,7 @@ def write_labels(path: Path, rows: int) -> list[str]:
 
 
 def write_names(folder: Path, ids: list[str]) -> None:
-    """A stand-in for a video under many names."""
+    """Write a placeholder video under many names."""
     folder.mkdir(parents=True)
     for number, name in enumerate(ids):
         if number % MAX_LINKS == 0:
@@ -86,7 +86,7 @@ def write_names(folder: Path, ids: list[str]) -> None:
 
 
 def link_pictures(folder: Path, ids: list[str], each: int) -> None:
-    """A folder for each id with so many pictures, which are links to few files."""
+    """Write a folder per id with `each` images, which are links to few files."""
     source, links = folder, 0
     for clip_id in ids:
         clip = folder / clip_id
@@ -100,7 +100,7 @@ def link_pictures(folder: Path, ids: list[str], each: int) -> None:
 
 
 def chosen_clips(videos: list[Path]) -> list[Clip]:
-    """Rows of clips.parquet as `filter` writes them, one for each of the videos; a video may come many times."""
+    """Rows of clips.parquet as `filter` writes them, one per video; a video may be repeated."""
     digests = {path: digest_file(path) for path in set(videos)}
     return [
         Clip(

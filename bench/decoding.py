@@ -1,8 +1,8 @@
-"""Videos to clips: this project's way beside others, beside nothing but decoding, and beside an earlier build's.
+"""Decoding videos to clips, compared with alternatives, with decoding alone, and with an earlier build.
 
-The two builds run in processes that take turns; the earlier one is taken out of git and decodes with the same packages.
-It knew no times: whatever the frames of a constant rate were by their numbers, they have to be still. Of one long video
-many parts are taken: how much of it is decoded for them, and what decoding all of it for each would cost.
+The two builds run in alternating processes; the earlier one is unpacked from git and uses the same packages. It ignored
+timestamps: at a constant frame rate, both must choose the same frames. For many parts of one long video, it is measured
+how much is decoded, and what decoding the whole video for each part would cost.
 """
 
 import json
@@ -33,14 +33,14 @@ from pipeline.video.geometry import SCALE_FLAGS
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.webm import UnsupportedFile, read_plain_webm
 
-os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"  # OpenCV reads it when it opens a file
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"  # read by OpenCV when it opens a file
 
 RATE, MINUTE = 25, 60
-KEY_SECONDS = 10  # from one key frame to the next: what x264 does unless told otherwise
+KEY_SECONDS = 10  # between key frames: x264's default at this rate
 
-REVISION = "ff6f505^"  # the last build that chose frames by their numbers alone
+REVISION = "ff6f505^"  # the last build that chose frames by their index only
 
-# Run in either tree, whose package `pipeline` it finds first. Names a clip by its digest.
+# Run in either tree, from which it imports `pipeline`. Identifies clips by digest.
 WORKER = """
 import hashlib, json, sys, time
 from pathlib import Path
@@ -57,7 +57,7 @@ for line in sys.stdin:
 
 
 def measure_decoding(paths: list[Path], shape: ClipParams, options: TranscodeParams, rounds: int) -> dict[str, Times]:
-    """CPU seconds for all the videos, of each way."""
+    """CPU seconds for all videos, per implementation."""
     packets = {
         path: [av.Packet(packet.data) for packet in read_plain_webm(path.read_bytes()).packets] for path in paths
     }
@@ -74,7 +74,7 @@ def measure_decoding(paths: list[Path], shape: ClipParams, options: TranscodePar
 
 
 def count_equal(paths: list[Path], shape: ClipParams, options: TranscodeParams) -> dict[str, int]:
-    """Of how many videos the frames are byte-equal by the plain WebM reader, by `av.open` and by ffmpeg-python."""
+    """The number of videos with equal frames by the plain WebM reader, `av.open` and ffmpeg; and of plain videos."""
     equal = plain = 0
     for path in paths:
         fast = decode_video(path, shape, options, path.stem).clips
@@ -95,7 +95,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _decode_only(path: Path, packets: Mapping[Path, list[av.Packet]], decoder: av.VideoCodecContext) -> None:
-    """Nothing but decoding on one thread: the packets are in memory, and the decoder is the one of the video before."""
+    """Decode only, in one thread, with packets in memory and a reused decoder."""
     for packet in packets[path]:
         decoder.decode(packet)
 
@@ -105,7 +105,7 @@ def _ours(path: Path, shape: ClipParams, options: TranscodeParams) -> list[Frame
 
 
 def _one_process(path: Path, shape: ClipParams) -> Frames:
-    """All frames cropped and scaled by one process of the static ffmpeg, then the wanted ones taken."""
+    """Crop and scale all frames by one process of the static ffmpeg, then select the wanted ones."""
     video = ffmpeg.input(str(path), threads=1).video.filter("crop", "ih", "ih")
     video = video.filter("scale", shape.width, shape.height, flags=SCALE_FLAGS)
     pixels = run(video.output("pipe:", f="rawvideo", pix_fmt="rgb24", threads=1), seconds=60)
@@ -114,7 +114,7 @@ def _one_process(path: Path, shape: ClipParams) -> Frames:
 
 
 def _opencv() -> Callable[..., Frames] | None:
-    """The way of the seed: every frame read and resized by OpenCV; None if it is not installed."""
+    """The 2019 project's implementation: OpenCV reads and resizes all frames; None if it is not installed."""
     try:
         import cv2
     except ImportError:
@@ -144,16 +144,16 @@ def _spread(frames: Frames, wanted: int) -> Frames:
 
 @dataclass(frozen=True, slots=True)
 class PartCosts:
-    """What many parts of a video cost."""
+    """The cost of many parts of a video."""
 
     parts: int
     decoded_share: float  # seconds decoded per second wanted
     seconds: float  # CPU time for all parts
-    seconds_of_whole: float  # CPU time to decode the video once: a decode per row takes `parts` times as long
+    seconds_of_whole: float  # CPU time to decode the video once; decoding it per row takes `parts` times as long
 
 
 def draw_long(folder: Path, minutes: int) -> Path:
-    """H.264 in MP4: one drawn minute, again and again."""
+    """H.264 in MP4: one synthetic minute, repeated."""
     folder.mkdir(parents=True)
     minute, listed, path = folder / "minute.mp4", folder / "minutes.txt", folder / "long.mp4"
     drawing = ffmpeg.input(f"testsrc2=s=320x240:r={RATE}:d={MINUTE}", f="lavfi")
@@ -168,7 +168,7 @@ def draw_long(folder: Path, minutes: int) -> Path:
 def measure_parts(
     path: Path, minutes: int, parts: int, shape: ClipParams, options: TranscodeParams, at_once: int
 ) -> PartCosts:
-    """Parts side by side over the whole video, `at_once` in a shard."""
+    """Decode consecutive parts that cover the whole video, `at_once` per shard."""
     length = minutes * MINUTE / parts
     wanted = [Part(number * length, (number + 1) * length, str(number)) for number in range(parts)]
     add, decoded = Budget.add, 0
@@ -195,16 +195,16 @@ def measure_parts(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two builds on the same videos."""
+    """A comparison of two builds on the same videos."""
 
     before: Times  # CPU seconds
     now: Times
-    median_of_pairs: float  # how many times as long the earlier build takes for a video, in the median of all pairs
-    equal_share: float  # of the videos, with the same bytes by both
+    median_of_pairs: float  # median ratio of the earlier build's time to the current one's, over all pairs
+    equal_share: float  # of videos with equal bytes
 
 
 def copy_as_mp4(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """The same videos as H.264 in MP4, with the B-frames of x264."""
+    """Transcode the videos to H.264 in MP4, with x264's B-frames."""
     folder.mkdir()
     copies = [folder / f"{path.stem}.mp4" for path in paths]
     for path, copy in zip(paths, copies, strict=True):
@@ -213,7 +213,7 @@ def copy_as_mp4(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def compare_builds(paths: Sequence[Path], shape: dict[str, int], rounds: int) -> Comparison | None:
-    """None if git does not know the earlier build."""
+    """Compare both builds; None if git does not have the earlier revision."""
     seconds: dict[str, list[list[float]]] = {name: [[] for _ in paths] for name in ("before", "now")}
     equal = [False] * len(paths)
     with TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Figures of many trainings in one file, so that a comparison goes on where it was stopped."""
+"""Figures of many training runs in one file, so that an interrupted comparison resumes."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.files import read_json, write_json
 
 
 def choose(asked: str, known: Iterable[str], file: Path) -> list[str]:
-    """The names that are asked for, parted by commas; all of the file without. Raises UserError for another one."""
+    """The requested names, separated by commas; all names in the file by default. Raises UserError if unknown."""
     known = list(known)
     chosen = asked.split(",") if asked else known
     if unknown := set(chosen).difference(known):
@@ -20,7 +20,7 @@ def choose(asked: str, known: Iterable[str], file: Path) -> list[str]:
 
 
 class FigureTable:
-    """Entries by kind and name, written whenever one is added."""
+    """Entries by kind and name, saved whenever one is added."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
@@ -28,7 +28,7 @@ class FigureTable:
         self.tree |= {"machine": describe_machine()}
 
     def find(self, kind: str, name: str, digest: str) -> Any:
-        """What was found before with equal params; None if nothing was."""
+        """The earlier entry with equal params, or None."""
         entry = self.tree.get(kind, {}).get(name)
         return entry if entry and entry["params"] == digest else None
 
@@ -38,7 +38,7 @@ class FigureTable:
             write_json(self._path, self.tree)
 
     def write(self, kind: str, found: Mapping[str, Any]) -> None:
-        """What comes of all entries."""
+        """Save a summary of all entries."""
         with self._lock:
             self.tree[kind] = found
             write_json(self._path, self.tree)

@@ -1,4 +1,4 @@
-"""Commands of the pipeline as children of a process that has imported what they need: start after start in no time."""
+"""Runs commands of the pipeline as forks of a process that has already imported their modules, for fast starts."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# What the commands import takes them longer than what they do for a tiny project.
+# For a tiny project, imports take longer than the work of the commands.
 for _module in (
     "stages.train_model",
     "stages.evaluate_model",
@@ -36,9 +36,9 @@ def start(
     said: Path,
     scratch: Path | None = None,
 ) -> int:
-    """Run a module with its words in a folder, and write what it says to a file -> the process.
+    """Run a module with arguments in a folder, with its output in a file -> the process id.
 
-    With `scratch` its folders for temporary files are that one, whatever they are called.
+    With `scratch`, all folders for temporary files are replaced by that one.
     """
     pid = os.fork()
     if pid == 0:
@@ -56,7 +56,7 @@ def start(
 
 
 def wait(pid: int, seconds: float | None = None) -> int | None:
-    """The exit code of a process of `start`, negative where a signal ended it; None if it still runs by then."""
+    """The exit code of a process of `start`, negative if a signal ended it; None if it is still running."""
     if seconds is None:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     deadline = time.monotonic() + seconds
@@ -77,7 +77,7 @@ def _enter(folder: Path, environment: Mapping[str, str], said: Path, scratch: Pa
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, source in enumerate((nothing, target, target)):
         os.dup2(source, number)
-    tempfile.tempdir = None  # found anew
+    tempfile.tempdir = None  # clears the cache
     if scratch:
         if ctypes.CDLL(None).unshare(NEW_MOUNTS):
             raise PermissionError("unshare")

@@ -1,9 +1,9 @@
-"""A disk that fills up under a command, at many places: what is told, what is left, and does the command go on?
+"""Disks that fill up during a command, at many points: tests the messages, the remaining files and the recovery.
 
-`python -m bench.full_disk` (as root, for it mounts a small file system in memory) makes a tiny project there, temporary
-folder and all, and gives each command that writes so little room that it fails, more each time, in bytes or in files.
-It must end with exit code 1 and one message that names a file, leave nothing half-written, and end well once there is
-room, with the bytes of a run that nothing disturbed.
+`python -m bench.full_disk` (as root, since it mounts a small file system in memory) creates a tiny project there,
+including the temporary folder, and runs each command that writes with too little room, in bytes or in files,
+increasing each time. It must end with exit code 1 and one message that names a file, leave no partial files, and
+succeed once there is room, with the bytes of an undisturbed run.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from pipeline.errors import NO_SCRATCH
 from pipeline.files import read_json
 from tests.projects import Project
 
-ROOMY, MANY = 4 << 30, 1 << 20  # bytes and files: no command comes near them
-PAGE = 4096  # bytes that such a file system gives at once
+ROOMY, MANY = 4 << 30, 1 << 20  # bytes and files: far more than any command needs
+PAGE = 4096  # allocation unit of the file system, bytes
 POLL_SECONDS = 0.001
 T2V = ("pipeline.cli",)
 CAPTION = "pushing a mug from left to right"
 GIVEN = 12  # videos for `t2v evaluate`
 COMMITTED = ("data/demo/dvc.yaml:draw", "filter", "transcode", "tokenize", "train", "judge")
-# Every command, after those whose outputs it reads. What it writes is found by looking.
+# All commands, each after those whose outputs it reads.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "draw": ("stages.draw_demo",),
     "filter": ("stages.filter_labels",),
@@ -63,27 +63,27 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dvc commit": ("dvc.__main__", "commit", "--force", *COMMITTED),
     "t2v sweep": (*T2V, "sweep", "train.generator_lr=0.002", "--until", "train", "--name", "filled"),
 }
-# Half of a copy, hidden, that DVC does not take away: it is counted; `t2v doctor` tells of it.
+# A hidden partial copy that DVC leaves behind: it is counted, and reported by `t2v doctor`.
 COPY_BY_DVC = re.compile(r"project/\.dvc/cache/.*/\.[\w-]+\.tmp")
-# What holds the clock, or what no command needs: logs, locks of DVC and of a sweep's cores, what was found to be whole,
-# what ONNX Runtime notes.
+# Files with times, or not needed by any command: logs, locks of DVC and of a sweep's cores, records of verified shards,
+# notes of ONNX Runtime.
 UNCOMPARED = re.compile(
     r"project-home/.*|scratch/(\.ses|t2v-slots-\d+/.*)|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern
 )
-# One file, or the folders of which none has room for a temporary one.
+# The message names a file, or the folders for temporary files.
 DATABASE = (
     r".+: (disk I/O error|database or disk is full|unable to open database file), says DVC, which keeps databases .+"
 )
 TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]|{DATABASE}); make room .+")
-# DVC has words of its own, and those of its database; a sweep tells of a run that failed in one line.
+# Messages of DVC and its database; a sweep reports a failed run in one line.
 BY_DVC = re.compile(r"(?m)^ERROR: .+")
 OF_RUN = re.compile(r"filled-\d+ .*: failed( \(\d+\))?: .*(No space left on device|disk is full|disk I/O error).*")
-HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name, as `pipeline.files.atomic_write` gives it
+HALF = re.compile(r"\.[^/]+\.\d+(\.[^/]*)?")  # a temporary name of `pipeline.files.atomic_write`
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """The exit code and output of a command."""
 
     code: int
     said: str
@@ -91,17 +91,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system in memory, whose room can be changed while it is in use."""
+    """A file system in memory whose capacity can be changed while it is in use."""
 
     folder: Path
 
     def used(self) -> tuple[int, int]:
-        """Bytes and files."""
+        """The numbers of used bytes and files."""
         now = os.statvfs(self.folder)
         return (now.f_blocks - now.f_bfree) * now.f_frsize, now.f_files - now.f_ffree
 
     def leave(self, room: int | None = None, files: int | None = None) -> None:
-        """Let so many more bytes and files be written from now on; without a number as many as one likes."""
+        """Limit the numbers of further bytes and files that can be written; None: practically unlimited."""
         spent, held = self.used()
         size = ROOMY if room is None else max(spent + room, PAGE)  # 0 would mean any size
         most = MANY if files is None else held + files
@@ -111,7 +111,7 @@ class Disk:
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[Disk]:
-    """A roomy disk in an empty folder. Raises PermissionError if none may be mounted."""
+    """Mount a large disk at an empty folder. Raises PermissionError if that is not permitted."""
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={ROOMY},nr_inodes={MANY}"
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "t2v", str(folder)], capture_output=True, text=True)
@@ -124,7 +124,7 @@ def mounted(folder: Path) -> Iterator[Disk]:
 
 
 class Filled:
-    """A tiny project on a disk that can be filled up, with all that its commands read."""
+    """A tiny project on a limited disk, with all inputs of its commands."""
 
     def __init__(self, disk: Disk, project: Project) -> None:
         self.disk, self.project = disk, project
@@ -134,7 +134,7 @@ class Filled:
         self._environment = {**project.environment, "TMPDIR": str(self._scratch), "PYTHONPYCACHEPREFIX": str(compiled)}
 
     def run(self, command: Sequence[str]) -> Ended:
-        """Run a module of Python with its words in the project."""
+        """Run a Python module with arguments in the project."""
         module, *words = command
         said = self.disk.folder.with_name("said.txt")
         # On most machines the folders for temporary files are on the same disk.
@@ -142,7 +142,7 @@ class Filled:
         return Ended(code, said.read_text(encoding="utf-8", errors="replace"))
 
     def files(self) -> dict[str, str]:
-        """Path within the disk -> digest, of every file; and the trees of DVC's experiments by their names."""
+        """Path on the disk -> digest of every file; and names of DVC's experiments -> trees."""
         found = (path for path in self.disk.folder.rglob("*") if path.is_file() and not path.is_symlink())
         named = ((path.relative_to(self.disk.folder).as_posix(), path) for path in found)
         files = {
@@ -153,19 +153,19 @@ class Filled:
         return files | {f"experiment {name}": tree for name, tree in list_trees(self.project.folder).items()}
 
     def save(self) -> None:
-        """Keep what is on the disk elsewhere."""
+        """Back up the content of the disk."""
         shutil.rmtree(self._saved, ignore_errors=True)
         shutil.copytree(self.disk.folder, self._saved, symlinks=True)
 
     def restore(self) -> None:
-        """Put back what was saved last."""
+        """Restore the last backup."""
         for path in self.disk.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(self._saved, self.disk.folder, symlinks=True, dirs_exist_ok=True)
 
 
 def measure_room(filled: Filled, command: Sequence[str]) -> tuple[int, int]:
-    """The most bytes and files that a command holds above what was there; it must end well."""
+    """The peak numbers of bytes and files that a command adds; it must succeed."""
     done, most, start = threading.Event(), [0, 0], filled.disk.used()
 
     def watch() -> None:
@@ -190,7 +190,7 @@ def fill(
     room: int | None,
     files: int | None,
 ) -> list[str]:
-    """Run a command with little room and then with plenty -> what was wrong; `["roomy"]` where it had enough."""
+    """Run a command with little room, then with plenty -> faults; `["roomy"]` if the room was sufficient."""
     command, judge = COMMANDS[name], JUDGES.get(name, judge_message)
     filled.disk.leave(room, files)
     ended = filled.run(command)
@@ -208,7 +208,7 @@ def fill(
 
 
 def judge_message(ended: Ended) -> Iterator[str]:
-    """What is wrong with how a command ended that found no room."""
+    """The faults in the exit code and messages of a command without room."""
     if ended.code != 1:
         yield f"exit code {ended.code}"
     errors = [line for line in ended.said.splitlines() if line.startswith("error: ")]
@@ -221,7 +221,7 @@ def judge_message(ended: Ended) -> Iterator[str]:
 
 
 def judge_dvc(ended: Ended) -> Iterator[str]:
-    """The same of DVC, which has codes and words of its own and does not always name a file."""
+    """As `judge_message`, for DVC, which has other exit codes and messages and does not always name a file."""
     if not BY_DVC.search(ended.said):
         yield f"no message: {ended.said.strip()[-3000:]}"
     if "Traceback" in ended.said:
@@ -229,7 +229,7 @@ def judge_dvc(ended: Ended) -> Iterator[str]:
 
 
 def judge_sweep(ended: Ended) -> Iterator[str]:
-    """The same of a sweep, which tells of runs that failed and goes on with others."""
+    """As `judge_message`, for a sweep, which reports failed runs and continues with others."""
     if not OF_RUN.search(ended.said):
         yield from judge_message(ended)
     elif ended.code != 1 or "Traceback" in ended.said:
@@ -240,7 +240,7 @@ JUDGES = {"dvc repro": judge_dvc, "dvc commit": judge_dvc, "t2v sweep": judge_sw
 
 
 def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with the files that were left."""
+    """The faults in the remaining files."""
     for name, digest in left.items():
         temporary = HALF.fullmatch(Path(name).name) or name.startswith("scratch/")
         if temporary and name not in before and not UNCOMPARED.fullmatch(name):
@@ -251,7 +251,7 @@ def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mappi
 
 
 def give_videos(project: Path) -> None:
-    """A folder of videos with their captions, as someone else's generator leaves them."""
+    """Write a folder of videos with captions, as from another generator."""
     given = project / "given"
     given.mkdir()
     rows = read_json(project / "data/demo/labels/train.json", "")[:GIVEN]
@@ -262,7 +262,7 @@ def give_videos(project: Path) -> None:
 
 
 def take(made: Path, project: Path) -> None:
-    """Take over what the commands of another tiny project have made."""
+    """Copy the outputs of commands from another tiny project."""
     for name in ("data", "out"):
         if (made / name).is_dir():
             shutil.copytree(made / name, project / name, dirs_exist_ok=True)
@@ -270,7 +270,7 @@ def take(made: Path, project: Path) -> None:
 
 
 def choose_places(most: tuple[int, int], count: int, rng: random.Random) -> Iterator[tuple[int | None, int | None]]:
-    """Where room runs out: in bytes from none to nearly all that a command takes, and in files."""
+    """The limits to test: in bytes, from none to nearly all that a command needs, and in files."""
     pages, files = max(most[0] // PAGE, 1), max(most[1], 1)
     spread = {0, pages - 1, *(rng.randrange(pages) for _ in range(count))}
     yield from ((place * PAGE, None) for place in sorted(spread))
@@ -278,7 +278,7 @@ def choose_places(most: tuple[int, int], count: int, rng: random.Random) -> Iter
 
 
 def main() -> None:
-    """Print a line for each command and place, and the sum."""
+    """Print a line per command and limit, and the totals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--places", type=int, default=9, help="of each command, chosen at random")
     parser.add_argument(

@@ -1,9 +1,9 @@
-"""Kills at random moments, again and again: does the same command still end with the bytes of an undisturbed run?
+"""Kills commands at random times, and tests that running them again gives the bytes of an undisturbed run.
 
-`python -m bench.kills` makes a tiny project and runs one stage of it after the other, and sweeps of stages that take no
-time. Each is killed (SIGKILL) at random moments: one of its processes or all of them, up to three times.
-Then the same command is given until it ends well. Its outputs must be those of a run that nothing disturbed, and
-nothing else may be left: no process, no saved state, no file with a temporary name.
+`python -m bench.kills` creates a tiny project and runs its stages, and sweeps of trivial stages. Each is killed
+(SIGKILL) at random times, one of its processes or all of them, up to three times. Then the same command is repeated
+until it succeeds. The outputs must equal those of an undisturbed run, and nothing else may remain: no process, saved state
+or temporary file.
 """
 
 import argparse
@@ -26,24 +26,24 @@ from bench.sweep_kills import count, disturb_sweep, make_project, start
 from pipeline.files import digest_file
 from tests.projects import Project
 
-OUTS = {  # stage -> its module, and the folder that it writes
+OUTS = {  # stage -> module and output folder
     "filter": ("stages.filter_labels", "labels"),
     "transcode": ("stages.transcode_clips", "clips"),
     "train": ("stages.train_model", "model"),
     "render": ("stages.render_samples", "samples"),
 }
 MADE_BEFORE = {"filter": ("draw_demo",), "train": ("tokenize_captions",)}
-MAX_KILLS = 3  # of one run
-COMPARED = ("points", "processes", "copies")  # of a sweep; a kill may have it draw and transcode again
-PATIENCE = 10.0  # seconds for processes that notice that another one is gone
-TRIES = 3  # of the same command after the last kill
+MAX_KILLS = 3  # per run
+COMPARED = ("points", "processes", "copies")  # of a sweep; after a kill, it may draw and transcode again
+PATIENCE = 10.0  # seconds for processes to notice the end of another
+TRIES = 3  # attempts after the last kill
 TEMPORARY = re.compile(rf"{HALF.pattern}|\.scratch-.*|\.pictures-.*")
 CHANGES = {"checkpoints": {"every_clips": 8}}  # a checkpoint after each step
 
 
 @dataclass
 class Tally:
-    """What became of the runs of one command."""
+    """The outcomes of the runs of one command."""
 
     runs: int = 0
     kills: int = 0
@@ -51,7 +51,7 @@ class Tally:
 
 
 class Stages:
-    """A tiny project, made once, in which single stages are run again."""
+    """A tiny project, created once, in which single stages are repeated."""
 
     def __init__(self, folder: Path, made: Path | None) -> None:
         self.project, self._said = Project(folder), folder.with_name("said.txt")
@@ -68,7 +68,7 @@ class Stages:
             self.seconds[stage], self.whole[stage] = time.monotonic() - began, self.outputs(stage)
 
     def start(self, stage: str) -> int:
-        """Remove the outputs of the stage and start it, as DVC does -> its process."""
+        """Remove the outputs of the stage and start it, as DVC does -> the process id."""
         shutil.rmtree(self.out(stage), ignore_errors=True)
         return self._start(OUTS[stage][0])
 
@@ -80,16 +80,16 @@ class Stages:
             raise AssertionError(f"{module}: undisturbed, it failed: {self._said.read_text(encoding='utf-8')}")
 
     def out(self, stage: str) -> Path:
-        """The folder that the stage writes."""
+        """The output folder of the stage."""
         return self.project.folder / "data" / OUTS[stage][1]
 
     def outputs(self, stage: str) -> dict[str, str]:
-        """Path -> digest of what the stage has written."""
+        """Path -> digest of the outputs of the stage."""
         out = self.out(stage)
         return {str(path.relative_to(out)): digest_file(path) for path in sorted(out.rglob("*")) if path.is_file()}
 
     def find_processes(self) -> list[psutil.Process]:
-        """All that runs in the project."""
+        """All processes in the project."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -98,7 +98,7 @@ class Stages:
         return found
 
     def find_faults(self, stage: str) -> list[str]:
-        """What is not as an undisturbed run leaves it."""
+        """The differences from an undisturbed run."""
         folder, now = self.project.folder, self.outputs(stage)
         names = sorted({*now, *self.whole[stage]})
         faults = [f"other bytes: {name}" for name in names if now.get(name) != self.whole[stage].get(name)]
@@ -108,14 +108,14 @@ class Stages:
         return faults + [f"still running: {process}" for process in self.find_processes()]
 
     def kill(self, pid: int, rng: random.Random) -> None:
-        """Kill one process of those that run, or all of them, as where the power fails."""
+        """Kill one of the running processes, or all of them, as in a power failure."""
         running = self.find_processes() or [psutil.Process(pid)]
         for one in running if rng.random() < 0.5 else [rng.choice(running)]:
             with suppress(psutil.NoSuchProcess):
                 one.send_signal(signal.SIGKILL)
 
     def disturb(self, stage: str, kills: int, rng: random.Random, tally: Tally) -> None:
-        """One run, killed at most so often, and given until it ends well."""
+        """One run, killed at most `kills` times, then repeated until it succeeds."""
         tally.runs += 1
         code = None
         for _ in range(kills):
@@ -138,7 +138,7 @@ class Stages:
 
 
 def disturb_stages(project: Stages, tallies: Mapping[str, Tally], kills: int, rng: random.Random) -> None:
-    """Kill each of the stages so many times, in turn."""
+    """Kill each stage `kills` times, in turn."""
     while waiting := [stage for stage, tally in tallies.items() if tally.kills < kills]:
         for stage in waiting:
             tally, known = tallies[stage], len(tallies[stage].faults)
@@ -147,7 +147,7 @@ def disturb_stages(project: Stages, tallies: Mapping[str, Tally], kills: int, rn
 
 
 def disturb_sweeps(folder: Path, tally: Tally, kills: int, rng: random.Random) -> None:
-    """Kill sweeps so many times, each in a project of its own."""
+    """Kill sweeps `kills` times, each in a new project."""
     whole = folder / "whole"
     make_project(whole)
     began = time.monotonic()
@@ -164,7 +164,7 @@ def disturb_sweeps(folder: Path, tally: Tally, kills: int, rng: random.Random) -
 
 
 def main() -> None:
-    """Print a line per run and the sums, also after Ctrl-C."""
+    """Print a line per run and the totals, also after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=40, help="of each command")
     parser.add_argument("--only", nargs="*", choices=[*OUTS, "sweep"], default=[*OUTS, "sweep"])

@@ -1,4 +1,4 @@
-"""CPU time, memory and the machine: what every measure needs."""
+"""Shared by benchmarks: CPU time, memory and a description of the machine."""
 
 import contextlib
 import io
@@ -30,23 +30,23 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of one way of doing something: the sum over its parts of the best round, and of the median one."""
+    """Seconds of one implementation: sums over parts of the best round, and of the median one."""
 
     best: float
     median: float
 
     @classmethod
     def add_up(cls, seconds: Sequence[Sequence[float]]) -> "Times":
-        """From the seconds of every round, for each part."""
+        """Sum up seconds by part and round."""
         return cls(sum(map(min, seconds)), sum(map(median, seconds)))
 
 
 def interleaved(
     ways: Mapping[str, Callable[[Item], object]], parts: Sequence[Item], rounds: int, clock: Clock
 ) -> dict[str, Times]:
-    """Each way on each part in turn, round after round, so that a busy spell of the machine hits all alike.
+    """Time all implementations on each part in turn, for several rounds, so that other load affects all equally.
 
-    The best round of a part of some milliseconds is one in which nobody else was served.
+    For parts of some milliseconds, the best round is one without interruption by other processes.
     """
     seconds: dict[str, list[list[float]]] = {name: [[] for _ in parts] for name in ways}
     for _ in range(rounds):
@@ -59,21 +59,21 @@ def interleaved(
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of all that it has started and waited for: others may use the machine, too."""
+    """CPU time of this process and of its children that have ended; other processes do not affect it."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a stage and its processes took."""
+    """The resources used by a stage and its processes."""
 
-    memory: int  # bytes, of all together at their most; pages that they share count once for each
-    critical_seconds: float  # CPU time of the stage itself and of the busiest process that it started
+    memory: int  # peak bytes of all processes together; shared pages count once per process
+    critical_seconds: float  # CPU time of the stage itself and of its busiest child process
 
 
 def run_stage(module: str, folder: Path, *arguments: str) -> Usage:
-    """Run a stage in `folder`, whose params.yaml it reads, and watch it."""
+    """Run a stage in `folder`, which has params.yaml, and monitor it. Raises UserError if it fails."""
     command = [sys.executable, "-m", module, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     memory, seconds = 0, {}
@@ -91,17 +91,17 @@ def run_stage(module: str, folder: Path, *arguments: str) -> Usage:
 
 
 def _look(stage: psutil.Process) -> dict[int, tuple[int, float]]:
-    """Resident bytes and CPU seconds of the process and of all below it."""
+    """Resident bytes and CPU seconds of the process and its descendants."""
     found = {}
     for process in [stage, *stage.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():  # it may end while it is looked at
+        with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():  # it may end meanwhile
             times = process.cpu_times()
             found[process.pid] = process.memory_info().rss, times.user + times.system
     return found
 
 
 def unpack_revision(revision: str, folder: Path) -> bool:
-    """Put the tree of an earlier build into a folder; whether git knows it."""
+    """Unpack an earlier revision into a folder; returns whether git has it."""
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode == 0:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
@@ -110,7 +110,7 @@ def unpack_revision(revision: str, folder: Path) -> bool:
 
 
 def describe_machine() -> dict[str, object]:
-    """Processor, cores and versions; no name of the machine."""
+    """Processor, cores and versions; without the machine's name."""
     packages = ("av", "ffmpeg-python", "imageio-ffmpeg", "numpy", "opencv-python-headless", "pyarrow", "torch")
     build = subprocess.run([find_executable(), "-version"], capture_output=True, text=True, check=True).stdout.split()[
         2
@@ -119,7 +119,9 @@ def describe_machine() -> dict[str, object]:
         "processor": _processor(),
         "usable_cores": len(psutil.Process().cpu_affinity() or [0]),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "load_average": round(os.getloadavg()[2], 1),  # of the last 15 minutes: above the cores, the clock tells little
+        "load_average": round(
+            os.getloadavg()[2], 1
+        ),  # of the last 15 minutes: above the number of cores, wall time is unreliable
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "ffmpeg": build,
@@ -128,7 +130,7 @@ def describe_machine() -> dict[str, object]:
 
 
 def _processor() -> str:
-    """What the processor calls itself; virtual machines often shorten it, so its family and model stand beside it."""
+    """The processor's name with family and model, since virtual machines often abbreviate the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
     except FileNotFoundError:

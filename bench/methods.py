@@ -1,8 +1,8 @@
-"""Methods beside each other at equal CPU time: python -m bench.methods demo=. toycar=../toycar
+"""Compares methods at equal CPU time: python -m bench.methods demo=. toycar=../toycar
 
-A project is a folder with params.yaml and with data/ as `dvc repro judge` leaves it. Each method of bench/methods.yaml
-is trained by the stage `train` on one core, for as many clips as it is shown in the given CPU minutes, and evaluated by
-the stage `evaluate`. Cells that bench/methods.json holds already are not made again; models stay in runs/methods.
+A project is a folder with params.yaml, and data/ after `dvc repro judge`. Each method of bench/methods.yaml is trained
+by the stage `train` on one core, for as many clips as it processes in the given CPU minutes, and evaluated by the stage
+`evaluate`. Cells that bench/methods.json already has are skipped; models are kept in runs/methods.
 """
 
 import csv
@@ -29,8 +29,8 @@ from pipeline.tables import read_table, write_table
 
 METHODS, FIGURES = Path(__file__).with_suffix(".yaml"), Path(__file__).with_suffix(".json")
 WORK = Path("runs/methods")
-SHORT, LONG = 10, 40  # steps of the two trainings whose difference tells the speed of a method
-STEPS = "steps"  # of a method: numbers of sampling steps, each evaluated as a row of its own
+SHORT, LONG = 10, 40  # steps of two training runs, whose difference gives the speed of a method
+STEPS = "steps"  # key of a method: numbers of sampling steps, each evaluated as a separate row
 NEVER = 10**9  # clips
 KEPT = (
     "two_sample_frames",
@@ -57,7 +57,7 @@ OF_VAL = "_of_real_val"
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: a method on the clips of a project."""
+    """One training run: a method on the clips of a project."""
 
     project: str
     folder: Path
@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def rows(self) -> dict[str, int | None]:
-        """The names of its figures, and the sampling steps of each where the method draws in steps."""
+        """The names of its rows, with the sampling steps of each, or None if the method has none."""
         return {f"{self.name}-{steps}": steps for steps in self.changes.get(STEPS, ())} or {self.name: None}
 
 
@@ -96,7 +96,7 @@ def main(
 
 
 def parse_methods() -> dict[str, Any]:
-    """The methods by name: what differs from the params of a project."""
+    """The methods by name: changes to the params of a project."""
     methods: dict[str, Any] = read_yaml(METHODS)
     return methods
 
@@ -136,7 +136,7 @@ def _make(cell: Cell, table: FigureTable, work: Path) -> None:
 
 
 def _build_params(cell: Cell) -> Any:
-    """The params of the project with those of the method; nothing but training takes time of it."""
+    """The params of the project with those of the method, without validation, checkpoints and logged samples."""
     tree = read_yaml(cell.folder / "params.yaml")
     if recipe := cell.changes.get("recipe"):
         found = read_yaml(ROOT / "recipes" / f"{recipe}.yaml")
@@ -149,7 +149,7 @@ def _build_params(cell: Cell) -> Any:
 
 
 def _measure_speed(cell: Cell, tree: Any, table: FigureTable, folder: Path) -> float:
-    """Clips that training is shown in a CPU second, its start and end left out."""
+    """Training clips per CPU second, without startup and shutdown."""
     name = f"{cell.project}/{cell.method}"
     digest = digest_value({key: tree[key] for key in ("clip", "train")})
     if known := table.find("speeds", name, digest):
@@ -166,7 +166,7 @@ def _measure_speed(cell: Cell, tree: Any, table: FigureTable, folder: Path) -> f
 
 
 def _lay_out(cell: Cell, tree: Any, folder: Path) -> None:
-    """A project that reads the other one's data, with fewer clips to train on."""
+    """Create a project that links to the other one's data, with fewer training clips."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data/labels").mkdir(parents=True)
     (folder / "extensions").mkdir()
@@ -189,7 +189,7 @@ def _write_params(tree: Any, folder: Path) -> None:
 
 
 def _read_figures(folder: Path) -> dict[str, float]:
-    """Figures of the generator, and of real clips of val by the names that end with OF_VAL."""
+    """Figures of the generator, and those of real clips of val, whose names end with OF_VAL."""
     found = read_json(folder / "metrics.json", "")
     figures = {name: found[name] for name in KEPT if found.get(name) is not None}
     with (folder / "data/evaluation/table.csv").open(newline="", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
-"""The table of bench/methods.json and its picture: python -m bench.methods_page toycar=../toycar.
+"""The table and the image of bench/methods.json: python -m bench.methods_page toycar=../toycar.
 
-The picture holds samples of each method for the same captions, beside the real clips that have them. The table is
+The image shows samples of each method for the same captions, next to real clips with these captions. The table is
 printed as Markdown, for docs/experiments/methods.md.
 """
 
@@ -41,7 +41,7 @@ COLUMNS = {
     "copy_rate": "copies",
 }
 NOISE_SEED = 4
-BESIDE = 3  # methods in one line of the picture
+BESIDE = 3  # methods per row of the image
 
 
 def main(
@@ -54,7 +54,7 @@ def main(
     categories: Annotated[int, typer.Option(min=1, help="of clips")] = 3,
     each: Annotated[int, typer.Option(min=1, help="samples of each category")] = 2,
 ) -> None:
-    """Print the table of a project and draw what its methods draw."""
+    """Print the table of a project and write the image of samples."""
     name, _, folder = project.partition("=")
     cells = read_json(figures, "`python -m bench.methods` makes it")["cells"]
     print("\n".join(write_table({key: cell for key, cell in cells.items() if key.startswith(f"{name}/")})))
@@ -74,7 +74,7 @@ def main(
 
 
 def write_table(cells: dict[str, Any]) -> Iterator[str]:
-    """Lines of Markdown: a method and a number of clips in each, means over seeds with the worst in brackets."""
+    """Lines of Markdown, one per method and number of clips: means over seeds, with the range in brackets."""
     groups: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
     for key, cell in cells.items():
         _, minutes, method, clips, seed = key.split("/")
@@ -107,7 +107,7 @@ def _show(value: float | None) -> str:
 
 
 class Shown(NamedTuple):
-    """A real clip whose caption is drawn as well."""
+    """A real clip whose caption is also sampled."""
 
     row: int
     label: str
@@ -115,7 +115,7 @@ class Shown(NamedTuple):
 
 
 def _choose_clips(dataset: Dataset, categories: int, each: int) -> list[Shown]:
-    """Training clips of some categories, `each` of a category, spread evenly over them."""
+    """Training clips of some categories, `each` per category, evenly spread."""
     of_category: dict[str, list[int]] = defaultdict(list)
     rows = dataset.rows("train")
     for row, clip in zip(rows, dataset.clips(rows), strict=True):

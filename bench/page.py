@@ -1,11 +1,11 @@
-"""How large pages and the generator in them are, how soon they are ready and how fast it draws: writes bench/page.json.
+"""Size and loading time of pages, and speed of the generator in them: writes bench/page.json.
 
-`python -m bench.page --model data/model`, beside which the clips and the report lie: `dvc repro` first. Pages are
-opened from files in headless Chromium, which Playwright drives, and in headless Firefox. The page of a sweep is that
-of `--sweep`, or else one of twelve copies of the run, whose clips differ. Larger clips are those of recipes whose
-generators have random weights, since weights do not change the time. Loads are timed by the clock, and by the CPU time
-of the whole browser, which is what counts where others use the machine. A clip's time is the CPU time of the worker,
-and torch's that of one thread of the same machine, a clip of each in turn. The best of each counts.
+Run `dvc repro` first, then `python -m bench.page --model data/model`; clips and report are found next to the model.
+Pages are opened from files in headless Chromium, driven by Playwright, and in headless Firefox. The page of a sweep is
+`--sweep`, or else made of twelve copies of the run with different clips. Larger clips are of recipes, with random
+weights, which do not affect the time. Loading is measured in wall time, and in CPU time of the whole browser, which is
+more reliable on a shared machine. The time of a clip is the CPU time of the worker, compared with one thread of torch
+on the same machine, alternating. The best of each counts.
 """
 
 import shutil
@@ -49,7 +49,7 @@ DRAWN = "drawn => document.getElementById('player-canvas').dataset.drawn !== dra
 
 
 def measure_page(model_folder: Path, chromium: str, firefox: str, sweep: Path | None) -> list[Measure]:
-    """The table's lines."""
+    """The rows of the table."""
     data = model_folder.parent
     report = data / "report/index.html"
     folders = DataFolders(data / "labels", data / "clips", data / "captions")
@@ -75,7 +75,7 @@ def measure_page(model_folder: Path, chromium: str, firefox: str, sweep: Path | 
 
 
 def measure_sweep(page: Path, browser: Any, firefox: str) -> list[Measure]:
-    """The lines of the page of several runs."""
+    """The rows for the page of several runs."""
     lines = [
         Measure("sweep_megabytes", f"the page of a sweep of {POINTS} points", "at most 25", _megabytes(page)),
         *list_loads("sweep_", "it", ("", "under 3"), time_chromium(page, browser), draws=False),
@@ -89,7 +89,7 @@ def measure_sweep(page: Path, browser: Any, firefox: str) -> list[Measure]:
 def list_loads(
     beginning: str, what: str, limits: tuple[str, str], loads: Loads, *, draws: bool = True
 ) -> list[Measure]:
-    """The lines of a page's loads, whose names begin with `beginning`; `draws`: it holds the generator."""
+    """The rows for loading a page, with the prefix `beginning`; `draws`: the page has the generator."""
     painted, whole = limits
     end, times = ("ready", loads.ready) if draws else ("whole", loads.whole)
     until = "the first clip is drawn" if draws else "all in sight and all charts are"
@@ -103,7 +103,7 @@ def list_loads(
 
 
 def write_sweep(data: Path, params: Params, folder: Path) -> Path:
-    """The page of as many points as `POINTS`, each the run in `data` with clips that begin at another pixel."""
+    """Write the page of `POINTS` points, copies of the run in `data` with shifted clips."""
     rows = read_samples(data / "samples/grid.npz")
     runs = []
     for number in range(1, POINTS + 1):
@@ -123,12 +123,12 @@ def write_sweep(data: Path, params: Params, folder: Path) -> Path:
 
 
 def _shift(window: Window, by: int) -> Window:
-    """The clip moved to the right, what leaves it coming in again: as much detail in other bytes."""
+    """The clip shifted cyclically to the right: equal detail in different bytes."""
     return Window(window.label, np.roll(window.frames, by, axis=2))
 
 
 def measure_generator(model_folder: Path, ending: str, scratch: Path, browser: Any) -> list[Measure]:
-    """The lines of one generator, whose names end with `ending`, in a page of its own."""
+    """The rows for one generator in a separate page, with the suffix `ending`."""
     model = Model(model_folder)
     caption = " ".join(model.vocabulary[2:6])
     path = scratch / f"page{ending}.html"
@@ -146,7 +146,7 @@ def measure_generator(model_folder: Path, ending: str, scratch: Path, browser: A
 
 
 def save_untrained(recipe: str, folder: Path) -> Path:
-    """A generator of a recipe with random weights, none of which is zero, as a training would leave it."""
+    """Save a generator of a recipe with random weights, none of which is zero, as after training."""
     params = load_recipe(recipe)
     torch.manual_seed(0)
     network = TextToVideo(params.clip, params.train, len(WORDS))
@@ -160,7 +160,7 @@ def save_untrained(recipe: str, folder: Path) -> Path:
 
 
 def write_page(player: Widget) -> str:
-    """The smallest page that holds a player."""
+    """A minimal page with a player."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Player</title><style>{player.style}</style>'
         f"<body>{player.html}{player.data}<script>{player.script}</script></body></html>"
@@ -176,7 +176,7 @@ def _open_browser(chromium: str) -> Iterator[Any]:
 
 
 def time_clips(path: Path, model: Model, browser: Any) -> tuple[list[float], list[float]]:
-    """Milliseconds of one thread for clips in torch, and in a page."""
+    """CPU milliseconds per clip, in one thread: in torch, and in the page."""
     torch.set_num_threads(1)
     page = _open_page(path, browser)
     own, drawn = [], []
@@ -193,7 +193,7 @@ def time_clips(path: Path, model: Model, browser: Any) -> tuple[list[float], lis
 
 
 def _read_worker_time() -> float:
-    """Milliseconds of CPU time that the workers of all pages have taken."""
+    """CPU milliseconds used by the workers of all pages."""
     return 1000 * sum(
         read_time(thread) for thread in list_threads() if _read_name(thread).startswith("DedicatedWorker")
     )
@@ -206,7 +206,7 @@ def _read_name(thread: Path) -> str:
 
 
 def _open_page(path: Path, browser: Any) -> Any:
-    """A page whose first clip is seen."""
+    """Open a page and wait for its first clip."""
     page = browser.new_page()
     page.goto(path.absolute().as_uri())
     page.wait_for_selector("#player-canvas[data-drawn]", timeout=300_000)
@@ -214,7 +214,7 @@ def _open_page(path: Path, browser: Any) -> Any:
 
 
 def _draw_again(page: Any) -> None:
-    """Have one more clip drawn."""
+    """Generate another clip."""
     before = page.locator("#player-canvas").get_attribute("data-drawn")
     page.evaluate(DRAW)
     page.wait_for_function(DRAWN, arg=before, timeout=120_000)

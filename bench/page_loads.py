@@ -1,7 +1,7 @@
-"""How soon a page that is opened from a file is seen, is whole, and draws: in Chromium, and in Firefox.
+"""Loading times of a page opened from a file, in Chromium and Firefox: first paint, complete, first clip.
 
-Chromium is driven by Playwright. Firefox opens a copy of the page with one script more, which posts its times to a
-server on this machine. Times are seconds since the browser began to open the page; its own start is not in them.
+Chromium is driven by Playwright. Firefox opens a copy of the page with an additional script that posts times to a local
+server. Times are seconds since the start of navigation, without the start of the browser.
 """
 
 import base64
@@ -23,10 +23,10 @@ import psutil
 from pipeline.errors import UserError
 
 LOADS = 3
-LONGEST = 600.0  # seconds that a page may take
+LONGEST = 600.0  # timeout of a page, seconds
 PREFERENCES = ("browser.shell.checkDefaultBrowser", "datareporting.policy.dataSubmissionEnabled")
 
-# Whole: the page is read, every chart is drawn, and every clip in sight is decoded; browsers decode others later.
+# Complete: the page is parsed, all charts are drawn, and all visible clips are decoded; others are decoded lazily.
 WATCH = """(done) => {
   const told = {};
   const look = () => {
@@ -48,9 +48,9 @@ WATCH = """(done) => {
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Seconds, load by load, until something is seen, all in sight and all charts are, and the first clip is drawn.
+    """Seconds per load until the first paint, until visible clips and charts are complete, and until the first clip.
 
-    `used` is the CPU time of the whole browser until then; a page without a generator is ready at once.
+    `used` is the CPU time of the whole browser until then; a page without a generator is ready when complete.
     """
 
     painted: list[float]
@@ -59,7 +59,7 @@ class Loads:
     used: list[float]
 
     def add(self, told: dict[str, float], used: float) -> None:
-        """Note one more load."""
+        """Add a load."""
         self.painted.append(told["painted"])
         self.whole.append(told["whole"])
         self.ready.append(told["ready"])
@@ -67,7 +67,7 @@ class Loads:
 
 
 def time_chromium(path: Path, browser: Any) -> Loads:
-    """How long a page takes to open in a browser of Playwright's."""
+    """The loading times of a page in a browser of Playwright."""
     loads = Loads([], [], [], [])
     for _ in range(LOADS):
         used, page = read_browser_time(), browser.new_page()
@@ -79,7 +79,7 @@ def time_chromium(path: Path, browser: Any) -> Loads:
 
 
 def time_firefox(path: Path, firefox: str) -> Loads:
-    """How long a page takes to open in Firefox, in a new profile each time; CPU time includes its start."""
+    """The loading times of a page in Firefox, with a new profile each time; CPU time includes the browser's start."""
     loads = Loads([], [], [], [])
     with tempfile.TemporaryDirectory() as scratch, _receive() as (address, take):
         copy = Path(scratch, "page.html")
@@ -101,7 +101,7 @@ def time_firefox(path: Path, firefox: str) -> Loads:
 
 
 def _let_report(text: str, address: str) -> str:
-    """The page with a script that posts its times, which its policy has to allow."""
+    """The page with a script that posts its times, and a policy that allows it."""
     script = (
         f"({WATCH})((told) => fetch('{address}', {{ method: 'POST', mode: 'no-cors', body: JSON.stringify(told) }}))"
     )
@@ -112,7 +112,7 @@ def _let_report(text: str, address: str) -> str:
 
 @contextmanager
 def _receive() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """The address of a server that pages post JSON to, and a function that waits for the next."""
+    """Yield the URL of a server that receives JSON from pages, and a function that waits for the next message."""
     came: queue.Queue[dict[str, float]] = queue.Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -140,18 +140,18 @@ def _receive() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
 
 
 def read_browser_time() -> float:
-    """Seconds of CPU time that the threads of the browser have taken."""
+    """CPU seconds used by the threads of the browser."""
     return sum(map(read_time, list_threads()))
 
 
 def list_threads() -> list[Path]:
-    """Of all processes below this one, as Linux has them."""
+    """The threads of all descendant processes, in /proc."""
     processes = psutil.Process().children(recursive=True)
     return [thread for process in processes for thread in Path(f"/proc/{process.pid}/task").glob("*")]
 
 
 def read_time(thread: Path) -> float:
-    """Seconds of CPU time that a thread has taken; none where it has ended."""
+    """CPU seconds used by a thread; 0 if it has ended."""
     with suppress(OSError):
         return int((thread / "schedstat").read_text(encoding="utf-8").split()[0]) / 1e9
     return 0.0

@@ -1,7 +1,7 @@
-"""100 files of 20 models made again, and 100 signed files, 20 of them altered, verified: python -m bench.provenance.
+"""Reproduces 100 files of 20 models, and verifies 100 signed files, 20 of them altered: python -m bench.provenance.
 
-Each model is the one in --model with other numbers in its weights, locked by a commit of its own in a scratch
-repository with a cache, as 20 experiments would be. Prints what was found and the seconds.
+Each model is that of --model with perturbed weights, locked by a separate commit in a temporary repository with a
+cache, as 20 experiments would be. Prints the results and seconds.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ from tests.certificates import make_signer
 
 KINDS = ("png", "gif", "mp4", "gif", "png")
 LOCK = "stages:\n  train:\n    outs:\n    - path: data/model\n      hash: md5\n      md5: {}\n"
-ALTERED = 20  # in a hundred
+ALTERED = 20  # percent
 
 
 def make_models(source: Path, count: int) -> Iterator[Path]:
-    """The folder data/model with other weights each time, each in the cache and in a commit of its own."""
+    """Yield data/model with different weights each time, stored in the cache and in a separate commit."""
     rng, folder = np.random.default_rng(17), Path("data/model")
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     subprocess.run([*git, "init", "--quiet"], check=True)
@@ -50,7 +50,7 @@ def make_models(source: Path, count: int) -> Iterator[Path]:
 
 
 def _keep(folder: Path) -> None:
-    """Put a folder into the cache and the lock file, as DVC does."""
+    """Store a folder in the cache and the lock file, as DVC does."""
     cache, files = find_cache(Path()), {path.name: digest_md5(path) for path in folder.iterdir()}
     for name, md5 in files.items():
         _copy((folder / name).read_bytes(), locate(cache, md5))
@@ -66,7 +66,7 @@ def _copy(data: bytes, path: Path) -> None:
 
 
 def alter(path: Path, number: int, rng: np.random.Generator) -> None:
-    """One bit turned over; encoded anew by ffmpeg with its comment; or signed by another: in turn."""
+    """Flip one bit, re-encode with ffmpeg keeping the comment, or sign with another key, in turn."""
     data = bytearray(path.read_bytes())
     if number % 3 == 0:
         data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
@@ -82,7 +82,7 @@ def alter(path: Path, number: int, rng: np.random.Generator) -> None:
 
 
 def print_time(name: str, work: Callable[[], None]) -> list[str]:
-    """Do the work, say how long it took -> the lines that it printed."""
+    """Call `work` and print its duration -> the lines that it printed."""
     start, printed = time.perf_counter(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(typer.Exit):
         work()
@@ -95,7 +95,7 @@ def main(
     models: int = 20,
     caption: str = "pushing a mug from left to right",
 ) -> None:
-    """Make, delete, make again, sign, alter, verify."""
+    """Generate, reproduce, sign, alter and verify."""
     model, made = model.resolve(), Path("made")
     with TemporaryDirectory() as temporary, contextlib.chdir(temporary):
         for number, folder in enumerate(make_models(model, models)):

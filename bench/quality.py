@@ -1,8 +1,8 @@
-"""CPU seconds of training until samples are good, by this build and an earlier one: `make bench-quality`.
+"""CPU seconds of training until samples are good, for this build and an earlier one: `make bench-quality`.
 
-Both are trained on the demo's clips, one core each, and shown to the demo's judge at intervals, until it finds in the
-samples what their captions say. bench/quality.yaml says how often and how good. Figures of a training that stand in
-bench/quality.json already are not made again.
+Both are trained on the demo's clips, on one core each, and evaluated by the demo's judge at intervals, until it
+recognises the captions in the samples. bench/quality.yaml sets interval and thresholds. Training runs whose figures are
+already in bench/quality.json are skipped.
 """
 
 import json
@@ -41,7 +41,7 @@ NOISE_SEED = 1000
 
 
 class SampleJudge:
-    """The demo's judge, and what samples of the test captions and of held-out pairs should show."""
+    """The demo's judge, with prompts of the test captions and of held-out pairs."""
 
     def __init__(self, data: Path, samples: int) -> None:
         self._judge, classes, _ = load_judge(data / "judge")
@@ -51,7 +51,7 @@ class SampleJudge:
         self._prompts = {name: repeat(some, samples) for name, some in prompts.items()}
 
     def ask(self, folder: Path) -> None:
-        """Write down what a training is to draw into `folder`."""
+        """Write the prompts for a training run to `folder`."""
         asked = {
             name: [[prompt.caption.id for prompt in prompts], NOISE_SEED + place]
             for place, (name, prompts) in enumerate(self._prompts.items())
@@ -59,7 +59,7 @@ class SampleJudge:
         write_json(folder / "asked.json", asked)
 
     def judge(self, folder: Path) -> dict[str, float]:
-        """The share of samples in which the judge sees object and category of their captions, by figure."""
+        """Figure -> share of samples in which the judge sees object and category of the caption."""
         found = {}
         with np.load(folder / "drawn.npz") as drawn:
             for name, prompts in self._prompts.items():
@@ -72,7 +72,7 @@ class SampleJudge:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: a build with a seed."""
+    """One training run: a build with a seed."""
 
     name: str
     tree: Path  # of its code
@@ -89,7 +89,7 @@ def main(
     out: Annotated[Path, typer.Option(help="figures of all trainings, also of earlier calls")] = FIGURES,
     work: Annotated[Path, typer.Option(help="where models are kept")] = Path("runs/quality"),
 ) -> None:
-    """Train each build with each seed, unless its figures are there, and print the CPU seconds of all."""
+    """Train each build with each seed, unless its figures exist, and print the CPU seconds of all."""
     tree, table = read_yaml(settings), FigureTable(out)
     chosen = choose(builds, tree["builds"], settings)
     judge = SampleJudge(project / "data", tree["samples"])
@@ -105,7 +105,7 @@ def main(
 
 
 def list_trainings(tree: Any, builds: list[str], seeds: list[Any], folder: Path) -> Iterator[Training]:
-    """The trainings that are asked for, seed after seed; the earlier build is put into `folder`."""
+    """The requested training runs, seed by seed; the earlier build is unpacked into `folder`."""
     revision = str(tree["revision"])
     for seed in map(int, seeds):
         for name in builds:
@@ -124,7 +124,7 @@ def list_trainings(tree: Any, builds: list[str], seeds: list[Any], folder: Path)
 def watch_training(
     training: Training, data: Path, judge: SampleJudge, tree: Any, folder: Path, whole: bool
 ) -> Iterator[dict[str, float]]:
-    """What the judge found at each interval, until it is satisfied or the budget is used up."""
+    """Train -> the judge's figures at each interval, until they are good or the budget is used up."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "model").mkdir(parents=True)
     judge.ask(folder / "model")
@@ -159,13 +159,13 @@ def watch_training(
 
 
 def find_good(looks: list[dict[str, float]], limits: Mapping[str, Any]) -> float | None:
-    """CPU seconds of training at the first look that satisfies the limits; None if none does."""
+    """CPU seconds of training at the first evaluation above all thresholds, or None."""
     good = (look["cpu_seconds"] for look in looks if all(look[name] >= limits[name] for name in SPLITS))
     return next(good, None)
 
 
 def summarise(trainings: Mapping[str, Any]) -> dict[str, Any]:
-    """CPU seconds of each build, seed by seed and in the median; None if a training did not get there."""
+    """CPU seconds of each build, by seed and the median; None if the thresholds were not reached."""
     seconds: dict[str, dict[str, float | None]] = {}
     for name, found in sorted(trainings.items()):
         build, _, seed = name.partition("/")

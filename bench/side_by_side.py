@@ -1,7 +1,7 @@
-"""Samples of two trainings after the same number of clips, beside real clips: python -m bench.side_by_side.
+"""Samples of two training runs after the same number of clips, next to real clips: python -m bench.side_by_side.
 
-On the data of this project (`dvc repro tokenize` makes them), each method on its own schedule: the recipe's training
-with the batch of params.yaml, since it is far slower.
+Uses the data of this project (after `dvc repro tokenize`). Each method has its own schedule; the recipe's training uses
+the batch size of params.yaml, since it is far slower.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def main(
         "docs/experiments/side-by-side.png"
     ),
 ) -> None:
-    """Train both, one after the other, and draw what they draw."""
+    """Train both, one after the other, and write their samples."""
     set_up(ALONE.device)
     params = load_params(Path("params.yaml"))
     other = load_recipe(recipe).train.model_copy(update={"batch_clips": params.train.batch_clips})
@@ -47,7 +47,7 @@ def main(
 
 
 def _samples(params: Params, train: TrainParams, name: str, count: int, captions: int) -> tuple[Block, Block]:
-    """Samples of the averaged generator for the first captions that differ, and real clips of the same ones."""
+    """Samples of the averaged generator for the first distinct captions, and real clips with these captions."""
     dataset = Dataset(FOLDERS)
     dataset.require_shape(params.clip)
     clips = TrainingSplit(dataset, "train", ALONE.device, train.captions.conditioning)
@@ -64,7 +64,7 @@ def _samples(params: Params, train: TrainParams, name: str, count: int, captions
 
 
 def build_block(title: str, labels: Sequence[str], clips: Frames) -> Block:
-    """Clips under their labels."""
+    """A block of clips with labels."""
     return Block(title, [Window(label, frames) for label, frames in zip(labels, clips, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""Whole stages, run as DVC runs them: how long, how much memory, and what a second core is worth."""
+"""Whole stages, run as DVC runs them: time, memory, and the speedup by a second core."""
 
 import time
 from functools import partial
@@ -12,16 +12,16 @@ from bench.measuring import ROOT, Times, Usage, cpu_seconds, interleaved, run_st
 from pipeline.records import Clip
 from pipeline.tables import write_table
 
-WHOLE_SHARE = 0.01  # of the rows of the large label table; the others are dropped, which costs memory, too
-PICTURES = 40  # in a folder
-SHARD_CLIPS = 25  # small ones, so that both workers end at about the same time
+WHOLE_SHARE = 0.01  # of rows with normal videos; the others are dropped, which also takes memory
+PICTURES = 40  # per folder
+SHARD_CLIPS = 25  # few, so that both workers end at about the same time
 
 
 def measure_cores(
     folder: Path, videos: list[Path], shape: dict[str, int], rounds: int
 ) -> tuple[dict[str, Times], float]:
-    """Seconds of the clock for the whole stage `transcode` with one worker process and with two; and how many times
-    as much CPU time the busiest process has with one: what the clock would say if nobody else used the machine."""
+    """Wall seconds of the whole stage `transcode` with one worker process and with two; and the ratio of CPU times of
+    the busiest process, which is the speedup on an otherwise idle machine."""
     write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
     changes = {"clip": shape, "transcode": {"shard_clips": SHARD_CLIPS}}
     projects = {w: _project(folder / f"{w}", compute={"workers": w}, **changes) for w in (1, 2)}
@@ -47,7 +47,7 @@ def measure_sandbox(folder: Path, videos: list[Path], shape: dict[str, int], rou
 
 
 def measure_transcode_memory(folder: Path, video: Path, short: Path, rows: int, shape: dict[str, int]) -> int:
-    """The most memory of the stage and its workers at so many label rows, bytes."""
+    """The peak memory of the stage and its workers with this number of label rows, in bytes."""
     whole = max(1, round(rows * WHOLE_SHARE))
     videos = [video] * whole + [short] * (rows - whole)
     write_table(folder / "labels" / "clips.parquet", Clip, chosen_clips(videos))
@@ -58,7 +58,7 @@ def measure_texts(folder: Path, rows: int) -> dict[str, float]:
     """Seconds and memory of `filter` with the shipped categories (`filter`) and with every row chosen (`filter_all`),
     and of `tokenize` after the latter.
 
-    A video is a few bytes: neither stage decodes one, and how fast a disk gives the real ones is not what is asked.
+    Videos have a few bytes, since neither stage decodes them, and the speed of the disk is not measured.
     """
     ids = write_labels(folder / "labels" / "train.json", rows)
     write_names(folder / "videos", ids)
@@ -72,7 +72,7 @@ def measure_texts(folder: Path, rows: int) -> dict[str, float]:
 
 
 def measure_pictures(folder: Path, folders: int) -> dict[str, float]:
-    """Seconds and memory of `filter` with every row chosen, where a video is a folder of pictures."""
+    """Seconds and memory of `filter` with every row chosen, for videos that are folders of images."""
     ids = write_labels(folder / "labels" / "train.json", folders)
     link_pictures(folder / "videos", ids, PICTURES)
     dataset = {"format": "something", "labels": "../labels/train.json", "videos": "../videos"}
@@ -93,7 +93,7 @@ def _transcode(project: Path, videos: Path, labels: Path) -> Usage:
 
 
 def _project(folder: Path, **changes: dict[str, Any]) -> Path:
-    """A folder with the shipped params.yaml, some values of its sections changed."""
+    """Create a folder with the default params.yaml and some changed values."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in changes.items():
         tree[section] |= values

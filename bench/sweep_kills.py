@@ -1,8 +1,8 @@
-"""Sweeps with random kills in each: are points lost, and are those that are there what an undisturbed sweep makes?
+"""Sweeps with random kills: tests that no points are lost, and that they equal those of an undisturbed sweep.
 
-`bench.kills` makes for each run a small project whose stages take seconds, starts a sweep of three weights and three
-seeds with two jobs, and kills one of its processes, or all of them, at random moments. Then it gives the same command
-until it ends well, and compares.
+For each run, `bench.kills` creates a small project whose stages take seconds, starts a sweep of three weights and three
+seeds with two jobs, and kills one of its processes, or all of them, at random times. Then it repeats the command until
+it succeeds, and compares.
 """
 
 import random
@@ -23,7 +23,7 @@ from pipeline.sweeping.pool import find_processes
 STEPS = 20
 WEIGHTS, SEEDS = (0.5, 1.0, 5.0), 3
 SWEEP = ("sweep", f"train.penalties.r1={','.join(map(str, WEIGHTS))}", "--seeds", str(SEEDS), "--name", "killed")
-TRIES = 4  # of the same command after the kill
+TRIES = 4  # attempts after the kill
 VICTIMS = ("sweep", "point", "dvc", "training", "machine")
 GRAPH = {
     "draw": {"cmd": "python work.py draw", "outs": ["data/drawn"], "deps": ["work.py"]},
@@ -46,7 +46,7 @@ GRAPH = {
         "outs": [{"metrics.json": {"cache": False}}],
     },
 }
-# Stages that take no time to speak of, and a training with a checkpoint after each step, as ours has it.
+# Fast stages, and a training stage that saves a checkpoint after each step.
 WORK = f"""
 import json, os, signal, sys, time
 from pathlib import Path
@@ -79,7 +79,7 @@ else:
 
 
 def make_project(folder: Path) -> None:
-    """A project with our params and commands, and stages of its own, committed."""
+    """Create and commit a project with this project's params and commands, and its own stages."""
     (folder / "data").mkdir(parents=True)
     (folder / ".dvc").mkdir()
     for name in ("pipeline", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"):
@@ -96,7 +96,7 @@ def make_project(folder: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Of the commands: this Python first, CPU only, a name to commit by."""
+    """The environment of the commands: this Python first, CPU only, a git identity."""
     kept = {name: value for name, value in child_environment().items() if name != "PYTHONPATH"}
     return kept | dict.fromkeys(IDENTITY, "bench") | {"T2V_DEVICES": "cpu", "DVC_NO_ANALYTICS": "1"}
 
@@ -111,11 +111,11 @@ def start(folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def kill(process: "subprocess.Popen[bytes]", folder: Path, victim: str, rng: random.Random) -> str:
-    """Kill one kind of process of a running sweep -> its name; the sweep itself if there is no other."""
+    """Kill a process of this kind of a running sweep -> the kind killed; the sweep itself if there is none."""
     ours = find_processes(folder / "runs/sweeps/killed")
     kinds = {
         "point": ["pipeline.sweeping.point"],
-        "dvc": ["-m dvc", "from dvc.cli"],  # for what all points share, and of a point
+        "dvc": ["-m dvc", "from dvc.cli"],  # for shared stages, and of a point
         "training": ["work.py train"],
     }
     found = [one for one in ours if any(kind in " ".join(_command(one)) for kind in kinds.get(victim, []))]
@@ -136,7 +136,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def disturb_sweep(folder: Path, number: int, kills: int, longest: float) -> dict[str, Any]:
-    """One sweep, killed so many times within `longest` seconds of its start -> what became of it."""
+    """One sweep, killed `kills` times, each within `longest` seconds of its start -> the outcome."""
     rng = random.Random(number)
     make_project(folder)
     killed: list[str] = []
@@ -147,7 +147,7 @@ def disturb_sweep(folder: Path, number: int, kills: int, longest: float) -> dict
             code = process.wait(timeout=rng.uniform(0, longest))
         except subprocess.TimeoutExpired:
             killed.append(kill(process, folder, rng.choice(VICTIMS), rng))
-            code = None if process.wait() else 0  # where the sweep itself was not hit, it may have ended well
+            code = None if process.wait() else 0  # if the sweep itself was not killed, it may have succeeded
     codes = [code or 0]
     while code is None or (codes[-1] and len(codes) <= TRIES):
         code = start(folder).wait()
@@ -156,7 +156,7 @@ def disturb_sweep(folder: Path, number: int, kills: int, longest: float) -> dict
 
 
 def list_trees(folder: Path) -> dict[str, str]:
-    """The tree of each of DVC's experiments, by its name."""
+    """Name -> tree of DVC's experiments."""
     trees = {}
     lines = git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", "refs/exps", folder=folder).stdout
     for name, commit in (line.split(" ") for line in lines.splitlines()):
@@ -165,7 +165,7 @@ def list_trees(folder: Path) -> dict[str, str]:
 
 
 def count(folder: Path) -> dict[str, Any]:
-    """What is there in the end: whole points by name, stages run, processes and copies left over."""
+    """The final state: complete points by name, stages run, remaining processes and copies."""
     runs = (folder / "runs.log").read_text(encoding="utf-8").split()
     return {
         "points": list_trees(folder),

@@ -1,4 +1,4 @@
-"""Measures as a printed table and as figures for a file."""
+"""Measures as a table for printing, and as figures for a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.cli.printing import open_console, print_table
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One line of the table."""
+    """A row of the table."""
 
     name: str
     what: str
@@ -19,21 +19,21 @@ class Measure:
 
 
 def ratio(name: str, what: str, target: str, other: Times | None, ours: Times) -> Measure:
-    """How many times as long the other way takes; nothing if it is not installed."""
+    """The ratio of the other implementation's time to ours; without values if it is not installed."""
     if other is None:
         return Measure(name, f"{what}: not installed, see the extra `bench`", target, None)
     return Measure(name, what, target, other.best / ours.best, other.median / ours.median)
 
 
 def collect_figures(measures: Sequence[Measure]) -> dict[str, object]:
-    """The best of each by name, and the medians together."""
+    """The best values by name, and all medians under one key."""
     best = {measure.name: _rounded(measure.best) for measure in measures}
     medians = {measure.name: _rounded(measure.median) for measure in measures if measure.median is not None}
     return best | {"medians": medians}
 
 
 def print_measures(measures: Sequence[Measure]) -> None:
-    """The measures as a table."""
+    """Print the measures as a table."""
     lines = []
     for measure in measures:
         values = ("n/a" if measure.best is None else measure.best, "" if measure.median is None else measure.median)

@@ -1,8 +1,8 @@
-"""How fast training is: `make bench-train` prints the table and writes bench/train.json.
+"""The speed of training: `make bench-train` prints a table and writes bench/train.json.
 
-Each ratio is taken within one run, the ways in turn and round after round. On a CPU one core trains and its CPU time
-counts, since others may be using the machine; what needs all cores or a GPU goes by the clock. The best round of each
-way counts; the ratio of medians stands beside it.
+Each ratio is measured within one run, alternating between variants. On a CPU, training uses one core and CPU time is
+measured, since the machine may be shared; with all cores or a GPU, wall time is. The best round of each variant counts;
+the ratio of medians is shown next to it.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ def main(
     seed_recipe: Annotated[str, typer.Option(help="what it is compared with")] = "seed-2019",
     out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/train.json"),
 ) -> None:
-    """Measure it all, some minutes; with smaller numbers, whether it runs."""
+    """Measure everything, which takes some minutes; use smaller numbers for a smoke test."""
     set_up(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     ours, seed = load_params(params), load_recipe(seed_recipe)
     shape = ours.clip.model_copy(update={"height": side, "width": side})

@@ -1,12 +1,12 @@
-"""Trains as the stage `train` does and shows samples at intervals; run in any build of the pipeline.
+"""Trains as the stage `train` does and writes samples at intervals; works with any build of the pipeline.
 
     python -P bench/train_and_stop.py DATA OUT EVERY_CLIPS
 
-Reads params.yaml of the current folder, DATA as `dvc repro judge` leaves it, and OUT/asked.json: sets of samples by
-name, each the ids of the clips whose captions are drawn, and a seed of the noise. At each interval the model is written
-to OUT, what it draws to OUT/drawn.npz, and a line says how many clips it was shown and in how many CPU seconds of
-training; the time in which it is looked at does not count. It goes on for each line that it reads, and ends with its
-budget or its input. A build draws by itself since another one need not know its models.
+Reads params.yaml of the current folder, DATA after `dvc repro judge`, and OUT/asked.json: sets of samples by name, each
+with ids of clips, whose captions are sampled, and a noise seed. At each interval, the model is written to OUT, samples
+to OUT/drawn.npz, and a line with the number of training clips and CPU seconds, without the time of evaluation, to
+stdout. It continues for each line read from stdin, and ends with its budget or its input. Each build samples its own
+models, since another one may not be able to open them.
 """
 
 import json
@@ -32,7 +32,7 @@ except ImportError:  # builds of before 2026-11-29
 
 
 class Shown(NoMonitor):
-    """Draws with the averaged generator at every interval and waits for a word about it."""
+    """Samples from the averaged generator at every interval, and waits for a line on stdin."""
 
     def __init__(self, dataset: Dataset, params: Params, out: Path, every_clips: int) -> None:
         self.sample_clips: int | None = every_clips  # type: ignore[assignment]

@@ -1,7 +1,7 @@
-"""What `make bench-train` measures: ways of training beside each other and beside matrix products, and sampling.
+"""The measurements of `make bench-train`: variants of training, compared with matrix products, and sampling.
 
-Steps are taken on made-up clips, one at a time, so that ways can be timed in turn: on one core, in two processes, with
-clips that are read from their shards, and in bf16 on a GPU where one is at hand.
+Steps use random clips, one step at a time, so that variants can alternate: on one core, in two processes, with clips
+read from shards, and in bf16 on a GPU if there is one.
 """
 
 import json
@@ -32,32 +32,32 @@ from pipeline.records import DIRECTIONS, Caption, Clip
 from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
 
-WORDS, CAPTION_WORDS = 27, 8  # as the demo has them
+WORDS, CAPTION_WORDS = 27, 8  # as in the demo
 
 CPU = torch.device("cpu")
 ALONE = Rank(0, 1, CPU)
-PRODUCTS = 4  # matrix products that are timed together
-SHRINK = 4  # one clip in so many, of penalties at some alone
-STEP_ROUNDS = 4  # of steps, for one of the slow recipe: a third of a second hardly ever passes undisturbed
+PRODUCTS = 4  # matrix products timed together
+SHRINK = 4  # penalties on one clip in this many
+STEP_ROUNDS = 4  # rounds of steps per round of the slow recipe, since undisturbed steps are rare
 SAMPLED_SIDE = 64
 
-CLIPS, SHARD_CLIPS = 512, 128  # of the shards that are read
+CLIPS, SHARD_CLIPS = 512, 128  # of the shards
 
 GPU_SIDES = (64, 128)
 
 
 class Steps:
-    """A training that stands in the middle of its budget: `take` is one step of one rank."""
+    """A training run in the middle of its budget: `take` is one step of one rank."""
 
     def __init__(self, rank: Rank, shape: ClipParams, params: TrainParams) -> None:
-        rank.share(params.batch_clips, params.shared_clips, params.sharing_key)  # or say that it cannot be shared
+        rank.share(params.batch_clips, params.shared_clips, params.sharing_key)  # raises if it cannot be divided
         self.rank, self.params = rank, params
         self.task = TrainingTask(shape, params, rank.device, rank.world, WORDS, CAPTION_WORDS)
         self.nets = build_task_networks(self.task, compiled=True)
         self.batches = draw_batches(self.task, self.nets, self.task.share)
 
     def take(self, penalise: bool, batches: Sequence[Batch] = ()) -> None:
-        """One step on these batches, or on those made up before; ends when the device has done it."""
+        """One step on these batches, or on fixed random ones; returns when the device has finished."""
         reseed(0, 0, 0)
         average = self.rank.average_gradients
         step_on(self.task, self.nets, batches or self.batches, penalise=penalise, average_gradients=average)
@@ -65,13 +65,13 @@ class Steps:
             torch.cuda.synchronize(self.rank.device)
 
     def cycle(self) -> None:
-        """As many steps as lie from one penalised step to the next."""
+        """One penalised step and the following steps up to the next one."""
         for number in range(self.params.penalty_every):
             self.take(penalise=number == 0)
 
 
 def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, rounds: int) -> list[Measure]:
-    """One core, by CPU time: steps with and without penalties, the seed's recipe, and matrix products."""
+    """One core, CPU time: steps with and without penalties, the recipe of the 2019 project, and matrix products."""
     torch.set_num_threads(1)
     shrink = math.gcd(SHRINK, train.batch_clips)
     exact, differences = {"r1": 1.0, "r2": 1.0}, {"r1_fd": 1.0, "r2_fd": 1.0}
@@ -90,7 +90,7 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
         **{name: partial(_penalised_step, steps) for name, steps in penalised.items()},
         "products": lambda _: [a @ b for _ in range(PRODUCTS)],
     }
-    for way in others.values():  # ours has had its first, slow steps
+    for way in others.values():  # warm-up; `ours` has had its first, slow steps
         way(None)
     times = interleaved(steps | others, [None], STEP_ROUNDS * rounds, cpu_seconds)
     beside_seed = interleaved(steps | {"seed": lambda _: seed.cycle()}, [None], rounds, cpu_seconds)
@@ -138,7 +138,7 @@ def _penalised_step(steps: Steps, _: None) -> None:
 
 
 def sampling_measures(shape: ClipParams, train: TrainParams, fps: int, rounds: int) -> list[Measure]:
-    """All cores, by the clock: one clip at a time, as it would be shown."""
+    """All cores, wall time: one clip at a time, as for display."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     large = shape.model_copy(update={"height": SAMPLED_SIDE, "width": SAMPLED_SIDE})
     steps = Steps(ALONE, large, train)
@@ -157,7 +157,7 @@ def sampling_measures(shape: ClipParams, train: TrainParams, fps: int, rounds: i
 
 
 def _mean_step(times: dict[str, Times], every: int) -> Times:
-    """Of all steps from one penalised step to the next."""
+    """The mean over a cycle of one penalised and the other steps."""
     plain, exact = times["plain"], times["exact"]
     return Times(*(((every - 1) * a + b) / every for a, b in ((plain.best, exact.best), (plain.median, exact.median))))
 
@@ -167,7 +167,7 @@ def _rate(name: str, what: str, amount: float, times: Times, target: str = "") -
 
 
 def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, rounds: int) -> list[Measure]:
-    """Clips/s of two processes to one; and CPU seconds, which tell more where others use the machine."""
+    """Clips/s of two processes relative to one; and CPU seconds, which are more reliable on a shared machine."""
     names = ("two_processes_vs_one", "two_processes_vs_one_by_cpu", "clips_per_second_all_cores")
     cores = len(os.sched_getaffinity(0))
     if cores < 2:
@@ -190,7 +190,7 @@ def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, round
 
 
 def time_ranks(rank: Rank, folder: Path, shape: ClipParams, train: TrainParams, rounds: int, cores: int) -> None:
-    """In each of two processes: cycles of steps together, then by the first one alone, and so on."""
+    """In each of two processes: alternate cycles of steps by both and by the first only."""
     set_up(rank.device)
     threads = cores // 2
     together = Steps(rank, shape, train)
@@ -198,7 +198,7 @@ def time_ranks(rank: Rank, folder: Path, shape: ClipParams, train: TrainParams, 
     used = {"one": float("inf"), "two": float("inf")}
 
     def cycle(_: None, name: str) -> None:
-        """Ends for both processes at once: the one that has nothing to do waits without using a core."""
+        """Returns in both processes at once: an idle process waits without using a core."""
         start = cpu_seconds()
         if name == "two":
             torch.set_num_threads(threads)
@@ -215,13 +215,13 @@ def time_ranks(rank: Rank, folder: Path, shape: ClipParams, train: TrainParams, 
     times = interleaved(ways, [None], rounds, time.perf_counter)
     if rank.rank == 0:
         clock = {name: {"best": each.best, "median": each.median} for name, each in times.items()}
-        # The threads of one process wait for each other without rest, so its CPU time is the clock's, twice.
+        # Threads of one process busy-wait for each other, so its CPU time is twice the wall time.
         figures = {"clock": clock, "by_cpu": used["one"] / 2 / used["two"]}
         (folder / "processes.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
 def data_measures(folder: Path, shape: ClipParams, train: TrainParams, steps: int) -> list[Measure]:
-    """One core, by the clock: the share of the time in which the next batch was not there yet."""
+    """One core, wall time: the share of time spent waiting for the next batch."""
     torch.set_num_threads(1)
     clips, training = _made_up(folder, shape), Steps(ALONE, shape, train)
     sampler, share = Sampler(0, len(clips), train), slice(0, train.batch_clips)
@@ -253,7 +253,7 @@ def _made_up(folder: Path, shape: ClipParams) -> TrainingSplit:
 
 
 def gpu_measures(shape: ClipParams, train: TrainParams, rounds: int) -> list[Measure]:
-    """By the clock, the params' own batch: clips/s, to float32, and the share of the rate of matrix products."""
+    """Wall time, with the batch size of params: clips/s, relative to float32, and FLOP rate relative to products."""
     found = []
     for side in GPU_SIDES:
         names = [f"{name}_bf16_{side}" for name in ("clips_per_second", "vs_float32", "flop_share")]
