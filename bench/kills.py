@@ -2,8 +2,8 @@
 
 `python -m bench.kills` creates a tiny project and runs its stages, and sweeps of trivial stages. Each is killed
 (SIGKILL) at random times, one of its processes or all of them, up to three times. Then the same command is repeated
-until it succeeds. The outputs must equal those of an undisturbed run, and nothing else may remain: no process, saved state
-or temporary file.
+until it succeeds. The outputs must equal those of an undisturbed run, and nothing else may remain: no process, saved
+state or temporary file.
 """
 
 import argparse
