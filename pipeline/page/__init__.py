@@ -29,7 +29,7 @@ from pipeline.page.run import Run, flatten, format_setting, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
-from pipeline.page.widget import Widget, embed_json, explain_missing
+from pipeline.page.widget import Widget, embed_json, explain_missing, mark_code
 from pipeline.params import ReportParams, SamplingParams
 from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, no_progress
 from pipeline.shards import INDEX
@@ -211,6 +211,7 @@ def _open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"value": format_value, "span": format_span, "cell": format_cell, "setting": format_setting}
+    environment.filters["prose"] = mark_code
     environment.globals["describe_metric"] = describe_metric
     return environment
 

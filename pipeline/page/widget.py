@@ -1,6 +1,7 @@
 """A part of the page with its own scripts: markup, style, and data for the scripts."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,12 @@ class Widget:
 
 def explain_missing(reason: str) -> Widget:
     """A widget that only shows why it is not available."""
-    return Widget(f"<p>{escape(reason)}</p>\n", reason=reason)
+    return Widget(f"<p>{mark_code(reason)}</p>\n", reason=reason)
+
+
+def mark_code(text: str) -> Markup:
+    """Plain text as markup, in which commands between backticks are set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def read_source(name: str) -> str:

@@ -83,19 +83,6 @@ def test_charts_tell_values_and_zoom_with_the_keyboard(path):
 
 @needs_chromium
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1024, "dark"), (1600, "light")])
-def test_axe_finds_no_serious_fault_and_nothing_overflows(path, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe to look for faults with")
-    look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "bypass_csp": True}
-    with open_chromium(path, **look) as page:
-        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
-        found = axe.Axe().run(page).response["violations"]
-        assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@needs_chromium
-@pytest.mark.slow
 def test_markup_of_a_run_does_not_run(tmp_path):
     path = write_run_page(tmp_path, name=MARKUP, things=(MARKUP,), train={MARKUP: MARKUP})
     with open_chromium(path) as page:

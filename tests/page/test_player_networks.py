@@ -107,7 +107,7 @@ def test_a_model_that_a_page_cannot_run_says_why(limit, tmp_path, monkeypatch):
     monkeypatch.setattr(f"pipeline.page.player.{limit}", 0)
     player = make_player(folder)
     assert "too many for a page" in player.reason
-    assert player.reason in player.html
+    assert "too many for a page. Use <code>t2v sample</code>." in player.html
     assert (player.data, player.script) == ("", "")
 
 

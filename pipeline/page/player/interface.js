@@ -108,7 +108,6 @@ function startPlayer() {
   function play(playing) {
     seen.playing = playing;
     find("play").textContent = playing ? "Pause" : "Play";
-    find("play").setAttribute("aria-pressed", String(playing));
   }
 
   function step() {

@@ -22,7 +22,6 @@
     clearInterval(timer);
     timer = playing ? setInterval(() => { if (!document.hidden) { frame += 1; show(); } }, beat / Number(speed.value)) : 0;
     play.textContent = playing ? "Pause all" : "Play all";
-    play.setAttribute("aria-pressed", String(!playing));
   };
   play.addEventListener("click", () => run(!timer));
   slider.addEventListener("input", () => { run(false); frame = Number(slider.value); show(); });
@@ -34,6 +33,11 @@
   show();
   run(!matchMedia("(prefers-reduced-motion: reduce)").matches);
 })();
+
+// A link that a narrow screen cuts off is brought into sight when the keyboard reaches it; browsers leave it as it is.
+document.querySelector(".contents").addEventListener("focusin", ({ target }) => {
+  target.scrollIntoView({ block: "nearest", inline: "nearest" });
+});
 
 // Charts: uPlot draws, zooms and tells values; the colours are those of the page.
 (() => {
