@@ -203,7 +203,9 @@ def build_room(rng: np.random.Generator) -> Room:
     centre = (width / 2 + rng.uniform(-2.5, 2.5), height / 2 + rng.uniform(-2.5, 2.5))
     horizon = rng.uniform(-0.26, -0.12)
     light = (float(rng.choice([-1, 1]) * rng.uniform(0.35, 0.8)), -0.8)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    # In double precision: numpy's functions differ in the last bit between instruction sets, which in single precision
+    # changes some pixels.
+    y, x = np.mgrid[:height, :width].astype(np.float64)
     x, y = (x + 0.5 - centre[0]) / SIDE, (y + 0.5 - centre[1]) / SIDE
     table = _table(x, y - horizon, rng)
     wall = _wall(x, y, light, rng)
@@ -215,7 +217,7 @@ def build_room(rng: np.random.Generator) -> Room:
     return Room(np.clip(picture + 0.5, 0, 255).astype(np.uint8), centre, horizon, light)
 
 
-def _table(x: NDArray[np.float32], depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _table(x: NDArray[np.float64], depth: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """Colours of the table top, plain, grained or striped; `depth` is in sides below its far edge."""
     colour = np.array(TABLES[rng.integers(len(TABLES))]) * rng.normal(1, 0.03, 3)
     near = 0.35 + np.maximum(depth, 0)  # for perspective: lines on the table converge with distance
@@ -228,12 +230,12 @@ def _table(x: NDArray[np.float32], depth: NDArray[np.float32], rng: np.random.Ge
     elif pattern == "stripes":
         gain = gain + 0.035 * np.tanh(4 * np.sin(9 * x / near + phase[0]))
     rim = 0.1 * np.exp(-np.maximum(depth, 0) / 0.012)  # the far edge catches the light
-    return np.asarray((gain + rim)[..., None] * colour, dtype=np.float32)
+    return np.asarray((gain + rim)[..., None] * colour, dtype=np.float64)
 
 
 def _wall(
-    x: NDArray[np.float32], y: NDArray[np.float32], light: Point, rng: np.random.Generator
-) -> NDArray[np.float32]:
+    x: NDArray[np.float64], y: NDArray[np.float64], light: Point, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Colours of the wall: a soft gradient, in some clips with a panel of another tone or the light of a window."""
     colour = np.array(WALLS[rng.integers(len(WALLS))]) * rng.normal(1, 0.02, 3)
     gain = 0.86 - 0.1 * y
@@ -244,7 +246,7 @@ def _wall(
         gain = gain + 0.05 * (1 - np.tanh((across - 0.2) / 0.06))
     elif kind == "panel":
         gain = gain - 0.03 * (1 - np.tanh((x - place) / 0.016))
-    return np.asarray(gain[..., None] * colour, dtype=np.float32)
+    return np.asarray(gain[..., None] * colour, dtype=np.float64)
 
 
 def draw_hand(angle: float, grip: str, light: Point, rng: np.random.Generator) -> Sprite:

@@ -153,14 +153,15 @@ class Pen:
 
     def _disc(self, centre: Point, radius: float, colour: Colour) -> None:
         x, y = self._pixel(centre)
-        thick = radius * self.unit * OVERSAMPLING
+        thick = round(radius * self.unit * OVERSAMPLING, 6)
         self.draw.ellipse((x - thick, y - thick, x + thick, y + thick), fill=_fill(colour))
 
     def _pixel(self, point: Point) -> Point:
         right, down, across, along = self.axes
         x, y = point[0] * right + point[1] * across, point[0] * down + point[1] * along
         scale = self.unit * OVERSAMPLING
-        return x * scale + self.origin[0] * OVERSAMPLING, y * scale + self.origin[1] * OVERSAMPLING
+        # Rounded: the last bit of sines differs between instruction sets, and here it would decide between two pixels.
+        return round(x * scale + self.origin[0] * OVERSAMPLING, 6), round(y * scale + self.origin[1] * OVERSAMPLING, 6)
 
 
 def _fill(colour: Colour) -> tuple[int, int, int, int]:
