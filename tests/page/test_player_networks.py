@@ -14,6 +14,7 @@ from players import (
     measure_difference,
     needs_node,
     read_element,
+    run_script,
     save_generator,
 )
 
@@ -22,6 +23,7 @@ from pipeline.data.sampler import draw_noise
 from pipeline.directions import Directions
 from pipeline.inference import Model
 from pipeline.page.player import build_player
+from pipeline.page.weights import split_steps
 
 pytestmark = needs_node
 
@@ -133,3 +135,13 @@ def test_captions_cannot_end_their_element(tmp_path):
     player = build_player(save_generator(tmp_path), [hostile], Directions(), 8)
     assert json.loads(read_element(player, "model"))["examples"] == [hostile]
     assert player == build_player(tmp_path, [hostile], Directions(), 8)
+
+
+@pytest.mark.parametrize("exponent", [-9, -3, 2])
+def test_rounded_weights_come_back_as_they_were_rounded(exponent):
+    values = np.random.default_rng(0).normal(0, 40, 1000).astype(np.float32)
+    planes = [plane.tolist() for plane in split_steps(values, exponent)]
+    code = "return [...readNumbers(given.planes, 2 ** given.exponent)];"
+    read = run_script(("weights",), code, {"planes": planes, "exponent": exponent})
+    assert np.abs(np.array(read) - values).max() <= 2.0**exponent / 2
+    assert np.array_equal(np.array(read) % 2.0**exponent, np.zeros(len(values)))

@@ -1,5 +1,5 @@
-// The weights of a model: safetensors, gzip, base85. Each tensor is planes of bytes, as pipeline/page/player.py lays
-// them: two of a float16, or the upper three of a float32.
+// Decodes the weights of a model: base85, gzip, safetensors. Each weight is a whole number of steps, stored in planes of
+// bytes by pipeline/page/weights.py.
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
 
@@ -9,7 +9,7 @@ async function readWeights(text) {
   return parseSafetensors(await new Response(unpacked).arrayBuffer());
 }
 
-// Each five digits are four bytes; fewer at the end are one byte less.
+// Five digits encode four bytes; n digits at the end encode n - 1.
 function decodeBase85(text) {
   const values = new Uint8Array(128);
   [...DIGITS].forEach((digit, value) => (values[digit.charCodeAt(0)] = value));
@@ -26,37 +26,26 @@ function decodeBase85(text) {
 
 function parseSafetensors(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
-  const halves = listHalves();
+  const { __metadata__: metadata, ...header } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
   const tensors = {};
-  for (const [name, { shape, data_offsets: ends }] of Object.entries(header)) {
-    const [planes, ...sides] = shape;
-    const bytes = new Uint8Array(buffer, 8 + length + ends[0], ends[1] - ends[0]);
-    tensors[name] = { shape: sides, data: planes === 2 ? readHalves(bytes, halves) : readSingles(bytes) };
+  for (const [name, exponent] of Object.entries(JSON.parse(metadata.exponents))) {
+    const planes = [];
+    for (let plane = 0; header[`${plane}.${name}`]; plane++) {
+      const [start, end] = header[`${plane}.${name}`].data_offsets;
+      planes.push(new Uint8Array(buffer, 8 + length + start, end - start));
+    }
+    tensors[name] = { shape: header[`0.${name}`].shape, data: readNumbers(planes, 2 ** exponent) };
   }
   return tensors;
 }
 
-function readHalves(bytes, halves) {
-  const out = new Float32Array(bytes.length / 2);
-  for (let at = 0; at < out.length; at++) out[at] = halves[bytes[at] | (bytes[at + out.length] << 8)];
-  return out;
-}
-
-function readSingles(bytes) {
-  const count = bytes.length / 3;
-  const bits = new Uint32Array(count);
-  for (let at = 0; at < count; at++) {
-    bits[at] = (bytes[at] << 8) | (bytes[at + count] << 16) | (bytes[at + 2 * count] << 24);
+// Zigzag-encoded numbers of steps -> weights.
+function readNumbers(planes, step) {
+  const out = new Float32Array(planes[0].length);
+  for (let at = 0; at < out.length; at++) {
+    let number = 0;
+    for (let plane = planes.length - 1; plane >= 0; plane--) number = (number << 8) | planes[plane][at];
+    out[at] = step * (number & 1 ? -(number + 1) / 2 : number / 2);
   }
-  return new Float32Array(bits.buffer);
-}
-
-// All values of 16 bits as numbers, by their bits.
-function listHalves() {
-  return new Float32Array(2 ** 16).map((_, bits) => {
-    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-    const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : (fraction / 1024) * 2 ** -14;
-    return bits >> 15 ? -size : size;
-  });
+  return out;
 }
