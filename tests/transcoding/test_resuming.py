@@ -104,7 +104,7 @@ def test_other_params_or_other_clips_do_not_share_a_state(dataset, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_tree", [True, False])
 def test_a_stage_killed_ten_times_ends_with_the_same_bytes(tmp_path, root, tree, whole_tree):
-    dataset = repeated(draw_dataset(tmp_path), 100)
+    dataset = repeated(draw_dataset(tmp_path), 150)
     tree["transcode"], tree["clip"], tree["compute"]["workers"] = OPTIONS.model_dump(), SHAPE.model_dump(), 2
     (tmp_path / "params.yaml").write_text(json.dumps(tree))
     paths = ["--videos", dataset / "videos", "--labels", dataset / "labels", "--out", tmp_path / "out"]
