@@ -1,4 +1,4 @@
-"""Git of a project: its repository, obstacles to DVC experiments, and the committer's identity."""
+"""A project under git and DVC: its repository, obstacles to experiments, the committer's identity, broken settings."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, describe_fault
 
 IDENTITY = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
 UNTRUSTED = "dubious ownership"  # in git's message about a repository of another user
@@ -81,3 +81,8 @@ def child_environment() -> dict[str, str]:
     if not has_identity():
         environment |= dict.fromkeys(IDENTITY[::2], "t2v") | dict.fromkeys(IDENTITY[1::2], "t2v@localhost")
     return environment
+
+
+def refuse_settings(path: Path, error: Exception) -> UserError:
+    """The error for a DVC config file that cannot be read."""
+    return UserError(f"{path}: settings of DVC that cannot be read ({describe_fault(error)}); correct it")

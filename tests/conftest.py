@@ -1,6 +1,5 @@
 """What several test files share."""
 
-import fcntl
 import os
 import pickle
 from pathlib import Path
@@ -11,6 +10,8 @@ import yaml
 from hypothesis import HealthCheck, settings
 from locations import ROOT
 from projects import Project
+
+from pipeline.files import lock_folder
 
 # Where tests run side by side, each process has its share of the cores: set before torch is imported anywhere.
 os.environ.setdefault(
@@ -66,14 +67,12 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
     Where tests run side by side, the first process that asks makes it, and the others wait for it.
     """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    made = folder / "reproduced.pickle"
-    with (folder / "reproduced.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "reproduced"
+    made = folder / "project.pickle"
+    with lock_folder(folder, wait=True):
         if not made.exists():
-            project = Project(tmp_path_factory.mktemp("reproduced") / "project")
+            project = Project(folder / "project")
             project.dvc("repro")
             project.commit("lock")
             made.write_bytes(pickle.dumps(project))

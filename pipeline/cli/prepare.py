@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError, naming
 from pipeline.files import atomic_write
-from pipeline.provenance.locks import refuse_settings
-from pipeline.repository import COMMIT, find_repository, git
+from pipeline.repository import COMMIT, find_repository, git, refuse_settings
 
 if TYPE_CHECKING:
     from dvc.config import Config

@@ -20,7 +20,7 @@ import yaml
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
-from pipeline.repository import git
+from pipeline.repository import git, refuse_settings
 
 LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders with their own dvc.yaml
 # A value in DVC's config: quoted, or up to a comment.
@@ -100,11 +100,6 @@ def find_cache(root: Path) -> Path:
             raise refuse_settings(path, error) from None
     found = SETTING.fullmatch(config.get("cache", "dir", fallback="cache"))
     return folder / ((found["quoted"] or found["bare"] or "") if found else "") / "files" / "md5"
-
-
-def refuse_settings(path: Path, error: Exception) -> UserError:
-    """The error for a DVC config file that cannot be read."""
-    return UserError(f"{path}: settings of DVC that cannot be read ({describe_fault(error)}); correct it")
 
 
 def quote_setting(path: str | Path) -> str:
