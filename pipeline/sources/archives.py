@@ -19,7 +19,8 @@ from pipeline.sources.zip import read_zip, walk_zip
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives that cannot be read in place
 MAX_OPEN = 64  # cached open archives, with their indexes
-MAX_TOLD = 3  # ignored members that are named
+MAX_NAMED = 3  # ignored members that are named
+MAX_NAME = 80  # characters of their names
 MAX_FOLDERS = 8  # cached folders per archive
 HIDDEN = ("__MACOSX/", "._")  # metadata added by macOS
 
@@ -86,8 +87,8 @@ class Archive:
         for entry in entries:
             name = _simplify(entry.name, backslashes=self._is_zip)
             if name is None or not entry.is_file:
-                if len(self.left_out) < MAX_TOLD:
-                    self.left_out.append(ascii(entry.name)[1:81])
+                if len(self.left_out) < MAX_NAMED:
+                    self.left_out.append(ascii(entry.name)[1:-1][:MAX_NAME])
                 continue
             folder, _, name = name.rpartition("/")
             if name.startswith(HIDDEN[1]) or f"{folder}/".startswith(HIDDEN[0]):

@@ -14,7 +14,7 @@ BLOCK = 512  # bytes; a member has a header of one block and content padded to w
 CHUNK = 1 << 16  # bytes of a compressed archive read at once
 CHECKPOINT = 1 << 22  # bytes of content between checkpoints
 LONGEST_HEADER = 1 << 20  # bytes of an extended header
-FILES, DIRECTORY, LINKS = b"0\07", b"5", b"12"
+FILES, DIRECTORY = b"0\x007", b"5"  # regular files: of POSIX, of V7 (NUL), and contiguous ones (7)
 LONG_NAME, LONG_LINK, PAX, PAX_ALL = b"L", b"K", b"x", b"g"
 
 
@@ -99,14 +99,14 @@ def walk_tar(name: str, source: Bytes) -> Iterator[Entry]:
         if kind in (LONG_NAME, LONG_LINK, PAX, PAX_ALL):
             if size > LONGEST_HEADER:
                 raise SourceFault(f"{name} has names of {size} bytes at byte {offset}")
-            told = source.read(offset + BLOCK, size)
-            given |= {"path": _decode(told.rstrip(b"\0"))} if kind == LONG_NAME else {}
-            given |= _read_pax(name, told) if kind == PAX else {}
+            data = source.read(offset + BLOCK, size)
+            given |= {"path": _decode(data.rstrip(b"\0"))} if kind == LONG_NAME else {}
+            given |= _read_pax(name, data) if kind == PAX else {}
         else:
             size = int(given.get("size", size))
-            if kind != DIRECTORY:
-                is_file = kind in FILES and "sparse" not in given
-                yield Entry(given.get("path") or _read_name(header), offset + BLOCK, size, is_file)
+            path = given.get("path") or _read_name(header)
+            if kind != DIRECTORY and not path.endswith("/"):  # V7 has no type for directories
+                yield Entry(path, offset + BLOCK, size, kind in FILES and "sparse" not in given)
             given = {}
         # Links, devices and folders have no content, even if they state a size.
         size = 0 if kind in b"123456" else size
@@ -121,8 +121,8 @@ def _check_header(name: str, header: bytes, offset: int) -> None:
     stated = _read_number(name, header[148:156])
     blank = header[:148] + b" " * 8 + header[156:]
     if sum(blank) != stated:
-        told = f"is damaged at byte {offset}" if offset else "is no tar archive"
-        raise SourceFault(f"{name} {told}")
+        fault = f"is damaged at byte {offset}" if offset else "is no tar archive"
+        raise SourceFault(f"{name} {fault}")
 
 
 def _read_number(name: str, field: bytes) -> int:
@@ -141,20 +141,20 @@ def _read_name(header: bytes) -> str:
     return _decode(prefix + b"/" + name if prefix else name)
 
 
-def _read_pax(name: str, told: bytes) -> dict[str, str]:
+def _read_pax(name: str, data: bytes) -> dict[str, str]:
     """Records `<length> <key>=<value>\\n`."""
     found: dict[str, str] = {}
-    while told.strip(b"\0"):
-        digits, _, _ = told.partition(b" ")
+    while data.strip(b"\0"):
+        digits, _, _ = data.partition(b" ")
         length = int(digits) if digits.isdigit() else 0
-        key, equals, value = told[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
+        key, equals, value = data[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
         if not equals or not length:
             raise SourceFault(f"{name} has a damaged header")
         if key in (b"path", b"size"):
             found[key.decode()] = _decode(value)
         elif key.startswith(b"GNU.sparse"):  # sparse content is not stored contiguously
             found["sparse"] = "yes"
-        told = told[length:]
+        data = data[length:]
     if not found.get("size", "0").isdecimal():
         raise SourceFault(f"{name} has a damaged header")
     return found

@@ -45,12 +45,12 @@ def walk_zip(name: str, source: Bytes, length: int) -> Iterator[Entry]:
         at += name_length + extra_length + comment_length
         if FULL in (packed, content, offset):
             content, packed, offset = _read_large(name, extra, [content, packed, offset])
-        told = _decode(spelt, flags)
-        if told.endswith(("/", "\\")):
+        path = _decode(spelt, flags)
+        if path.endswith(("/", "\\")):
             continue
         is_file = system != UNIX or stat.S_IFMT(mode >> 16) in (0, stat.S_IFREG)  # 0: not stated
         way = -1 if flags & ENCRYPTED else method
-        yield Entry(told, offset + shift, content, is_file, packed, way, crc)
+        yield Entry(path, offset + shift, content, is_file, packed, way, crc)
 
 
 def read_zip(name: str, path: str, source: Bytes, entry: Entry) -> Iterator[bytes]:

@@ -45,6 +45,18 @@ def test_every_tar_gives_back_what_was_put_in(tmp_path, form, ending):
     assert read_all(Archive(path)) == {**MEMBERS, **longer}
 
 
+def test_tars_of_before_posix_and_contiguous_files_are_read(tmp_path):
+    """As `tar --format=v7` writes them: a file has the type NUL, and so has a directory, whose name ends in a slash."""
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name, kind in (("d/", tarfile.AREGTYPE), ("d/a.mp4", tarfile.AREGTYPE), ("b.mp4", tarfile.CONTTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, 0 if name.endswith("/") else 5
+            archive.addfile(info, io.BytesIO(b"video"))
+    archive = Archive(tmp_path / "x.tar")
+    assert read_all(archive) == {"d/a.mp4": b"video", "b.mp4": b"video"}
+    assert archive.left_out == []
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("before", [b"", b"#!/bin/sh\n"])
 def test_every_zip_gives_back_what_was_put_in(tmp_path, method, before):
@@ -106,6 +118,11 @@ def test_links_absolute_names_and_climbing_ones_are_left_out(tmp_path):
         archive.writestr(link, "/etc/passwd")
     assert read_all(Archive(path)) == {"a.mp4": b"video", "b/c.mp4": b"dots", "d/e.mp4": b"of Windows"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.tar", "x.zip"]
+
+
+def test_names_of_left_out_members_are_shown_without_quotes(tmp_path):
+    archive = Archive(write_tar(tmp_path / "x.tar", {"a.mp4": b"video", "../b.mp4": b"x", "../" + "c" * 90: b"x"}))
+    assert archive.left_out == ["../b.mp4", "../" + "c" * 77]
 
 
 def test_what_macos_puts_beside_files_is_passed_over(tmp_path):
