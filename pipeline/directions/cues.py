@@ -61,8 +61,26 @@ HEDGES = re.compile(
     re.I,
 )
 
+CAMERA_VERBS = (
+    "(?:(?:turn|mov|tilt|rotat|swing|swivel|shift|slid|sweep|track|glid|drift)(?:e|es|s|ed|ing)?|pan(?:s|ned|ning)?"
+    "|swung|swept)"
+)
+ADVERB = "(?:[a-z]+ly|then|also)"
+# A pan may be for frying, and heads tilt, too: without the word `camera`, these verbs count only at the start of a
+# clause or after a word for the picture, and only if the direction follows.
+PICTURE = "(?:shot|view|scene|footage|video|film|clip|lens|slow|then)"
+TO_A_SIDE = f"(?:{ADVERB} )?(?:(?:to|from) |left|right|up|down)"
+PANS = f"(?:{ADVERB} )?(?:pan(?:s|ned|ning)?|tilt(?:s|ed|ing)?)(?= {TO_A_SIDE})"
 CAMERA_MOVES = re.compile(
-    enclose_words("(?:turn|mov|pan|tilt|rotat|swing|swivel)[a-z]* (?:the|a|your|my|his|her) camera"), re.I
+    "|".join(
+        (
+            enclose_words(f"{CAMERA_VERBS} (?:(?:the|a|your|my|his|her|our|their) )?camera"),
+            enclose_words(f"camera (?:(?:is|was|{ADVERB}) )*{CAMERA_VERBS}"),
+            enclose_words("camera (?:[a-z]+ ){1,5}and (?:then )?(?:pans|panning|tilts|tilting)"),
+            rf"(?:^\W*|[.,;:]\s*|{enclose_words(PICTURE)}{BETWEEN}){enclose_words(PANS)}",
+        )
+    ),
+    re.I,
 )
 
 

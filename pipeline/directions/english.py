@@ -55,7 +55,7 @@ OTHER_SENSES = re.compile(
     r"|(?<!\bthe )\bright (?:next|behind|in|into|at|after|before|away|out|off|now|here|there|above|below|under"
     r"|underneath|beneath|beside|against|through|between|on|onto|over|up|down|back|near|by)\b"
     r"|(?<!\bthe )\bleft (?:behind|over|alone|out|open|empty|in|on|standing|lying|hanging|the|an?|it|him|her|them"
-    r"|his|my|their)\b|\bleft overs?\b"
+    r"|his|my|their)\b|\bleft overs\b"
     r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
 )
 
@@ -214,10 +214,27 @@ def find_motion(text: str) -> tuple[int, int] | None:
     if not ways or len(ways) > len(axes) or _is_doubtful(text, axes):
         return None
     # If the camera turns to the left, everything in the frame moves to the right.
-    sign = -1 if CAMERA_MOVES.search(text) else 1
+    sign = _find_sign(text, found)
+    if sign is None:
+        return None
     dx = sign if ("side", 0) in ways else -sign if ("side", 1) in ways else 0
     dy = -sign if ("height", 0) in ways else sign if ("height", 1) in ways else 0
     return dx, dy
+
+
+def _find_sign(text: str, cues: list[CueMatch]) -> int | None:
+    """-1 if the cues are the motion of the camera, 1 if of what it films, None if that is unclear or both."""
+    moves = [match.end() for match in CAMERA_MOVES.finditer(text)]
+    starts = [min(cue.spans)[0] for cue in cues]
+    own = [max((end for end in moves if end <= start), default=None) for start in starts]
+    if not any(own):
+        return 1
+    # Another verb in between has a subject of its own: the camera turns towards a man who walks to the left.
+    unclear = len({cue.axis for cue in cues}) < len(cues) or any(
+        end is None or any(map(MOTIONS.fullmatch, split_words(text[end:start])))
+        for end, start in zip(own, starts, strict=True)
+    )
+    return None if unclear else -1
 
 
 def _turn(text: str, counter: str) -> str | None:
