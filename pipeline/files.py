@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ CACHED = re.compile(r"(.*/(?:files/md5|\.dvc/cache))/[0-9a-f]{2}/[0-9a-f]{30}\Z"
 STATES = Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "state"
 
 LOCK = "lock"
+PAUSE = 0.1  # seconds between attempts to lock
+MAX_ATTEMPTS = 100  # to lock a folder that others remove
 
 
 @contextmanager
@@ -112,23 +115,44 @@ def digest_value(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def try_lock(path: Path) -> TextIO | None:
+    """Lock a file, which is created if it does not exist -> the open file; None if another process has locked it.
+
+    The lock is released when the file is closed and, in whatever way a process ends, at its end.
+    """
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
 @contextmanager
 def lock_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Lock a folder and yield whether that succeeded. If an equal run holds the lock, `wait` for it, or yield False.
-
-    The lock is released when the process ends, in whatever way.
-    """
-    file = _lock_file(folder)
-    try:
-        while not _lock(file, folder, wait=wait):
-            if not wait:
-                yield False
-                return
-            file.close()
-            file = _lock_file(folder)
+    """Lock a folder and yield whether that succeeded. If an equal run holds the lock, `wait` for it, or yield False."""
+    announced = False
+    while (file := _try_lock_folder(folder)) is None:
+        if not wait:
+            yield False
+            return
+        if not announced:
+            print(f"{folder}: an equal run is in progress; waiting for its end", file=sys.stderr)
+            announced = True
+        time.sleep(PAUSE)
+    with file:
         yield True
-    finally:
-        file.close()
+
+
+def find_states(root: Path, kind: str) -> list[Path]:
+    """The states `<kind>-*`, the newest first."""
+    times: dict[Path, int] = {}
+    for path in root.glob(f"{kind}-*"):
+        with suppress(FileNotFoundError):  # another process removes it
+            if path.is_dir():
+                times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=lambda path: times[path], reverse=True)
 
 
 def remove_abandoned(root: Path, kind: str, keep: int) -> None:
@@ -137,28 +161,38 @@ def remove_abandoned(root: Path, kind: str, keep: int) -> None:
     A state is abandoned if params, inputs or code change before its run is complete. Some are kept, since the points
     of an interrupted sweep resume from them; keeping all would fill the disk.
     """
-    folders = [path for path in root.glob(f"{kind}-*") if path.is_dir()]
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)[keep:]:
+    for folder in find_states(root, kind)[keep:]:
         with lock_folder(folder, wait=False) as is_ours:
             if is_ours:
-                shutil.rmtree(folder)
+                remove_state(folder)
 
 
-def _lock_file(folder: Path) -> TextIO:
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / LOCK).open("w")
+def remove_state(folder: Path) -> None:
+    """Remove the folder of a state, locked by this process; what others create in it meanwhile may remain."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock(file: TextIO, folder: Path, *, wait: bool) -> bool:
-    """Whether this process got the lock, and it is still in the folder: its last holder may have removed that."""
+def _try_lock_folder(folder: Path) -> TextIO | None:
+    """Lock a folder, which is created if it does not exist -> its lock file; None if another process has locked it."""
+    attempts = 0
+    while True:
+        with suppress(FileExistsError):  # it was removed between the two steps of `mkdir`
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = try_lock(folder / LOCK)
+        except FileNotFoundError:  # its last holder has removed the folder
+            attempts += 1
+            if attempts == MAX_ATTEMPTS:
+                raise
+            continue
+        if file is None or _is_at(file, folder / LOCK):
+            return file
+        file.close()
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Whether an open file is still in its folder."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            return False
-        print(f"{folder}: an equal run is in progress; waiting for its end", file=sys.stderr)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        return os.path.samestat((folder / LOCK).stat(), os.fstat(file.fileno()))
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False

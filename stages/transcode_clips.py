@@ -1,12 +1,11 @@
 """Stage `transcode`: chosen videos -> shards of uint8 frames [T,H,W,3], complete if `index.json` exists."""
 
-import shutil
 import sys
 from pathlib import Path
 
 from pipeline.duplicates import describe_leaks
 from pipeline.errors import run
-from pipeline.files import STATES, lock_folder, remove_abandoned
+from pipeline.files import STATES, lock_folder, remove_abandoned, remove_state
 from pipeline.monitoring import progress, report_drops
 from pipeline.params import ClipParams, ComputeParams, TranscodeParams, load_params
 from pipeline.records import DROPS, Clip, Drop
@@ -44,7 +43,7 @@ def transcode_clips(
         )
         _clear(out)
         published = publish_shards(paths, out, shape, {clip.id: clip.split for clip in iterate_table(table, Clip)})
-        shutil.rmtree(state)
+        remove_state(state)
     print(f"transcode: {published.read} clips read, {published.kept} kept in {len(paths)} shards")
     report_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
     if told := describe_leaks(published.leaks):

@@ -5,7 +5,6 @@ Optuna's study is rebuilt from the record for each point, so that there is no ot
 Kégl 2011, "Algorithms for Hyper-Parameter Optimization": the tree-structured Parzen estimator.
 """
 
-import fcntl
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.errors import UserError, describe_fault
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, try_lock, write_json
 from pipeline.sweeping.axes import Axis, Choices, Values
 
 if TYPE_CHECKING:
@@ -142,11 +141,10 @@ def list_sweeps() -> list[Sweep]:
 def lock_sweep(folder: Path) -> Iterator[None]:
     """Lock the sweep for this process. Raises UserError if another process runs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: this sweep is running; wait for it, or use another --name") from None
+    file = try_lock(folder / LOCK)
+    if file is None:
+        raise UserError(f"{folder}: this sweep is running; wait for it, or use another --name")
+    with file:
         yield
 
 

@@ -3,7 +3,6 @@
 It stops if the sweep that started it has ended, and leaves no processes behind, even if one is killed.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import Interrupted, UserError, run
+from pipeline.files import try_lock
 from pipeline.sweeping import read_sweep
 from pipeline.sweeping.experiments import WorkingCopy
 from pipeline.sweeping.pool import PATIENCE, PAUSE, SlotQueue, Slots, end_processes
@@ -96,15 +96,11 @@ def take_cores() -> Slots:
 def lock_point(folder: Path, name: str) -> Iterator[None]:
     """Lock the point; wait for a process that is saving it, such as on a cluster. Raises UserError on timeout."""
     deadline = time.monotonic() + 2 * PATIENCE
-    with (folder / f"{name}.lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UserError(f"{name} still runs on another machine; stop it there, or wait for it") from None
-            time.sleep(PAUSE)
+    while (file := try_lock(folder / f"{name}.lock")) is None:
+        if time.monotonic() > deadline:
+            raise UserError(f"{name} still runs on another machine; stop it there, or wait for it")
+        time.sleep(PAUSE)
+    with file:
         yield
 
 

@@ -4,7 +4,6 @@ Each core and each GPU of this machine is assigned to one point at a time, over 
 per device. Locks are released when the processes that hold them end, in whatever way.
 """
 
-import fcntl
 import itertools
 import os
 import re
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import TextIO
 
 import psutil
+
+from pipeline.files import try_lock
 
 SLOT_FOLDER = Path(os.environ.get("T2V_SLOTS") or Path(tempfile.gettempdir()) / f"t2v-slots-{os.getuid()}")
 TURN = "turn"
@@ -61,11 +62,11 @@ class SlotQueue:
         if not self.each:
             return Slots(self.kind, {})
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._turn = self._turn or self._lock(TURN)
+        self._turn = self._turn or self._try_lock(TURN)
         if self._turn is None:  # another sweep is already waiting
             return None
         for name in self.names:
-            if len(self._held) < self.each and name not in self._held and (file := self._lock(name)):
+            if len(self._held) < self.each and name not in self._held and (file := self._try_lock(name)):
                 self._held[name] = file
         if len(self._held) < self.each:
             return None
@@ -80,14 +81,8 @@ class SlotQueue:
             file.close()
         self._turn, self._held = None, {}
 
-    def _lock(self, name: str) -> TextIO | None:
-        file = (self.folder / f"{self.kind}-{name}").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return None
-        return file
+    def _try_lock(self, name: str) -> TextIO | None:
+        return try_lock(self.folder / f"{self.kind}-{name}")
 
 
 def mark(folder: Path, name: str) -> dict[str, str]:

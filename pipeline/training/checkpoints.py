@@ -1,7 +1,6 @@
 """Checkpoints of a training, and the run diff: what sets a new run apart from one that was stopped."""
 
 import io
-import shutil
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,9 +19,11 @@ from pipeline.files import (
     atomic_write,
     digest_file,
     digest_value,
+    find_states,
     lock_folder,
     read_json,
     remove_abandoned,
+    remove_state,
     write_json,
 )
 from pipeline.source_code import digest_maker
@@ -84,7 +85,7 @@ class Checkpoints:
 
     def forget(self) -> None:
         """Remove the checkpoints of a finished run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_state(self.folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -130,8 +131,8 @@ def start_run(checkpoints: Checkpoints, settings: Mapping[str, Any], inputs: Map
 
 def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
     """The records of other stopped runs with a checkpoint, the newest first."""
-    folders = [path for path in own.parent.glob(f"{KIND}-*") if path != own and (path / RUN).exists()]
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    folders = [path for path in find_states(own.parent, KIND) if path != own and (path / RUN).exists()]
+    for folder in folders:
         with lock_folder(folder, wait=False) as stopped:
             if stopped and any(folder.glob("step-*.pt")) and (record := _read_record(folder / RUN)):
                 yield record

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psutil
@@ -163,6 +164,14 @@ def test_abandoned_states_go_but_for_the_newest_and_those_in_use(tmp_path):
         remove_abandoned(tmp_path, "transcode", 2)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"transcode-0", "transcode-4", "transcode-5", "train-1"}
+
+
+def test_processes_that_remove_the_same_states_do_not_disturb_each_other(tmp_path):
+    for _ in range(20):
+        for number in range(40):
+            (tmp_path / f"transcode-{number}" / "shards").mkdir(parents=True)
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(lambda _: remove_abandoned(tmp_path, "transcode", 0), range(3)))  # raises their errors
 
 
 def test_a_folder_that_its_last_owner_removed_is_made_again_for_the_next(tmp_path):
