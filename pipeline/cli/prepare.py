@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError, naming
 from pipeline.files import atomic_write
-from pipeline.repository import COMMIT, find_repository, git, refuse_settings
+from pipeline.repository import COMMIT, find_repository, git, list_settings, refuse_settings
 
 if TYPE_CHECKING:
     from dvc.config import Config
@@ -88,8 +88,7 @@ def open_config(folder: Path) -> "Config":
     """DVC's config of a project, unchecked. Raises UserError with the name of an invalid file."""
     from dvc.config import Config, ConfigError  # takes a second
 
-    shared = [Path(Config.get_dir(level)) / Config.CONFIG for level in Config.SYSTEM_LEVELS]
-    for path in (*shared, folder / Config.CONFIG, folder / Config.CONFIG_LOCAL):
+    for path in list_settings(folder):
         try:
             if path.is_file():
                 Config.load_file(str(path))

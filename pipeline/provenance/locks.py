@@ -20,7 +20,7 @@ import yaml
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file
 from pipeline.records import GENERATOR, GRAPHS, find_model_files
-from pipeline.repository import git, refuse_settings
+from pipeline.repository import git, list_settings, refuse_settings
 
 LOCKS = ("dvc.lock", "*/dvc.lock", "*/*/dvc.lock")  # of the graph, and of folders with their own dvc.yaml
 # A value in DVC's config: quoted, or up to a comment.
@@ -91,15 +91,17 @@ def find_makers(path: Path, steps: Sequence[Step], root: Path) -> list[Step]:
 
 def find_cache(root: Path) -> Path:
     """The folder in which DVC stores files by MD5."""
-    folder = root / ".dvc"
-    config = configparser.ConfigParser(strict=False, interpolation=None)
-    for path in (folder / "config", folder / "config.local"):
+    folder = root / ".dvc" / "cache"
+    for path in list_settings(root / ".dvc"):
+        config = configparser.ConfigParser(strict=False, interpolation=None)
         try:
             config.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
             raise refuse_settings(path, error) from None
-    found = SETTING.fullmatch(config.get("cache", "dir", fallback="cache"))
-    return folder / ((found["quoted"] or found["bare"] or "") if found else "") / "files" / "md5"
+        if found := SETTING.fullmatch(config.get("cache", "dir", fallback="")):
+            setting = found["quoted"] or found["bare"]
+            folder = path.parent / Path(setting).expanduser() if setting else folder
+    return folder / "files" / "md5"
 
 
 def quote_setting(path: str | Path) -> str:

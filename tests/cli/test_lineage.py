@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc.config import Config
 
 from pipeline.cli.lineage import trace_file, trace_metric
 from pipeline.errors import UserError
 from pipeline.provenance.locks import find_cache, list_locked_models, read_steps
 from pipeline.provenance.media import read_media
 from pipeline.rendering.export import export_picture
+from pipeline.repository import list_settings
 
 
 def test_of_a_misspelt_figure_the_nearest_is_named(tmp_path):
@@ -71,6 +73,38 @@ def test_the_cache_is_where_dvc_has_it(tmp_path, setting, folder):
     (tmp_path / ".dvc/config.local").write_text("[cache\n")
     with pytest.raises(UserError, match=r"config\.local: settings of DVC that cannot be read"):
         find_cache(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("level", "setting", "folder"),
+    [
+        ("GLOBAL", "/shared", "/shared"),
+        ("SYSTEM", "/shared", "/shared"),
+        ("GLOBAL", "beside", "settings/beside"),
+        ("GLOBAL", "~/shared", "home/shared"),
+    ],
+)
+def test_the_cache_may_be_set_for_all_projects(tmp_path, monkeypatch, level, setting, folder):
+    for name in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{name}_CONFIG_DIR", str(tmp_path / name))
+    monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / "settings"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for path, text in (("settings", f"[cache]\n    dir = {setting}\n"), (".dvc", "[cache]\n    type = copy\n")):
+        (tmp_path / path).mkdir()
+        (tmp_path / path / "config").write_text(text)
+    assert find_cache(tmp_path) == tmp_path / folder / "files/md5"
+    (tmp_path / ".dvc/config").write_text("[cache]\n    dir = own\n")
+    assert find_cache(tmp_path) == tmp_path / ".dvc/own/files/md5"
+
+
+def test_settings_are_read_where_dvc_reads_them(monkeypatch):
+    for _ in range(2):
+        config = Config(".dvc", validate=False)
+        assert [path.absolute() for path in list_settings(Path(".dvc"))] == [
+            Path(config.files[level]).absolute() for level in config.LEVELS
+        ]
+        monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", "/a/global")
+        monkeypatch.setenv("DVC_SYSTEM_CONFIG_DIR", "/a/system")
 
 
 @pytest.mark.parametrize("stages", ["5", "{a: 5}", "{a: {outs: [{md5: b}]}}", "{a: {outs: 5}}"])
