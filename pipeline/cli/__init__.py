@@ -1,7 +1,7 @@
 """`t2v`: the commands around `dvc repro`. Each module has one or a few commands, and is imported when one is called."""
 
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -68,8 +68,20 @@ def load_command(name: str) -> Any:
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # takes 20 ms
+
+        typer.echo(f"t2v {version('t2v')}")
+        raise typer.Exit
+
+
 @app.callback()
-def t2v() -> None:
+def t2v(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version and exit", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
     """Labelled videos in, an evaluated text-to-video generator out: the commands around `dvc repro`."""
 
 

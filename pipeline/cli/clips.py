@@ -230,7 +230,9 @@ def clips() -> None:
 
 @app.command()
 def inspect(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="a folder of shards with its index.json")],
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="a folder of shards with its index.json")] = Path(
+        "data/clips"
+    ),
     labels: Annotated[
         Path | None, typer.Option(help="what `filter` wrote; else the folder `labels` beside PATH, where there is one")
     ] = None,
@@ -241,7 +243,7 @@ def inspect(
 ) -> None:
     """Count the clips, list dropped ones with reasons, and measure the frames.
 
-    Example: t2v clips inspect data/clips --sheet sheet.png
+    Example: t2v clips inspect --sheet sheet.png
     """
     _require_png(sheet)
     shards = ShardReader(folder)

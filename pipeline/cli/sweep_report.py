@@ -133,10 +133,7 @@ def _show(results: SweepResults, shown: Sequence[str], trade: str) -> None:
 
 
 def _summarise(results: SweepResults, real: int, tested: int, trade: str) -> Iterable[str]:
-    if tested:
-        yield f"{real} of {tested} metrics differ between points by more than seeds do"
-    else:
-        yield "one seed each: no interval and no test over seeds (--seeds 3); `t2v compare A B` has those over clips"
+    yield f"{real} of {tested} metrics differ between points by more than seeds do" if tested else _explain(results)
     points = "; ".join(f"{point} ({show_point(results.points[point])})" for point in results.front)
     if points:
         yield f"front of {trade}, where no other point has more of both: {points}"
@@ -146,6 +143,16 @@ def _summarise(results: SweepResults, real: int, tested: int, trade: str) -> Ite
     for name in results.missing:
         if failure := results.sweep.runs[name].failure:
             yield f"{name} failed: {failure}"
+
+
+def _explain(results: SweepResults) -> str:
+    """Why no metric could be tested."""
+    spreads = [spread for one in results.metrics.values() for spread in one.spreads.values()]
+    if max(spread.seeds for spread in spreads) == 1:
+        return "one seed each: no interval and no test over seeds (--seeds 3); `t2v compare A B` has those over clips"
+    if max(len(one.spreads) for one in results.metrics.values()) == 1:
+        return "only one point is finished: no test over seeds"
+    return "the seeds of each point give equal values: no test over seeds"
 
 
 def _cell(spread: "Spread | None") -> str:

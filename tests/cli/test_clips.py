@@ -77,6 +77,12 @@ def figures(*words):
     return json.loads(inspect(*words, "--json"))
 
 
+def test_the_clips_of_the_run_are_inspected_unless_others_are_named(data, monkeypatch):
+    data.rename(data.parent / "data")
+    monkeypatch.chdir(data.parent)
+    assert figures() == figures("data/clips")
+
+
 def test_clips_are_counted_by_category_object_and_split(data):
     found = figures(data / "clips")
     assert (found["clips"], found["ids"], found["shape"]) == (5, 4, [*SHAPE, 3])

@@ -42,7 +42,7 @@ def record(made, measure, show=show_density):
             continue
         Path("metrics.json").write_text(json.dumps(show(measure(run))))
         git("add", "metrics.json")
-        git(*PERSON, "commit", "--quiet", "--message", name)
+        git(*PERSON, "commit", "--quiet", "--allow-empty", "--message", name)
         git("update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD")
 
 
@@ -123,6 +123,24 @@ def test_points_without_numbers_are_rows_with_the_names_of_their_values_alone():
     rows = spec["concat"][0]["data"]["values"]
     assert [(row["series"], row["mean"]) for row in rows] == [("hinge", 0.5), ("classic", 1.0)]
     assert spec["concat"][0]["encoding"]["y"]["field"] == "series"
+
+
+@pytest.mark.parametrize(
+    ("finished", "told"),
+    [
+        (lambda run: run.seed == 17, "one seed each: no interval and no test over seeds"),
+        (lambda run: run.point == 1, "only one point is finished: no test over seeds"),
+        (lambda _: True, "the seeds of each point give equal values: no test over seeds"),
+    ],
+)
+def test_why_nothing_could_be_tested_is_told(finished, told):
+    made = Sweep("few", Plan(("train.adversarial=hinge,classic",), seeds=3), Origin("", "", (), (), (), "", 1))
+    for word in ("hinge", "classic"):
+        made.add_point({"train.adversarial": word}, [17, 18, 19])
+    for run in made.runs.values():
+        run.failure = "" if finished(run) else "error: killed"
+    record(made, lambda run: run.point / 2)
+    assert told in " ".join(answer("few").split())
 
 
 def test_a_metric_is_shown_also_where_those_of_the_trade_off_have_no_value():

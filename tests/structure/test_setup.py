@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,12 @@ def loaded(root, code, heavy):
 
 def test_the_list_of_commands_loads_nothing_heavy(root):
     assert loaded(root, "from pipeline.cli import app; app(['--help'], standalone_mode=False)", HEAVY) == []
+
+
+def test_the_version_is_that_of_the_package_and_loads_nothing_heavy(root):
+    answer = CliRunner().invoke(app, ["--version"])
+    assert (answer.exit_code, answer.output) == (0, f"t2v {version('t2v')}\n")
+    assert loaded(root, "from pipeline.cli import app; app(['--version'], standalone_mode=False)", HEAVY) == []
 
 
 def test_the_commands_start_without_torch_and_spacy(root):
