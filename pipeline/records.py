@@ -58,7 +58,7 @@ Reason = Literal[
     "undecodable",
     "decoder_hung",
     "decoder_died",
-    "decoder_lied",
+    "invalid_answer",
     "too_short",
     "outside_video",
     # tokenize

@@ -314,7 +314,7 @@ def load_ray(asked_by: str) -> Any:
     return ray
 
 
-class _Joining:
+class _Joining(AbstractContextManager["_Joining", None]):
     """A context for `ray.init`: turns its errors for a missing cluster or another version into UserError.
 
     Ray raises a bare Exception if one of its processes starts too late, which is recognised by its exact class.
@@ -322,9 +322,6 @@ class _Joining:
 
     def __init__(self, address: str) -> None:
         self.address = address
-
-    def __enter__(self) -> None:
-        pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is Exception or isinstance(error, (ConnectionError, RuntimeError, ValueError)):

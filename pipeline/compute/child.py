@@ -33,7 +33,7 @@ _HOOK = ".__path_hook__"  # suffix of entries of sys.path that are finders of se
 class Failure:
     """Why an item, or a step of one, failed."""
 
-    kind: Literal["hung", "died", "lied"]
+    kind: Literal["hung", "died", "invalid_answer"]
     detail: str
 
 
@@ -110,7 +110,7 @@ class ChildFault(RuntimeError):
         """The message for a user whose file is `name`."""
         return UserError(
             f"{name}: this program fails on it: {self.summary}. Please report this with the traceback, "
-            f"which {DEBUG}=1 shows; until it is mended, leave the file out"
+            f"which {DEBUG}=1 shows; until it is fixed, leave the file out"
         )
 
 
@@ -176,13 +176,13 @@ def _describe(error: BaseException) -> dict[str, object]:
     if isinstance(error, OSError) and error.errno is not None:
         return {"error": "system", "number": error.errno, "text": error.strerror, "file": str(error.filename or "")}
     trace = "".join(traceback.format_exception(error))[-MAX_TEXT:]  # the error is at the end
-    return {"error": "fault", "text": trace, "summary": _summarize(error)}
+    return {"error": "fault", "text": trace, "summary": _summarise(error)}
 
 
-def _summarize(error: BaseException) -> str:
+def _summarise(error: BaseException) -> str:
     """An error and the innermost line of this program in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((frame for frame in reversed(frames) if frame.filename.startswith(OWN_CODE)), frames[-1])
-    place = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")
-    told = textwrap.shorten(f"{type(error).__name__}: {outer_lines(str(error))}", LONGEST_FAULT)
-    return f"{told} ({place}, line {frame.lineno})"
+    path = frame.filename.removeprefix(f"{Path(OWN_CODE).parent}{os.sep}")
+    shown = textwrap.shorten(f"{type(error).__name__}: {outer_lines(str(error))}", LONGEST_FAULT)
+    return f"{shown} ({path}, line {frame.lineno})"

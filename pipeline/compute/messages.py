@@ -129,7 +129,7 @@ class Receiver:
 def clean_text(value: object) -> str:
     """A text to display, with control characters escaped, and truncated. Raises BadAnswer if it is not a string."""
     if not isinstance(value, str):
-        raise BadAnswer("a text that is none")
+        raise BadAnswer("a value that is not a text")
     return escape_controls(value[:MAX_TEXT])
 
 
@@ -151,10 +151,10 @@ def unpack_texts(data: memoryview | bytearray) -> list[str]:
 def split_content(content: bytearray, lengths: object, count: int) -> list[memoryview]:
     """Split the bytes of a message into `count` parts of these untrusted lengths. Raises BadAnswer."""
     if not isinstance(lengths, list) or len(lengths) != count or not {*map(type, lengths)} <= {int}:
-        raise BadAnswer(f"no lengths of {count:,} parts")
+        raise BadAnswer(f"invalid lengths of {count:,} parts")
     ends = [*accumulate(lengths, initial=0)]
     if min(lengths, default=0) < 0 or ends[-1] != len(content):
-        raise BadAnswer(f"{len(content):,} bytes, which are not the {count:,} parts that they should be")
+        raise BadAnswer(f"{len(content):,} bytes, which do not match the lengths of {count:,} parts")
     view = memoryview(content)
     return [view[start:end] for start, end in pairwise(ends)]
 

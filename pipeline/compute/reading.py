@@ -35,7 +35,7 @@ TOO_LARGE = "too large for the memory of this machine"
 WAY_OUT = {
     "died": "free some memory, or read less at once; if neither is short, a file in it is damaged or harmful",
     "hung": "take out the files that it may be, or read less at once",
-    "lied": "a file in it may have taken over the process, which could do no harm: do not use it",
+    "invalid_answer": "a file in it may have taken over the process, which could do no harm: do not use it",
 }
 
 
@@ -80,7 +80,7 @@ def read_sandboxed(
         with _guard_memory(reading.name):
             return check(outcome.value, outcome.content)
     except (BadAnswer, ValueError, RecursionError) as error:
-        raise _give_up(reading.name, Failure("lied", f"{DISTRUST}: {describe_fault(error)}")) from None
+        raise _give_up(reading.name, Failure("invalid_answer", f"{DISTRUST}: {describe_fault(error)}")) from None
 
 
 @contextmanager
@@ -225,7 +225,7 @@ def _check_notes(notes: list[Any]) -> list[tuple[Stream, str]]:
             case ["stdout" | "stderr" as stream, str(text)] if len(text) <= MAX_LETTERS:
                 checked.append((stream, escape_controls(_drop_overwritten(text))))
             case _:
-                raise BadAnswer("a note that is none")
+                raise BadAnswer(f"invalid output: {str(note)[:80]!a}")
     return checked
 
 

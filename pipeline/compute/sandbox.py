@@ -120,7 +120,7 @@ class Sandbox(Generic[Task, Result]):
             self._alone = True
             return
         item = next(item for item in left if item not in found)
-        failures[item] = Failure("lied", f"{DISTRUST}: {error}")
+        failures[item] = Failure("invalid_answer", f"{DISTRUST}: {error}")
 
     def _work(
         self,
@@ -140,7 +140,7 @@ class Sandbox(Generic[Task, Result]):
             most = self.function.count_bytes(task, item)
             while (message := self._receive(child, most)).kind == STEP:
                 if not isinstance(message.value, str) or message.value not in left or message.content:
-                    raise BadAnswer(f"a step that there is not: {str(message.value)[:80]!a}")
+                    raise BadAnswer(f"unknown step {str(message.value)[:80]!a}")
                 left.remove(message.value)
                 self._step = message.value
             if item in left:
@@ -161,7 +161,7 @@ class Sandbox(Generic[Task, Result]):
         if message.kind == ERROR:
             raise_error(message)
         if message.kind not in (STEP, ANSWER):
-            raise BadAnswer("a second beginning")
+            raise BadAnswer("a second ready message")
         return message
 
     def _open(self, permissions: Permissions) -> Child:

@@ -156,7 +156,7 @@ REASONS: dict[str, str] = {
     "undecodable": "the video cannot be decoded",
     "decoder_hung": "decoding took longer than allowed",
     "decoder_died": "decoding ended its process",
-    "decoder_lied": "the decoder's answer was none that it could give",
+    "invalid_answer": "the decoder's answer was none that it could give",
     "too_short": "it has too few frames",
     "outside_video": "it begins after the end of the video",
     "no_words": "its caption holds no word",

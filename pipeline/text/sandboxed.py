@@ -70,8 +70,8 @@ def _receive_vectors(wanted: Collection[str], others: int, value: Any, content: 
         raise BadAnswer(f"{count:,} vectors of {width:,} values in {len(content):,} bytes")
     words = unpack_texts(memoryview(content)[end:])
     if len(words) != count or len({*words}) != count or len({*words} - {*wanted}) > others:
-        raise BadAnswer(f"{len(words):,} words, which are not {count:,} of those that were asked for")
+        raise BadAnswer(f"{len(words):,} words instead of {count:,} of the requested ones")
     vectors = np.frombuffer(content, np.float32, count * width).reshape(count, width)
     if not np.isfinite(vectors).all():
-        raise BadAnswer("a vector that is none")
+        raise BadAnswer("a vector with values that are not finite")
     return FoundVectors(dict(zip(words, vectors, strict=True)), [clean_text(warning) for warning in warnings])

@@ -120,7 +120,7 @@ def _find_width(path: Path, head: list[bytes]) -> int:
     width = max(counts, key=lambda count: (counts[count], count), default=0)
     if width < 2 or all(_parse_vector(line, width) is None for line in head):
         raise UserError(
-            f"{path}: line 1 on: no rows of a word and its numbers, parted by spaces; "
+            f"{path}: line 1 on: no rows of a word and its numbers, separated by spaces; "
             "a binary file (.bin) has to be converted to text first"
         )
     return width

@@ -26,7 +26,7 @@ from pipeline.video.timeline import OutsideVideo, ShortClip
 FAILURES: dict[str, tuple[Reason, str]] = {  # kind of failure in a sandbox -> reason, and a hint
     "hung": ("decoder_hung", "; see transcode.limits.seconds"),
     "died": ("decoder_died", ""),
-    "lied": ("decoder_lied", ""),
+    "invalid_answer": ("invalid_answer", ""),
 }
 
 REASONS: dict[type[Fault], Reason] = {ShortClip: "too_short", OutsideVideo: "outside_video", DecodeError: "undecodable"}

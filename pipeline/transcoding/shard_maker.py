@@ -174,7 +174,7 @@ class ShardMaker:
             if isinstance(checked, _Announced):
                 end = at + checked.windows * count_clip_bytes(task.shape)
                 if end > len(frames):
-                    raise BadAnswer(f"{len(frames):,} bytes of frames, where {end:,} at least are told of")
+                    raise BadAnswer(f"{len(frames):,} bytes of frames instead of at least {end:,}")
                 shape = (checked.windows, task.shape.frames, task.shape.height, task.shape.width, 3)
                 taken[part] = Decoded(list(frames[at:end].reshape(shape)), checked.frames)
                 at = end
@@ -225,7 +225,7 @@ def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Announced | Und
         case {"part": str(part), "reason": str(reason), "detail": detail} if len(outcome) == 3:
             if reason in ALLOWED_REASONS:
                 return part, Undecoded(ALLOWED_REASONS[reason], clean_text(detail))
-    raise BadAnswer(f"an outcome that there is not: {str(outcome)[:80]!a}")
+    raise BadAnswer(f"unknown outcome {str(outcome)[:80]!a}")
 
 
 def _turn(frames: Frames, clip: Clip) -> Frames:

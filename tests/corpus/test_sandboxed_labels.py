@@ -36,11 +36,15 @@ ANSWERS = {  # what an intruder answers, and what is said of it
     "no-list": (3, b"", "rows in blocks that there cannot be"),
     "no-numbers": ({"rows": ["1"], "bytes": [0] * 17}, b"", "rows in blocks that there cannot be"),
     "many-rows": ({"rows": [1 << 40], "bytes": [0] * 17}, b"", "rows in blocks that there cannot be"),
-    "other-columns": ({"rows": [1], "bytes": [2, 3]}, b"12345", "no lengths of 17 parts"),
-    "no-lengths": ({"rows": [1], "bytes": ["1"] * 17}, b"", "no lengths of 17 parts"),
-    "negative": ({"rows": [1], "bytes": [-1, 1, *[0] * 15]}, b"", "0 bytes, which are not the 17 parts"),
-    "too-short": ({"rows": [1], "bytes": [9] * 17}, b"", "0 bytes, which are not the 17 parts"),
-    "too-long": ({"rows": [], "bytes": []}, b"more", "4 bytes, which are not the 0 parts"),
+    "other-columns": ({"rows": [1], "bytes": [2, 3]}, b"12345", "invalid lengths of 17 parts"),
+    "no-lengths": ({"rows": [1], "bytes": ["1"] * 17}, b"", "invalid lengths of 17 parts"),
+    "negative": (
+        {"rows": [1], "bytes": [-1, 1, *[0] * 15]},
+        b"",
+        "0 bytes, which do not match the lengths of 17 parts",
+    ),
+    "too-short": ({"rows": [1], "bytes": [9] * 17}, b"", "0 bytes, which do not match the lengths of 17 parts"),
+    "too-long": ({"rows": [], "bytes": []}, b"more", "4 bytes, which do not match the lengths of 0 parts"),
     "no-texts": ({"rows": [1], "bytes": [0] * 17}, b"", "0 texts in place of 1"),
 }
 

@@ -17,7 +17,7 @@ from pipeline.tables import read_table
 DENIED = "refused: PermissionError(13, 'Permission denied')"
 UNCALLED = "refused: PermissionError(1, 'Operation not permitted')"
 KILLED = "the process asked the system for what its sandbox forbids (SIGSYS), 2 times"
-LIED = "the worker was not to be trusted: "
+DISTRUSTED = "the worker was not to be trusted: "
 NEEDED = {  # attempt -> what keeps it from succeeding, and the reason and the beginning of what is told
     **dict.fromkeys(
         ("read-secret", "list-folder", "read-users", "follow-link", "write-outside", "write-video", "remove-video"),
@@ -34,17 +34,17 @@ NEEDED = {  # attempt -> what keeps it from succeeding, and the reason and the b
     **dict.fromkeys(("share-memory", "make-code"), (CALLS, "undecodable", UNCALLED)),
     "take-memory": ("", "undecodable", "refused: OSError(12, 'Cannot allocate memory')"),
     "raise-limits": (FILES, "undecodable", "refused: ValueError('not allowed to raise maximum limit')"),
-    "send-pickle": ("", "decoder_lied", f"{LIED}a message of kind b'c' with "),
+    "send-pickle": ("", "invalid_answer", f"{DISTRUSTED}a message of kind b'c' with "),
     "claim-huge-length": (
         "",
-        "decoder_lied",
-        f"{LIED}a message of kind b'a' with 2 and 4,611,686,018,",
+        "invalid_answer",
+        f"{DISTRUSTED}a message of kind b'a' with 2 and 4,611,686,018,",
     ),
-    "answer-for-another": ("", "decoder_lied", f"{LIED}a part that was not asked for: 'another'"),
-    "answer-too-little": ("", "decoder_lied", f"{LIED}10 bytes of frames, where 6,144 at least are told of"),
-    "invent-reason": ("", "decoder_lied", f"{LIED}an outcome that there is not: "),
-    "skip-a-step": ("", "decoder_lied", f"{LIED}a step that there is not: 'a-video-that-there-is-not.mkv'"),
-    "nest-deeply": ("", "decoder_lied", f"{LIED}a message that is not JSON"),
+    "answer-for-another": ("", "invalid_answer", f"{DISTRUSTED}a part that was not asked for: 'another'"),
+    "answer-too-little": ("", "invalid_answer", f"{DISTRUSTED}10 bytes of frames instead of at least 6,144"),
+    "invent-reason": ("", "invalid_answer", f"{DISTRUSTED}unknown outcome "),
+    "skip-a-step": ("", "invalid_answer", f"{DISTRUSTED}unknown step 'a-video-that-there-is-not.mkv'"),
+    "nest-deeply": ("", "invalid_answer", f"{DISTRUSTED}a message that is not JSON"),
     "keep-silent": ("", "decoder_hung", "not done after 4 seconds; see transcode.limits.seconds"),
 }
 MISSING = find_missing()
