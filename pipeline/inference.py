@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.data.dataset import pad, read_vectors, to_frames, to_training
 from pipeline.errors import UserError, describe_fault, first_line
-from pipeline.files import atomic_write, digest_file, digest_value, read_json, write_json
+from pipeline.files import atomic_write, digest_file, read_json, write_json
 from pipeline.models.layers import channels_last
 from pipeline.models.networks import CaptionedDiscriminator, FlowGenerator, TextToVideo
 from pipeline.params import ClipParams, SamplingParams, TrainParams
@@ -25,10 +25,14 @@ from pipeline.records import (
     DESCRIPTION,
     DISCRIMINATOR,
     GENERATOR,
+    SAMPLING,
     VECTORS,
     Caption,
     Frames,
+    ModelFiles,
+    digest_description,
     find_model_files,
+    read_exported_sampling,
     select_condition_ids,
 )
 
@@ -41,7 +45,7 @@ class Model:
     """A generator read from `folder`, ready to sample: `generator`, `vocabulary`, `shape`, `max_tokens`, `digest`.
 
     `params` are those of its training; `learned` is the number of words it was trained on. With method flow, `sampling`
-    sets the steps and the guidance; by default they are those of the training.
+    sets the steps and the guidance; by default they are those of its last export, or else of the training.
     """
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
@@ -62,8 +66,8 @@ class Model:
             self.generator.load_state_dict(weights)
             channels_last(self.generator)  # as in training, since the strides affect rounding
             self.digest = digest_file(files.weights)
-            if sampling is not None and self.flow is not None:
-                self.flow.steps, self.flow.guidance = sampling.steps, sampling.guidance
+            if self.flow is not None and (chosen := sampling or _read_sampling(files)) is not None:
+                self.flow.steps, self.flow.guidance = chosen.steps, chosen.guidance
         except FileNotFoundError:
             raise UserError(f"{files.weights}: no such file; `dvc repro train` makes it") from None
         except ValidationError:
@@ -92,7 +96,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """What identifies this model, and its sampling params."""
-        return {"model": self.digest, "params": digest_value(self.description), **self.sampling()}
+        return {"model": self.digest, "params": digest_description(self.description), **self.sampling()}
 
     def provenance(self) -> dict[str, Any]:
         """The same, and the environment on which its bytes depend."""
@@ -101,6 +105,15 @@ class Model:
     def sampling(self) -> dict[str, Any]:
         """Sampling steps and guidance; empty without method flow."""
         return {} if self.flow is None else {"steps": self.flow.steps, "guidance": self.flow.guidance}
+
+
+def _read_sampling(files: ModelFiles) -> SamplingParams | None:
+    """The steps and the guidance that the model was exported with; None: those of its training."""
+    written = read_exported_sampling(files)
+    try:
+        return SamplingParams.model_validate(written) if written else None
+    except ValidationError as error:
+        raise UserError(f"{files.sampling}: {SAMPLING}: {describe_fault(error)}; repeat the export") from None
 
 
 class TrainedDiscriminator:

@@ -7,16 +7,17 @@ Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.files import digest_value, read_json
 from pipeline.letters import find_words, spell_symbols
 
 Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
@@ -76,7 +77,8 @@ GENERATOR, DISCRIMINATOR, DESCRIPTION = "generator.safetensors", "discriminator.
 EXPORTED_GENERATOR, EXPORTED_DESCRIPTION = "model.safetensors", "config.json"  # as the Hugging Face hub names them
 PROVENANCE = "provenance.json"  # of a model or an evaluation
 GRAPH = "generator.onnx"
-GRAPHS = "onnx"  # the output folder of the stage `export`, beside that of the model
+GRAPHS, EXPORT_REPORT = "onnx", "report.json"  # the output folder of the stage `export`, beside that of the model
+SAMPLING = "sampling"  # key of the default steps and guidance, in the files that exports write
 
 
 @contextmanager
@@ -201,6 +203,7 @@ class ModelFiles:
     description: Path
     vectors: Path  # of words; absent if they are learned
     graph: Path  # the same generator as ONNX; may be absent
+    sampling: Path  # JSON with the default steps and guidance under the key SAMPLING; both may be absent
 
     @property
     def exported(self) -> bool:
@@ -216,7 +219,23 @@ class ModelFiles:
 def find_model_files(folder: Path) -> ModelFiles:
     """The files of the model in a folder, which is an exported one if it has a config.json."""
     if (folder / EXPORTED_DESCRIPTION).exists():
-        weights, description, graph = EXPORTED_GENERATOR, EXPORTED_DESCRIPTION, folder / GRAPH
+        weights, description, graphs = EXPORTED_GENERATOR, EXPORTED_DESCRIPTION, folder
+        sampling = folder / EXPORTED_DESCRIPTION
     else:
-        weights, description, graph = GENERATOR, DESCRIPTION, folder.absolute().parent / GRAPHS / GRAPH
-    return ModelFiles(folder / weights, folder / description, folder / VECTORS, graph)
+        weights, description, graphs = GENERATOR, DESCRIPTION, folder.absolute().parent / GRAPHS
+        sampling = graphs / EXPORT_REPORT
+    return ModelFiles(folder / weights, folder / description, folder / VECTORS, graphs / GRAPH, sampling)
+
+
+def digest_description(description: Any) -> str:
+    """SHA-256 of the description of a model, in hex: the same for the model of a run and for its export."""
+    if isinstance(description, Mapping):
+        description = {name: value for name, value in description.items() if name != SAMPLING}
+    return digest_value(description)
+
+
+def read_exported_sampling(files: ModelFiles) -> dict[str, Any]:
+    """The steps and the guidance that a model was last exported with, unchecked; empty if it was not."""
+    written = read_json(files.sampling, "repeat the export") if files.sampling.exists() else {}
+    found = written.get(SAMPLING, {}) if isinstance(written, dict) else {}
+    return found if isinstance(found, dict) else {SAMPLING: found}

@@ -54,8 +54,8 @@ class VideoModel:
     """The model in `folder`, for sampling clips of free-text captions.
 
     Uses the model's ONNX graph, if there is one, without loading torch. Uses torch with `exact`, with `steps` or
-    `guidance` (of a model trained by flow), and for captions with an untrained word that has a vector. Raises UserError
-    if the folder has no complete model.
+    `guidance` (of a model trained by flow; by default those of its export), and for captions with an untrained word
+    that has a vector. Raises UserError if the folder has no complete model.
     """
 
     def __init__(

@@ -17,12 +17,13 @@ from pipeline.cli.printing import cell
 from pipeline.cli.runs import open_runs
 from pipeline.errors import UserError, naming
 from pipeline.extensions import list_references
-from pipeline.files import digest_file
+from pipeline.files import digest_file, write_json
 from pipeline.records import (
     EXPORTED_DESCRIPTION,
     EXPORTED_GENERATOR,
     FIRST_WORD_ID,
     GRAPH,
+    SAMPLING,
     VECTORS,
     Clip,
     find_model_files,
@@ -39,7 +40,7 @@ DEMO = "data/demo/labels"
 DEMO_LICENCE = "apache-2.0"  # its clips are drawn by this project's code
 MEANINGS = {
     EXPORTED_GENERATOR: "the weights of the generator, averaged over its training",
-    EXPORTED_DESCRIPTION: "the params that it was trained with, and its vocabulary",
+    EXPORTED_DESCRIPTION: "the params that it was trained with, its vocabulary, and how a flow is sampled",
     VECTORS: "vectors of words, also of words that it was never trained on",
     GRAPH: "the same generator as an ONNX graph: z and token_ids -> frames in [-1,1], of {} clips in a pass",
     GRID: "samples of each caption, beside real clips",
@@ -95,23 +96,25 @@ def _fill(made: Path, run: "Run", *, graph: bool) -> tuple[dict[str, Any], str]:
     -> the description of the model, and how many clips the graph generates in one pass; empty without a graph.
     """
     from pipeline.inference import Model
+    from pipeline.page import read_sampling
 
     files = find_model_files(run.folders.model)
-    model = Model(run.folders.model)  # raises before anything is written
-    copies = {files.weights: EXPORTED_GENERATOR, files.description: EXPORTED_DESCRIPTION, files.vectors: VECTORS}
-    for source, name in copies.items():
+    model = Model(run.folders.model, read_sampling(run))  # raises before anything is written
+    for source, name in {files.weights: EXPORTED_GENERATOR, files.vectors: VECTORS}.items():
         if source.exists():
             shutil.copyfile(source, made / name)
-    if _is_drawn_by(model.digest, run.folders.samples / GRID):
+    write_json(made / EXPORTED_DESCRIPTION, model.description | ({SAMPLING: model.sampling()} if model.flow else {}))
+    if _is_drawn_by(model, run.folders.samples / GRID):
         shutil.copyfile(run.folders.samples / GRID, made / GRID)
     return model.description, _write_graph(model, made / GRAPH) if graph else ""
 
 
-def _is_drawn_by(digest: str, grid: Path) -> bool:
-    """Whether the grid exists and its provenance names the model."""
+def _is_drawn_by(model: "Model", grid: Path) -> bool:
+    """Whether the grid exists and its provenance names the model, its steps and its guidance."""
     from pipeline.provenance.media import read_media
 
-    return grid.is_file() and (read_media(grid).facts or {}).get("model") == digest
+    expected = {"model": model.digest, **model.sampling()}
+    return grid.is_file() and expected.items() <= (read_media(grid).facts or {}).items()
 
 
 def _write_graph(model: "Model", path: Path) -> str:

@@ -23,7 +23,7 @@ from pipeline.provenance.locks import (
     read_steps,
 )
 from pipeline.provenance.media import Media, read_media
-from pipeline.records import GENERATOR, PROVENANCE, find_model_files
+from pipeline.records import GENERATOR, PROVENANCE, digest_description, find_model_files
 from pipeline.repository import git
 from pipeline.source_code import digest_maker, modules
 
@@ -97,7 +97,7 @@ def describe_model(folder: Path, root: Path) -> Tree:
     tree: Tree = {"weights": digest_file(files.weights)}
     tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
     chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
-    tree |= {"params digest": digest_value(description), "params": chosen}
+    tree |= {"params digest": digest_description(description), "params": chosen}
     weights, cache, oldest = digest_md5(files.weights), find_cache(root), ""
     for digests, commit in list_locked_models(root):
         if (list_folder(cache, digests[MODEL_FOLDER]) or {}).get(GENERATOR) == weights:

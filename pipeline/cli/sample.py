@@ -43,7 +43,7 @@ def sample(
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="of a model trained by flow: from noise to a clip; else as in training"),
+        typer.Option(min=1, help="of a model trained by flow: from noise to a clip; else those of its export"),
     ] = None,
     guidance: Guidance = None,
     exact: Annotated[

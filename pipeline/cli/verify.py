@@ -195,7 +195,7 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
     """Sample by the provenance `facts`, in its environment -> why that failed, or None."""
     from pipeline.inference import use_environment
 
-    # The graph has the steps and guidance of the training; giving either would make torch sample instead.
+    # A graph has steps and guidance of its own; giving either would make torch sample instead.
     by_graph = facts.get("runtime") == "onnxruntime"
     if not by_graph and "environment" in facts:
         use_environment(facts["environment"])

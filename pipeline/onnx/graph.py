@@ -13,8 +13,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from pipeline.data.sampler import derive_seed
 from pipeline.errors import UserError, describe_fault, first_line
-from pipeline.files import digest_file, digest_value, read_json
-from pipeline.records import Frames, ModelFiles
+from pipeline.files import digest_file, read_json
+from pipeline.records import Frames, ModelFiles, digest_description, read_exported_sampling
 
 ABOUT = "t2v"  # key of the graph's metadata: which model it is of
 NOISE, TOKENS, FRAMES = "z", "token_ids", "frames"  # inputs and output
@@ -87,14 +87,15 @@ def _find_instructions() -> str:
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     except OSError:
-        return "not told"
+        return "unknown"
     return next((name for flag, name in (("avx512f", "AVX512"), ("avx2", "AVX2")) if flag in flags), "DEFAULT")
 
 
-def _describe_model(files: ModelFiles) -> dict[str, str]:
-    """What identifies a model: the digests of its weights and its description."""
+def _describe_model(files: ModelFiles) -> dict[str, Any]:
+    """What identifies a model: the digests of its weights and its description; and its steps and guidance, if any."""
     description = read_json(files.description, "`dvc repro train` makes it")
-    return {"model": digest_file(files.weights), "params": digest_value(description)}
+    digests = {"model": digest_file(files.weights), "params": digest_description(description)}
+    return {**digests, **read_exported_sampling(files)}
 
 
 def open_graph(files: ModelFiles) -> Graph | None:
@@ -103,7 +104,7 @@ def open_graph(files: ModelFiles) -> Graph | None:
         return None
     graph = Graph(files.graph)
     if any(graph.about.get(key) != value for key, value in _describe_model(files).items()):
-        raise GraphUnfit("it was made of another model")
+        raise GraphUnfit("it was made of another model, or for other sampling params")
     return graph
 
 

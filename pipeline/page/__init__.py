@@ -132,7 +132,7 @@ def open_player(run: Run, fps: int) -> Widget | None:
     counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
     captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MAX_CAPTIONS]
     directions = open_directions(rules) if rules.is_file() else Directions()
-    return build_player(folders.model, sorted(captions), directions, fps, _read_sampling(run))
+    return build_player(folders.model, sorted(captions), directions, fps, read_sampling(run))
 
 
 def open_blind_test(run: Run, fps: int) -> Widget | None:
@@ -143,10 +143,11 @@ def open_blind_test(run: Run, fps: int) -> Widget | None:
     if not all(path.is_file() for path in (*needed, data.captions / "captions.parquet")):
         return None
     seed = run.settings.get("seed")
-    return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, _read_sampling(run))
+    return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, read_sampling(run))
 
 
-def _read_sampling(run: Run) -> SamplingParams | None:
+def read_sampling(run: Run) -> SamplingParams | None:
+    """The section `sampling` of a run; None if its params have none. Raises UserError if it is broken."""
     try:
         return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
     except (TypeError, ValidationError) as error:

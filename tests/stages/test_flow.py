@@ -14,9 +14,13 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.data.dataset import DataFolders
+from pipeline.errors import UserError
 from pipeline.inference import Model
+from pipeline.onnx.graph import Graph
 from pipeline.params import SamplingParams
+from pipeline.sampling import VideoModel, from_pretrained
 from stages.evaluate_model import Places, evaluate_model
+from stages.export_onnx import export_onnx
 from stages.render_samples import render_samples
 
 pytestmark = pytest.mark.slow
@@ -94,6 +98,48 @@ def test_the_steps_of_a_model_are_those_of_its_training_until_params_say_otherwi
     assert model.sampling() == {"steps": 1, "guidance": 2.0}
     z, ids = torch.zeros(1, model.generator.z_width), torch.tensor([[2, 3]])
     assert model.generator(z, ids).shape == (1, 3, 8, 16, 16)
+
+
+def draw_twice(model):
+    """Two clips, and the steps and the guidance that their provenance names."""
+    told = model.provenance(model.encode(CAPTION))
+    return model.sample(CAPTION, seed=3, n=2), (told["steps"], told["guidance"])
+
+
+def test_samples_of_an_exported_graph_have_the_steps_and_guidance_of_params(data, tmp_path):
+    """With and without torch; options of a call win."""
+    shutil.copytree(data / "model", tmp_path / "model")
+    assert draw_twice(VideoModel(tmp_path / "model"))[1] == (4, 1.0)
+    export_onnx(tmp_path / "model", tmp_path / "onnx", sampling(1, 2.0))
+    assert Graph(tmp_path / "onnx/generator.onnx").about["steps"] == 1
+    wanted = VideoModel(tmp_path / "model", exact=True, steps=1, guidance=2.0).sample(CAPTION, seed=3, n=2)
+    exact, settings = draw_twice(VideoModel(tmp_path / "model", exact=True))
+    assert settings == (1, 2.0)
+    assert np.array_equal(exact, wanted)
+    by_graph, settings = draw_twice(VideoModel(tmp_path / "model"))
+    assert settings == (1, 2.0)
+    assert np.abs(by_graph.astype(int) - wanted).max() <= 1
+    assert draw_twice(VideoModel(tmp_path / "model", steps=3))[1] == (3, 2.0)
+
+
+def test_an_exported_folder_is_sampled_with_the_steps_and_guidance_of_params(data, tmp_path, monkeypatch, capsys):
+    """A graph for others is not used once its config.json has been edited."""
+    shutil.copytree(data / "model", tmp_path / "data/model")
+    (tmp_path / "params.yaml").write_text("sampling: {steps: 1, guidance: 2.0}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["export", "mine"], catch_exceptions=False).exit_code == 0
+    for exact in (True, False):
+        assert draw_twice(from_pretrained("mine", exact=exact))[1] == (1, 2.0)
+    assert Model(tmp_path / "mine").describe() == Model(data / "model", sampling(1, 2.0)).describe()
+    config = json.loads((tmp_path / "mine/config.json").read_text(encoding="utf-8"))
+    config["sampling"]["steps"] = 3
+    (tmp_path / "mine/config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert draw_twice(from_pretrained("mine", exact=False))[1] == (3, 2.0)
+    assert "or for other sampling params" in capsys.readouterr().err
+    config["sampling"]["steps"] = "three"
+    (tmp_path / "mine/config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine/config\.json: sampling: .*; repeat the export"):
+        from_pretrained("mine")
 
 
 def test_no_steps_are_refused_in_one_line(data, tmp_path):
