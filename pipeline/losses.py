@@ -22,29 +22,38 @@ Matching = Callable[[LogitLoss, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 GroupLoss = Callable[[Tensor, Tensor], Tensor]  # (logits of all rows [G*N], share of real clips [G]) -> [G]
 
-Discriminator = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond [B,E]) -> logits [B]
+DiscriminatorFunction = Callable[[Tensor, Tensor], Tensor]  # (frames [B,C,T,H,W], cond [B,E]) -> logits [B]
 
 
 class Adversarial(NamedTuple):
+    """Both losses of a GAN; without `generator_reads_real`, the generator's is given fake logits in place of real ones.
+
+    That saves a pass over the real clips.
+    """
+
     discriminator: LogitLoss  # (real logits, fake logits), [B] each -> [B]
     generator: LogitLoss
+    generator_reads_real: bool = True
 
 
 NONSATURATING = Adversarial(  # Goodfellow 2014, arXiv:1406.2661
     discriminator=lambda real, fake: softplus(-real) + softplus(fake),
     generator=lambda real, fake: softplus(-fake),  # noqa: ARG005
+    generator_reads_real=False,
 )
 
 
 HINGE = Adversarial(  # Lim & Ye 2017, arXiv:1705.02894
     discriminator=lambda real, fake: relu(1 - real) + relu(1 + fake),
     generator=lambda real, fake: -fake,  # noqa: ARG005
+    generator_reads_real=False,
 )
 
 
 WASSERSTEIN = Adversarial(  # Arjovsky 2017, arXiv:1701.07875
     discriminator=lambda real, fake: fake - real,
     generator=lambda real, fake: -fake,  # noqa: ARG005
+    generator_reads_real=False,
 )
 
 
@@ -54,7 +63,9 @@ RELATIVISTIC = Adversarial(  # Jolicoeur-Martineau 2018, arXiv:1807.00734
 )
 
 
-def relativistic(adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor) -> Tensor:
+def relativistic_matching(
+    adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor
+) -> Tensor:
     """A clip must score higher with its own caption: the pairing of arXiv:1807.00734, added to the adversarial loss."""
     return adversarial(real, fake) + weight * softplus(mismatched - real)
 
@@ -118,7 +129,7 @@ ADVERSARIAL_LOSS = Signature(
     base=Adversarial,
 )
 
-MATCHING: dict[str, Matching] = {"relativistic": relativistic, "reed": reed, "thirds": thirds}
+MATCHING: dict[str, Matching] = {"relativistic": relativistic_matching, "reed": reed, "thirds": thirds}
 MATCHING_LOSS = Signature(
     "a function (adversarial loss, real, fake, mismatched logits, weight), [B] each -> loss [B]",
     arguments=("adversarial", "real", "fake", "mismatched", "weight"),
@@ -134,7 +145,7 @@ def check_losses(adversarial: str, matching: str, mixed: str) -> None:
     """Raise UserError if a loss that params name does not return one value per clip or group."""
     logits = torch.zeros(2)
     pair = find_adversarial(adversarial)
-    for role in Adversarial._fields:
+    for role in ("discriminator", "generator"):
         _check_loss(f"train.adversarial: the {role} of {adversarial!r}", getattr(pair, role), real=logits, fake=logits)
     found = find_matching(matching)(RELATIVISTIC.discriminator, logits, logits, logits, logits)
     _require_one_each(f"train.matching: {matching!r}", found)
@@ -198,7 +209,7 @@ class DiscriminatorOutputs:
     noisy clips are set if `r1_fd` or `r2_fd` is due, and the gradient if it has been computed already.
     """
 
-    discriminator: Discriminator
+    discriminator: DiscriminatorFunction
     cond: Tensor  # [B,E]
     real: Tensor  # [B,C,T,H,W]
     fake: Tensor

@@ -13,7 +13,7 @@ SLOPE = 0.2  # of the leaky ReLU
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # makes the mean square of its output that of a normal input
 
 MOMENTUM, EPSILON = 0.1, 1e-5
-SMALLEST = 1e-4  # added to a mean square before dividing by its root
+PIXEL_NORM_EPSILON = 1e-4  # added to a mean square before dividing by its root
 Mean = Callable[[Tensor], Tensor]  # a tensor -> its mean over all processes of the run, with gradient
 
 
@@ -167,7 +167,7 @@ def downsample(x: Tensor, *, time: bool) -> Tensor:
 def normalise(x: Tensor) -> Tensor:
     """Pixel normalisation: channels with a mean square of 1 at each pixel, [B,C,T,H,W] -> the same."""
     with in_float32(x):
-        scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + SMALLEST)
+        scale = torch.rsqrt(at_least_float32(x).square().mean(dim=1, keepdim=True) + PIXEL_NORM_EPSILON)
     return x * scale.to(x.dtype)
 
 
@@ -223,13 +223,16 @@ def synchronise(model: nn.Module, over_processes: Mean) -> None:
 
 
 def normalise_weights(model: nn.Module) -> None:
-    """Spectral normalisation of every convolution and linear layer.
+    """Spectral normalisation of every convolution and linear layer: the largest singular value of its weights is 1.
 
-    A layer initialised with zeros gets normal weights instead: a norm of zero cannot be divided by, and any initial
+    So convolutions lose their gain. Parameters of other modules, such as pooling weights, are not normalised. A layer
+    initialised with zeros gets normal weights instead: a norm of zero cannot be divided by, and any initial
     scale is removed anyway. Miyato et al. 2018, arXiv:1802.05957.
     """
     for module in list(model.modules()):
         if isinstance(module, nn.Conv3d | nn.Linear):
             if not module.weight.any():
                 nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight[0].numel()))
+            if isinstance(module, Convolution):
+                module.gain = 1.0
             spectral_norm(module)

@@ -18,6 +18,7 @@ from pipeline.params import ClipParams, TrainParams
 from pipeline.records import PAD_ID, UNKNOWN_ID
 
 ALL_FRAMES = slice(None)
+DIFFERENCES = ("relativistic", "wasserstein")  # adversarial losses in which only differences of logits count
 
 
 class Generator(nn.Module):
@@ -183,7 +184,7 @@ class CaptionedDiscriminator(nn.Module):
         self.clip_discriminator = build_discriminator(
             shape.model_copy(update={"frames": frames}), params.discriminator, params.captions.width, params.group_clips
         )
-        if params.adversarial == "relativistic" and params.mixed.loss == "none":
+        if params.adversarial in DIFFERENCES and params.mixed.loss == "none":
             self._freeze_level()
 
     def forward(self, frames: Tensor, token_ids: Tensor) -> Tensor:

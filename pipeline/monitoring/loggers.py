@@ -31,6 +31,7 @@ from pipeline.training.history import MetricRow, Values
 FRAME_MILLISECONDS = 125
 
 SAMPLES = 8  # clips side by side
+SHOWN = ("loss/", "logits/", "penalty/", "error/", "val/")  # begin the names of the values in the terminal
 
 
 class Logger(Protocol):
@@ -205,7 +206,7 @@ class RunMonitor:
         rates = self._throughput.read(clips_seen, waited)
         for logger in self._loggers:
             logger.log_scalars(clips_seen, row | rates.scalars())
-        losses = " ".join(f"{name.split('/')[-1]} {value:.3f}" for name, value in row.items() if "/" in name)
+        losses = " ".join(f"{name.split('/')[-1]} {value:.3f}" for name, value in row.items() if name.startswith(SHOWN))
         self._progress.update(self._task, completed=clips_seen, line=f"{rates}  {losses}")
         if not self._console.is_terminal:
             left = (self._total - clips_seen) / max(rates.clips, 1e-9)

@@ -36,6 +36,11 @@ TITLES = {
         "Mean logits of the discriminator. Near each other: it can hardly tell them apart, which is good.",
     ),
     "penalty": ("Penalties", "Squared gradient norms of the discriminator, which the penalties keep small."),
+    "gradient": ("Gradient norms", "Of all weights of a network, before clipping. A steep rise announces divergence."),
+    "lr": ("Learning rates", ""),
+    "gamma": ("Weights of the penalties", ""),
+    "augmentation": ("Probability of augmentation", "Of each kind of transform."),
+    "ema": ("Decay of the weight average per step", ""),
     "discrepancy": ("Distance of samples to unseen clips", "Of the split val. It should fall; 0 is equal."),
     "motion": ("Share of samples that move the captioned way", "It should rise to 1."),
     "discriminator": (

@@ -199,6 +199,8 @@ class TrainParams(Section):
     condition_ramp: Annotated[float, Field(ge=0, lt=1)]
     generator_lr: Positive
     discriminator_lr: Positive
+    warmup_clips: Annotated[int, Field(ge=0)]
+    max_gradient_norm: Positive | None
     final_lr_share: Share
     final_gamma_share: Share
     final_mismatched_share: Share

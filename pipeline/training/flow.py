@@ -31,7 +31,7 @@ def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: 
     """
     generator, rng, params = text_to_video.generator, context.rng, context.params.flow
     assert isinstance(generator, FlowGenerator)
-    cond = text_to_video.caption_encoder(batch.token_ids) * context.schedule.condition
+    cond = context.encode(text_to_video, batch.token_ids)
     cond = cond * (rng.uniform(1) >= params.caption_dropout)
     end, time = draw_times(params, rng)
     long = find_long_steps(params, rng)

@@ -22,7 +22,7 @@ from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.history import MetricAccumulator, MetricRow, Values
-from pipeline.training.objectives import compute_schedule
+from pipeline.training.objectives import compute_schedule, list_settings
 from pipeline.training.step import Networks, train_step
 from pipeline.training.validation import BestCheckpoint, ValidationSet
 
@@ -202,7 +202,8 @@ class Trainer:
         if report or save:
             self._require_finite()
         if report:
-            row = {"clips": float(self.clips_seen), **self._metrics.take_row()}
+            last = compute_schedule(self.run.params, self.clips_seen - self.run.params.step_clips)
+            row = {"clips": float(self.clips_seen), **self._metrics.take_row(), **list_settings(self.run.params, last)}
             self.history.append(row | self._validate() if validate else row)
             self._monitor.report(self.clips_seen, self.history[-1], self.clips.source.waited)
         if self.rank.rank > 0:

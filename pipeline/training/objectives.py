@@ -28,10 +28,10 @@ from pipeline.losses import (
 from pipeline.models.caption_encoders import find_caption_encoder
 from pipeline.models.discriminators import Discriminator, find_discriminator
 from pipeline.models.layers import in_float32, per_clip
-from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, find_generator
+from pipeline.models.networks import ALL_FRAMES, CaptionedDiscriminator, TextToVideo, find_generator
 from pipeline.params import TrainParams
 from pipeline.training.augmentation import augment
-from pipeline.training.history import Values
+from pipeline.training.history import MetricRow, Values
 
 FINEST_IN_BF16 = 0.1  # step of finite differences in bf16; with 0.01, rounding triples the penalty, with 0.1 it is 1.03
 
@@ -40,8 +40,8 @@ FINEST_IN_BF16 = 0.1  # step of finite differences in bf16; with 0.01, rounding 
 class ScheduleValues:
     """The settings of one step."""
 
-    lr_share: float  # of either learning rate
-    gamma_share: float  # of every penalty's gamma
+    lr_scale: float  # of either learning rate
+    gamma_scale: float  # of every penalty's gamma
     mismatched: float  # weight of mismatched captions
     beta2: float
     condition: float  # scale of the caption vectors in both networks, 0 to 1
@@ -53,7 +53,8 @@ def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
     """All schedules follow the same half cosine, as in R3GAN, arXiv:2501.05441.
 
     The half-life of the generator's average is at most a tenth of the run so far, so that it forgets the start. The
-    caption is faded in linearly over the first part of the run: arXiv:2201.06578.
+    caption is faded in linearly over the first part of the run: arXiv:2201.06578. The learning rates rise linearly to
+    that cosine over the first `warmup_clips`, of which the step at `clips_seen` is one.
     """
     done = min(clips_seen / params.total_clips, 1.0)
     left = (1 + math.cos(math.pi * done)) / 2  # 1 -> 0
@@ -61,10 +62,11 @@ def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
     def annealed(first: float, last: float) -> float:
         return last + (first - last) * left
 
+    warm = min((clips_seen + params.step_clips) / params.warmup_clips, 1.0) if params.warmup_clips else 1.0
     half_life = max(min(params.ema_clips, clips_seen / 10), 1e-6)
     return ScheduleValues(
-        lr_share=annealed(1.0, params.final_lr_share),
-        gamma_share=annealed(1.0, params.final_gamma_share),
+        lr_scale=warm * annealed(1.0, params.final_lr_share),
+        gamma_scale=annealed(1.0, params.final_gamma_share),
         mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),
         beta2=annealed(*params.beta2),
         condition=min(done / params.condition_ramp, 1.0) if params.condition_ramp else 1.0,
@@ -73,13 +75,25 @@ def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
     )
 
 
+def list_settings(params: TrainParams, schedule: ScheduleValues) -> MetricRow:
+    """The settings of one step, for a row of the history."""
+    row = {"lr/generator": params.generator_lr * schedule.lr_scale, "ema/decay": schedule.ema_decay}
+    if params.method == "flow":
+        return row
+    row |= {"lr/discriminator": params.discriminator_lr * schedule.lr_scale}
+    row |= {f"gamma/{name}": gamma * schedule.gamma_scale for name, gamma in params.penalties.items()}
+    if any(params.augmentation.probability):
+        row["augmentation/probability"] = schedule.augmentation
+    return row
+
+
 @dataclass(frozen=True)
 class StepContext:
     """The settings of one step and its random numbers."""
 
     params: TrainParams
     schedule: ScheduleValues
-    gammas: dict[str, float]  # of the penalties that are due in this step
+    gammas: dict[str, float]  # of the penalties that are due in this step, times `penalty_every`
     rng: SharedRng
     shown: slice  # the frames that the discriminator is shown; no others are generated
 
@@ -92,6 +106,11 @@ class StepContext:
         """Random numbers for the penalised rows."""
         share = self.rng.share
         return replace(self.rng, share=slice(share.start, share.stop, self.params.penalty_shrink))
+
+    def encode(self, model: CaptionedDiscriminator | TextToVideo, token_ids: Tensor) -> Tensor:
+        """The vectors of captions [B,E] by the encoder of `model`, scaled as the schedule says."""
+        cond: Tensor = model.caption_encoder(token_ids) * self.schedule.condition
+        return cond
 
     def real(self, batch: Batch) -> Tensor:
         """The real clips of a batch, with the frames that are shown."""
@@ -131,7 +150,7 @@ def discriminator_loss(
 ) -> tuple[Tensor, Values]:
     """Adversarial loss, matching and penalties as one loss, for a single backward pass."""
     loss, values, outputs = compare_clips(discriminator, *require_gradients(real, fake, context.gammas), batch, context)
-    return add_penalties(loss, values, outputs, context.gammas)
+    return add_penalties(loss, values, outputs, context)
 
 
 def compare_clips(
@@ -139,10 +158,7 @@ def compare_clips(
 ) -> tuple[Tensor, Values, DiscriminatorOutputs]:
     """Adversarial loss and matching without penalties, values to log, and the outputs that penalties need."""
     # In one batch: a recurrent encoder takes hardly longer for twice the captions.
-    both = (
-        discriminator.caption_encoder(torch.cat((batch.token_ids, batch.mismatched_ids))) * context.schedule.condition
-    )
-    cond, others = both.chunk(2)
+    cond, others = context.encode(discriminator, torch.cat((batch.token_ids, batch.mismatched_ids))).chunk(2)
     on_real = read_clips(discriminator.clip_discriminator, real, cond, context, "r1")
     on_fake = read_clips(discriminator.clip_discriminator, fake, cond, context, "r2")
     fake_logits, real_logits = on_fake.score(), on_real.score()
@@ -150,16 +166,25 @@ def compare_clips(
     losses = adversarial(real_logits, fake_logits)
     values = {"loss/discriminator": losses.mean(), "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
     if context.schedule.mismatched > 0:
-        mismatched_logits = discriminator.clip_discriminator.score(on_real.features, others)
-        weight = context.schedule.mismatched * batch.mismatches()
+        mismatched_logits = discriminator.clip_discriminator.compute_logits(on_real.features, others)
+        mismatches = batch.mismatches()
+        weight = context.schedule.mismatched * mismatches
         losses = find_matching(context.params.matching)(
             adversarial, real_logits, fake_logits, mismatched_logits, weight
         )
-        values["loss/matching"] = softplus(
-            mismatched_logits - real_logits
-        ).mean()  # whatever the kind; log 2 if captions are ignored
+        values["loss/matching"] = average_mismatches(softplus(mismatched_logits - real_logits), mismatches)
     outputs = collect_outputs(on_real, on_fake, real_logits, fake_logits, context)
     return losses.mean(), values, outputs
+
+
+def average_mismatches(losses: Tensor, mismatches: Tensor) -> Tensor:
+    """The mean of `losses` [B] over the rows whose mismatched caption differs from their own; log 2 if none does.
+
+    log 2 is what a discriminator gets that ignores captions, whatever the kind of matching loss.
+    """
+    count = mismatches.sum()
+    mean = (losses * mismatches).sum() / count.clamp(min=1)
+    return torch.where(count > 0, mean, torch.full_like(mean, math.log(2)))
 
 
 @dataclass(frozen=True)
@@ -233,14 +258,13 @@ def generator_loss(
     discriminator: CaptionedDiscriminator, real: Tensor, fake: Tensor, batch: Batch, context: StepContext
 ) -> Tensor:
     """The generator's loss; `fake` gets a gradient, the discriminator's weights do not."""
+    adversarial = find_adversarial(context.params.adversarial)
     with frozen(discriminator):
-        cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+        cond = context.encode(discriminator, batch.token_ids)
         with context.autocast():
-            real_logits, fake_logits = (
-                discriminator.clip_discriminator(real, cond),
-                discriminator.clip_discriminator(fake, cond),
-            )
-    return find_adversarial(context.params.adversarial).generator(real_logits, fake_logits).mean()
+            shown = [real, fake] if adversarial.generator_reads_real else [fake]
+            logits = [discriminator.clip_discriminator(clips, cond) for clips in shown]
+    return adversarial.generator(logits[0], logits[-1]).mean()
 
 
 @contextmanager
@@ -269,16 +293,20 @@ def require_gradients(real: Tensor, fake: Tensor, names: Iterable[str]) -> tuple
 
 
 def add_penalties(
-    loss: Tensor, values: Values, outputs: DiscriminatorOutputs, gammas: dict[str, float]
+    loss: Tensor, values: Values, outputs: DiscriminatorOutputs, context: StepContext
 ) -> tuple[Tensor, Values]:
-    """The loss plus every penalty that has a gamma, and the values to log with these penalties."""
+    """The loss plus every penalty that has a gamma, and the values to log with these penalties.
+
+    Their sum is logged as it counts on average over the steps with and without penalties, comparable to the losses.
+    """
+    gammas = context.gammas
     if not gammas:
         return loss, values
     with uncompiled():
         penalties = {name: find_penalty(name)(outputs).mean() for name in gammas}
     whole = torch.stack([gammas[name] * penalty for name, penalty in penalties.items()]).sum()
-    values = values | {f"penalty/{name}": penalty for name, penalty in penalties.items()} | {"loss/penalties": whole}
-    return loss + whole, values
+    values = values | {f"penalty/{name}": penalty for name, penalty in penalties.items()}
+    return loss + whole, values | {"loss/penalties": whole / context.params.penalty_every}
 
 
 def mixed_discriminator_loss(
@@ -292,7 +320,7 @@ def mixed_discriminator_loss(
     is_real = _some_rows(context)
     shares = realised_shares(is_real, group)
     mixed, rest = require_gradients(*_mix(real, fake, is_real), context.gammas)
-    cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+    cond = context.encode(discriminator, batch.token_ids)
     on_mixed = read_clips(discriminator.clip_discriminator, mixed, cond, context, "r1")
     on_rest = read_clips(discriminator.clip_discriminator, rest, cond, context, "r2")
     mixed_logits, rest_logits = on_mixed.score(), on_rest.score()
@@ -306,7 +334,7 @@ def mixed_discriminator_loss(
         values["loss/matching"] = _caption_loss(discriminator, real, batch, context)
         loss = loss + context.schedule.mismatched * values["loss/matching"]
     outputs = collect_outputs(on_mixed, on_rest, mixed_logits, rest_logits, context)
-    return add_penalties(loss, values, outputs, context.gammas)
+    return add_penalties(loss, values, outputs, context)
 
 
 def mixed_generator_loss(
@@ -318,7 +346,7 @@ def mixed_generator_loss(
         real.new_ones(len(real) // context.params.mixed.group),
     )
     with frozen(discriminator):
-        cond = discriminator.caption_encoder(batch.token_ids) * context.schedule.condition
+        cond = context.encode(discriminator, batch.token_ids)
         with context.autocast():
             logits = [discriminator.clip_discriminator(clips, cond) for clips in _mix(real, fake, _some_rows(context))]
     return torch.stack([group_loss(each, all_real).mean() for each in logits]).mean()
@@ -331,7 +359,7 @@ def _caption_loss(discriminator: CaptionedDiscriminator, real: Tensor, batch: Ba
     """
     own = _some_rows(context) | (batch.mismatches() == 0)
     token_ids = torch.where(own[:, None], batch.token_ids, batch.mismatched_ids)
-    cond = discriminator.caption_encoder(token_ids) * context.schedule.condition
+    cond = context.encode(discriminator, token_ids)
     with context.autocast():
         logits = discriminator.clip_discriminator(real, cond)
     return find_group_loss(context.params.mixed.loss)(logits, realised_shares(own, context.params.mixed.group)).mean()

@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.nn.utils.parametrize import cached
 
 from pipeline.data.dataset import Batch, to_training
@@ -32,10 +34,10 @@ from pipeline.training.objectives import (
     require_gradients,
 )
 
-SMALLEST = 1e-30  # divisor, for clips about which the discriminator is certain
+MIN_DERIVATIVE = 1e-30  # of the loss in a logit, which is divided by: 0 for clips the discriminator is certain about
 
 COMPILED = (Generator, Trunk)
-MOMENTUM = {"gan": 0.0, "flow": 0.9}  # Adam's beta1; 0 is usual for GANs
+BETA1 = {"gan": 0.0, "flow": 0.9}  # of Adam; 0 is usual for GANs
 
 PAIRED = Objective(discriminator_loss, generator_loss)
 MIXED = Objective(mixed_discriminator_loss, mixed_generator_loss)
@@ -44,12 +46,16 @@ Averager = Callable[[Iterable[nn.Parameter]], None] | None  # averages gradients
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * model, for every parameter; buffers are copied."""
-    old: list[torch.Tensor] = list(average.parameters())
-    new: list[torch.Tensor] = list(model.parameters())
-    torch._foreach_lerp_(old, new, 1 - decay)
-    for kept, current in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(current)
+    """average <- decay * average + (1 - decay) * model, for every parameter and buffer of floating-point numbers.
+
+    The moments of batch norms are averaged like the weights that they belong to. Other buffers are copied.
+    """
+    old, new = ([*network.parameters(), *network.buffers()] for network in (average, model))
+    real = [tensor.is_floating_point() for tensor in old]
+    torch._foreach_lerp_(list(compress(old, real)), list(compress(new, real)), 1 - decay)
+    for kept, current, is_real in zip(old, new, real, strict=True):
+        if not is_real:
+            kept.copy_(current)
 
 
 def compile_networks(device: torch.device, *models: nn.Module) -> bool:
@@ -130,7 +136,7 @@ class Networks:
     def set_rates(self, params: TrainParams, schedule: ScheduleValues) -> None:
         for adam, lr in zip(self.adams, (params.generator_lr, params.discriminator_lr), strict=False):
             for group in adam.param_groups:
-                group["lr"], group["betas"] = lr * schedule.lr_share, (MOMENTUM[params.method], schedule.beta2)
+                group["lr"], group["betas"] = lr * schedule.lr_scale, (BETA1[params.method], schedule.beta2)
 
 
 def train_step(
@@ -148,8 +154,9 @@ def train_step(
     `batches` has one batch for each update of the network that is updated more often; the values are of the last one.
     """
     nets.set_rates(params, schedule)
-    share = schedule.gamma_share * params.penalty_every if penalise else 0.0
-    gammas: dict[str, float] = {name: gamma * share for name, gamma in params.penalties.items() if gamma * share > 0}
+    multiplier = schedule.gamma_scale * params.penalty_every if penalise else 0.0
+    weighted = {name: gamma * multiplier for name, gamma in params.penalties.items()}
+    gammas = {name: gamma for name, gamma in weighted.items() if gamma > 0}
     shown = choose_frames(params.discriminator.frame_stride) if params.method == "gan" else ALL_FRAMES
     context = StepContext(params, schedule, gammas, rng, shown)
     values = UPDATES[params.updates if params.method == "gan" else params.method](
@@ -163,7 +170,8 @@ def _update_flow(nets: Networks, batches: Sequence[Batch], context: StepContext,
     values: Values = {}
     for batch in batches:
         loss, values = flow_loss(nets.generator, to_training(batch.frames), batch, context)
-        _update(loss, nets.generator, nets.generator_adam, average_gradients)
+        norm = _update(loss, nets.generator, nets.generator_adam, context, average_gradients)
+        values["gradient/generator"] = norm
     return values
 
 
@@ -176,9 +184,16 @@ def _update_together(
     with cached():
         fake = drawn.detach().requires_grad_()
         passes = OnePass(nets.discriminator, real, fake, batch, context)
-    _update(passes.loss, nets.discriminator, nets.discriminator_adam, average_gradients, also=passes.leaves)
-    _update(drawn, nets.generator, nets.generator_adam, average_gradients, gradient=passes.generator_gradient())
-    return passes.values
+    norms = {
+        "gradient/discriminator": _update(
+            passes.loss, nets.discriminator, nets.discriminator_adam, context, average_gradients, also=passes.leaves
+        )
+    }
+    gradient = passes.generator_gradient()
+    norms["gradient/generator"] = _update(
+        drawn, nets.generator, nets.generator_adam, context, average_gradients, gradient=gradient
+    )
+    return passes.values | norms
 
 
 class OnePass:
@@ -207,7 +222,7 @@ class OnePass:
         else:
             (self._discriminator_gradient,) = torch.autograd.grad(loss, outputs.fake_logits, retain_graph=True)
             self.leaves = [fake]
-        self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context.gammas)
+        self.loss, self.values = add_penalties(loss, values | {"loss/generator": generator}, outputs, context)
 
     def generator_gradient(self) -> Tensor:
         """The gradient of the generator's loss at the generated clips [B,C,T,H,W]."""
@@ -215,7 +230,7 @@ class OnePass:
             return self._logit_gradient.detach() * per_clip(self._generator_gradient)
         (fake,) = self.leaves
         assert fake.grad is not None
-        return fake.grad * per_clip(self._generator_gradient / self._discriminator_gradient.clamp(min=SMALLEST))
+        return fake.grad * per_clip(self._generator_gradient / self._discriminator_gradient.clamp(min=MIN_DERIVATIVE))
 
 
 def _update_in_turn(
@@ -230,10 +245,10 @@ def _update_in_turn(
     real, fake = context.real(last), _draw(nets, last, context)
     values = _update_discriminator(nets, real, fake, last, context, average_gradients)
     # The same fakes serve the generator: only the discriminator has changed since they were generated.
-    values["loss/generator"] = _update_generator(nets, real, fake, last, context, average_gradients)
+    values |= _update_generator(nets, real, fake, last, context, average_gradients)
     for batch in batches[-params.generator_steps : -1]:
         real, fake = context.real(batch), _draw(nets, batch, context)
-        values["loss/generator"] = _update_generator(nets, real, fake, batch, context, average_gradients)
+        values |= _update_generator(nets, real, fake, batch, context, average_gradients)
     return values
 
 
@@ -253,19 +268,19 @@ def _update_discriminator(
     real, fake = context.augment(real), context.augment(fake.detach())
     with cached():  # spectrally normalised weights are computed once per loss
         loss, values = _objective(context).discriminator(nets.discriminator, real, fake, batch, context)
-    _update(loss, nets.discriminator, nets.discriminator_adam, average_gradients)
-    return values
+    norm = _update(loss, nets.discriminator, nets.discriminator_adam, context, average_gradients)
+    return values | {"gradient/discriminator": norm}
 
 
 def _update_generator(
     nets: Networks, real: Tensor, fake: Tensor, batch: Batch, context: StepContext, average_gradients: Averager
-) -> Tensor:
+) -> Values:
     assert nets.discriminator is not None
     real, fake = context.augment(real), context.augment(fake)
     with cached():
         loss = _objective(context).generator(nets.discriminator, real, fake, batch, context)
-    _update(loss, nets.generator, nets.generator_adam, average_gradients)
-    return loss
+    norm = _update(loss, nets.generator, nets.generator_adam, context, average_gradients)
+    return {"loss/generator": loss, "gradient/generator": norm}
 
 
 def _objective(context: StepContext) -> Objective:
@@ -280,11 +295,14 @@ def _update(
     loss: Tensor,
     model: nn.Module,
     adam: torch.optim.Adam,
+    context: StepContext,
     average_gradients: Averager,
     gradient: Tensor | None = None,
     also: Sequence[Tensor] = (),
-) -> None:
-    """One update along the gradient of `loss`; `gradient` is that of a further loss with respect to it, if known.
+) -> Tensor:
+    """One update along the gradient of `loss` -> the norm of the gradient in all weights, before any clipping.
+
+    `gradient` is that of a further loss with respect to `loss`, if known.
 
     The tensors in `also` get a gradient besides the weights. Nothing else does: penalised clips require one for their
     penalties only.
@@ -294,4 +312,8 @@ def _update(
     torch.autograd.backward(loss, gradient, inputs=[*weights, *also])
     if average_gradients is not None:
         average_gradients(model.parameters())
+    norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    if context.params.max_gradient_norm is not None:
+        clip_grads_with_norm_(weights, context.params.max_gradient_norm, norm)
     adam.step()
+    return norm

@@ -170,6 +170,20 @@ def test_whatever_the_parts_penalties_can_be_taken(options, name):
     assert any((p.grad != 0).any() for p in model.parameters() if p.grad is not None)
 
 
+def test_spectral_norm_bounds_each_layer_to_a_slope_of_one():
+    """Of convolutions that are rectified, too, whose weights otherwise carry a gain."""
+    model, (frames, cond) = built(spectral_norm=True, time="head"), inputs()
+    for _ in range(50):  # each pass in training mode is a step of the power iteration
+        model(frames, cond)
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Conv3d | torch.nn.Linear)]
+    factors = [getattr(layer, "gain", 1) for layer in layers]
+    norms = [
+        factor * torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+        for factor, layer in zip(factors, layers, strict=True)
+    ]
+    torch.testing.assert_close(torch.stack(norms), torch.ones(len(norms)), rtol=1e-3, atol=0)
+
+
 def test_single_frames_add_their_mean_logit_each_under_its_own_clips_caption():
     model, (frames, cond) = built(frames=4), inputs()
     singles = [model.frames(frames[:, :, [time]], cond) for time in (0, 2, 4, 6)]

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from training_sets import tiny_params
+from training_sets import FLOW, tiny_params
 
 from pipeline.data.sampler import derive_seed, draw_noise, reseed, shuffle_rows
-from pipeline.training.objectives import compute_schedule
+from pipeline.training.objectives import compute_schedule, list_settings
 from pipeline.training.step import update_average
 
 ANNEALED = tiny_params(
@@ -77,7 +77,7 @@ def test_derived_seeds_fit_torch_and_differ():
 )
 def test_schedules_at_the_start_half_way_and_at_the_end(clips, lr, gamma, mismatched, beta2):
     now = compute_schedule(ANNEALED, clips)
-    found = (now.lr_share, now.gamma_share, now.mismatched, now.beta2)
+    found = (now.lr_scale, now.gamma_scale, now.mismatched, now.beta2)
     assert found == pytest.approx((lr, gamma, mismatched, beta2))
 
 
@@ -95,7 +95,7 @@ def test_augmentation_sets_in_by_the_same_cosine():
 
 
 def test_schedules_stay_at_the_end_where_the_last_batch_is_beyond_the_budget():
-    assert compute_schedule(ANNEALED, 1500).lr_share == compute_schedule(ANNEALED, 1000).lr_share
+    assert compute_schedule(ANNEALED, 1500).lr_scale == compute_schedule(ANNEALED, 1000).lr_scale
 
 
 def test_after_one_half_life_half_of_the_average_is_new():
@@ -115,17 +115,48 @@ def test_the_average_follows_its_closed_form():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     average = copy.deepcopy(model)
-    weights = [model[0].weight.detach().clone()]
+    tracked = [("0", "weight"), ("1", "running_mean"), ("1", "running_var")]
+
+    def read(network):
+        return [getattr(network.get_submodule(layer), name).detach().clone() for layer, name in tracked]
+
+    weights = [read(model)]
     decays = [0.9, 0.5, 0.0, 0.99]
     for decay in decays:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter += torch.randn_like(parameter)
-            model[1].running_mean += 1
-        weights.append(model[0].weight.detach().clone())
+            for moments in (model[1].running_mean, model[1].running_var):
+                moments += torch.rand(2)
+            model[1].num_batches_tracked += 1
+        weights.append(read(model))
         update_average(average, model, decay)
-    expected = weights[0] * math.prod(decays)
-    for place, decay in enumerate(decays):
-        expected = expected + weights[place + 1] * (1 - decay) * math.prod(decays[place + 1 :])
-    torch.testing.assert_close(average[0].weight.detach(), expected)
-    assert torch.equal(average[1].running_mean, model[1].running_mean)
+    for found, start, *later in zip(read(average), *weights, strict=True):
+        expected = start * math.prod(decays)
+        for index, decay in enumerate(decays):
+            expected = expected + later[index] * (1 - decay) * math.prod(decays[index + 1 :])
+        torch.testing.assert_close(found, expected)
+    assert average[1].num_batches_tracked == 4  # a count has no average
+
+
+def test_learning_rates_rise_linearly_to_the_cosine_over_the_warm_up():
+    """The first step has a rate, and the last of the warm-up is the first at the full one."""
+    warm = ANNEALED.model_copy(update={"warmup_clips": 4 * ANNEALED.step_clips})
+    starts = [number * ANNEALED.step_clips for number in range(6)]
+    shares = [compute_schedule(warm, clips).lr_scale / compute_schedule(ANNEALED, clips).lr_scale for clips in starts]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    assert compute_schedule(warm, 0).gamma_scale == 1
+
+
+def test_a_row_of_the_history_names_the_settings_of_its_last_step():
+    params = tiny_params(total_clips=1000, augmentation={"probability": [0.0, 0.6]}).train
+    now = compute_schedule(params, 500)
+    assert list_settings(params, now) == {
+        "lr/generator": params.generator_lr * now.lr_scale,
+        "lr/discriminator": params.discriminator_lr * now.lr_scale,
+        "gamma/r1": params.penalties["r1"] * now.gamma_scale,
+        "gamma/r2": params.penalties["r2"] * now.gamma_scale,
+        "ema/decay": now.ema_decay,
+        "augmentation/probability": pytest.approx(0.3),
+    }
+    assert set(list_settings(tiny_params(**FLOW).train, now)) == {"lr/generator", "ema/decay"}

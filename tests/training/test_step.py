@@ -12,7 +12,7 @@ from training_sets import CPU, tiny_params, tiny_set
 from pipeline.data.dataset import to_training
 from pipeline.data.sampler import reseed
 from pipeline.errors import UserError
-from pipeline.losses import PENALTIES, SharedRng
+from pipeline.losses import ADVERSARIAL, PENALTIES, SharedRng
 from pipeline.params import check_params
 from pipeline.training import objectives
 from pipeline.training.loop import Run, build_networks
@@ -83,11 +83,21 @@ def test_the_loss_is_the_weighted_sum_of_what_is_reported(nets, batch):
     assert values["logits/real"].item() == pytest.approx(on_real.mean().item(), rel=1e-4, abs=1e-5)
 
 
-def test_every_kth_step_is_penalised_k_times(nets, batch):
+def test_every_kth_step_is_penalised_k_times(nets, batch, monkeypatch):
+    """What is logged is the mean contribution over all steps, of which k - 1 have none."""
+    losses = []
+    add = objectives.add_penalties
+
+    def record(loss, *rest):
+        losses.extend((loss, add(loss, *rest)))
+        return losses[-1]
+
+    monkeypatch.setattr(objectives, "add_penalties", record)
     values = take(nets, batch)
-    share = NOW.gamma_share * PARAMS.train.penalty_every
-    expected = share * (0.5 * values["penalty/r1"] + 0.25 * values["penalty/r2"])
-    torch.testing.assert_close(values["loss/penalties"], expected)
+    without, (whole, _) = losses
+    penalties = NOW.gamma_scale * (0.5 * values["penalty/r1"] + 0.25 * values["penalty/r2"])
+    torch.testing.assert_close(whole - without, PARAMS.train.penalty_every * penalties, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(values["loss/penalties"], penalties)
 
 
 def test_steps_between_compute_no_penalty(nets, batch, monkeypatch):
@@ -200,7 +210,7 @@ def test_the_first_update_of_adam_is_its_learning_rate_in_the_direction_of_the_g
     """With beta1 = 0 and one step, m/sqrt(v) is the sign of the gradient; the schedule scales the rate."""
     before = weights(nets.generator)
     take(nets, batch)
-    expected = PARAMS.train.generator_lr * NOW.lr_share
+    expected = PARAMS.train.generator_lr * NOW.lr_scale
     for old, new in zip(before, nets.generator.parameters(), strict=True):
         strong = new.grad.abs() > 1e-5
         moved = (new.detach() - old)[strong]
@@ -296,6 +306,66 @@ def test_a_mismatch_that_reads_the_same_teaches_nothing(nets, batch):
     real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
     loss, values = discriminator_loss(nets.discriminator, real, fake, same_text, context())
     assert loss.item() == pytest.approx(values["loss/discriminator"].item(), rel=1e-6)
+
+
+def test_the_logged_matching_loss_is_the_mean_over_captions_that_differ(nets, batch):
+    """Rows with an equal caption always score log 2, and would draw the mean there."""
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+
+    def log_matching(mismatched_ids):
+        some = replace(batch, mismatched_ids=mismatched_ids)
+        return discriminator_loss(nets.discriminator, real, fake, some, context())[1]["loss/matching"]
+
+    differs = torch.tensor([True, False, True, False, False, False, False, True])
+    scores = [nets.discriminator(real, ids) for ids in (batch.token_ids, batch.mismatched_ids)]
+    expected = torch.nn.functional.softplus(scores[1] - scores[0])[differs].mean()
+    some = torch.where(differs[:, None], batch.mismatched_ids, batch.token_ids)
+    torch.testing.assert_close(log_matching(some), expected, rtol=1e-4, atol=1e-5)
+    assert log_matching(batch.token_ids).item() == pytest.approx(math.log(2))
+
+
+def test_the_generators_update_scores_real_clips_only_if_its_loss_reads_them(nets, batch):
+    scored = []
+    nets.discriminator.clip_discriminator.register_forward_pre_hook(lambda _, inputs: scored.append(inputs[0]))
+    real, fake = to_training(batch.frames), nets.generator(batch.z, batch.token_ids).detach()
+    logits = [nets.discriminator(clips, batch.token_ids) for clips in (real, fake)]
+    for name, loss in ADVERSARIAL.items():
+        scored.clear()
+        params = PARAMS.train.model_copy(update={"adversarial": name})
+        found = generator_loss(nets.discriminator, real, fake, batch, context(params))
+        torch.testing.assert_close(found, loss.generator(*logits).mean(), rtol=1e-4, atol=1e-5)
+        assert sum(clips is real for clips in scored) == (name == "relativistic")
+
+
+@pytest.mark.parametrize("updates", ["in_turn", "together"])
+def test_gradients_are_clipped_to_the_norm_of_params_and_logged_before(nets, batch, updates):
+    """Of each network as a whole; a higher limit changes nothing."""
+    found = {}
+    for limit in (None, 1e-3, 1e6):
+        now = copy.deepcopy(nets)
+        params = PARAMS.train.model_copy(
+            update={"max_gradient_norm": limit, "updates": updates, "discriminator_lr": 1e-12}
+        )
+        values = take(now, batch, params=params)
+        gradients = {
+            name: torch.cat([w.grad.flatten() for w in model.parameters() if w.grad is not None])
+            for name, model in now.trained.items()
+        }
+        found[limit] = {name: (values[f"gradient/{name}"], gradient) for name, gradient in gradients.items()}
+    for name, (norm, gradient) in found[None].items():
+        torch.testing.assert_close(norm, gradient.norm(), rtol=1e-4, atol=0)
+        torch.testing.assert_close(found[1e-3][name][0], norm)
+        torch.testing.assert_close(found[1e-3][name][1], gradient * (1e-3 / norm), rtol=1e-3, atol=1e-9)
+        torch.testing.assert_close(found[1e6][name][1], gradient)
+
+
+@pytest.mark.parametrize("adversarial", ADVERSARIAL)
+def test_the_level_of_the_logits_is_learned_only_where_the_loss_depends_on_it(nets, batch, adversarial):
+    params = PARAMS.train.model_copy(update={"adversarial": adversarial})
+    nets = build_networks(Run(PARAMS.seed, PARAMS.clip, params, 20), CPU)
+    take(nets, batch, params=params)
+    moved = bool(nets.discriminator.clip_discriminator.realness.bias.detach() != 0)
+    assert moved == (adversarial in ("nonsaturating", "hinge"))
 
 
 def test_the_caption_says_nothing_while_it_is_not_let_in(nets, batch):
