@@ -7,12 +7,12 @@ Frames are uint8 `[T,H,W,C]`, RGB, 0..255 on disk. In training they are float `[
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pipeline.files import digest_value, read_json
 from pipeline.letters import find_words, spell_symbols
 
 Frames = NDArray[np.uint8]  # [T,H,W,C], RGB
+Real = TypeVar("Real", np.float32, np.float64)
 
 # (label, total) -> a context that yields a function to call after each of `total` items
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
@@ -175,6 +176,13 @@ class Drop:
     id: str
     reason: Reason
     detail: str
+
+
+def average_directions(vectors: Iterable[NDArray[Real]]) -> NDArray[Real] | None:
+    """The normalised mean [D] of the unit vectors of vectors [D]; None without any, or if they cancel out."""
+    mean: NDArray[Real] = np.sum([vector / np.linalg.norm(vector) for vector in vectors], axis=0)
+    length = np.linalg.norm(mean)
+    return mean / length if length else None
 
 
 @cache

@@ -103,14 +103,14 @@ def restrict_files(rights: Iterable[tuple[str, int]]) -> None:
 
 def _allow(ruleset: int, path: str, right: int) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
         right = right if os.path.isdir(path) else right & _OF_FILES  # noqa: PTH112
-        _check(call(_ADD, ruleset, _PATH_RULE, struct.pack("=Qi", right, place), 0))
+        _check(call(_ADD, ruleset, _PATH_RULE, struct.pack("=Qi", right, descriptor), 0))
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
 def _check(result: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_ending, split_ending
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import (
     FolderRead,
     describe_gap,

@@ -19,7 +19,7 @@ from pipeline.corpus.names import match_categories, match_objects, suggest_objec
 from pipeline.errors import UserError
 from pipeline.letters import find_words
 from pipeline.params import FilterParams, ShareParams
-from pipeline.records import SPLITS, Split
+from pipeline.records import SPLITS, Split, average_directions
 
 Vectors = Mapping[str, NDArray[np.float32]]  # word -> [D]
 NO_VECTORS: Vectors = MappingProxyType({})
@@ -92,11 +92,8 @@ def _list_mentions(names: Collection[str], objects: Collection[str]) -> Mapping[
 
 
 def _find_direction(name: str, vectors: Vectors) -> NDArray[np.float64] | None:
-    """The normalised mean [D] of the unit vectors of the words; None if no word has a vector."""
-    found = [vectors[word].astype(np.float64) for word in find_words(name.lower()) if word in vectors]
-    mean = np.sum([vector / np.linalg.norm(vector) for vector in found], axis=0)
-    length = np.linalg.norm(mean)
-    return mean / length if length else None
+    """The direction [D] of a name: the mean over its words; None if no word has a vector."""
+    return average_directions(vectors[word].astype(np.float64) for word in find_words(name.lower()) if word in vectors)
 
 
 class HeldOut:

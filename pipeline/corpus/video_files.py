@@ -31,7 +31,7 @@ from pipeline.files import LONGEST_POINTER, is_lfs_pointer
 from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
 from pipeline.sources.pictures import is_animated, may_lead
 from pipeline.sources.tables import ENDINGS as TABLES

@@ -85,8 +85,8 @@ def _relate(path: Path, root: Path) -> str:
 
 def find_makers(path: Path, steps: Sequence[Step], root: Path) -> list[Step]:
     """The stages with an output that is, or contains, this file or folder."""
-    place = path.resolve()
-    return [step for step in steps if any(place.is_relative_to((root / out).resolve()) for out in step.outs)]
+    resolved = path.resolve()
+    return [step for step in steps if any(resolved.is_relative_to((root / out).resolve()) for out in step.outs)]
 
 
 def find_cache(root: Path) -> Path:
@@ -146,25 +146,25 @@ def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> 
     faults: list[str] = []
     for step in steps:
         for path, digest in step.outs.items():
-            place = (root / path).resolve()
-            if any(place.is_relative_to(top.resolve()) or top.resolve().is_relative_to(place) for top in within):
+            output = (root / path).resolve()
+            if any(output.is_relative_to(top.resolve()) or top.resolve().is_relative_to(output) for top in within):
                 good, bad = _check_output(root, path, digest, cache, step.name)
                 whole, faults = whole + good, faults + bad
     return whole, faults
 
 
 def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -> tuple[int, list[str]]:
-    place = root / path
+    output = root / path
     if not digest.endswith(FOLDER):
         files = {path: digest}
     else:
         names = list_folder(cache, digest)
         if names is None:
-            return _check_uncached(place, path, digest)
+            return _check_uncached(output, path, digest)
         files = {f"{path}/{name}": md5 for name, md5 in names.items()}
     faults = [fault for name, md5 in files.items() if (fault := _check_file(root / name, name, md5, cache, stage))]
-    if place.is_dir():
-        own = {f"{path}/{file.relative_to(place).as_posix()}" for file in place.rglob("*") if file.is_file()}
+    if output.is_dir():
+        own = {f"{path}/{file.relative_to(output).as_posix()}" for file in output.rglob("*") if file.is_file()}
         faults += [
             f"{name}: is not in the lock file; remove it, or run `dvc repro {stage}`"
             for name in sorted(own - files.keys())
@@ -172,19 +172,19 @@ def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -
     return len(files) - len(faults), faults
 
 
-def _check_uncached(place: Path, path: str, digest: str) -> tuple[int, list[str]]:
+def _check_uncached(folder: Path, path: str, digest: str) -> tuple[int, list[str]]:
     """Check a folder whose list is not in the cache: it can only be compared as a whole."""
-    files = {file.relative_to(place).as_posix(): digest_md5(file) for file in place.rglob("*") if file.is_file()}
-    if not place.is_dir() or digest_folder(files) == digest:
+    files = {file.relative_to(folder).as_posix(): digest_md5(file) for file in folder.rglob("*") if file.is_file()}
+    if not folder.is_dir() or digest_folder(files) == digest:
         return len(files), []
     return 0, [f"{path}: differs from the lock file, and the cache has no list of its files; `dvc fetch {path}`"]
 
 
-def _check_file(place: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
+def _check_file(file: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
     """What is wrong with a file in the workspace or its cached copy; None if both match the lock or are missing."""
     kept = locate(cache, digest)
-    here = place.is_file() and digest_md5(place) != digest
-    linked = place.is_file() and kept.is_file() and place.samefile(kept)
+    here = file.is_file() and digest_md5(file) != digest
+    linked = file.is_file() and kept.is_file() and file.samefile(kept)
     spoilt = kept.is_file() and (here if linked else digest_md5(kept) != digest)
     if spoilt:
         how = "through its link, and the cache with it" if linked else "in the cache"

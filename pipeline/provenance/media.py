@@ -143,9 +143,9 @@ def _move_chunks(data: bytes, behind: int, by: int) -> bytes:
     for name, start, end in _tables(data, 0, len(data)):
         width, code = TABLES[name]
         for at in range(start + 8, end - width + 1, width):  # after version, flags and count
-            (place,) = struct.unpack_from(code, data, at)
-            if place >= behind:
-                struct.pack_into(code, moved, at, max(0, place + by))
+            (offset,) = struct.unpack_from(code, data, at)
+            if offset >= behind:
+                struct.pack_into(code, moved, at, max(0, offset + by))
     return bytes(moved)
 
 
@@ -214,21 +214,21 @@ def list_media(path: Path) -> list[Path]:
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def explain_facts(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def explain_facts(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """The differences between the provenance of two files: model, code, data, torch, instruction set ..."""
     for key, name in NAMES.items():
-        if told.get(key) != now.get(key):
-            yield f"other {name}: {_shorten(told.get(key))}, here {_shorten(now.get(key))}"
-    for file in _list_differing(read_section(told, "data"), read_section(now, "data")):
+        if recorded.get(key) != now.get(key):
+            yield f"other {name}: {_shorten(recorded.get(key))}, here {_shorten(now.get(key))}"
+    for file in _list_differing(read_section(recorded, "data"), read_section(now, "data")):
         yield f"other data: {file}"
-    yield from explain_environment(read_section(told, "environment"), read_section(now, "environment"))
+    yield from explain_environment(read_section(recorded, "environment"), read_section(now, "environment"))
 
 
-def explain_environment(told: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def explain_environment(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """The differences between two environments, in the keys that the first one has."""
     for key, name in ENVIRONMENT.items():
-        if key in told and told[key] != now.get(key):
-            yield f"other {name}: {told[key]}, here {now.get(key, 'not told')}"
+        if key in recorded and recorded[key] != now.get(key):
+            yield f"other {name}: {recorded[key]}, here {now.get(key, 'not recorded')}"
 
 
 def explain_pixels(one: Media, other: Media) -> Iterator[str]:
@@ -243,7 +243,7 @@ def explain_pixels(one: Media, other: Media) -> Iterator[str]:
         yield f"other shape: {a.shape}, made again {b.shape}"
     elif (apart := np.abs(a.astype(np.int16) - b)).any():
         pixels = apart.max(axis=-1) > 0
-        first = tuple(int(place) for place in np.argwhere(pixels)[0])
+        first = tuple(int(index) for index in np.argwhere(pixels)[0])
         share = f"{pixels.sum()} of {pixels.size} pixels differ, by {apart.max()} of 255 at most"
         yield f"{share}; the first at {', '.join(map(str, first))} of {', '.join(map(str, pixels.shape))}"
 
@@ -282,5 +282,5 @@ def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[st
 
 
 def _shorten(value: Any) -> str:
-    text = "not told" if value is None else str(value)
+    text = "not recorded" if value is None else str(value)
     return text[:SHORT] if len(text) == 64 else text

@@ -125,13 +125,13 @@ def read_samples(path: Path) -> list[Row]:
     for number, block, label, clip in zip(numbers, blocks, labels, frames, strict=True):
         windows.setdefault((number, block), []).append(Window(label, clip))
     return [
-        Row(title, [Block(block, own) for (place, block), own in windows.items() if place == number])
+        Row(title, [Block(block, own) for (index, block), own in windows.items() if index == number])
         for number, title in enumerate(titles)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _SealSlot:
     """`before` + digest + `after` are inserted before the last `behind` bytes, instead of the bytes `replaced`."""
 
     before: bytes
@@ -144,36 +144,36 @@ class _Place:
 
 
 _CHUNK = b"tEXtDigest\x00sha256:"
-_PLACES = {
-    ".png": _Place((len(_CHUNK) - 4 + DIGITS).to_bytes(4, "big") + _CHUNK, b"\0" * 4, behind=12),  # IEND comes last
-    ".gif": _Place(b"\x21\xff\x0bt2v-seal1.0" + bytes([DIGITS]), b"\0", behind=1),
-    ".mp4": _Place((8 + 7 + DIGITS).to_bytes(4, "big") + b"freesha256:"),
-    ".npz": _Place((7 + DIGITS).to_bytes(2, "little") + b"sha256:", replaced=b"\0\0"),  # the comment of an archive
-    ".html": _Place(b"<!-- sha256:", b" -->\n"),
+_SEAL_SLOTS = {
+    ".png": _SealSlot((len(_CHUNK) - 4 + DIGITS).to_bytes(4, "big") + _CHUNK, b"\0" * 4, behind=12),  # IEND comes last
+    ".gif": _SealSlot(b"\x21\xff\x0bt2v-seal1.0" + bytes([DIGITS]), b"\0", behind=1),
+    ".mp4": _SealSlot((8 + 7 + DIGITS).to_bytes(4, "big") + b"freesha256:"),
+    ".npz": _SealSlot((7 + DIGITS).to_bytes(2, "little") + b"sha256:", replaced=b"\0\0"),  # the comment of an archive
+    ".html": _SealSlot(b"<!-- sha256:", b" -->\n"),
 }
-KINDS = tuple(_PLACES)
+KINDS = tuple(_SEAL_SLOTS)
 
 
 def seal(data: bytes, kind: str) -> bytes:
     """The file with a seal, which it must not have yet; `kind` is its suffix, one of KINDS."""
-    place = _PLACES[kind]
-    cut = len(data) - place.behind
-    head = data[:cut].removesuffix(place.replaced)
+    slot = _SEAL_SLOTS[kind]
+    cut = len(data) - slot.behind
+    head = data[:cut].removesuffix(slot.replaced)
     digest = hashlib.sha256(data).hexdigest().encode()
-    after = zlib.crc32(_CHUNK + digest).to_bytes(4, "big") if kind == ".png" else place.after
-    return head + place.before + digest + after + data[cut:]
+    after = zlib.crc32(_CHUNK + digest).to_bytes(4, "big") if kind == ".png" else slot.after
+    return head + slot.before + digest + after + data[cut:]
 
 
 def unseal(data: bytes, kind: str) -> bytes | None:
     """The file as it was before it was sealed; None if it has no valid seal."""
-    place = _PLACES[kind]
-    cut = len(data) - place.behind
-    bare = data[: cut - len(place)] + place.replaced + data[cut:]
+    slot = _SEAL_SLOTS[kind]
+    cut = len(data) - slot.behind
+    bare = data[: cut - len(slot)] + slot.replaced + data[cut:]
     return bare if has_seal(data, kind) and seal(bare, kind) == data else None
 
 
 def has_seal(data: bytes, kind: str) -> bool:
     """Whether there is a seal, valid or not."""
-    place = _PLACES[kind]
-    start = len(data) - place.behind - len(place)
-    return start >= 0 and data[start : start + len(place.before)] == place.before
+    slot = _SEAL_SLOTS[kind]
+    start = len(data) - slot.behind - len(slot)
+    return start >= 0 and data[start : start + len(slot.before)] == slot.before

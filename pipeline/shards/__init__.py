@@ -153,9 +153,9 @@ class ShardReader:
         into, width = batch.reshape(-1).data, self._clip_bytes
         groups = self._find_groups(rows)
         numbers, starts = groups.tolist(), self._starts[rows].tolist()
-        for place in self._order_filling(groups):
-            start = starts[place]
-            into[place * width : (place + 1) * width] = self._load(numbers[place])[start : start + width]
+        for index in self._order_filling(groups):
+            start = starts[index]
+            into[index * width : (index + 1) * width] = self._load(numbers[index])[start : start + width]
         return batch
 
     def shuffled(self, rows: Rows, seed: int | Sequence[int]) -> NDArray[np.int64]:

@@ -105,12 +105,12 @@ def open_parquet(path: Path, shape: tuple[int, ...]) -> OpenShard:
     width = int(np.prod(shape))
     with pq.ParquetFile(path, pre_buffer=False) as file:  # for these few bytes, prefetching is slower
         names = file.read(["id", "caption"], use_threads=False)
-        place = file.schema_arrow.get_field_index("frames")
-        if place < 0 or not _is_binary(file.schema_arrow.field(place).type, width):
+        column = file.schema_arrow.get_field_index("frames")
+        if column < 0 or not _is_binary(file.schema_arrow.field(column).type, width):
             raise ValueError(f"no column `frames` of {width} bytes per clip")
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         starts = _find_mapped_starts(
-            path, file.metadata, [(group.num_rows, group.column(place)) for group in groups], width
+            path, file.metadata, [(group.num_rows, group.column(column)) for group in groups], width
         )
     if starts is not None:
         parts = [RowGroup(starts, partial(_map_file, path), mapped=True)]

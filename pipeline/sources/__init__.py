@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.files import CACHED, LONGEST_POINTER, digest_file
 from pipeline.sources.archives import ENDINGS as ARCHIVES
 from pipeline.sources.archives import Archive, open_archive
-from pipeline.sources.limits import SourceFault, refuse_lfs_pointer
+from pipeline.sources.common import SourceFault, refuse_lfs_content
 from pipeline.sources.pictures import (
     FolderRead,
     Numbered,
@@ -67,7 +67,7 @@ def digest_source(videos: Path, video: str) -> str:
     file, inside = container
     if is_table(file):
         content = read_cell(file, inside)
-        refuse_lfs_pointer(video, content)
+        refuse_lfs_content(video, content)
         return hashlib.sha256(content).hexdigest()
     archive = open_archive(file)
     return digest_members(archive, inside) if is_pattern(inside) else digest_member(archive, inside)
@@ -79,7 +79,7 @@ def digest_member(archive: Archive, path: str) -> str:
     length = 0
     for piece in archive.read(path):
         if not length and len(piece) <= LONGEST_POINTER:
-            refuse_lfs_pointer(path, piece)
+            refuse_lfs_content(path, piece)
         length += len(piece)
         digest.update(piece)
     if not length:
@@ -177,7 +177,7 @@ def _measure(archive: Archive, folder: str, name: str) -> int:
     if found is None or not found.size:
         raise SourceFault(f"{name} holds no bytes")
     if found.size <= LONGEST_POINTER:
-        refuse_lfs_pointer(name, b"".join(archive.read(path)))
+        refuse_lfs_content(name, b"".join(archive.read(path)))
     return found.size
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import RLock
 
 from pipeline.files import LONGEST_POINTER
-from pipeline.sources.limits import PIECE, Bytes, Entry, SourceFault, refuse_lfs_pointer
+from pipeline.sources.common import PIECE, Bytes, Entry, SourceFault, refuse_lfs_content
 from pipeline.sources.tar import GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
@@ -45,7 +45,7 @@ class Archive:
         self._is_zip = path.name.lower().endswith(".zip")
         packed = path.name.lower().endswith("gz")
         with path.open("rb") as file:
-            refuse_lfs_pointer(path.name, file.read(LONGEST_POINTER))
+            refuse_lfs_content(path.name, file.read(LONGEST_POINTER))
         self._bytes: Bytes = GzipBytes(path) if packed else PlainBytes(path)
         walk = (
             walk_zip(self.name, self._bytes, path.stat().st_size) if self._is_zip else walk_tar(self.name, self._bytes)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.files import CACHED, LONGEST_POINTER
-from pipeline.sources.limits import SourceFault, refuse_lfs_pointer
+from pipeline.sources.common import SourceFault, refuse_lfs_content
 
 ENDINGS = {
     ".jpg": ".jpg",
@@ -271,7 +271,7 @@ def read_picture(path: Path, root: Path) -> bytes:
     if not path.is_file():  # reading a pipe could block forever
         raise SourceFault(f"{path.name} is not a regular file")
     content = path.read_bytes()
-    refuse_lfs_pointer(path.name, content)
+    refuse_lfs_content(path.name, content)
     return content
 
 
@@ -300,5 +300,5 @@ def _measure(folder: int, name: str, links: list[str]) -> int:
         raise SourceFault(f"{name} holds no bytes")
     if found.st_size <= LONGEST_POINTER:
         with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder), "rb") as file:  # noqa: PTH123  by descriptor
-            refuse_lfs_pointer(name, file.read(LONGEST_POINTER))
+            refuse_lfs_content(name, file.read(LONGEST_POINTER))
     return found.st_size

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import refuse_lfs_pointer
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 
 PARQUET, ARROW = ".parquet", ".arrow"
 ENDINGS = (PARQUET, ARROW)
@@ -87,12 +87,12 @@ class _ParquetTable:
     def find_empty(self, group: int, column: str) -> Sequence[bool]:
         """Uses the null counts of the file if they suffice, so that the bytes of few groups are read."""
         leaf = f"{column}.bytes"
-        told = self._file.metadata.row_group(group)
-        columns = (told.column(index) for index in range(told.num_columns))
+        row_group = self._file.metadata.row_group(group)
+        columns = (row_group.column(index) for index in range(row_group.num_columns))
         statistics = next((found.statistics for found in columns if found.path_in_schema == leaf), None)
         count = statistics.null_count if statistics is not None and statistics.has_null_count else None
-        if count in (0, told.num_rows):
-            return [count != 0] * int(told.num_rows)
+        if count in (0, row_group.num_rows):
+            return [count != 0] * int(row_group.num_rows)
         return [not cell[0].as_py() for cell in self.iterate_rows(group, leaf)]
 
 

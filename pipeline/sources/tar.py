@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.sources.limits import Bytes, Entry, SourceFault, check_growth
+from pipeline.sources.common import Bytes, Entry, SourceFault, check_growth
 
 BLOCK = 512  # bytes; a member has a header of one block and content padded to whole blocks
 CHUNK = 1 << 16  # bytes of a compressed archive read at once

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.sources.limits import PIECE, Bytes, Entry, SourceFault, check_growth
+from pipeline.sources.common import PIECE, Bytes, Entry, SourceFault, check_growth
 
 END, END_64, LOCATOR_64, LISTED, LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2", b"PK\3\4"
 END_BYTES, LOCATOR_BYTES, END_64_BYTES, LISTED_BYTES, LOCAL_BYTES = 22, 20, 56, 46, 30

@@ -115,12 +115,12 @@ def put_values(tree: Any, point: Mapping[str, Any]) -> None:
     """Set the values of a point in the tree. Raises UserError if a section of a key is a value."""
     for key, value in point.items():
         *sections, last = key.split(".")
-        place = tree
+        subtree = tree
         for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
+            subtree = subtree.setdefault(section, {})
+            if not isinstance(subtree, dict):
                 raise UserError(f"{key}: {section} is a value, no section; see params.yaml")
-        place[last] = value
+        subtree[last] = value
 
 
 def lay_out(points: Mapping[int, Values]) -> dict[int, Values]:

@@ -51,15 +51,15 @@ def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> Non
         return
     jobs = f"--name={','.join(_name_job(folder, name) for name in names)}"
     deadline = time.monotonic() + patience
-    told = False
+    announced = False
     while left := _ask("squeue", "--noheader", "--format=%i", jobs).split():
         if time.monotonic() >= deadline:
             _ask("scancel", jobs)
-        elif not told:
+        elif not announced:
             print(f"{folder.name}: jobs {', '.join(left)} are asked to save and stop", file=sys.stderr, flush=True)
             _ask("scancel", "--state=PENDING", jobs)  # Slurm sends signals to running jobs only
             _ask("scancel", "--state=RUNNING", "--signal=INT", jobs)
-            told = True
+            announced = True
         time.sleep(PAUSE)
 
 
@@ -103,8 +103,8 @@ def _ask(*command: str) -> str:
             f"Slurm does not answer `{command[0]}` within {ANSWER_SECONDS} s; is its controller up?"
         ) from None
     if answer.returncode:
-        told = " ".join(line.strip() for line in answer.stderr.splitlines() if line.strip())
-        raise UserError(f"Slurm refuses `{shlex.join(command)}`: {told}")
+        output = " ".join(line.strip() for line in answer.stderr.splitlines() if line.strip())
+        raise UserError(f"Slurm refuses `{shlex.join(command)}`: {output}")
     return answer.stdout
 
 

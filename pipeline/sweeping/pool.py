@@ -105,15 +105,15 @@ def find_processes(folder: Path, name: str = "") -> list[psutil.Process]:
 def end_processes(folder: Path, name: str = "", patience: float = 0.0) -> None:
     """Kill the processes of a point, or of all points, that have not ended after `patience` seconds."""
     deadline = time.monotonic() + patience
-    told = False
+    announced = False
     while left := find_processes(folder, name):
         if time.monotonic() >= deadline:
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGKILL)
-        elif not told:
+        elif not announced:
             print(f"{folder.name}: {len(left)} processes of it are still saving; waiting for them", file=sys.stderr)
-            told = True
+            announced = True
         psutil.wait_procs(left, timeout=PAUSE)
 
 
@@ -188,7 +188,7 @@ def run_jobs(
     """
     running: list[Job] = []
     job: Job | None = None
-    told = False  # whether waiting for devices was reported
+    announced = False  # whether waiting for devices was reported
     try:
         while (job := job or (take() if len(running) < limit else None)) or running:
             if job and len(running) < limit and (lent := slots.take()):
@@ -197,9 +197,9 @@ def run_jobs(
                 on_change(job)
                 job = None
                 continue
-            if job and not running and not told:
+            if job and not running and not announced:
                 print("waiting: another sweep of yours has the cores or GPUs that are needed", file=sys.stderr)
-                told = True
+                announced = True
             time.sleep(PAUSE)
             for one in running:
                 if _look(one):

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numpy as np
-
 from pipeline.errors import UserError
-from pipeline.records import Caption
+from pipeline.records import Caption, average_directions
 from pipeline.text.embeddings import Embeddings
 from pipeline.text.tokenizer import lemmatise, tokenize
 from pipeline.text.vector_files import Vector
@@ -49,10 +47,7 @@ def embed_names(vocabulary: Vocabulary, word_vector: Lookup) -> Lookup:
 
     def find_vector(name: str) -> Vector | None:
         found = (word_vector(word) for word in tokenize_name(name, vocabulary))
-        vectors = [vector / np.linalg.norm(vector) for vector in found if vector is not None]
-        mean: Vector = np.sum(vectors, axis=0, dtype=np.float32) if vectors else np.zeros(1, np.float32)
-        length = np.linalg.norm(mean)
-        return mean / length if length else None
+        return average_directions(vector for vector in found if vector is not None)
 
     return find_vector
 

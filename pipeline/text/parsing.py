@@ -74,8 +74,8 @@ def _fill_action(tokens: Tokens, action: str) -> Slots | None:
     slots = [0] * len(first)
     for number, text in enumerate(texts, 1):
         start, end = len(slots), len(tokens) - len(texts[-1])
-        places = range(start + 1, end) if number < len(texts) else [end]
-        at = next((place for place in places if place > start and _occurs(text, tokens, place)), None)
+        indices = range(start + 1, end) if number < len(texts) else [end]
+        at = next((index for index in indices if index > start and _occurs(text, tokens, index)), None)
         if at is None:
             return None
         articles = min(_count_articles(tokens[start:at]), at - start - 1)  # an object has at least one word
@@ -99,11 +99,11 @@ def _fill_template(tokens: Tokens, around: Sequence[Tokens], objects: Sequence[T
 def _search_objects(tokens: Tokens, objects: Sequence[Tokens]) -> Slots:
     slots, end = [0] * len(tokens), 0
     for number, words in enumerate(objects, 1):
-        places = [
+        starts = [
             at for at in range(len(tokens)) if _occurs(words, tokens, at) and not any(slots[at : at + len(words)])
         ]
-        if words and places:
-            start = next((at for at in places if at >= end), places[0])
+        if words and starts:
+            start = next((at for at in starts if at >= end), starts[0])
             end = start + len(words)
             slots[start:end] = [number] * len(words)
             while start and not slots[start - 1] and tokens[start - 1] in ARTICLES:

@@ -17,7 +17,7 @@ from pipeline.files import digest_file
 from pipeline.params import ClipParams, TranscodeParams
 from pipeline.records import Clip, Reason
 from pipeline.sources import digest_source, index_archive, open_video
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Fault, Part, decode_parts, decode_video

@@ -245,8 +245,8 @@ def _read_theora(file: BinaryIO) -> Fraction | None:
     shift = int.from_bytes(head[start + 40 : start + 42]) >> 5 & 31
     file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
     pages = file.read().split(OGG_PAGE)[1:]
-    place = next(int.from_bytes(page[2:10], "little") for page in reversed(pages) if page[10:14] == serial)
-    return Fraction(((place >> shift) + (place & (1 << shift) - 1)) * scale, rate)
+    granule_position = next(int.from_bytes(page[2:10], "little") for page in reversed(pages) if page[10:14] == serial)
+    return Fraction(((granule_position >> shift) + (granule_position & (1 << shift) - 1)) * scale, rate)
 
 
 KINDS: dict[bytes, Callable[[BinaryIO], Fraction | None]] = {

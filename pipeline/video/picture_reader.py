@@ -16,7 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from pipeline.params import LimitParams
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video import Budget, DecodeError, FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
 from pipeline.video.ffmpeg_decoder import FfmpegReader

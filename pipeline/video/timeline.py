@@ -323,9 +323,9 @@ def _choose_strided_windows(
     span = (wanted - 1) * stride + 1
     if count < span and options.short_clips == "drop":
         raise ShortClip(f"{_tell(count)}, fewer than the {span} that clip.stride asks for; see transcode.short_clips")
-    places = _place_windows(min(options.windows, count // span), options, key)
-    room = max(0, count - span * len(places))
-    starts = [number * span + floor(place * (room + 1)) for number, place in enumerate(places)]
+    shares = _place_windows(min(options.windows, count // span), options, key)
+    room = max(0, count - span * len(shares))
+    starts = [number * span + floor(share * (room + 1)) for number, share in enumerate(shares)]
     return [[min(start + k * stride, count - 1) for k in range(wanted)] for start in starts]
 
 
@@ -343,9 +343,9 @@ def _choose_timed_windows(
     fitting = floor((length + frame / 2) / seconds)
     if fitting < 1 and options.short_clips == "drop":
         raise ShortClip(f"{float(length):.4g} s, shorter than the {shape.seconds:g} of clip.seconds")
-    places = _place_windows(min(options.windows, fitting), options, key)
-    room = max(Fraction(0), length - seconds * len(places))
-    starts = [number * seconds + place * room for number, place in enumerate(places)]
+    shares = _place_windows(min(options.windows, fitting), options, key)
+    room = max(Fraction(0), length - seconds * len(shares))
+    starts = [number * seconds + share * room for number, share in enumerate(shares)]
     middles = [Fraction(2 * k + 1, 2 * shape.frames) * seconds for k in range(shape.frames)]
     return [[clock.find_shown((start + middle) / timeline.unit) for middle in middles] for start in starts]
 

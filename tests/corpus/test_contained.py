@@ -10,7 +10,7 @@ from pictures import number_names, write_tar, write_zip
 from pipeline.corpus.video_files import NoVideo, VideosFolder, digest_videos, find_videos
 from pipeline.records import Drop
 from pipeline.sources import open_video
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 132735\n"
 

@@ -11,7 +11,7 @@ import pytest
 from pictures import write_tar, write_zip
 
 from pipeline.sources.archives import Archive, open_archive
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 
 LONG = "/".join(["a-folder-with-a-long-name"] * 5) + "/" + "x" * 90 + ".mp4"
 MEMBERS = {

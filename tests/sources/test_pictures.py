@@ -3,7 +3,7 @@
 import pytest
 from pictures import number_names
 
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import SAMPLED, digest_pictures, is_pattern, order_pictures
 
 FIVE = number_names(5)

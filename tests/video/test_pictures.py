@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from settings import clip_shape, transcoding
 
 from pipeline.sources import open_video
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.picture_reader import read_header

@@ -26,7 +26,7 @@ from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
-from pipeline.sources.limits import SourceFault
+from pipeline.sources.common import SourceFault
 from pipeline.sources.tables import ENDINGS as TABLES
 from pipeline.sources.tables import (
     count_group_rows,

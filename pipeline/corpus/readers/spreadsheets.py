@@ -19,7 +19,7 @@ from zlib import error as DeflateError
 
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import refuse_lfs_pointer
-from pipeline.sources.limits import SourceFault, check_growth
+from pipeline.sources.common import SourceFault, check_growth
 
 ENDINGS = (".xlsx", ".xlsm")
 OTHERS = (".xls", ".xlsb", ".ods", ".numbers")  # unsupported spreadsheets

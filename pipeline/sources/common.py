@@ -39,7 +39,7 @@ def check_growth(name: str, packed: int, content: int) -> None:
         raise SourceFault(f"{name} unpacks to over {MAX_GROWTH} times its size; unpack it yourself")
 
 
-def refuse_lfs_pointer(name: str, content: bytes) -> None:
+def refuse_lfs_content(name: str, content: bytes) -> None:
     """Raise SourceFault if the content is a pointer of Git LFS."""
     if content.startswith(POINTER):
         raise SourceFault(f"{name} is a pointer of Git LFS; `git lfs pull` fetches the file")
