@@ -1,13 +1,15 @@
 """The sets of clips of an evaluation: generated clips, real ones, controls, and clips of unseen words."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.dataset import Dataset, select_evenly
+from pipeline.data.dataset import Dataset
 from pipeline.directions import WAYS, turn_way
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
@@ -21,7 +23,7 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]
-FEW = 0.1  # of the clips of a split: leaving out fewer needs no reordering
+GOLDEN = (5**0.5 - 1) / 2  # the ratio whose multiples are spread most evenly
 
 Draw = Callable[[Sequence[Prompt], int], Frames]  # prompts and a seed -> a clip each; equal rows and seeds, equal noise
 
@@ -39,7 +41,7 @@ def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams)
 
     Raises UserError if there are no vectors for the new words.
     """
-    rows = dataset.rows("test_words", options.real_clips)
+    rows = select_rows(dataset, "test_words", options.real_clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
     embeddings = read_embeddings(dataset.folders.vectors)
     if embeddings is None:
@@ -48,8 +50,8 @@ def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams)
             raise UserError(f"{path}: no such file, but evaluate.new_words needs it; see tokenize.embeddings.source")
         return NewWords(prompts, [], np.zeros((0, 0), np.float32))
     vocabulary = dataset.vocabulary
-    seen = SeenObjects(_list_objects(dataset, "train", options.train_clips), vocabulary, embeddings)
-    names = _list_objects(dataset, "test_words", options.real_clips)
+    seen = SeenObjects(_list_objects(dataset, dataset.rows("train", options.train_clips)), vocabulary, embeddings)
+    names = _list_objects(dataset, rows)
     parts = (part for word in options.new_words for part in tokenize_name(word, vocabulary))
     larger, vectors = extend_vocabulary(parts, vocabulary, embeddings)
     hosts = select_hosts(dataset.clips(dataset.rows("test", options.real_clips)), dataset.captions)
@@ -57,8 +59,8 @@ def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams)
     return NewWords(assign_neighbours(prompts, names, seen, classes), inserted, vectors)
 
 
-def _list_objects(dataset: Dataset, split: Split, most: int) -> list[str]:
-    return [clip.objects[0] if clip.objects else "" for clip in dataset.clips(dataset.rows(split, most))]
+def _list_objects(dataset: Dataset, rows: Sequence[int]) -> list[str]:
+    return [clip.objects[0] if clip.objects else "" for clip in dataset.clips(rows)]
 
 
 def assign_neighbours(
@@ -121,6 +123,14 @@ def _build_opposite(clip: Clip, classes: Classes, dataset: Dataset) -> Prompt | 
     return classes.build_prompt(reversed_clip, encode(caption, dataset.vocabulary, len(caption)).caption)
 
 
+def interleave_words(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """The prompts in turns: one for each new word, then a second one for each, and so on."""
+    of_word: dict[str, list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        of_word[prompt.new.name if prompt.new else ""].append(prompt)
+    return [prompt for turn in zip_longest(*of_word.values()) for prompt in turn if prompt is not None]
+
+
 class RealClips(NamedTuple):
     """Real clips by split, uint8 [N,T,H,W,3], with their prompts."""
 
@@ -135,7 +145,7 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
     """The real clips of each split, at most as many as `params` says. Raises UserError if test or train has none."""
 
     def read(split: Split, most: int) -> ClipSet:
-        rows = dataset.rows(split, most)
+        rows = select_rows(dataset, split, most)
         return ClipSet(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
 
     reals = RealClips(
@@ -150,20 +160,23 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
             f"evaluate: {len(reals.test.prompts)} clips in the split test and {len(reals.train.prompts)} in train, "
             "where both are needed; see filter.shares, and how many groups or videos there are to divide"
         )
-    equal = min(len(reals.test.prompts), len(reals.val.prompts))
-    return reals._replace(test=spread_first(reals.test, equal), val=spread_first(reals.val, equal))
+    return reals
 
 
-def spread_first(clips: ClipSet, count: int) -> ClipSet:
-    """Reorder clips so that the first `count`, which distances compare, are spread evenly over all of them.
+def select_rows(dataset: Dataset, split: Split, most: int) -> list[int]:
+    """The rows of a split, at most `most`, in an order of which any first few are spread evenly over all of them.
 
-    Clips are sorted by name, which may begin with a category. If hardly any are left out, the order is kept.
+    Clips are sorted by name, which may begin with a category, and samples, distances and networks often need fewer
+    clips than there are.
     """
-    if not count or len(clips.prompts) - count <= FEW * len(clips.prompts):
-        return clips
-    first = select_evenly(range(len(clips.prompts)), count)
-    rows = [*first, *sorted(set(range(len(clips.prompts))) - set(first))]
-    return ClipSet(clips.frames[rows], [clips.prompts[row] for row in rows])
+    rows = dataset.rows(split, most)
+    return [rows[index] for index in order_evenly(len(rows))]
+
+
+def order_evenly(count: int) -> list[int]:
+    """0 to count - 1 in the order of the multiples of the golden ratio: the first N are spread evenly, for any N."""
+    order: list[int] = np.argsort(np.argsort(np.arange(count) * GOLDEN % 1)).tolist()
+    return order
 
 
 def generate_clips(
@@ -171,7 +184,8 @@ def generate_clips(
 ) -> dict[str, ClipSet]:
     """Samples for the captions of the test splits, and for the prompts with `new` objects.
 
-    `opposites` maps captions to the prompts of the opposite direction.
+    Each word of `evaluate.new_words` has at least one. `opposites` maps captions to the prompts of the opposite
+    direction.
     """
     seen = repeat(reals.test.prompts, params.samples)
     turned = [prompt for prompt in seen if prompt.caption.text in opposites]
@@ -180,7 +194,7 @@ def generate_clips(
         "model": seen,
         "model, varied": repeat(varied, len(varied) * params.varied_samples),
         "model, pairs": repeat(reals.pairs.prompts, params.samples),
-        "model, words": repeat(new, params.samples),
+        "model, words": repeat(new, max(params.samples, len(params.new_words))),
     }
     sets = {
         name: ClipSet(draw(prompts, params.seed + index), prompts)

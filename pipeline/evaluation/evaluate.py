@@ -19,6 +19,7 @@ from pipeline.evaluation.clip_sets import (
     build_new_words,
     build_opposites,
     generate_clips,
+    interleave_words,
     plant_controls,
     read_real_clips,
     select_distinct,
@@ -106,7 +107,9 @@ def evaluate_generator(
         z = draw_noise(seed, len(prompts), model.generator.z_width)
         return sample(model, [model.condition(prompt.caption) for prompt in prompts], z)
 
-    new, opposites = [*words.held_out, *words.inserted], build_opposites(dataset, classes, options)
+    # Words that the user asks for come first, so that they have samples even if there are more words than samples.
+    new = interleave_words([*words.inserted, *words.held_out])
+    opposites = build_opposites(dataset, classes, options)
     generated = generate_clips(draw, reals, new, opposites, options)
     evaluation = evaluate_sets(inputs.judge, reals, generated, options, networks, progress)
     protocol = {

@@ -5,7 +5,6 @@ import pytest
 from measured_clips import measured, prompt, reference
 from scipy.spatial.distance import cdist
 
-from pipeline.evaluation.clip_sets import spread_first
 from pipeline.evaluation.controls import double_speed, freeze, reverse, shuffle_frames, swap_categories
 from pipeline.evaluation.distances import measure_energy_distance
 from pipeline.evaluation.measured_clips import HALVES, REGIONS, ClipSet, MeasuredClips, tally_velocities
@@ -137,16 +136,6 @@ def test_every_prompt_is_swapped_for_one_of_another_category():
     assert list(swapped) == [1, 2, 4, 5, 7, 8]
     assert all({prompts[row].category, new.category} == {0, 1} for row, new in swapped.items())
     assert swap_categories([prompt(row) for row in range(9)], rng) == {}
-
-
-def test_the_first_clips_that_distances_compare_are_spread_over_all_names():
-    names = [prompt(row) for row in range(20)]
-    clips = ClipSet(np.arange(20), names)
-    frames, prompts = spread_first(clips, 5)
-    assert frames[:5].tolist() == [0, 5, 10, 14, 19]
-    assert sorted(frames) == list(range(20))
-    assert prompts == [names[row] for row in frames]
-    assert spread_first(clips, 19) is spread_first(clips, 20) is spread_first(clips, 0) is clips
 
 
 def test_a_measure_of_flow_is_taken_once_for_joined_clips_too(monkeypatch):
