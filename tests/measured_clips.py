@@ -39,7 +39,9 @@ def measured(count: int, seed: int = 0, **values: Any) -> MeasuredClips:
         "velocities": rng.normal(size=(count, 2, 3)),
     }
     made |= values
-    return MeasuredClips(ClipSet(made.pop("frames"), prompts), **made)
+    clips = MeasuredClips(ClipSet(made.pop("frames"), prompts))
+    clips._known.update(made)
+    return clips
 
 
 def change(clips: MeasuredClips, **values: Any) -> MeasuredClips:

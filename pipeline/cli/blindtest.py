@@ -134,33 +134,21 @@ def _read_answer(row: list[str], where: str) -> Answer:
 
 def measure_people(by_person: Mapping[str, Sequence[Answer]]) -> "dict[str, Figure]":
     """The share of right answers of each person, and the mean over people, each with the same weight."""
-    from pipeline.evaluation.intervals import Figure, interval, interval_of_mean
+    from pipeline.evaluation.intervals import Figure, interval, interval_of_share
 
     rng = np.random.default_rng(0)
     right = {person: np.array([one.is_right for one in own], np.float64) for person, own in by_person.items()}
-    figures = {
-        person: _widen_degenerate(Figure(float(own.mean()), *interval_of_mean(own, RESAMPLES, rng), len(own)))
-        for person, own in right.items()
-    }
+    figures = {person: Figure(float(own.mean()), *interval_of_share(own), len(own)) for person, own in right.items()}
     shares, everyone = [float(own.mean()) for own in right.values()], list(right.values())
 
     def draw_again(people: NDArray[np.int64]) -> float:
         return float(np.mean([rng.choice(everyone[person], len(everyone[person])).mean() for person in people]))
 
-    low, high = interval(len(everyone), RESAMPLES, rng, draw_again)
-    count = sum(map(len, everyone))
-    return figures | {EVERYONE: _widen_degenerate(Figure(float(np.mean(shares)), low, high, count))}
-
-
-def _widen_degenerate(figure: "Figure") -> "Figure":
-    """If all answers are equal, all resamples are too: replace the interval of width 0.
-
-    The exact interval of Clopper & Pearson 1934 is used: guessing is right six times out of six with probability 1.6 %.
-    """
-    if figure.low != figure.high or figure.value not in (0.0, 1.0) or not figure.clips:
-        return figure
-    least = 0.025 ** (1 / figure.clips)
-    return figure._replace(low=least, high=1.0) if figure.value else figure._replace(low=0.0, high=1 - least)
+    answers = np.concatenate(everyone)
+    # If all answers are equal, all resamples are too, and their interval has no width.
+    degenerate = len(np.unique(answers)) == 1
+    low, high = interval_of_share(answers) if degenerate else interval(len(everyone), RESAMPLES, rng, draw_again)
+    return figures | {EVERYONE: Figure(float(np.mean(shares)), low, high, len(answers))}
 
 
 def _read_judges(folder: Path) -> "dict[str, Figure]":

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from pipeline.errors import UserError
 from pipeline.files import read_json
 
-INSIDE = (2.5, 97.5)  # percent
+INSIDE = 0.95  # the probability that an interval holds the true value
+PERCENTILES = (50 * (1 - INSIDE), 50 * (1 + INSIDE))
 NORMAL = 1.96  # standard deviations of a normal distribution for the same interval
 Formula = Callable[..., NDArray[np.float64]]  # a function of the means of several sets
 
 UNLIKELY = 0.05  # family-wise significance level over all figures that are compared
 OF_THE_REALS = ("_ceiling", "_of_real")  # suffixes of figures that do not depend on the generator
 REMEDY = "name data/evaluation, which `dvc repro evaluate` makes, or a json of `t2v evaluate`"
-PSEUDO = 2  # successes and failures added to a share of 0 or 1. Agresti & Coull 1998
 
 
 class Figure(NamedTuple):
@@ -39,7 +40,7 @@ def interval(
     Efron 1979, "Bootstrap Methods: Another Look at the Jackknife".
     """
     figures = [figure(rng.integers(0, count, count)) for _ in range(resamples)]
-    low, high = np.percentile(figures, INSIDE)
+    low, high = np.percentile(figures, PERCENTILES)
     return float(low), float(high)
 
 
@@ -57,8 +58,41 @@ def interval_by_halves(
 
 
 def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The interval of the mean of one value per clip."""
+    """The interval of the mean of one value per clip: exact for shares, by the bootstrap for anything else."""
+    if is_share(values):
+        return interval_of_share(values)
     return interval_of_means([values], resamples, rng, lambda mean: mean)
+
+
+def is_share(values: NDArray[np.float64]) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(np.isin(values, (0, 1)).all())
+
+
+def interval_of_share(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The exact interval of the share of ones among zeros and ones. Clopper & Pearson 1934.
+
+    The bootstrap's has no width where all values are equal, as if ten right answers proved that none is ever wrong.
+    """
+    right, wrong = int((values == 1).sum()), int((values == 0).sum())
+    low = betaincinv(right, wrong + 1, (1 - INSIDE) / 2) if right else 0.0
+    high = betaincinv(right + 1, wrong, (1 + INSIDE) / 2) if wrong else 1.0
+    return float(low), float(high)
+
+
+def interval_of_ratio(shares: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float]:
+    """The interval of the ratio of two shares, of which the second is not 0, from the intervals of both.
+
+    Donner & Zou 2012, "Closed-form confidence intervals for functions of the normal mean and standard deviation".
+    """
+    a, b = float(shares.mean()), float(others.mean())
+    (a_low, a_high), (b_low, b_high) = interval_of_share(shares), interval_of_share(others)
+    # Written so that no denominator can be 0.
+    low = a_low * (2 * a - a_low)
+    low = low / (a * b + math.sqrt(max((a * b) ** 2 - low * b_high * (2 * b - b_high), 0.0))) if a else 0.0
+    scale = b_low * (2 * b - b_low)
+    high = (a * b + math.sqrt(max((a * b) ** 2 - a_high * (2 * a - a_high) * scale, 0.0))) / scale
+    return low, high
 
 
 def interval_of_means(
@@ -66,7 +100,7 @@ def interval_of_means(
 ) -> tuple[float, float]:
     """The interval of a formula of the means of several sets, each resampled independently."""
     drawn = [some[rng.integers(0, len(some), (resamples, len(some)))].mean(axis=1) for some in sets]
-    low, high = np.percentile(formula(*drawn), INSIDE)
+    low, high = np.percentile(formula(*drawn), PERCENTILES)
     return float(low), float(high)
 
 
@@ -85,8 +119,8 @@ class Difference(NamedTuple):
 def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
     """The differences in the figures that A and B have in common, in the order of A.
 
-    Both are assumed independent and normally distributed; if they share captions or noise, the test is conservative.
-    p-values are corrected by Holm 1979, which is valid for dependent figures too.
+    Both are assumed independent; if they share captions or noise, the test is conservative. Without an interval of both
+    that has a width there is no p-value. They are corrected by Holm 1979, which is valid for dependent figures too.
     """
     names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
     found = {name: _subtract(a[name], b[name]) for name in names}
@@ -98,26 +132,14 @@ def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[s
 
 
 def _subtract(a: Figure, b: Figure) -> Difference:
-    if a.value is None or b.value is None or a.low is None or b.low is None:
+    """The difference and its interval, from the intervals of both; they need not be symmetric. Newcombe 1998."""
+    if a.value is None or b.value is None or a.low is None or a.high is None or b.low is None or b.high is None:
         return Difference(a, b)
-    value, error = b.value - a.value, math.hypot(compute_error(a), compute_error(b))
-    chance = math.erfc(abs(value) / error / math.sqrt(2)) if error else float(value == 0)
-    return Difference(a, b, value, value - NORMAL * error, value + NORMAL * error, chance)
-
-
-def compute_error(figure: Figure) -> float:
-    """The standard error that corresponds to a figure's interval.
-
-    A share of 0 or 1 has an interval of width 0, since all resamples are equal: its error is computed after adding a
-    few successes and failures.
-    """
-    if figure.low is None or figure.high is None:
-        return 0.0
-    if figure.low == figure.high and figure.value in (0.0, 1.0) and figure.clips:
-        count = figure.clips + 2 * PSEUDO
-        share = PSEUDO / count
-        return math.sqrt(share * (1 - share) / count)
-    return (figure.high - figure.low) / (2 * NORMAL)
+    value = b.value - a.value
+    below, above = math.hypot(b.value - b.low, a.high - a.value), math.hypot(b.high - b.value, a.value - a.low)
+    reach = below if value > 0 else above  # towards 0
+    chance = math.erfc(NORMAL * abs(value) / reach / math.sqrt(2)) if reach else None
+    return Difference(a, b, value, value - below, value + above, chance)
 
 
 def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:

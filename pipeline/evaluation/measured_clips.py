@@ -29,6 +29,8 @@ from pipeline.records import Frames
 
 EDGE = 2  # pixels cropped on each side of thumbnails, so that clips shifted by up to as many still overlap
 
+TIE = 1e-6  # cosines in float32 that differ by less may be equal
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -54,17 +56,19 @@ class CaptionBank(NamedTuple):
         """For each clip, how many of `distractors` captions of other meanings have a larger cosine than its own: [N].
 
         `own` [N] are the cosines with its own caption, `cosines` [N,K] those with the captions of the bank. nan if the
-        bank has fewer than `distractors` captions of other meanings.
+        bank has fewer than `distractors` captions of other meanings. A tie counts as larger for some clips and not for
+        others, by the number of the clip: a judge to which all captions are equal ranks them by chance.
         """
         meanings = torch.tensor([prompt.meaning for prompt in self.prompts])
-        ranks = []
+        ranks: list[float] = []
         for row, prompt in enumerate(prompts):
             # Distractors are deterministic: a window of the bank whose start depends on the clip.
             start = prompt.meaning * 7 + row
             others = (torch.arange(len(self.prompts)) + start) % len(self.prompts)
             others = others[meanings[others] != prompt.meaning][: self.distractors]
-            better = float((cosines[row, others] > own[row]).sum())
-            ranks.append(better if len(others) == self.distractors else math.nan)
+            lead = cosines[row, others] - own[row]
+            better, ties = int((lead > TIE).sum()), int((lead.abs() <= TIE).sum())
+            ranks.append(better + row % (ties + 1) if len(others) == self.distractors else math.nan)
         return torch.tensor(ranks, dtype=torch.float64)
 
 
@@ -75,15 +79,11 @@ class MeasuredClips:
     measurements of them with `measure_each`.
     """
 
-    def __init__(
-        self, clips: ClipSet, judge: Judge | None = None, bank: CaptionBank | None = None, **known: NDArray[Any]
-    ) -> None:
-        """`known` holds precomputed measurements by name."""
+    def __init__(self, clips: ClipSet, judge: Judge | None = None, bank: CaptionBank | None = None) -> None:
         self.frames, self.prompts = clips
         self._judge, self._bank = judge, bank
         self._parts: tuple[MeasuredClips, ...] = ()
         self._known: dict[Hashable, NDArray[Any]] = {}
-        self._known.update(known.items())
 
     def __len__(self) -> int:
         return len(self.frames)

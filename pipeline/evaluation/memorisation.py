@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.duplicates import NEAR, compare_signatures, compute_signature, find_nearest
 from pipeline.errors import UserError
-from pipeline.evaluation.intervals import Figure, Formula, interval_of_means
+from pipeline.evaluation.intervals import Figure, Formula, interval_of_mean, interval_of_means
 from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
 from pipeline.measures import average_parts
 from pipeline.params import SearchName
@@ -167,6 +167,6 @@ def average_logits(logits: Mapping[str, Floats], resamples: int, seed: int) -> d
     """The mean logit of each set of clips."""
     figures = {}
     for name, values in logits.items():
-        low, high = interval_of_means([values], resamples, np.random.default_rng(seed), lambda mean: mean)
+        low, high = interval_of_mean(values, resamples, np.random.default_rng(seed))
         figures[name] = Figure(float(values.mean()), low, high, len(values))
     return figures

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, SPECIAL, Demand, Rule
-from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_means
+from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_ratio
 from pipeline.evaluation.measured_clips import CaptionBank, Floats, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
@@ -81,7 +81,7 @@ class Metric(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipMetric(Metric):
-    """The mean of one number per clip, with a bootstrap interval."""
+    """The mean of one number per clip, with its interval."""
 
     values: Callable[[MeasuredClips, Reference], Floats]  # [N]; nan for clips that it does not apply to
     which: str = "clips that it applies to"  # describes the clips without nan, for the reason if there are too few
@@ -170,18 +170,16 @@ def average(values: Floats, reference: Reference, which: str = "clips that it ap
     return Figure(float(values.mean()), low, high, len(values))
 
 
-def divide_means(values: Floats, others: Floats, reference: Reference) -> Figure:
-    """The mean of one value per clip divided by that of other clips, ignoring nan."""
-    sets = [some[~np.isnan(some)] for some in (values, others)]
-    count = min(len(some) for some in sets)
+def divide_shares(shares: Floats, others: Floats) -> Figure:
+    """The share of ones among zeros and ones, divided by that of other clips, ignoring nan."""
+    shares, others = (some[~np.isnan(some)] for some in (shares, others))
+    count = min(len(shares), len(others))
     if count < FEWEST:
         return Figure(None, clips=count, reason=f"clips that it applies to: {count}, needed: {FEWEST}")
-    if not sets[1].any():
+    if not others.any():
         return Figure(None, clips=count, reason="the other clips are all wrong")
-    least = 1 / len(sets[1])  # one right answer: small resamples may have none
-    rng = np.random.default_rng(reference.seed)
-    low, high = interval_of_means(sets, reference.resamples, rng, lambda a, b: a / np.maximum(b, least))
-    return Figure(float(sets[0].mean() / sets[1].mean()), low, high, count)
+    low, high = interval_of_ratio(shares, others)
+    return Figure(float(shares.mean() / others.mean()), low, high, count)
 
 
 def measure_distance(

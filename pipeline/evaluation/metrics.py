@@ -64,6 +64,7 @@ from pipeline.measures import Features, is_along, measure_sharpness, mmd, standa
 
 CAUGHT, GONE = 0.9, 0.1
 KNOWN = "clips that name a known"
+FEWEST_CAPTIONS = 5  # that an interval over captions is estimated from; a resample of two is often one of them alone
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
 HEADLINES = ("model", "model, varied", "")  # sets of samples of every evaluation; empty: only in table.csv
 FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
@@ -180,7 +181,10 @@ def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
 
 
 def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, reference: Reference) -> Figure:
-    """Mean distance between clips of the same meaning, over that of real clips; rows of `fake` belong to `clips`."""
+    """Mean distance between clips of the same meaning, over that of real clips; rows of `fake` belong to `clips`.
+
+    Captions are resampled for the interval; there is none for fewer than FEWEST_CAPTIONS.
+    """
     mine, theirs = clips.group_by_meaning(), reference.pool.group_by_meaning()
     both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
     count = sum(len(mine[meaning]) for meaning in both)
@@ -190,18 +194,21 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     reals = np.array([mean_distance(real[theirs[meaning]]) for meaning in both])
     if not reals.all():
         return Figure(None, clips=count, reason="real clips of a caption are all the same")
+    value = float(fakes.sum() / reals.sum())
+    if len(both) < FEWEST_CAPTIONS:
+        return Figure(value, clips=count)
     low, high = interval(
         len(both),
         reference.resamples,
         np.random.default_rng(reference.seed),
         lambda rows: float(fakes[rows].sum() / reals[rows].sum()),
     )
-    return Figure(float(fakes.sum() / reals.sum()), low, high, count)
+    return Figure(value, low, high, count)
 
 
 def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules: Rule) -> SetMetric:
     """The accuracy of a new network at telling clips from real ones by the inputs from `read`; 0.5 is perfect."""
-    needed = {rule.control for rule in rules}
+    needed = {DISTANCE_SCALE.floor, *(rule.control for rule in rules)}
     spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
     def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:

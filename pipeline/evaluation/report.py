@@ -14,7 +14,7 @@ from pipeline.evaluation.evaluate import NEW, Evaluation, GeneratorEvaluation
 from pipeline.evaluation.intervals import OF_THE_REALS, Figure, interval_of_mean
 from pipeline.evaluation.measured_clips import Floats
 from pipeline.evaluation.memorisation import CopySearch, average_logits, measure_gap
-from pipeline.evaluation.metric import Metric, average, divide_means
+from pipeline.evaluation.metric import Metric, average, divide_shares
 from pipeline.evaluation.metrics import CLIP_METRICS
 from pipeline.files import write_csv, write_json
 from pipeline.judges import Classes, NewWord
@@ -126,7 +126,7 @@ def _compare_pairs(found: Evaluation, name: str) -> Figure:
     if reason := metric.find_obstacle(found.reference):
         return Figure(None, reason=reason)
     held_out, seen = (metric.values(found.clips[of], found.reference) for of in ("model, pairs", "model"))
-    return divide_means(held_out, seen, found.reference)
+    return divide_shares(held_out, seen)
 
 
 def _compare_objects(found: Evaluation, name: str) -> Figure:

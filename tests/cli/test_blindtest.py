@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from typer.testing import CliRunner
 
 from pipeline.cli import app, blindtest
@@ -32,9 +33,8 @@ def test_shares_are_those_of_each_person_and_of_all(tmp_path):
         ("bob", 0.5, 20),
         (EVERYONE, 0.625, 40),
     ]
-    # the bootstrap of a share has the standard error of a binomial one
-    assert figures["ann"].low == pytest.approx(0.75 - 1.96 * np.sqrt(0.75 * 0.25 / 20), abs=0.04)
-    assert figures["ann"].high == pytest.approx(0.75 + 1.96 * np.sqrt(0.75 * 0.25 / 20), abs=0.04)
+    exact = binomtest(15, 20).proportion_ci(method="exact")
+    assert (figures["ann"].low, figures["ann"].high) == pytest.approx((exact.low, exact.high))
     assert figures[EVERYONE].low < 0.625 < figures[EVERYONE].high
 
 
@@ -73,10 +73,9 @@ def test_few_right_answers_are_no_knowledge(tmp_path, monkeypatch, pairs, told):
 
 
 def test_the_interval_of_equal_answers_is_that_of_another_implementation(tmp_path):
-    stats = pytest.importorskip("scipy.stats")
     for right in (0, 20):
         figure = measure_people(read_sheets([write_sheet(tmp_path / "a.csv", "ann", right)]))["ann"]
-        exact = stats.binomtest(right, 20).proportion_ci(method="exact")
+        exact = binomtest(right, 20).proportion_ci(method="exact")
         assert (figure.low, figure.high) == pytest.approx((exact.low, exact.high))
 
 

@@ -1,18 +1,16 @@
 """Which differences are called real, against chances known beforehand."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from pipeline.evaluation.intervals import (
     Figure,
-    compute_error,
     correct_by_holm,
     find_differences,
     have_same_reference,
     interval_of_mean,
+    interval_of_share,
 )
 
 
@@ -52,7 +50,7 @@ def test_equal_evaluations_do_not_differ():
     figures = {"a": figure(0.3, 0.0), "b": figure(1.0, 0.1), "c": Figure(None, reason="3 clips"), "d": figure(1.0, 0.0)}
     found = find_differences(figures, figures)
     assert [one.real for one in found.values()] == [False] * 4
-    assert [one.chance for one in found.values()] == [1.0, 1.0, None, 1.0]
+    assert [one.chance for one in found.values()] == [None, 1.0, None, None]
 
 
 def test_where_one_has_no_figure_there_is_no_difference():
@@ -60,12 +58,31 @@ def test_where_one_has_no_figure_there_is_no_difference():
     assert (found.value, found.chance, found.real, found.a.reason) == (None, None, False, "3 clips")
 
 
+def right(count, of):
+    """The figure of so many right answers."""
+    answers = (np.arange(of) < count).astype(float)
+    return Figure(count / of, *interval_of_share(answers), of)
+
+
 def test_all_of_ten_right_is_not_certainly_better_than_nine_of_ten():
-    """The bootstrap of ten right answers is a point, which says more than ten clips can."""
-    ten = Figure(1.0, 1.0, 1.0, 10)
-    assert compute_error(ten) == pytest.approx(math.sqrt(2 / 14 * 12 / 14 / 14))
-    assert not find_differences({"a": ten}, {"a": Figure(0.9, 0.7, 1.0, 10)})["a"].real
-    assert find_differences({"a": ten}, {"a": Figure(0.0, 0.0, 0.0, 10)})["a"].real
+    ten = right(10, 10)
+    found = find_differences({"a": right(9, 10)}, {"a": ten})["a"]
+    assert not found.real and found.low < 0 < found.high
+    assert find_differences({"a": ten}, {"a": right(0, 10)})["a"].real
+
+
+def test_a_difference_leans_to_the_side_that_its_intervals_lean_to():
+    """From 54 of 60 to all of them: the one may be far lower than it seems, the other no higher."""
+    found = find_differences({"a": right(54, 60)}, {"a": right(60, 60)})["a"]
+    assert found.value == pytest.approx(0.1)
+    assert found.high - found.value > 1.05 * (found.value - found.low)
+    assert found.low > 0 and found.high < 1 and found.real
+
+
+def test_without_a_width_of_its_interval_no_difference_is_real():
+    """One resampled unit gives an interval without a width, which says nothing about the figure."""
+    point = find_differences({"a": Figure(0.5, 0.5, 0.5, 16)}, {"a": Figure(0.6, 0.6, 0.6, 16)})["a"]
+    assert (point.value, point.chance, point.real) == (pytest.approx(0.1), None, False)
 
 
 def test_figures_of_the_real_clips_are_no_differences():

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
-from measured_clips import MEANINGS, change, measured, prompt, reference
+import torch
+from measured_clips import change, measured, prompt, reference
 
+from pipeline.evaluation.controls import SPECIAL
 from pipeline.evaluation.distances import LEAST, LEAST_FRECHET
+from pipeline.evaluation.intervals import Figure
+from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import FEWEST, average, measure_all
-from pipeline.evaluation.metrics import CLIP_METRICS, DISTANCES, METRICS
+from pipeline.evaluation.metrics import CLIP_METRICS, DISTANCES, FEWEST_CAPTIONS, METRICS, measure_diversity
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 
 OWN_METRICS = {name: metric for name, metric in METRICS.items() if name not in PRETRAINED_METRICS}
@@ -96,13 +100,35 @@ def test_identical_real_clips_give_no_distance_and_identical_fakes_a_large_one()
 
 def test_diversity_is_the_spread_within_captions_over_that_of_real_clips():
     """Within a caption the fakes lie half as far apart, however far the captions are from each other."""
-    real = measured(60, 1)
+    real = measured(60, 1, prompts=[prompt(row % FEWEST_CAPTIONS) for row in range(60)])
     meanings = np.array([one.meaning for one in real.prompts])
-    centres = np.array([real.features[meanings == meaning].mean(axis=0) for meaning in range(MEANINGS)])
+    centres = np.array([real.features[meanings == meaning].mean(axis=0) for meaning in range(FEWEST_CAPTIONS)])
     narrow = change(real, features=centres[meanings] * 9 + (real.features - centres[meanings]) / 2)
     figure = measure(narrow, reference(real))["diversity"]
     assert figure.value == pytest.approx(0.5)
     assert (figure.low, figure.high) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+def test_diversity_over_few_captions_has_no_interval():
+    """With one caption in common all resamples are equal, and any difference seemed to be beyond chance."""
+    real = measured(60, 1, prompts=[prompt(row % 2) for row in range(60)])
+    figure = measure_diversity(real.features / 2, real.features, real, reference(real))
+    assert figure == Figure(pytest.approx(0.5), clips=60)
+
+
+def test_no_scale_ends_at_a_set_that_its_metric_is_not_measured_on():
+    """Sets of the splits may be absent; the controls are always there."""
+    ends = [(name, metric, end) for name, metric in METRICS.items() if metric.scale for end in metric.scale]
+    assert len(ends) > 20
+    assert [name for name, metric, end in ends if end in metric.spared or end in SPECIAL] == []
+
+
+def test_a_judge_to_which_all_captions_are_equal_ranks_by_chance():
+    prompts = [prompt(row % 21) for row in range(210)]
+    bank = CaptionBank(prompts[:21], 20)
+    cosines = torch.full((210, 21), 0.3) + 1e-8 * torch.rand(210, 21)
+    ranks = bank.rank(torch.full((210,), 0.3), cosines, prompts).numpy()
+    assert [(ranks < best).mean() for best in (1, 2, 21)] == pytest.approx([1 / 21, 2 / 21, 1])
 
 
 @pytest.mark.slow
