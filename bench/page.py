@@ -27,7 +27,7 @@ from bench.table import Measure, collect_figures, print_measures
 from pipeline.cli.recipe import load_recipe
 from pipeline.data.dataset import DataFolders
 from pipeline.data.sampler import draw_noise
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.files import write_json
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
@@ -132,7 +132,7 @@ def measure_generator(model_folder: Path, ending: str, scratch: Path, browser: A
     model = Model(model_folder)
     caption = " ".join(model.vocabulary[2:6])
     path = scratch / f"page{ending}.html"
-    path.write_text(write_page(build_player(model_folder, [caption], Directions(), 8)), encoding="utf-8")
+    path.write_text(write_page(build_player(model_folder, [caption], DirectionRules(), 8)), encoding="utf-8")
     own, drawn = time_clips(path, model, browser)
     shape = model.shape
     size = f"{shape.frames}x{shape.height}x{shape.width}"

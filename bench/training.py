@@ -20,7 +20,7 @@ from bench.measuring import Times, cpu_seconds, interleaved
 from bench.table import Measure, ratio
 from pipeline.data.dataset import Batch, DataFolders, Dataset, TrainingSplit, to_frames
 from pipeline.data.sampler import Sampler, reseed
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.distributed import Rank, set_up
 from pipeline.distributed.launch import run_on
 from pipeline.files import write_json
@@ -28,7 +28,7 @@ from pipeline.models.flops import step_flops
 from pipeline.monitoring.throughput import MATMUL_SIDE, measure_matmul_rate
 from pipeline.params import ClipParams, TrainParams
 from pipeline.planning.dry_run import TrainingTask, build_task_networks, draw_batches, step_on
-from pipeline.records import DIRECTIONS, Caption, Clip
+from pipeline.records import DIRECTION_RULES, Caption, Clip
 from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
 
@@ -246,7 +246,7 @@ def _made_up(folder: Path, shape: ClipParams) -> TrainingSplit:
     ids, slots = tuple(range(2, 2 + CAPTION_WORDS)), (0,) * CAPTION_WORDS
     captions = [Caption(clip.id, clip.caption, ("",) * CAPTION_WORDS, ids, slots) for clip in labels]
     write_table(folder / "labels" / "clips.parquet", Clip, labels)
-    write_json(folder / "labels" / DIRECTIONS, Directions().as_data())
+    write_json(folder / "labels" / DIRECTION_RULES, DirectionRules().as_data())
     write_table(folder / "captions" / "captions.parquet", Caption, captions)
     dataset = Dataset(DataFolders(folder / "labels", shards, folder / "captions"))
     return TrainingSplit(dataset, "train", CPU, loading="streamed")

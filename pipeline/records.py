@@ -28,7 +28,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-DIRECTIONS = "directions.json"  # the rules for directions, beside clips.parquet
+DIRECTION_RULES = "directions.json"  # the rules for directions, beside clips.parquet
 VECTORS = "vectors.safetensors"  # word vectors, beside the captions and the model; absent if learned
 
 PAD_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2  # token ids: padding, unknown word, first known word

@@ -13,14 +13,14 @@ from pipeline.corpus.choose import Choice, NothingToTrainOn, choose_clips
 from pipeline.corpus.groups import ComputeSignatures, compute_no_signatures
 from pipeline.corpus.sandboxed import read_labels
 from pipeline.corpus.split import NO_VECTORS, Vectors
-from pipeline.directions import Directions, Phrase, complete_phrases
+from pipeline.directions import DirectionRules, Phrase, complete_phrases
 from pipeline.directions.english import are_in_english
 from pipeline.errors import UserError, run
 from pipeline.files import write_json
 from pipeline.letters import find_words
 from pipeline.monitoring import progress, report_drops
 from pipeline.params import DatasetParams, FilterParams, load_params, worker_count
-from pipeline.records import DIRECTIONS, DROPS, SPLITS, Clip, Drop, Split
+from pipeline.records import DIRECTION_RULES, DROPS, SPLITS, Clip, Drop, Split
 from pipeline.tables import write_report, write_table
 from pipeline.text.sandboxed import read_vector_file
 from pipeline.transcoding import compute_signatures
@@ -64,7 +64,7 @@ def filter_labels(
         raise UserError(f"{nothing}; all reasons are in {out / DROPS}") from None
     write_table(out / "clips.parquet", Clip, choice.clips)
     write_table(out / DROPS, Drop, choice.drops)
-    write_json(out / DIRECTIONS, choice.directions.as_data())
+    write_json(out / DIRECTION_RULES, choice.directions.as_data())
     _write_report(out, len(rows), choice)
     _tell(out, len(rows), choice)
     _warn_of_oddities(choice, dataset, options)
@@ -144,17 +144,17 @@ def _list_groups(choice: Choice) -> set[str]:
 
 def _write_nothing(out: Path, read: int, nothing: NothingToTrainOn) -> None:
     """Write the drops and the report, and delete the other outputs of an earlier run."""
-    for name in ("clips.parquet", DIRECTIONS):
+    for name in ("clips.parquet", DIRECTION_RULES):
         (out / name).unlink(missing_ok=True)
     write_table(out / DROPS, Drop, nothing.drops)
     write_report(out / "report.json", read=read, kept=nothing.kept, drops=nothing.drops)
 
 
-def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> Directions:
+def _build_directions(rows: Sequence[LabelRow], dataset: DatasetParams) -> DirectionRules:
     """The phrases of params, and whether English rules apply to captions without one."""
     phrases = [Phrase(**phrase.model_dump()) for phrase in dataset.directions]
     rules = dataset.language == "en" or (dataset.language == "auto" and are_in_english(row.label for row in rows))
-    return Directions(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
+    return DirectionRules(complete_phrases(phrases, "dataset.directions"), rules, every_text=dataset.language == "en")
 
 
 def _read_vectors(path: Path, rows: Sequence[LabelRow], options: FilterParams, sandbox: SandboxMode) -> Vectors:

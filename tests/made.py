@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.directions import Directions, spell_way
+from pipeline.directions import DirectionRules, name_direction
 from pipeline.records import Caption, Clip, Split, slugify
 
 
@@ -15,7 +15,7 @@ def make_clip(
     **values: Any,
 ) -> Clip:
     """A chosen clip; `values` are of its other fields."""
-    way = spell_way(Directions().find_motion(caption))
+    way = name_direction(DirectionRules().find_motion(caption))
     row = {
         "id": clip_id,
         "caption": caption,

@@ -18,7 +18,7 @@ from torch import nn
 from training_sets import tiny_params
 
 from pipeline.data.sampler import draw_noise
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.page.player import WORKER, build_player
@@ -67,7 +67,7 @@ def save_generator(
 
 def make_player(folder: Path) -> Widget:
     """The player of a saved generator."""
-    return build_player(folder, CAPTIONS, Directions(), 8)
+    return build_player(folder, CAPTIONS, DirectionRules(), 8)
 
 
 def read_element(player: Widget, name: str) -> str:

@@ -13,10 +13,10 @@ from made import make_caption, make_clip
 from projects import ROOT, TINY, merged
 
 from pipeline.data.dataset import DataFolders, Dataset, TrainingSplit
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.files import write_json
 from pipeline.params import Params, check_params
-from pipeline.records import DIRECTIONS, Caption, Clip, Frames, Split
+from pipeline.records import DIRECTION_RULES, Caption, Clip, Frames, Split
 from pipeline.shards import write_index, write_shard
 from pipeline.tables import write_table
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary, write_vocabulary
@@ -113,7 +113,7 @@ def write_data(folder: Path, made: list[tuple[Clip, Frames]] | None = None) -> P
     tokens = {clip.id: tuple(clip.caption.split()) for clip, _ in made}
     captions = [tokenize_clip(clip, vocabulary.encode(tokens[clip.id])) for clip, _ in made]
     write_table(folder / "labels" / "clips.parquet", Clip, [clip for clip, _ in made])
-    write_json(folder / "labels" / DIRECTIONS, Directions().as_data())
+    write_json(folder / "labels" / DIRECTION_RULES, DirectionRules().as_data())
     write_table(folder / "captions" / "captions.parquet", Caption, captions)
     write_vocabulary(folder / "captions" / "vocabulary.json", vocabulary)
     shard = write_shard(folder / "clips" / "00000.parquet", [(clip.id, clip.caption, frames) for clip, frames in made])

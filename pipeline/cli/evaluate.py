@@ -17,7 +17,7 @@ from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.sandboxed import VideoLookup, call_reader
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
-from pipeline.directions import Directions, spell_way
+from pipeline.directions import DirectionRules, name_direction
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.monitoring import progress
@@ -53,7 +53,7 @@ def read_external_clips(
     shape: ClipParams,
     params: Params,
     vocabulary: Vocabulary,
-    directions: Directions,
+    directions: DirectionRules,
     parser: "CaptionParser",
 ) -> ExternalClips:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError if none is left."""
@@ -75,7 +75,7 @@ def read_external_clips(
 
 
 def _label(
-    row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, directions: Directions, parser: "CaptionParser"
+    row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, directions: DirectionRules, parser: "CaptionParser"
 ) -> Labelled | Drop:
     """What the clip should show: by the given columns, else parsed from its caption."""
     from pipeline.text.parsing import encode  # imports spaCy, which takes seconds
@@ -99,7 +99,7 @@ def _label(
         video=row.video,
         digest="",
         mirrored=False,
-        moves=spell_way(directions.find_motion(text)),
+        moves=name_direction(directions.find_motion(text)),
     )
     return clip, caption
 

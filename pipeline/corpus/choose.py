@@ -22,7 +22,7 @@ from pipeline.corpus.sandboxed import VideoLookup
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
-from pipeline.directions import Directions, find_twin_fault, list_texts, make_twin, spell_way
+from pipeline.directions import DirectionRules, find_twin_fault, list_texts, make_twin, name_direction
 from pipeline.directions.english import find_counter_spelling
 from pipeline.errors import UserError
 from pipeline.letters import build_word_pattern
@@ -38,7 +38,7 @@ FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
     "simple": re.compile(rf"{WORD}(?:-{WORD})*"),
 }
 
-ENGLISH = Directions()  # only by the rules for English
+ENGLISH = DirectionRules()  # only by the rules for English
 HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")
 
 
@@ -50,7 +50,7 @@ class Choice:
     drops: list[Drop]
     words: list[str]  # held out
     pairs: list[Pair]  # held out
-    directions: Directions  # with the spelling of the captions
+    directions: DirectionRules  # with the spelling of the captions
     unmirrored: Counter[str]  # clips without a twin, by reason; empty if none was wanted
 
 
@@ -70,7 +70,7 @@ def choose_clips(
     workers: int,
     vectors: Vectors = NO_VECTORS,
     path_pattern: str | None = None,
-    directions: Directions = ENGLISH,
+    directions: DirectionRules = ENGLISH,
     pictures: str | None = None,
     sign: ComputeSignatures = compute_no_signatures,
     sandbox: SandboxMode = "off",
@@ -105,7 +105,7 @@ def choose_clips(
 
 
 def _add_twins(
-    clips: list[Clip], drops: list[Drop], held: HeldOut, directions: Directions, options: FilterParams
+    clips: list[Clip], drops: list[Drop], held: HeldOut, directions: DirectionRules, options: FilterParams
 ) -> Choice:
     directions = replace(directions, counter=find_counter_spelling(clip.caption for clip in clips))
     twins, unmirrored = mirror_clips(clips, held, directions) if options.mirror == "swap" else ([], Counter())
@@ -144,16 +144,16 @@ def limit_clips(clips: Sequence[Candidate], options: FilterParams) -> Chosen:
     return kept, drops
 
 
-def _fill_in_directions(clips: Sequence[Clip], directions: Directions) -> list[Clip]:
+def _fill_in_directions(clips: Sequence[Clip], directions: DirectionRules) -> list[Clip]:
     """The clips with the directions of their rows, captions or categories."""
     find = cache(directions.find_motion)  # clips share templates and captions
     return [
-        clip if clip.moves else replace(clip, moves=spell_way(find(clip.caption) or find(clip.template)))
+        clip if clip.moves else replace(clip, moves=name_direction(find(clip.caption) or find(clip.template)))
         for clip in clips
     ]
 
 
-def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: Directions) -> tuple[list[Clip], Counter[str]]:
+def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: DirectionRules) -> tuple[list[Clip], Counter[str]]:
     """The twins, and the number of clips without one, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
     Raises UserError if the id of a twin equals that of a clip.

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.data.loading import open_source, to_device
-from pipeline.directions import Directions, read_directions
+from pipeline.directions import DirectionRules, read_directions
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import digest_file, read_json
 from pipeline.params import ClipParams, Conditioning, Loading
-from pipeline.records import DIRECTIONS, VECTORS, Caption, Clip, Frames, Split, select_condition_ids
+from pipeline.records import DIRECTION_RULES, VECTORS, Caption, Clip, Frames, Split, select_condition_ids
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
@@ -110,7 +110,7 @@ def pad(token_ids: Sequence[Sequence[int]]) -> Tensor:
 
 
 def encode_opposites(
-    captions: Sequence[Caption], known: Iterable[Caption], directions: Directions
+    captions: Sequence[Caption], known: Iterable[Caption], directions: DirectionRules
 ) -> list[tuple[int, ...]]:
     """The token ids of each caption with its direction reversed; empty if that needs words that `known` lack.
 
@@ -141,7 +141,7 @@ class DataFolders:
     def list_files(self) -> list[Path]:
         """The files whose digests identify this data; the index of the shards holds the digests of their frames."""
         captions = [self.captions / name for name in ("captions.parquet", "vocabulary.json")]
-        paths = [self.labels / "clips.parquet", self.labels / DIRECTIONS, self.clips / INDEX, *captions]
+        paths = [self.labels / "clips.parquet", self.labels / DIRECTION_RULES, self.clips / INDEX, *captions]
         return [*paths, self.vectors] if self.vectors.exists() else paths
 
     def digest(self) -> dict[str, str]:
@@ -175,9 +175,9 @@ class Dataset:
         return read_vocabulary(self.folders.captions / "vocabulary.json")
 
     @cached_property
-    def directions(self) -> Directions:
+    def directions(self) -> DirectionRules:
         """The rules for directions in captions, as `filter` wrote them."""
-        return open_directions(self.folders.labels / DIRECTIONS)
+        return open_directions(self.folders.labels / DIRECTION_RULES)
 
     def require_shape(self, shape: ClipParams) -> None:
         """Raises UserError if the clips have another shape than `clip` in params.yaml."""
@@ -279,7 +279,7 @@ def read_vectors(path: Path) -> Tensor | None:
         raise UserError(f"{path}: not a file of word vectors ({fault}); run `dvc repro` to make it again") from None
 
 
-def open_directions(path: Path) -> Directions:
+def open_directions(path: Path) -> DirectionRules:
     """The rules for directions that `filter` wrote. Raises UserError if they are missing or broken."""
     try:
         return read_directions(read_json(path, REMEDY))

@@ -1,6 +1,6 @@
 """The direction in which a clip moves, and its caption for the mirror image or the opposite direction.
 
-`Directions` holds the rules of a dataset: its own phrases and, for texts without any of them, the rules for English.
+`DirectionRules` are those of a dataset: its own phrases and, for texts without any of them, the rules for English.
 `mirror` is for flipped frames, `find_opposite` for counterfactuals and hard negatives, `find_motion` for metrics. They
 accept captions, templates and slugs, and return None in case of doubt: a text that no rule covers has no direction and
 no opposite, and must not be flipped. `mirror` and `find_opposite` are exact involutions: applied to their own result,
@@ -18,24 +18,18 @@ from pipeline.directions.cues import BETWEEN, COUNTER, enclose_words, write_like
 from pipeline.errors import UserError
 from pipeline.records import Clip, slugify
 
-Way = tuple[int, int]  # x (right) and y (down), each -1, 0 or 1
+Direction = tuple[int, int]  # x (right) and y (down), each -1, 0 or 1
 Fault = english.Fault | Literal["other_language", "no_mirror"]
 
-WAYS: dict[str, Way] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-
-
-WAYS |= {
-    f"{height} {side}": (WAYS[side][0], WAYS[height][1]) for height in ("up", "down") for side in ("left", "right")
+DIRECTIONS: dict[str, Direction] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+DIRECTIONS |= {
+    f"{height} {side}": (DIRECTIONS[side][0], DIRECTIONS[height][1])
+    for height in ("up", "down")
+    for side in ("left", "right")
 }
-
-
-NO_WAY = "still"  # overrides the caption: no direction
-
-
+STILL = "still"  # overrides the caption: no direction
 LAST_SPACED = "\u0e00"  # scripts from here on have no spaces between words
-
-
-BEHIND_ID = "-mirrored"
+MIRROR_SUFFIX = "-mirrored"  # of ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +37,13 @@ class Phrase:
     """Words of captions and categories that tell in which direction things move in the frame."""
 
     words: str
-    moves: str | None = None  # one of WAYS; None: unknown
+    moves: str | None = None  # one of DIRECTIONS; None: unknown
     opposite: str | None = None  # the words for the opposite direction
     mirror: str | None = None  # the words for the mirror image; possibly the same
 
 
 @dataclass(frozen=True)
-class Directions:
+class DirectionRules:
     """The rules for directions in texts, which may be captions, templates or slugs."""
 
     phrases: tuple[Phrase, ...] = ()
@@ -57,13 +51,13 @@ class Directions:
     every_text: bool = True  # whether they apply to all of these, or only to those that look English
     counter: str = COUNTER  # the dataset's spelling of counter-clockwise
 
-    def find_motion(self, text: str) -> Way | None:
+    def find_motion(self, text: str) -> Direction | None:
         """The direction of motion in the frame; None if the text names none, or contradictory ones."""
         found = self._find(text)
         if not found:
             return english.find_motion(text) if self._knows(text) else None
-        ways = {WAYS.get(phrase.moves or "") for _, phrase in found}
-        return ways.pop() if len(ways) == 1 else None
+        named = {DIRECTIONS.get(phrase.moves or "") for _, phrase in found}
+        return named.pop() if len(named) == 1 else None
 
     def find_opposite(self, text: str) -> str | None:
         """The text for the opposite direction; None if it names no direction or the opposite is unknown."""
@@ -114,47 +108,47 @@ def complete_phrases(phrases: Sequence[Phrase], key: str) -> tuple[Phrase, ...]:
         _add(table, phrase, key)
     for phrase in phrases:
         if phrase.opposite is not None:
-            turned = Phrase(phrase.opposite, phrase.moves and turn_way(phrase.moves), phrase.words)
+            turned = Phrase(phrase.opposite, phrase.moves and reverse_direction(phrase.moves), phrase.words)
             _add(table, turned, key, f", as the opposite of {phrase.words!r},")
         if phrase.mirror is not None:
-            flipped = Phrase(phrase.mirror, phrase.moves and flip_way(phrase.moves), None, phrase.words)
+            flipped = Phrase(phrase.mirror, phrase.moves and mirror_direction(phrase.moves), None, phrase.words)
             _add(table, flipped, key, f", as the mirror image of {phrase.words!r},")
     return tuple(map(_imply_mirror, table.values()))
 
 
-def read_directions(tree: Mapping[str, Any]) -> Directions:
+def read_directions(tree: Mapping[str, Any]) -> DirectionRules:
     """The inverse of `as_data`. Raises TypeError or KeyError for anything else."""
-    return Directions(**{**tree, "phrases": tuple(Phrase(**phrase) for phrase in tree["phrases"])})
+    return DirectionRules(**{**tree, "phrases": tuple(Phrase(**phrase) for phrase in tree["phrases"])})
 
 
-def spell_way(way: Way | None) -> str:
+def name_direction(direction: Direction | None) -> str:
     """The name of a direction; empty for None."""
-    return next((name for name, steps in WAYS.items() if steps == way), "")
+    return next((name for name, steps in DIRECTIONS.items() if steps == direction), "")
 
 
-def parse_way(text: str) -> str | None:
+def parse_direction(text: str) -> str | None:
     """A text in any case and word order -> the name of a direction; empty for an empty text, None if invalid."""
     words = set(text.lower().replace("-", " ").replace("_", " ").split())
     if not words:
         return ""
-    return next((name for name in (*WAYS, NO_WAY) if set(name.split()) == words), None)
+    return next((name for name in (*DIRECTIONS, STILL) if set(name.split()) == words), None)
 
 
-def flip_way(name: str) -> str:
+def mirror_direction(name: str) -> str:
     """The name of a direction in the mirror image."""
-    return _turn(name, (-1, 1))
+    return _reflect(name, (-1, 1))
 
 
-def turn_way(name: str) -> str:
+def reverse_direction(name: str) -> str:
     """The name of the opposite direction."""
-    return _turn(name, (-1, -1))
+    return _reflect(name, (-1, -1))
 
 
-def _turn(name: str, signs: Way) -> str:
-    if name not in WAYS:
+def _reflect(name: str, signs: Direction) -> str:
+    if name not in DIRECTIONS:
         return name
-    right, down = WAYS[name]
-    return spell_way((right * signs[0], down * signs[1]))
+    right, down = DIRECTIONS[name]
+    return name_direction((right * signs[0], down * signs[1]))
 
 
 def _add(table: dict[str, Phrase], new: Phrase, key: str, why: str = "") -> None:
@@ -173,7 +167,7 @@ def _imply_mirror(phrase: Phrase) -> Phrase:
     """Set the mirror image if it is implied: for vertical or no motion the same words, for horizontal the opposite."""
     if phrase.mirror is not None or phrase.moves is None:
         return phrase
-    right, down = WAYS.get(phrase.moves, (0, 0))
+    right, down = DIRECTIONS.get(phrase.moves, (0, 0))
     implied = phrase.words if not right else phrase.opposite if not down else None
     return Phrase(phrase.words, phrase.moves, phrase.opposite, implied)
 
@@ -199,23 +193,23 @@ def _replace(text: str, pieces: Iterable[tuple[re.Match[str], str | None]]) -> s
     return text
 
 
-def find_twin_fault(clip: Clip, directions: Directions) -> Fault | None:
+def find_twin_fault(clip: Clip, directions: DirectionRules) -> Fault | None:
     """Why the clip must not be flipped; None if it may."""
     return next(filter(None, (directions.find_mirror_fault(text) for text in list_texts(clip))), None)
 
 
-def make_twin(clip: Clip, directions: Directions) -> Clip:
+def make_twin(clip: Clip, directions: DirectionRules) -> Clip:
     """The mirror image of a clip that may be flipped."""
     caption, template, *objects = (directions.mirror(text) or text for text in list_texts(clip))
     return replace(
         clip,
-        id=f"{clip.id}{BEHIND_ID}",
+        id=f"{clip.id}{MIRROR_SUFFIX}",
         caption=caption,
         template=template,
         category=clip.category if template == clip.template else slugify(template),
         objects=tuple(objects),
         mirrored=True,
-        moves=flip_way(clip.moves),
+        moves=mirror_direction(clip.moves),
     )
 
 

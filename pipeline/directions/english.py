@@ -59,17 +59,19 @@ OTHER_SENSES = re.compile(
     r"|\b(?:is|are|was|were|be|been|being|has|have|had|gets?|getting|nothing|anything|none|little|few|much|what) left\b"
 )
 
-# `left` is a side after BEFORE_WORDS, before BEHIND_WORDS, or after a verb of motion; else it may be a verb.
-BEFORE_WORDS = """
+# `left` is a side after WORDS_BEFORE_SIDE, before WORDS_AFTER_SIDE, or after a verb of motion; else it may be a verb.
+WORDS_BEFORE_SIDE = """
     the to from on at of far top bottom upper lower my his her its your their our a an and or
 """
-BEHIND_WORDS = """
+WORDS_AFTER_SIDE = """
     to of or and hand hands side foot leg arm eye ear shoe sock glove corner edge half part end turn lane wing
 """
 SUBJECT_WORDS = """
     he she it they we you i who everyone everybody someone somebody nobody all both people
 """
-BEFORE_SIDE, BEHIND_SIDE, SUBJECTS = (frozenset(words.split()) for words in (BEFORE_WORDS, BEHIND_WORDS, SUBJECT_WORDS))
+BEFORE_SIDE, AFTER_SIDE, SUBJECTS = (
+    frozenset(words.split()) for words in (WORDS_BEFORE_SIDE, WORDS_AFTER_SIDE, SUBJECT_WORDS)
+)
 MOVING_STEMS = (
     "turn|mov|go|goe|walk|run|push|pull|slid|drag|carr|swip|roll|step|jump|look|lean|point|bend|shift|veer|head|fac|tilt"
     "|spin|drift|pan|scroll|crawl|rid|climb|driv|fly|flie|swim|thr[eo]w|toss|pass|kick|punch|swing|wav|hop|skip|rac"
@@ -149,7 +151,7 @@ def _has_left_as_verb(plain: str) -> bool:
         moved |= MOTIONS.fullmatch(word) is not None
         if word != "left" or moved or index == 0 or words[index - 1] in BEFORE_SIDE:
             continue
-        if words[index + 1 : index + 2] and words[index + 1] in BEHIND_SIDE:
+        if words[index + 1 : index + 2] and words[index + 1] in AFTER_SIDE:
             continue
         if index > 1 or words[0] in SUBJECTS:
             return True
@@ -209,16 +211,16 @@ def find_motion(text: str) -> tuple[int, int] | None:
     None if the caption names no motion to the left, right, up or down, or contradictory ones.
     """
     found = [cue for cue in _find(text) if cue.axis in PLANE]
-    ways = {(cue.axis, cue.side) for cue in found}
-    axes = {axis for axis, _ in ways}
-    if not ways or len(ways) > len(axes) or _is_doubtful(text, axes):
+    named = {(cue.axis, cue.side) for cue in found}
+    axes = {axis for axis, _ in named}
+    if not named or len(named) > len(axes) or _is_doubtful(text, axes):
         return None
     # If the camera turns to the left, everything in the frame moves to the right.
     sign = _find_sign(text, found)
     if sign is None:
         return None
-    dx = sign if ("side", 0) in ways else -sign if ("side", 1) in ways else 0
-    dy = -sign if ("height", 0) in ways else sign if ("height", 1) in ways else 0
+    dx = sign if ("side", 0) in named else -sign if ("side", 1) in named else 0
+    dy = -sign if ("height", 0) in named else sign if ("height", 1) in named else 0
     return dx, dy
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
-from pipeline.directions import WAYS, turn_way
+from pipeline.directions import DIRECTIONS, reverse_direction
 from pipeline.errors import UserError
 from pipeline.evaluation import controls
 from pipeline.evaluation.measured_clips import ClipSet
@@ -116,10 +116,10 @@ def build_opposites(dataset: Dataset, classes: Classes, options: EvaluateParams)
 def _build_opposite(clip: Clip, classes: Classes, dataset: Dataset) -> Prompt | None:
     """None if the caption has no opposite, or the clip's direction of motion cannot be measured."""
     caption, template = (dataset.directions.find_opposite(text) for text in (clip.caption, clip.template))
-    if caption is None or clip.moves not in WAYS:
+    if caption is None or clip.moves not in DIRECTIONS:
         return None
     category = slugify(template) if template else clip.category
-    reversed_clip = replace(clip, caption=caption, category=category, moves=turn_way(clip.moves))
+    reversed_clip = replace(clip, caption=caption, category=category, moves=reverse_direction(clip.moves))
     return classes.build_prompt(reversed_clip, encode(caption, dataset.vocabulary, len(caption)).caption)
 
 

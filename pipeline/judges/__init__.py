@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pipeline.data.dataset import to_training
-from pipeline.directions import WAYS
+from pipeline.directions import DIRECTIONS
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import atomic_write, read_json, write_json
 from pipeline.models.layers import linear
@@ -76,7 +76,7 @@ class Classes:
             object=self.find_object(clip.objects[0] if clip.objects else ""),
             category=_find(self.categories, clip.category),
             meaning=self._meanings.setdefault((clip.category, clip.objects), len(self._meanings)),
-            moves=WAYS.get(clip.moves),
+            moves=DIRECTIONS.get(clip.moves),
         )
 
     def find_object(self, name: str) -> int:

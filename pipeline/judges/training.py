@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.data.dataset import Dataset, pad, to_training
 from pipeline.data.sampler import derive_seed
-from pipeline.directions import Directions, find_twin_fault, make_twin
+from pipeline.directions import DirectionRules, find_twin_fault, make_twin
 from pipeline.errors import UserError
 from pipeline.judges import Classes, Judge, Prompt, select_classes
 from pipeline.params import ClipParams, JudgeParams
@@ -70,7 +70,7 @@ def read_examples(dataset: Dataset, options: JudgeParams) -> tuple[Classes, Exam
     return classes, build_examples(dataset.frames(rows), prompts, twins)
 
 
-def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions: Directions) -> Prompt | None:
+def _build_twin(clip: Clip, classes: Classes, vocabulary: Vocabulary, directions: DirectionRules) -> Prompt | None:
     """The prompt of the mirror image of a clip; None if it must not be flipped."""
     if find_twin_fault(clip, directions):
         return None

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from pipeline.data.dataset import DataFolders, open_directions
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.errors import UserError, describe_fault
 from pipeline.evaluation.intervals import Figure
 from pipeline.page.blind_test import build_blind_test
@@ -31,7 +31,7 @@ from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
 from pipeline.page.widget import Widget, embed_json, explain_missing, mark_code
 from pipeline.params import ReportParams, SamplingParams
-from pipeline.records import DIRECTIONS, GENERATOR, Clip, Progress, no_progress
+from pipeline.records import DIRECTION_RULES, GENERATOR, Clip, Progress, no_progress
 from pipeline.shards import INDEX
 from pipeline.tables import iterate_table
 
@@ -128,10 +128,10 @@ def open_player(run: Run, fps: int) -> Widget | None:
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
         return None
-    table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTIONS
+    table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTION_RULES
     counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
     captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MAX_CAPTIONS]
-    directions = open_directions(rules) if rules.is_file() else Directions()
+    directions = open_directions(rules) if rules.is_file() else DirectionRules()
     return build_player(folders.model, sorted(captions), directions, fps, read_sampling(run))
 
 

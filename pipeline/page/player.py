@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.data.dataset import pad
 from pipeline.data.sampler import draw_noise
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.errors import UserError
 from pipeline.inference import Model
 from pipeline.models.flops import step_flops
@@ -39,7 +39,7 @@ POLICY = {  # additions to the page's Content-Security-Policy
 def build_player(
     model_folder: Path,
     captions: Iterable[str],
-    directions: Directions,
+    directions: DirectionRules,
     fps: int,
     sampling: SamplingParams | None = None,
 ) -> Widget:
@@ -80,7 +80,7 @@ def _find_obstacle(model: Model) -> str:
 
 
 def _describe(
-    model: Model, vocabulary: Vocabulary, directions: Directions, captions: list[str], fps: int
+    model: Model, vocabulary: Vocabulary, directions: DirectionRules, captions: list[str], fps: int
 ) -> dict[str, Any]:
     """Everything that the scripts need besides the weights."""
     opposites = {action: directions.find_opposite(action) for action in vocabulary.actions}

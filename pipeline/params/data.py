@@ -60,14 +60,14 @@ class ColumnParams(Section):
         return self
 
 
-Way = Literal["left", "right", "up", "down", "up left", "up right", "down left", "down right", "still"]
+Direction = Literal["left", "right", "up", "down", "up left", "up right", "down left", "down right", "still"]
 
 
 class PhraseParams(Section):
     """An entry of a list. Optional keys may have defaults here, since DVC compares the list as a whole."""
 
     words: Text
-    moves: Way | None = None
+    moves: Direction | None = None
     opposite: Text | None = None
     mirror: Text | None = None
 

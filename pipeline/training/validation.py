@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.data.dataset import Dataset, pad, select_evenly, to_frames, to_training
 from pipeline.data.sampler import derive_seed, draw_noise
-from pipeline.directions import WAYS
+from pipeline.directions import DIRECTIONS
 from pipeline.measures import (
     Features,
     average_parts,
@@ -43,7 +43,7 @@ Weights = dict[str, dict[str, Tensor]]
 class RealClips:
     """Real clips and what their labels say about them."""
 
-    moves: Sequence[str]  # direction of motion of each, a name of WAYS; any other string if unknown
+    moves: Sequence[str]  # direction of motion of each, a name of DIRECTIONS; any other string if unknown
     frames: Frames  # uint8 [N,T,H,W,3]
     token_ids: Tensor  # int64 [N,L]
 
@@ -56,7 +56,7 @@ class ValidationSet:
 
     def __init__(self, seed: int, train: RealClips, val: RealClips, at_once: int) -> None:
         self._seed, self._train, self._val, self._at_once = derive_seed(seed, "val"), train, val, at_once
-        self._motions = {row: WAYS[name] for row, name in enumerate(val.moves) if name in WAYS}
+        self._motions = {row: DIRECTIONS[name] for row, name in enumerate(val.moves) if name in DIRECTIONS}
         self._features = compute_features(val.frames)
 
     def measure(self, nets: Networks) -> MetricRow:
@@ -145,7 +145,7 @@ def open_validation_set(
         print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
         return None
     val = select_evenly(val, count)
-    saying = sum(clip.moves in WAYS for clip in dataset.clips(val))
+    saying = sum(clip.moves in DIRECTIONS for clip in dataset.clips(val))
     if params.validation.metric == "motion_direction" and saying < LEAST:
         told = f"{saying} of {count} captions of val say which way things move"
         print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)

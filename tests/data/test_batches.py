@@ -7,7 +7,7 @@ from made import make_caption, make_clip
 from training_sets import CPU, open_dataset, tiny_clips, tiny_set, write_data
 
 from pipeline.data.dataset import Meanings, TrainingSplit, encode_opposites, pad, to_frames, to_training
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.errors import UserError
 from pipeline.records import Clip, select_condition_ids
 
@@ -100,7 +100,7 @@ def test_captions_without_a_direction_or_with_words_never_seen_have_no_opposite(
 
     left, up, none = spoken("pushing a mug from left to right", "moving a pen up", "holding a mug")
     first, last = left.token_ids[:4], left.token_ids[4:]
-    assert encode_opposites([left, up, none], [left, up, none], Directions()) == [first + last[::-1], (), ()]
+    assert encode_opposites([left, up, none], [left, up, none], DirectionRules()) == [first + last[::-1], (), ()]
 
 
 def test_an_empty_split_is_refused_by_name(tmp_path):

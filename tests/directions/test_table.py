@@ -5,14 +5,14 @@ import json
 import pytest
 
 from pipeline.directions import (
-    Directions,
+    DirectionRules,
     Phrase,
     complete_phrases,
-    flip_way,
-    parse_way,
+    mirror_direction,
+    name_direction,
+    parse_direction,
     read_directions,
-    spell_way,
-    turn_way,
+    reverse_direction,
 )
 from pipeline.directions.english import are_in_english
 from pipeline.errors import UserError
@@ -24,7 +24,7 @@ CAR = [
 
 
 def build(*phrases, **options):
-    return Directions(complete_phrases(phrases, "dataset.directions"), **options)
+    return DirectionRules(complete_phrases(phrases, "dataset.directions"), **options)
 
 
 def test_a_phrase_tells_the_way_the_opposite_and_the_mirror_image():
@@ -59,20 +59,20 @@ def test_other_languages_and_scripts_are_read_by_their_phrases():
 
 @pytest.mark.parametrize("text", ["Posúva knihu zľava doprava", "Ľavá ruka ide hore"])
 def test_a_caption_in_another_language_makes_no_twin_beside_english_ones(text):
-    mixed = Directions(every_text=False)
+    mixed = DirectionRules(every_text=False)
     assert mixed.mirror(text) is None and mixed.find_mirror_fault(text) == "other_language"
     assert mixed.mirror("pushing a café chair to the left") == "pushing a café chair to the right"
 
 
 @pytest.mark.parametrize("text", ["he left", "Everyone left", "the man left early", "The dog left.", "a car left"])
 def test_who_left_went_to_no_side(text):
-    rules = Directions()
+    rules = DirectionRules()
     assert (rules.find_motion(text), rules.find_opposite(text), rules.mirror(text)) == (None, None, None)
 
 
 @pytest.mark.parametrize("text", ["turn left", "The man walks left", "moving it left", "a left shoe", "left hand up"])
 def test_a_side_is_a_side(text):
-    assert "right" in (Directions().mirror(text) or "")
+    assert "right" in (DirectionRules().mirror(text) or "")
 
 
 def test_the_longest_phrase_counts_and_phrases_at_odds_tell_nothing():
@@ -111,12 +111,12 @@ def test_a_table_that_contradicts_itself_is_refused(phrases, told):
 
 
 def test_ways_have_names_that_turn_and_flip():
-    assert [parse_way(text) for text in ("Left", "left_up", "up-left", "", "still", "north")] == [
+    assert [parse_direction(text) for text in ("Left", "left_up", "up-left", "", "still", "north")] == [
         *("left", "up left", "up left", "", "still", None)
     ]
-    assert (flip_way("up left"), turn_way("up left")) == ("up right", "down right")
-    assert [flip_way(name) for name in ("", "still", "down")] == ["", "still", "down"]
-    assert spell_way((1, 0)) == "right" and spell_way(None) == ""
+    assert (mirror_direction("up left"), reverse_direction("up left")) == ("up right", "down right")
+    assert [mirror_direction(name) for name in ("", "still", "down")] == ["", "still", "down"]
+    assert name_direction((1, 0)) == "right" and name_direction(None) == ""
 
 
 def test_a_file_brings_everything_back():

@@ -20,7 +20,7 @@ from players import (
 
 from pipeline.data.dataset import pad, to_frames
 from pipeline.data.sampler import draw_noise
-from pipeline.directions import Directions
+from pipeline.directions import DirectionRules
 from pipeline.inference import Model
 from pipeline.page.player import build_player
 from pipeline.page.weights import split_steps
@@ -132,9 +132,9 @@ def test_a_generator_of_ones_own_says_why(tmp_path, monkeypatch):
 
 def test_captions_cannot_end_their_element(tmp_path):
     hostile = "</script><script>alert(1)</script>"
-    player = build_player(save_generator(tmp_path), [hostile], Directions(), 8)
+    player = build_player(save_generator(tmp_path), [hostile], DirectionRules(), 8)
     assert json.loads(read_element(player, "model"))["examples"] == [hostile]
-    assert player == build_player(tmp_path, [hostile], Directions(), 8)
+    assert player == build_player(tmp_path, [hostile], DirectionRules(), 8)
 
 
 @pytest.mark.parametrize("exponent", [-9, -3, 2])

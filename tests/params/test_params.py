@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from settings import changed
 from training_sets import CONVGRU
 
-from pipeline.directions import NO_WAY, WAYS
+from pipeline.directions import DIRECTIONS, STILL
 from pipeline.errors import UserError
 from pipeline.params import OLD_KEYS, Params, PhraseParams, Section, check_params, load_params
 
@@ -391,4 +391,4 @@ def test_a_renamed_key_is_refused_once_with_its_new_name(tree, old, new):
 
 def test_the_ways_of_phrases_are_those_that_directions_know():
     choices = {word for part in parts(PhraseParams.model_fields["moves"].annotation) for word in get_args(part)}
-    assert choices == {*WAYS, NO_WAY}
+    assert choices == {*DIRECTIONS, STILL}

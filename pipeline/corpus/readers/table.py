@@ -29,7 +29,7 @@ from pipeline.corpus.readers.classes import find_name, number_names, read_named_
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.segments import list_parts, parse_list
 from pipeline.corpus.video_names import ANYWHERE
-from pipeline.directions import NO_WAY, WAYS, parse_way
+from pipeline.directions import DIRECTIONS, STILL, parse_direction
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 
@@ -171,7 +171,7 @@ def _label_parts(
             segment=part.segment,
             segment_fault=row.get("fault") or part.fault,
             group=as_text(row.get("group")).strip(),
-            moves=_parse_way(row.get("direction"), table, where),
+            moves=_parse_direction(row.get("direction"), table, where),
         )
 
 
@@ -244,10 +244,10 @@ def read_split(name: str, other: OfficialSplit, path: Path, where: str) -> Offic
     return split
 
 
-def _parse_way(cell: Any, table: Table, where: str) -> str:
-    name = parse_way(as_text(cell))
+def _parse_direction(cell: Any, table: Table, where: str) -> str:
+    name = parse_direction(as_text(cell))
     if name is None:
-        known = f"{', '.join(WAYS)} and {NO_WAY}"
+        known = f"{', '.join(DIRECTIONS)} and {STILL}"
         detail = f"{where} has the direction {as_text(cell)!r} (dataset.columns.direction); known are {known}"
         raise UserError(f"{table.path}: {detail}")
     return name
