@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ ABSENT = "absent"
 KEY = re.compile(r"( *)([\w-]+):(?: |$)")  # of a line of params
 # A comment in a line of params; a # in quotes, or after a letter, does not start one.
 COMMENT = re.compile(r"""(?:[^#'"]|"[^"]*"|(?<=\w)'|'[^']*'|(?<=\S)#)*(#.*)""")
+SHOWN = 4  # keys that a message names
 END = "the end"  # the key of comments that no key follows
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -64,28 +66,32 @@ def show(name: Name) -> None:
 def write(
     name: Name,
     to: Annotated[Path, typer.Option(help="where the whole file of params goes")] = PARAMS,
-    force: Annotated[bool, typer.Option("--force", help="replace a file that holds changes of yours")] = False,
+    keep: Annotated[str, typer.Option(help="keys whose values stay: dataset,filter.categories")] = "",
+    force: Annotated[bool, typer.Option("--force", help="replace a file that holds other changes of yours")] = False,
 ) -> None:
     """Write the whole params.yaml: the defaults with their comments, and the values of a recipe.
 
-    Your own comments are kept, above the keys that they were at or above.
+    Your own comments are kept, above the keys that they were at or above. Values to keep are those of the file that is
+    replaced, or of params.yaml.
 
     Example: t2v recipe write demo-hard --to params-hard.yaml
     """
-    text = build_text(name)
-    check_params(yaml.safe_load(text), str(_locate(name)))
     if to.is_dir():
         raise UserError(f"{to}: a folder; name the file that the params go to")
-    if to.exists() and not force and not any(_read_tree(to) == _merged(known) for known in _find_names()):
-        raise UserError(f"{to}: holds changes of yours (`t2v recipe diff`); keep a copy, then repeat with --force")
-    text, homeless = keep_comments(text, _find_own_comments(read_text(to))) if to.exists() else (text, [])
+    kept = [key.strip() for key in keep.split(",") if key.strip()]
+    text = build_text(name, _read_kept(to if to.exists() else PARAMS, kept))
+    check_params(yaml.safe_load(text), f"{_locate(name)} with {keep} of yours" if kept else str(_locate(name)))
+    if to.exists() and not force:
+        _refuse_to_lose(to, kept)
+    text, homeless = keep_comments(text, _find_own_comments(read_text(to), text)) if to.exists() else (text, [])
     if homeless and not force:
         keys = ", ".join(homeless)
         raise UserError(f"{to}: {name} has no key for your comments at {keys}; keep a copy, then repeat with --force")
     with atomic_write(to) as temporary:
         temporary.write_text(text, encoding="utf-8")
     gone = f"; your comments at {', '.join(homeless)} are gone with their keys" if homeless else ""
-    print(f"{to}: {name}; `t2v recipe diff` lists what differs from the defaults{gone}")
+    yours = f" with your {', '.join(kept)}" if kept else ""
+    print(f"{to}: {name}{yours}; `t2v recipe diff` lists what differs from the defaults{gone}")
 
 
 @app.command()
@@ -110,14 +116,17 @@ def load_recipe(name: str) -> Params:
     return check_params(_merged(name), str(_locate(name)))
 
 
-def build_text(name: str) -> str:
-    """The text of the defaults, with comments and alignment, the values of a recipe, and its head."""
+def build_text(name: str, kept: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The text of the defaults, with comments and alignment, the values of a recipe, its head, and kept values."""
     changes = _read_tree(_locate(name))
-    if not changes:
+    if not changes and not kept:
         return read_text(DEFAULTS)
     tree = read_to_edit(read_text(DEFAULTS))
-    merge(tree, read_to_edit(read_text(_locate(name))))
-    return "\n".join([*_read_head(name), write_edited(tree)])
+    if changes:
+        merge(tree, read_to_edit(read_text(_locate(name))))
+    for key, value in kept.items():
+        _replace(tree, key, value, name)
+    return "\n".join([*(_read_head(name) if changes else ()), write_edited(tree)])
 
 
 def merge(tree: Any, changes: Any) -> None:
@@ -135,6 +144,24 @@ def merge(tree: Any, changes: Any) -> None:
             tree[key] = value
 
 
+def _replace(tree: Any, key: str, value: Any, name: str) -> None:
+    """Set the value at a dotted key of the params of this name; comments of keys that stay are preserved."""
+    old = _look_up(tree, key, name)
+    above, _, last = key.rpartition(".")
+    _remove_absent(old, value)
+    merge(_look_up(tree, above, name) if above else tree, {last: value})
+
+
+def _remove_absent(old: Any, new: Any) -> None:
+    """Remove the keys of a mapping that another one lacks, recursively."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in list(old):
+            if key in new:
+                _remove_absent(old[key], new[key])
+            else:
+                del old[key]
+
+
 def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
     """The text of params with comments inserted above their dotted keys, and the keys that it does not have."""
     lines, found = [], set()
@@ -148,9 +175,41 @@ def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str
     return "\n".join(lines) + "\n", [key for key in comments if key not in found and key != END]
 
 
-def _find_own_comments(text: str) -> dict[str, list[str]]:
-    """Dotted key -> the comments at or above it that are in no recipe and not in the defaults."""
+def _read_kept(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Dotted key -> its value in a file of params, with the comments in it."""
+    if not keys:
+        return {}
+    _read_tree(path)  # whose messages name the file
+    tree = read_to_edit(read_text(path))
+    return {key: _look_up(tree, key, str(path)) for key in keys}
+
+
+def _look_up(tree: Any, key: str, name: str) -> Any:
+    """The value at a dotted key of the params of this name."""
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            raise UserError(f"--keep: {name} has no key {key}{find_near(part, list(tree)) if tree else ''}")
+        tree = tree[part]
+    return tree
+
+
+def _refuse_to_lose(path: Path, kept: Sequence[str]) -> None:
+    """Refuse to replace a file with changes, other than in kept keys, of the recipe that it is nearest to."""
+    stays = tuple(f"{key}." for key in kept)
+    found = [find_differences(_merged(name), _read_tree(path)) for name in _find_names()]
+    changes = min(([key for key, *_ in keys if not f"{key}.".startswith(stays)] for keys in found), key=len)
+    if changes:
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        raise UserError(
+            f"{path}: holds changes of yours at {', '.join(changes[:SHOWN])}{more} (`t2v recipe diff`); name those "
+            "that stay (--keep dataset,filter.categories), or repeat with --force, which drops them"
+        )
+
+
+def _find_own_comments(text: str, new: str) -> dict[str, list[str]]:
+    """Dotted key -> the comments at or above it that are in no recipe, not in the defaults and not in the new text."""
     known = {found for path in (DEFAULTS, *FOLDER.glob("*.yaml")) for found in _list_comments(read_text(path))}
+    known.update(_list_comments(new))
     comments: dict[str, list[str]] = {}
     above: list[str] = []
     for line, key in [*_read_keys(text), ("", END)]:

@@ -80,6 +80,104 @@ def test_a_file_with_changes_of_ones_own_is_replaced_only_on_demand(folder):
     assert params.read_bytes() == DEFAULTS.read_bytes()
 
 
+def write_params(folder, changes, name="params.yaml"):
+    """The params of the demo with changes, in the layout of PyYAML."""
+    tree = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+    merge(tree, changes)
+    (folder / name).write_text(yaml.safe_dump(tree))
+    return tree
+
+
+MINE = {
+    "dataset": {
+        "format": "table",
+        "columns": {"category": "kind"},
+        "directions": [{"words": "turning left", "moves": "right", "opposite": "turning right"}],
+    },
+    "filter": {"categories": ["*"]},
+}
+
+
+def test_keys_to_keep_stay_as_they_are_and_all_others_are_those_of_the_recipe(folder):
+    mine = write_params(folder, MINE)
+    assert "ssv2-64 with your dataset, filter.categories;" in recipe(
+        "write", "ssv2-64", "--keep", "dataset, filter.categories"
+    )
+    written = yaml.safe_load((folder / "params.yaml").read_text())
+    expected = yaml.safe_load(build_text("ssv2-64"))
+    assert expected["dataset"] != mine["dataset"]
+    assert written == expected | {
+        "dataset": mine["dataset"],
+        "filter": expected["filter"] | {"categories": mine["filter"]["categories"]},
+    }
+    text = (folder / "params.yaml").read_text()
+    assert "  columns:                    # of tables" in text
+    assert text.startswith("# Something-Something-V2")
+
+
+def test_a_kept_mapping_keeps_nothing_of_the_recipe(folder):
+    mine = write_params(folder, {"train": {"penalties": {"zero_gp": 2.0}}})
+    recipe("write", "seed-2019", "--keep", "train")
+    written = yaml.safe_load((folder / "params.yaml").read_text())
+    assert written["train"] == mine["train"]
+    assert written["filter"] == yaml.safe_load(build_text("seed-2019"))["filter"]
+
+
+def test_keys_are_kept_from_params_yaml_where_another_file_is_written(folder):
+    write_params(folder, MINE)
+    recipe("write", "film", "--to", "other.yaml", "--keep", "dataset.format")
+    assert yaml.safe_load((folder / "other.yaml").read_text())["dataset"]["format"] == "table"
+
+
+def test_changes_at_other_keys_are_named_and_dropped_only_on_demand(folder):
+    write_params(folder, {**MINE, "seed": 5})
+    with pytest.raises(UserError, match=r"changes of yours at seed, filter\.categories \("):
+        recipe("write", "film", "--keep", "dataset")
+    with pytest.raises(
+        UserError, match=r"at seed, dataset.format, dataset.columns.category, dataset.directions and 1 more"
+    ):
+        recipe("write", "film")
+    recipe("write", "film", "--keep", "dataset", "--force")
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    assert tree["seed"] == 17
+    assert tree["dataset"]["format"] == "table"
+
+
+def test_comments_in_kept_values_stay_where_they_are(folder):
+    text = DEFAULTS.read_text().replace("format: something ", "format: table ")
+    text = text.replace("directions: [] ", "directions:\n    - {words: left, moves: right}  # seen from the car\n ")
+    text = text.replace("  columns:   ", "  # of the sheet\n  columns:   ")
+    (folder / "params.yaml").write_text(text)
+    recipe("write", "film", "--keep", "dataset")
+    lines = (folder / "params.yaml").read_text().splitlines()
+    assert lines[lines.index("  # of the sheet") + 1].startswith("  columns:")
+    assert [line for line in lines if "seen from" in line] == ["    - {words: left, moves: right}  # seen from the car"]
+    before = (folder / "params.yaml").read_bytes()
+    recipe("write", "film", "--keep", "dataset")
+    assert (folder / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "told"),
+    [
+        ("film", "datasett", r"--keep: params.yaml has no key datasett; did you mean dataset\?"),
+        ("film", "dataset.formt", r"--keep: params.yaml has no key dataset.formt; did you mean format\?"),
+        ("seed-2019", "train.generator.volume_width", "--keep: seed-2019 has no key train.generator.volume_width"),
+    ],
+)
+def test_a_key_to_keep_that_is_not_there_is_refused(folder, name, keep, told):
+    with pytest.raises(UserError, match=told):
+        recipe("write", name, "--keep", keep)
+    assert (folder / "params.yaml").read_bytes() == DEFAULTS.read_bytes()
+
+
+def test_values_to_keep_that_do_not_go_with_the_recipe_are_told_as_such(folder):
+    write_params(folder, {"train": {"batch_clips": 7}})
+    with pytest.raises(UserError, match=r"recipes/mine.yaml with train.batch_clips of yours has 1 wrong value"):
+        add(folder, "mine", "# x\ntrain:\n  penalty_shrink: 2\n")
+        recipe("write", "mine", "--keep", "train.batch_clips")
+
+
 def test_comments_of_ones_own_stay_above_their_keys(folder):
     """Whatever is in them; the comments of the defaults and of recipes are not repeated."""
     params = folder / "params.yaml"
