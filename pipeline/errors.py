@@ -47,6 +47,11 @@ def run(main: Callable[..., Any]) -> None:
     guard(app)
 
 
+def name_install(extra: str) -> str:
+    """The command that installs an extra of this project, for messages; run in its folder."""
+    return f"pip install -c constraints.txt -e '.[{extra}]'"
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """A context that adds this path to an OSError without one, such as that of a write to a full disk."""

@@ -25,7 +25,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from pipeline.compute.child import ChildFault
 from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
-from pipeline.errors import UserError, outer_lines
+from pipeline.errors import UserError, name_install, outer_lines
 from pipeline.params import ComputeParams, worker_count
 from pipeline.records import Progress, no_progress
 
@@ -310,7 +310,7 @@ def load_ray(asked_by: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError(f"{asked_by} needs Ray, which is not installed; pip install 't2v[ray]'") from None
+        raise UserError(f"{asked_by} needs Ray, which is not installed; {name_install('ray')}") from None
     return ray
 
 

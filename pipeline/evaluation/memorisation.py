@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.duplicates import NEAR, compare_signatures, compute_signature, find_nearest
-from pipeline.errors import UserError
+from pipeline.errors import UserError, name_install
 from pipeline.evaluation.intervals import Figure, Formula, interval_of_mean, interval_of_means
 from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
 from pipeline.measures import average_parts
@@ -54,7 +54,7 @@ def _search_by_faiss(asked: Floats, base: Floats) -> Ints:
         import faiss
     except ModuleNotFoundError:
         raise UserError(
-            "evaluate.search: faiss is not installed; pip install 't2v[faiss]', or set it to numpy"
+            f"evaluate.search: faiss is not installed; {name_install('faiss')}, or set it to numpy"
         ) from None
     centre = base.mean(axis=0)  # near 0, cancellation loses fewer digits
     index = faiss.IndexFlatL2(base.shape[1])

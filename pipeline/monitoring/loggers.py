@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.data.dataset import TrainingSplit, to_frames
 from pipeline.data.sampler import draw_noise
-from pipeline.errors import UserError
+from pipeline.errors import UserError, name_install
 from pipeline.files import atomic_write
 from pipeline.models.networks import TextToVideo
 from pipeline.monitoring.throughput import CostLogger, ThroughputMeter
@@ -79,7 +79,7 @@ class DvcLiveLogger:
             from dvclive import Live
         except ImportError:
             raise UserError(
-                "logging.dvclive: DVCLive is not installed; pip install 't2v[dvclive]', or set it to false"
+                f"logging.dvclive: DVCLive is not installed; {name_install('dvclive')}, or set it to false"
             ) from None
         self._live = Live("dvclive", save_dvc_exp=False, dvcyaml=None)
         for row in history:

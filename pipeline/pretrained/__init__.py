@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.errors import UserError, describe_fault, first_line
+from pipeline.errors import UserError, describe_fault, first_line, name_install
 from pipeline.files import digest_file, digest_value, read_json
 from pipeline.records import Frames
 
@@ -116,8 +116,8 @@ def import_library() -> Any:
         import transformers
     except ImportError:
         raise UserError(
-            "the networks in evaluate.pretrained.weights need transformers; pip install -c constraints.txt "
-            "'.[pretrained]', or take them out of that folder"
+            f"the networks in evaluate.pretrained.weights need transformers; {name_install('pretrained')}, or take "
+            "them out of that folder"
         ) from None
     transformers.utils.logging.set_verbosity_error()  # the causes of its warnings are checked below
     transformers.utils.logging.disable_progress_bar()

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, first_line, name_install
 from pipeline.files import atomic_write
 from pipeline.provenance.media import Media
 
@@ -97,7 +97,7 @@ def _import_c2pa() -> Any:
     try:
         import c2pa
     except ImportError:
-        raise UserError("content credentials need the extra c2pa: pip install 't2v[c2pa]'") from None
+        raise UserError(f"content credentials need the extra c2pa: {name_install('c2pa')}") from None
     return c2pa
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.errors import UserError, describe_fault
+from pipeline.errors import UserError, describe_fault, name_install
 from pipeline.files import read_json, try_lock, write_json
 from pipeline.sweeping.axes import Axis, Choices, Values
 
@@ -214,7 +214,7 @@ def require_optuna() -> None:
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError:
-        raise UserError("--maximise and --minimise need Optuna; pip install 't2v[optuna]'") from None
+        raise UserError(f"--maximise and --minimise need Optuna; {name_install('optuna')}") from None
 
 
 def suggest_point(axes: Sequence[Axis], trials: Sequence[Trial], count: int, largest: bool, seed: int) -> Values:

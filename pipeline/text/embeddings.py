@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from pipeline.errors import UserError, describe_fault, first_line
+from pipeline.errors import UserError, describe_fault, first_line, name_install
 from pipeline.files import atomic_write
 from pipeline.params import EmbeddingParams
 from pipeline.text.vector_files import FoundVectors, Vector, Vectors, read_vectors
@@ -181,8 +181,7 @@ def _compute_sentence_vectors(folder: Path, words: Sequence[str]) -> Vectors:
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise UserError(
-            "tokenize.embeddings.source sentence needs sentence-transformers; pip install -c constraints.txt "
-            "'.[sentence]'"
+            f"tokenize.embeddings.source sentence needs sentence-transformers; {name_install('sentence')}"
         ) from None
     if not folder.is_dir():
         raise UserError(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from pipeline.errors import UserError, first_line
+from pipeline.errors import UserError, first_line, name_install
 from pipeline.letters import JOINERS, build_word_pattern
 
 QUOTES = str.maketrans("‘’`´", "''''")  # noqa: RUF001 - used as apostrophes
@@ -136,7 +136,7 @@ def _load_lemmatizer(model: str | None) -> Any:
             nlp.add_pipe("lemmatizer", config={"mode": "lookup"}).initialize()
         except ValueError:
             raise UserError(
-                "tokenize.lemmas: spaCy's table of lemmas is not installed; `pip install 't2v[lemmas]'` or say false"
+                f"tokenize.lemmas: spaCy's table of lemmas is not installed; {name_install('lemmas')}, or say false"
             ) from None
     return nlp
 

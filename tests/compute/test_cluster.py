@@ -117,7 +117,9 @@ def test_a_cluster_that_starts_too_slowly_is_told_and_a_fault_is_not_hidden(monk
 
 def test_without_ray_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"^compute\.backend ray needs Ray, .*; pip install 't2v\[ray\]'$"):
+    with pytest.raises(
+        UserError, match=r"^compute\.backend ray needs Ray, .*; pip install -c constraints\.txt -e '\.\[ray\]'$"
+    ):
         list(map_sandboxed(Act(), [Words(("a",), tmp_path)], 1, RAY, seconds=1, label="act"))
 
 

@@ -33,5 +33,7 @@ def test_fewer_rows_than_candidates_are_enough_for_faiss():
 
 def test_without_faiss_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r"evaluate\.search: faiss is not installed; pip install 't2v\[faiss\]'"):
+    with pytest.raises(
+        UserError, match=r"evaluate\.search: faiss is not installed; pip install -c constraints\.txt -e '\.\[faiss\]'"
+    ):
         find_nearest_rows(ASKED, BASE, "faiss")

@@ -84,7 +84,7 @@ def test_tensorboard_shows_what_a_resumed_run_went_on_from_and_not_what_it_repea
 @pytest.fixture
 def live(tmp_path, monkeypatch):
     """DVCLive in an empty folder that is no project."""
-    pytest.importorskip("dvclive", reason="DVCLive is an extra: pip install 't2v[dvclive]'")
+    pytest.importorskip("dvclive", reason="DVCLive is an extra: pip install -c constraints.txt -e '.[dvclive]'")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "dvclive"
 
@@ -108,5 +108,8 @@ def test_dvclive_holds_every_row_once_also_after_a_run_was_resumed(live):
 
 def test_without_its_package_dvclive_is_refused_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dvclive", None)
-    with pytest.raises(UserError, match=r"logging\.dvclive: DVCLive is not installed; pip install 't2v\[dvclive\]'"):
+    with pytest.raises(
+        UserError,
+        match=r"logging\.dvclive: DVCLive is not installed; pip install -c constraints\.txt -e '\.\[dvclive\]'",
+    ):
         open_loggers(logging(dvclive=True), tmp_path, 0, [])

@@ -217,5 +217,5 @@ def test_a_tokenizer_that_is_absent_damaged_or_too_large_is_named(weights, tmp_p
 
 def test_without_the_library_its_extra_is_named(weights, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(UserError, match=r"need transformers; pip install .*'\.\[pretrained\]'"):
+    with pytest.raises(UserError, match=r"need transformers; pip install -c constraints\.txt -e '\.\[pretrained\]'"):
         VideoMAE(weights / "videomae", CPU)

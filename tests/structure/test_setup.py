@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -286,14 +287,24 @@ def test_a_shell_completes_commands_their_options_and_recipes(root, words, found
 
 
 def test_every_dependency_of_the_project_is_held_to_an_exact_version(root):
-    import tomllib
-
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in wanted} | {"celery", "kombu", "dulwich"}
     held = (root / "constraints.txt").read_text().lower()
     assert [name for name in sorted(names) if not re.search(rf"^{name}==\d", held, re.MULTILINE)] == []
     assert "+cpu" not in held
+
+
+def test_extras_are_there_wherever_they_are_named_and_make_installs_all_but_three(root):
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pattern = re.compile(r"""(?:-e ['"]\.|t2v)\[(\w+)\]|name_install\(["'](\w+)["']\)""")
+    files = [*root.glob("*.md"), *(path for top in ("docs", "pipeline") for path in (root / top).rglob("*.*"))]
+    texts = (path.read_text(encoding="utf-8") for path in files if path.suffix in {".md", ".py", ".yaml"})
+    named = {name for text in texts for pair in pattern.findall(text) for name in pair if name}
+    assert len(named) >= 10
+    assert named <= extras.keys()
+    left_out = {name for name, packages in extras.items() if not set(packages) <= set(extras["dev"])}
+    assert left_out == {"docs", "sentence", "ssh"}  # as docs/reference/params.md says
 
 
 def test_ruff_is_the_same_before_a_commit_and_in_the_environment(root):

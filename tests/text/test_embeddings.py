@@ -144,7 +144,9 @@ def test_vectors_of_a_sentence_model_in_a_folder(tmp_path):
 
 def test_a_sentence_model_that_is_not_there_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
-    with pytest.raises(UserError, match=r"needs sentence-transformers; pip install .*'\.\[sentence\]'"):
+    with pytest.raises(
+        UserError, match=r"needs sentence-transformers; pip install -c constraints\.txt -e '\.\[sentence\]'"
+    ):
         make(tmp_path, source="sentence")
 
 

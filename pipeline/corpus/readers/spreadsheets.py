@@ -17,7 +17,7 @@ from xml.etree.ElementTree import ParseError
 from xml.parsers import expat
 from zlib import error as DeflateError
 
-from pipeline.errors import UserError, describe_fault
+from pipeline.errors import UserError, describe_fault, name_install
 from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.common import SourceFault, check_growth
 
@@ -55,7 +55,7 @@ def read_sheet(path: Path, *, tell: bool = True) -> Iterator[Row]:
     try:
         import openpyxl
     except ModuleNotFoundError:
-        raise UserError(f"{path}: a spreadsheet needs openpyxl; pip install 't2v[xlsx]', or {REMEDY}") from None
+        raise UserError(f"{path}: a spreadsheet needs openpyxl; {name_install('xlsx')}, or {REMEDY}") from None
     _check_archive(path)
     try:
         with warnings.catch_warnings():

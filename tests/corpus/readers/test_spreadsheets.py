@@ -108,8 +108,12 @@ def test_in_a_folder_it_gives_way_to_what_was_saved_of_it_and_its_lock_is_passed
 def test_without_the_extra_both_ways_out_are_told(tmp_path, monkeypatch):
     path = write(tmp_path / "x.xlsx", ("video", "what is said"))
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    told = "a spreadsheet needs openpyxl; pip install 't2v[xlsx]', or save it as CSV with UTF-8, and name that in"
-    assert told in complaint(path)
+    told = complaint(path)
+    assert (
+        "a spreadsheet needs openpyxl; pip install -c constraints.txt -e '.[xlsx]', or save it as CSV with UTF-8"
+        in told
+    )
+    assert "and name that in" in told
 
 
 def test_what_would_grow_or_holds_entities_is_not_opened(tmp_path, monkeypatch):
