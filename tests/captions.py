@@ -1,4 +1,4 @@
-"""Clips with captions for the tests of the room `text`."""
+"""Clips with captions for the tests of the package `text`."""
 
 from locations import SHARED
 from made import make_clip

@@ -10,7 +10,7 @@ from source_tree import MODULES, ROOT, SOURCES, module_name, parse, read_imports
 
 from pipeline.cli import COMMANDS
 
-# room -> the rooms of ours that it may import, besides itself and those of EVERYWHERE
+# package -> the packages of ours that it may import, besides itself and those of EVERYWHERE
 MAY_IMPORT = {
     "directions": {"records"},
     "errors": set(),
@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "planning": {"data", "distributed", "losses", "models", "monitoring", "params", "records", "training"},
 }
 EVERYWHERE = {"directions", "errors", "extensions", "files", "letters", "source_code", "yaml_editor"}
-FREE = {"cli"}  # may import every room, but no stage
+FREE = {"cli"}  # may import every package, but no stage
 
 # package -> the files and folders that are its one door
 DOORS = {
@@ -119,7 +119,7 @@ FILE_LINES, FUNCTION_LINES = 400, 40
 LONG_FUNCTIONS = {"pipeline/training/loop.py"}  # only the training loop may ask for more
 
 
-def room(name: str) -> str:
+def package(name: str) -> str:
     """pipeline.video.ffmpeg -> video; empty for the package itself."""
     return name.split(".")[1] if "." in name else ""
 
@@ -129,13 +129,13 @@ def faults(find: Callable[[Path], Iterable[object]]) -> list[str]:
     return [f"{path.relative_to(ROOT)}: {fault}" for path in SOURCES for fault in find(path)]
 
 
-def test_a_room_imports_only_the_rooms_it_may():
+def test_a_package_imports_only_the_packages_it_may():
     def beyond(path: Path) -> Iterable[str]:
-        own = room(module_name(path))
+        own = package(module_name(path))
         if module_name(path).startswith("stages") or own in FREE:
             return []
         allowed = MAY_IMPORT.get(own, set()) | EVERYWHERE | {own}
-        return (name for name in ours(path) if room(name) not in allowed)
+        return (name for name in ours(path) if package(name) not in allowed)
 
     assert faults(beyond) == []
 
@@ -217,7 +217,7 @@ def test_nothing_is_unpickled():
 def test_stages_and_commands_read_labels_and_vectors_in_the_sandbox():
     """They hand a reader on to what confines it, and call none."""
     readers = ("read_rows", "read_vectors", "read_source")
-    outside = [path for path in SOURCES if path.is_relative_to(ROOT / "stages") or room(module_name(path)) == "cli"]
+    outside = [path for path in SOURCES if path.is_relative_to(ROOT / "stages") or package(module_name(path)) == "cli"]
     assert [path.name for path in outside if calls(path, *readers)] == []
 
 
