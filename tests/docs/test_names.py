@@ -11,6 +11,7 @@ from markdown_pages import PAGES, Page
 from projects import merged
 
 from pipeline.params import check_params
+from pipeline.params.data import GENERAL_FORMATS, SETS
 
 TREE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 TOPS = ("bench", "docs", "extensions", "findings", "pipeline", "recipes", "stages", "tests", "tools")
@@ -59,6 +60,14 @@ def is_key(tree: Any, parts: list[str], above: str) -> bool:
     if not isinstance(tree, dict) or parts[0] not in tree:
         return False
     return is_key(tree[parts[0]], parts[1:], f"{above}.{parts[0]}".lstrip("."))
+
+
+def test_the_pages_on_formats_count_and_list_them_all():
+    formats = {*GENERAL_FORMATS} - {"auto"}
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"in {len(formats)} formats and in those of {len(SETS)} [published datasets]" in readme
+    assert formats <= set(Page(ROOT / "docs/reference/dataset-formats.md").literals())
+    assert {*SETS} <= set(Page(ROOT / "docs/reference/published-datasets.md").literals())
 
 
 YAML = [(page, place) for page in PAGES for place in range(len(page.blocks("yaml"))) if page.name.startswith("docs/")]
