@@ -28,6 +28,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 Split = Literal["train", "judge", "val", "test", "test_pairs", "test_words"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")  # with objects or pairs that training never shows
 DIRECTION_RULES = "directions.json"  # the rules for directions, beside clips.parquet
 VECTORS = "vectors.safetensors"  # word vectors, beside the captions and the model; absent if learned
 

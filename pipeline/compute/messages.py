@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from pipeline.errors import escape_controls
 
 READY, STEP, ANSWER, ERROR = b"r", b"s", b"a", b"e"
-KINDS = (READY, STEP, ANSWER, ERROR)
+MESSAGE_KINDS = (READY, STEP, ANSWER, ERROR)
 
 MAX_JSON = 1 << 22  # bytes
 MAX_TEXT = 4000  # characters of a message to the user
@@ -94,7 +94,7 @@ class Receiver:
 
     def _receive(self, end: float, max_bytes: int, look: Callable[[], None] | None) -> Message:
         kind, length, following = _HEADER.unpack(self._read(_HEADER.size, end, look))
-        if kind not in KINDS or length > MAX_JSON or following > max_bytes:
+        if kind not in MESSAGE_KINDS or length > MAX_JSON or following > max_bytes:
             raise BadAnswer(f"a message of kind {kind!r} with {length:,} and {following:,} bytes")
         try:
             value = json.loads(self._read(length, end, look))

@@ -22,7 +22,7 @@ SPELT_BREAK = re.compile(r"\\n(?![a-z])|(?<=[\s.,:;!?])\\n")
 ESCAPED_QUOTE = re.compile(r"\\+(?=[\"'])")
 
 NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
-ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
+LEADING_ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
 
 
 def clean_text(text: str) -> str:
@@ -152,4 +152,4 @@ def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
 
 def _strip_articles(phrases: Sequence[str]) -> tuple[str, ...]:
     """Phrases in lower case without articles and without punctuation at the ends; empty ones are removed."""
-    return tuple([word for phrase in phrases if (word := ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])
+    return tuple([word for phrase in phrases if (word := LEADING_ARTICLES.sub("", phrase.strip(" .,;:!?\"'()")))])

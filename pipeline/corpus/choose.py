@@ -27,7 +27,7 @@ from pipeline.directions.english import find_counter_spelling
 from pipeline.errors import UserError
 from pipeline.letters import build_word_pattern
 from pipeline.params import FilterParams
-from pipeline.records import Clip, Drop, Reason, Split, slugify
+from pipeline.records import HELD_OUT, Clip, Drop, Reason, Split, slugify
 
 Chosen = tuple[list[Candidate], list[Drop]]  # kept and dropped
 FindFault = Callable[[Candidate], str | None]  # the fault of a clip, or None
@@ -39,7 +39,6 @@ FORMS: dict[Literal["toy", "simple"], re.Pattern[str]] = {
 }
 
 ENGLISH = DirectionRules()  # only by the rules for English
-HELD_OUT: tuple[Split, ...] = ("test_pairs", "test_words")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.records import Caption, Clip, Frames
+from pipeline.records import HELD_OUT, Caption, Clip, Frames
 from pipeline.rendering import Block, Row, Window
 from pipeline.text.embeddings import Embeddings, extend_vocabulary
 from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
 from pipeline.text.vocabulary import Vocabulary
 
-HELD_OUT = ("test_pairs", "test_words")  # splits that the generator is not trained on
 STAR = "*"
 
 Draw = Callable[[Sequence[Caption], int], Frames]  # captions and a seed -> a clip for each, all from the same noise

@@ -32,7 +32,7 @@ NOTICE = int(PATIENCE)  # seconds before the time limit at which a training is t
 NOT_ONE_JOB = ("--array", "--test-only")  # sbatch options with which a point would be several jobs, or none
 
 ADDRESS = "RAY_ADDRESS"
-KINDS = {"num_cpus": "CPU", "num_gpus": "GPU"}  # resource options of a task -> Ray's names of node resources
+NODE_RESOURCES = {"num_cpus": "CPU", "num_gpus": "GPU"}  # resource options of a task -> Ray's names of node resources
 
 
 def check_slurm_jobs(options: Sequence[str]) -> None:
@@ -113,8 +113,10 @@ def check_ray_tasks(options: Sequence[str]) -> None:
     asked = _read_options(options)
     with _joined() as ray:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(node.get(KINDS[kind], 0) >= count for kind, count in asked.items()) for node in nodes):
-        have = "; ".join(", ".join(f"{kind} {node.get(kind, 0):g}" for kind in KINDS.values()) for node in nodes)
+    if not any(all(node.get(NODE_RESOURCES[kind], 0) >= count for kind, count in asked.items()) for node in nodes):
+        have = "; ".join(
+            ", ".join(f"{kind} {node.get(kind, 0):g}" for kind in NODE_RESOURCES.values()) for node in nodes
+        )
         raise UserError(f"--job-options {' '.join(options)}: no node of the Ray cluster has as many; they have: {have}")
 
 
@@ -192,7 +194,7 @@ def _read_options(options: Sequence[str]) -> dict[str, float]:
     asked: dict[str, float] = {"num_cpus": 1}
     for option in options:
         kind, _, count = option.partition("=")
-        if kind not in KINDS or not count.isdigit():
+        if kind not in NODE_RESOURCES or not count.isdigit():
             raise UserError(f"--job-options {option!r}: a task on Ray asks for num_cpus=4, num_gpus=1 or both")
         asked[kind] = int(count)
     return asked

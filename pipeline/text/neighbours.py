@@ -14,7 +14,7 @@ from pipeline.text.vocabulary import Vocabulary
 
 Lookup = Callable[[str], Vector | None]  # the vector of a word or name [D]; None if it has none
 
-ARTICLES = ("a", "an")
+INDEFINITE_ARTICLES = ("a", "an")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def replace_object(caption: Caption, name: str, vocabulary: Vocabulary) -> Capti
     article = "an" if words[0][0] in "aeiou" else "a"
     pairs = list(zip(caption.tokens, caption.slots, strict=True))
     if article in vocabulary.ids:
-        pairs = [(article if slot == -1 and token in ARTICLES else token, slot) for token, slot in pairs]
+        pairs = [(article if slot == -1 and token in INDEFINITE_ARTICLES else token, slot) for token, slot in pairs]
     first = caption.slots.index(1)
     rest = [(token, slot) for token, slot in pairs[first:] if slot != 1]
     pairs = [*pairs[:first], *((word, 1) for word in words), *rest]

@@ -174,7 +174,7 @@ def find_end(path: Path, header: Header, track: int) -> Fraction | None:
         with path.open("rb") as file:
             head = file.read(16)
             file.seek(0)
-            read = next((read for kind, read in KINDS.items() if head.startswith(kind)), None)
+            read = next((read for kind, read in DURATION_READERS.items() if head.startswith(kind)), None)
             return read(file) if read else None
     return None
 
@@ -249,7 +249,7 @@ def _read_theora(file: BinaryIO) -> Fraction | None:
     return Fraction(((granule_position >> shift) + (granule_position & (1 << shift) - 1)) * scale, rate)
 
 
-KINDS: dict[bytes, Callable[[BinaryIO], Fraction | None]] = {
+DURATION_READERS: dict[bytes, Callable[[BinaryIO], Fraction | None]] = {
     b"RIFF": _read_avi,
     b"FLV": _read_flv,
     ASF_HEADER: _read_asf,
