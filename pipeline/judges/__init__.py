@@ -34,7 +34,7 @@ MAX_FRAMES = 8  # frames of a clip that the judge reads at most
 GROUPS = 4  # of the group norms; the judge's width must be a multiple
 EMBEDDING = 64
 FEWEST_CLIPS = 20  # a judge with fewer is not trained: its predictions would be meaningless
-AT_ONCE = 32  # clips in one pass, to limit memory
+BATCH_CLIPS = 32  # clips in one pass, to limit memory
 
 WEIGHTS, DESCRIPTION = "judge.safetensors", "judge.json"
 REMEDY = "`dvc repro judge` makes it"
@@ -134,7 +134,7 @@ def _commonest(names: Mapping[Tokens, Counter[str]]) -> dict[Tokens, str]:
     return {tokens: counts.most_common(1)[0][0] for tokens, counts in names.items()}
 
 
-class Trunk(nn.Module):
+class JudgeTrunk(nn.Module):
     """2-d convolutions over a few frames, each with the difference from the frame before, then a GRU.
 
     Frames [B,3,T,H,W] in [-1,1] -> features [B,F] and feature statistics [B,S].
@@ -147,8 +147,8 @@ class Trunk(nn.Module):
         for a, b in itertools.pairwise(channels):
             layers += [nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(GROUPS, b), nn.GELU(), nn.AvgPool2d(2)]
         self.net = nn.Sequential(*layers)
-        places = (shape.height >> len(channels)) * (shape.width >> len(channels))
-        self.frame = linear(channels[-1] * places, channels[-1])
+        positions = (shape.height >> len(channels)) * (shape.width >> len(channels))
+        self.frame = linear(channels[-1] * positions, channels[-1])
         self.time = nn.GRU(channels[-1], channels[-1], batch_first=True)
         self.features = 2 * channels[-1]
 
@@ -185,12 +185,12 @@ class Judge(nn.Module):
         super().__init__()
         self.words = words
         self.training_clips = 0
-        self.trunk = Trunk(shape, width)
+        self.trunk = JudgeTrunk(shape, width)
         self.objects = linear(self.trunk.features, max(objects, 1))
         self.categories = linear(self.trunk.features, max(categories, 1))
         self.clips = linear(self.trunk.features, EMBEDDING)
         self.captions = CaptionTower(words, EMBEDDING)
-        self.sharpness = nn.Parameter(torch.tensor(math.log(10.0)))  # log inverse temperature of the contrastive loss
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # log of the inverse temperature of the cosines
 
     @property
     def untrained(self) -> bool:
@@ -205,21 +205,21 @@ class Judge(nn.Module):
         had = f"the judge had {self.training_clips} clips to learn from"
         return f"{had}, {FEWEST_CLIPS} are needed; see filter.shares.judge"
 
-    def extract(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B,F], from which the predictions are computed, and statistics of every layer [B,S].
 
         Distances compare both: features alone discard whatever does not distinguish classes, so that a blurred mean of
         clips would score best.
         """
-        features, statistics = self.trunk(frames)
-        return features, statistics
+        found: tuple[Tensor, Tensor] = self.trunk(frames)
+        return found
 
     def extract_all(self, frames: Frames) -> tuple[Tensor, Tensor]:
-        """`extract` for any number of clips uint8 [N,T,H,W,3], in batches, without gradients."""
+        """The same for any number of clips uint8 [N,T,H,W,3], in batches, without gradients."""
         with torch.inference_mode():
             parts = [
-                self.extract(to_training(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))))
-                for at in range(0, len(frames), AT_ONCE)
+                self(to_training(torch.from_numpy(np.ascontiguousarray(frames[at : at + BATCH_CLIPS]))))
+                for at in range(0, len(frames), BATCH_CLIPS)
             ]
             features, statistics = (torch.cat(part) for part in zip(*parts, strict=True))
         return features, statistics

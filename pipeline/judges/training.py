@@ -1,5 +1,6 @@
 """Trains the judge on the real clips of one split, and measures its accuracy on another."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 
 SHIFT = 8  # a clip is shifted by up to 1/SHIFT of its height and width
+WEIGHT_DECAY = 0.05  # of matrices and convolutions
+MAX_LOGIT_SCALE = math.log(100.0)  # as in CLIP: above, training becomes unstable
 SMOOTHING = 0.05  # label smoothing, since few clips per object are soon memorised
 
 Accuracy = dict[str, float | None]  # for "object" and "category"; None without clips of known classes
@@ -86,8 +89,7 @@ def train_on_split(
     The description has what `load_judge` needs to build the judge.
     """
     classes, examples = read_examples(dataset, options)
-    # There once were two judges; the "b" remains so that equal params still give equal weights.
-    seed = derive_seed(seed, "judge", "b")
+    seed = derive_seed(seed, "judge")
     judge = train_judge(shape, classes, len(dataset.vocabulary), examples, options, seed, progress)
     rows = dataset.rows("val", options.clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
@@ -145,7 +147,7 @@ def fit(
     judge: Judge, examples: Examples, options: JudgeParams, generator: torch.Generator, advance: Callable[[], None]
 ) -> None:
     """Train in place; `generator` is the only source of randomness; `advance` is called after each step."""
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=options.lr, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(list_parameter_groups(judge), lr=options.lr)
     judge.train()
     for step in range(options.steps):
         for group in optimizer.param_groups:
@@ -155,13 +157,22 @@ def fit(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        with torch.no_grad():
+            judge.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         advance()
+
+
+def list_parameter_groups(judge: Judge) -> list[dict[str, Any]]:
+    """The weights of layers, which decay; and biases, gains, word vectors and the logit scale, which do not."""
+    words = judge.captions.words.weight
+    decayed = [weight for weight in judge.parameters() if weight.dim() > 1 and weight is not words]
+    others = [weight for weight in judge.parameters() if weight.dim() < 2 or weight is words]
+    return [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
 
 
 def _compute_loss(judge: Judge, examples: Examples, rows: Tensor, generator: torch.Generator) -> Tensor:
     flips = examples.flippable[rows] & (torch.rand(len(rows), generator=generator) < 0.5)
-    frames = augment(to_training(examples.frames[rows]), flips, generator)
-    features, _ = judge.extract(frames)
+    features, _ = judge(jitter_clips(to_training(examples.frames[rows]), flips, generator))
     categories = torch.where(flips, examples.twin_categories[rows], examples.categories[rows])
     token_ids = torch.where(flips[:, None], examples.twin_ids[rows], examples.token_ids[rows])
     meanings = torch.where(flips, examples.twin_meanings[rows], examples.meanings[rows])
@@ -178,20 +189,21 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _contrastive_loss(judge: Judge, features: Tensor, token_ids: Tensor, meanings: Tensor) -> Tensor:
     """Symmetric contrastive loss between the clips and captions of a batch; equal meanings are all positives."""
-    cosines = judge.clip_vectors(features) @ judge.caption_vectors(token_ids).T * judge.sharpness.exp()
+    cosines = judge.clip_vectors(features) @ judge.caption_vectors(token_ids).T * judge.logit_scale.exp()
     right = (meanings[:, None] == meanings).float()
     right = right / right.sum(dim=1, keepdim=True)
     return (F.cross_entropy(cosines, right) + F.cross_entropy(cosines.T, right)) / 2
 
 
-def augment(frames: Tensor, flips: Tensor, generator: torch.Generator) -> Tensor:
-    """Clips [B,3,T,H,W], flipped if `flips` [B] is true, shifted, with random gain and offset per clip, and noise."""
+def jitter_clips(frames: Tensor, flips: Tensor, generator: torch.Generator) -> Tensor:
+    """Clips [B,3,T,H,W], flipped if `flips` [B] is true, with noise and, per clip, a random shift, gain and offset."""
     count, _, _, height, width = frames.shape
     frames = torch.where(flips[:, None, None, None, None], frames.flip(4), frames)
     reach = height // SHIFT, width // SHIFT
-    down, right = (int(torch.randint(2 * side + 1, (1,), generator=generator)) for side in reach)
+    shifts = zip(*(torch.randint(2 * side + 1, (count,), generator=generator).tolist() for side in reach), strict=True)
     padded = F.pad(frames, (reach[1], reach[1], reach[0], reach[0], 0, 0), mode="replicate")
-    frames = padded[..., down : down + height, right : right + width]
+    shifted = zip(padded, shifts, strict=True)
+    frames = torch.stack([clip[..., y : y + height, x : x + width] for clip, (y, x) in shifted])
     gain, offset = torch.randn(2, count, 1, 1, 1, 1, generator=generator)
     grain = torch.randn(frames.shape, generator=generator)
     frames = frames * (1 + 0.2 * gain) + 0.1 * offset + 0.08 * grain

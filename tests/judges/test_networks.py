@@ -13,8 +13,15 @@ from training_sets import LEFT, RIGHT, T, tiny_clips, tokenize_clip
 from pipeline.data.dataset import to_training
 from pipeline.errors import UserError
 from pipeline.evaluation.measured_clips import CaptionBank, ClipSet, MeasuredClips
-from pipeline.judges import Judge, Trunk, load_judge, save_judge, select_classes
-from pipeline.judges.training import augment, build_examples, measure_accuracy, train_judge
+from pipeline.judges import Judge, JudgeTrunk, load_judge, save_judge, select_classes
+from pipeline.judges.training import (
+    SHIFT,
+    build_examples,
+    jitter_clips,
+    list_parameter_groups,
+    measure_accuracy,
+    train_judge,
+)
 from pipeline.records import Caption
 
 SHAPE = clip_shape(T, 16, 16)
@@ -108,14 +115,14 @@ def test_a_judge_that_diverges_says_so():
 def test_many_clips_at_once_have_the_features_that_each_has_alone(judge):
     features, statistics = judge.extract_all(FRAMES)
     for row in (0, 33, 47):
-        its_features, its_statistics = judge.extract(to_training(torch.from_numpy(FRAMES[row : row + 1])))
+        its_features, its_statistics = judge(to_training(torch.from_numpy(FRAMES[row : row + 1])))
         assert torch.allclose(features[row], its_features[0], atol=1e-5)
         assert torch.allclose(statistics[row], its_statistics[0], atol=1e-5)
 
 
 @pytest.mark.parametrize(("frames", "seen"), [(1, 1), (7, 7), (8, 8), (9, 4), (15, 7), (16, 8), (20, 6), (64, 8)])
 def test_a_judge_reads_eight_frames_at_most(frames, seen):
-    trunk, looked_at = Trunk(clip_shape(frames, 8, 8), 4), []
+    trunk, looked_at = JudgeTrunk(clip_shape(frames, 8, 8), 4), []
     trunk.time.register_forward_pre_hook(lambda _, given: looked_at.append(given[0].shape[1]))
     trunk(torch.zeros(2, 3, frames, 8, 8))
     assert looked_at == [seen]
@@ -129,7 +136,7 @@ def test_too_few_wrong_captions_give_no_rank(judge):
 def test_augmented_clips_are_flipped_where_asked_and_otherwise_little_changed():
     frames = to_training(torch.from_numpy(FRAMES[:8]))
     flips = torch.tensor([True, False] * 4)
-    augmented = augment(frames, flips, torch.Generator().manual_seed(1))
+    augmented = jitter_clips(frames, flips, torch.Generator().manual_seed(1))
     meant = torch.where(flips[:, None, None, None, None], frames.flip(4), frames)
 
     def alike(a, b):
@@ -137,6 +144,40 @@ def test_augmented_clips_are_flipped_where_asked_and_otherwise_little_changed():
 
     assert (alike(augmented, meant) > alike(augmented, meant.flip(4))).all()
     assert augmented.shape == frames.shape
+
+
+def test_each_clip_is_shifted_by_itself():
+    """By up to a share of the sides either way, as the edge between a black and a white half shows."""
+    half = torch.full((16, 3, 1, 16, 16), -1.0)
+    half[..., 8:] = 1
+    jittered = jitter_clips(half, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(1))
+    middles = (jittered.amax((1, 2, 3, 4)) + jittered.amin((1, 2, 3, 4))) / 2
+    edges = (jittered.mean((1, 2, 3)) < middles[:, None]).sum(dim=1)
+    assert set(edges.tolist()) == set(range(8 - 16 // SHIFT, 8 + 16 // SHIFT + 1))
+
+
+def test_biases_gains_words_and_the_logit_scale_do_not_decay():
+    judge = Judge(SHAPE, 8, 3, 2, 5)
+    decayed, others = ({id(weight) for weight in group["params"]} for group in list_parameter_groups(judge))
+    names = dict(judge.named_parameters())
+    assert not decayed & others
+    assert decayed | others == {id(weight) for weight in names.values()}
+    plain = {name for name, weight in names.items() if id(weight) in others}
+    assert {"logit_scale", "captions.words.weight", "objects.bias", "trunk.net.1.weight"} <= plain
+    layers = {"objects.weight", "trunk.net.0.weight", "trunk.time.weight_hh_l0", "captions.phrases.weight"}
+    assert layers <= names.keys() - plain
+
+
+def test_the_logit_scale_is_bounded_as_in_clip(monkeypatch):
+    """From a start far above, one step ends at 100."""
+    built = Judge.__init__
+
+    def start_high(judge, *arguments):
+        built(judge, *arguments)
+        judge.logit_scale.data.fill_(9.0)
+
+    monkeypatch.setattr(Judge, "__init__", start_high)
+    assert learn(steps=1).logit_scale.exp().item() == pytest.approx(100.0)
 
 
 def description(**changes):
