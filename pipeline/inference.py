@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pipeline.data.dataset import pad, read_vectors, to_frames, to_training
+from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError, describe_fault, first_line
 from pipeline.files import atomic_write, digest_file, read_json, write_json
 from pipeline.models.layers import channels_last
@@ -24,6 +25,7 @@ from pipeline.params import ClipParams, SamplingParams, TrainParams
 from pipeline.records import (
     DESCRIPTION,
     DISCRIMINATOR,
+    FIRST_WORD_ID,
     GENERATOR,
     SAMPLING,
     VECTORS,
@@ -251,3 +253,14 @@ def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frame
             )
         parts.append(to_frames(clips))  # a quarter of the memory
     return np.concatenate(parts)
+
+
+def draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
+    """Noise [B,Z] and token ids [B,L] of random captions of different lengths."""
+    draw = torch.Generator().manual_seed(count)
+    token_ids = torch.randint(
+        FIRST_WORD_ID, max(model.learned, FIRST_WORD_ID + 1), (count, model.max_tokens), generator=draw
+    )
+    lengths = 1 + (1 + torch.arange(count)[:, None]) * 3 % model.max_tokens
+    token_ids = token_ids.where(torch.arange(model.max_tokens) < lengths, 0)
+    return draw_noise(count, count, model.generator.z_width), token_ids

@@ -41,7 +41,7 @@ def save_stirred(folder: Path, params: Params) -> Path:
     words = [PAD_TOKEN, UNKNOWN_TOKEN, "a", "from", "left", "mug", "pushing", "right", "the", "to"]
     generator = stir(TextToVideo(params.clip, params.train, len(words)), 0.05)
     for encoder in filter(None, (generator.caption_encoder, generator.object_encoder)):
-        encoder.words.own.weight.data[PAD_ID] = 0  # as training leaves it
+        encoder.words.embedding.weight.data[PAD_ID] = 0  # as training leaves it
     actions = ["pushing * from left to right", "pushing * from right to left"]
     vocabulary = {"words": words, "unlearned": 0, "actions": actions, "model": None, "lemmas": False}
     sections = {"clip": params.clip.model_dump(), "train": params.train.model_dump()}

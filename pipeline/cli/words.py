@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.text.vector_files import Vector
 
 # The learned word embeddings in the weights: those for objects, else those for all words.
-LEARNED = ("object_encoder.words.own.weight", "caption_encoder.words.own.weight")
+LEARNED = ("object_encoder.words.embedding.weight", "caption_encoder.words.embedding.weight")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 

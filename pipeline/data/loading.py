@@ -17,26 +17,26 @@ from pipeline.errors import UserError
 from pipeline.params import Loading
 from pipeline.shards import ShardReader
 
-# Of both versions of Linux's control groups: folder, limit, use, and what of the use is a cache of files that can go.
+# Of both versions of Linux's control groups: folder, limit, usage, and the part of the usage that is reclaimable cache.
 GROUPS = (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file")
 OLD_GROUPS = (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 AHEAD = 4  # batches that are read before they are asked for, each by a thread of its own
-BROUGHT_AT_ONCE = 256  # clips on their way to the device while a split is brought there
+COPIED_CLIPS = 256  # clips copied to the device at a time
 RESIDENT_SHARE = 0.5  # of the free memory that clips may take; the rest is for networks and activations
 
 Rows = NDArray[np.int64]
 
 
 def measure_free_memory(device: torch.device) -> int:
-    """Bytes that may still be taken: of a GPU, else of the machine and of each control group around this process."""
+    """Free bytes: of a GPU, else of the machine and of each control group around this process."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return min([psutil.virtual_memory().available, *_list_free_in_groups()])
 
 
 def _list_free_in_groups() -> Iterator[int]:
-    """What containers and schedulers leave, from this process's own group outwards."""
+    """Bytes that the memory limits of containers and schedulers leave, from this process's own group outwards."""
     own = Path("/proc/self/cgroup")
     for line in own.read_text(encoding="utf-8").splitlines() if own.is_file() else ():
         _, controllers, path = line.split(":", 2)
@@ -59,8 +59,8 @@ class Resident:
 
     def __init__(self, shards: ShardReader, rows: Rows, device: torch.device) -> None:
         self._frames = torch.empty((len(rows), *shards.shape), dtype=torch.uint8, device=device)
-        for start in range(0, len(rows), BROUGHT_AT_ONCE):
-            part = slice(start, start + BROUGHT_AT_ONCE)
+        for start in range(0, len(rows), COPIED_CLIPS):
+            part = slice(start, start + COPIED_CLIPS)
             self._frames[part] = torch.from_numpy(shards.frames(rows[part])).to(device)
         shards.release()  # mapped pages count as this process's memory for as long as it trains
 
@@ -81,11 +81,11 @@ class Resident:
 class Streamed:
     """Frames that stay in their shards; memory holds a few batches of them.
 
-    What a thread fails at is raised by `take`, at the batch that it concerns.
+    An error of a reading thread is raised by `take` at the batch that it concerns.
     """
 
     def __init__(self, shards: ShardReader, rows: Rows, device: torch.device) -> None:
-        self.waited = 0.0  # seconds in which `take` had nothing to give
+        self.waited = 0.0  # seconds in which `take` waited for a batch
         self._shards, self._rows, self._device = shards, rows, device
         self._pinned = device.type == "cuda"  # from where a GPU fetches while the processor goes on
         self._pool: ThreadPoolExecutor | None = None
@@ -108,7 +108,7 @@ class Streamed:
 
     @contextmanager
     def read_ahead(self, coming: Iterable[Rows]) -> Iterator[None]:
-        """Within it, what `take` will be asked for next is read beforehand, in the order of `coming`."""
+        """A context in which the batches of `coming` are read ahead of the calls of `take`, in this order."""
         with ThreadPoolExecutor(AHEAD, "clips") as self._pool:
             self._coming = iter(coming)
             for _ in range(AHEAD):
@@ -152,5 +152,5 @@ def open_source(
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on the device, without waiting for what a GPU is still at."""
+    """A tensor of the CPU on the device, without waiting for the work queued on a GPU."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -1,6 +1,6 @@
-"""Randomness that depends on where a run is, not on how it came there: seeds, noise, the rows of each step.
+"""Seeds, noise and the rows of each step.
 
-Torch is loaded where it draws: a seed alone is also asked for where there is no torch.
+Random numbers are a function of seed and step, so a resumed run repeats them. torch is imported lazily.
 """
 
 import hashlib

@@ -62,7 +62,7 @@ def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
             _launch(Path(folder), devices, task, arguments)
 
 
-def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
+def _launch(reports: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -77,27 +77,27 @@ def _launch(told: Path, devices: list[torch.device], task: Task, arguments: tupl
     )
     logging.disable(logging.ERROR)  # the launcher would log tracebacks
     try:
-        elastic_launch(config, _launched)(told, devices, task, arguments)
+        elastic_launch(config, _launched)(reports, devices, task, arguments)
     except SignalException:  # it was forwarded to the ranks, and all of them have ended
         raise Interrupted("training was asked to stop and has saved its state, unless it had just begun") from None
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        report = told / str(rank)
+        report = reports / str(rank)
         if failure.exitcode == INTERRUPTED:
             raise Interrupted(report.read_text(encoding="utf-8")) from None
         if failure.exitcode > 0 and not report.exists():  # a bug: its traceback is in the error
             raise
-        raise UserError(_explain_failure(told, devices, rank, failure)) from None
+        raise UserError(_explain_failure(reports, devices, rank, failure)) from None
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
-    """The main function of a rank: writes what ended it to a file in `told`, for the launcher to report."""
+def _launched(reports: Path, devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
+    """The main function of a rank: writes what ended it to a file in `reports`, for the launcher to report."""
     launcher = multiprocessing.parent_process()
     if launcher is None or not launcher.is_alive():  # killed before this process could register to end with it
         sys.exit(LOST)
-    report = told / os.environ["RANK"]
+    report = reports / os.environ["RANK"]
     try:
         ended = catch_fault(lambda: _join(devices, task, arguments))
     except PeerLost as error:
@@ -110,10 +110,10 @@ def _launched(told: Path, devices: list[torch.device], task: Task, arguments: tu
         sys.exit(code)
 
 
-def _explain_failure(told: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
+def _explain_failure(reports: Path, devices: list[torch.device], rank: int, failure: ProcessFailure) -> str:
     """What ended the run, in which `rank` failed first."""
     if failure.exitcode == LOST:
-        silent = [number for number in range(len(devices)) if not (told / str(number)).exists()]
+        silent = [number for number in range(len(devices)) if not (reports / str(number)).exists()]
         if silent:
             names = ", ".join(f"{number} of {len(devices)} ({devices[number]})" for number in silent)
             return f"rank {names} did not answer the others; the last saved state is kept: run the same command again"
@@ -124,7 +124,7 @@ def _explain_failure(told: Path, devices: list[torch.device], rank: int, failure
             f"{name} was killed by {failure.signal_name()}{cause}; the last saved state is kept: run the same command "
             "again, with a lower train.batch_clips or fewer devices where it was memory"
         )
-    return (told / str(rank)).read_text(encoding="utf-8")
+    return (reports / str(rank)).read_text(encoding="utf-8")
 
 
 def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:

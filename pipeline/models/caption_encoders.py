@@ -26,30 +26,30 @@ class WordVectors(nn.Module):
 
     mean: Tensor
     pretrained: Tensor
-    free: Tensor
+    has_learned: Tensor
 
     def __init__(self, count: int, width: int, pretrained: Tensor | None, *, trained: bool) -> None:
         super().__init__()
-        self.own = nn.Embedding(count, width, padding_idx=PAD_ID)
+        self.embedding = nn.Embedding(count, width, padding_idx=PAD_ID)
         self.project = None
         if pretrained is not None:
             missing = pretrained[:count].eq(0).all(dim=1, keepdim=True)
             self.register_buffer("mean", _mean_vector(pretrained[:count]), persistent=False)
             self.register_buffer("pretrained", self._centred(pretrained), persistent=False)
-            self.given = len(pretrained)
-            self.register_buffer("free", torch.ones_like(missing) if trained else missing, persistent=False)
+            self.pretrained_count = len(pretrained)
+            self.register_buffer("has_learned", torch.ones_like(missing) if trained else missing, persistent=False)
             self.project = linear(pretrained.shape[1], width, bias=False)
             with torch.no_grad():
-                self.own.weight.mul_(missing)  # a word with a pretrained vector starts from that alone
+                self.embedding.weight.mul_(missing)  # a word with a pretrained vector starts from that alone
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        learned = token_ids < self.own.num_embeddings
+        learned = token_ids < self.embedding.num_embeddings
         if self.project is None:
-            words: Tensor = self.own(token_ids.where(learned, UNKNOWN_ID))
+            words: Tensor = self.embedding(token_ids.where(learned, UNKNOWN_ID))
             return words
         vectors = self.pretrained[token_ids]  # [B,L,D]
         row = token_ids.where(learned, torch.where(vectors.any(dim=2), PAD_ID, UNKNOWN_ID))
-        read: Tensor = self.project(vectors) + self.own(row) * self.free[row]
+        read: Tensor = self.project(vectors) + self.embedding(row) * self.has_learned[row]
         return read
 
     def add(self, vectors: Tensor) -> None:
@@ -57,7 +57,9 @@ class WordVectors(nn.Module):
 
         Their ids follow those of the vectors that this was built with.
         """
-        self.pretrained = torch.cat((self.pretrained[: self.given], self._centred(vectors.to(self.pretrained))))
+        self.pretrained = torch.cat(
+            (self.pretrained[: self.pretrained_count], self._centred(vectors.to(self.pretrained)))
+        )
 
     def _centred(self, vectors: Tensor) -> Tensor:
         """Rows minus the mean, with a mean square of 1 as learned vectors have initially; rows of zeros stay."""
@@ -80,7 +82,7 @@ class CaptionEncoder(nn.Module):
     def __init__(self, words: WordVectors) -> None:
         super().__init__()
         self.words = words
-        self.width = words.own.embedding_dim
+        self.width = words.embedding.embedding_dim
 
     def read(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Cond [B,E] of mean square 1, and a state for each word [B,L,E], zero where padded."""
@@ -100,7 +102,7 @@ class MeanCaptionEncoder(CaptionEncoder):
 
     def read(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         words = self.words(token_ids)  # [B,L,E]
-        return _normalise_length(self.project(_mean(words, token_ids))), words
+        return _normalise_length(self.project(_pool_words(words, token_ids))), words
 
 
 class GruCaptionEncoder(CaptionEncoder):
@@ -121,13 +123,13 @@ class GruCaptionEncoder(CaptionEncoder):
         lengths = _mask(token_ids).sum(dim=1)
         # Captions are reversed without their padding, so that each is read backwards from its last word. Packed
         # sequences would do, but they fetch the lengths from the device, which synchronises with a GPU at every step.
-        places = torch.arange(token_ids.shape[1], device=token_ids.device)
-        mirrored = (lengths[:, None] - 1 - places).clamp(min=0)[:, :, None].expand_as(words)
-        onward, homeward = self.forwards(words)[0], self.backwards(words.gather(1, mirrored))[0]
+        positions = torch.arange(token_ids.shape[1], device=token_ids.device)
+        mirrored = (lengths[:, None] - 1 - positions).clamp(min=0)[:, :, None].expand_as(words)
+        forward_states, backward_states = self.forwards(words)[0], self.backwards(words.gather(1, mirrored))[0]
         end = (lengths - 1)[:, None, None].expand(-1, 1, self.width)
-        ends = [states.gather(1, end).squeeze(1) for states in (onward, homeward)]
-        cond = self.project(torch.cat((_mean(words, token_ids), *ends), dim=1))
-        states = (onward + homeward.gather(1, mirrored)) * _mask(token_ids)[:, :, None]
+        ends = [states.gather(1, end).squeeze(1) for states in (forward_states, backward_states)]
+        cond = self.project(torch.cat((_pool_words(words, token_ids), *ends), dim=1))
+        states = (forward_states + backward_states.gather(1, mirrored)) * _mask(token_ids)[:, :, None]
         return _normalise_length(cond), states
 
 
@@ -171,10 +173,10 @@ def _mask(token_ids: Tensor) -> Tensor:
     return (token_ids != PAD_ID) | first
 
 
-def _mean(words: Tensor, token_ids: Tensor) -> Tensor:
+def _pool_words(words: Tensor, token_ids: Tensor) -> Tensor:
     """[B,L,E] -> [B,E]; divided by the root of the count, which keeps the variance of a single word."""
-    mean: Tensor = words.sum(dim=1) / _mask(token_ids).sum(dim=1, keepdim=True).sqrt()
-    return mean
+    pooled: Tensor = words.sum(dim=1) / _mask(token_ids).sum(dim=1, keepdim=True).sqrt()
+    return pooled
 
 
 def _normalise_length(cond: Tensor) -> Tensor:
@@ -184,9 +186,9 @@ def _normalise_length(cond: Tensor) -> Tensor:
 
 def _positions(token_ids: Tensor, width: int) -> Tensor:
     """Sinusoidal position encoding [L,E], defined for captions of any length."""
-    places = torch.arange(token_ids.shape[1], device=token_ids.device, dtype=torch.float32)
+    positions = torch.arange(token_ids.shape[1], device=token_ids.device, dtype=torch.float32)
     rates = torch.exp(torch.arange(0, width, 2, device=token_ids.device) * (-math.log(10_000) / width))
-    angles = places[:, None] * rates
+    angles = positions[:, None] * rates
     return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :width]
 
 

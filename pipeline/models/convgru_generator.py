@@ -77,16 +77,16 @@ class ConvGru(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.of_input = conv(channels, 3 * channels, (1, 3, 3))
-        self.of_state = conv(channels, 2 * channels, (1, 3, 3))
-        self.of_kept = conv(channels, channels, (1, 3, 3))
+        self.input_conv = conv(channels, 3 * channels, (1, 3, 3))
+        self.gate_conv = conv(channels, 2 * channels, (1, 3, 3))
+        self.candidate_conv = conv(channels, channels, (1, 3, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         state, states = torch.zeros_like(x[:, :, :1]), []
-        for inputs in self.of_input(x).split(1, dim=2):  # of all frames at once; [B,3C,1,H,W] each
-            of_update, of_keep, of_new = inputs.chunk(3, dim=1)
-            update, keep = self.of_state(state).chunk(2, dim=1)
-            new = torch.tanh(of_new + self.of_kept(torch.sigmoid(of_keep + keep) * state))
-            state = torch.lerp(state, new, torch.sigmoid(of_update + update))
+        for inputs in self.input_conv(x).split(1, dim=2):  # of all frames at once; [B,3C,1,H,W] each
+            input_update, input_reset, input_new = inputs.chunk(3, dim=1)
+            update, reset = self.gate_conv(state).chunk(2, dim=1)
+            new = torch.tanh(input_new + self.candidate_conv(torch.sigmoid(input_reset + reset) * state))
+            state = torch.lerp(state, new, torch.sigmoid(input_update + update))
             states.append(state)
         return torch.cat(states, dim=2)

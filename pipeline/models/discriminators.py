@@ -116,15 +116,15 @@ class Trunk(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.stem(frames)
-        for place, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages):
             x = stage(x)
-            if place < len(self.widen):
-                x = self.widen[place](downsample(x, time=self.halve_time[place]))
+            if index < len(self.widen):
+                x = self.widen[index](downsample(x, time=self.halve_time[index]))
         for layer in self.head:
             x = layer(rectify(x))
         return activate(x)
 
-    def weights_of_places(self) -> nn.Parameter:
+    def build_pooling_weights(self) -> nn.Parameter:
         """Pooling weights, one per position and channel: unlike with a mean, position and time matter."""
         return nn.Parameter(torch.randn(1, self.channels, *self.volume) / math.sqrt(math.prod(self.volume)))
 
@@ -135,7 +135,7 @@ class ProjectionDiscriminator(Discriminator):
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
         super().__init__()
         self.trunk = Trunk(shape, params)
-        self.pool = self.trunk.weights_of_places()
+        self.pool = self.trunk.build_pooling_weights()
         self.feature_width = self.trunk.channels
         self.features = linear(self.feature_width, self.feature_width)
         self.realness = linear(self.feature_width, 1)
@@ -158,7 +158,7 @@ class StackedDiscriminator(Discriminator):
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
         super().__init__()
         self.trunk = Trunk(shape, params)
-        self.pool = self.trunk.weights_of_places()
+        self.pool = self.trunk.build_pooling_weights()
         self.channels = self.trunk.channels
         self.feature_width = self.channels * math.prod(self.trunk.volume)
         self.match = linear(cond, self.channels)
@@ -170,9 +170,9 @@ class StackedDiscriminator(Discriminator):
         return features.float().flatten(1)
 
     def score(self, features: Tensor, cond: Tensor) -> Tensor:
-        places = features.view(-1, self.channels, *self.trunk.volume)
-        beside = self.match(cond)[:, :, None, None, None].expand_as(places)
-        x = activate(self.join(torch.cat((places, beside), dim=1)))
+        positions = features.view(-1, self.channels, *self.trunk.volume)
+        beside = self.match(cond)[:, :, None, None, None].expand_as(positions)
+        x = activate(self.join(torch.cat((positions, beside), dim=1)))
         logits: Tensor = self.realness((x * self.pool).sum(dim=(2, 3, 4))).squeeze(1)
         return logits
 

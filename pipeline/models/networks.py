@@ -149,10 +149,10 @@ class TextToVideo(nn.Module):
         channels, count, height, width = self._clip
         drawn = len(range(count)[chosen]) if early else count
         if frames.shape[1:] != (channels, drawn, height, width):
-            told = f"{type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips"
-            asked = f", asked for frames {chosen.start or 0}::{chosen.step or 1} of {count}" if early else ""
-            right = [len(z), channels, drawn, height, width]
-            raise UserError(f"train.generator: {told}{asked}; it must draw {right}")
+            message = f"{type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips"
+            requested = f", asked for frames {chosen.start or 0}::{chosen.step or 1} of {count}" if early else ""
+            expected = [len(z), channels, drawn, height, width]
+            raise UserError(f"train.generator: {message}{requested}; it must draw {expected}")
         frames = frames if early else frames[:, :, chosen]
         return frames.float().contiguous(memory_format=torch.channels_last_3d)
 

@@ -27,11 +27,11 @@ from pipeline.models.layers import (
 from pipeline.models.networks import FlowGenerator
 from pipeline.params import ClipParams, UNetParams, count_doublings
 
-WAVES, FASTEST = 16, 30.0  # that tell a time; radians of the fastest over the whole path
+TIME_FREQUENCIES, MAX_FREQUENCY = 16, 30.0  # of the time embedding; in radians over the whole path
 HEADS = 4
 LARGEST = 4  # times as many channels as at the start, at most
-SPARE = 5  # channels beside the colours that the last convolutions read
-FINE = 12  # channels at full resolution
+EXTRA_CHANNELS = 5  # channels beside the colours that the last convolutions read
+FINE_CHANNELS = 12  # channels at full resolution
 
 
 class UNetGenerator(FlowGenerator):
@@ -48,11 +48,11 @@ class UNetGenerator(FlowGenerator):
         levels = max(count_doublings(shape) - int(math.log2(params.patch)), 0)
         widths = [min(params.width << level, LARGEST * params.width) for level in range(levels + 1)]
         sides = (shape.frames // self.patch[0], shape.height // self.patch[1], shape.width // self.patch[2])
-        self.hidden = linear(4 * WAVES + cond, params.code_width)
-        self.frames = nn.Parameter(torch.randn(1, sides[0], params.code_width))
+        self.condition_embed = linear(4 * TIME_FREQUENCIES + cond, params.code_width)
+        self.frame_embedding = nn.Parameter(torch.randn(1, sides[0], params.code_width))
         self.code = linear(params.code_width, params.code_width)
-        self.read = conv(3 * math.prod(self.patch), params.width, (1, 1, 1))
-        self.place = nn.Parameter(0.1 * torch.randn(1, params.width, *sides))
+        self.patch_embed = conv(3 * math.prod(self.patch), params.width, (1, 1, 1))
+        self.position_embedding = nn.Parameter(0.1 * torch.randn(1, params.width, *sides))
         self.down, self.up = (
             nn.ModuleList(Stage(width, params.code_width, params.blocks) for width in widths[:-1]) for _ in range(2)
         )
@@ -69,14 +69,14 @@ class UNetGenerator(FlowGenerator):
             )
         )
         self.modulation = Modulation(params.width, params.code_width)
-        self.write = conv(params.width, (3 + SPARE) * math.prod(self.patch), (1, 1, 1), scale=0.1)
-        self.fine = conv(3 + SPARE + 3, FINE, (1, 3, 3))
-        self.last = conv(FINE, 3, (3, 1, 1), scale=0.3, rectified=True)
+        self.unpatch = conv(params.width, (3 + EXTRA_CHANNELS) * math.prod(self.patch), (1, 1, 1), scale=0.1)
+        self.fine = conv(3 + EXTRA_CHANNELS + 3, FINE_CHANNELS, (1, 3, 3))
+        self.last = conv(FINE_CHANNELS, 3, (3, 1, 1), scale=0.3, rectified=True)
 
     def predict(self, noisy: Tensor, end: Tensor, time: Tensor, cond: Tensor) -> Tensor:
         known = torch.cat((embed_time(time), embed_time(time - end), cond), dim=1)
-        code = F.silu(self.code(F.silu(self.hidden(known)[:, None] + self.frames)))  # [B,T/t,K]
-        x = self.read(fold(noisy, self.patch)) + self.place
+        code = F.silu(self.code(F.silu(self.condition_embed(known)[:, None] + self.frame_embedding)))  # [B,T/t,K]
+        x = self.patch_embed(fold(noisy, self.patch)) + self.position_embedding
         skips = []
         for stage, widen in zip(self.down, self.widen, strict=True):
             x = stage(x, code)
@@ -87,7 +87,7 @@ class UNetGenerator(FlowGenerator):
             x = block(x, code)
         for stage, narrow in reversed(list(zip(self.up, self.narrow, strict=True))):
             x = stage(upsample(narrow(x)) + skips.pop(), code)
-        drawn = unfold(self.write(rectify(self.modulation(normalise(x), code))), self.patch)
+        drawn = unfold(self.unpatch(rectify(self.modulation(normalise(x), code))), self.patch)
         fine = self.fine(torch.cat((drawn, noisy), dim=1))
         clean: Tensor = drawn[:, :3] + self.last(rectify(fine))
         return clean
@@ -107,27 +107,31 @@ class Stage(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + what each place gets from all places and times: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
+    """x + what each position gets from all positions and times: x [B,C,T,H,W], code [B,T,K] -> [B,C,T,H,W]."""
 
     def __init__(self, channels: int, code: int) -> None:
         super().__init__()
         self.modulation = Modulation(channels, code)
         self.heads = math.gcd(channels, HEADS)
-        self.read = linear(channels, 3 * channels)
-        self.write = linear(channels, channels, scale=0.0)
+        self.qkv = linear(channels, 3 * channels)
+        self.proj = linear(channels, channels, scale=0.0)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        places = self.modulation(normalise(x), code).flatten(2).transpose(1, 2)  # [B,N,C]
-        query, key, value = self.read(places).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [B,heads,N,c]
-        # Not torch's fused attention, which has no derivative forwards; few places cost little.
+        positions = self.modulation(normalise(x), code).flatten(2).transpose(1, 2)  # [B,N,C]
+        query, key, value = (
+            self.qkv(positions).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )  # [B,heads,N,c]
+        # Not torch's fused attention, which has no derivative forwards; few positions cost little.
         weights = torch.softmax(query @ key.mT / math.sqrt(query.shape[-1]), dim=-1)
-        gathered = self.write((weights @ value).transpose(1, 2).flatten(2))
+        gathered = self.proj((weights @ value).transpose(1, 2).flatten(2))
         changed: Tensor = x + gathered.transpose(1, 2).unflatten(2, x.shape[2:])
         return changed
 
 
 def embed_time(time: Tensor) -> Tensor:
-    """Times in [0,1] as waves, slow ones and fast ones: [B] -> [B,2*WAVES]."""
-    rates = torch.exp(torch.linspace(0, math.log(FASTEST), WAVES, device=time.device, dtype=time.dtype))
+    """Times in [0,1] as waves, slow ones and fast ones: [B] -> [B,2*TIME_FREQUENCIES]."""
+    rates = torch.exp(
+        torch.linspace(0, math.log(MAX_FREQUENCY), TIME_FREQUENCIES, device=time.device, dtype=time.dtype)
+    )
     angles = time[:, None] * rates
     return torch.cat((angles.cos(), angles.sin()), dim=1)

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import Tensor
 
 from pipeline.data.dataset import to_frames
-from pipeline.data.sampler import draw_noise
 from pipeline.errors import first_line
-from pipeline.inference import Model
+from pipeline.inference import Model, draw_inputs
 from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
-from pipeline.records import FIRST_WORD_ID
 
 MAX_CLIPS = 4096  # per pass of a graph with a dynamic batch size
 BATCHES = (1, 2, 3, 5)  # sizes that a graph is tested with
@@ -55,7 +52,7 @@ def export_generator(model: Model, *batches: str) -> Exported:
 
 def _trace(model: Model, batch: str) -> onnx.ModelProto:
     generator = model.generator
-    inputs = _draw_inputs(model, 3 if batch == ANY else 1)
+    inputs = draw_inputs(model, 3 if batch == ANY else 1)
     # `torch.export` refuses a generator that fixes the batch size; `torch.onnx.export` alone does not report it.
     clips = torch.export.Dim("batch", min=1, max=MAX_CLIPS) if batch == ANY else None
     shapes = tuple({0: clips} if clips else None for _ in inputs)
@@ -90,7 +87,7 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
     """The largest difference from torch, run with less padding, in grey levels. Raises GraphUnfit if more than 1."""
     session, largest = Graph(graph), 0
     for count in BATCHES if batch == ANY else (1,):
-        z, token_ids = _draw_inputs(model, count)
+        z, token_ids = draw_inputs(model, count)
         with torch.inference_mode():
             drawn = to_frames(model.generator(z, token_ids[:, : int((token_ids > 0).sum(dim=1).max())]))
         tried = to_pixels(session.run(token_ids.numpy(), z.numpy()))
@@ -100,14 +97,3 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
     if largest > 1:
         raise GraphUnfit(f"what onnxruntime draws is {largest} grey levels from what torch draws")
     return largest
-
-
-def _draw_inputs(model: Model, count: int) -> tuple[Tensor, Tensor]:
-    """Noise [B,Z] and token ids [B,L] of random captions of different lengths."""
-    draw = torch.Generator().manual_seed(count)
-    token_ids = torch.randint(
-        FIRST_WORD_ID, max(model.learned, FIRST_WORD_ID + 1), (count, model.max_tokens), generator=draw
-    )
-    lengths = 1 + (1 + torch.arange(count)[:, None]) * 3 % model.max_tokens
-    token_ids = token_ids.where(torch.arange(model.max_tokens) < lengths, 0)
-    return draw_noise(count, count, model.generator.z_width), token_ids

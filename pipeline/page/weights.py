@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from pipeline.data.dataset import pad
-from pipeline.data.sampler import draw_noise
-from pipeline.inference import Model
+from pipeline.inference import Model, draw_inputs
 from pipeline.models.layers import Convolution
 from pipeline.models.networks import TextToVideo
 from pipeline.page.slopes import measure_slopes
@@ -31,7 +30,7 @@ TRIED, PROBED = 8, 4  # clips that have to be close, and clips whose slopes are 
 FINER = 3  # bits by which the steps of STEERING weights are finer: positions decide much in few pixels
 STEERING = (  # prefixes of the weights that determine positions and encode captions
     *("caption_encoder.", "object_encoder.", "generator.step_encoder.", "generator.pose_head.", "generator.camera."),
-    *("generator.begin.", "generator.recurrent.", "generator.hidden.", "generator.frames"),
+    *("generator.begin.", "generator.recurrent.", "generator.condition_embed.", "generator.frame_embedding"),
 )
 TABLE_BITS = 18  # besides the sign, of tensors without a slope: word vectors, batch statistics
 MAX_BITS = 22  # besides the sign, of any tensor, so that numbers fit into three bytes
@@ -63,7 +62,7 @@ def pack_weights(model: Model) -> str:
 def _choose_exponents(model: Model, arrays: Arrays) -> Exponents:
     """The exponent of each tensor's step: the largest with which clips are close, or else the smallest."""
     exponents: Exponents = {}
-    inputs = _draw_inputs(model, TRIED)
+    inputs = draw_inputs(model, TRIED)
     wanted = _draw(model.generator, inputs)
     slopes = _measure_slopes(model, (inputs[0][:PROBED], inputs[1][:PROBED]))
     number = sum(arrays[name].size for name in slopes)
@@ -80,12 +79,6 @@ def _choose_exponents(model: Model, arrays: Arrays) -> Exponents:
         if np.abs(_draw(rounded, inputs) - wanted).max() * GREY <= CLOSE:
             break
     return exponents
-
-
-def _draw_inputs(model: Model, clips: int) -> Inputs:
-    """Noise, and captions of random words."""
-    words = np.random.default_rng(0).integers(1, len(model.vocabulary), (clips, min(12, model.max_tokens)))
-    return draw_noise(0, clips, model.generator.z_width), pad(words.tolist())
 
 
 def _draw(network: TextToVideo, inputs: Inputs) -> NDArray[np.float32]:

@@ -63,13 +63,13 @@ class NetworkFunction:
     def __init__(self, name: NetworkName, path: Path, threads: int) -> None:
         self.name, self.path, self.threads = name, path, threads
         self.permissions = Permissions(
-            frozenset(_list_places(path)), memory_bytes=psutil.virtual_memory().available, machine_code=True
+            frozenset(_list_paths(path)), memory_bytes=psutil.virtual_memory().available, machine_code=True
         )
         self._network: Network | None = None  # in the child
         self._width = 0  # of its features, known from the first answer; in the parent
 
     def __reduce__(self) -> tuple[Callable[..., "NetworkFunction"], tuple[NetworkName, Path, int]]:
-        return _arrive, (self.name, self.path, self.threads)
+        return _rebuild_in_child, (self.name, self.path, self.threads)
 
     def list_steps(self, _: Question) -> Mapping[str, Sequence[str]]:
         """The question is one item."""
@@ -116,11 +116,11 @@ class NetworkFunction:
     def finish(self, _: Question, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Any:
         """The one answer. Raises UserError if there is none."""
         for failure in failures.values():
-            raise _explain_silence(self.path, failure.detail)
+            raise _describe_missing_answer(self.path, failure.detail)
         return found["answer"]
 
 
-def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
+def _rebuild_in_child(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
     """Unpickle in the child, before the sandbox is applied: imports the network's code, which reads the user's name.
 
     Import errors are ignored here; they are raised when the network is loaded.
@@ -130,14 +130,14 @@ def _arrive(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
     return NetworkFunction(name, path, threads)
 
 
-def _explain_silence(path: Path, detail: str) -> UserError:
+def _describe_missing_answer(path: Path, detail: str) -> UserError:
     """The error for a network that gives no answer."""
     return UserError(f"{path}: no features come from this network ({detail}); take another file")
 
 
-def _list_places(path: Path) -> set[str]:
+def _list_paths(path: Path) -> set[str]:
     """The folder or file, and the targets of links in the folder, as in the cache of Hugging Face."""
-    return {os.path.realpath(place) for place in (path, *list_files(path))}
+    return {os.path.realpath(file) for file in (path, *list_files(path))}
 
 
 class SandboxedNetwork(Network):
@@ -165,7 +165,7 @@ class SandboxedNetwork(Network):
         try:
             return self._sandbox(question)
         except ChildFault as fault:
-            raise _explain_silence(self.path, fault.summary) from fault
+            raise _describe_missing_answer(self.path, fault.summary) from fault
 
 
 class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):

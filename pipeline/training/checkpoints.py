@@ -80,7 +80,7 @@ class Checkpoints:
             try:
                 return _read_checkpoint(path, device)
             except DAMAGED as error:
-                print(f"{path}: not a readable checkpoint ({first_line(error)}); passed over", file=sys.stderr)
+                print(f"{path}: not a readable checkpoint ({first_line(error)}); skipped", file=sys.stderr)
         return None
 
     def forget(self) -> None:
@@ -123,7 +123,10 @@ def start_run(checkpoints: Checkpoints, settings: Mapping[str, Any], inputs: Map
             changes = [*_diff_settings(before["params"], settings), *_diff_inputs(before["parts"], inputs)]
             shown = ", ".join(changes[:MAX_DIFFERENCES])
             more = f" and {len(changes) - MAX_DIFFERENCES} more" if len(changes) > MAX_DIFFERENCES else ""
-            print(f"train: starts afresh: {shown}{more}; undo that to resume the run that was stopped", file=sys.stderr)
+            print(
+                f"train: a new run; changes since the stopped one: {shown}{more}; undo them to resume it",
+                file=sys.stderr,
+            )
             break
     write_json(checkpoints.folder / RUN, {"params": settings, "parts": inputs})
     remove_abandoned(checkpoints.folder.parent, KIND, keep_runs)
@@ -141,12 +144,12 @@ def _find_stopped_runs(own: Path) -> Iterator[dict[str, Any]]:
 def _read_record(path: Path) -> dict[str, Any] | None:
     """The record of a run; None, with a notice, if it was written by a version with another layout."""
     try:
-        record = read_json(path, "passed over")
+        record = read_json(path, "skipped")
     except UserError as error:
         print(error, file=sys.stderr)
         return None
     if not isinstance(record, dict) or not {"params", "parts"} <= record.keys():
-        print(f"{path}: written by another version of t2v; passed over", file=sys.stderr)
+        print(f"{path}: written by another version of t2v; skipped", file=sys.stderr)
         return None
     return record
 

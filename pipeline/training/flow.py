@@ -58,8 +58,8 @@ def draw_times(params: FlowParams, rng: SharedRng) -> tuple[Tensor, Tensor]:
     random start, so that no batch has early ones alone: Kingma et al. 2021, arXiv:2107.00630. Both ends of a long step
     are drawn independently, and shifted like the times of sampling.
     """
-    place = (torch.arange(rng.rows, device=rng.device)[rng.share] / rng.rows + torch.rand((), device=rng.device)) % 1
-    normal = torch.special.ndtri(place.clamp(NEAREST, 1 - NEAREST))
+    quantile = (torch.arange(rng.rows, device=rng.device)[rng.share] / rng.rows + torch.rand((), device=rng.device)) % 1
+    normal = torch.special.ndtri(quantile.clamp(NEAREST, 1 - NEAREST))
     moment = torch.sigmoid(params.time_mean + params.time_spread * normal).clamp(min=EARLIEST)
     ends = shift_times(rng.uniform(2), params.time_mean)
     is_long = torch.zeros_like(moment)
@@ -72,7 +72,7 @@ def draw_times(params: FlowParams, rng: SharedRng) -> tuple[Tensor, Tensor]:
 def find_long_steps(params: FlowParams, rng: SharedRng) -> list[int]:
     """The rows of this process's share that learn whole steps: evenly spread over the batch, always the same number."""
     before = [math.ceil(row * params.long_steps) for row in range(rng.rows + 1)]
-    return [place for place, row in enumerate(range(rng.rows)[rng.share]) if before[row] < before[row + 1]]
+    return [index for index, row in enumerate(range(rng.rows)[rng.share]) if before[row] < before[row + 1]]
 
 
 def measure_change(
@@ -83,8 +83,8 @@ def measure_change(
     By the chain rule forwards, in float32 and uncompiled: three times as much work as one pass.
     """
     with torch.no_grad(), in_float32(noisy), uncompiled(), dual_level():
-        place, moment = make_dual(noisy, velocity), make_dual(time, torch.ones_like(time))  # type: ignore[no-untyped-call]
-        mean = generator.velocity(place, end, moment, cond)
+        moving, moment = make_dual(noisy, velocity), make_dual(time, torch.ones_like(time))  # type: ignore[no-untyped-call]
+        mean = generator.velocity(moving, end, moment, cond)
         change: Tensor = unpack_dual(mean).tangent  # type: ignore[no-untyped-call]
     return change
 

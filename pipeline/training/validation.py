@@ -141,22 +141,22 @@ def open_validation_set(
     # The discriminator of mixed batches judges whole groups.
     count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
     if count < LEAST:
-        told = f"{len(val)} clips of the split val and {len(train)} of train, at most {params.validation.clips} wanted"
-        print(f"train: no validation: {told}; it takes {LEAST} of each", file=sys.stderr)
+        message = f"{len(val)} clips of the split val and {len(train)} of train, of at most {params.validation.clips}"
+        print(f"train: no validation: {message}; it takes {LEAST} of each", file=sys.stderr)
         return None
     val = select_evenly(val, count)
-    saying = sum(clip.moves in DIRECTIONS for clip in dataset.clips(val))
-    if params.validation.metric == "motion_direction" and saying < LEAST:
-        told = f"{saying} of {count} captions of val say which way things move"
-        print(f"train: no generator is the best one: {told}, it takes {LEAST}", file=sys.stderr)
-    places = match_clips(dataset.clips(val), dataset.clips(train))
+    directed = sum(clip.moves in DIRECTIONS for clip in dataset.clips(val))
+    if params.validation.metric == "motion_direction" and directed < LEAST:
+        message = f"{directed} of {count} captions of val name a direction of motion"
+        print(f"train: no best checkpoint: {message}, and motion_direction needs {LEAST}", file=sys.stderr)
+    matches = match_clips(dataset.clips(val), dataset.clips(train))
 
-    def few(rows: Sequence[int]) -> RealClips:
+    def read_clips(rows: Sequence[int]) -> RealClips:
         clips = dataset.clips(rows)
         ids = [select_condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
         return RealClips([clip.moves for clip in clips], dataset.frames(rows), pad(ids).to(device))
 
-    return ValidationSet(seed, few([train[place] for place in places]), few(val), at_once)
+    return ValidationSet(seed, read_clips([train[row] for row in matches]), read_clips(val), at_once)
 
 
 def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
@@ -166,14 +166,14 @@ def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
     """
     free = dict.fromkeys(range(len(clips)))
     alike: dict[object, list[int]] = defaultdict(list)
-    for place, clip in enumerate(clips):
+    for index, clip in enumerate(clips):
         for kind in _kinds(clip):
-            alike[kind].append(place)
+            alike[kind].append(index)
     found = [-1] * len(wanted)
     for step in range(3):  # best matches first, so that no clip takes one from a better match
         for row, clip in enumerate(wanted):
             if found[row] < 0:
-                found[row] = next((place for place in alike[_kinds(clip)[step]] if place in free), -1)
+                found[row] = next((index for index in alike[_kinds(clip)[step]] if index in free), -1)
                 free.pop(found[row], None)
     return found
 

@@ -67,7 +67,7 @@ def test_neither_vector_nor_states_depend_on_the_other_captions_of_a_batch(name)
 def test_every_word_of_a_caption_is_reached_and_padding_learns_nothing(name):
     reader = encoder(name)
     reader(torch.tensor([[*TO_THE_RIGHT, 0, 0]]))[:, :3].sum().backward()
-    reached = reader.words.own.weight.grad.abs().sum(dim=1) > 0
+    reached = reader.words.embedding.weight.grad.abs().sum(dim=1) > 0
     assert reached.nonzero().flatten().tolist() == sorted(TO_THE_RIGHT)
 
 
@@ -85,7 +85,7 @@ def test_the_gru_reads_as_torchs_packed_bidirectional_one_does():
     for name, weight in reader.forwards.state_dict().items():
         both.load_state_dict({name: weight, f"{name}_reverse": reader.backwards.state_dict()[name]}, strict=False)
     lengths = (RAGGED != 0).sum(dim=1)
-    words = reader.words.own(RAGGED)
+    words = reader.words.embedding(RAGGED)
     states, last = both(pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False))
     mean = words.sum(dim=1) / lengths[:, None].sqrt()
     cond = reader.project(torch.cat((mean, last[0], last[1]), dim=1))
@@ -110,10 +110,10 @@ def test_a_penalty_on_frames_teaches_the_encoder_through_their_slope(name):
     cond = reader(RAGGED)
     (gradient,) = torch.autograd.grad((frames.square() * cond).sum(), frames, create_graph=True)
     gradient.square().sum().backward()
-    got = reader.words.own.weight.grad.clone()
+    got = reader.words.embedding.weight.grad.clone()
     reader.zero_grad()
     (4 * frames.detach().square() * reader(RAGGED).square()).sum().backward()
-    torch.testing.assert_close(got, reader.words.own.weight.grad)
+    torch.testing.assert_close(got, reader.words.embedding.weight.grad)
     assert got.abs().max() > 0
 
 

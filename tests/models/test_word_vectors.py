@@ -19,8 +19,8 @@ def words(given=GIVEN, *, trained):
 
 def test_without_given_vectors_each_word_has_its_learned_one():
     table = words(None, trained=True)
-    assert torch.equal(table(torch.tensor([[3, 0]])), table.own.weight[torch.tensor([[3, 0]])])
-    assert table.own.weight[0].abs().max() == 0
+    assert torch.equal(table(torch.tensor([[3, 0]])), table.embedding.weight[torch.tensor([[3, 0]])])
+    assert table.embedding.weight[0].abs().max() == 0
 
 
 def test_given_vectors_come_through_the_projection_centred_and_equally_loud():
@@ -50,7 +50,7 @@ def test_a_lone_given_vector_is_left_where_it_is():
 @pytest.mark.parametrize("trained", [True, False])
 def test_only_a_word_without_a_vector_starts_from_one_of_its_own(trained):
     table = words(trained=trained)
-    assert (table.own.weight.abs().sum(dim=1) > 0).tolist() == [False, True, False, False, False]
+    assert (table.embedding.weight.abs().sum(dim=1) > 0).tolist() == [False, True, False, False, False]
 
 
 @pytest.mark.parametrize(("trained", "learn"), [(True, [1, 2, 3, 4]), (False, [1])])
@@ -58,7 +58,7 @@ def test_frozen_words_learn_nothing_of_their_own_unless_they_have_no_vector(trai
     table = words(trained=trained)
     table(torch.tensor([[1, 2, 3, 4, 0]])).square().sum().backward()
     (table(torch.tensor([[1, 2, 3, 4, 0]])) * torch.arange(8)).sum().backward()
-    assert (table.own.weight.grad.abs().sum(dim=1) > 0).nonzero().flatten().tolist() == learn
+    assert (table.embedding.weight.grad.abs().sum(dim=1) > 0).nonzero().flatten().tolist() == learn
     assert table.project.weight.grad.abs().max() > 0
 
 
@@ -91,7 +91,7 @@ def test_a_word_beyond_the_learned_ones_is_its_given_vector_and_unknown_without_
 
 
 def test_given_vectors_are_no_part_of_the_state():
-    assert words(trained=True).state_dict().keys() == {"own.weight", "project.weight"}
+    assert words(trained=True).state_dict().keys() == {"embedding.weight", "project.weight"}
 
 
 def test_the_ids_of_padding_and_of_unknown_words_are_those_of_the_vocabulary():

@@ -69,7 +69,10 @@ def test_words_that_a_generator_has_learned_are_compared_as_it_tells_them_apart(
     words = ["<pad>", "<unk>", "book", "mug", "album"]
     rows = np.array([[0, 0], [0, 0], [1, 0], [0, 1], [4, 3]], np.float32)
     write_json(tmp_path / "model/model.json", {"vocabulary": {"words": words}})
-    tensors = {"object_encoder.words.own.weight": rows, "caption_encoder.words.own.weight": rows[:, ::-1].copy()}
+    tensors = {
+        "object_encoder.words.embedding.weight": rows,
+        "caption_encoder.words.embedding.weight": rows[:, ::-1].copy(),
+    }
     save_file(tensors, tmp_path / "model/generator.safetensors")
     near(tmp_path, "album", "--model", str(tmp_path / "model"))
     assert capsys.readouterr().out.split()[5:] == ["book", "0.80", "1", "mug", "0.60", "1"]

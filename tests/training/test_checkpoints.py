@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back is what was saved, a broken one is passed over, equal runs exclude each other."""
+"""Checkpoints: what comes back is what was saved, a broken one is skipped, equal runs exclude each other."""
 
 import resource
 import signal
@@ -73,7 +73,7 @@ def test_a_checkpoint_of_an_older_version_is_reported_in_a_line_and_passed_over(
     assert checkpoints.load(CPU)["step"] == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "step-000000002.pt: not a readable checkpoint (written by another version of t2v); passed over" in told
+    assert "step-000000002.pt: not a readable checkpoint (written by another version of t2v); skipped" in told
 
 
 def test_a_pickle_that_would_run_code_is_not_run(checkpoints, tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_a_pickle_that_would_run_code_is_not_run(checkpoints, tmp_path, capsys):
     torch.save({"step": Trap()}, checkpoints.folder / "step-000000001.pt")
     assert checkpoints.load(CPU) is None
     assert not (tmp_path / "sprung").exists()
-    assert "passed over" in capsys.readouterr().err
+    assert "skipped" in capsys.readouterr().err
 
 
 def test_a_state_that_cannot_be_written_leaves_the_last_one_whole(checkpoints):

@@ -1,4 +1,4 @@
-"""What a run says that starts afresh beside one that was stopped, and whose checkpoints it removes."""
+"""What a run says that differs from a stopped one, and whose checkpoints it removes."""
 
 import json
 import os
@@ -40,8 +40,8 @@ def test_a_changed_value_is_told_with_what_it_was(root, capsys):
     changed = {"seed": 17, "train": {"mismatched": 0.5, "penalties": {"r1": 5.0, "r2": 1.0}}}
     run(root, "b", changed)
     assert said(capsys).splitlines() == [
-        "train: starts afresh: train.mismatched 1.0 -> 0.5, train.penalties.r2 None -> 1.0; "
-        "undo that to resume the run that was stopped"
+        "train: a new run; changes since the stopped one: train.mismatched 1.0 -> 0.5, "
+        "train.penalties.r2 None -> 1.0; undo them to resume it"
     ]
 
 
@@ -49,7 +49,7 @@ def test_other_data_other_code_and_another_torch_are_told(root, capsys):
     run(root, "a", step=1)
     said(capsys)
     run(root, "b", parts=PARTS | {"data/clips/index.json": "2", "code": "d", "torch": "2.14.0"})
-    assert "afresh: other code, other data/clips/index.json, torch 2.13.0 -> 2.14.0;" in said(capsys)
+    assert "the stopped one: other code, other data/clips/index.json, torch 2.13.0 -> 2.14.0;" in said(capsys)
 
 
 def test_of_many_changes_four_are_told(root, capsys):
@@ -86,7 +86,7 @@ def test_the_record_of_an_older_version_is_reported_in_a_line_and_passed_over(ro
     said(capsys)
     run(root, "c", {"seed": 3})
     first, second = said(capsys).splitlines()
-    assert first.endswith("passed over")
+    assert first.endswith("skipped")
     assert f"train-b/{RUN}: " in first
     assert "seed 1 -> 3;" in second
 

@@ -67,4 +67,4 @@ def test_what_is_judged_in_groups_is_whole_groups(tmp_path):
 def test_captions_that_say_no_direction_are_told_of_where_it_tells_the_best(tmp_path, capsys):
     made = [(replace(clip, caption="holding a pen", moves=""), frames) for clip, frames in tiny_clips(60, val=24)]
     assert opened(tmp_path, made, metric="motion_direction")
-    assert "no generator is the best one: 0 of 24 captions of val say which way" in capsys.readouterr().err
+    assert "no best checkpoint: 0 of 24 captions of val name a direction of motion" in capsys.readouterr().err

@@ -16,7 +16,7 @@ function drawConvGru(model, z, { whole }) {
     codes = joinRows(clip.frames, { data: codes, width: state.length }, { data: still, width: still.length });
   }
   const remember = (x, stage) =>
-    weights[`generator.memories.${stage}.of_input.weight`] ? runConvGru(weights, `generator.memories.${stage}`, x) : x;
+    weights[`generator.memories.${stage}.input_conv.weight`] ? runConvGru(weights, `generator.memories.${stage}`, x) : x;
   const x = growMap(weights, "generator", codes, [clip.height, clip.width], {
     block: frameBlock, grow: upsample, after: remember,
   });
@@ -47,15 +47,15 @@ function readNorm(weights, name, codes) {
 function runConvGru(weights, name, x) {
   const { frames, height, width, channels } = x;
   const length = height * width * channels;
-  const inputs = convolve(weights, `${name}.of_input`, x).data;
+  const inputs = convolve(weights, `${name}.input_conv`, x).data;
   const out = likeMap(x);
   let state = makeMap(1, height, width, channels);
   for (let t = 0; t < frames; t++) {
-    const gates = convolve(weights, `${name}.of_state`, state).data;
+    const gates = convolve(weights, `${name}.gate_conv`, state).data;
     const read = (index, part) => inputs[3 * t * length + Math.floor(index / channels) * 3 * channels + part * channels + (index % channels)];
     const gate = (index, part) => gates[Math.floor(index / channels) * 2 * channels + part * channels + (index % channels)];
     const kept = state.data.map((value, index) => value * sigmoid(read(index, 1) + gate(index, 1)));
-    const fromKept = convolve(weights, `${name}.of_kept`, likeMap(state, kept)).data;
+    const fromKept = convolve(weights, `${name}.candidate_conv`, likeMap(state, kept)).data;
     const next = state.data.map((value, index) => {
       const fresh = Math.tanh(read(index, 2) + fromKept[index]);
       return value + sigmoid(read(index, 0) + gate(index, 0)) * (fresh - value);

@@ -1,7 +1,7 @@
 // The U-Net generator: a clip out of noise in a few steps, as pipeline/models/unet_generator.py has it.
 
-const WAVES = 16; // that tell a time
-const FASTEST = 30; // radians of the fastest over the whole path
+const TIME_FREQUENCIES = 16; // of the time embedding
+const MAX_FREQUENCY = 30; // radians over the whole path
 const UNET_HEADS = 4;
 
 // From noise to a clip along a straight path, in the steps that training or `sampling` names.
@@ -34,7 +34,7 @@ function predictClip(model, noisy, end, time, cond) {
   const { weights, generator: params } = model;
   const patch = [params.frame_patch, params.patch, params.patch];
   const codes = encodeTimes(weights, end, time, cond);
-  let x = addMaps(convolve(weights, "generator.read", fold(noisy, patch)), weights["generator.place"].data);
+  let x = addMaps(convolve(weights, "generator.patch_embed", fold(noisy, patch)), weights["generator.position_embedding"].data);
   const skips = [];
   const levels = countParts(weights, "generator.widen");
   for (let level = 0; level < levels; level++) {
@@ -52,7 +52,7 @@ function predictClip(model, noisy, end, time, cond) {
     x = runStage(weights, `generator.up.${level}`, addMaps(wider, skips.pop().data), codes);
   }
   const modulation = readModulation(weights, "generator.modulation", codes);
-  const written = convolve(weights, "generator.write", normalisePlaces(x), { modulation, rectified: true });
+  const written = convolve(weights, "generator.unpatch", normalisePlaces(x), { modulation, rectified: true });
   return finish(weights, unfold(written, patch), noisy);
 }
 
@@ -68,14 +68,14 @@ function finish(weights, drawn, noisy) {
 
 function encodeTimes(weights, end, time, cond) {
   const silu = (values) => values.map((value) => value * sigmoid(value));
-  const hidden = linear(weights, "generator.hidden", join(tellTime(time), tellTime(time - end), cond));
-  const frames = weights["generator.frames"].data;
+  const hidden = linear(weights, "generator.condition_embed", join(embedTime(time), embedTime(time - end), cond));
+  const frames = weights["generator.frame_embedding"].data;
   return silu(linear(weights, "generator.code", silu(frames.map((value, index) => value + hidden[index % hidden.length]))));
 }
 
 // A time in [0,1] as waves, slow ones and fast ones.
-function tellTime(time) {
-  const angles = Array.from({ length: WAVES }, (_, wave) => time * Math.exp((Math.log(FASTEST) * wave) / (WAVES - 1)));
+function embedTime(time) {
+  const angles = Array.from({ length: TIME_FREQUENCIES }, (_, wave) => time * Math.exp((Math.log(MAX_FREQUENCY) * wave) / (TIME_FREQUENCIES - 1)));
   return Float32Array.from([...angles.map(Math.cos), ...angles.map(Math.sin)]);
 }
 
@@ -88,7 +88,7 @@ function runStage(weights, name, x, codes) {
 function attentionBlock(weights, name, x, codes) {
   const { channels } = x;
   const divide = (a, b) => (b ? divide(b, a % b) : a);
-  const joint = linear(weights, `${name}.read`, modulate(weights, `${name}.modulation`, normalisePlaces(x), codes).data);
+  const joint = linear(weights, `${name}.qkv`, modulate(weights, `${name}.modulation`, normalisePlaces(x), codes).data);
   const gathered = attend(joint, x.data.length / channels, channels, divide(channels, UNET_HEADS));
-  return addMaps(x, linear(weights, `${name}.write`, gathered));
+  return addMaps(x, linear(weights, `${name}.proj`, gathered));
 }
