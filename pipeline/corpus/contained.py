@@ -189,7 +189,7 @@ def list_members(videos: str | Path, file: str) -> Iterator[str]:
     try:
         archive = open_archive(Path(videos, file))
     except SourceFault as fault:
-        print(f"warning: {Path(videos, file)} is passed over: {fault}", file=sys.stderr)
+        print(f"warning: {Path(videos, file)} is skipped: {fault}", file=sys.stderr)
         return
     for folder in archive.folders:
         names = archive.list_names(folder)

@@ -197,13 +197,13 @@ def test_an_archive_is_listed_once_for_all_its_members(videos, monkeypatch):
     assert listed.count("once.tar") == 1
 
 
-def test_a_damaged_archive_is_passed_over_where_names_are_looked_for_anywhere(videos, capsys):
+def test_a_damaged_archive_is_skipped_where_names_are_looked_for_anywhere(videos, capsys):
     (videos / "bad.zip").write_bytes(b"PK")
     assert find_videos(videos, [("clip7", ""), ("1", "**/00001")], 1) == [
         "frames.zip/set/clip7/*.jpg",
         "shard-0.tar/00001.mp4",
     ]
-    assert "bad.zip is passed over: bad.zip is no zip archive, or is cut off" in capsys.readouterr().err
+    assert "bad.zip is skipped: bad.zip is no zip archive, or is cut off" in capsys.readouterr().err
 
 
 def test_links_to_what_dvc_keeps_are_followed(tmp_path):

@@ -23,7 +23,8 @@ from pipeline.corpus.readers import (
     table,
     via,
 )
-from pipeline.corpus.readers.auto import detect_format, guess_columns
+from pipeline.corpus.readers.auto import detect_format
+from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
 from pipeline.corpus.readers.path_patterns import group_by_origin, label_rows
 from pipeline.corpus.readers.set_reader import read_set

@@ -74,7 +74,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset), MORE)
 
 
-def recognize(path: Path, content: Any) -> str:
+def detect(path: Path, content: Any) -> str:
     """Why this is an export of BORIS, by the first lines of a table, or JSON; empty if it is not."""
     if isinstance(content, Mapping):
         return "it is a project with behaviors_conf" if {"behaviors_conf", "observations"} <= content.keys() else ""

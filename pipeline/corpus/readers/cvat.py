@@ -64,7 +64,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
-def recognize(path: Path, start: bytes) -> str:
+def detect(path: Path, start: bytes) -> str:
     """Why this is an export of CVAT, by the start of a file; empty if it is not."""
     if path.suffix.lower() == ".zip":
         try:

@@ -83,7 +83,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows
 
 
-def recognize(path: Path, start: bytes) -> str:
+def detect(path: Path, start: bytes) -> str:
     """Why this is a file of ELAN, by its start; empty if it is not."""
     return f"{path.name} is an annotation document" if b"<ANNOTATION_DOCUMENT" in start else ""
 

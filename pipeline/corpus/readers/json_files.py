@@ -12,6 +12,7 @@ the last. The labels are one such file, or a folder with those for training and 
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, h
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.text_files import open_text
+from pipeline.corpus.video_names import has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
@@ -30,6 +32,7 @@ Row = dict[str, Any]
 CAPTIONS = "captions.json"
 REMEDY = "download it again or repair it"
 OUTER = ("database", "data", "clips", "rows")  # keys with the rows, next to other keys
+OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json")  # of library `datasets`
 KEY = "key"  # column name for the key of a row in an object
 SENTENCES = ("sentences", "annotations", "captions")  # next to "videos"
 
@@ -40,6 +43,7 @@ SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
     "validation": ("validation.json", "something-something-v2-validation.json"),
 }
 
+SIDECARS = (".info.json", ".json")  # of yt-dlp, of video2dataset: next to a video
 LONGEST_LINE = 1 << 20  # bytes of the first JSON lines
 
 _kept: dict[tuple[str, int, int, int], Any] = {}  # cache of the last file
@@ -53,7 +57,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, file by file; a list of captions gives a row for each. Raises UserError if no rows are found."""
     rows: list[LabelRow] = []
     classes = read_named_classes(labels, dataset)
-    for table in _find_tables(labels, dataset.classes):
+    for table in _find_tables(labels, dataset):
         named = list_columns(dataset.columns)
         rows += make_rows(table, dataset, named, read_cells(table.path, named), classes)
     refuse_numbers(rows)
@@ -145,14 +149,35 @@ def list_names(path: Path, content: Any) -> list[str]:
     return [*names, *dict.fromkeys(inner)]
 
 
-def _find_tables(labels: Path, classes: str | None) -> list[Table]:
+def is_plain(content: Any) -> bool:
+    """Whether an object has texts under keys that are no videos: it may be anything, such as settings."""
+    if not isinstance(content, dict) or any(has_video_ending(name) for name in content):
+        return False
+    return any(isinstance(value, str) for value in content.values())
+
+
+def find_files(folder: Path, classes: str | None = None) -> list[Path]:
+    """The JSON files in a folder that may be labels: not the class names, nor those that belong to a video.
+
+    If there is a `captions.json`, it is the only one.
+    """
+    if (folder / CAPTIONS).is_file():
+        return [folder / CAPTIONS]
+    names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    beside = {f"{split_ending(name)[0]}{ending}" for name in names if has_video_ending(name) for ending in SIDECARS}
+    left_out = {*OF_DATASETS, classes, *beside}
+    return [folder / name for name in names if name.endswith(".json") and name not in left_out]
+
+
+def _find_tables(labels: Path, dataset: DatasetParams) -> list[Table]:
     if not labels.is_dir():
         if not labels.is_file():
             raise UserError(f"{labels}: no such JSON file; see dataset.labels")
         return [Table(labels)]
-    if (labels / CAPTIONS).is_file():
-        return [Table(labels / CAPTIONS)]
-    files = sorted(path for path in labels.glob("*.json") if path.name[0] != "." and path.name != classes)
+    files = find_files(labels, dataset.classes)
+    if len(files) == 1 and files[0].name == CAPTIONS:
+        return [Table(files[0])]
+    files = _skip_unlabelled(files, list_columns(dataset.columns))
     splits = {path: split for path in files if (split := find_split(path.stem))}
     if splits or len(files) != 1:
         if not splits or len(splits) < len(files):
@@ -162,6 +187,25 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
             )
         return [Table(path, split=split) for path, split in splits.items()]
     return [Table(files[0])]
+
+
+def _skip_unlabelled(files: list[Path], named: Columns) -> list[Path]:
+    """The files with rows that have captions, or all if none has; the others are printed."""
+    labelled = [path for path in files if _has_captions(path, named)] if len(files) > 1 else files
+    for path in files if labelled else []:
+        if path not in labelled:
+            print(f"filter: {path} has no rows with {named['caption']!r} and is skipped", file=sys.stderr)
+    return labelled or files
+
+
+def _has_captions(path: Path, named: Columns) -> bool:
+    try:
+        content = read_content(path)
+        return not is_plain(content) and any(
+            holds_cell(row, named["caption"]) for row in list_objects(path, content, named)
+        )
+    except UserError:
+        return False
 
 
 def read_cells(path: Path, named: Columns) -> Iterator[LocatedCells]:

@@ -87,7 +87,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows
 
 
-def recognize(path: Path, content: Any) -> str:
+def detect(path: Path, content: Any) -> str:
     """Why this is an export of Label Studio, by JSON or the header of a table; empty if it is not."""
     first = content[0] if isinstance(content, list) and content else content
     if isinstance(first, Mapping):

@@ -65,7 +65,7 @@ def read_rows(labels: Path, _: DatasetParams) -> list[LabelRow]:
     return number_repeats(rows)
 
 
-def recognize(labels: Path) -> str | None:
+def detect(labels: Path) -> str | None:
     """Why labels have this format, by the first JSON file; None if they do not."""
     path = next(_list_files(labels, MAX_FOLDERS), None)
     try:

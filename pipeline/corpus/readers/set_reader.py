@@ -11,7 +11,7 @@ from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats,
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
-from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, list_tables, read_cells, read_header
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
@@ -44,12 +44,12 @@ class Match(NamedTuple):
     variants: tuple[Variant, ...]
 
 
-def recognize_set(labels: Path) -> tuple[str, str] | None:
+def detect_set(labels: Path) -> tuple[str, str] | None:
     """The known dataset of a file, or of a file in a folder, and the reason; None if there is none."""
     paths = _list_files(labels)
     if len(paths) > MAX_FILES:
         return None
-    for source in _open_sources(paths):
+    for source in _open_sources(paths, []):
         for name in SETS:
             variants = _match_variants(name, source)
             if variants:
@@ -78,29 +78,43 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows if dataset.columns.id else number_repeats(rows)
 
 
-def _open_sources(paths: Sequence[Path]) -> Iterator[Source]:
-    """Read the facts that identify the dataset of each file."""
+def _open_sources(paths: Sequence[Path], faults: list[UserError]) -> Iterator[Source]:
+    """Read the facts that identify the dataset of each file; `faults` receives the errors of files that cannot be read."""
     for path in paths:
-        ending = path.suffix.lower()
-        if ending == ".json":
-            content = json_files.read_content(path)
-            yield Source(path, frozenset(json_files.list_names(path, content)), "", content)
-        else:
-            refuse_lfs_pointer(path)
-            line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
-            names = read_header(path) if ending in FORMATS else []
-            yield Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
+        try:
+            source = _open_source(path)
+        except UserError as error:  # often a file of something else
+            faults.append(error)
+            continue
+        yield source
+
+
+def _open_source(path: Path) -> Source:
+    ending = path.suffix.lower()
+    if ending == ".json":
+        content = json_files.read_content(path)
+        return Source(path, frozenset(json_files.list_names(path, content)), "", content)
+    refuse_lfs_pointer(path)
+    line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
+    names = read_header(path) if ending in FORMATS else []
+    return Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
 
 
 def _list_files(labels: Path) -> list[Path]:
     """The files that may be labels: the file itself, those in a folder, or else in its folders named as splits."""
     if not labels.is_dir():
         return [labels] if _may_be_labels(labels) else []
-    paths = sorted(path for path in labels.iterdir() if path.name[0] != ".")
-    if found := [path for path in paths if _may_be_labels(path)]:
+    if found := _list_folder(labels):
         return found
-    folders = [path for path in paths if find_split(path.name) and path.is_dir()]
-    return [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_labels(path)]
+    folders = sorted(path for path in labels.iterdir() if find_split(path.name) and path.is_dir())
+    return [path for folder in folders for path in _list_folder(folder)]
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    """The files in a folder that may be labels; tables only as `list_tables` selects them."""
+    found = sorted(path for path in folder.iterdir() if _may_be_labels(path))
+    tables = list_tables(folder) if any(path.suffix.lower() in FORMATS for path in found) else []
+    return [path for path in found if path.suffix.lower() not in FORMATS or path in tables]
 
 
 def _may_be_labels(path: Path) -> bool:
@@ -127,20 +141,8 @@ def _match_variants(name: str, source: Source, caption: str | int | None = None)
 
 
 def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple[Match, OfficialSplit]]:
-    """The files of the dataset, each with the split in its name; skipped files are printed. Raises UserError."""
-    sources = _open_sources(_list_files(labels))
-    found = [Match(source, _match_variants(name, source, dataset.columns.caption)) for source in sources]
-    matches = [match for match in found if match.variants]
-    if not matches:
-        wanted = " or ".join(dict.fromkeys(", ".join(variant.header) or "lines of its own" for variant in SETS[name]))
-        raise UserError(f"{labels}: holds no file of {name}, which has {wanted}; see dataset.labels")
-    first = min((match.variants[0] for match in matches), key=SETS[name].index)
-    kept = [match for match in matches if match.variants[0] is first]
-    labelled = [match for match in kept if _has_captions(match)] or kept
-    for match in matches:
-        if match not in labelled:
-            why = "has no captions" if match in kept else f"is another form of what {labelled[0].source.path.name} has"
-            print(f"filter: {match.source.path} {why} and is passed over", file=sys.stderr)
+    """The files of the dataset, each with the split in its name. Raises UserError."""
+    labelled = _match_files(name, labels, dataset)
     if len(labelled) == 1:
         return [(labelled[0], "all")]
     splits = {match.source.path: _find_file_split(match.source.path, labels) for match in labelled}
@@ -150,6 +152,29 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
         names = ", ".join(path.name for path in splits)
         raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
     return [(match, splits[match.source.path] or "all") for match in labelled]
+
+
+def _match_files(name: str, labels: Path, dataset: DatasetParams) -> list[Match]:
+    """The files of the first matching variant that have captions; skipped files are printed. Raises UserError."""
+    faults: list[UserError] = []
+    sources = _open_sources(_list_files(labels), faults)
+    found = [Match(source, _match_variants(name, source, dataset.columns.caption)) for source in sources]
+    matches = [match for match in found if match.variants]
+    if not matches and faults:  # perhaps the file that is meant
+        raise faults[0]
+    if not matches:
+        wanted = " or ".join(dict.fromkeys(", ".join(variant.header) or "lines of its own" for variant in SETS[name]))
+        raise UserError(f"{labels}: holds no file of {name}, which has {wanted}; see dataset.labels")
+    first = min((match.variants[0] for match in matches), key=SETS[name].index)
+    kept = [match for match in matches if match.variants[0] is first]
+    labelled = [match for match in kept if _has_captions(match)] or kept
+    for match in matches:
+        if match not in labelled:
+            why = "has no captions" if match in kept else f"is another form of what {labelled[0].source.path.name} has"
+            print(f"filter: {match.source.path} {why} and is skipped", file=sys.stderr)
+    for fault in faults:
+        print(f"filter: skipped: {fault}", file=sys.stderr)
+    return labelled
 
 
 def _has_captions(match: Match) -> bool:
@@ -163,14 +188,19 @@ def _has_column(source: Source, column: str | int) -> bool:
     return all({field, field.partition(".")[0]} & source.names for field in fields)
 
 
+def _has_path(source: Source, columns: ColumnParams) -> bool:
+    return columns.path is None or _has_column(source, columns.path)
+
+
 def _read_best(
     name: str, match: Match, split: OfficialSplit, labels: Path, dataset: DatasetParams, index: VideoIndex
 ) -> list[LabelRow]:
     """The rows in the variant with most existing videos; of ties, the first."""
     best: list[LabelRow] = []
     most, detail = -1, ""
-    for variant in match.variants:
-        columns = _choose_columns(variant, match.source, dataset.columns)
+    choices = [(variant, _choose_columns(variant, match.source, dataset.columns)) for variant in match.variants]
+    fitting = [choice for choice in choices if choice[0].line or _has_path(match.source, choice[1])]
+    for variant, columns in fitting or choices:  # the latter raise with the name of the missing column
         rows = _read_variant(variant, match.source, split, labels, dataset.model_copy(update={"columns": columns}))
         videos = {row.video for row in rows}
         count = sum(bool(index.list_candidates(video)) for video in videos) if len(match.variants) > 1 else 0

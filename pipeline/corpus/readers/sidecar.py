@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.corpus import LabelRow, as_text, make_path_row, make_relative, match_splits, number_repeats
 from pipeline.corpus.readers.cells import look_up
 from pipeline.corpus.readers.folders import WalkedFile, walk
+from pipeline.corpus.readers.json_files import SIDECARS
 from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
@@ -22,7 +23,6 @@ from pipeline.params import DatasetParams
 VIDEO_LISTS = ("videos.txt", "video.txt")
 CAPTION_LISTS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt")
 TEXTS = (".txt", ".caption")
-JSONS = (".info.json", ".json")  # of yt-dlp, of video2dataset
 
 Texts = dict[str, PurePosixPath]  # path without extension -> file
 
@@ -62,7 +62,7 @@ def find_texts(files: Iterable[WalkedFile]) -> Texts:
     files = list(files)
     videos = [file.path for file in files if file.is_video]
     found: Texts = {}
-    for ending in reversed((*TEXTS, *JSONS)):
+    for ending in reversed((*TEXTS, *SIDECARS)):
         for path in (file.path for file in files if file.path.name.lower().endswith(ending)):
             found[str(path)[: -len(ending)]] = path
     stems = {str(path.with_suffix("")) for path in videos}

@@ -57,30 +57,18 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     classes = read_named_classes(labels, dataset)
     named = list_columns(dataset.columns)
     rows: list[LabelRow] = []
-    for table in _leave_unlabelled(_find_tables(labels, dataset.classes), dataset):
+    for table in _find_tables(labels, dataset):
         numbered = classes or number_names(table.path, dataset.columns.caption)
         rows += make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), numbered)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
-def _leave_unlabelled(tables: list[Table], dataset: DatasetParams) -> list[Table]:
-    """The tables with a column of captions, which test sets may lack, or all if none has it; others are printed."""
-    caption = dataset.columns.caption
-    if len(tables) == 1 or isinstance(caption, int):
-        return tables
-    labelled = [table for table in tables if caption in read_header(table.path, dataset.delimiter)]
-    for table in tables if labelled else []:
-        if table not in labelled:
-            print(f"filter: {table.path} has no column {caption!r} and is passed over", file=sys.stderr)
-    return labelled or tables
-
-
-def _find_tables(labels: Path, classes: str | None) -> list[Table]:
+def _find_tables(labels: Path, dataset: DatasetParams) -> list[Table]:
     """The table itself, the only one in a folder, or those named after their splits. Raises UserError."""
     if not labels.is_dir():
         return [Table(labels)]
-    tables = [path for path in list_tables(labels) if path.name != classes]
+    tables = _skip_unlabelled([path for path in list_tables(labels) if path.name != dataset.classes], dataset)
     splits = {path: split for path in tables if (split := find_split(path.stem))}
     if len(tables) == 1 and not splits:
         return [Table(tables[0])]
@@ -88,6 +76,28 @@ def _find_tables(labels: Path, classes: str | None) -> list[Table]:
         odd = next((path.name for path in tables if path not in splits), "no table")
         raise UserError(f"{labels}: holds {odd}, but a folder of tables has one per split, named {SPLIT_NAMES}")
     return [Table(path, split=split) for path, split in splits.items()]
+
+
+def _skip_unlabelled(tables: list[Path], dataset: DatasetParams) -> list[Path]:
+    """The tables with the column of captions, or all if none has it; the others are printed.
+
+    Test sets may lack it, and tables of something else, which may also be broken.
+    """
+    caption = dataset.columns.caption
+    if len(tables) == 1 or isinstance(caption, int):
+        return tables
+    skipped: dict[Path, str] = {}
+    for path in tables:
+        try:
+            if caption not in read_header(path, dataset.delimiter):
+                skipped[path] = f"{path} has no column {caption!r} and is skipped"
+        except UserError as error:
+            skipped[path] = f"skipped: {error}"
+    if len(skipped) == len(tables):
+        return tables
+    for why in skipped.values():
+        print(f"filter: {why}", file=sys.stderr)
+    return [path for path in tables if path not in skipped]
 
 
 def refuse_numbers(rows: Sequence[LabelRow]) -> None:

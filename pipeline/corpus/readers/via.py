@@ -58,7 +58,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return read_exports(labels, dataset, media, ENDINGS, TOOL, lambda path: _read_parts(path, dataset))
 
 
-def recognize(path: Path, content: Any) -> str:
+def detect(path: Path, content: Any) -> str:
     """Why this is an export of VIA, by JSON or the first lines of a table; empty if it is not."""
     if isinstance(content, Mapping):
         return "it is a project with attributes, views and metadata" if content.keys() >= PROJECT else ""

@@ -221,7 +221,7 @@ def test_a_live_observation_has_no_video(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["events.tsv", "x.boris"])
-def test_exports_are_recognized(tmp_path, capsys, name):
+def test_exports_are_detected(tmp_path, capsys, name):
     path = write(tmp_path, [AGGREGATED, state(1, 2)], name)
     if name == "x.boris":
         path.write_text(json.dumps(project()))

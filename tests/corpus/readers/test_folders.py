@@ -93,7 +93,7 @@ def test_folders_that_all_videos_are_in_are_no_class(tmp_path):
     assert {r.template for r in read_rows(tmp_path / "only")} == {"up"}
 
 
-def test_hidden_files_are_passed_over_and_others_are_rows_whatever_they_are(tmp_path):
+def test_hidden_files_are_skipped_and_others_are_rows_whatever_they_are(tmp_path):
     fill(tmp_path, "up/1.mp4", "up/.DS_Store", ".git/x.mp4", "up/notes.txt", "top.mp4")
     (tmp_path / "linked").symlink_to(tmp_path / "up")
     assert {(r.video, r.template) for r in read_rows(tmp_path)} == {

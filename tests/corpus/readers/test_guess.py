@@ -7,7 +7,7 @@ import pytest
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.readers.set_reader import recognize_set
+from pipeline.corpus.readers.set_reader import detect_set
 from pipeline.errors import UserError
 
 WHOLE = (0.0, math.inf)
@@ -115,12 +115,12 @@ def test_what_params_name_stays(tmp_path, capsys):
     )
 
 
-def test_a_test_set_without_captions_is_passed_over(tmp_path, capsys):
+def test_a_test_set_without_captions_is_skipped(tmp_path, capsys):
     (tmp_path / "Test.csv").write_text("id,frames\n77,3\n")
     (tmp_path / "Train.csv").write_text("video_id,label\n1,Swiping Left\n")
     rows = read_rows(tmp_path, reading("auto", tmp_path))
     assert [(row.video, row.label, row.official_split) for row in rows] == [("**/1", "Swiping Left", "train")]
-    assert "Test.csv has no column 'label' and is passed over" in capsys.readouterr().err
+    assert "Test.csv has no column 'label' and is skipped" in capsys.readouterr().err
 
 
 def test_numbers_of_lists_are_named_by_the_file_of_classes_beside_them(tmp_path, capsys):
@@ -158,8 +158,8 @@ def test_captions_that_are_numbers_are_refused(tmp_path):
 def test_a_folder_with_a_text_beside_each_video_is_not_searched_for_a_set(tmp_path):
     for number in range(101):
         (tmp_path / f"{number}.txt").write_text("AO8RW 0.0 6.9##a person")
-    assert recognize_set(tmp_path) is None
-    assert recognize_set(tmp_path / "0.txt") == ("charades_sta", "0.txt has lines of that kind")
+    assert detect_set(tmp_path) is None
+    assert detect_set(tmp_path / "0.txt") == ("charades_sta", "0.txt has lines of that kind")
 
 
 def test_metadata_may_name_its_videos_in_another_column(tmp_path):

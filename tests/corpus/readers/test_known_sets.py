@@ -47,7 +47,7 @@ def test_whole_videos_of_kinetics_are_cut(place):
     ]
 
 
-def test_parts_of_kinetics_without_labels_are_passed_over_and_k700_says_validate(place, capsys):
+def test_parts_of_kinetics_without_labels_are_skipped_and_k700_says_validate(place, capsys):
     rows = {
         "train.csv": "label,youtube_id,time_start,time_end,split\nyoga,aaaaaaaaaaa,1,11,train\n",
         "validate.csv": "label,youtube_id,time_start,time_end,split\nyoga,bbbbbbbbbbb,1,11,validate\n",
@@ -58,7 +58,7 @@ def test_parts_of_kinetics_without_labels_are_passed_over_and_k700_says_validate
         ("aaaaaaaaaaa_000001_000011", "train"),
         ("bbbbbbbbbbb_000001_000011", "validation"),
     ]
-    assert "test.csv has no captions and is passed over" in capsys.readouterr().err
+    assert "test.csv has no captions and is skipped" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"test\.csv: has no column 'label'"):
         seen("kinetics", labels / "test.csv")
 

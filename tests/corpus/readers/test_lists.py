@@ -93,7 +93,7 @@ def test_mmaction2_lists_hold_class_numbers(tmp_path, index):
     ]
 
 
-def test_more_columns_than_wanted_are_passed_over(tmp_path):
+def test_more_columns_than_wanted_are_skipped(tmp_path):
     path = write(tmp_path, "trainingSet.csv", "jumping/a.mp4,jumping,3,0\n")
     assert seen(path, category=2) == [("jumping/a.mp4", "jumping", "jumping", "all")]
 

@@ -97,7 +97,7 @@ def test_a_spreadsheet_is_a_table(tmp_path, kind, capsys):
     assert capsys.readouterr().err == f"filter: {path}: the sheet Sheet is read, not notes\n"
 
 
-def test_in_a_folder_it_gives_way_to_what_was_saved_of_it_and_its_lock_is_passed_over(tmp_path):
+def test_in_a_folder_it_gives_way_to_what_was_saved_of_it_and_its_lock_is_skipped(tmp_path):
     write(tmp_path / "x.xlsx", ("path", "caption"), ("a.mp4", "of the sheet"))
     (tmp_path / "~$x.xlsx").write_bytes(b"ann")
     assert [row.label for row in read_rows(tmp_path, reading("table", tmp_path))] == ["of the sheet"]

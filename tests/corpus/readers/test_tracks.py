@@ -36,14 +36,14 @@ def test_a_video_is_a_clip_for_each_category_in_it(place):
     ]
 
 
-def test_splits_without_annotations_are_passed_over(place, capsys):
+def test_splits_without_annotations_are_skipped(place, capsys):
     files = {
         "train/instances.json": instances("0a1", "0b2"),
         "valid/instances.json": instances("0d4", annotated=False),
     }
     rows = seen("youtube_vis", place(files, ["0a1/00000.jpg"]))
     assert {row[0] for row in rows} == {"0a1", "0b2"}
-    assert "valid/instances.json has no captions and is passed over" in capsys.readouterr().err
+    assert "valid/instances.json has no captions and is skipped" in capsys.readouterr().err
 
 
 def test_tao_names_its_videos(place):

@@ -1,0 +1,185 @@
+"""For `dataset.format: auto`: the columns of captions, videos, splits and parts, by the names that people give them."""
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+from pipeline.corpus.readers import json_files, lists, metadata, sidecar, table
+from pipeline.corpus.readers.cells import list_tables, read_header
+from pipeline.corpus.readers.containers import find_first_container, read_samples
+from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
+from pipeline.corpus.video_names import ANYWHERE
+from pipeline.errors import UserError
+from pipeline.params import ColumnParams, DatasetParams
+from pipeline.sources.archives import ENDINGS as ARCHIVES
+from pipeline.sources.tables import ENDINGS as TABLES
+
+# Names of columns in lower case without blanks, hyphens and underscores, most likely first.
+PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
+IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid")
+WEAK_IDS = ("id", "name")  # ambiguous; those of a row have precedence over those of its lists
+CAPTIONS = (
+    *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
+    *("descriptions", "narration", "query", "desc", "title", "txt"),
+)
+LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
+SPLITS = ("split", "subset")
+CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
+CLASS_LISTS = re.compile(r"class|categor", re.IGNORECASE)  # `labels` may also be those of videos
+CLASS_ENDINGS = (".txt", ".csv", ".json")
+
+
+def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
+    """The section `dataset` with existing columns in place of missing ones, and these changes as text."""
+    if format_name in ("lists", "folders"):
+        return _guess_classes(labels, format_name, dataset)
+    names = _list_names(labels, format_name, dataset)
+    columns = dataset.columns
+    found: dict[str, str] = {}
+    named = format_name == "metadata" and any(map(metadata.NAMING.fullmatch, names))
+    if format_name in ("table", "json", "metadata") and not named and not has_path(names, columns):
+        found |= guess_path(names, columns)
+    caption = columns.caption
+    guessed = find_caption(names, dataset)
+    if guessed not in (None, caption):
+        found["caption"] = caption = str(guessed)
+        if columns.category is None and _normalise(caption) in LABELS:
+            found["category"] = caption
+    if columns.category is None and "category" not in found and "category" in names:
+        found["category"] = "category"
+    in_tables = format_name != "sidecar"
+    if in_tables and columns.split is None and (split := find_column(names, SPLITS)):
+        found["split"] = split
+    if in_tables and columns.start is columns.end is columns.segment is None and isinstance(caption, str):
+        found |= _guess_parts(names, caption)
+    if not found:
+        return dataset, ""
+    detail = ", ".join(f"{key} {name}" for key, name in found.items())
+    segments = adopt_unit(dataset.segments, (found[key] for key in ("start", "end") if key in found))
+    return dataset.model_copy(update={"columns": columns.model_copy(update=found), "segments": segments}), detail
+
+
+def evidently_labels(path: Path, dataset: DatasetParams) -> bool:
+    """Whether a table or JSON file has captions and videos, by its columns; it may also be about something else."""
+    names = _try_names(path, dataset)
+    caption = find_caption(names, dataset)
+    if len(names) < 2 or not isinstance(caption, str) or not _is_column(caption, names):
+        return False
+    if path.suffix.lower() == ".json" and json_files.is_plain(json_files.read_content(path)):
+        return False
+    if has_path(names, dataset.columns) or find_column(names, (*PATHS, *IDS)):
+        return True
+    of_classes = CLASS_LISTS.search(path.stem) and _normalise(caption) in LABELS
+    return bool(guess_path(names, dataset.columns) or json_files.KEY in names) and not of_classes
+
+
+def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
+    """The section with the file of class names, if there is exactly one and (for lists) lines end with classes."""
+    if dataset.classes or not labels.is_dir():
+        return dataset, ""
+    found = lists.find_lists(labels)
+    files = sorted(path for path in labels.iterdir() if path.suffix.lower() in CLASS_ENDINGS and path not in found)
+    names = [path.name for path in files if CLASS_NAMES.search(path.stem)]
+    if len(names) != 1 or (format_name == "lists" and not lists.end_with_classes(found, labels / names[0])):
+        return dataset, ""
+    return dataset.model_copy(update={"classes": names[0]}), f"classes {names[0]}"
+
+
+def find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | None:
+    """The column of captions: that of params, if it exists or is a number, else a likely one, or None."""
+    named = dataset.columns.caption
+    if not isinstance(named, str) or _is_column(named, names):
+        return named
+    return find_column(names, (*CAPTIONS, *LABELS)) or find_column(names, CAPTIONS, by_ending=True)
+
+
+def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
+    """The column names of the first file, as its reader sees them; empty if there are none."""
+    if format_name == "sidecar":
+        return list(sidecar.find_first_json(labels))
+    path = _find_first_file(labels, format_name, dataset)
+    if path is None:
+        return []
+    if format_name == "webdataset":
+        return list(next(read_samples(path, dataset.videos), {}))
+    return _read_names(path, dataset)
+
+
+def _read_names(path: Path, dataset: DatasetParams) -> list[str]:
+    """The column names of a table or JSON file. Raises UserError if it is broken."""
+    if path.suffix.lower() == ".json":
+        return json_files.list_names(path, json_files.read_content(path))
+    return read_header(path, dataset.delimiter)
+
+
+def _try_names(path: Path, dataset: DatasetParams) -> list[str]:
+    """The column names; empty if the file is broken: it may be of something else."""
+    try:
+        return _read_names(path, dataset)
+    except UserError:
+        return []
+
+
+def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> Path | None:
+    """The first file of the labels; None if there is none."""
+    if format_name in ("webdataset", "parquet"):
+        return find_first_container(labels, ARCHIVES if format_name == "webdataset" else TABLES)
+    if not labels.is_dir():
+        return labels
+    if format_name == "metadata":
+        return next(iter(metadata.find_tables(labels)), None)
+    files = json_files.find_files(labels, dataset.classes) if format_name == "json" else list_tables(labels)
+    evident = (
+        path for path in files if evidently_labels(path, dataset)
+    )  # the first may be a test set without captions
+    captioned = (path for path in files if find_caption(_try_names(path, dataset), dataset))
+    return next(chain(evident, captioned, files), None)
+
+
+def _is_column(name: str, names: Sequence[str]) -> bool:
+    """Whether there is a column with this name, or a column of objects that the dotted name leads into."""
+    return any(name == known or name.startswith(f"{known}.") for known in names)
+
+
+def has_path(names: Sequence[str], columns: ColumnParams) -> bool:
+    """Whether the files have the column of paths, or all columns that it is made of; true if params use ids."""
+    fields = table.list_fields(columns.path) or [str(columns.path)]
+    return not isinstance(columns.path, str) or all(field in names for field in fields)
+
+
+def guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
+    """The column of paths; else a pattern with an id, for a video in any folder."""
+    if path := find_column(names, PATHS):
+        return {"path": path}
+    if json_files.KEY in names:  # with a caption column, the key is used as the path anyway
+        return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
+    top = [name for name in names if "." not in name]
+    name = find_column(names, IDS) or find_column(top, WEAK_IDS) or find_column(names, WEAK_IDS)
+    return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
+
+
+def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
+    """The columns of parts next to the captions, in the same list; not in frames, whose rate is unknown."""
+    beside = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == caption.rpartition(".")[0]}
+    found = [name for name in find_segment_columns([*beside]) if not counts_frames(name)]
+    if whole := next((name for name in found if is_in_one(name)), None):
+        return {"segment": beside[whole]}
+    starts, ends = ([name for name in found if is_start(name) is wanted] for wanted in (True, False))
+    return {"start": beside[starts[0]], "end": beside[ends[0]]} if len(starts) == len(ends) == 1 else {}
+
+
+def find_column(names: Sequence[str], wanted: Sequence[str], *, by_ending: bool = False) -> str | None:
+    """The column with the first of the wanted names, or last words; columns of rows precede those of their lists."""
+    ordered = sorted(names, key=lambda name: name.count("."), reverse=True)
+    plain = {_find_last_word(name) if by_ending else _normalise(name): name for name in ordered}
+    return next((plain[name] for name in wanted if name in plain), None)
+
+
+def _find_last_word(name: str) -> str:
+    """`text` of `clip_text` and of `clipText`."""
+    return re.split(r"[\s_.-]|(?<=[a-z])(?=[A-Z])", name)[-1].lower()
+
+
+def _normalise(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.rpartition(".")[2]).lower()
