@@ -65,7 +65,7 @@ class CountMismatch(AssertionError):
 
 
 def write_report(path: Path, *, read: int, kept: int, drops: Iterable[Drop], **counts: object) -> None:
-    """Write the numbers read, kept and dropped as JSON, without times. Raises LostItems if the sums differ."""
+    """Write the numbers read, kept and dropped as JSON, without times. Raises CountMismatch if the sums differ."""
     dropped = Counter(drop.reason for drop in drops)
     if read != kept + dropped.total():
         raise CountMismatch(f"{path}: read {read}, but kept {kept} and dropped {dropped.total()}")

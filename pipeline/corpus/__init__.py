@@ -5,8 +5,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset itself; `all` if it has none
 
@@ -81,12 +83,28 @@ def describe_place(place: Place) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A string unchanged, an integer as its digits; anything else becomes an empty, unusable text."""
+    """A string unchanged, an integer as its digits; anything else becomes an empty, unusable text.
+
+    Tools without missing integers store such columns as floats or decimals, and some writers of Parquet store text as
+    bytes.
+    """
     if isinstance(value, str):
         return value
-    # Tools without missing integers store such columns as floats.
-    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
-    return str(int(value)) if whole else ""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return _decode(value)
+    if isinstance(value, float | Decimal):
+        return str(int(value)) if math.isfinite(value) and value == int(value) else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _decode(value: bytes) -> str:
+    """The text in UTF-8; empty for other bytes."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def simplify_path(path: str) -> str:

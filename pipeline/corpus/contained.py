@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_ending, split_ending
+from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_ending, is_hidden, split_ending
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.common import SourceFault
@@ -173,7 +173,7 @@ def list_videos(videos: str | Path) -> Iterator[str]:
         yield from list_members(videos, "")
         return
     for folder, below, files in os.walk(videos):
-        below[:] = sorted(name for name in below if name[0] != ".")
+        below[:] = sorted(name for name in below if not is_hidden(name))
         here = os.path.relpath(folder, videos)
         files = [name for name in sorted(files) if name[0] != "."]
         paths = files if here == "." else [f"{here}/{name}" for name in files]

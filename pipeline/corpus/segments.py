@@ -17,6 +17,14 @@ CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, s
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?\Z")
 COMMA = re.compile(r"[+-]?\d+,\d+\Z")  # the decimal sign of most of Europe
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")  # ambiguous: the comma may separate thousands
+UNITS = re.compile(  # 12.5s, 5 s, 500 ms, 1m30s, 1h 2min 3sec, and ISO 8601: PT1M30S
+    r"(?:P?T)?(?=\d)(?:(?P<h>\d+)\s*h(?:ours?|rs?)?\s*)?(?:(?P<m>\d+)\s*m(?:in(?:utes?|s)?)?\s*)?"
+    r"(?:(?P<s>\d+(?:[.,]\d+)?)\s*s(?:ec(?:onds?|s)?)?\s*)?(?:(?P<ms>\d+)\s*ms(?:ecs?)?)?\Z",
+    re.IGNORECASE,
+)
+TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)[:;](\d\d)\Z")  # hours, minutes, seconds, frames
+RANGE = re.compile(r"([\d:.,]+)\s*(?:-|\u2013|to)\s*([\d:.,]+)\Z")  # 0.5-2.5, 0:01 - 0:05
+NUMBERS = re.compile(r"[\[\]\s\d.e+-]+\Z")  # of NumPy, without commas: [0.5 2.5], [[0. 1.] [2. 3.]]
 LONGEST_LIST = 1 << 22  # characters of a list in one cell
 NOTHING = {"", "na", "n/a", "nan", "none", "null"}
 
@@ -52,8 +60,9 @@ class BadSegment(ValueError):
 
 
 def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None:
-    """Seconds from the first frame, from a number in `options.unit` or a clock time: `1:02:03.5`, `02:03.5`.
+    """Seconds from the first frame, from a number in `options.unit`, or a time: `1:02:03.5`, `02:03.5`, `1m30s`.
 
+    The last part of a timecode, `00:00:01:12`, counts frames at `options.rate`.
     None if the cell is empty. `end` tells that it is the end of a part. Raises BadSegment for anything else.
     """
     if isinstance(value, (time, timedelta)):  # from Parquet
@@ -67,6 +76,10 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
     if found := CLOCK.match(text):
         hours, minutes, seconds = found.groups()
         return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
+    if found := TIMECODE.match(text):
+        return _read_timecode(text, *map(int, found.groups()), options)
+    if found := UNITS.match(text):
+        return _sum_units(found)
     if THOUSANDS.match(text):
         raise BadSegment(f"{text!r} is {text.replace(',', '.')} or {text.replace(',', '')}; write it without a comma")
     text = text.replace(",", ".") if COMMA.match(text) else text
@@ -80,6 +93,18 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
         number += end and options.last == "included"
         return float((number - options.first) / Fraction(str(options.rate)))
     return float(number / 1000)
+
+
+def _read_timecode(text: str, hours: int, minutes: int, seconds: int, frames: int, options: SegmentParams) -> float:
+    if options.rate is None:
+        raise BadSegment(f"{text!r} counts frames; set segments.rate to their number per second")
+    whole = (hours * 60 + minutes) * 60 + seconds
+    return float(whole + frames / Fraction(str(options.rate)))
+
+
+def _sum_units(found: re.Match[str]) -> float:
+    lengths = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
+    return float(sum(Fraction((found[unit] or "0").replace(",", ".")) * length for unit, length in lengths.items()))
 
 
 def read_segment(start: Any, end: Any, options: SegmentParams) -> tuple[Segment, str]:
@@ -109,11 +134,11 @@ def check_segment(start: float | None, end: float | None) -> Segment:
 
 
 def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]]:
-    """The parts in one cell: `[start, end]` or a list of such pairs, also as text in JSON or Python notation.
+    """The parts in one cell: `[start, end]` or a list of such pairs, also as text in JSON, Python or NumPy notation.
 
-    A pair may be an object with named start and end.
+    A pair may be an object with named start and end, or a text such as `0:01 - 0:05`.
     """
-    value = parse_list(cell)
+    value = parse_list(_write_brackets(cell) if isinstance(cell, str) else cell)
     value = [value] if isinstance(value, dict) else value
     if value == []:
         return [(WHOLE, "its list of parts is empty")]
@@ -123,6 +148,19 @@ def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]
         return [(WHOLE, f"{as_text(value)[:40]!r} is no list of start and end")]
     pairs = value if value and all(isinstance(pair, list | tuple | dict) for pair in value) else [value]
     return [_read_pair(pair, options) for pair in pairs]
+
+
+def _write_brackets(text: str) -> str:
+    """A tuple, NumPy's notation or a range in the notation of a list; other texts unchanged."""
+    text = text.strip()
+    if found := RANGE.match(text):
+        return json.dumps(found.groups())
+    if text.startswith("(") and text.endswith(")"):
+        return f"[{text[1:-1]}]"
+    if text.startswith("[") and NUMBERS.match(text):
+        separated = re.sub(r"(?<=[\d.\]])\s+(?=[\d.\[+-])", ", ", text)
+        return re.sub(r"\.(?=[,\]])", ".0", separated)
+    return text
 
 
 def parse_list(cell: Any) -> Any:

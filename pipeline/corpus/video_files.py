@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from pipeline.corpus.video_names import (
     TRIED,
     NoVideo,
     VideoIndex,
+    differ_in_case,
     find_nearest,
     has_video_ending,
     normalise_name,
@@ -72,9 +74,19 @@ def find_videos(
 
     found = _map_in_threads(find, named, workers)
     folder.contained.warn()
+    _print_other_case([path or name for name, path in named], found)
     if digests is not None:
         digests |= folder.contained.digests
     return found
+
+
+def _print_other_case(wanted: Sequence[str], found: Sequence[str | Drop]) -> None:
+    """Print how many videos have a name that differs from the labels in the case of its letters."""
+    pairs = zip(wanted, found, strict=True)
+    other = [(name, file) for name, file in pairs if isinstance(file, str) and differ_in_case(name, file)]
+    if other:
+        name, file = other[0]
+        print(f"filter: {len(other)} videos have names in another case, such as {file} for {name}", file=sys.stderr)
 
 
 def digest_videos(
@@ -136,6 +148,7 @@ class VideosFolder:
         self._holds = cache(self._encloses)  # by folder, of which there are few
         self._folders = cache(self._find_folder)
         self._names = cache(self._list_names)
+        self._folded = cache(self._fold_names)
         self._stems = cache(self._sort_stems)
         self.contained = ContainedVideos(self._root, self._look_at, pictures)
         self._finds_pictures = False  # whether the last id was found as a folder of images
@@ -220,20 +233,18 @@ class VideosFolder:
         return path if has_video_ending(path) and self._is_video(path) else self.contained.find(path)
 
     def _find_respelt(self, path: str) -> str | None:
-        """The file whose name differs only in the case or absence of the extension, or in Unicode normalisation.
+        """The file whose name differs only in case, in the absence of the extension, or in Unicode normalisation.
 
-        Raises NoVideo if there are several, or it is unusable.
+        Names in the same case have precedence. Raises NoVideo if there are several, or it is unusable.
         """
         folder, _, name = path.rpartition("/")
         found = self._folders(folder)
         if found is None:
             return None
         stem, ending = split_ending(name)
-        fitting = [
-            (rank, known)
-            for rank, known in self._names(found).get(normalise_name(stem), [])
-            if not ending or known.lower().endswith(ending)
-        ]
+        stem = normalise_name(stem)
+        alike = self._names(found).get(stem) or self._folded(found).get(stem.casefold(), [])
+        fitting = [(rank, known) for rank, known in alike if not ending or known.lower().endswith(ending)]
         best = [known for rank, known in fitting if rank == fitting[0][0]]
         if len(best) > 1:
             raise NoVideo("missing_video", f"no {path}, and both {best[0]} and {best[1]} come near it")
@@ -241,7 +252,10 @@ class VideosFolder:
         return file if file and self._is_video(file) else None
 
     def _find_folder(self, folder: str) -> str | None:
-        """A folder in this one by its path, in any Unicode normalisation; None if it does not exist or is outside."""
+        """A folder in this one by its path, in any Unicode normalisation, or else in any case.
+
+        None if it does not exist or is outside.
+        """
         if not self._holds(f"{self._root}/{folder}"):
             return None
         if Path(self._root, folder).is_dir():
@@ -250,10 +264,11 @@ class VideosFolder:
         found = self._folders(above) if folder else None
         if found is None:
             return None
+        name = normalise_name(name)
         with os.scandir(f"{self._root}/{found}") as entries:
-            same = sorted(
-                entry.name for entry in entries if normalise_name(entry.name) == normalise_name(name) and entry.is_dir()
-            )
+            listed = [(normalise_name(entry.name), entry) for entry in entries]
+            alike = sorted(e.name for known, e in listed if known.casefold() == name.casefold() and e.is_dir())
+        same = [known for known in alike if normalise_name(known) == name] or alike
         path = f"{found}/{same[0]}".lstrip("/") if len(same) == 1 else None
         return path if path and self._holds(f"{self._root}/{path}") else None
 
@@ -265,6 +280,13 @@ class VideosFolder:
             if ending and name[0] != ".":
                 listed[normalise_name(stem)].append((rank_ending(ending), name))
         return {stem: sorted(known) for stem, known in listed.items()}
+
+    def _fold_names(self, folder: str) -> dict[str, list[tuple[int, str]]]:
+        """As `_list_names`, by case-folded names."""
+        folded: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for stem, known in self._names(folder).items():
+            folded[stem.casefold()] += known
+        return {stem: sorted(known) for stem, known in folded.items()}
 
     def _suggest(self, path: str) -> str:
         """The most similar existing name, for a message; empty if none is similar."""

@@ -16,6 +16,8 @@ TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a 
 ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
 ENDINGS |= {".vob", ".wmv", *TRIED}
 
+SYSTEM_FOLDERS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found"}  # made by storage and archivers
+
 NEIGHBOURS = 3  # names before and after a missing one that are compared with it
 
 ANYWHERE = "**/"  # prefix of a path: the video may be in any folder
@@ -24,6 +26,11 @@ ANYWHERE = "**/"  # prefix of a path: the video may be in any folder
 def has_video_ending(path: str) -> bool:
     """Whether a file has the extension of a video."""
     return f".{path.rpartition('.')[2].lower()}" in ENDINGS
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or a folder that systems add to those of people."""
+    return name[0] == "." or name in SYSTEM_FOLDERS
 
 
 def split_ending(name: str) -> tuple[str, str]:
@@ -40,6 +47,13 @@ def rank_ending(ending: str) -> int:
 def normalise_name(name: str) -> str:
     """The name in NFC, with macOS' narrow spaces replaced by plain ones."""
     return name if name.isascii() else re.sub(r"\s", " ", unicodedata.normalize("NFC", name))
+
+
+def differ_in_case(wanted: str, path: str) -> bool:
+    """Whether a wanted name or path, apart from its extension, leads to this one only if case is ignored."""
+    one, other = (normalise_name(split_ending(text)[0]).removeprefix(ANYWHERE) for text in (wanted, path))
+    ends = len(min(one, other, key=len))
+    return one[-ends:] != other[-ends:] and one[-ends:].casefold() == other[-ends:].casefold()
 
 
 def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
@@ -74,11 +88,14 @@ class VideoIndex:
 
         The name may start with folders, which must then be the parents of the video; a match of the whole path takes
         precedence, then an equal extension. Of files in one folder that differ in the extension, the first in the order
-        of TRIED is taken.
+        of TRIED is taken. Case is ignored if nothing matches otherwise.
         """
         stem, ending = split_ending(name.rstrip("."))
         above, _, last = normalise_name(stem).rpartition("/")
         found = [path for path in self._paths.get(last, ()) if not above or _lies_in(path, above)]
+        if not found:
+            alike = self._folded.get(last.casefold(), ())
+            found = [path for path in alike if not above or _lies_in(path.casefold(), above.casefold())]
         found = [path for path in found if normalise_name(split_ending(path)[0]) == normalise_name(stem)] or found
         exact = [path for path in found if split_ending(path)[1] == ending]
         best: dict[str, str] = {}
@@ -103,6 +120,14 @@ class VideoIndex:
                 for path in self._listed:
                     self._known[normalise_name(split_ending(path.rpartition("/")[2])[0])].append(path)
         return self._known
+
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        """As `_paths`, by case-folded names."""
+        folded: dict[str, list[str]] = defaultdict(list)
+        for stem, paths in self._paths.items():
+            folded[stem.casefold()] += paths
+        return folded
 
     @cached_property
     def _sorted(self) -> list[tuple[str, str]]:

@@ -1,10 +1,13 @@
 """Paths -> ids."""
 
+from decimal import Decimal
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus import LONGEST, LabelRow, make_id, number_repeats
+from pipeline.corpus import LONGEST, LabelRow, as_text, make_id, number_repeats
 from pipeline.corpus.video_files import is_usable_id
 
 
@@ -60,3 +63,22 @@ def test_repeated_ids_are_numbered_in_their_order_and_empty_ones_left():
     numbered = number_repeats([row._replace(id=name) for name in ids])
     assert [r.id for r in numbered] == ["a.mp4", "b.mp4", "a.mp4~2", "", "a.mp4~3", ""]
     assert make_id("a.mp4~2") != "a.mp4~2"
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (UUID("12345678123456781234567812345678"), "12345678-1234-5678-1234-567812345678"),
+        (Decimal("7"), "7"),
+        (Decimal("7.00"), "7"),
+        (Decimal("7.5"), ""),
+        (Decimal("NaN"), ""),
+        ("päth".encode(), "päth"),
+        (b"\xff", ""),
+        (7.0, "7"),
+        (float("inf"), ""),
+        (True, ""),
+    ],
+)
+def test_cells_of_parquet_become_text(cell, text):
+    assert as_text(cell) == text

@@ -35,6 +35,13 @@ SECONDS = SegmentParams(unit="seconds", rate=None, first=0, last="excluded", aro
         ("12,25", 12.25),
         ("0,500", 0.5),
         (Decimal("12.25"), 12.25),
+        ("12.5s", 12.5),
+        ("5 s", 5.0),
+        ("1m30s", 90.0),
+        ("1h 2 min 3,5 sec", 3723.5),
+        ("500 ms", 0.5),
+        ("PT5S", 5.0),
+        ("PT00H00M17S", 17.0),
         (time(1, 2, 3, 500000), 3723.5),
         (timedelta(minutes=2, milliseconds=250), 120.25),
         ("", None),
@@ -47,7 +54,7 @@ def test_a_time_is_read_in_every_spelling(written: object, seconds: float | None
     assert parse_time(written, SECONDS, end=False) == seconds
 
 
-@pytest.mark.parametrize("written", ["soon", "1:2:3:4", "12 s", "--3", [1.0], True])
+@pytest.mark.parametrize("written", ["soon", "1:2:3:4", "12 x", "s", "PT", "--3", [1.0], True])
 def test_what_is_no_time_is_refused_by_its_value(written: object) -> None:
     with pytest.raises(BadSegment, match="is no time"):
         parse_time(written, SECONDS, end=False)
@@ -149,3 +156,33 @@ def test_columns_that_look_like_parts_are_found(header: list[str], found: list[s
 def test_names_that_are_seldom_parts_are_doubtful(header: list[str], found: list[str]) -> None:
     assert find_segment_columns(header) == []
     assert find_doubtful_columns(header) == found
+
+
+@pytest.mark.parametrize(
+    ("cell", "start", "end"),
+    [
+        ("(0.5, 2.5)", 0.5, 2.5),
+        ("[0.5 2.5]", 0.5, 2.5),
+        ("[ 1.  12.]", 1.0, 12.0),
+        ("0.5-2.5", 0.5, 2.5),
+        ("0:01 - 0:05", 1.0, 5.0),
+        ("0:01\u20130:05", 1.0, 5.0),
+        ("1 to 4", 1.0, 4.0),
+    ],
+)
+def test_a_pair_is_read_in_the_notations_of_people_and_numpy(cell: str, start: float, end: float) -> None:
+    assert list_segments(cell, SECONDS) == [(Segment(start, end), "")]
+
+
+def test_several_pairs_are_read_in_the_notations_of_python_and_numpy() -> None:
+    expected = [(Segment(0, 1.5), ""), (Segment(2, 3), "")]
+    assert list_segments("((0, 1.5), (2, 3))", SECONDS) == expected
+    assert list_segments("[[0.  1.5]\n [2.  3. ]]", SECONDS) == expected
+
+
+def test_the_last_part_of_a_timecode_counts_frames() -> None:
+    rated = SECONDS.model_copy(update={"rate": 24.0})
+    assert parse_time("00:00:01:12", rated, end=False) == 1.5
+    assert parse_time("01:00:00;06", rated, end=True) == 3600.25
+    with pytest.raises(BadSegment, match=r"'00:00:01:12' counts frames; set segments\.rate"):
+        parse_time("00:00:01:12", SECONDS, end=False)

@@ -150,6 +150,11 @@ def test_loops_dangling_links_pipes_and_empty_files_are_refused(videos):
         ("na\u00efve/caf\u00e9", "nai\u0308ve/cafe\u0301.MP4"),
         ("nai\u0308ve/cafe\u0301.mp4", "nai\u0308ve/cafe\u0301.MP4"),
         ("u\u0308.mp4", "\u00fc.mp4"),
+        ("A.mp4", "a.mp4"),
+        ("B", "b.webm"),
+        ("CLASS/d.mov", "class/D.MOV"),
+        ("**/d", "class/D.MOV"),
+        ("**/Class/C.AVI", "class/c.avi"),
     ],
 )
 def test_a_name_may_be_spelt_in_another_way_than_its_file(videos, written, file):
@@ -164,6 +169,22 @@ def test_a_file_of_exactly_the_name_wins_over_one_that_is_like_it(videos):
     for name in ("b.MP4", "b.mp4", "x\\y.mp4", "\u00fc.mp4", "u\u0308.mp4"):
         assert VideosFolder(videos).find_path(name) == name
     assert VideosFolder(videos).find_id("b") == "b.webm"
+
+
+def test_videos_in_another_case_are_counted_and_ambiguous_ones_refused(videos, capsys):
+    for name in ("x.mp4", "X.mp4", "p01.MP4"):
+        write(videos / name)
+    named = [("1", "A.mp4"), ("2", "P01.mp4"), ("3", "x.MP4"), ("4", "p01.mp4"), ("5", "**/C.avi"), ("6", "Gone.mp4")]
+    found = find_videos(videos, named, 1)
+    assert found[:5] == ["a.mp4", "p01.MP4", "x.mp4", "p01.MP4", "class/c.avi"]
+    assert found[5].reason == "missing_video"
+    assert "filter: 3 videos have names in another case, such as a.mp4 for A.mp4" in capsys.readouterr().err
+    write(videos / "q.mp4")
+    write(videos / "Q.MP4")
+    assert find_videos(videos, [("q", "Q.mp4")], 1) == ["Q.MP4"]
+    for name in ("str.mp4", "STR.mp4"):
+        write(videos / name)
+    assert refusal(videos, "Str.mp4") == ("missing_video", "no Str.mp4, and both STR.mp4 and str.mp4 come near it")
 
 
 def test_two_files_that_are_equally_like_a_name_are_no_answer(videos):

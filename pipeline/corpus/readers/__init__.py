@@ -20,6 +20,7 @@ from pipeline.corpus.readers import (
     metadata,
     relations,
     sidecar,
+    something,
     table,
     via,
 )
@@ -76,7 +77,7 @@ def _settle_format(labels: Path, dataset: DatasetParams) -> DatasetParams:
 
 
 READERS: dict[str, Reader] = {  # for `auto`, one of them is chosen
-    "something": json_files.read_something,
+    "something": something.read_rows,
     "table": table.read_rows,
     "folders": folders.read_rows,
     "metadata": metadata.read_rows,

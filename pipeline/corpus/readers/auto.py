@@ -20,6 +20,7 @@ from pipeline.corpus.readers import (
     metadata,
     relations,
     sidecar,
+    something,
     spreadsheets,
     via,
 )
@@ -76,7 +77,7 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
             "lerobot",
             f"{meta.relative_to(folder) / lerobot.INFO} tells the version and the features of a LeRobot set",
         )
-    official = next((name for pair in json_files.SOMETHING_FILES.values() for name in pair if name in names), None)
+    official = next((name for pair in something.FILES.values() for name in pair if name in names), None)
     if official and _detect_json(folder / official)[0] == "something":
         return "something", f"rows of {official} have an id, a label and a template"
     if why := relations.detect(folder):
@@ -249,7 +250,7 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
 def _detect_json(path: Path) -> tuple[str, str]:
     content = json_files.read_content(path)
     first = content[0] if isinstance(content, list) and content else None
-    if isinstance(first, dict) and set(json_files.SOMETHING_FIELDS) <= first.keys():
+    if isinstance(first, dict) and set(something.FIELDS) <= first.keys():
         return "something", "its rows have an id, a label and a template"
     return "json", "it is JSON"
 

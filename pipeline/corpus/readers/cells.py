@@ -21,8 +21,10 @@ csv.field_size_limit(1 << 24)  # characters, process-wide; some lists of objects
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "blank": " "}
 SHOWN = (",", "\t", ";", "|")  # that can be detected in the header; blanks may be part of names
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line written by Excel, before the header
 
+JSON_LINES = (".jsonl", ".ndjson")
 TEXT = ".txt"  # Excel's "Unicode text"; not in FORMATS, since in folders it is the extension of captions
 
 Cells = tuple[Any, ...]
@@ -35,16 +37,24 @@ def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
 
     Excel writes semicolons to .csv in locales with a decimal comma: they are detected if the header has no comma.
     """
-    line = file.readline()
+    line = _read_first_line(file)
     stated = STATED.fullmatch(line)
     if not stated:
         file.seek(0)
+        line = QUOTED.sub("", line)  # a delimiter within quotes is part of a name
     if delimiter:
         return DELIMITERS[delimiter]
     if stated:
         return stated[1]
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     return usual if len(split_names(line, usual)) > 1 else _find_only(line, usual)
+
+
+def _read_first_line(file: TextIO) -> str:
+    """The first line that is not blank; empty if there is none."""
+    while (line := file.readline()) and not line.strip():
+        pass
+    return line
 
 
 def split_names(line: str, sign: str) -> list[str]:
@@ -59,7 +69,7 @@ def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     if path.suffix.lower() in spreadsheets.ENDINGS:
         return next((_list_titles(cells) for _, cells in spreadsheets.read_sheet(path, tell=False)), [])
     refuse_lfs_pointer(path)
-    of_json = path.suffix.lower() == ".jsonl"
+    of_json = path.suffix.lower() in JSON_LINES
     try:
         with open_text(path) as file:
             sign = "" if of_json else find_delimiter(file, path, delimiter)
@@ -185,24 +195,52 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[LocatedCells]:
     with open_text(path) as file:
-        # Strict: else an unclosed quote would silently swallow the following rows.
         sign = find_delimiter(file, path, delimiter)
         before = 1 if file.tell() else 0  # lines read, if one states the delimiter
-        lines = csv.reader(file, delimiter=sign, strict=True, skipinitialspace=True)
-        try:
-            header = [name.strip() for name in next(lines, [])]
-            indices = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
-            first = lines.line_num + 1 + before
-            for cells in lines:
-                if len(cells) > len(header):
-                    detail = f"{len(cells)} cells under {len(header)} columns; put a cell with a comma in it in quotes"
-                    raise UserError(f"{path}: line {first} has {detail}")
-                if cells:
-                    yield f"line {first}", tuple(cells[index] if index < len(cells) else None for index in indices)
-                first = lines.line_num + 1 + before
-        except csv.Error as error:
-            last = lines.line_num + before
-            raise UserError(f"{path}: line {last}: {error}; a quote within a cell is written twice") from None
+        rows = _split_tabbed(path, list(file), before) if sign == "\t" else _parse_quoted(path, file, sign, before)
+        _, names = next(((number, cells) for number, cells in rows if any(map(str.strip, cells))), (0, []))
+        header = [name.strip() for name in names]
+        indices = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
+        for number, cells in rows:
+            if any(map(str.strip, cells[len(header) :])):  # else the line ends with delimiters
+                detail = f"{len(cells)} cells under {len(header)} columns; put a cell with {sign!r} in it in quotes"
+                raise UserError(f"{path}: line {number} has {detail}")
+            if cells:
+                yield f"line {number}", tuple(cells[index] if index < len(cells) else None for index in indices)
+
+
+def _parse_quoted(path: Path, lines: Iterable[str], sign: str, before: int) -> Iterator[tuple[int, list[str]]]:
+    """The number of each row's first line, and its cells. Raises UserError for unpaired quotes.
+
+    Strict: else an unclosed quote would silently swallow the following rows.
+    """
+    rows = csv.reader(lines, delimiter=sign, strict=True, skipinitialspace=True)
+    first = 1 + before
+    try:
+        for cells in rows:
+            yield first, cells
+            first = rows.line_num + 1 + before
+    except csv.Error as error:
+        last = rows.line_num + before
+        raise UserError(f"{path}: line {last}: {error}; a quote within a cell is written twice") from None
+
+
+def _split_tabbed(path: Path, lines: Sequence[str], before: int) -> Iterator[tuple[int, list[str]]]:
+    """As `_parse_quoted`, but quotes that do not enclose cells are part of the text.
+
+    Many programs write tabs between cells without any quoting; then each line is a row.
+    """
+    cells = [line.rstrip("\r\n").split("\t") for line in lines]
+    plain = [(number, [] if row == [""] else row) for number, row in enumerate(cells, 1 + before)]
+    try:
+        rows = list(_parse_quoted(path, lines, "\t", before))
+    except UserError:
+        if len({len(row) for _, row in plain if row}) > 1:
+            raise
+        return iter(plain)
+    # Else a quote at the start of a text and one at the end of a later text would enclose whole rows.
+    spans_rows = any("\t" in cell and "\n" in cell for _, row in rows for cell in row)
+    return iter(plain if spans_rows else rows)
 
 
 def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
@@ -255,7 +293,7 @@ def _list_titles(cells: Sequence[Any]) -> list[str]:
 FORMATS: dict[str, Callable[[Path, Columns, str | None], Iterator[LocatedCells]]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
-    ".jsonl": _read_json_lines,
+    **dict.fromkeys(JSON_LINES, _read_json_lines),
     **dict.fromkeys((PARQUET, ARROW), _read_table),
     **dict.fromkeys(spreadsheets.ENDINGS, _read_sheet),
 }

@@ -22,7 +22,7 @@ from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
 from pipeline.corpus.text_files import decode_text
-from pipeline.corpus.video_names import has_video_ending
+from pipeline.corpus.video_names import has_video_ending, is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import ENDINGS, Archive, open_archive
@@ -115,7 +115,7 @@ def find_first_container(labels: Path, endings: tuple[str, ...]) -> Path | None:
 
 def list_near_files(folder: Path, endings: tuple[str, ...], most: int = MAX_FOLDERS) -> Iterator[Path]:
     """The files with these extensions in a folder, then in its first `most` sub-folders, to detect a format."""
-    below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
     for here in (folder, *(folder / name for name in below[:most])):
         with os.scandir(here) as entries:
             names = (entry.name for entry in entries)
@@ -134,7 +134,7 @@ def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
         return [labels] if labels.name.lower().endswith(endings) else []
     found = []
     for here, below, files in os.walk(labels):
-        below[:] = sorted(name for name in below if name[0] != ".")
+        below[:] = sorted(name for name in below if not is_hidden(name))
         found += [Path(here, name) for name in sorted(files) if _is_wanted(name, endings)]
     return found
 

@@ -23,7 +23,7 @@ from pipeline.corpus import (
 from pipeline.corpus.contained import list_members
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.path_patterns import find_kind, label_rows, names_labels, spell_out
-from pipeline.corpus.video_names import has_video_ending
+from pipeline.corpus.video_names import has_video_ending, is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 from pipeline.sources.archives import is_archive
@@ -85,12 +85,13 @@ def walk(top: Path) -> Iterator[WalkedFile]:
     """The files below a folder. Linked folders count as files, so that they are refused instead of entered."""
     for folder, below, files in os.walk(top):
         here = PurePosixPath(os.path.relpath(folder, top))
+        below[:] = sorted(name for name in below if not is_hidden(name))
         animated = _list_animated(Path(folder), files)
         if not below and str(here) != "." and not animated and _holds_frames(files):
             yield WalkedFile(here, is_video=True)
             continue
         linked = [name for name in below if (Path(folder) / name).is_symlink()]
-        below[:] = sorted(name for name in below if name[0] != "." and name not in linked)
+        below[:] = [name for name in below if name not in linked]
         names = (name for name in sorted([*files, *linked]) if name[0] != ".")
         yield from (WalkedFile(here / name, has_video_ending(name) or name in animated) for name in names)
 

@@ -18,6 +18,7 @@ from pipeline.sources.tables import ENDINGS as TABLES
 # Names of columns in lower case without blanks, hyphens and underscores, most likely first.
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
 IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid")
+URLS = ("videourl", "videouri", "url", "uri")  # often of a page, next to the id of the video
 WEAK_IDS = ("id", "name")  # ambiguous; those of a row have precedence over those of its lists
 CAPTIONS = (
     *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
@@ -155,7 +156,10 @@ def guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
     if json_files.KEY in names:  # with a caption column, the key is used as the path anyway
         return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
     top = [name for name in names if "." not in name]
-    name = find_column(names, IDS) or find_column(top, WEAK_IDS) or find_column(names, WEAK_IDS)
+    name = find_column(names, IDS)
+    if not name and (url := find_column(names, URLS)):
+        return {"path": url}
+    name = name or find_column(top, WEAK_IDS) or find_column(names, WEAK_IDS)
     return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
 
 

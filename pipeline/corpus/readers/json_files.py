@@ -1,23 +1,21 @@
 """JSON files in various structures -> rows.
 
 Supported are a list of objects; an object of objects by id, or of captions by file, `{"a.mp4": ["a dog runs", ...]}`;
-either of these nested in an object with other keys; columns as lists; an object per video with lists of its parts; a
-list of videos and a list of sentences about them, as in MSR-VTT; objects tracked in videos, as lists of `videos`,
-`annotations` and `categories` (YouTube-VIS, OVIS, TAO) or `sequences` (BURST); and JSON lines with any extension, as
-written by `to_json` of the library `datasets`. The labels are one file, or a folder with `captions.json`, with files
-named after their splits, or with a single file.
-
-The files of Something-Something-V2 are lists of {"id", "label", "template", "placeholders"}; some derived files lack
-the last. The labels are one such file, or a folder with those for training and validation.
+either of these nested in an object with other keys, or several under the names of splits; columns as lists; an object
+per video with lists of its parts; a list of videos and a list of sentences about them, as in MSR-VTT; objects tracked
+in videos, as lists of `videos`, `annotations` and `categories` (YouTube-VIS, OVIS, TAO) or `sequences` (BURST); and
+JSON lines with any extension, as written by `to_json` of the library `datasets`. The labels are one file, or a folder
+with `captions.json`, with files named after their splits, or with a single file.
 """
 
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus import LabelRow, OfficialSplit, as_text, find_split, number_repeats
+from pipeline.corpus import LabelRow, find_split, number_repeats, parse_split
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
@@ -26,7 +24,6 @@ from pipeline.corpus.video_names import has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.params import DatasetParams
-from pipeline.records import SLOT
 
 Row = dict[str, Any]
 CAPTIONS = "captions.json"
@@ -34,14 +31,8 @@ REMEDY = "download it again or repair it"
 OUTER = ("database", "data", "clips", "rows")  # keys with the rows, next to other keys
 OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json")  # of library `datasets`
 KEY = "key"  # column name for the key of a row in an object
+SPLIT = "split"  # column name for the key of a list of rows
 SENTENCES = ("sentences", "annotations", "captions")  # next to "videos"
-
-# Something-Something-V2: fields of a row, and the short and official names of files.
-SOMETHING_FIELDS = ("id", "label", "template")
-SOMETHING_FILES: dict[OfficialSplit, tuple[str, str]] = {
-    "train": ("train.json", "something-something-v2-train.json"),
-    "validation": ("validation.json", "something-something-v2-validation.json"),
-}
 
 SIDECARS = (".info.json", ".json")  # of yt-dlp, of video2dataset: next to a video
 LONGEST_LINE = 1 << 20  # bytes of the first JSON lines
@@ -58,10 +49,18 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows: list[LabelRow] = []
     classes = read_named_classes(labels, dataset)
     for table in _find_tables(labels, dataset):
-        named = list_columns(dataset.columns)
-        rows += make_rows(table, dataset, named, read_cells(table.path, named), classes)
+        own = _adopt_splits(dataset, read_content(table.path))
+        named = list_columns(own.columns)
+        rows += make_rows(table, own, named, read_cells(table.path, named), classes)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
+
+
+def _adopt_splits(dataset: DatasetParams, content: Any) -> DatasetParams:
+    """The section with the column that `list_objects` adds to rows under the names of splits."""
+    if dataset.columns.split is not None or not _find_split_parts(content):
+        return dataset
+    return dataset.model_copy(update={"columns": dataset.columns.model_copy(update={"split": SPLIT})})
 
 
 def read_content(path: Path, remedy: str = REMEDY) -> Any:
@@ -83,7 +82,7 @@ def read_content(path: Path, remedy: str = REMEDY) -> Any:
 def _read_lines(path: Path) -> list[Any]:
     """The objects of JSON lines with any extension; empty for any other file."""
     with path.open("rb") as file:
-        starts = [file.readline(LONGEST_LINE).strip() for _ in range(2)]
+        starts = [file.readline(LONGEST_LINE).removeprefix(BOM_UTF8).strip() for _ in range(2)]
     if not all(line[:1] == b"{" and line[-1:] == b"}" for line in starts):
         return []
     try:
@@ -111,6 +110,10 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
     joined = _join_sentences(path, content) if joined is None else joined
     if joined is not None:
         return joined
+    if _is_row(content, named):
+        return [content]
+    if parts := _find_split_parts(content):
+        return [{SPLIT: name, **row} for name, part in parts.items() for row in list_objects(path, part, named)]
     caption = named["caption"]
     if isinstance(content.get(caption), list):
         return _turn_columns(path, content)
@@ -124,6 +127,23 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
     objects = _check_objects(path, rows)
     key = _find_key(objects, named)
     return [{key: name, **row} for name, row in zip(content, objects, strict=True)] if key else objects
+
+
+def _is_row(content: Mapping[str, Any], named: Columns) -> bool:
+    """Whether an object is itself a row: a cell is a caption or names a video, and keys name no videos."""
+    if any(map(has_video_ending, content)) or any(map(_holds_rows, content.values())):
+        return False
+    return (len(content) > 1 and isinstance(content.get(str(named["caption"])), str)) or _names_video(content)
+
+
+def _names_video(content: Mapping[str, Any]) -> bool:
+    return any(isinstance(cell, str) and has_video_ending(cell) for cell in content.values())
+
+
+def _find_split_parts(content: Any) -> dict[str, Any]:
+    """The rows under each key, if there are several and each key is the name of a split; else empty."""
+    parts = {key: part for key, part in content.items() if _holds_rows(part)} if isinstance(content, dict) else {}
+    return parts if len(parts) > 1 and all(map(parse_split, parts)) else {}
 
 
 def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
@@ -151,7 +171,7 @@ def list_names(path: Path, content: Any) -> list[str]:
 
 def is_plain(content: Any) -> bool:
     """Whether an object has texts under keys that are no videos: it may be anything, such as settings."""
-    if not isinstance(content, dict) or any(has_video_ending(name) for name in content):
+    if not isinstance(content, dict) or any(map(has_video_ending, content)) or _names_video(content):
         return False
     return any(isinstance(value, str) for value in content.values())
 
@@ -262,17 +282,18 @@ def _join_sentences(path: Path, content: Mapping[str, Any]) -> list[Row] | None:
     sentences = next((content[name] for name in SENTENCES if isinstance(content.get(name), list)), None)
     if not isinstance(videos, list) or sentences is None:
         return None
-    known: dict[Any, Row] = {}
+    known: dict[str, tuple[Any, Row]] = {}  # by the id as text, since an invalid one may be a list
     for video in _check_objects(path, videos):
         # Times refer to the source video that these files were cut from.
         facts = {name: cell for name, cell in video.items() if name not in ("start time", "end time")}
-        known[video.get("video_id", video.get("id"))] = facts
+        name = video.get("video_id", video.get("id"))
+        known[str(name)] = name, facts
     rows = _check_objects(path, sentences)
     if not all("video_id" in row for row in rows):
         raise UserError(f"{path}: a sentence has no video_id, by which it belongs to one of the videos; {REMEDY}")
-    silent = known.keys() - {row["video_id"] for row in rows}
-    joined = [{**known.get(row["video_id"], {}), **row} for row in rows]
-    return joined + [{"video_id": name, **facts} for name, facts in known.items() if name in silent]
+    said = {str(row["video_id"]) for row in rows}
+    joined = [{**known.get(str(row["video_id"]), (None, {}))[1], **row} for row in rows]
+    return joined + [{"video_id": name, **facts} for key, (name, facts) in known.items() if key not in said]
 
 
 def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
@@ -281,64 +302,6 @@ def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
         counts = ", ".join(f"{name} {len(cells)}" for name, cells in columns.items())
         raise UserError(f"{path}: its columns have different lengths: {counts}; {REMEDY}")
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-
-
-def read_something(labels: Path, _: DatasetParams) -> list[LabelRow]:
-    """All rows, in file order. Raises UserError if a file is missing or not JSON, or a row lacks a field."""
-    if labels.is_dir():
-        train, validation = _find_official(labels, "train"), _find_official(labels, "validation")
-        if train is None:
-            raise UserError(f"{labels}: holds neither {' nor '.join(SOMETHING_FILES['train'])}; see dataset.labels")
-        if validation is None:
-            return _read_official(train, "all")
-        return _read_official(train, "train") + _read_official(validation, "validation")
-    if not labels.is_file():
-        drawn = labels.parts[-3:] == ("data", "demo", "labels")
-        remedy = "`make demo` or `dvc repro` draws it" if drawn else "set dataset.labels to a JSON file or its folder"
-        raise UserError(f"{labels}: no such labels; {remedy}")
-    return _read_official(labels, "all")
-
-
-def _find_official(folder: Path, split: OfficialSplit) -> Path | None:
-    found = [folder / name for name in SOMETHING_FILES[split] if (folder / name).is_file()]
-    if len(found) > 1:
-        raise UserError(f"{folder}: holds both {found[0].name} and {found[1].name}; remove one of them")
-    return found[0] if found else None
-
-
-def _read_official(path: Path, split: OfficialSplit) -> list[LabelRow]:
-    listed = read_content(path)
-    if not isinstance(listed, list):
-        hint = "; this may be the list of categories, labels.json" if isinstance(listed, dict) else ""
-        raise UserError(f"{path}: holds no list of rows with {', '.join(SOMETHING_FIELDS)}{hint}")
-    return [_make_row(item, split, path, f"entry {number}") for number, item in enumerate(listed, 1)]
-
-
-def _make_row(item: Any, split: OfficialSplit, path: Path, where: str) -> LabelRow:
-    if not isinstance(item, dict):
-        raise UserError(f"{path}: {where} is not an object with {', '.join(SOMETHING_FIELDS)}, but {_shorten(item)}")
-    for field in SOMETHING_FIELDS:
-        if field not in item:
-            raise UserError(f"{path}: {where} lacks {field!r}: {_shorten(item)}")
-    listed = item.get("placeholders")
-    label, template = as_text(item["label"]), as_text(item["template"])
-    if SLOT.search(label) and not SLOT.search(template):  # swapped in some derived files
-        label, template = template, label
-    return LabelRow(
-        id=as_text(item["id"]),
-        label=label,
-        template=template,
-        placeholders=tuple(as_text(value) for value in listed) if isinstance(listed, list) else (),
-        objects=(),
-        official_split=split,
-        place=(path.name, where),
-        video="",
-    )
-
-
-def _shorten(item: Any) -> str:
-    text = json.dumps(item)
-    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:

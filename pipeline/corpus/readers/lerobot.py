@@ -142,7 +142,7 @@ def _read_tasks(meta: Path) -> dict[int, str]:
     if text is None or "task_index" not in header:
         raise UserError(f"{table}: has no columns task_index and task, but {', '.join(header)[:200]}; {REMEDY}")
     cells = read_cells(table, {"number": "task_index", "task": text})
-    return {int(number): as_text(task) for _, (number, task) in cells}
+    return {number: as_text(task) for _, (number, task) in cells if isinstance(number, int)}
 
 
 def _find_episodes(meta: Path) -> list[Path]:

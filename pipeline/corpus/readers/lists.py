@@ -115,7 +115,7 @@ def _split_lines(
 ) -> Iterator[tuple[int, list[str]]]:
     """The number of each line, from 1, and its cells. Raises UserError.
 
-    With blanks as delimiter, a caption, or a path before a class number, may contain blanks.
+    With blanks as delimiter, a caption, and a path before a class number or with an extension, may contain blanks.
     """
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     lines = [line for line in lines if line.strip()]
@@ -125,7 +125,7 @@ def _split_lines(
         yield from zip(numbers, counted, strict=True)
         return
     if sign == " ":
-        parted = (line.rsplit(None, columns - 1) if numbered else line.split(None, columns - 1) for line in lines)
+        parted = (line.rsplit(None, columns - 1) if numbered else _split_blanks(line, columns) for line in lines)
         yield from zip(numbers, parted, strict=True)
         return
     try:
@@ -143,6 +143,13 @@ def _split_lines(
     if sign != "\t" and not numbered:  # else several classes may follow a path
         _refuse_parted_captions(path, rows, sign, columns)
     yield from ((number, [cell.strip() for cell in cells]) for number, cells in rows)
+
+
+def _split_blanks(line: str, columns: int) -> list[str]:
+    """The cells of a line; of two columns, the first ends behind the extension of a video, if there is one."""
+    ends = (found.end(1) for found in BEHIND_ENDING.finditer(line) if has_video_ending(found[1]))
+    end = next(ends, None) if columns == len(PLACES) else None
+    return line.split(None, columns - 1) if end is None else [line[:end].strip(), line[end:].strip()]
 
 
 def _refuse_parted_captions(path: Path, rows: list[tuple[int, list[str]]], sign: str, columns: int) -> None:

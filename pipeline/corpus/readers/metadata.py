@@ -16,6 +16,7 @@ from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.video_names import is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
 
@@ -54,7 +55,7 @@ def find_tables(folder: Path) -> list[Path]:
     """The tables in a folder, at any depth, without hidden folders; sorted by folder."""
     found = []
     for here, below, files in os.walk(folder):
-        below[:] = sorted(name for name in below if name[0] != ".")
+        below[:] = sorted(name for name in below if not is_hidden(name))
         found += [Path(here, name) for name in NAMES if name in files]
     return found
 

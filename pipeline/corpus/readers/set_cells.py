@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from pipeline.corpus import as_text
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.segments import parse_list
 
@@ -41,7 +42,7 @@ def reorder_nouns(row: Row) -> Row:
 
 def split_actions(row: Row) -> Row:
     """Charades has `c092 11.90 21.20;c147 0.00 12.60` in a cell."""
-    found = [action.split() for action in (row["caption"] or "").split(";") if action.strip()]
+    found = [action.split() for action in as_text(row["caption"]).split(";") if action.strip()]
     classes, times = [words[0] for words in found], [words[1:] for words in found]
     return pair_views(row | {"caption": classes, "category": classes, "segment": times})
 
@@ -53,7 +54,7 @@ def pair_views(row: Row) -> Row:
 
 def split_descriptions(row: Row) -> Row:
     """Charades separates texts by semicolons."""
-    texts = [text.strip() for text in (row["caption"] or "").split(";")]
+    texts = [text.strip() for text in as_text(row["caption"]).split(";")]
     return pair_views(row | {"caption": [text for text in texts if text]})
 
 
@@ -102,17 +103,17 @@ def choose_commonest(row: Row) -> Row:
     times = parse_list(row["segment"])
     if not isinstance(times, list) or not all(isinstance(pair, list) for pair in times) or not times:
         return row
-    (common, _), *_ = Counter(tuple(pair) for pair in times).most_common(1)
-    return row | {"segment": list(common)}
+    counts = Counter(map(str, times))
+    return row | {"segment": max(times, key=lambda pair: counts[str(pair)])}
 
 
 def count_frames(row: Row) -> Row:
     """MiraData has frame numbers, with the rate in each row."""
+    fps: Any = row.get("extra fps")
     try:
-        rate = float(row["extra fps"])
-        return row | {"start": int(row["start"]) / rate, "end": int(row["end"]) / rate}
+        return row | {"start": int(row["start"]) / float(fps), "end": int(row["end"]) / float(fps)}
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {row['extra fps']!r} a second are no frames"}
+        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {fps!r} a second are no frames"}
 
 
 def mark_ambiguous(row: Row) -> Row:
@@ -124,22 +125,23 @@ def mark_ambiguous(row: Row) -> Row:
 
 def leave_negatives(row: Row) -> Row:
     """HACS has the label -1 for clips in which the action does not occur."""
-    unseen = str(row["extra label"]).strip() == "-1"
+    unseen = str(row.get("extra label")).strip() == "-1"
     return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
 
 
 def count_listed_frames(row: Row) -> Row:
     """TACoS has frame numbers, with a rate per video."""
+    fps: Any = row.get("extra fps")
     try:
-        pairs = [[float(frame) / row["extra fps"] for frame in pair] for pair in row["segment"]]
+        pairs = [[float(frame) / fps for frame in pair] for pair in row["segment"]]
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{str(row['segment'])[:40]} at {row['extra fps']!r} a second are no frames"}
+        return row | {"fault": f"{str(row['segment'])[:40]} at {fps!r} a second are no frames"}
     return row | {"segment": pairs}
 
 
 def blank_translations(row: Row) -> Row:
     """MSVD has sentences in many languages; only English ones are kept."""
-    return row if row["extra Language"] == "English" else row | {"caption": ""}
+    return row if row.get("extra Language") == "English" else row | {"caption": ""}
 
 
 def spell_joined(row: Row) -> Row:
@@ -168,7 +170,7 @@ def gather_answers(row: Row) -> Row:
     answers = [
         [row.get(f"extra Answer.{number}{part}") for part in ("action", "start", "end")] for number in range(1, 16)
     ]
-    given = [answer for answer in answers if any(cell and cell.strip() for cell in answer)]
+    given = [answer for answer in answers if any(as_text(cell).strip() for cell in answer)]
     captions, starts, ends = ([answer[place] for answer in given] for place in range(3))
     video = row["path"].rpartition("/")[2]
     if not given:

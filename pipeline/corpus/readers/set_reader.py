@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
@@ -16,7 +16,7 @@ from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
 from pipeline.corpus.text_files import read_start, read_text_lines
-from pipeline.corpus.video_names import ANYWHERE, VideoIndex
+from pipeline.corpus.video_names import ANYWHERE, VideoIndex, split_ending
 from pipeline.errors import UserError
 from pipeline.files import refuse_lfs_pointer
 from pipeline.params import ColumnParams, DatasetParams
@@ -79,7 +79,7 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def _open_sources(paths: Sequence[Path], faults: list[UserError]) -> Iterator[Source]:
-    """Read the facts that identify the dataset of each file; `faults` receives the errors of files that cannot be read."""
+    """Read the facts that identify the dataset of each file; errors of broken files are appended to `faults`."""
     for path in paths:
         try:
             source = _open_source(path)
@@ -282,7 +282,7 @@ def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow
     splits = {path: split for path in lists if (split := find_split(path.stem))}
     listed = {simplify_path(line.strip()): split for path, split in splits.items() for line in read_text_lines(path)}
     listed |= {NUMBERED.sub("", name): split for name, split in listed.items()}
-    found = [listed.get(row.video, listed.get(str(PurePosixPath(row.video).with_suffix("")))) for row in rows]
+    found = [listed.get(row.video, listed.get(split_ending(row.video)[0])) for row in rows]
     return [row._replace(official_split=split or row.official_split) for row, split in zip(rows, found, strict=True)]
 
 

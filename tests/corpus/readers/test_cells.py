@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus.readers.cells import read_cells
+from pipeline.corpus.readers.cells import read_cells, read_header
 from pipeline.errors import UserError
 
 WANTED = {"path": "clip", "caption": "what is said"}
@@ -166,3 +166,44 @@ def test_names_with_dots_lead_into_objects_and_their_lists(tmp_path):
     table = write_parquet(tmp_path / "t.parquet", clip=["a.mp4", "b.mp4"], said=[rows[0]["said"], None])
     assert read(table, clip="clip", caption="said.text") == expected
     assert "has no column 'said.words'" in complaint(tmp_path / "t.jsonl", clip="clip", caption="said.words")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ('a.mp4\t"hello\nb.mp4\tshe says bye"\n', [("a.mp4", '"hello'), ("b.mp4", 'she says bye"')]),
+        ('a.mp4\t"Stop" sign turns\r\nb.mp4\tx\r\n', [("a.mp4", '"Stop" sign turns'), ("b.mp4", "x")]),
+        ('a.mp4\t"Stop" sign\n\nb.mp4\tx', [("a.mp4", '"Stop" sign'), ("b.mp4", "x")]),
+        ('a.mp4\t"a ""red"" mug"\n', [("a.mp4", 'a "red" mug')]),
+    ],
+)
+def test_quotes_among_tabs_are_text_unless_they_enclose_cells(tmp_path, rows, expected):
+    assert read(write_csv(tmp_path / "t.tsv", f"clip\twhat is said\n{rows}")) == expected
+
+
+def test_rows_of_plain_tabs_are_where_an_editor_shows_them(tmp_path):
+    text = 'clip\twhat is said\na.mp4\t"Stop" sign\n\nb.mp4\tx\n'
+    assert places(write_csv(tmp_path / "t.tsv", text)) == [("line 2", "a.mp4"), ("line 4", "b.mp4")]
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n\n"])
+def test_blank_lines_above_the_header_are_skipped(tmp_path, blank):
+    path = write_csv(tmp_path / "t.csv", f"{blank}clip;what is said\na.mp4;x\n")
+    assert read_header(path) == list(WANTED.values())
+    assert places(path) == [(f"line {2 + blank.count(chr(10))}", "a.mp4")]
+
+
+def test_delimiters_at_the_end_of_lines_are_ignored(tmp_path):
+    assert read(write_csv(tmp_path / "t.csv", "clip,what is said\na.mp4,a dog,\nb.mp4,x, ,\n")) == [
+        ("a.mp4", "a dog"),
+        ("b.mp4", "x"),
+    ]
+    assert "put a cell with '\\t' in it in quotes" in complaint(
+        write_csv(tmp_path / "t.tsv", "clip\twhat is said\na\tb\tc")
+    )
+
+
+def test_a_comma_within_a_quoted_name_is_no_delimiter(tmp_path):
+    path = write_csv(tmp_path / "t.csv", '"clip";"caption, in English"\n"a.mp4";"one, two"\n')
+    assert read(path, clip="clip", said="caption, in English") == [("a.mp4", "one, two")]
+    assert read_header(path) == ["clip", "caption, in English"]

@@ -8,6 +8,7 @@ from PIL import Image
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.video_files import find_videos
 
 
@@ -132,3 +133,11 @@ def test_animated_webps_are_clips_and_stills_are_frames(tmp_path, kind):
     labels = write(tmp_path / "x.csv", "path,caption\nup/a2.webp,it moves\ndown/clip/b1.webp,it does not\n")
     (moving, still) = find("table", labels, tmp_path)
     assert moving[0] == "up/a2.webp" and still[0].reason == "unusable_path"
+
+
+@pytest.mark.parametrize("below", [".cache", "@eaDir", "__MACOSX"])
+def test_folders_of_the_system_do_not_keep_pictures_from_being_a_clip(tmp_path, below):
+    for name in ("001.jpg", "002.jpg", f"{below}/001.jpg"):
+        (tmp_path / "wave/one" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "wave/one" / name).write_bytes(b"x")
+    assert [(file.path.as_posix(), file.is_video) for file in walk(tmp_path)] == [("wave/one", True)]

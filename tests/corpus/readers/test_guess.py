@@ -172,3 +172,15 @@ def test_metadata_may_name_its_videos_in_another_column(tmp_path):
 def test_a_name_that_leads_into_an_object_is_not_guessed_otherwise(tmp_path):
     content = [{"path": "a.mp4", "caption": {"en": "A dog", "de": "Ein Hund"}}]
     assert seen(tmp_path / "x.json", content, caption="caption.de") == [("a.mp4", "Ein Hund", "all", "all", WHOLE)]
+
+
+@pytest.mark.parametrize("column", ["video_url", "url", "uri"])
+def test_addresses_of_videos_name_them(tmp_path, column):
+    (tmp_path / "x.ndjson").write_text(json.dumps({column: "https://host/s/a.mp4", "caption": "x", "id": "7"}))
+    rows = read_rows(tmp_path / "x.ndjson", reading("auto", tmp_path / "x.ndjson"))
+    assert [(row.video, row.label) for row in rows] == [("**/a.mp4", "x")]
+
+
+def test_an_id_precedes_the_address_of_a_page(tmp_path):
+    (tmp_path / "x.csv").write_text("video_id,url,caption\na1,https://host/watch?v=a1,x\n")
+    assert read_rows(tmp_path / "x.csv", reading("auto", tmp_path / "x.csv"))[0].video == "**/a1"

@@ -165,3 +165,41 @@ def test_a_row_within_another_is_named_by_the_entry_of_the_file(tmp_path):
     )
     rows = read_rows(path, reading("json", path, path="of.id", caption="word"))
     assert [(row.video, row.place[1]) for row in rows] == [("a", "entry 1"), ("b", "entry 1"), ("c", "entry 2")]
+
+
+@pytest.mark.parametrize("kind", ["json", "auto"])
+@pytest.mark.parametrize("above", ["", "\ufeff"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_json_lines_may_be_one_and_may_begin_with_a_mark(tmp_path, kind, above, count):
+    text = above + '{"path": "a.mp4", "caption": "A dog"}\n' * count
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
+    rows = read_rows(tmp_path / "x.json", reading(kind, tmp_path / "x.json"))
+    assert [(row.video, row.label) for row in rows] == [("a.mp4", "A dog")] * count
+
+
+def test_one_object_with_a_caption_is_one_row_whatever_names_the_video(tmp_path):
+    (tmp_path / "x.json").write_text('{"video_id": "a", "caption": "A dog", "views": 3}', encoding="utf-8")
+    rows = read_rows(tmp_path / "x.json", reading("auto", tmp_path / "x.json"))
+    assert [(row.video, row.label) for row in rows] == [("**/a", "A dog")]
+
+
+@pytest.mark.parametrize("kind", ["json", "auto"])
+def test_lists_under_the_names_of_splits_have_these_splits(tmp_path, kind):
+    parts = {
+        "version": "1",
+        "train": [{"path": "a.mp4", "caption": "A dog"}],
+        "val": {"1": {"path": "b.mp4", "caption": "A cat"}},
+        "test": [{"path": "c.mp4", "caption": "A cow", "split": "train"}],
+    }
+    (tmp_path / "x.json").write_text(json.dumps(parts))
+    rows = read_rows(tmp_path / "x.json", reading(kind, tmp_path / "x.json"))
+    assert [(row.video, row.official_split) for row in rows] == [
+        ("a.mp4", "train"),
+        ("b.mp4", "validation"),
+        ("c.mp4", "train"),
+    ]
+
+
+def test_ids_that_are_lists_are_no_traceback(tmp_path):
+    content = {"videos": [{"video_id": ["a"]}], "sentences": [{"video_id": ["a"], "caption": "A dog"}]}
+    assert seen(tmp_path / "x.json", content, path="video_id", id="video_id")[0][1] == "A dog"

@@ -203,3 +203,10 @@ def test_what_is_no_set_of_robots_is_told(make, tmp_path):
     write_lines(root, [{"episode_index": "x", "length": 9, "tasks": []}])
     with pytest.raises(UserError, match="line 1 has no whole episode_index and length"):
         read(root)
+
+
+def test_tasks_without_a_number_are_no_traceback(make):
+    root = make("v2.1", V2, ["videos/chunk-000/x"])
+    write_lines(root, [{**EPISODES[0], "tasks": [0, 1]}])
+    (root / "meta/tasks.jsonl").write_text('{"task_index": 0, "task": "Pick it"}\n{"task": "Put it"}\n')
+    assert [row.label for row in read(root)] == ["Pick it", ""]

@@ -125,3 +125,12 @@ def test_bad_input_is_named(tmp_path):
         seen(tmp_path / "two", classes="classes.txt")
     with pytest.raises(UserError, match="holds no list named after a split"):
         seen(tmp_path / "one")
+
+
+def test_names_of_videos_may_hold_blanks(tmp_path):
+    path = write(tmp_path, "clips.txt", "my video.mp4 a dog runs\nother.mp4 a cat\nno_ending a bird\n")
+    assert [row[:2] for row in seen(path)] == [
+        ("my video.mp4", "a dog runs"),
+        ("other.mp4", "a cat"),
+        ("no_ending", "a bird"),
+    ]
