@@ -77,7 +77,7 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
         hours, minutes, seconds = found.groups()
         return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
     if found := TIMECODE.match(text):
-        return _read_timecode(text, *map(int, found.groups()), options)
+        return _read_timecode(found, options)
     if found := UNITS.match(text):
         return _sum_units(found)
     if THOUSANDS.match(text):
@@ -95,9 +95,10 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
     return float(number / 1000)
 
 
-def _read_timecode(text: str, hours: int, minutes: int, seconds: int, frames: int, options: SegmentParams) -> float:
+def _read_timecode(found: re.Match[str], options: SegmentParams) -> float:
     if options.rate is None:
-        raise BadSegment(f"{text!r} counts frames; set segments.rate to their number per second")
+        raise BadSegment(f"{found[0]!r} counts frames; set segments.rate to their number per second")
+    hours, minutes, seconds, frames = map(int, found.groups())
     whole = (hours * 60 + minutes) * 60 + seconds
     return float(whole + frames / Fraction(str(options.rate)))
 

@@ -117,7 +117,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
         ("t.jsonl", b'{"clip": "\x81"}\n', "not UTF-8"),
         ("t.parquet", b"PAR1 and no more", "not a whole Parquet file"),
         ("t.xls", b"", "a spreadsheet of this kind is not read; save it as .xlsx, or save it as CSV with UTF-8"),
-        ("t.docx", b"", "a table ends in .csv, .tsv, .jsonl, .parquet, .arrow, .xlsx, .xlsm"),
+        ("t.docx", b"", "a table ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow, .xlsx, .xlsm"),
     ],
 )
 def test_a_broken_table_is_named_with_the_place(tmp_path, name, content, message):
