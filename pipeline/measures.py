@@ -111,7 +111,7 @@ def measure_laplacian_energies(frames: Frames) -> NDArray[np.float64]:
 def mmd(real: Features, fake: Features) -> float:
     """Unbiased squared maximum mean discrepancy, kernel (x.y/F + 1)^3; may be below 0 for equal sets.
 
-    Binkowski et al. 2018 (KID), arXiv:1801.01401.
+    Unbiased for features that depend on neither set. Binkowski et al. 2018 (KID), arXiv:1801.01401.
     """
     n, m = len(real), len(fake)
     xx, yy, xy = (_kernel(a, b) for a, b in ((real, real), (fake, fake), (real, fake)))
@@ -124,8 +124,13 @@ def _kernel(a: Features, b: Features) -> Features:
     return kernel
 
 
-def standardise(real: Features, fake: Features) -> tuple[Features, Features]:
-    """Both sets with each feature standardised by `real`, so that no feature outweighs the others."""
-    centre, scale = real.mean(axis=0), real.std(axis=0)
+def standardise(real: Features, fake: Features, by: Features | None = None) -> tuple[Features, Features]:
+    """Both sets with each feature standardised by other clips `by`, so that no feature outweighs the others.
+
+    Without other clips, `real` is used. Then a distance of few clips is not unbiased: features in which the real ones
+    happen to vary little count for more, and the others vary more in them.
+    """
+    by = real if by is None else by
+    centre, scale = by.mean(axis=0), by.std(axis=0)
     scale = np.where(scale > CONSTANT * scale.max(), scale, scale.max() or 1.0)
     return (real - centre) / scale, (fake - centre) / scale

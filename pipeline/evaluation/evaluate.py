@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pipeline.data.dataset import DataFolders, Dataset
+from pipeline.data.dataset import DataFolders, Dataset, select_evenly
+from pipeline.data.matching import match_contents
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.evaluation.clip_sets import (
@@ -171,13 +172,28 @@ def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]
     discriminator = inputs.discriminator
     if discriminator is None:
         return {}
-    sets = {TRAINED: evaluation.reference.copies.train, UNSEEN: evaluation.reference.pool}
+    sets: dict[str, ClipSet | MeasuredClips] = {**select_scored(evaluation.reference)}
     names = (GENERATED, "model, pairs", "real pairs")
     sets |= {name: evaluation.clips[name] for name in names if name in evaluation.clips}
     condition = inputs.model.condition
     return {
         name: discriminator.compute_logits(clips.frames, [condition(prompt.caption) for prompt in clips.prompts])
         for name, clips in sets.items()
+    }
+
+
+def select_scored(reference: Reference) -> dict[str, ClipSet]:
+    """Unseen clips, and as many training clips of the same contents, which logits depend on.
+
+    Near-duplicates of training clips are not unseen.
+    """
+    train, pool, fresh = reference.copies.train, reference.pool, reference.copies.fresh.tolist()
+    unseen = select_evenly(fresh, len(train))
+    kinds = [[(prompt.meaning, prompt.category, None) for prompt in clips.prompts] for clips in (pool, train)]
+    trained = match_contents([kinds[0][row] for row in unseen], kinds[1])
+    return {
+        name: ClipSet(clips.frames[rows], [clips.prompts[row] for row in rows])
+        for name, clips, rows in ((TRAINED, train, trained), (UNSEEN, pool, unseen))
     }
 
 

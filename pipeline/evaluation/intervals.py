@@ -49,6 +49,8 @@ def interval_by_halves(
 ) -> tuple[float, float]:
     """The interval of a distance `value`, from its standard deviation over random halves of the clips.
 
+    `figure` may take a random half of the other set as well: the interval is then for other clips in both.
+
     Delete-half jackknife, Shao & Wu 1989. The bootstrap is biased here: clips drawn twice make sets seem closer, and a
     distance of fewer distinct clips is larger, so that the value itself would often be outside its interval.
     """

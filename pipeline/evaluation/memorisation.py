@@ -84,7 +84,8 @@ class CopySearch:
         self.by: SearchName = by
         self.find_nearest = cache(self._search)  # used by rates and pictures alike
         fresh = ~find_repeated(unseen.frames, train.frames)
-        self.unseen, self.repeated = int(fresh.sum()), int((~fresh).sum())
+        self.fresh: Ints = np.flatnonzero(fresh)  # rows of the unseen clips
+        self.unseen, self.repeated = len(self.fresh), len(fresh) - len(self.fresh)
         self.limits = {space: _find_limit(self.find_nearest(unseen, space).distances[fresh]) for space in SPACES}
 
     def _search(self, clips: MeasuredClips, space: str) -> NearestClips:
@@ -131,17 +132,18 @@ def _shift(frames: Frames) -> list[Floats]:
 
 
 def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict[str, Figure]:
-    """The mean logit of training clips minus that of unseen ones; and its ratio to training minus generated clips."""
+    """The mean logit of training clips minus that of unseen ones; and its ratio to training minus generated clips.
+
+    There are as many training clips as unseen ones.
+    """
     if not logits:
         absent = Figure(None, reason="the generator was trained by flow, without a discriminator")
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
     trained, unseen, generated = (logits[name] for name in (TRAINED, UNSEEN, GENERATED))
-    count = min(len(trained), len(unseen))
+    count = len(unseen)
     if count < LEAST_SCORED:
         absent = Figure(None, clips=count, reason=f"{count} clips of each kind, {LEAST_SCORED} are needed")
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
-    # Equally many, spread evenly, so that both means are equally precise.
-    trained, unseen = (some[np.linspace(0, len(some) - 1, count).round().astype(int)] for some in (trained, unseen))
 
     def figure(formula: Formula, *sets: Floats) -> Figure:
         low, high = interval_of_means(sets, resamples, np.random.default_rng(seed), formula)

@@ -7,14 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, SPECIAL, Demand, Rule
 from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_ratio
-from pipeline.evaluation.measured_clips import CaptionBank, Floats, MeasuredClips
+from pipeline.evaluation.measured_clips import CaptionBank, Floats, Ints, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
 from pipeline.pretrained import NetworkName, Networks
@@ -25,6 +25,7 @@ NO_CAPTIONS = CaptionBank((), 0)
 NOT_MEASURED = "not measured on this set, since it takes long"
 NO_CONTROL_OF_IT = "a control of other metrics"
 SAME = "what the others are compared with"
+HalvesOf = Literal["fake", "both"]  # the sets of which random halves are compared for the interval of a distance
 STILL_QUANTILE = 0.05  # of the energy of real clips: a clip below it is static
 
 
@@ -183,18 +184,22 @@ def divide_shares(shares: Floats, others: Floats) -> Figure:
 
 
 def measure_distance(
-    between: Callable[[Features, Features], float], real: Features, fake: Features, reference: Reference
+    between: Callable[[Features, Features], float],
+    real: Features,
+    fake: Features,
+    reference: Reference,
+    halves_of: HalvesOf = "fake",
 ) -> Figure:
-    """A distance between sets of `len(fake)` clips, with its interval."""
+    """A distance between sets of `len(fake)` clips, with its interval from random halves of one set or of both."""
     count = len(fake)
     if not np.ptp(real, axis=0).any():  # not by the deviation, which rounding makes nonzero
         return Figure(None, clips=count, reason="the real clips are all the same")
     value = between(real, fake)
-    low, high = interval_by_halves(
-        value,
-        count,
-        min(reference.resamples, HALVES),
-        np.random.default_rng(reference.seed),
-        lambda rows: between(real, fake[rows]),
-    )
+    rng = np.random.default_rng(reference.seed)
+
+    def compare(rows: Ints) -> float:
+        own = rng.permutation(len(real))[: len(real) // 2] if halves_of == "both" else slice(None)
+        return between(real[own], fake[rows])
+
+    low, high = interval_by_halves(value, count, min(reference.resamples, HALVES), rng, compare)
     return Figure(value, low, high, count)

@@ -47,6 +47,7 @@ from pipeline.evaluation.metric import (
     DISTANCE_SCALE,
     FEWEST,
     ClipMetric,
+    HalvesOf,
     Metric,
     Reference,
     SetMetric,
@@ -152,6 +153,7 @@ def _build_distance(
     least: int,
     *rules: Demand,
     explain: Callable[[Features], str] = lambda _: "",
+    halves_of: HalvesOf = "fake",
 ) -> SetMetric:
     """A distance from real clips, at equal sample sizes, since most distances fall with the sample size.
 
@@ -159,16 +161,25 @@ def _build_distance(
     """
 
     def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
-        real, fake = standardise(*(_concatenate(side)[:count] for side in (reference.real, clips)))
+        real, fake = (_concatenate(side)[:count] for side in (reference.real, clips))
+        real, fake = standardise(real, fake, _concatenate(reference.copies.train))
         if reason := explain(real):
             return Figure(None, clips=count, reason=reason)
-        return measure_distance(between, real, fake, reference)
+        return measure_distance(between, real, fake, reference, halves_of)
 
     return SetMetric(figure=compare_with_real(compare, least), rules=rules, scale=DISTANCE_SCALE)
 
 
+# Precision and the others are shares of real or generated clips by the neighbours among both: with the same real clips
+# for all halves, the interval of recall would be too narrow, and that of coverage too wide.
+_build_neighbour_share = partial(_build_distance, halves_of="both")
+
+
 def _concatenate(clips: MeasuredClips) -> Features:
-    return np.concatenate((clips.features, clips.statistics, clips.laplacian_energies), axis=1)
+    return clips.keep(
+        _concatenate,
+        lambda clips: np.concatenate((clips.features, clips.statistics, clips.laplacian_energies), axis=1),
+    )
 
 
 def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
@@ -298,19 +309,19 @@ DISTANCES: dict[str, SetMetric] = {
         LEAST_FRECHET,
         Rule(SHUFFLED, "above", 2.0, of_real=True),
     ),
-    "precision": _build_distance(
+    "precision": _build_neighbour_share(
         lambda real, fake: compute_prdc(real, fake).precision,
         LEAST,
         Rule(SHUFFLED, "below", 0.8, of_real=True),
         explain=explain_outliers,
     ),
-    "recall": _build_distance(
+    "recall": _build_neighbour_share(
         lambda real, fake: compute_prdc(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
     ),
-    "density": _build_distance(
+    "density": _build_neighbour_share(
         lambda real, fake: compute_prdc(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
-    "coverage": _build_distance(
+    "coverage": _build_neighbour_share(
         lambda real, fake: compute_prdc(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
 }

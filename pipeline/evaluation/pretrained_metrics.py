@@ -85,7 +85,9 @@ def _build_distance(
         width = real.shape[1]
         if between is population_frechet and count <= width:
             # With fewer clips than features the covariance is singular, and the distance mostly bias.
-            return Figure(None, clips=count, reason=f"{count} clips on either side, {width + 1} are needed")
+            remedy = "raise evaluate.samples, real_clips and pretrained.clips, or the clips in test and val"
+            reason = f"{count} clips on either side, {width + 1} are needed for {width} features: {remedy}"
+            return Figure(None, clips=count, reason=reason)
         return measure_distance(between, real, fake, reference)
 
     figure = compare_with_real(compare, LEAST, lambda reference: min(reference.equal, reference.pretrained_clips))

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data.dataset import Dataset, pad, select_evenly, to_frames, to_training
+from pipeline.data.matching import match_contents
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.directions import DIRECTIONS
 from pipeline.measures import (
@@ -164,22 +164,7 @@ def match_clips(wanted: Sequence[Clip], clips: Sequence[Clip]) -> list[int]:
 
     Logits depend on the content of a clip; only between sets of equal contents does a gap show memorisation.
     """
-    free = dict.fromkeys(range(len(clips)))
-    alike: dict[object, list[int]] = defaultdict(list)
-    for index, clip in enumerate(clips):
-        for kind in _kinds(clip):
-            alike[kind].append(index)
-    found = [-1] * len(wanted)
-    for step in range(3):  # best matches first, so that no clip takes one from a better match
-        for row, clip in enumerate(wanted):
-            if found[row] < 0:
-                found[row] = next((index for index in alike[_kinds(clip)[step]] if index in free), -1)
-                free.pop(found[row], None)
-    return found
-
-
-def _kinds(clip: Clip) -> tuple[object, object, object]:
-    return (clip.category, clip.objects), clip.category, None
+    return match_contents(*([((c.category, c.objects), c.category, None) for c in some] for some in (wanted, clips)))
 
 
 class BestCheckpoint:

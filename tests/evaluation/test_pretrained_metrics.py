@@ -85,7 +85,10 @@ def test_few_clips_give_no_figure_but_the_number_that_is_needed(count):
 
 def test_a_frechet_distance_needs_more_clips_than_features():
     figures = measure_with(i3d=StandIn(60))(measured(80), reference())
-    assert figures["fvd"].reason == "60 clips on either side, 61 are needed"
+    assert figures["fvd"].reason == (
+        "60 clips on either side, 61 are needed for 60 features: "
+        "raise evaluate.samples, real_clips and pretrained.clips, or the clips in test and val"
+    )
     assert figures["kvd"].value is not None
 
 
