@@ -85,7 +85,7 @@ def _receive_rows(value: Any, content: bytearray) -> list[LabelRow]:
         case {"rows": list(counts), "bytes": lengths} if all(type(n) is int and 0 < n <= BLOCK for n in counts):
             columns = iter(split_content(content, lengths, len(counts) * len(COLUMNS)))
             return [row for count in counts for row in _unpack_rows([*islice(columns, len(COLUMNS))], count)]
-    raise BadAnswer("rows in blocks that there cannot be")
+    raise BadAnswer("not rows in blocks")
 
 
 def _pack_rows(rows: Sequence[LabelRow]) -> list[bytes]:
@@ -103,7 +103,7 @@ def _unpack_rows(columns: Sequence[memoryview], count: int) -> Iterator[LabelRow
     ids, labels, templates, filled, filled_counts, objects, object_counts, splits, *others = columns
     files, wheres, videos, starts, ends, *rest = others
     if not SPLITS.issuperset(official := _unpack_column(splits, count)):
-        raise BadAnswer("an official split that there is not")
+        raise BadAnswer("an unknown official split")
     fields = (
         *(_unpack_column(column, count) for column in (ids, labels, templates)),
         *(_unpack_lists(filled, filled_counts, count), _unpack_lists(objects, object_counts, count)),
@@ -146,7 +146,7 @@ def _unpack_segments(starts: memoryview, ends: memoryview, count: int) -> Iterat
     pairs = [*zip(_unpack_numbers("d", starts, count), _unpack_numbers("d", ends, count), strict=True)]
     known = {pair: Segment(*pair) for pair in {*pairs}}
     if not all(0 <= segment.start < segment.end for segment in known.values()):  # false for NaN
-        raise BadAnswer("a part of a video that is none")
+        raise BadAnswer("not a part of a video")
     return map(known.__getitem__, pairs)
 
 
@@ -263,7 +263,7 @@ def _unpack_answer(value: Any, content: bytearray, count: int) -> list[list[str]
 def _check_drops(ids: Sequence[str], reasons: Sequence[str], details: Sequence[str]) -> list[Drop]:
     """Raises BadAnswer for an unknown reason, and ValueError if the lengths differ."""
     if not REASONS.keys() >= {*reasons}:
-        raise BadAnswer("a reason that there is not")
+        raise BadAnswer("an unknown reason")
     rows = zip(ids, reasons, details, strict=True)
     return [Drop(name, REASONS[reason], clean_text(detail)) for name, reason, detail in rows]
 
@@ -280,5 +280,5 @@ def _check_path(path: str) -> str:
 
 def _check_digest(digest: str) -> str:
     if not DIGEST.fullmatch(digest):
-        raise BadAnswer(f"a digest that is none: {digest[:80]!a}")
+        raise BadAnswer(f"not a SHA-256: {digest[:80]!a}")
     return digest

@@ -102,9 +102,9 @@ def found(files, reasons=(), details=(), digested=(), digests=()):
 LIES = {
     "elsewhere": (found(["../secret"]), "leads elsewhere"),
     "absolute": (found(["/etc/passwd"]), "leads elsewhere"),
-    "reason": (found([""], ["because"], ["x"]), "a reason that there is not"),
+    "reason": (found([""], ["because"], ["x"]), "an unknown reason"),
     "pictures": (found(["a"], digested=["../b"], digests=[DIGEST]), "leads elsewhere"),
-    "digest": (found(["a"], digested=["a"], digests=["0"]), "a digest that is none"),
+    "digest": (found(["a"], digested=["a"], digests=["0"]), "not a SHA-256"),
 }
 
 

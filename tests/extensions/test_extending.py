@@ -229,7 +229,7 @@ def test_a_discriminator_that_scores_something_else_is_named(project):
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [("return None", "NoneType at place 0"), ("return [{}]", "dict at place 0"), ("yield 5", "int at place 0")],
+    [("return None", "NoneType at index 0"), ("return [{}]", "dict at index 0"), ("yield 5", "int at index 0")],
 )
 def test_a_reader_that_returns_something_else_is_named(project, body, told):
     (project / "extensions/filter/wrong.py").write_text(f"def read(labels, dataset):\n    {body}\n", encoding="utf-8")

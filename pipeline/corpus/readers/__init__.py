@@ -51,7 +51,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     for number, row in enumerate(found):
         if not isinstance(row, LabelRow):
             raise UserError(
-                f"dataset.format: {dataset.format!r} returned {type(row).__name__} at place {number}; "
+                f"dataset.format: {dataset.format!r} returned {type(row).__name__} at index {number}; "
                 "it must return one pipeline.corpus.LabelRow for each row"
             )
     if dataset.format != "folders":  # whose reader applies the pattern itself, with class names

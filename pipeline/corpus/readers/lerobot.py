@@ -161,7 +161,7 @@ def _read_episodes(table: Path, info: Info) -> Iterator[tuple[str, dict[str, Any
         wanted += [f"videos/{camera}/{name}" for camera in info.cameras for name in VIDEO_COLUMNS]
     missing = [name for name in wanted if name not in header]
     if missing:
-        raise UserError(f"{table}: has no column {missing[0]}, so that it is none of a LeRobot set; {REMEDY}")
+        raise UserError(f"{table}: has no column {missing[0]}, so it is not of a LeRobot dataset; {REMEDY}")
     for where, cells in read_cells(table, {name: name for name in wanted}):
         yield where, dict(zip(wanted, cells, strict=True))
 
@@ -203,7 +203,7 @@ def _find_split(number: int, info: Info) -> tuple[OfficialSplit, str]:
     if len(info.splits) < 2:
         return "all", ""
     split = parse_split(names[0])
-    return split or "all", "" if split else f"the split {names[0]!r} of info.json is none that is known"
+    return split or "all", "" if split else f"the split {names[0]!r} of info.json is unknown"
 
 
 def _find_segment(episode: Mapping[str, Any], camera: str, length: int, info: Info) -> tuple[Segment, str]:

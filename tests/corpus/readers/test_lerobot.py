@@ -159,7 +159,7 @@ def test_splits_are_half_open_and_an_episode_outside_them_says_so(make):
         *(("train", ""), ("validation", ""), ("all", "no split of info.json holds its episode")),
     ]
     make("v2.1", V2, splits={"train": "0:2", "robot 7": "2:3"})
-    assert read(root)[-1].segment_fault == "the split 'robot 7' of info.json is none that is known"
+    assert read(root)[-1].segment_fault == "the split 'robot 7' of info.json is unknown"
     with pytest.raises(UserError, match=r"the split 'train' is 'half', no range of episodes such as 0:50"):
         read(make("v2.1", V2, splits={"train": "half"}))
 
