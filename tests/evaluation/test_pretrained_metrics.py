@@ -143,6 +143,9 @@ def test_a_folder_is_opened_on_the_device_of_the_run_and_only_where_it_holds_a_n
     real = measured(30, frames=np.random.default_rng(2).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))
     figures = measure_with(**networks)(clips, reference(real))
     assert figures["kvd"].value is not None
-    assert figures["fvd"].reason == "30 clips on either side, 401 are needed"
+    assert figures["fvd"].reason == (
+        "30 clips on either side, 401 are needed for 400 features: "
+        "raise evaluate.samples, real_clips and pretrained.clips, or the clips in test and val"
+    )
     with pytest.raises(UserError, match="names GPU 99"):
         open_networks(tmp_path, "99", "off")
