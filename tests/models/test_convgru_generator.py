@@ -61,9 +61,9 @@ def test_a_convolutional_gru_of_one_place_is_a_gru():
     centre = lambda layer: layer.weight[:, :, 0, 1, 1]  # noqa: E731
     state = torch.zeros(2, 3)
     for time, found in enumerate(memory(x).unbind(dim=2)):
-        update, keep, new = (x[:, :, time, 0, 0] @ centre(memory.of_input).T).chunk(3, dim=1)
-        more, kept = (state @ centre(memory.of_state).T).chunk(2, dim=1)
-        candidate = torch.tanh(new + (torch.sigmoid(keep + kept) * state) @ centre(memory.of_kept).T)
+        update, reset, new = (x[:, :, time, 0, 0] @ centre(memory.input_conv).T).chunk(3, dim=1)
+        more, more_reset = (state @ centre(memory.gate_conv).T).chunk(2, dim=1)
+        candidate = torch.tanh(new + (torch.sigmoid(reset + more_reset) * state) @ centre(memory.candidate_conv).T)
         share = torch.sigmoid(update + more)
         state = (1 - share) * state + share * candidate
         torch.testing.assert_close(found[..., 0, 0], state)
